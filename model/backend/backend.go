@@ -183,6 +183,14 @@ type Backend interface {
 	AdamW(p, g, m, v, normSq Tensor, h AdamW)
 }
 
+// HostMemory is implemented by backends whose buffers are host memory, so that
+// collectives and optimizers can work on them in place instead of staging.
+type HostMemory interface {
+	// HostF32 returns the elements of a dense F32 tensor, after a Sync, without
+	// copying. The slice is valid until the buffer is freed.
+	HostF32(t Tensor) ([]float32, error)
+}
+
 // MatMul holds the options of Backend.MatMul.
 type MatMul struct {
 	TransA, TransB bool
