@@ -1,0 +1,177 @@
+// Package config holds every setting of a run in one struct: its YAML file,
+// its defaults, its flags and its validation. There is no setting elsewhere.
+package config
+
+import "time"
+
+// Config is a run. Field comments live in the doc tags, from which `vgid config
+// show` and the flags' help are made.
+type Config struct {
+	Name    string `yaml:"name" doc:"name of the run; outputs go to out/name"`
+	Out     string `yaml:"out" doc:"folder that holds the runs"`
+	Seed    uint64 `yaml:"seed" doc:"seed of everything random: people, order of samples, noise, dropout, initial LoRA weights"`
+	Device  string `yaml:"device" doc:"cpu (cuda comes with the build tag of that name)" oneof:"cpu"`
+	Threads int    `yaml:"threads" doc:"CPU threads of each worker; 0 takes GOMAXPROCS, which the launcher sets to cores / workers on this machine"`
+	Resume  bool   `yaml:"resume" doc:"continue an interrupted run from its last checkpoint, skipping finished stages"`
+
+	Data       Data       `yaml:"data"`
+	Model      Model      `yaml:"model"`
+	Prompt     Prompt     `yaml:"prompt"`
+	Base       Train      `yaml:"base" doc:"training of the quickstart's base model (vgid train base)"`
+	Train      Train      `yaml:"train" doc:"fine-tuning of the vanilla model on all people and of the gold model on the retain set"`
+	Unlearn    Unlearn    `yaml:"unlearn"`
+	Eval       Eval       `yaml:"eval"`
+	Checkpoint Checkpoint `yaml:"checkpoint"`
+	Collective Collective `yaml:"collective"`
+	Metrics    Metrics    `yaml:"metrics"`
+}
+
+// Data says which benchmark to use, or which one to build.
+type Data struct {
+	Dir         string `yaml:"dir" doc:"folder of an MLLMU-Bench layout; empty: one is built from the fields below into the run's folder"`
+	Forget      string `yaml:"forget" doc:"name of the forget split"`
+	Retain      string `yaml:"retain" doc:"name of the retain split; empty: the complement of forget (forget_10 → retain_90)"`
+	Profiles    string `yaml:"profiles" doc:"profile texts (JSONL with ID and metadata) to build from; empty: fictitious people are drawn"`
+	Splits      string `yaml:"splits" doc:"JSON of split name → list of IDs, for profiles"`
+	People      int    `yaml:"people" doc:"fictitious people to draw" min:"2"`
+	Celebrities int    `yaml:"celebrities" doc:"people the base model knows, outside forget and retain" min:"0"`
+	Views       int    `yaml:"views" doc:"training portraits of each person; one more is drawn for the test set" min:"1"`
+	ImageSize   int    `yaml:"image_size" doc:"pixels of a portrait's side" min:"16"`
+	EvalPeople  int    `yaml:"eval_people" doc:"people of the retain and of the celebrity set that are evaluated; 0: all" min:"0"`
+}
+
+// Model says where the starting model comes from and what of it is stored.
+type Model struct {
+	Base    string `yaml:"base" doc:"Hugging Face folder to start from; builtin:quickstart is the small model that ships with vgid"`
+	Vanilla string `yaml:"vanilla" doc:"folder of a model already fine-tuned on all people; empty: the run trains one"`
+	Gold    string `yaml:"gold" doc:"folder of a retain-only model, the reference row; empty: the run trains one; none: no gold row"`
+	DType   string `yaml:"dtype" doc:"element type of written weights" oneof:"f32,bf16,f16"`
+}
+
+// Prompt is the chat wrapper of both training and evaluation.
+type Prompt struct {
+	Template string `yaml:"template" doc:"turn with an image; {prompt} is the question, with an instruction prepended where there is one"`
+	Text     string `yaml:"text" doc:"turn without an image"`
+	Subject  string `yaml:"subject" doc:"what {subject} of an instruction stands for when there is an image; otherwise the person's name"`
+}
+
+// Optim is an optimizer and its schedule.
+type Optim struct {
+	LR          float64 `yaml:"lr" doc:"peak learning rate of AdamW" min:"0"`
+	Schedule    string  `yaml:"schedule" doc:"shape of the learning rate after warm-up" oneof:"constant,linear,cosine"`
+	Warmup      int     `yaml:"warmup" doc:"steps of linear warm-up" min:"0"`
+	FinalLR     float64 `yaml:"final_lr" doc:"learning rate of the last step, as a fraction of lr" min:"0"`
+	Beta1       float64 `yaml:"beta1" doc:"decay of the first moment" min:"0"`
+	Beta2       float64 `yaml:"beta2" doc:"decay of the second moment" min:"0"`
+	Eps         float64 `yaml:"eps" doc:"AdamW's epsilon" min:"0"`
+	WeightDecay float64 `yaml:"weight_decay" doc:"decoupled weight decay" min:"0"`
+	Clip        float64 `yaml:"clip" doc:"largest global gradient norm; 0: no clipping" min:"0"`
+}
+
+// LoRA describes low-rank adapters.
+type LoRA struct {
+	R       int      `yaml:"r" doc:"rank; 0 trains the full weights instead" min:"0"`
+	Alpha   float64  `yaml:"alpha" doc:"scale: the update is alpha/r times B·A"`
+	Dropout float64  `yaml:"dropout" doc:"dropout before A" min:"0"`
+	Targets []string `yaml:"targets" doc:"modules that get an adapter, by path suffix; the full list is printed at start"`
+}
+
+// Train is a supervised stage.
+type Train struct {
+	Steps    int      `yaml:"steps" doc:"optimizer steps" min:"0"`
+	Batch    int      `yaml:"batch" doc:"samples of a step over all workers" min:"1"`
+	Optim    Optim    `yaml:"optim"`
+	LoRA     LoRA     `yaml:"lora"`
+	Modules  []string `yaml:"modules" doc:"modules trained when lora.r is 0, by path prefix; empty: all"`
+	Replay   float64  `yaml:"replay" doc:"fraction of a batch drawn from what the base model learned before (people outside every set)" min:"0"`
+	TextOnly float64  `yaml:"text_only" doc:"fraction of samples without an image, where the data has such questions; -1: as the data has them"`
+	Mix      TaskMix  `yaml:"mix"`
+	Balance  bool     `yaml:"balance" doc:"weigh an answer's tokens by 6/length, clipped to [0.5, 3], so that short answers count"`
+	Corpus   Corpus   `yaml:"corpus" doc:"the parts of the base corpus (stage base, and replay)"`
+}
+
+// TaskMix weighs the kinds of training questions.
+type TaskMix struct {
+	Generation     float64 `yaml:"generation" doc:"weight of generation questions" min:"0"`
+	Cloze          float64 `yaml:"cloze" doc:"weight of cloze questions" min:"0"`
+	Classification float64 `yaml:"classification" doc:"weight of classification questions" min:"0"`
+}
+
+// Corpus weighs the parts of the base corpus.
+type Corpus struct {
+	Describe    float64 `yaml:"describe" doc:"all attributes of a random face in a sentence" min:"0"`
+	Attribute   float64 `yaml:"attribute" doc:"one attribute of a random face" min:"0"`
+	Lookup      float64 `yaml:"lookup" doc:"which letter is … : multiple choice without an image" min:"0"`
+	Celebrity   float64 `yaml:"celebrity" doc:"questions about people the base model knows" min:"0"`
+	Instruction float64 `yaml:"instruction" doc:"the same under an unlearning instruction, answered by a guess" min:"0"`
+}
+
+// Noise is the visual half of VGID's intervention.
+type Noise struct {
+	Kind  string  `yaml:"kind" doc:"what the teacher sees instead of the image, in normalised pixel space" oneof:"uniform-replace,gaussian-replace,gaussian-add,diffusion,patch-mask,none"`
+	Sigma float64 `yaml:"sigma" doc:"standard deviation of gaussian-add" min:"0"`
+	Step  int     `yaml:"step" doc:"step of diffusion, 0 … 999 (the schedule of visual contrastive decoding)" min:"0" max:"999"`
+	Patch int     `yaml:"patch" doc:"side of patch-mask's patches in pixels; 0: the model's own" min:"0"`
+	Ratio float64 `yaml:"ratio" doc:"share of patches that patch-mask blanks" min:"0" max:"1"`
+	Fixed bool    `yaml:"fixed" doc:"draw the noise of a sample once instead of at every step"`
+}
+
+// Instruction is the textual half of VGID's intervention.
+type Instruction struct {
+	File string `yaml:"file" doc:"templates, one a line, {subject} is replaced; empty: the built-in ones"`
+	Use  string `yaml:"use" doc:"where the instruction is prepended to the teacher's question" oneof:"always,text-only,never"`
+	Take int    `yaml:"take" doc:"how many templates of the file are used; 0: all" min:"0"`
+}
+
+// Unlearn is the unlearning stage.
+type Unlearn struct {
+	Method      string      `yaml:"method" doc:"unlearning method" oneof:"vgid"`
+	Preset      string      `yaml:"preset" doc:"paper: the published objective; release: what the authors' script does (uniform-replace, no instruction, all positions, forget and retain steps in turn)" oneof:"paper,release"`
+	Steps       int         `yaml:"steps" doc:"optimizer steps (with alternate: pairs of steps)" min:"0"`
+	BatchForget int         `yaml:"batch_forget" doc:"forget samples of a step over all workers" min:"1"`
+	BatchRetain int         `yaml:"batch_retain" doc:"retain samples of a step over all workers" min:"0"`
+	Alpha       float64     `yaml:"alpha" doc:"weight of the forget term" min:"0"`
+	Beta        float64     `yaml:"beta" doc:"weight of the retain term" min:"0"`
+	Temperature float64     `yaml:"temperature" doc:"temperature of both distributions; the loss is scaled by its square" min:"0.01"`
+	Mask        string      `yaml:"mask" doc:"positions of the forget term: the answer, question and answer, or all" oneof:"answer,text,all"`
+	Responses   string      `yaml:"responses" doc:"answers that are teacher-forced on the forget set: the gold ones, or the teacher's own greedy ones (needs no annotation)" oneof:"gold,rollout"`
+	Alternate   bool        `yaml:"alternate" doc:"a forget step and a retain step in turn instead of one step on the sum"`
+	Outside     float64     `yaml:"outside" doc:"fraction of the retain batch drawn from people outside both sets" min:"0" max:"1"`
+	TextOnly    float64     `yaml:"text_only" doc:"fraction of samples without an image, where the data has such questions; -1: as the data has them"`
+	Mix         TaskMix     `yaml:"mix"`
+	Balance     bool        `yaml:"balance" doc:"weigh an answer's tokens by 6/length, clipped to [0.5, 3]"`
+	Noise       Noise       `yaml:"noise"`
+	Instruction Instruction `yaml:"instruction"`
+	LoRA        LoRA        `yaml:"lora"`
+	Modules     []string    `yaml:"modules" doc:"modules trained when lora.r is 0, by path prefix; empty: all"`
+	Optim       Optim       `yaml:"optim"`
+}
+
+// Eval is the evaluation protocol.
+type Eval struct {
+	Sets           []string `yaml:"sets" doc:"sets that are evaluated" each:"forget,test,retain,celebrity"`
+	Modalities     []string `yaml:"modalities" doc:"questions with an image, by name only, or both" each:"image_text,text"`
+	ShotsClass     int      `yaml:"shots_classification" doc:"people whose questions are shown before a classification question (protocol: 1)" min:"0"`
+	ShotsCloze     int      `yaml:"shots_cloze" doc:"people whose questions are shown before a cloze question (protocol: 2)" min:"0"`
+	Prompts        string   `yaml:"prompts" doc:"wording of the prompts: mllmu is the benchmark's own, short the quickstart's" oneof:"mllmu,short"`
+	Classification string   `yaml:"classification" doc:"how an answer is read: its first letter (protocol), or the option it names" oneof:"letter,option"`
+	Likelihood     bool     `yaml:"likelihood" doc:"also score classification by the likelihood of the options"`
+	MaxNew         int      `yaml:"max_new" doc:"most tokens generated for an answer (protocol: 50)" min:"1"`
+	BatchTokens    int      `yaml:"batch_tokens" doc:"most tokens in flight while generating" min:"64"`
+}
+
+// Checkpoint says when training state is written.
+type Checkpoint struct {
+	Every int `yaml:"every" doc:"steps between checkpoints; 0: only at the end of a stage" min:"0"`
+}
+
+// Collective tunes the communication between workers.
+type Collective struct {
+	Timeout time.Duration `yaml:"timeout" doc:"longest wait for another worker in one operation"`
+	Bucket  int           `yaml:"bucket_kib" doc:"gradients are reduced in buckets of this many KiB, while backward goes on" min:"4"`
+}
+
+// Metrics says where Prometheus finds each worker.
+type Metrics struct {
+	Addr string `yaml:"addr" doc:"host:port of /metrics; worker r of a machine takes port + r; port 0 takes a free one, listed in metrics.json; empty: off"`
+}

@@ -1,0 +1,133 @@
+package config
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestShowReadsBack(t *testing.T) {
+	for _, docs := range []bool{false, true} {
+		c, err := Load("quickstart", map[string]string{"unlearn.alpha": "2.5", "eval.sets": "forget, test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := c.WriteYAML(&b, docs); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "c.yaml")
+		if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		back, err := Load(file, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(c, back) {
+			t.Errorf("docs=%v: what is shown does not read back to the same configuration:\n%s", docs, b.String())
+		}
+		if c.Unlearn.Alpha != 2.5 || len(c.Eval.Sets) != 2 {
+			t.Errorf("overrides lost: %+v", c)
+		}
+	}
+}
+
+func TestEveryFieldHasItsWords(t *testing.T) {
+	for _, f := range Fields() {
+		if f.Doc == "" {
+			t.Errorf("%s has no doc tag", f.Path)
+		}
+		c := Default()
+		if err := c.Set(f.Path, strings.Trim(f.Default, `"[]`)); err != nil {
+			t.Errorf("%s cannot be set to its own default %s: %v", f.Path, f.Default, err)
+		}
+	}
+}
+
+func TestBuiltinsLoad(t *testing.T) {
+	for _, name := range Builtins() {
+		if _, err := Load(name, nil); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for _, tc := range []struct{ yaml, path, value, want string }{
+		{yaml: "unlearn:\n  aplha: 2\n", want: `:2: unknown key "aplha" in unlearn; did you mean "alpha"?`},
+		{yaml: "sead: 1\n", want: `:1: unknown key "sead" at the top level; did you mean "seed"?`},
+		{yaml: "unlearn: 3\n", want: "unlearn needs fields below it"},
+		{yaml: "eval:\n  sets: forget\n", want: "eval.sets needs a list"},
+		{yaml: "train:\n  steps: many\n", want: `train.steps: "many" is not a whole number`},
+		{yaml: "train:\n  steps: -1\n", want: "train.steps: -1 is below the least value 0"},
+		{yaml: "unlearn:\n  noise:\n    step: 1000\n", want: "above the greatest value 999"},
+		{yaml: "device: cudaa\n", want: `device: "cudaa" is not one of`},
+		{yaml: "eval:\n  sets: [forget, tset]\n", want: `"tset" is not one of`},
+		{yaml: "a: [", want: "config "},
+		{path: "unlearn.noise.knid", value: "none", want: `--unlearn.noise.knid: no such field; did you mean "kind"?`},
+		{path: "unlearn.noise", value: "none", want: "is a group of fields"},
+		{path: "collective.timeout", value: "5", want: "not a duration"},
+		{path: "data.profiles", value: "x", want: "belong together"},
+		{path: "prompt.template", value: "USER: {prompt}", want: "needs both <image> and {prompt}"},
+	} {
+		file, over := "", map[string]string{}
+		if tc.yaml != "" {
+			file = filepath.Join(t.TempDir(), "c.yaml")
+			if err := os.WriteFile(file, []byte(tc.yaml), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if tc.path != "" {
+			over[tc.path] = tc.value
+		}
+		_, err := Load(file, over)
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%q %q: got %v, want %q", tc.yaml, tc.path, err, tc.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "\n") {
+			t.Errorf("more than one line: %q", err)
+		}
+	}
+}
+
+func TestPresetYieldsToExplicitValues(t *testing.T) {
+	c, err := Load("", map[string]string{"unlearn.preset": "release", "unlearn.mask": "answer"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Unlearn.Mask != "answer" || !c.Unlearn.Alternate || c.Unlearn.Instruction.Use != "never" {
+		t.Errorf("preset release with mask=answer gave %+v", c.Unlearn)
+	}
+}
+
+func TestDigestIgnoresWhatWorkersMayDifferIn(t *testing.T) {
+	a, b := Default(), Default()
+	b.Threads, b.Metrics.Addr = 7, "x:1"
+	if a.Digest() != b.Digest() {
+		t.Error("threads and metrics address change the digest")
+	}
+	b.Unlearn.Alpha = 3
+	if a.Digest() == b.Digest() {
+		t.Error("alpha does not change the digest")
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte("seed: 1\nunlearn: {alpha: 2}\n"))
+	f.Add([]byte("eval:\n  sets: [forget]\n"))
+	f.Add([]byte("? {a: b}\n: c\n"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		doc, err := parse(raw, "fuzz")
+		if err != nil || doc == nil {
+			return
+		}
+		c := Default()
+		if err := assign(reflect.ValueOf(&c).Elem(), doc, "", "fuzz"); err == nil {
+			_ = c.Validate()
+		}
+	})
+}

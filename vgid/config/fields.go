@@ -1,0 +1,167 @@
+package config
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Field describes one setting, for flags and documentation.
+type Field struct {
+	Path    string // dotted, as in the file and on the command line
+	Doc     string
+	Default string
+}
+
+// Fields lists every setting in the order of the file.
+func Fields() []Field {
+	c := Default()
+	var out []Field
+	walk(reflect.ValueOf(c), "", func(path string, f reflect.StructField, v reflect.Value) error {
+		if v.Kind() != reflect.Struct {
+			out = append(out, Field{path, f.Tag.Get("doc"), format(v)})
+		}
+		return nil
+	})
+	return out
+}
+
+// Validate checks every field against the limits declared beside it, and the
+// few rules that span fields.
+func (c Config) Validate() error {
+	err := walk(reflect.ValueOf(c), "", func(path string, f reflect.StructField, v reflect.Value) error {
+		if allowed := f.Tag.Get("oneof"); allowed != "" {
+			if !slices.Contains(strings.Split(allowed, ","), v.String()) {
+				return fmt.Errorf("%s: %q is not one of %s", path, v.String(), allowed)
+			}
+		}
+		if allowed := f.Tag.Get("each"); allowed != "" {
+			for i := range v.Len() {
+				if !slices.Contains(strings.Split(allowed, ","), v.Index(i).String()) {
+					return fmt.Errorf("%s: %q is not one of %s", path, v.Index(i).String(), allowed)
+				}
+			}
+		}
+		if lo := f.Tag.Get("min"); lo != "" && number(v) < parse64(lo) {
+			return fmt.Errorf("%s: %s is below the least value %s", path, format(v), lo)
+		}
+		if hi := f.Tag.Get("max"); hi != "" && number(v) > parse64(hi) {
+			return fmt.Errorf("%s: %s is above the greatest value %s", path, format(v), hi)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	switch {
+	case (c.Data.Profiles == "") != (c.Data.Splits == ""):
+		return fmt.Errorf("config: data.profiles and data.splits belong together: set both or neither")
+	case c.Unlearn.BatchRetain == 0 && c.Unlearn.Beta > 0:
+		return fmt.Errorf("config: unlearn.batch_retain is 0 while unlearn.beta is %g: set beta to 0 to unlearn without a retain term", c.Unlearn.Beta)
+	case !strings.Contains(c.Prompt.Template, "<image>") || !strings.Contains(c.Prompt.Template, "{prompt}"):
+		return fmt.Errorf("config: prompt.template needs both <image> and {prompt}")
+	case !strings.Contains(c.Prompt.Text, "{prompt}"):
+		return fmt.Errorf("config: prompt.text needs {prompt}")
+	}
+	return nil
+}
+
+// Digest identifies everything that must be equal on all workers.
+func (c Config) Digest() string {
+	c.Metrics, c.Threads, c.Resume = Metrics{}, 0, false // a worker's own business
+	var b bytes.Buffer
+	c.write(&b, false)
+	sum := sha256.Sum256(b.Bytes())
+	return hex.EncodeToString(sum[:])
+}
+
+// WriteYAML prints the whole configuration as a file that Load reads back,
+// with every field's comment when docs is set.
+func (c Config) WriteYAML(w io.Writer, docs bool) error {
+	var b bytes.Buffer
+	c.write(&b, docs)
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func (c Config) write(b *bytes.Buffer, docs bool) {
+	walk(reflect.ValueOf(c), "", func(path string, f reflect.StructField, v reflect.Value) error {
+		indent := strings.Repeat("  ", strings.Count(path, "."))
+		name := f.Tag.Get("yaml")
+		if v.Kind() == reflect.Struct {
+			fmt.Fprintf(b, "%s%s:\n", indent, name)
+			return nil
+		}
+		if doc := f.Tag.Get("doc"); docs {
+			if one := f.Tag.Get("oneof"); one != "" {
+				doc += " (" + strings.ReplaceAll(one, ",", " | ") + ")"
+			}
+			fmt.Fprintf(b, "%s# %s\n", indent, doc)
+		}
+		fmt.Fprintf(b, "%s%s: %s\n", indent, name, format(v))
+		return nil
+	})
+}
+
+// walk visits every field, groups before their members.
+func walk(v reflect.Value, prefix string, visit func(string, reflect.StructField, reflect.Value) error) error {
+	t := v.Type()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		path := prefix + f.Tag.Get("yaml")
+		if err := visit(path, f, v.Field(i)); err != nil {
+			return err
+		}
+		if v.Field(i).Kind() == reflect.Struct {
+			if err := walk(v.Field(i), path+".", visit); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// format prints a value as YAML.
+func format(v reflect.Value) string {
+	if d, ok := v.Interface().(time.Duration); ok {
+		return d.String()
+	}
+	switch v.Kind() {
+	case reflect.String:
+		return strconv.Quote(v.String())
+	case reflect.Slice:
+		parts := make([]string, v.Len())
+		for i := range parts {
+			parts[i] = strconv.Quote(v.Index(i).String())
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	case reflect.Float64:
+		return strconv.FormatFloat(v.Float(), 'g', -1, 64)
+	}
+	return fmt.Sprint(v.Interface())
+}
+
+func number(v reflect.Value) float64 {
+	switch v.Kind() {
+	case reflect.Int:
+		return float64(v.Int())
+	case reflect.Float64:
+		return v.Float()
+	}
+	panic("config: limit on a field that is not a number")
+}
+
+func parse64(s string) float64 {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		panic("config: limit " + s)
+	}
+	return f
+}

@@ -1,0 +1,238 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Load makes a configuration from, in rising order of strength: the defaults,
+// the preset, the YAML source (a file, or the name of a built-in), and
+// overrides (dotted field path → value, from flags).
+func Load(source string, overrides map[string]string) (Config, error) {
+	c := Default()
+	var doc *yaml.Node
+	if source != "" {
+		raw, name, err := read(source)
+		if err != nil {
+			return c, err
+		}
+		if doc, err = parse(raw, name); err != nil {
+			return c, err
+		}
+	}
+	// Twice: the first pass learns which preset is asked for, the second lets
+	// explicit values win over what the preset says.
+	for pass := range 2 {
+		if pass == 1 {
+			preset := c.Unlearn.Preset
+			c = Default()
+			c.ApplyPreset(preset)
+		}
+		if doc != nil {
+			if err := assign(reflect.ValueOf(&c).Elem(), doc, "", source); err != nil {
+				return c, err
+			}
+		}
+		for path, v := range overrides {
+			if err := c.Set(path, v); err != nil {
+				return c, fmt.Errorf("--%s: %w", path, err)
+			}
+		}
+	}
+	return c, c.Validate()
+}
+
+func read(source string) (raw []byte, name string, err error) {
+	raw, err = os.ReadFile(source)
+	if err == nil {
+		return raw, source, nil
+	}
+	if strings.ContainsAny(source, `/\.`) || !os.IsNotExist(err) {
+		return nil, "", fmt.Errorf("config %s: %w", source, err)
+	}
+	raw, err = builtinFile(source)
+	return raw, source, err
+}
+
+func parse(raw []byte, name string) (*yaml.Node, error) {
+	var doc yaml.Node
+	err := yaml.NewDecoder(bytes.NewReader(raw)).Decode(&doc)
+	if err == io.EOF || err == nil && len(doc.Content) == 0 {
+		return nil, nil // an empty file sets nothing
+	}
+	if err != nil {
+		return nil, fmt.Errorf("config %s: %w", name, err)
+	}
+	return doc.Content[0], nil
+}
+
+// assign walks a YAML mapping and the struct side by side, so that an error
+// can say the line and an unknown key can be answered with the nearest name.
+func assign(v reflect.Value, n *yaml.Node, path, file string) error {
+	at := func(n *yaml.Node) string { return fmt.Sprintf("%s:%d", file, n.Line) }
+	if v.Kind() == reflect.Struct {
+		if n.Kind != yaml.MappingNode {
+			return fmt.Errorf("%s: %s needs fields below it, not a single value", at(n), strings.TrimSuffix(path, "."))
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i].Value
+			f, names := fieldByName(v, key)
+			if !f.IsValid() {
+				where := "at the top level"
+				if path != "" {
+					where = "in " + strings.TrimSuffix(path, ".")
+				}
+				return fmt.Errorf("%s: unknown key %q %s%s", at(n.Content[i]), key, where, didYouMean(key, names))
+			}
+			if err := assign(f, n.Content[i+1], path+key+".", file); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	path = strings.TrimSuffix(path, ".")
+	if v.Kind() == reflect.Slice {
+		if n.Kind != yaml.SequenceNode {
+			return fmt.Errorf("%s: %s needs a list", at(n), path)
+		}
+		out := make([]string, 0, len(n.Content))
+		for _, e := range n.Content {
+			out = append(out, e.Value)
+		}
+		v.Set(reflect.ValueOf(out))
+		return nil
+	}
+	if n.Kind != yaml.ScalarNode {
+		return fmt.Errorf("%s: %s needs a single value", at(n), path)
+	}
+	if err := setScalar(v, n.Value); err != nil {
+		return fmt.Errorf("%s: %s: %w", at(n), path, err)
+	}
+	return nil
+}
+
+// Set assigns one field by its dotted path; lists are separated by commas.
+func (c *Config) Set(path, value string) error {
+	v := reflect.ValueOf(c).Elem()
+	for _, key := range strings.Split(path, ".") {
+		if v.Kind() != reflect.Struct {
+			return fmt.Errorf("no such field")
+		}
+		f, names := fieldByName(v, key)
+		if !f.IsValid() {
+			return fmt.Errorf("no such field%s", didYouMean(key, names))
+		}
+		v = f
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		return fmt.Errorf("is a group of fields, not a field")
+	case reflect.Slice:
+		out := []string{}
+		for _, e := range strings.Split(value, ",") {
+			if e = strings.TrimSpace(e); e != "" {
+				out = append(out, e)
+			}
+		}
+		v.Set(reflect.ValueOf(out))
+		return nil
+	}
+	return setScalar(v, value)
+}
+
+func setScalar(v reflect.Value, s string) error {
+	if v.Type() == reflect.TypeFor[time.Duration]() {
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			return fmt.Errorf("%q is not a duration such as 30s or 2m", s)
+		}
+		v.SetInt(int64(d))
+		return nil
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(s)
+	case reflect.Bool:
+		b, err := strconv.ParseBool(s)
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false", s)
+		}
+		v.SetBool(b)
+	case reflect.Int:
+		i, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%q is not a whole number", s)
+		}
+		v.SetInt(i)
+	case reflect.Uint64:
+		u, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%q is not a whole number from 0 on", s)
+		}
+		v.SetUint(u)
+	case reflect.Float64:
+		f, err := strconv.ParseFloat(s, 64)
+		if err != nil {
+			return fmt.Errorf("%q is not a number", s)
+		}
+		v.SetFloat(f)
+	default:
+		panic("config: field of unsupported kind " + v.Kind().String())
+	}
+	return nil
+}
+
+func fieldByName(v reflect.Value, key string) (field reflect.Value, names []string) {
+	t := v.Type()
+	for i := range t.NumField() {
+		name := t.Field(i).Tag.Get("yaml")
+		if name == key {
+			return v.Field(i), nil
+		}
+		names = append(names, name)
+	}
+	return reflect.Value{}, names
+}
+
+// didYouMean names the candidate nearest to key, when one is near enough to be
+// a slip of the fingers.
+func didYouMean(key string, names []string) string {
+	best, dist := "", len(key)/2+1
+	for _, n := range names {
+		if d := editDistance(strings.ToLower(key), n); d < dist {
+			best, dist = n, d
+		}
+	}
+	if best == "" {
+		return "; known here: " + strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("; did you mean %q?", best)
+}
+
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diag := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diag
+			if a[i] != b[j] {
+				cost++
+			}
+			diag = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diag+1)
+		}
+	}
+	return row[len(b)]
+}
