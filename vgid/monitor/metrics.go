@@ -1,0 +1,142 @@
+// Package monitor shows a running job: to Prometheus, and to the person at the
+// terminal.
+package monitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Phase is a part of a training step.
+type Phase int
+
+// The phases of a step, in the order they run.
+const (
+	PhaseData Phase = iota
+	PhaseTeacher
+	PhaseForward
+	PhaseBackward
+	PhaseComm // waiting for other workers; what overlaps with backward is not in it
+	PhaseOptimizer
+	phases
+)
+
+var phaseNames = [phases]string{"data", "teacher", "student_forward", "backward", "communication", "optimizer"}
+
+func (p Phase) String() string { return phaseNames[p] }
+
+// Step is what one optimizer step reports.
+type Step struct {
+	Stage           string
+	Samples, Tokens int // of this worker
+	Loss            map[string]float64
+	GradNorm, LR    float64
+	Phases          [phases]time.Duration
+}
+
+// Metrics are the series of one worker. Totals and gauges carry the label
+// stage; rank is a constant label, so that several workers of a machine can be
+// scraped into one view.
+type Metrics struct {
+	reg                    *prometheus.Registry
+	steps, samples, tokens *prometheus.CounterVec
+	seconds                *prometheus.CounterVec
+	loss                   *prometheus.GaugeVec
+	gradNorm, lr           *prometheus.GaugeVec
+}
+
+// Traffic reports the bytes a worker has sent to and received from others.
+type Traffic func() (sent, received uint64)
+
+// NewMetrics makes the series of a worker.
+func NewMetrics(rank, worldSize int, traffic Traffic) *Metrics {
+	labels := prometheus.Labels{"rank": strconv.Itoa(rank)}
+	counter := func(name, help string, by ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vgid_" + name, Help: help, ConstLabels: labels}, by)
+	}
+	gauge := func(name, help string, by ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "vgid_" + name, Help: help, ConstLabels: labels}, by)
+	}
+	m := &Metrics{
+		reg:      prometheus.NewRegistry(),
+		steps:    counter("steps_total", "Optimizer steps done.", "stage"),
+		samples:  counter("samples_total", "Samples this worker trained on.", "stage"),
+		tokens:   counter("tokens_total", "Tokens this worker ran through the student.", "stage"),
+		seconds:  counter("step_seconds_total", "Time spent in each phase of the steps.", "stage", "phase"),
+		loss:     gauge("loss", "Loss of the latest step over all workers, by term.", "stage", "term"),
+		gradNorm: gauge("grad_norm", "Global gradient norm of the latest step, before clipping.", "stage"),
+		lr:       gauge("learning_rate", "Learning rate of the latest step.", "stage"),
+	}
+	world := prometheus.NewGauge(prometheus.GaugeOpts{Name: "vgid_world_size", Help: "Workers of the job.", ConstLabels: labels})
+	world.Set(float64(worldSize))
+	sent := prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "vgid_sent_bytes_total", Help: "Bytes sent to other workers.", ConstLabels: labels},
+		func() float64 { s, _ := traffic(); return float64(s) })
+	received := prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "vgid_received_bytes_total", Help: "Bytes received from other workers.", ConstLabels: labels},
+		func() float64 { _, r := traffic(); return float64(r) })
+	m.reg.MustRegister(m.steps, m.samples, m.tokens, m.seconds, m.loss, m.gradNorm, m.lr, world, sent, received,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Observe records a step.
+func (m *Metrics) Observe(s Step) {
+	m.steps.WithLabelValues(s.Stage).Inc()
+	m.samples.WithLabelValues(s.Stage).Add(float64(s.Samples))
+	m.tokens.WithLabelValues(s.Stage).Add(float64(s.Tokens))
+	for p, d := range s.Phases {
+		m.seconds.WithLabelValues(s.Stage, Phase(p).String()).Add(d.Seconds())
+	}
+	for term, v := range s.Loss {
+		m.loss.WithLabelValues(s.Stage, term).Set(v)
+	}
+	m.gradNorm.WithLabelValues(s.Stage).Set(s.GradNorm)
+	m.lr.WithLabelValues(s.Stage).Set(s.LR)
+}
+
+// Serve answers GET /metrics on addr until ctx ends, and reports the address
+// that was taken. A port other than 0 is raised by the worker's local rank.
+func (m *Metrics) Serve(ctx context.Context, addr string, localRank int) (string, func() error, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", nil, fmt.Errorf("metrics.addr %q: want host:port, for example 127.0.0.1:9464", addr)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil || n < 0 || n+localRank > 65535 {
+		return "", nil, fmt.Errorf("metrics.addr %q: port %q is not usable", addr, port)
+	}
+	if n > 0 {
+		n += localRank
+	}
+	addr = net.JoinHostPort(host, strconv.Itoa(n))
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return "", nil, fmt.Errorf("metrics.addr: %s is taken by another process: choose another port, or 0 for any free one", addr)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("metrics.addr: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.reg, promhttp.HandlerOpts{}))
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(l) }()
+	stop := func() error {
+		err := srv.Close()
+		if e := <-done; e != nil && !errors.Is(e, http.ErrServerClosed) {
+			err = errors.Join(err, e)
+		}
+		return err
+	}
+	return l.Addr().String(), stop, nil
+}

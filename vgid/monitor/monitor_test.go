@@ -1,0 +1,90 @@
+package monitor
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestMetricsEndpoint(t *testing.T) {
+	m := NewMetrics(3, 4, func() (uint64, uint64) { return 11, 22 })
+	s := Step{Stage: "unlearn", Samples: 5, Tokens: 70, Loss: map[string]float64{"forget": 1.5}, GradNorm: 2, LR: 1e-3}
+	s.Phases[PhaseTeacher] = 2 * time.Second
+	m.Observe(s)
+	m.Observe(s)
+	addr, stop, err := m.Serve(t.Context(), "127.0.0.1:0", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.Get("http://" + addr + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(r.Body)
+	r.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`vgid_steps_total{rank="3",stage="unlearn"} 2`,
+		`vgid_tokens_total{rank="3",stage="unlearn"} 140`,
+		`vgid_step_seconds_total{phase="teacher",rank="3",stage="unlearn"} 4`,
+		`vgid_loss{rank="3",stage="unlearn",term="forget"} 1.5`,
+		`vgid_sent_bytes_total{rank="3"} 11`,
+		`vgid_received_bytes_total{rank="3"} 22`,
+		`vgid_world_size{rank="3"} 4`,
+	} {
+		if !strings.Contains(string(body), want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+
+	// The same port again is refused with advice.
+	port := addr[strings.LastIndex(addr, ":")+1:]
+	if _, _, err := m.Serve(t.Context(), "127.0.0.1:"+port, 0); err == nil || !strings.Contains(err.Error(), "is taken by another process") {
+		t.Errorf("occupied port: %v", err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []string{"9464", "x:y", "127.0.0.1:70000"} {
+		if _, _, err := m.Serve(t.Context(), bad, 0); err == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+}
+
+func TestProgress(t *testing.T) {
+	var b bytes.Buffer
+	now := time.Unix(0, 0)
+	p := &Progress{w: &b, interval: 10 * time.Second, now: func() time.Time { return now }}
+	p.Start("vanilla", 100, "steps")
+	for i := 1; i <= 100; i++ {
+		now = now.Add(time.Second)
+		p.Update(i, "loss 1")
+	}
+	p.Finish("")
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	if len(lines) != 11 {
+		t.Fatalf("%d lines for 100 s at one every 10 s and an end:\n%s", len(lines), b.String())
+	}
+	if want := "vanilla    10/100  1 steps/s  ETA 1m30s  loss 1"; lines[0] != want {
+		t.Errorf("got  %q\nwant %q", lines[0], want)
+	}
+	if want := "vanilla    100 steps in 1m40s"; lines[10] != want {
+		t.Errorf("got  %q\nwant %q", lines[10], want)
+	}
+
+	b.Reset()
+	p = &Progress{w: &b, live: true, now: func() time.Time { return now }}
+	p.Start("eval", 2, "items")
+	now = now.Add(time.Second)
+	p.Update(1, "")
+	p.Printf("note")
+	if !strings.Contains(b.String(), "\r") || !strings.HasSuffix(b.String(), "note\n") {
+		t.Errorf("live line: %q", b.String())
+	}
+}
