@@ -51,6 +51,10 @@ func (k Key) Block(block, position, sample uint32) [4]uint32 {
 // ToUniform maps a word to [0, 1) with 24 bits.
 func ToUniform(w uint32) float32 { return float32(w>>8) * (1.0 / (1 << 24)) }
 
+// Keep reports whether Dropout with probability p keeps the element made from
+// word w.
+func Keep(w uint32, p float32) bool { return ToUniform(w) >= p }
+
 // ToNormal maps two words to two independent standard normals.
 func ToNormal(a, b uint32) (float64, float64) {
 	r := math.Sqrt(-2 * math.Log((float64(a)+1)*(1.0/(1<<32))))
