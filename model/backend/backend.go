@@ -102,7 +102,7 @@ type Backend interface {
 	SumRows(dst, src Tensor)
 
 	// GatherRows: dst[i] = src[idx[i]], idx [T, 1] I32. A negative index gives
-	// a zero row. Embedding look-up, position look-up, response selection.
+	// a zero row; one past the end is an error, here and below. Embedding look-up, position look-up, response selection.
 	GatherRows(dst, src, idx Tensor)
 	// ScatterRows: dst[idx[i]] = src[i]; negative indices are skipped. Indices
 	// are distinct. Image-token merge, KV-cache append.
@@ -130,7 +130,8 @@ type Backend interface {
 	// SwiGLUBackward writes dgate and dup.
 	SwiGLUBackward(dgate, dup, dy, gate, up Tensor)
 	// Dropout: y = x·mask/(1-p), mask drawn from Philox keyed by key and, for
-	// row i, by rows[i] (I32 [T, 2]: sample, position), so that it does not
+	// row i, by rows[i] (I32 [T, 2]: sample, position): column c is kept when
+	// Keep(Key.Block(c/4, position, sample)[c%4], p). So the mask does not
 	// depend on how samples were batched. y may be x. The backward pass is the
 	// same call on the gradient.
 	Dropout(y, x Tensor, p float32, key Key, rows Tensor)
@@ -148,7 +149,8 @@ type Backend interface {
 	// Attention: o = softmax(scale·q·kᵀ)·v per head and sequence, q and o
 	// [Tq, heads·dim], k and v [Tk, kvHeads·dim]; head h reads KV head
 	// h/(heads/kvHeads). lse [Tq, heads], the log-sum-exp of the scaled scores,
-	// is optional and needed by the backward pass.
+	// is optional and needed by the backward pass. A query that sees no key gets
+	// a zero row and lse -Inf. Rows outside every sequence are left alone.
 	Attention(o, lse, q, k, v Tensor, p Attention)
 	// AttentionBackward writes dq, dk, dv, recomputing the probabilities from lse.
 	AttentionBackward(dq, dk, dv, do, o, lse, q, k, v Tensor, p Attention)
@@ -179,7 +181,7 @@ type Backend interface {
 	SumSquares(dst, x Tensor)
 	// AdamW updates p and the moments m, v from gradient g (Loshchilov &
 	// Hutter 2019). When normSq [1, 1] is given and ClipNorm > 0, g is scaled by
-	// min(1, ClipNorm/√normSq) first, on the device.
+	// min(1, ClipNorm/√normSq) first, on the device; g itself is not changed.
 	AdamW(p, g, m, v, normSq Tensor, h AdamW)
 }
 

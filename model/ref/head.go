@@ -1,0 +1,102 @@
+package ref
+
+import (
+	"math"
+
+	"vgid/model/backend"
+)
+
+// logSoftmax is the log-probabilities of row r of h over the vocabulary w at
+// a temperature.
+func logSoftmax(h matrix, r int, w matrix, temp float64) []float64 {
+	out := make([]float64, w.Rows)
+	for v := range out {
+		out[v] = dot(h, r, 0, w, v, 0, h.Cols) / temp
+	}
+	total := logSumExp(out)
+	for v := range out {
+		out[v] -= total
+	}
+	return out
+}
+
+// headBackward adds the gradient g of the logits of row r to dh and dw, each
+// when given.
+func headBackward(dh, dw, h, w matrix, r int, g []float64) {
+	for v, gv := range g {
+		for c := range h.Cols {
+			if dh.buffer != nil {
+				dh.add(r, c, gv*w.at(v, c))
+			}
+			if dw.buffer != nil {
+				dw.add(v, c, gv*h.at(r, c))
+			}
+		}
+	}
+}
+
+// LinearCE implements backend.Backend.
+func (b *Backend) LinearCE(loss, dh, dw, h, w, target, weight backend.Tensor) {
+	if !b.ready(backend.CheckLinearCE(loss, dh, dw, h, w, target, weight)) {
+		return
+	}
+	m, ok := b.mats("linear_ce", loss, dh, dw, h, w, target, weight)
+	if !ok {
+		return
+	}
+	for r := range h.Rows {
+		t := m[5].int(r, 0)
+		if b.err = backend.CheckTarget(r, t, w.Rows); b.err != nil {
+			return
+		}
+		logp := logSoftmax(m[3], r, m[4], 1)
+		m[0].set(r, 0, -logp[t])
+		if dh.IsZero() && dw.IsZero() {
+			continue
+		}
+		g := make([]float64, w.Rows)
+		for v := range g {
+			g[v] = m[6].at(r, 0) * math.Exp(logp[v])
+		}
+		g[t] -= m[6].at(r, 0)
+		headBackward(m[1], m[2], m[3], m[4], r, g)
+	}
+}
+
+// LinearKL implements backend.Backend.
+func (b *Backend) LinearKL(loss, dh, dw, h, w, ht, wt, weight backend.Tensor, p backend.KL) {
+	if !b.ready(backend.CheckLinearKL(loss, dh, dw, h, w, ht, wt, weight, p)) {
+		return
+	}
+	m, ok := b.mats("linear_kl", loss, dh, dw, h, w, ht, wt, weight)
+	if !ok {
+		return
+	}
+	orOne := func(v float32) float64 {
+		if v == 0 {
+			return 1
+		}
+		return float64(v)
+	}
+	tempT, tempS, scale := orOne(p.TeacherTemp), orOne(p.StudentTemp), orOne(p.Scale)
+	for r := range h.Rows {
+		student := logSoftmax(m[3], r, m[4], tempS)
+		teacher := logSoftmax(m[5], r, m[6], tempT)
+		sum := 0.0
+		for v := range teacher {
+			// A probability that underflows to 0 contributes 0, not 0·Inf.
+			if pt := math.Exp(teacher[v]); pt > 0 {
+				sum += pt * (teacher[v] - student[v])
+			}
+		}
+		m[0].set(r, 0, scale*sum)
+		if dh.IsZero() && dw.IsZero() {
+			continue
+		}
+		g := make([]float64, w.Rows)
+		for v := range g {
+			g[v] = m[7].at(r, 0) * scale / tempS * (math.Exp(student[v]) - math.Exp(teacher[v]))
+		}
+		headBackward(m[1], m[2], m[3], m[4], r, g)
+	}
+}

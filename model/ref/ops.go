@@ -1,0 +1,319 @@
+package ref
+
+import (
+	"math"
+
+	"vgid/model/backend"
+)
+
+// each calls f for every element of a [rows, cols] matrix.
+func each(t backend.Tensor, f func(r, c int)) {
+	for r := range t.Rows {
+		for c := range t.Cols {
+			f(r, c)
+		}
+	}
+}
+
+// Fill implements backend.Backend.
+func (b *Backend) Fill(dst backend.Tensor, v float32) {
+	if !b.ready(backend.CheckFill(dst)) {
+		return
+	}
+	m, ok := b.mats("fill", dst)
+	if !ok {
+		return
+	}
+	each(dst, func(r, c int) {
+		if dst.Buf.DType() == backend.I32 {
+			m[0].ints[dst.Off+r*dst.Stride+c] = int32(v)
+		} else {
+			m[0].set(r, c, float64(v))
+		}
+	})
+}
+
+// Copy implements backend.Backend.
+func (b *Backend) Copy(dst, src backend.Tensor) {
+	if !b.ready(backend.CheckCopy(dst, src)) {
+		return
+	}
+	m, ok := b.mats("copy", dst, src)
+	if !ok {
+		return
+	}
+	each(dst, func(r, c int) {
+		if dst.Buf.DType() == backend.I32 {
+			m[0].ints[dst.Off+r*dst.Stride+c] = m[1].ints[src.Off+r*src.Stride+c]
+		} else {
+			m[0].set(r, c, m[1].at(r, c))
+		}
+	})
+}
+
+// Add implements backend.Backend.
+func (b *Backend) Add(dst, x, y backend.Tensor) {
+	if !b.ready(backend.CheckAdd(dst, x, y)) {
+		return
+	}
+	if m, ok := b.mats("add", dst, x, y); ok {
+		each(dst, func(r, c int) { m[0].set(r, c, m[1].at(r, c)+m[2].at(r, c)) })
+	}
+}
+
+// Axpy implements backend.Backend.
+func (b *Backend) Axpy(y backend.Tensor, alpha float32, x backend.Tensor) {
+	if !b.ready(backend.CheckAxpy(y, x)) {
+		return
+	}
+	if m, ok := b.mats("axpy", y, x); ok {
+		each(y, func(r, c int) { m[0].add(r, c, float64(alpha)*m[1].at(r, c)) })
+	}
+}
+
+// Scale implements backend.Backend.
+func (b *Backend) Scale(x backend.Tensor, alpha float32) {
+	if !b.ready(backend.CheckScale(x)) {
+		return
+	}
+	if m, ok := b.mats("scale", x); ok {
+		each(x, func(r, c int) { m[0].set(r, c, float64(alpha)*m[0].at(r, c)) })
+	}
+}
+
+// MatMul implements backend.Backend.
+func (b *Backend) MatMul(c, a, bt backend.Tensor, p backend.MatMul) {
+	if !b.ready(backend.CheckMatMul(c, a, bt, p)) {
+		return
+	}
+	m, ok := b.mats("matmul", c, a, bt, p.Bias)
+	if !ok {
+		return
+	}
+	inner := a.Cols
+	if p.TransA {
+		inner = a.Rows
+	}
+	left := func(i, k int) float64 {
+		if p.TransA {
+			return m[1].at(k, i)
+		}
+		return m[1].at(i, k)
+	}
+	right := func(k, j int) float64 {
+		if p.TransB {
+			return m[2].at(j, k)
+		}
+		return m[2].at(k, j)
+	}
+	each(c, func(i, j int) {
+		sum := 0.0
+		for k := range inner {
+			sum += left(i, k) * right(k, j)
+		}
+		sum *= float64(p.Alpha)
+		if p.Beta != 0 {
+			sum += float64(p.Beta) * m[0].at(i, j)
+		}
+		if !p.Bias.IsZero() {
+			sum += m[3].at(0, j)
+		}
+		m[0].set(i, j, sum)
+	})
+}
+
+// SumRows implements backend.Backend.
+func (b *Backend) SumRows(dst, src backend.Tensor) {
+	if !b.ready(backend.CheckSumRows(dst, src)) {
+		return
+	}
+	m, ok := b.mats("sum_rows", dst, src)
+	if !ok {
+		return
+	}
+	for c := range src.Cols {
+		sum := 0.0
+		for r := range src.Rows {
+			sum += m[1].at(r, c)
+		}
+		m[0].add(0, c, sum)
+	}
+}
+
+// indices are the values of idx, each below limit.
+func (b *Backend) indices(op string, idx matrix, limit int) ([]int, bool) {
+	out := make([]int, idx.Rows)
+	for i := range out {
+		out[i] = idx.int(i, 0)
+		if b.err = backend.CheckIndex(op, i, out[i], limit); b.err != nil {
+			return nil, false
+		}
+	}
+	return out, true
+}
+
+// GatherRows implements backend.Backend.
+func (b *Backend) GatherRows(dst, src, idx backend.Tensor) {
+	if !b.ready(backend.CheckGatherRows(dst, src, idx)) {
+		return
+	}
+	m, ok := b.mats("gather_rows", dst, src, idx)
+	if !ok {
+		return
+	}
+	if ix, ok := b.indices("gather_rows", m[2], src.Rows); ok {
+		each(dst, func(r, c int) {
+			v := 0.0
+			if ix[r] >= 0 {
+				v = m[1].at(ix[r], c)
+			}
+			m[0].set(r, c, v)
+		})
+	}
+}
+
+// ScatterRows implements backend.Backend.
+func (b *Backend) ScatterRows(dst, src, idx backend.Tensor) {
+	if !b.ready(backend.CheckScatterRows(dst, src, idx)) {
+		return
+	}
+	m, ok := b.mats("scatter_rows", dst, src, idx)
+	if !ok {
+		return
+	}
+	if ix, ok := b.indices("scatter_rows", m[2], dst.Rows); ok {
+		each(src, func(r, c int) {
+			if ix[r] >= 0 {
+				m[0].set(ix[r], c, m[1].at(r, c))
+			}
+		})
+	}
+}
+
+// ScatterAddRows implements backend.Backend.
+func (b *Backend) ScatterAddRows(dst, src, idx backend.Tensor) {
+	if !b.ready(backend.CheckScatterAddRows(dst, src, idx)) {
+		return
+	}
+	m, ok := b.mats("scatter_add_rows", dst, src, idx)
+	if !ok {
+		return
+	}
+	if ix, ok := b.indices("scatter_add_rows", m[2], dst.Rows); ok {
+		each(src, func(r, c int) {
+			if ix[r] >= 0 {
+				m[0].add(ix[r], c, m[1].at(r, c))
+			}
+		})
+	}
+}
+
+// Dropout implements backend.Backend.
+func (b *Backend) Dropout(y, x backend.Tensor, p float32, key backend.Key, rows backend.Tensor) {
+	if !b.ready(backend.CheckDropout(y, x, p, rows)) {
+		return
+	}
+	m, ok := b.mats("dropout", y, x, rows)
+	if !ok {
+		return
+	}
+	each(x, func(r, c int) {
+		words := key.Block(uint32(c/4), uint32(m[2].int(r, 1)), uint32(m[2].int(r, 0)))
+		v := 0.0
+		if backend.Keep(words[c%4], p) {
+			v = m[1].at(r, c) / (1 - float64(p))
+		}
+		m[0].set(r, c, v)
+	})
+}
+
+// Random implements backend.Backend.
+func (b *Backend) Random(dst backend.Tensor, dist backend.Distribution, key backend.Key, sample backend.Tensor) {
+	if !b.ready(backend.CheckRandom(dst, dist, sample)) {
+		return
+	}
+	m, ok := b.mats("random", dst, sample)
+	if !ok {
+		return
+	}
+	row := make([]float32, dst.Cols)
+	for r := range dst.Rows {
+		backend.FillRandom(row, dist, key, uint32(m[1].int(r, 0)))
+		for c, v := range row {
+			m[0].set(r, c, float64(v))
+		}
+	}
+}
+
+// Patchify implements backend.Backend.
+func (b *Backend) Patchify(dst, images backend.Tensor, channels, height, width, patch int) {
+	if !b.ready(backend.CheckPatchify(dst, images, channels, height, width, patch)) {
+		return
+	}
+	m, ok := b.mats("patchify", dst, images)
+	if !ok {
+		return
+	}
+	down, across := height/patch, width/patch
+	each(dst, func(r, c int) {
+		image, py, px := r/(down*across), r/across%down, r%across
+		channel, y, x := c/(patch*patch), c/patch%patch, c%patch
+		m[0].set(r, c, m[1].at(image, (channel*height+py*patch+y)*width+px*patch+x))
+	})
+}
+
+// ArgMax implements backend.Backend.
+func (b *Backend) ArgMax(dst, src backend.Tensor) {
+	if !b.ready(backend.CheckArgMax(dst, src)) {
+		return
+	}
+	m, ok := b.mats("argmax", dst, src)
+	if !ok {
+		return
+	}
+	for r := range src.Rows {
+		best := 0
+		for c := range src.Cols {
+			if m[1].at(r, c) > m[1].at(r, best) {
+				best = c
+			}
+		}
+		m[0].ints[dst.Off+r*dst.Stride] = int32(best)
+	}
+}
+
+// SumSquares implements backend.Backend.
+func (b *Backend) SumSquares(dst, x backend.Tensor) {
+	if !b.ready(backend.CheckSumSquares(dst, x)) {
+		return
+	}
+	if m, ok := b.mats("sum_squares", dst, x); ok {
+		each(x, func(r, c int) { m[0].add(0, 0, m[1].at(r, c)*m[1].at(r, c)) })
+	}
+}
+
+// AdamW implements backend.Backend.
+func (b *Backend) AdamW(p, g, mean, square, normSq backend.Tensor, h backend.AdamW) {
+	if !b.ready(backend.CheckAdamW(p, g, mean, square, normSq, h)) {
+		return
+	}
+	m, ok := b.mats("adamw", p, g, mean, square, normSq)
+	if !ok {
+		return
+	}
+	clip := 1.0
+	if !normSq.IsZero() && h.ClipNorm > 0 {
+		clip = math.Min(1, float64(h.ClipNorm)/math.Sqrt(m[4].at(0, 0)))
+	}
+	lr, beta1, beta2 := float64(h.LR), float64(h.Beta1), float64(h.Beta2)
+	correct1 := 1 - math.Pow(beta1, float64(h.Step))
+	correct2 := 1 - math.Pow(beta2, float64(h.Step))
+	each(p, func(r, c int) {
+		grad := clip * m[1].at(r, c)
+		m[2].set(r, c, beta1*m[2].at(r, c)+(1-beta1)*grad)
+		m[3].set(r, c, beta2*m[3].at(r, c)+(1-beta2)*grad*grad)
+		decayed := m[0].at(r, c) * (1 - lr*float64(h.WeightDecay))
+		step := m[2].at(r, c) / correct1 / (math.Sqrt(m[3].at(r, c)/correct2) + float64(h.Eps))
+		m[0].set(r, c, decayed-lr*step)
+	})
+}
