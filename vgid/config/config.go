@@ -17,8 +17,7 @@ type Config struct {
 	Data       Data       `yaml:"data"`
 	Model      Model      `yaml:"model"`
 	Prompt     Prompt     `yaml:"prompt"`
-	Base       Train      `yaml:"base" doc:"training of the quickstart's base model (vgid train base)"`
-	Train      Train      `yaml:"train" doc:"fine-tuning of the vanilla model on all people and of the gold model on the retain set"`
+	Train      Train      `yaml:"train" doc:"supervised stages: the base model, vanilla (all people), gold (retain set only)"`
 	Unlearn    Unlearn    `yaml:"unlearn"`
 	Eval       Eval       `yaml:"eval"`
 	Checkpoint Checkpoint `yaml:"checkpoint"`
@@ -42,7 +41,7 @@ type Data struct {
 
 // Model says where the starting model comes from and what of it is stored.
 type Model struct {
-	Base    string `yaml:"base" doc:"Hugging Face folder to start from; builtin:quickstart is the small model that ships with vgid"`
+	Base    string `yaml:"base" doc:"Hugging Face folder to start from; builtin:quickstart is the small model that ships with vgid, init:quickstart the same with random weights"`
 	Vanilla string `yaml:"vanilla" doc:"folder of a model already fine-tuned on all people; empty: the run trains one"`
 	Gold    string `yaml:"gold" doc:"folder of a retain-only model, the reference row; empty: the run trains one; none: no gold row"`
 	DType   string `yaml:"dtype" doc:"element type of written weights" oneof:"f32,bf16,f16"`

@@ -16,8 +16,6 @@ func Default() Config {
 	mix := TaskMix{Generation: 1, Cloze: 1, Classification: 1}
 	train := Train{Steps: 1000, Batch: 4, Optim: optim, LoRA: lora, Modules: []string{}, TextOnly: -1, Mix: mix,
 		Corpus: Corpus{Describe: 0.05, Attribute: 0.15, Celebrity: 0.45, Instruction: 0.35}}
-	base := train
-	base.LoRA.R = 0
 	return Config{
 		Name: "run", Out: "runs", Device: "cpu",
 		Data:  Data{Forget: "forget_5", People: 60, Celebrities: 80, Views: 8, ImageSize: 96},
@@ -27,7 +25,7 @@ func Default() Config {
 			Text:     "USER:\n{prompt}\nASSISTANT:",
 			Subject:  "the person in the image",
 		},
-		Base: base, Train: train,
+		Train: train,
 		Unlearn: Unlearn{
 			Method: "vgid", Preset: "paper", Steps: 100, BatchForget: 4, BatchRetain: 4,
 			Alpha: 1, Beta: 1, Temperature: 1, Mask: "answer", Responses: "gold", TextOnly: -1, Mix: mix,
