@@ -1,0 +1,169 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Names of the environment variables a worker is started with.
+const (
+	EnvRank           = "VGID_RANK"
+	EnvWorldSize      = "VGID_WORLD_SIZE"
+	EnvLocalRank      = "VGID_LOCAL_RANK"
+	EnvLocalWorldSize = "VGID_LOCAL_WORLD_SIZE"
+	EnvNodeRank       = "VGID_NODE_RANK"
+	EnvEpoch          = "VGID_EPOCH"
+	EnvJob            = "VGID_JOB"
+	EnvPeers          = "VGID_PEERS"
+	EnvToken          = "VGID_TOKEN"
+	EnvListenFD       = "VGID_LISTEN_FD"
+)
+
+// ExitPeerFailed is the exit code of a worker that was healthy itself and
+// ended because a collective failed at a peer (EX_TEMPFAIL of sysexits.h).
+const ExitPeerFailed = 75
+
+// Worker is the place of this process in the job.
+type Worker struct {
+	Rank           int
+	WorldSize      int
+	LocalRank      int // among the workers of this node: the index of the device to use
+	LocalWorldSize int
+	NodeRank       int
+	Epoch          uint64 // of the view; 0 without a launcher
+	Job            string
+	Token          string       // shared secret of this launch; not for logs
+	Peers          []string     // host:port by rank; nil without a launcher
+	Listener       net.Listener // listens on Peers[Rank]; nil without a launcher. The caller closes it.
+}
+
+// FromEnv reads the place of this process from the environment. Without a
+// launcher it is rank 0 of 1. Call it once: it takes the inherited socket
+// over. An error names the variable at fault.
+func FromEnv() (Worker, error) {
+	w, fd, err := parseEnv(os.LookupEnv)
+	if err != nil || fd < 0 {
+		return w, err
+	}
+	// Not for the children this worker may start.
+	syscall.CloseOnExec(fd)
+	f := os.NewFile(uintptr(fd), "worker socket")
+	ln, err := net.FileListener(f)
+	f.Close()
+	if err != nil {
+		return Worker{}, fmt.Errorf("%s=%d is not a listening socket: %v; start workers by vgid-launch only", EnvListenFD, fd, err)
+	}
+	w.Listener = ln
+	return w, nil
+}
+
+// parseEnv checks everything that can be checked without touching the socket,
+// whose descriptor it returns (-1 without a launcher).
+func parseEnv(lookup func(string) (string, bool)) (Worker, int, error) {
+	e := env{lookup: lookup}
+	if !e.has(EnvRank) && !e.has(EnvWorldSize) {
+		for _, name := range []string{EnvLocalRank, EnvLocalWorldSize, EnvNodeRank, EnvEpoch, EnvPeers, EnvListenFD} {
+			if e.has(name) {
+				return Worker{}, -1, fmt.Errorf("%s is set but %s is not; start workers by vgid-launch, or unset %s to run alone", name, EnvRank, name)
+			}
+		}
+		return Worker{WorldSize: 1, LocalWorldSize: 1}, -1, nil
+	}
+	w := Worker{
+		WorldSize: e.number(EnvWorldSize, 1, maxWorld),
+		Rank:      e.number(EnvRank, 0, maxWorld),
+	}
+	w.LocalWorldSize = e.number(EnvLocalWorldSize, 1, maxWorld)
+	w.LocalRank = e.number(EnvLocalRank, 0, maxWorld)
+	w.NodeRank = e.number(EnvNodeRank, 0, maxWorld)
+	e.below(EnvRank, w.Rank, EnvWorldSize, w.WorldSize)
+	e.below(EnvLocalRank, w.LocalRank, EnvLocalWorldSize, w.LocalWorldSize)
+	e.below(EnvNodeRank, w.NodeRank, EnvWorldSize, w.WorldSize)
+	if e.err == nil && w.LocalWorldSize > w.WorldSize {
+		e.fail("%s=%d is more than %s=%d", EnvLocalWorldSize, w.LocalWorldSize, EnvWorldSize, w.WorldSize)
+	}
+	if s := e.text(EnvEpoch); e.err == nil {
+		var err error
+		if w.Epoch, err = strconv.ParseUint(s, 10, 64); err != nil || w.Epoch == 0 {
+			e.fail("%s=%q is not a positive number", EnvEpoch, s)
+		}
+	}
+	w.Job = e.text(EnvJob)
+	w.Token = e.text(EnvToken)
+	if s := e.text(EnvPeers); e.err == nil {
+		w.Peers = strings.Split(s, ",")
+		if len(w.Peers) != w.WorldSize {
+			e.fail("%s has %d addresses, %s=%d", EnvPeers, len(w.Peers), EnvWorldSize, w.WorldSize)
+		}
+		for i, p := range w.Peers {
+			if host, port, err := net.SplitHostPort(p); err != nil || host == "" || !isPort(port) {
+				e.fail("%s: address %q of rank %d is not host:port", EnvPeers, p, i)
+			}
+		}
+	}
+	fd := e.number(EnvListenFD, 3, 1<<20)
+	if e.err != nil {
+		return Worker{}, -1, fmt.Errorf("%w; start workers by vgid-launch only", e.err)
+	}
+	return w, fd, nil
+}
+
+const maxWorld = 1 << 20
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
+}
+
+// env reads variables and keeps the first error.
+type env struct {
+	lookup func(string) (string, bool)
+	err    error
+}
+
+func (e *env) fail(format string, a ...any) {
+	if e.err == nil {
+		e.err = fmt.Errorf(format, a...)
+	}
+}
+
+func (e *env) has(name string) bool {
+	_, ok := e.lookup(name)
+	return ok
+}
+
+func (e *env) text(name string) string {
+	s, ok := e.lookup(name)
+	if !ok {
+		e.fail("%s is not set, though %s or %s is", name, EnvRank, EnvWorldSize)
+	} else if s == "" {
+		e.fail("%s is empty", name)
+	}
+	return s
+}
+
+func (e *env) number(name string, lo, hi int) int {
+	s := e.text(name)
+	if e.err != nil {
+		return 0
+	}
+	n, err := strconv.Atoi(s)
+	switch {
+	case errors.Is(err, strconv.ErrSyntax):
+		e.fail("%s=%q is not a number", name, s)
+	case err != nil || n < lo || n > hi:
+		e.fail("%s=%s is outside %d..%d", name, s, lo, hi)
+	}
+	return n
+}
+
+func (e *env) below(name string, v int, limit string, lim int) {
+	if e.err == nil && v >= lim {
+		e.fail("%s=%d is not below %s=%d", name, v, limit, lim)
+	}
+}
