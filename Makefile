@@ -1,0 +1,37 @@
+# make run    the main job: a small model learns sixty people and forgets six
+# make test   every test, under the race detector
+# make base   train the quickstart's base model again (about ten minutes)
+
+GO ?= go
+LDFLAGS := -s -w
+# The default build is pure Go: one static binary that runs anywhere.
+export CGO_ENABLED = 0
+
+.PHONY: run test build base clean
+run: build
+	bin/vgid-launch --nodes 2 --local -- bin/vgid run --config quickstart
+
+build:
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+# The race detector needs a C compiler; without one the tests run plain, and
+# say so.
+test:
+	@test -z "$$(gofmt -l cmd collective eval launch model vgid)" || { gofmt -l cmd collective eval launch model vgid; echo 'make test: run gofmt on the files above'; exit 1; }
+	$(GO) vet ./...
+	@if command -v cc >/dev/null 2>&1; then \
+		CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...; \
+	else \
+		echo 'make test: NO C COMPILER FOUND, RUNNING WITHOUT THE RACE DETECTOR'; \
+		$(GO) test -timeout 15m ./...; \
+	fi
+
+base: build
+	bin/vgid-launch --nodes 2 --local -- bin/vgid train base --config base-see
+	bin/vgid-launch --nodes 2 --local -- bin/vgid train base --config base-know
+	rm -rf vgid/quickstart/base
+	cp -r runs/base-know/model vgid/quickstart/base
+
+clean:
+	rm -rf bin
