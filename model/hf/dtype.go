@@ -1,0 +1,118 @@
+package hf
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// dtypeSize gives the bytes per element of the safetensors dtypes that can be
+// stored; those without a case in convertF32 are readable through Raw only.
+var dtypeSize = map[string]int64{
+	"BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1,
+	"U16": 2, "I16": 2, "F16": 2, "BF16": 2,
+	"U32": 4, "I32": 4, "F32": 4,
+	"U64": 8, "I64": 8, "F64": 8,
+}
+
+// F16ToF32 widens an IEEE 754 half; the conversion is exact.
+func F16ToF32(h uint16) float32 {
+	sign := uint32(h&0x8000) << 16
+	mag := uint32(h & 0x7fff)
+	if mag >= 0x7c00 { // infinity and NaN keep their payload
+		return math.Float32frombits(sign | 0x7f800000 | (mag&0x3ff)<<13)
+	}
+	// Shifted into place the exponent is 112 too small; the product with 2^112
+	// corrects it and normalises subnormal halves at the same time.
+	f := math.Float32frombits(mag<<13) * math.Float32frombits((112+127)<<23)
+	return math.Float32frombits(sign | math.Float32bits(f))
+}
+
+// F32ToF16 rounds to the nearest half, ties to even; values beyond the range
+// become infinities and NaN stays NaN.
+func F32ToF16(f float32) uint16 {
+	b := math.Float32bits(f)
+	sign := uint16(b>>16) & 0x8000
+	b &= 0x7fffffff
+	switch {
+	case b > 0x7f800000:
+		return sign | 0x7e00 | uint16(b>>13)&0x3ff
+	case b >= 0x47800000: // 65536 and above
+		return sign | 0x7c00
+	case b < 0x38800000: // below 2^-14: subnormal
+		// One ulp of 0.5 is 2^-24, the smallest half: the addition rounds for us.
+		return sign | uint16(math.Float32bits(math.Float32frombits(b)+0.5)-0x3f000000)
+	}
+	b += 0xfff + b>>13&1
+	return sign | uint16((b-112<<23)>>13)
+}
+
+// BF16ToF32 widens a bfloat16; the conversion is exact.
+func BF16ToF32(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
+
+// F32ToBF16 rounds to the nearest bfloat16, ties to even; NaN stays NaN.
+func F32ToBF16(f float32) uint16 {
+	b := math.Float32bits(f)
+	if b&0x7fffffff > 0x7f800000 {
+		return uint16(b>>16) | 0x40
+	}
+	return uint16((b + 0x7fff + b>>16&1) >> 16)
+}
+
+// convertF32 decodes little-endian elements of dtype from src into dst, whose
+// length fixes the count. It reports whether dtype can be converted.
+func convertF32(dst []float32, src []byte, dtype string) bool {
+	le := binary.LittleEndian
+	src = src[:int64(len(dst))*max(dtypeSize[dtype], 1)]
+	switch dtype {
+	case "F32":
+		for i := range dst {
+			dst[i] = math.Float32frombits(le.Uint32(src[4*i:]))
+		}
+	case "F16":
+		for i := range dst {
+			dst[i] = F16ToF32(le.Uint16(src[2*i:]))
+		}
+	case "BF16":
+		for i := range dst {
+			dst[i] = math.Float32frombits(uint32(le.Uint16(src[2*i:])) << 16)
+		}
+	case "F64":
+		for i := range dst {
+			dst[i] = float32(math.Float64frombits(le.Uint64(src[8*i:])))
+		}
+	case "I64":
+		for i := range dst {
+			dst[i] = float32(int64(le.Uint64(src[8*i:])))
+		}
+	case "I32":
+		for i := range dst {
+			dst[i] = float32(int32(le.Uint32(src[4*i:])))
+		}
+	case "U8", "BOOL":
+		for i := range dst {
+			dst[i] = float32(src[i])
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// encodeF32 writes src as little-endian dtype (F32, F16 or BF16) into dst.
+func encodeF32(dst []byte, src []float32, dtype string) {
+	le := binary.LittleEndian
+	switch dtype {
+	case "F32":
+		for i, v := range src {
+			le.PutUint32(dst[4*i:], math.Float32bits(v))
+		}
+	case "F16":
+		for i, v := range src {
+			le.PutUint16(dst[2*i:], F32ToF16(v))
+		}
+	case "BF16":
+		for i, v := range src {
+			le.PutUint16(dst[2*i:], F32ToBF16(v))
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package hf
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+)
+
+const (
+	singleName = "model.safetensors"
+	indexName  = "model.safetensors.index.json"
+)
+
+// Weights are the tensors of a model folder, over one file or many shards.
+// Its methods may be called from several goroutines.
+type Weights struct {
+	files []*Safetensors
+	where map[string]*Safetensors
+	names []string
+}
+
+// OpenWeights opens model.safetensors in dir or, when there is none, the
+// shards named by model.safetensors.index.json: the order transformers uses.
+func OpenWeights(dir string) (*Weights, error) {
+	single := filepath.Join(dir, singleName)
+	if _, err := os.Stat(single); err == nil {
+		return openFile(single)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	index := filepath.Join(dir, indexName)
+	weightMap, err := readIndex(index)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: neither %s nor %s found", dir, singleName, indexName)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return openShards(dir, index, weightMap)
+}
+
+// openFile presents one safetensors file as Weights.
+func openFile(path string) (*Weights, error) {
+	f, err := OpenSafetensors(path)
+	if err != nil {
+		return nil, err
+	}
+	w := &Weights{where: map[string]*Safetensors{}}
+	w.add(f)
+	return w, nil
+}
+
+// readIndex reads the tensor → shard file map of an index.
+func readIndex(path string) (map[string]string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var idx struct {
+		WeightMap map[string]string `json:"weight_map"`
+	}
+	if err := json.Unmarshal(b, &idx); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(idx.WeightMap) == 0 {
+		return nil, fmt.Errorf("%s: weight_map is missing or empty", path)
+	}
+	return idx.WeightMap, nil
+}
+
+func openShards(dir, index string, weightMap map[string]string) (*Weights, error) {
+	var shards []string
+	tensorOf := map[string]string{}
+	for t, s := range weightMap {
+		// A shard is a file beside the index: a path would let the index name any file.
+		if s == "" || s != filepath.Base(s) || s == "." || s == ".." {
+			return nil, fmt.Errorf("%s: tensor %q: shard name %q is not a plain file name", index, t, s)
+		}
+		if old, ok := tensorOf[s]; !ok {
+			shards = append(shards, s)
+			tensorOf[s] = t
+		} else if t < old {
+			tensorOf[s] = t
+		}
+	}
+	sort.Strings(shards)
+	w := &Weights{where: map[string]*Safetensors{}}
+	for _, s := range shards {
+		f, err := OpenSafetensors(filepath.Join(dir, s))
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%s: shard %s is missing (it holds tensor %q)", index, s, tensorOf[s])
+		}
+		if err == nil {
+			err = w.checkShard(f, index, s, weightMap)
+		}
+		if err != nil {
+			return nil, joinErr(err, w.Close())
+		}
+	}
+	for t, s := range weightMap {
+		if _, ok := w.where[t]; !ok {
+			return nil, joinErr(fmt.Errorf("%s: tensor %q is not in its shard %s", index, t, s), w.Close())
+		}
+	}
+	return w, nil
+}
+
+// checkShard adds f after checking that the index places its tensors there.
+func (w *Weights) checkShard(f *Safetensors, index, shard string, weightMap map[string]string) error {
+	for _, t := range f.Names() {
+		if s, ok := weightMap[t]; ok && s != shard {
+			return joinErr(fmt.Errorf("%s: tensor %q is in %s, the index says %s", index, t, shard, s), f.Close())
+		}
+		if _, twice := w.where[t]; twice {
+			return joinErr(fmt.Errorf("%s: tensor %q is in two shards", index, t), f.Close())
+		}
+	}
+	w.add(f)
+	return nil
+}
+
+func (w *Weights) add(f *Safetensors) {
+	w.files = append(w.files, f)
+	for _, t := range f.Names() {
+		w.where[t] = f
+		w.names = append(w.names, t)
+	}
+	sort.Strings(w.names)
+}
+
+// Names lists the tensors of all shards, sorted. The slice is shared.
+func (w *Weights) Names() []string { return w.names }
+
+// Info describes a tensor and reports whether it exists.
+func (w *Weights) Info(name string) (TensorInfo, bool) {
+	f, ok := w.where[name]
+	if !ok {
+		return TensorInfo{}, false
+	}
+	return f.Info(name)
+}
+
+func (w *Weights) file(name string) (*Safetensors, error) {
+	if f, ok := w.where[name]; ok {
+		return f, nil
+	}
+	return nil, fmt.Errorf("%s: no tensor %q", filepath.Dir(w.files[0].path), name)
+}
+
+// Raw gives the stored bytes of a tensor; see Safetensors.Raw.
+func (w *Weights) Raw(name string) ([]byte, error) {
+	f, err := w.file(name)
+	if err != nil {
+		return nil, err
+	}
+	return f.Raw(name)
+}
+
+// ReadF32 converts a tensor to float32; see Safetensors.ReadF32.
+func (w *Weights) ReadF32(name string, dst []float32) error {
+	f, err := w.file(name)
+	if err != nil {
+		return err
+	}
+	return f.ReadF32(name, dst)
+}
+
+// Close unmaps every file.
+func (w *Weights) Close() error {
+	var first error
+	for _, f := range w.files {
+		first = joinErr(first, f.Close())
+	}
+	return first
+}
