@@ -1,0 +1,319 @@
+package data
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// taskColumns are the evaluation layout's question columns.
+var taskColumns = []string{"Classification_Task", "Generation_Task", "Mask_Task"}
+
+// collector turns the rows of one set's files into profiles.
+type collector struct {
+	keep     func(id string) bool
+	profiles []Profile
+	at       map[string]int // ID → index in profiles
+	rows     int
+}
+
+func (c *collector) read(path string) error {
+	var training, evaluation bool
+	check := func(columns []string) error {
+		has := func(n string) bool { return slices.Contains(columns, n) }
+		lack := func(n string) error {
+			return fmt.Errorf("%s: column %s is missing; it holds %s", path, n, strings.Join(columns, ", "))
+		}
+		training = has("metadata")
+		for _, t := range taskColumns {
+			evaluation = evaluation || has(t)
+		}
+		switch {
+		case !has("ID"):
+			return lack("ID")
+		case !has("image") && !has("images"):
+			return lack("image")
+		case !training && !evaluation:
+			return lack("metadata (training) or Classification_Task (evaluation)")
+		}
+		if evaluation {
+			for _, t := range taskColumns {
+				if !has(t) {
+					return lack(t)
+				}
+			}
+		}
+		return nil
+	}
+	return readRows(path, check, func(n int, rec map[string]any) error {
+		c.rows++
+		where := fmt.Sprintf("%s, row %d", path, n)
+		id, ok := rec["ID"].(string)
+		if !ok || id == "" {
+			return fmt.Errorf("%s: column ID is %s, want a non-empty string", where, describeValue(rec["ID"]))
+		}
+		if c.keep != nil && !c.keep(id) {
+			return nil
+		}
+		where += ", ID " + id
+		p, err := decodeProfile(rec, where, training, evaluation)
+		if err != nil {
+			return err
+		}
+		p.ID = id
+		i, seen := c.at[id]
+		if !seen {
+			c.at[id] = len(c.profiles)
+			c.profiles = append(c.profiles, p)
+			return nil
+		}
+		if evaluation {
+			return fmt.Errorf("%s: the ID was used by an earlier row; an evaluation set has one row a person", where)
+		}
+		old := &c.profiles[i]
+		old.Images = append(old.Images, p.Images...)
+		for _, q := range p.Train {
+			if !slices.Contains(old.Train, q) {
+				old.Train = append(old.Train, q)
+			}
+		}
+		return nil
+	})
+}
+
+func decodeProfile(rec map[string]any, where string, training, evaluation bool) (Profile, error) {
+	var p Profile
+	var err error
+	if p.Images, err = decodeImages(rec, where); err != nil {
+		return p, err
+	}
+	p.Question, _ = rec["question"].(string)
+	p.Answer, _ = rec["answer"].(string)
+	if s, ok := rec["biography"].(string); ok && s != "" {
+		if err := json.Unmarshal([]byte(s), &p.Biography); err != nil {
+			return p, fmt.Errorf("%s: column biography is not a JSON object (%v); repair the file", where, err)
+		}
+		p.Name, _ = p.Biography["Name"].(string)
+	}
+	if evaluation {
+		if p.Eval, err = decodeEval(rec, where); err != nil {
+			return p, err
+		}
+	}
+	if training {
+		s, ok := rec["metadata"].(string)
+		if !ok {
+			return p, fmt.Errorf("%s: column metadata is %s, want a JSON string", where, describeValue(rec["metadata"]))
+		}
+		if p.Train, err = ParseMetadata(s); err != nil {
+			return p, fmt.Errorf("%s: column metadata: %w", where, err)
+		}
+		if p.Name == "" {
+			p.Name = FindName(p.Train)
+		}
+		for _, q := range p.Train {
+			if p.Name == "" && q.Modality == Text {
+				p.Name = q.Subject
+			}
+		}
+		for i := range p.Train {
+			q := &p.Train[i]
+			switch {
+			case q.Subject != "":
+			case q.Modality == Text:
+				q.Subject = p.Name
+			default:
+				q.Subject = ImageSubject
+			}
+		}
+	}
+	return p, nil
+}
+
+// metadataEntry is one element of the metadata list. Readers of the published
+// layout use the first two keys and pass over the rest.
+type metadataEntry struct {
+	Question *string
+	Answer   *string
+	Task     Task     `json:",omitempty"`
+	Modality Modality `json:",omitempty"`
+	Subject  string   `json:",omitempty"`
+}
+
+// ParseMetadata reads a metadata cell: a JSON list of objects with Question
+// and Answer, and optionally our Task, Modality and Subject. Errors name the
+// entry.
+func ParseMetadata(s string) ([]QA, error) {
+	var raw []json.RawMessage
+	if err := json.Unmarshal([]byte(s), &raw); err != nil {
+		return nil, fmt.Errorf("not a JSON list (%v); repair the file", err)
+	}
+	if len(raw) == 0 {
+		return nil, fmt.Errorf("an empty list; every person needs at least one Question and Answer")
+	}
+	out := make([]QA, len(raw))
+	for i, r := range raw {
+		var e metadataEntry
+		if err := json.Unmarshal(r, &e); err != nil {
+			return nil, fmt.Errorf("entry %d: %v; want {\"Question\": …, \"Answer\": …}", i, err)
+		}
+		if e.Question == nil || e.Answer == nil {
+			return nil, fmt.Errorf("entry %d has no Question or no Answer", i)
+		}
+		q := QA{Question: *e.Question, Answer: *e.Answer, Task: e.Task, Modality: e.Modality, Subject: e.Subject}
+		switch q.Task {
+		case "":
+			q.Task = Generation
+		case Generation, Cloze, Classification:
+		default:
+			return nil, fmt.Errorf("entry %d: Task %q, want classification, cloze or generation", i, q.Task)
+		}
+		switch q.Modality {
+		case "":
+			q.Modality = ImageText
+		case ImageText, Text:
+		default:
+			return nil, fmt.Errorf("entry %d: Modality %q, want %s or %s", i, q.Modality, ImageText, Text)
+		}
+		out[i] = q
+	}
+	return out, nil
+}
+
+// decodeImages reads image (one struct) and images (a list), each
+// {bytes, path}; bare bytes are taken too.
+func decodeImages(rec map[string]any, where string) ([]Image, error) {
+	var cells []any
+	column := "image"
+	if v, ok := rec["images"]; ok {
+		column = "images"
+		list, ok := v.([]any)
+		if !ok {
+			return nil, fmt.Errorf("%s: column images is %s, want a list", where, describeValue(v))
+		}
+		cells = list
+	} else {
+		cells = []any{rec["image"]}
+	}
+	out := make([]Image, 0, len(cells))
+	for i, v := range cells {
+		at := where
+		if column == "images" {
+			at = fmt.Sprintf("%s, image %d", where, i)
+		}
+		im := Image{Where: at}
+		switch v := v.(type) {
+		case []byte:
+			im.Bytes = v
+		case map[string]any:
+			im.Bytes, _ = v["bytes"].([]byte)
+			im.Path, _ = v["path"].(string)
+		}
+		if len(im.Bytes) == 0 {
+			return nil, fmt.Errorf("%s: column %s has no bytes but %s; images must be stored in the file", at, column, describeValue(v))
+		}
+		out = append(out, im)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s: column images is an empty list", where)
+	}
+	return out, nil
+}
+
+func decodeEval(rec map[string]any, where string) ([]Question, error) {
+	out := []Question{}
+	tasks, ok := rec["Classification_Task"].(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("%s: column Classification_Task is %s, want a struct", where, describeValue(rec["Classification_Task"]))
+	}
+	for _, m := range []struct {
+		field    string
+		modality Modality
+	}{{"Image_Textual_Questions", ImageText}, {"Pure_Text_Questions", Text}} {
+		list, ok := tasks[m.field].([]any)
+		if !ok && tasks[m.field] != nil {
+			return nil, fmt.Errorf("%s: Classification_Task.%s is %s, want a list", where, m.field, describeValue(tasks[m.field]))
+		}
+		for i, v := range list {
+			q, err := decodeChoice(v)
+			if err != nil {
+				return nil, fmt.Errorf("%s: Classification_Task.%s entry %d: %w", where, m.field, i, err)
+			}
+			q.Modality = m.modality
+			out = append(out, q)
+		}
+	}
+	for _, t := range []struct {
+		column string
+		task   Task
+	}{{"Generation_Task", Generation}, {"Mask_Task", Cloze}} {
+		list, ok := rec[t.column].([]any)
+		if !ok && rec[t.column] != nil {
+			return nil, fmt.Errorf("%s: column %s is %s, want a list", where, t.column, describeValue(rec[t.column]))
+		}
+		for i, v := range list {
+			m, _ := v.(map[string]any)
+			question, ok1 := m["Question"].(string)
+			answer, ok2 := m["Ground_Truth"].(string)
+			kind, _ := m["Type"].(string)
+			modality := Modality(kind)
+			switch {
+			case !ok1 || !ok2:
+				return nil, fmt.Errorf("%s: %s entry %d has no Question or no Ground_Truth", where, t.column, i)
+			case modality != ImageText && modality != Text:
+				return nil, fmt.Errorf("%s: %s entry %d: Type %q, want %s or %s", where, t.column, i, kind, ImageText, Text)
+			}
+			out = append(out, Question{Task: t.task, Modality: modality, Text: question, Answer: answer})
+		}
+	}
+	return out, nil
+}
+
+func decodeChoice(v any) (Question, error) {
+	m, _ := v.(map[string]any)
+	text, ok := m["Question"].(string)
+	if !ok {
+		return Question{}, fmt.Errorf("no Question")
+	}
+	correct, _ := m["Correct_Answer"].(string)
+	q := Question{Task: Classification, Text: text, Correct: strings.ToUpper(strings.TrimSpace(correct))}
+	options, _ := m["Options"].(map[string]any)
+	for letter, t := range options {
+		if s, ok := t.(string); ok {
+			q.Options = append(q.Options, Option{Letter: letter, Text: s})
+		}
+	}
+	sort.Slice(q.Options, func(i, j int) bool { return q.Options[i].Letter < q.Options[j].Letter })
+	for _, o := range q.Options {
+		if o.Letter == q.Correct {
+			q.Answer = o.Text
+			return q, nil
+		}
+	}
+	return Question{}, fmt.Errorf("Correct_Answer %q is none of the %d options", correct, len(q.Options))
+}
+
+// describeValue words what a cell holds, for error lines.
+func describeValue(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "empty"
+	case string:
+		return "a string"
+	case []byte:
+		return fmt.Sprintf("%d bytes", len(v))
+	case []any:
+		return fmt.Sprintf("a list of %d", len(v))
+	case map[string]any:
+		keys := make([]string, 0, len(v))
+		for k := range v {
+			keys = append(keys, k)
+		}
+		sort.Strings(keys)
+		return "a struct of " + strings.Join(keys, ", ")
+	default:
+		return fmt.Sprintf("%T", v)
+	}
+}

@@ -1,0 +1,214 @@
+package data
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
+)
+
+// columnNames lists the top-level columns of a schema.
+func columnNames(s *parquet.Schema) []string {
+	var names []string
+	for _, f := range s.Fields() {
+		names = append(names, f.Name())
+	}
+	return names
+}
+
+// readRows calls check with the file's columns and then row with every record,
+// assembled by the file's own schema: list elements may be called element,
+// item or array, which a reader driven by Go types would not accept. Values
+// are string (for strings), []byte, int64, float64, bool, nil, []any and
+// map[string]any; they stay valid after the call.
+func readRows(path string, check func(columns []string) error, row func(n int, rec map[string]any) error) (err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	// The decoder indexes pages by what the file claims: a damaged file may
+	// panic there, which is bad input and not a bug of the caller's.
+	var inCallback bool
+	defer func() {
+		if p := recover(); p != nil {
+			if inCallback {
+				panic(p)
+			}
+			err = fmt.Errorf("%s: damaged parquet file (%v); fetch or build it again", path, p)
+		}
+	}()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	pf, err := parquet.OpenFile(f, info.Size(), parquet.SkipBloomFilters(true))
+	if err != nil {
+		return fmt.Errorf("%s: not a readable parquet file (%v); fetch or build it again", path, err)
+	}
+	if err := check(columnNames(pf.Schema())); err != nil {
+		return err
+	}
+	leaves := len(pf.Schema().Columns())
+	n := 0
+	for _, group := range pf.RowGroups() {
+		if err := func() error {
+			rows := group.Rows()
+			defer rows.Close()
+			buf := make([]parquet.Row, 8)
+			for {
+				k, err := rows.ReadRows(buf)
+				for _, r := range buf[:k] {
+					columns := make([][]parquet.Value, leaves)
+					r.Range(func(c int, v []parquet.Value) bool {
+						columns[c] = v
+						return true
+					})
+					rec, _ := assembleGroup(pf.Root(), columns, 0, 0).(map[string]any)
+					inCallback = true
+					if err := row(n, rec); err != nil {
+						return err
+					}
+					inCallback = false
+					n++
+				}
+				if errors.Is(err, io.EOF) {
+					return nil
+				}
+				if err != nil {
+					return fmt.Errorf("%s, row %d: %v; fetch or build the file again", path, n, err)
+				}
+			}
+		}(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// assemble rebuilds the value of node from its leaf columns, each holding the
+// values of one occurrence of the parent (Melnik et al., Dremel, VLDB 2010).
+// rep and def are the levels of the parent.
+func assemble(node *parquet.Column, columns [][]parquet.Value, rep, def int) any {
+	first := columns[firstLeaf(node)]
+	if len(first) == 0 {
+		return nil
+	}
+	switch {
+	case node.Repeated():
+		rep, def = rep+1, def+1
+		list := []any{}
+		if first[0].DefinitionLevel() < def {
+			return list
+		}
+		lo, hi := firstLeaf(node), lastLeaf(node)
+		at := make([]int, hi+1)
+		for at[lo] < len(first) {
+			part := make([][]parquet.Value, len(columns))
+			for c := lo; c <= hi; c++ {
+				end := at[c] + 1
+				for end < len(columns[c]) && columns[c][end].RepetitionLevel() > rep {
+					end++
+				}
+				if at[c] >= len(columns[c]) {
+					return list
+				}
+				part[c] = columns[c][at[c]:end]
+				at[c] = end
+			}
+			list = append(list, assembleGroup(node, part, rep, def))
+		}
+		return list
+	case node.Optional():
+		def++
+		if first[0].DefinitionLevel() < def {
+			return nil
+		}
+	}
+	return assembleGroup(node, columns, rep, def)
+}
+
+// assembleGroup is assemble once the node itself is known to be present.
+func assembleGroup(node *parquet.Column, columns [][]parquet.Value, rep, def int) any {
+	if node.Leaf() {
+		return leafValue(node, columns[node.Index()][0])
+	}
+	kids := node.Columns()
+	if isList(node) {
+		list, _ := assemble(kids[0], columns, rep, def).([]any)
+		if inner := kids[0]; !inner.Leaf() && len(inner.Columns()) == 1 {
+			// the three-level form: list.<element|item>
+			name := inner.Columns()[0].Name()
+			for i, v := range list {
+				if m, ok := v.(map[string]any); ok {
+					list[i] = m[name]
+				}
+			}
+		}
+		return list
+	}
+	m := make(map[string]any, len(kids))
+	for _, k := range kids {
+		m[k.Name()] = assemble(k, columns, rep, def)
+	}
+	return m
+}
+
+func isList(node *parquet.Column) bool {
+	kids := node.Columns()
+	if len(kids) != 1 || !kids[0].Repeated() {
+		return false
+	}
+	if t := node.Type(); t != nil {
+		if l := t.LogicalType(); l != nil {
+			if _, ok := l.Value.(*format.ListType); ok {
+				return true
+			}
+		}
+	}
+	name := kids[0].Name()
+	return name == "list" || name == "array" || name == "bag"
+}
+
+func leafValue(node *parquet.Column, v parquet.Value) any {
+	if v.IsNull() {
+		return nil
+	}
+	switch v.Kind() {
+	case parquet.Boolean:
+		return v.Boolean()
+	case parquet.Int32:
+		return int64(v.Int32())
+	case parquet.Int64:
+		return v.Int64()
+	case parquet.Float:
+		return float64(v.Float())
+	case parquet.Double:
+		return v.Double()
+	}
+	if l := node.Type().LogicalType(); l != nil {
+		switch l.Value.(type) {
+		case *format.StringType, *format.JsonType, *format.EnumType:
+			return string(v.ByteArray())
+		}
+	}
+	return append([]byte(nil), v.ByteArray()...)
+}
+
+func firstLeaf(node *parquet.Column) int {
+	for !node.Leaf() {
+		node = node.Columns()[0]
+	}
+	return node.Index()
+}
+
+func lastLeaf(node *parquet.Column) int {
+	for !node.Leaf() {
+		kids := node.Columns()
+		node = kids[len(kids)-1]
+	}
+	return node.Index()
+}
