@@ -1,0 +1,329 @@
+package hf
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode/utf8"
+)
+
+// Tokenizer is a tokenizer.json with a BPE model: byte-level (GPT-2, Qwen,
+// Llama 3) or with byte fallback (Llama 2). It may be used by several
+// goroutines at once. Truncation and padding settings in the file are
+// ignored, as transformers does unless asked.
+type Tokenizer struct {
+	normalize normalizer
+	pre       preTokenizer
+	model     *bpe
+	decode    decoder
+	post      template
+
+	tokens  []string         // by id, added tokens included; "" where unused
+	ids     map[string]int32 // added tokens win over the vocabulary
+	special map[int32]bool
+
+	raw        addedMatcher // added tokens sought before normalization
+	normalized addedMatcher // and after
+
+	bos, eos, pad int32
+	work          sync.Pool
+}
+
+// LoadTokenizer reads dir/tokenizer.json, and the names of the begin, end and
+// pad tokens from tokenizer_config.json or special_tokens_map.json.
+func LoadTokenizer(dir string) (*Tokenizer, error) {
+	path := filepath.Join(dir, "tokenizer.json")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := readTokenizerConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	t, err := newTokenizer(b, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return t, nil
+}
+
+func newTokenizer(b []byte, cfg tokenizerConfig) (*Tokenizer, error) {
+	var j tokenizerJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return nil, err
+	}
+	kind, err := modelType(j.Model)
+	if err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	if kind != "BPE" {
+		return nil, fmt.Errorf("model.type %q is not supported, only BPE", kind)
+	}
+	var mj modelJSON
+	if err := json.Unmarshal(j.Model, &mj); err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	t := &Tokenizer{}
+	t.work.New = func() any { return &bpeWork{} }
+	if t.model, err = newBPE(mj); err != nil {
+		return nil, err
+	}
+	if t.normalize, err = newNormalizer(j.Normalizer); err != nil {
+		return nil, fmt.Errorf("normalizer: %w", err)
+	}
+	if t.pre, err = newPreTokenizer(j.PreTokenizer); err != nil {
+		return nil, fmt.Errorf("pre_tokenizer: %w", err)
+	}
+	if t.decode, err = newDecoder(j.Decoder); err != nil {
+		return nil, fmt.Errorf("decoder: %w", err)
+	}
+	if err = t.post.wrap(j.PostProcessor); err != nil {
+		return nil, fmt.Errorf("post_processor: %w", err)
+	}
+	if err = t.setUpModel(); err != nil {
+		return nil, err
+	}
+	if err = t.addTokens(cfg.merge(j.AddedTokens)); err != nil {
+		return nil, err
+	}
+	t.bos, t.eos, t.pad = t.named(cfg.BOS), t.named(cfg.EOS), t.named(cfg.Pad)
+	return t, t.checkTemplate()
+}
+
+func (t *Tokenizer) setUpModel() error {
+	if t.pre.byteLevel {
+		if t.model.prefix != "" || t.model.suffix != "" {
+			// Words of such models (CLIP's text tokenizer) need their own spelling.
+			return fmt.Errorf("model: byte-level words with continuing_subword_prefix or end_of_word_suffix are not supported")
+		}
+		t.model.setByteLevel()
+	}
+	t.tokens = append([]string(nil), t.model.tokens...)
+	t.ids = make(map[string]int32, len(t.model.vocab))
+	for tok, id := range t.model.vocab {
+		t.ids[tok] = id
+	}
+	t.special = map[int32]bool{}
+	return nil
+}
+
+func (t *Tokenizer) addTokens(list []addedToken) error {
+	for i := range list {
+		a := &list[i]
+		if a.ID < 0 || a.ID > maxTokenID {
+			return fmt.Errorf("added_tokens: %q: id %d is out of range", a.Content, a.ID)
+		}
+		for int(a.ID) >= len(t.tokens) {
+			t.tokens = append(t.tokens, "")
+		}
+		t.tokens[a.ID] = a.Content
+		t.ids[a.Content] = a.ID
+		if a.Special {
+			t.special[a.ID] = true
+		}
+		if !a.Normalized {
+			t.raw.add(a.Content, a)
+			continue
+		}
+		text, err := t.normalize(a.Content)
+		if err != nil {
+			return fmt.Errorf("added_tokens: %q: %w", a.Content, err)
+		}
+		t.normalized.add(text, a)
+	}
+	return nil
+}
+
+// named is the id of a configured special token, -1 when there is none.
+func (t *Tokenizer) named(tok string) int32 {
+	if id, ok := t.ids[tok]; ok && tok != "" {
+		return id
+	}
+	return -1
+}
+
+func (t *Tokenizer) checkTemplate() error {
+	for _, id := range append(append([]int32(nil), t.post.before...), t.post.after...) {
+		if id < 0 || int(id) >= len(t.tokens) {
+			return fmt.Errorf("post_processor: id %d is not in the vocabulary", id)
+		}
+	}
+	return nil
+}
+
+// Encode turns text into ids. Added tokens are recognised in the text; with
+// addSpecial the post-processor's tokens (such as begin-of-text) are put
+// around. Bytes that are not UTF-8 count as U+FFFD.
+func (t *Tokenizer) Encode(text string, addSpecial bool) []int32 {
+	if !utf8.ValidString(text) {
+		text = lossyUTF8([]byte(text))
+	}
+	w := t.work.Get().(*bpeWork)
+	defer t.work.Put(w)
+	out := make([]int32, 0, len(text)/3+len(t.post.before)+len(t.post.after))
+	if addSpecial {
+		out = append(out, t.post.before...)
+	}
+	word := func(s string) error {
+		out = t.model.encode(out, s, w)
+		return nil
+	}
+	// The only error a split can give is an expression that runs into the
+	// engine's limits; none is set, so there is none to report.
+	_ = t.raw.split(text, func(s string, at int, tok *addedToken) error {
+		if tok != nil {
+			out = append(out, tok.ID)
+			return nil
+		}
+		n, err := t.normalize(s)
+		if err != nil {
+			return err
+		}
+		return t.normalized.split(n, func(s string, at2 int, tok *addedToken) error {
+			if tok != nil {
+				out = append(out, tok.ID)
+				return nil
+			}
+			return t.pre.run(s, at == 0 && at2 == 0, word)
+		})
+	})
+	if addSpecial {
+		out = append(out, t.post.after...)
+	}
+	return out
+}
+
+// Decode turns ids into text; ids without a token are left out, and special
+// tokens too with skipSpecial.
+func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
+	toks := make([]string, 0, len(ids))
+	for _, id := range ids {
+		if id < 0 || int(id) >= len(t.tokens) || t.tokens[id] == "" || skipSpecial && t.special[id] {
+			continue
+		}
+		toks = append(toks, t.tokens[id])
+	}
+	// Like Encode: a Replace expression without limits cannot fail.
+	toks, _ = t.decode(toks)
+	return strings.Join(toks, "")
+}
+
+// ID is the id of a token as the vocabulary spells it.
+func (t *Tokenizer) ID(token string) (int32, bool) {
+	id, ok := t.ids[token]
+	return id, ok
+}
+
+// Token is the vocabulary's spelling of id, "" when id is unused.
+func (t *Tokenizer) Token(id int32) string {
+	if id < 0 || int(id) >= len(t.tokens) {
+		return ""
+	}
+	return t.tokens[id]
+}
+
+// Size is one more than the largest id, added tokens included: the number of
+// rows an embedding needs.
+func (t *Tokenizer) Size() int { return len(t.tokens) }
+
+// IsSpecial reports whether Decode leaves id out when skipping special tokens.
+func (t *Tokenizer) IsSpecial(id int32) bool { return t.special[id] }
+
+// BOS is the begin-of-text id; false when the folder names none.
+func (t *Tokenizer) BOS() (int32, bool) { return t.bos, t.bos >= 0 }
+
+// EOS is the end-of-text id; false when the folder names none.
+func (t *Tokenizer) EOS() (int32, bool) { return t.eos, t.eos >= 0 }
+
+// Pad is the padding id; false when the folder names none.
+func (t *Tokenizer) Pad() (int32, bool) { return t.pad, t.pad >= 0 }
+
+// tokenizerConfig is what is used of tokenizer_config.json.
+type tokenizerConfig struct {
+	BOS, EOS, Pad string
+	Added         map[string]addedToken // added_tokens_decoder, by id
+}
+
+// tokenName accepts "tok", {"content": "tok"} and null.
+type tokenName string
+
+func (n *tokenName) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '{' {
+		var o struct {
+			Content string `json:"content"`
+		}
+		err := json.Unmarshal(b, &o)
+		*n = tokenName(o.Content)
+		return err
+	}
+	var s *string
+	if err := json.Unmarshal(b, &s); err != nil || s == nil {
+		return err
+	}
+	*n = tokenName(*s)
+	return nil
+}
+
+func readTokenizerConfig(dir string) (tokenizerConfig, error) {
+	var c tokenizerConfig
+	for _, name := range []string{"tokenizer_config.json", "special_tokens_map.json"} {
+		path := filepath.Join(dir, name)
+		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return c, err
+		}
+		var j struct {
+			BOS   tokenName             `json:"bos_token"`
+			EOS   tokenName             `json:"eos_token"`
+			Pad   tokenName             `json:"pad_token"`
+			Added map[string]addedToken `json:"added_tokens_decoder"`
+		}
+		if err := json.Unmarshal(b, &j); err != nil {
+			return c, fmt.Errorf("%s: %w", path, err)
+		}
+		for _, f := range []struct {
+			dst *string
+			src tokenName
+		}{{&c.BOS, j.BOS}, {&c.EOS, j.EOS}, {&c.Pad, j.Pad}} {
+			if *f.dst == "" {
+				*f.dst = string(f.src)
+			}
+		}
+		if c.Added == nil {
+			c.Added = j.Added
+		}
+	}
+	return c, nil
+}
+
+// merge appends the tokens that only tokenizer_config.json knows, by id.
+func (c tokenizerConfig) merge(list []addedToken) []addedToken {
+	known := map[string]bool{}
+	for _, a := range list {
+		known[a.Content] = true
+	}
+	var extra []addedToken
+	for id, a := range c.Added {
+		n, err := strconv.ParseInt(id, 10, 32)
+		if err != nil {
+			n = -1 // refused with the token's name when it is added
+		}
+		a.ID = int32(n)
+		if !known[a.Content] {
+			extra = append(extra, a)
+		}
+	}
+	sort.Slice(extra, func(i, j int) bool { return extra[i].ID < extra[j].ID })
+	return append(list, extra...)
+}
