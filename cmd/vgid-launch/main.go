@@ -1,0 +1,149 @@
+// vgid-launch runs one command as the ranks of a job, on this machine or on
+// several; see package launch.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"vgid/launch/agent"
+)
+
+func main() {
+	if agent.Child() {
+		return
+	}
+	code := 0
+	app := newApp(func(c *cli.Context) error {
+		var err error
+		code, err = run(c)
+		return err
+	})
+	if err := app.Run(os.Args); err != nil {
+		fmt.Fprintf(os.Stderr, "vgid-launch: %v\n", err)
+		var i agent.ErrInterrupted
+		if code = 1; errors.As(err, &i) {
+			code = 128 + int(i.Signal)
+		}
+	}
+	os.Exit(code)
+}
+
+// newApp declares the command line.
+func newApp(action cli.ActionFunc) *cli.App {
+	return &cli.App{
+		Name:      "vgid-launch",
+		Usage:     "run a command as the ranks of a distributed job",
+		UsageText: "vgid-launch [flags] -- COMMAND [ARGUMENTS]\n\nOne machine:      vgid-launch --nodes 2 --local -- vgid unlearn\nSeveral machines: vgid-launch --nodes 2 --bind-addr A -- vgid unlearn            on the first, whose address is A\n                  vgid-launch --nodes 2 --bind-addr B --join A:7946 -- vgid unlearn   on the second",
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "nodes", Value: 1, Usage: "`N` nodes take part"},
+			&cli.StringFlag{Name: "nproc-per-node", Value: "1", Usage: "`N` workers on this node; gpu: one per GPU; auto: the same, or 1 without GPU"},
+			&cli.BoolFlag{Name: "local", Usage: "run all nodes on this machine, one agent process each"},
+			&cli.StringSliceFlag{Name: "join", Usage: "`HOST:PORT` of an agent of the job (repeatable)"},
+			&cli.StringFlag{Name: "bind-addr", Value: "127.0.0.1", Usage: "`IP` address to listen on"},
+			&cli.StringFlag{Name: "advertise-addr", Usage: "`IP` address the other nodes reach this one at (default: --bind-addr)"},
+			&cli.IntFlag{Name: "port", Value: 7946, Usage: "TCP and UDP `PORT` of the agent; 0 takes any free one (always so with --local)"},
+			&cli.BoolFlag{Name: "insecure-network", Usage: "permit addresses other than loopback, although nothing is encrypted"},
+			&cli.StringFlag{Name: "job", Value: "vgid", Usage: "`NAME` of the job, the same on all nodes"},
+			&cli.StringFlag{Name: "node-name", Usage: "`NAME` of this node in messages (default: host name)"},
+			&cli.IntFlag{Name: "node-rank", Value: -1, Usage: "`I`: wish for the order of nodes (default: nodes without --join first)"},
+			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "`TIME` for the nodes to come together"},
+			&cli.DurationFlag{Name: "grace", Value: 5 * time.Second, Usage: "`TIME` between SIGTERM and SIGKILL when workers are stopped"},
+			&cli.StringFlag{Name: "log-dir", Usage: "also write the output of every rank to `DIR`/rankN.log"},
+		},
+		HideHelpCommand: true,
+		Action:          action,
+	}
+}
+
+// run starts the job and returns the exit code.
+func run(c *cli.Context) (int, error) {
+	o, err := options(c)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	io := agent.IO{Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals(ctx)}
+	launch := agent.Run
+	if c.Bool("local") {
+		launch = agent.RunLocal
+	}
+	out, err := launch(ctx, o, io)
+	if err != nil {
+		return 0, err
+	}
+	if out.Cause != nil {
+		why := ""
+		if out.Interrupted != 0 {
+			why = fmt.Sprintf("interrupted (%v); ", out.Interrupted)
+		}
+		fmt.Fprintf(os.Stderr, "vgid-launch: %s%s\n", why, out.Cause.Text)
+	}
+	return out.Code(), nil
+}
+
+func options(c *cli.Context) (agent.Options, error) {
+	procs, err := agent.Procs(c.String("nproc-per-node"))
+	if err != nil {
+		return agent.Options{}, err
+	}
+	o := agent.Options{
+		Command: c.Args().Slice(), Nodes: c.Int("nodes"), Procs: procs, MachineWorkers: procs,
+		Job: c.String("job"), Node: c.String("node-name"), Index: c.Int("node-rank"),
+		BindAddr: c.String("bind-addr"), AdvertiseAddr: c.String("advertise-addr"), Port: c.Int("port"),
+		Join: c.StringSlice("join"), InsecureNetwork: c.Bool("insecure-network"),
+		Timeout: c.Duration("timeout"), Grace: c.Duration("grace"), LogDir: c.String("log-dir"),
+		Colour: os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(os.Stdout.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
+	}
+	if c.Bool("local") {
+		for _, f := range []string{"join", "advertise-addr", "port", "node-rank", "node-name"} {
+			if c.IsSet(f) {
+				return o, fmt.Errorf("--%s with --local: the nodes on one machine find each other by themselves; leave one of the two out", f)
+			}
+		}
+		if s := c.String("nproc-per-node"); o.Nodes > 1 && s != "1" && (s == "gpu" || s == "auto" && procs > 1) {
+			return o, fmt.Errorf("--nproc-per-node %s with --local and %d nodes: each node would claim all GPUs of this machine; use --nodes 1", s, o.Nodes)
+		}
+		o.Node = "node0"
+	}
+	if o.Index < 0 {
+		o.Index = min(len(o.Join), 1)
+	}
+	if o.Node == "" {
+		if o.Node, err = os.Hostname(); err != nil {
+			return o, fmt.Errorf("no host name: %w; give --node-name", err)
+		}
+	}
+	return o, nil
+}
+
+// signals delivers what a person or a scheduler wants until ctx ends.
+func signals(ctx context.Context) <-chan syscall.Signal {
+	in := make(chan os.Signal, 4)
+	signal.Notify(in, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	out := make(chan syscall.Signal)
+	go func() {
+		for {
+			select {
+			case s := <-in:
+				select {
+				case out <- s.(syscall.Signal):
+				case <-ctx.Done():
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}

@@ -1,0 +1,322 @@
+//go:build unix
+
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"vgid/launch/discovery"
+	"vgid/launch/view"
+)
+
+// Outcome is how a job ended.
+type Outcome struct {
+	Cause       *Cause         `json:"cause,omitempty"`       // nil when every rank succeeded
+	Interrupted syscall.Signal `json:"interrupted,omitempty"` // by which somebody ended it
+}
+
+// Code is the exit code for the launcher.
+func (o Outcome) Code() int {
+	if o.Cause == nil {
+		return 0
+	}
+	return o.Cause.Code
+}
+
+// ErrInterrupted ends an agent that was told to stop before workers ran.
+type ErrInterrupted struct{ Signal syscall.Signal }
+
+func (e ErrInterrupted) Error() string {
+	return fmt.Sprintf("interrupted (%v) before the workers were started", e.Signal)
+}
+
+// IO connects an agent to its surroundings.
+type IO struct {
+	Stdout, Stderr *os.File
+	// Signals to forward: the first SIGINT, SIGTERM or SIGHUP goes to all
+	// workers of the job, the second kills them.
+	Signals <-chan syscall.Signal
+	// listening is told the agent's address as soon as it has one.
+	listening func(addr string)
+	// join delivers addresses to join that were not known at the start.
+	join <-chan []string
+}
+
+const (
+	tickEvery    = 100 * time.Millisecond
+	repeatReport = 300 * time.Millisecond
+	confirmFor   = time.Second     // for a member that gossip calls dead to show itself alive
+	farewell     = 2 * time.Second // for the others to hear the last report
+	straggle     = 5 * time.Second // beyond the grace, for others to report after a failure
+)
+
+// agent is the state of one Run; only its loop touches it.
+type agent struct {
+	o        *Options
+	io       IO
+	node     *discovery.Node // nil for a single node
+	self     view.Member
+	vm       *view.Machine
+	addrs    map[string]string // member ID to address of its agent
+	socks    []*net.TCPListener
+	exits    chan Exit
+	gone     chan string // members that refuse connections
+	joinErr  chan error
+	unjoined atomic.Pointer[error] // why --join has not succeeded yet
+	wg       sync.WaitGroup
+	ctx      context.Context
+	cancel   context.CancelFunc
+
+	view       *view.View
+	rank       int // of this node
+	led        *ledger
+	workers    []*worker
+	report     report
+	heard      map[string]uint64    // report seq each member confirmed
+	suspect    map[string]time.Time // members gossip calls dead, and until when they may object
+	sentAt     time.Time
+	stopping   bool
+	killAt     time.Time       // zero: never
+	left       map[string]bool // members that said goodbye
+	since      time.Time       // this node was done
+	completeAt time.Time       // all nodes were
+	err        error
+}
+
+// Run brings the nodes together, runs this node's workers, and returns when
+// the whole job has ended. An error means that the job did not start; how a
+// started job ended is in the Outcome. When ctx ends the workers are killed.
+func Run(ctx context.Context, o Options, io IO) (Outcome, error) {
+	if err := o.Check(); err != nil {
+		return Outcome{}, err
+	}
+	a := &agent{o: &o, io: io, addrs: map[string]string{}, exits: make(chan Exit, o.Procs), gone: make(chan string, 16),
+		joinErr: make(chan error, 1), heard: map[string]uint64{}, left: map[string]bool{}, suspect: map[string]time.Time{}}
+	a.ctx, a.cancel = context.WithCancel(ctx)
+	defer func() {
+		a.cancel()
+		for _, w := range a.workers {
+			w.signal(syscall.SIGKILL)
+		}
+		for _, l := range a.socks {
+			l.Close() // those not handed over
+		}
+		a.wg.Wait()
+		if a.node != nil {
+			a.node.Close()
+		}
+	}()
+	if err := a.listen(); err != nil {
+		return Outcome{}, err
+	}
+	return a.loop()
+}
+
+// listen binds the workers' sockets and the agent's, and announces them.
+func (a *agent) listen() error {
+	o := a.o
+	a.self = view.Member{ID: fmt.Sprintf("%s/%s/%.10s", o.Job, o.Node, rand.Text()), Node: o.Node, Index: o.Index, Nodes: o.Nodes}
+	for i := range o.Procs {
+		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.ParseIP(o.BindAddr)})
+		if err != nil {
+			return fmt.Errorf("cannot listen for worker %d (--bind-addr): %w", i, err)
+		}
+		a.socks = append(a.socks, l)
+		a.self.Addrs = append(a.self.Addrs, net.JoinHostPort(o.AdvertiseAddr, fmt.Sprint(l.Addr().(*net.TCPAddr).Port)))
+	}
+	a.vm = view.New(view.Config{Job: o.Job, Self: a.self, Token: rand.Text()})
+	if o.Nodes == 1 {
+		return nil // nobody to find
+	}
+	meta, err := announce(a.self)
+	if err != nil {
+		return err
+	}
+	a.node, err = discovery.Start(discovery.Config{ID: a.self.ID, Job: o.Job, BindAddr: o.BindAddr, Port: o.Port,
+		AdvertiseAddr: o.AdvertiseAddr, Meta: meta})
+	if err != nil {
+		return err
+	}
+	a.say("node %s listens on %s for %d nodes of job %s", o.Node, a.node.Addr(), o.Nodes, o.Job)
+	if a.io.listening != nil {
+		a.io.listening(a.node.Addr())
+	}
+	if len(o.Join) > 0 {
+		a.join(o.Join)
+	}
+	return nil
+}
+
+// join asks for the others in the background.
+func (a *agent) join(addrs []string) {
+	a.wg.Go(func() {
+		err := a.node.Join(a.ctx, addrs, func(err error) {
+			a.say("%v; trying on", err)
+			a.unjoined.Store(&err)
+		})
+		a.unjoined.Store(nil)
+		if err != nil {
+			select {
+			case a.joinErr <- err:
+			case <-a.ctx.Done():
+			}
+		}
+	})
+}
+
+func (a *agent) loop() (Outcome, error) {
+	var events <-chan discovery.Event
+	if a.node != nil {
+		events = a.node.Events()
+	}
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	deadline := time.NewTimer(a.o.Timeout)
+	defer deadline.Stop()
+	late := deadline.C
+	a.apply(a.vm.Start())
+	for a.err == nil {
+		if a.view != nil {
+			late = nil
+			if a.ended() {
+				return a.outcome(), nil
+			}
+		}
+		select {
+		case <-a.ctx.Done():
+			if a.view == nil {
+				return Outcome{}, context.Cause(a.ctx)
+			}
+			a.kill()
+			return a.outcome(), context.Cause(a.ctx)
+		case e := <-events:
+			a.onEvent(e)
+		case <-tick.C:
+			a.onTick(time.Now())
+		case <-late:
+			a.apply(a.vm.Timeout())
+			a.err = a.timedOut(a.err)
+		case s := <-a.io.Signals:
+			a.onSignal(s)
+		case e := <-a.exits:
+			a.onExit(e)
+		case id := <-a.gone:
+			a.lose(id, "its agent is gone")
+		case addrs := <-a.io.join:
+			a.join(addrs)
+		case a.err = <-a.joinErr:
+		}
+	}
+	return Outcome{}, a.err
+}
+
+func (a *agent) timedOut(err error) error {
+	err = fmt.Errorf("the nodes did not come together within --timeout %v: %w", a.o.Timeout, err)
+	if u := a.unjoined.Load(); u != nil {
+		return fmt.Errorf("%w; %w", err, *u)
+	}
+	return fmt.Errorf("%w; start the missing ones with --join %s", err, a.node.Addr())
+}
+
+func (a *agent) onEvent(e discovery.Event) {
+	switch e.Kind {
+	case discovery.Up:
+		m, err := announced(e.ID, e.Meta)
+		if err != nil {
+			return // not an agent of ours
+		}
+		a.addrs[e.ID] = e.Addr
+		delete(a.suspect, e.ID)
+		delete(a.left, e.ID)
+		a.apply(a.vm.Up(m))
+	case discovery.Down:
+		if a.view == nil || e.Left {
+			delete(a.suspect, e.ID)
+			a.left[e.ID] = true
+			a.apply(a.vm.Down(e.ID))
+			return
+		}
+		a.doubt(e.ID)
+	case discovery.Said:
+		delete(a.suspect, e.ID)
+		if m, err := decode(e.Msg); err == nil {
+			a.onMessage(e.ID, m)
+		}
+	}
+}
+
+func (a *agent) onMessage(from string, m message) {
+	switch {
+	case m.View != nil:
+		a.apply(a.vm.Receive(from, *m.View))
+	case m.Ping:
+		a.send(from, message{Alive: true})
+	case m.Report != nil:
+		a.onReport(from, *m.Report)
+	case m.Heard > 0:
+		a.heard[from] = max(a.heard[from], m.Heard)
+	}
+}
+
+// doubt gives a member that gossip calls dead the chance to object: trainers
+// keep all cores busy, and an agent that was not scheduled for a second is
+// not dead. One that refuses connections is.
+func (a *agent) doubt(id string) {
+	if _, ok := a.suspect[id]; ok || a.view.NodeRank(id) < 0 {
+		return
+	}
+	a.suspect[id] = time.Now().Add(confirmFor)
+	addr, ok := a.addrs[id]
+	if !ok {
+		return
+	}
+	a.wg.Go(func() {
+		if err := a.node.Send(id, addr, message{Ping: true}.encode()); errors.Is(err, syscall.ECONNREFUSED) {
+			select {
+			case a.gone <- id:
+			case <-a.ctx.Done():
+			}
+		}
+	})
+}
+
+// apply carries out what the view machine asks for.
+func (a *agent) apply(effects []view.Effect) {
+	for _, e := range effects {
+		switch {
+		case e.Send != nil:
+			a.send(e.Send.To, message{View: &e.Send.Msg})
+		case e.Committed != nil:
+			a.begin(*e.Committed)
+		case e.Failed != "":
+			a.err = errors.New(e.Failed)
+		case e.Lost != nil:
+			a.onLost(e.Lost.ID, "its agent left the job")
+		}
+	}
+}
+
+// send delivers in the background; what gets lost is repeated by who needs it.
+func (a *agent) send(to string, m message) {
+	addr, ok := a.addrs[to]
+	if !ok {
+		return
+	}
+	b := m.encode()
+	a.wg.Go(func() { a.node.Send(to, addr, b) })
+}
+
+func (a *agent) say(format string, args ...any) {
+	if !a.o.Quiet {
+		fmt.Fprintf(a.io.Stderr, "vgid-launch: "+format+"\n", args...)
+	}
+}

@@ -1,0 +1,189 @@
+//go:build unix
+
+package agent
+
+import (
+	"syscall"
+	"time"
+
+	"vgid/launch/view"
+)
+
+// begin starts this node's workers: the view holds.
+func (a *agent) begin(v view.View) {
+	a.view, a.rank, a.led = &v, v.NodeRank(a.self.ID), newLedger(v)
+	if a.node != nil {
+		a.say("%v", v)
+	}
+	raw := v.WorldSize() == 1
+	for _, r := range v.Ranks() {
+		if r.NodeRank != a.rank {
+			continue
+		}
+		out, err := newOutput(a.o, a.io.Stdout, a.io.Stderr, r.Rank, raw)
+		if err != nil {
+			a.onExit(Exit{Rank: r.Rank, Err: err.Error(), AtMilli: time.Now().UnixMilli()})
+			continue
+		}
+		a.workers = append(a.workers, start(a.o, v, r, a.socks[r.LocalRank], out, raw, a.io.Stdout, &a.wg, func(e Exit) { a.exits <- e }))
+	}
+}
+
+// onExit records the end of a worker of this node and tells the others.
+func (a *agent) onExit(e Exit) {
+	if a.led.exit(a.rank, e) {
+		a.report.Exits = append(a.report.Exits, e)
+		a.publish()
+		a.react()
+	}
+}
+
+// onReport takes the word of another node about its workers.
+func (a *agent) onReport(from string, r report) {
+	if a.view == nil || a.view.NodeRank(from) < 0 {
+		return // too early: it will be repeated
+	}
+	a.send(from, message{Heard: r.Seq})
+	for _, e := range r.Exits {
+		a.led.exit(a.view.NodeRank(from), e)
+	}
+	if r.Signal != 0 && a.report.Signal == 0 {
+		a.interrupt(syscall.Signal(r.Signal))
+	}
+	if r.Kill && !a.report.Kill {
+		a.report.Kill = true
+		a.publish()
+		a.kill()
+	}
+	a.react()
+}
+
+// onLost hears from the view machine that a member is gone.
+func (a *agent) onLost(id, how string) {
+	if a.led.lose(a.view.NodeRank(id), time.Now().UnixMilli(), how) {
+		a.react()
+	}
+}
+
+// lose gives a member up.
+func (a *agent) lose(id, how string) {
+	delete(a.suspect, id)
+	a.onLost(id, how)
+}
+
+// onSignal forwards what a person or a scheduler wants.
+func (a *agent) onSignal(s syscall.Signal) {
+	switch {
+	case a.view == nil:
+		a.err = ErrInterrupted{s}
+	case a.report.Signal == 0:
+		a.interrupt(s)
+	default:
+		a.report.Kill = true
+		a.publish()
+		a.kill()
+	}
+}
+
+func (a *agent) interrupt(s syscall.Signal) {
+	a.report.Signal = int(s)
+	a.publish()
+	for _, w := range a.workers {
+		w.signal(s)
+	}
+}
+
+// react ends the job here when it cannot succeed any more. Interrupted workers
+// were asked already; they get the grace from the first end on.
+func (a *agent) react() {
+	if !a.led.failed() || a.stopping {
+		return
+	}
+	a.stopping = true
+	a.killAt = time.Now().Add(a.o.Grace)
+	if a.report.Signal == 0 {
+		for _, w := range a.workers {
+			w.signal(syscall.SIGTERM)
+		}
+	}
+}
+
+func (a *agent) kill() {
+	for _, w := range a.workers {
+		w.signal(syscall.SIGKILL)
+	}
+}
+
+// publish sends the report to everybody.
+func (a *agent) publish() {
+	a.report.Seq++
+	a.repeat(time.Now())
+}
+
+// repeat sends the report to those who have not confirmed it.
+func (a *agent) repeat(now time.Time) {
+	a.sentAt = now
+	r := a.report // with the exits so far; appending later leaves them alone
+	for _, m := range a.view.Members {
+		if m.ID != a.self.ID && a.waits(m.ID) {
+			a.send(m.ID, message{Report: &r})
+		}
+	}
+}
+
+// waits reports whether a member may still need this node's report.
+func (a *agent) waits(id string) bool {
+	_, lost := a.led.lost[a.view.NodeRank(id)]
+	return !lost && !a.left[id] && a.heard[id] < a.report.Seq
+}
+
+func (a *agent) onTick(now time.Time) {
+	a.apply(a.vm.Tick())
+	if a.view == nil {
+		return
+	}
+	if !a.killAt.IsZero() && now.After(a.killAt) {
+		a.killAt = time.Time{}
+		a.kill()
+	}
+	for id, until := range a.suspect {
+		if now.After(until) {
+			a.lose(id, "its agent does not answer")
+		}
+	}
+	if a.report.Seq > 0 && now.Sub(a.sentAt) >= repeatReport {
+		a.repeat(now)
+	}
+}
+
+// ended reports whether this agent has nothing more to do or to hear.
+func (a *agent) ended() bool {
+	if !a.led.done(a.rank) {
+		return false
+	}
+	now := time.Now()
+	if a.since.IsZero() {
+		a.since = now
+	}
+	if !a.led.complete() {
+		// A node that hangs while stopping cannot hold up the others for ever.
+		return a.stopping && now.Sub(a.since) > a.o.Grace+straggle
+	}
+	if a.completeAt.IsZero() {
+		a.completeAt = now
+	}
+	for _, m := range a.view.Members {
+		if m.ID != a.self.ID && a.waits(m.ID) && now.Sub(a.completeAt) < farewell {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *agent) outcome() Outcome {
+	out := Outcome{Interrupted: syscall.Signal(a.report.Signal)}
+	if c, failed := a.led.cause(); failed {
+		out.Cause = &c
+	}
+	return out
+}

@@ -1,0 +1,197 @@
+package agent
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"vgid/launch"
+	"vgid/launch/view"
+)
+
+// Exit is how a worker ended.
+type Exit struct {
+	Rank    int    `json:"rank"`
+	Code    int    `json:"code"`              // exit code; 0 with Signal or Err
+	Signal  int    `json:"signal,omitempty"`  // that killed it
+	Err     string `json:"err,omitempty"`     // why it did not even start
+	Stopped bool   `json:"stopped,omitempty"` // after the launcher asked it to
+	Line    string `json:"line,omitempty"`    // its last words on standard error
+	Log     string `json:"log,omitempty"`     // path on its node
+	AtMilli int64  `json:"at"`                // Unix time of its node
+}
+
+func (e Exit) ok() bool { return e.Code == 0 && e.Signal == 0 && e.Err == "" }
+
+// Cause is why a job failed.
+type Cause struct {
+	Rank int    // -1 when a whole node was lost
+	Node string // name of the node
+	Code int    // exit code for the launcher, > 0
+	Text string // one line
+}
+
+// ledger knows how every rank ended. It is pure: times come with the events.
+type ledger struct {
+	view  view.View
+	ranks []view.Rank
+	exits map[int]Exit
+	lost  map[int]loss // by node rank
+}
+
+type loss struct {
+	atMilli int64
+	how     string
+}
+
+// detectionLag is how long before the notice a lost node may have died.
+const detectionLag = 3 * time.Second
+
+func newLedger(v view.View) *ledger {
+	return &ledger{view: v, ranks: v.Ranks(), exits: map[int]Exit{}, lost: map[int]loss{}}
+}
+
+// exit records an end reported by a node; a node speaks for its own ranks
+// only, and once. It reports whether that was news.
+func (l *ledger) exit(node int, e Exit) bool {
+	if e.Rank < 0 || e.Rank >= len(l.ranks) || l.ranks[e.Rank].NodeRank != node {
+		return false
+	}
+	if _, ok := l.exits[e.Rank]; ok {
+		return false
+	}
+	l.exits[e.Rank] = e
+	return true
+}
+
+// lose records that a node is gone, which is no news when its work was done.
+func (l *ledger) lose(node int, atMilli int64, how string) bool {
+	if _, ok := l.lost[node]; ok || l.done(node) {
+		return false
+	}
+	l.lost[node] = loss{atMilli, how}
+	return true
+}
+
+// done reports whether all ranks of a node have ended.
+func (l *ledger) done(node int) bool {
+	for _, r := range l.ranks {
+		if _, ok := l.exits[r.Rank]; r.NodeRank == node && !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// complete reports whether nothing more can be expected from any node.
+func (l *ledger) complete() bool {
+	for n := range l.view.Members {
+		if _, lost := l.lost[n]; !lost && !l.done(n) {
+			return false
+		}
+	}
+	return true
+}
+
+// failed reports whether the job can not succeed any more.
+func (l *ledger) failed() bool {
+	if len(l.lost) > 0 {
+		return true
+	}
+	for _, e := range l.exits {
+		if !e.ok() {
+			return true
+		}
+	}
+	return false
+}
+
+// cause names the first cause. All agents with the same records say the same.
+//
+// Who died first is not enough: a rank that ends because its peer died may be
+// recorded before the peer, or on a clock that runs behind. So what a rank
+// says about itself comes first: an end by its own fault or a lost node, then
+// an odd end after the launcher began to stop everybody, then ranks that say
+// "a peer failed", then those that were stopped; time decides within a kind.
+func (l *ledger) cause() (Cause, bool) {
+	type candidate struct {
+		kind int
+		at   int64
+		rank int
+		make func() Cause
+	}
+	var all []candidate
+	for n, lo := range l.lost {
+		all = append(all, candidate{0, lo.atMilli - detectionLag.Milliseconds(), l.firstRank(n), func() Cause { return l.lostCause(n, lo) }})
+	}
+	for _, e := range l.exits {
+		if !e.ok() {
+			all = append(all, candidate{kindOf(e), e.AtMilli, e.Rank, func() Cause { return l.exitCause(e) }})
+		}
+	}
+	if len(all) == 0 {
+		return Cause{}, false
+	}
+	first := slices.MinFunc(all, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.at, b.at), cmp.Compare(a.rank, b.rank))
+	})
+	return first.make(), true
+}
+
+func kindOf(e Exit) int {
+	asked := e.Signal == int(syscall.SIGTERM) || e.Signal == int(syscall.SIGKILL) || e.Signal == int(syscall.SIGINT) ||
+		e.Code == 128+int(syscall.SIGTERM) || e.Code == 128+int(syscall.SIGINT)
+	switch {
+	case e.Code == launch.ExitPeerFailed && !e.Stopped:
+		return 2
+	case !e.Stopped:
+		return 0
+	case asked || e.Code == launch.ExitPeerFailed:
+		return 3
+	}
+	return 1
+}
+
+func (l *ledger) firstRank(node int) int {
+	return slices.IndexFunc(l.ranks, func(r view.Rank) bool { return r.NodeRank == node })
+}
+
+func (l *ledger) lostCause(node int, lo loss) Cause {
+	m := l.view.Members[node]
+	first := l.firstRank(node)
+	ranks := fmt.Sprintf("rank %d", first)
+	if k := len(m.Addrs); k > 1 {
+		ranks = fmt.Sprintf("ranks %d-%d", first, first+k-1)
+	}
+	return Cause{Rank: -1, Node: m.Node, Code: 1, Text: fmt.Sprintf("node %s (%s) was lost: %s", m.Node, ranks, lo.how)}
+}
+
+func (l *ledger) exitCause(e Exit) Cause {
+	node := l.ranks[e.Rank].Node
+	var b strings.Builder
+	fmt.Fprintf(&b, "rank %d on %s ", e.Rank, node)
+	code := e.Code
+	switch {
+	case e.Err != "":
+		fmt.Fprintf(&b, "did not start: %s", e.Err)
+		code = 1
+	case e.Signal != 0:
+		fmt.Fprintf(&b, "was killed by signal %d (%v)", e.Signal, syscall.Signal(e.Signal))
+		if e.Signal == int(syscall.SIGKILL) && !e.Stopped {
+			b.WriteString(", as the kernel does when memory runs out")
+		}
+		code = 128 + e.Signal
+	default:
+		fmt.Fprintf(&b, "failed with exit code %d", e.Code)
+	}
+	if e.Line != "" {
+		fmt.Fprintf(&b, ": %s", e.Line)
+	}
+	if e.Log != "" {
+		fmt.Fprintf(&b, " (log %s)", e.Log)
+	}
+	return Cause{Rank: e.Rank, Node: node, Code: code, Text: b.String()}
+}

@@ -1,0 +1,292 @@
+//go:build unix
+
+package agent
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// envChild marks a process that RunLocal started as an agent.
+const envChild = "VGID_LAUNCH_AGENT"
+
+// Descriptors of an agent that RunLocal started.
+const (
+	childIn  = 3 // lines of order
+	childOut = 4 // lines of answer
+)
+
+// order tells a child agent what to do; the end of the stream tells it that
+// its launcher is gone.
+type order struct {
+	Options *Options `json:"options,omitempty"`
+	Join    []string `json:"join,omitempty"`
+	Signal  int      `json:"signal,omitempty"`
+}
+
+// answer tells the launcher how a child agent is doing.
+type answer struct {
+	Addr        string   `json:"addr,omitempty"`
+	Outcome     *Outcome `json:"outcome,omitempty"`
+	Err         string   `json:"err,omitempty"`
+	Interrupted int      `json:"interrupted,omitempty"` // with Err: it was told to stop
+}
+
+// RunLocal runs a whole job on this machine: one agent process per node, each
+// with o.Procs workers, which meet over loopback as machines would over a
+// network. The running program starts itself again as agents; its main must
+// call Child first.
+func RunLocal(ctx context.Context, o Options, io IO) (Outcome, error) {
+	if err := o.Check(); err != nil {
+		return Outcome{}, err
+	}
+	if o.Nodes == 1 {
+		return Run(ctx, o, io)
+	}
+	l := &local{o: o, io: io, answers: make(chan childAnswer, 2*o.Nodes)}
+	defer func() {
+		for _, c := range l.children {
+			c.in.Close()
+		}
+		l.wg.Wait()
+	}()
+	for i := range o.Nodes {
+		if err := l.start(i); err != nil {
+			return Outcome{}, fmt.Errorf("cannot start the agent of node%d: %w", i, err)
+		}
+	}
+	return l.loop(ctx)
+}
+
+type local struct {
+	o        Options
+	io       IO
+	children []*child
+	answers  chan childAnswer
+	wg       sync.WaitGroup
+}
+
+type child struct {
+	cmd   *exec.Cmd
+	in    *os.File
+	addr  string
+	final bool // its outcome, error or end is known
+}
+
+type childAnswer struct {
+	node int
+	answer
+	died error // the process is gone, and how
+}
+
+func (l *local) start(i int) error {
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	inR, inW, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer inR.Close()
+	outR, outW, err := os.Pipe()
+	if err != nil {
+		inW.Close()
+		return err
+	}
+	defer outW.Close()
+	c := &child{in: inW, cmd: exec.Command(exe)}
+	c.cmd.Args = []string{fmt.Sprintf("vgid-launch agent node%d", i)}
+	c.cmd.Env = append(os.Environ(), envChild+"=1")
+	c.cmd.Stdout, c.cmd.Stderr = l.io.Stdout, l.io.Stderr
+	c.cmd.ExtraFiles = []*os.File{inR, outW}
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches it through us, once
+	if err := c.cmd.Start(); err != nil {
+		inW.Close()
+		outR.Close()
+		return err
+	}
+	l.children = append(l.children, c)
+	l.wg.Go(func() {
+		defer outR.Close()
+		lines := bufio.NewScanner(outR)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			var a answer
+			if err := json.Unmarshal(lines.Bytes(), &a); err == nil {
+				l.answers <- childAnswer{node: i, answer: a}
+			}
+		}
+		err := c.cmd.Wait()
+		if err == nil {
+			err = errors.New("ended")
+		}
+		l.answers <- childAnswer{node: i, died: err}
+	})
+	o := l.o
+	o.Node, o.Index, o.Port = fmt.Sprintf("node%d", i), i, 0
+	o.Quiet = o.Quiet || i > 0
+	o.MachineWorkers = l.o.Nodes * l.o.Procs
+	return c.order(order{Options: &o})
+}
+
+func (c *child) order(o order) error {
+	return json.NewEncoder(c.in).Encode(o)
+}
+
+// loop lets the agents run until the fate of each is known.
+func (l *local) loop(ctx context.Context) (Outcome, error) {
+	var out *Outcome
+	var failure error
+	var died *Cause
+	met := false
+	for open := len(l.children); open > 0; {
+		select {
+		case <-ctx.Done():
+			return Outcome{}, context.Cause(ctx)
+		case s := <-l.io.Signals:
+			for _, c := range l.children {
+				c.order(order{Signal: int(s)}) // one that is gone needs none
+			}
+		case a := <-l.answers:
+			c := l.children[a.node]
+			switch {
+			case c.final:
+				continue
+			case a.Addr != "":
+				c.addr = a.Addr
+				met = l.introduce() || met
+				continue
+			case a.Outcome != nil:
+				if out == nil || out.Cause == nil {
+					out = a.Outcome
+				}
+			case a.Err != "":
+				if failure == nil {
+					failure = errors.New(a.Err)
+					if a.Interrupted != 0 {
+						failure = ErrInterrupted{syscall.Signal(a.Interrupted)}
+					}
+				}
+				l.dismiss()
+			default:
+				if died == nil {
+					died = &Cause{Rank: -1, Node: fmt.Sprintf("node%d", a.node), Code: 1,
+						Text: fmt.Sprintf("node node%d was lost: its agent process ended early (%v)", a.node, a.died)}
+				}
+				if !met {
+					l.dismiss() // nobody would notice
+				}
+			}
+			c.final = true
+			open--
+		}
+	}
+	switch {
+	case died != nil: // no worker can bring an agent down: nothing comes before it
+		return Outcome{Cause: died}, nil
+	case failure != nil:
+		return Outcome{}, failure
+	}
+	return *out, nil
+}
+
+// introduce tells every agent all addresses, once all are known: joining
+// everybody at once settles faster than gossip from one seed.
+func (l *local) introduce() bool {
+	var all []string
+	for _, c := range l.children {
+		if c.addr == "" {
+			return false
+		}
+		all = append(all, c.addr)
+	}
+	for i, c := range l.children[1:] {
+		c.order(order{Join: all[:i+1]})
+	}
+	return true
+}
+
+// dismiss lets the remaining agents go.
+func (l *local) dismiss() {
+	for _, c := range l.children {
+		c.in.Close()
+	}
+}
+
+// Child runs this process as an agent if RunLocal started it as one, and
+// reports whether that was so; then the program has to end.
+func Child() bool {
+	if os.Getenv(envChild) == "" {
+		return false
+	}
+	os.Unsetenv(envChild)
+	syscall.CloseOnExec(childIn)
+	syscall.CloseOnExec(childOut)
+	in, out := os.NewFile(childIn, "orders"), os.NewFile(childOut, "answers")
+	defer out.Close()
+	say := json.NewEncoder(out)
+	orders := json.NewDecoder(in)
+	var first order
+	if err := orders.Decode(&first); err != nil || first.Options == nil {
+		say.Encode(answer{Err: fmt.Sprintf("agent got no options: %v", err)})
+		return true
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals, join := make(chan syscall.Signal), make(chan []string)
+	// Ends with the process: nothing else can wake a read of the pipe.
+	go func() {
+		for {
+			var o order
+			if err := orders.Decode(&o); err != nil {
+				// The launcher is gone. End as if asked to, then for good.
+				if !errors.Is(err, io.EOF) {
+					fmt.Fprintf(os.Stderr, "vgid-launch: orders of the launcher: %v\n", err)
+				}
+				offer(ctx, signals, syscall.SIGTERM)
+				select {
+				case <-time.After(first.Options.Grace):
+				case <-ctx.Done():
+				}
+				cancel(errors.New("the launcher is gone"))
+				return
+			}
+			if o.Join != nil {
+				offer(ctx, join, o.Join)
+			}
+			if o.Signal != 0 {
+				offer(ctx, signals, syscall.Signal(o.Signal))
+			}
+		}
+	}()
+	res, err := Run(ctx, *first.Options, IO{Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals, join: join,
+		listening: func(addr string) { say.Encode(answer{Addr: addr}) }})
+	if err != nil {
+		a := answer{Err: err.Error()}
+		var intr ErrInterrupted
+		if errors.As(err, &intr) {
+			a.Interrupted = int(intr.Signal)
+		}
+		say.Encode(a)
+		return true
+	}
+	say.Encode(answer{Outcome: &res})
+	return true
+}
+
+func offer[T any](ctx context.Context, c chan<- T, v T) {
+	select {
+	case c <- v:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,153 @@
+package agent
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// maxLine bounds a line that is held back until its end is known.
+const maxLine = 64 << 10
+
+// stream takes one output of a worker: to the launcher's output, line by line
+// behind a prefix or untouched, to the log, and its last line to memory.
+type stream struct {
+	out    io.Writer
+	prefix string // empty passes bytes on as they come
+	log    io.Writer
+
+	mu   sync.Mutex
+	part []byte // of a line
+	last string
+	keep bool // last is worth more than what follows
+	err  error
+}
+
+// Write never fails for the worker's sake: a full disk or a closed terminal is
+// remembered and told at the end.
+func (s *stream) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(b)
+	if s.log != nil {
+		s.note(s.log.Write(b))
+	}
+	if s.prefix == "" {
+		s.note(s.out.Write(b))
+	}
+	for len(b) > 0 {
+		i := bytes.IndexByte(b, '\n')
+		if i < 0 {
+			i = len(b) - 1
+		}
+		s.part = append(s.part, b[:i+1]...)
+		b = b[i+1:]
+		if s.part[len(s.part)-1] == '\n' || len(s.part) >= maxLine {
+			s.line()
+		}
+	}
+	return n, nil
+}
+
+// flush ends the last line.
+func (s *stream) flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.part) > 0 {
+		s.line()
+	}
+}
+
+func (s *stream) line() {
+	text := bytes.TrimRight(s.part, "\r\n")
+	if s.prefix != "" {
+		// One write a line, so that lines of several processes do not mix.
+		s.note(s.out.Write(append(append([]byte(s.prefix), text...), '\n')))
+	}
+	s.remember(text)
+	s.part = s.part[:0]
+}
+
+// remember keeps the last line that says something. Go prints what went wrong
+// before the stack, other languages after it.
+func (s *stream) remember(text []byte) {
+	if i := bytes.LastIndexByte(text, '\r'); i >= 0 {
+		text = text[i+1:]
+	}
+	t := strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, string(text)))
+	if t == "" || s.keep {
+		return
+	}
+	s.keep = strings.HasPrefix(t, "panic: ") || strings.HasPrefix(t, "fatal error: ")
+	if r := []rune(t); len(r) > 300 {
+		t = string(r[:300]) + "…"
+	}
+	s.last = t
+}
+
+func (s *stream) note(_ int, err error) {
+	if s.err == nil {
+		s.err = err
+	}
+}
+
+// output is where both streams of a rank go.
+type output struct {
+	stdout, stderr *stream
+	file           *os.File
+}
+
+func newOutput(o *Options, out, errw io.Writer, rank int, raw bool) (*output, error) {
+	w := &output{}
+	var log io.Writer
+	if o.LogDir != "" {
+		f, err := os.Create(filepath.Join(o.LogDir, fmt.Sprintf("rank%d.log", rank)))
+		if err != nil {
+			return nil, fmt.Errorf("--log-dir: %w", err)
+		}
+		w.file, log = f, f
+	}
+	prefix := ""
+	if !raw {
+		prefix = fmt.Sprintf("[%d] ", rank)
+		if o.Colour {
+			prefix = fmt.Sprintf("\x1b[%dm[%d]\x1b[0m ", 31+(rank+1)%6, rank)
+		}
+	}
+	w.stdout = &stream{out: out, prefix: prefix, log: log}
+	w.stderr = &stream{out: errw, prefix: prefix, log: log}
+	return w, nil
+}
+
+// path of the log, empty without.
+func (w *output) path() string {
+	if w.file == nil {
+		return ""
+	}
+	return w.file.Name()
+}
+
+// close ends both streams and reports what could not be written.
+func (w *output) close() error {
+	w.stdout.flush()
+	w.stderr.flush()
+	err := w.stdout.err
+	if err == nil {
+		err = w.stderr.err
+	}
+	if w.file != nil {
+		if cerr := w.file.Close(); err == nil {
+			err = cerr
+		}
+	}
+	return err
+}

@@ -1,0 +1,166 @@
+//go:build unix
+
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"vgid/launch"
+	"vgid/launch/view"
+)
+
+// worker is one running process of a rank.
+type worker struct {
+	rank int
+	out  *output
+	cmd  *exec.Cmd
+
+	mu      sync.Mutex
+	running bool
+	stopped bool // the launcher asked it to end
+}
+
+// strayDelay is how long output of a dead worker's children is waited for.
+const strayDelay = time.Second
+
+// start runs the command as a rank; ended is called once, from a goroutine
+// counted in wg, when the process is gone.
+func start(o *Options, v view.View, r view.Rank, ln *net.TCPListener, out *output, raw bool, stdout *os.File, wg *sync.WaitGroup, ended func(Exit)) *worker {
+	w := &worker{rank: r.Rank, out: out}
+	w.cmd = exec.Command(o.Command[0], o.Command[1:]...)
+	w.cmd.Env = workerEnv(o, v, r, os.Environ())
+	w.cmd.Stdout, w.cmd.Stderr = out.stdout, out.stderr
+	if raw && out.file == nil {
+		w.cmd.Stdout = stdout // itself, so that a worker alone still sees the terminal
+	}
+	w.cmd.WaitDelay = strayDelay
+	w.cmd.SysProcAttr = procAttr()
+	started := make(chan error)
+	wg.Go(func() {
+		// The parent-death signal of Linux is sent when the thread that
+		// started the process ends, so the thread is kept for as long.
+		runtime.LockOSThread()
+		err := w.launch(ln)
+		started <- err
+		if err != nil {
+			out.close()
+			ended(Exit{Rank: r.Rank, Err: err.Error(), AtMilli: time.Now().UnixMilli()})
+			return
+		}
+		ended(w.wait())
+	})
+	<-started
+	return w
+}
+
+func (w *worker) launch(ln *net.TCPListener) error {
+	f, err := ln.File()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	// The worker alone listens: when it dies, its peers are refused at once
+	// instead of waiting in a queue nobody serves.
+	defer ln.Close()
+	w.cmd.ExtraFiles = []*os.File{f}
+	if err := w.cmd.Start(); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	w.running = true
+	w.mu.Unlock()
+	return nil
+}
+
+// wait returns how the process ended, after all it wrote was passed on.
+func (w *worker) wait() Exit {
+	err := w.cmd.Wait()
+	at := time.Now()
+	w.mu.Lock()
+	w.running = false
+	e := Exit{Rank: w.rank, Stopped: w.stopped, AtMilli: at.UnixMilli()}
+	w.mu.Unlock()
+	// What it left behind goes with it.
+	syscall.Kill(-w.cmd.Process.Pid, syscall.SIGKILL)
+	ws, ok := w.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	switch {
+	case ok && ws.Signaled():
+		e.Signal = int(ws.Signal())
+	case ok && ws.Exited():
+		e.Code = ws.ExitStatus()
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+		e.Err = err.Error()
+	}
+	if cerr := w.out.close(); cerr != nil && e.ok() {
+		e.Err = fmt.Sprintf("its output could not be written: %v", cerr)
+	}
+	e.Line, e.Log = w.out.stderr.last, w.out.path()
+	return e
+}
+
+// signal sends to the whole process group, as a terminal would.
+func (w *worker) signal(s syscall.Signal) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.running {
+		w.stopped = true
+		syscall.Kill(-w.cmd.Process.Pid, s)
+	}
+}
+
+// workerEnv is the launcher's environment with the contract of package launch.
+func workerEnv(o *Options, v view.View, r view.Rank, base []string) []string {
+	var peers []string
+	for _, p := range v.Ranks() {
+		peers = append(peers, p.Addr)
+	}
+	local := strconv.Itoa(len(v.Members[r.NodeRank].Addrs))
+	rank, world := strconv.Itoa(r.Rank), strconv.Itoa(v.WorldSize())
+	set := [][2]string{
+		{launch.EnvRank, rank},
+		{launch.EnvWorldSize, world},
+		{launch.EnvLocalRank, strconv.Itoa(r.LocalRank)},
+		{launch.EnvLocalWorldSize, local},
+		{launch.EnvNodeRank, strconv.Itoa(r.NodeRank)},
+		{launch.EnvEpoch, strconv.FormatUint(v.Epoch, 10)},
+		{launch.EnvJob, v.Job},
+		{launch.EnvPeers, strings.Join(peers, ",")},
+		{launch.EnvToken, v.Token},
+		{launch.EnvListenFD, "3"}, // the first of ExtraFiles
+		{"RANK", rank}, {"WORLD_SIZE", world},
+		{"LOCAL_RANK", strconv.Itoa(r.LocalRank)}, {"LOCAL_WORLD_SIZE", local},
+		{"GROUP_RANK", strconv.Itoa(r.NodeRank)},
+	}
+	env := make([]string, 0, len(base)+len(set)+1)
+	threads := true
+	for _, kv := range base {
+		name, _, _ := strings.Cut(kv, "=")
+		if name == "GOMAXPROCS" {
+			threads = false
+		}
+		known := false
+		for _, s := range set {
+			known = known || s[0] == name
+		}
+		if !known && name != envChild {
+			env = append(env, kv)
+		}
+	}
+	for _, s := range set {
+		env = append(env, s[0]+"="+s[1])
+	}
+	if threads {
+		env = append(env, "GOMAXPROCS="+strconv.Itoa(max(1, runtime.GOMAXPROCS(0)/max(1, o.MachineWorkers))))
+	}
+	return env
+}

@@ -1,0 +1,9 @@
+//go:build unix && !linux
+
+package agent
+
+import "syscall"
+
+// procAttr puts a worker into its own process group, so that Ctrl-C reaches it
+// through the launcher once and not twice.
+func procAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -1,0 +1,46 @@
+package agent
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Procs reads --nproc-per-node: a number, "gpu" for one worker per GPU of this
+// node, or "auto" for the same with 1 where there is none.
+func Procs(s string) (int, error) {
+	switch s {
+	case "gpu", "auto":
+		n := gpus()
+		if n == 0 && s == "gpu" {
+			return 0, fmt.Errorf("--nproc-per-node gpu: this node has no NVIDIA GPU, or CUDA_VISIBLE_DEVICES hides them; give a number")
+		}
+		return max(n, 1), nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("--nproc-per-node %q: must be a number from 1, gpu, or auto", s)
+	}
+	return n, nil
+}
+
+// gpus counts the devices a worker may use without loading a driver.
+func gpus() int {
+	if v, ok := os.LookupEnv("CUDA_VISIBLE_DEVICES"); ok {
+		n := 0
+		for d := range strings.SplitSeq(v, ",") {
+			if d = strings.TrimSpace(d); d == "" || d == "-1" {
+				break // CUDA ignores what follows an invalid entry
+			}
+			n++
+		}
+		return n
+	}
+	devs, err := filepath.Glob("/dev/nvidia[0-9]*")
+	if err != nil {
+		return 0
+	}
+	return len(devs)
+}

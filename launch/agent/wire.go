@@ -1,0 +1,105 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+
+	"vgid/launch/discovery"
+	"vgid/launch/view"
+)
+
+// message is what agents say to each other; one field is set.
+type message struct {
+	View   *view.Message `json:"view,omitempty"`
+	Report *report       `json:"report,omitempty"`
+	Heard  uint64        `json:"heard,omitempty"` // Seq of the latest report received
+	Ping   bool          `json:"ping,omitempty"`  // asks for a sign of life
+	Alive  bool          `json:"alive,omitempty"` // answers Ping
+}
+
+// report is everything an agent has to say about its node; a later one
+// contains the earlier ones.
+type report struct {
+	Seq    uint64 `json:"seq"`
+	Exits  []Exit `json:"exits,omitempty"`
+	Signal int    `json:"signal,omitempty"` // somebody interrupted the job here with it
+	Kill   bool   `json:"kill,omitempty"`   // ... and did so again
+}
+
+func (m message) encode() []byte {
+	b, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // plain data only
+	}
+	return b
+}
+
+func decode(b []byte) (message, error) {
+	var m message
+	if len(b) > discovery.MaxMessage {
+		return m, fmt.Errorf("message of %d bytes", len(b))
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	if err := d.Decode(&m); err != nil {
+		return m, err
+	}
+	set := 0
+	for _, is := range []bool{m.View != nil, m.Report != nil, m.Heard > 0, m.Ping, m.Alive} {
+		if is {
+			set++
+		}
+	}
+	if set != 1 {
+		return m, errors.New("message of several kinds or none")
+	}
+	if m.View != nil && (m.View.Epoch > maxEpoch || m.View.View != nil && m.View.View.Epoch > maxEpoch) {
+		return m, errors.New("impossible epoch")
+	}
+	return m, nil
+}
+
+const maxEpoch = 1 << 62
+
+// announcement is a view.Member as gossip carries it: short.
+type announcement struct {
+	Node  string   `json:"n"`
+	Index int      `json:"i"`
+	Nodes int      `json:"w"`
+	Host  string   `json:"h"`
+	Ports []uint16 `json:"p"`
+}
+
+func announce(m view.Member) ([]byte, error) {
+	a := announcement{Node: m.Node, Index: m.Index, Nodes: m.Nodes}
+	for _, addr := range m.Addrs {
+		host, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		p, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			return nil, err
+		}
+		a.Host, a.Ports = host, append(a.Ports, uint16(p))
+	}
+	return json.Marshal(a)
+}
+
+func announced(id string, b []byte) (view.Member, error) {
+	var a announcement
+	if err := json.Unmarshal(b, &a); err != nil {
+		return view.Member{}, err
+	}
+	if len(a.Ports) == 0 || net.ParseIP(a.Host) == nil || !nameForm.MatchString(a.Node) {
+		return view.Member{}, errors.New("incomplete announcement")
+	}
+	m := view.Member{ID: id, Node: a.Node, Index: a.Index, Nodes: a.Nodes}
+	for _, p := range a.Ports {
+		m.Addrs = append(m.Addrs, net.JoinHostPort(a.Host, strconv.Itoa(int(p))))
+	}
+	return m, nil
+}

@@ -1,0 +1,235 @@
+// Package discovery finds the other agents of a job and watches over them by
+// gossip (hashicorp/memberlist). It only reports who is there, who seems gone
+// and what they say; who has which rank is decided by launch/view.
+//
+// Messages between agents use memberlist's reliable (TCP) messages rather than
+// a second protocol: one port to open, one place to encrypt later, and the
+// same reachability that the failure detector judges.
+package discovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// Config of one agent.
+type Config struct {
+	ID       string // fresh for every incarnation; memberlist would take a restarted name for a conflict
+	Job      string // agents of another job are refused
+	BindAddr string // IP address
+	Port     int    // TCP and UDP; 0 takes any free one
+	// AdvertiseAddr is the IP address others reach this agent at; empty is BindAddr.
+	AdvertiseAddr string
+	// Meta announces this agent to the others, at most MaxMeta bytes.
+	Meta []byte
+	// Log receives memberlist's own words; nil discards them.
+	Log io.Writer
+}
+
+// MaxMeta is how long Config.Meta may be. Memberlist panics above 512 bytes
+// and the job's name is put before it.
+const MaxMeta = memberlist.MetaMaxSize - 1 - MaxJob
+
+// MaxJob is how long the name of a job may be.
+const MaxJob = 64
+
+// MaxMessage bounds a received message; a view of a thousand ranks has 40 kB.
+const MaxMessage = 1 << 20
+
+// Event is something that happened to another agent.
+type Event struct {
+	Kind Kind
+	ID   string
+	Addr string // host:port of its agent
+	Meta []byte // Up
+	Msg  []byte // Said
+	Left bool   // Down: it said goodbye
+}
+
+// Kind of event.
+type Kind int
+
+// Kinds of events.
+const (
+	Up Kind = iota
+	Down
+	Said
+)
+
+// Node is a running membership. Close it.
+type Node struct {
+	cfg    Config
+	ml     *memberlist.Memberlist
+	events chan Event
+
+	mu      sync.Mutex
+	queue   []Event
+	wake    chan struct{}
+	refused error // why an agent of ours or theirs was turned away
+
+	done chan struct{}
+	wg   sync.WaitGroup
+}
+
+// Start binds the port and begins to listen.
+func Start(cfg Config) (*Node, error) {
+	if len(cfg.Job) > MaxJob || len(cfg.Meta) > MaxMeta {
+		return nil, fmt.Errorf("announcement of %d bytes for job %q is too long (at most %d, and %d for the job); use fewer workers per node or shorter names",
+			len(cfg.Meta), cfg.Job, MaxMeta, MaxJob)
+	}
+	n := &Node{cfg: cfg, events: make(chan Event), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	c := memberlist.DefaultLANConfig()
+	c.Name = cfg.ID
+	c.BindAddr, c.BindPort = cfg.BindAddr, cfg.Port
+	// Always set: memberlist's own guess fails on hosts with public or IPv6 addresses only.
+	c.AdvertiseAddr, c.AdvertisePort = cfg.AdvertiseAddr, cfg.Port
+	if c.AdvertiseAddr == "" {
+		c.AdvertiseAddr = cfg.BindAddr
+	}
+	// Death is noticed in about a second instead of six, and a join reaches
+	// everybody by push/pull when the gossip about it dies out early.
+	c.ProbeInterval, c.ProbeTimeout = 200*time.Millisecond, 100*time.Millisecond
+	c.SuspicionMult, c.SuspicionMaxTimeoutMult = 3, 2
+	c.GossipInterval = 50 * time.Millisecond
+	c.RetransmitMult = 4
+	c.PushPullInterval = time.Second
+	c.TCPTimeout = 2 * time.Second
+	c.Delegate, c.Events, c.Alive = n, n, n
+	if cfg.Log == nil {
+		cfg.Log = io.Discard
+	}
+	c.Logger = log.New(cfg.Log, "", 0)
+	ml, err := memberlist.Create(c)
+	if err != nil {
+		at := net.JoinHostPort(cfg.BindAddr, strconv.Itoa(cfg.Port))
+		if errors.Is(err, syscall.EADDRINUSE) || strings.Contains(err.Error(), "address already in use") {
+			return nil, fmt.Errorf("--port %d: %s is occupied; choose another --port, 0 takes any free one", cfg.Port, at)
+		}
+		return nil, fmt.Errorf("cannot listen on %s (--bind-addr, --port): %w", at, err)
+	}
+	n.ml = ml
+	n.wg.Go(n.pump)
+	return n, nil
+}
+
+// Addr is the host:port to join this agent at.
+func (n *Node) Addr() string { return n.ml.LocalNode().Address() }
+
+// Events delivers what happens, in order. It is never closed.
+func (n *Node) Events() <-chan Event { return n.events }
+
+// Join asks the agents at these addresses for the others, until one answers
+// or ctx ends. waiting, if not nil, is called once with the first failure.
+func (n *Node) Join(ctx context.Context, addrs []string, waiting func(error)) error {
+	for first := true; ; first = false {
+		k, err := n.ml.Join(addrs)
+		if r := n.refusal(); r != nil {
+			return r
+		}
+		if k > 0 {
+			return nil
+		}
+		err = fmt.Errorf("no agent answers at %s (--join): %s", strings.Join(addrs, ", "), oneLine(err))
+		if first && waiting != nil {
+			waiting(err)
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+}
+
+// Send delivers a message to an agent, whose address an Up event told. It
+// blocks for up to the TCP timeout; an error means that it did not arrive.
+func (n *Node) Send(id, addr string, msg []byte) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return err
+	}
+	p, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return err
+	}
+	b := make([]byte, 0, 1+len(n.cfg.ID)+len(msg))
+	b = append(b, byte(len(n.cfg.ID)))
+	b = append(b, n.cfg.ID...)
+	b = append(b, msg...)
+	return n.ml.SendReliable(&memberlist.Node{Name: id, Addr: net.ParseIP(host), Port: uint16(p)}, b)
+}
+
+// Close says goodbye and stops. It returns when nothing runs any more.
+func (n *Node) Close() error {
+	n.ml.Leave(500 * time.Millisecond) // fails only when nobody is left to hear it
+	err := n.ml.Shutdown()
+	close(n.done)
+	n.wg.Wait()
+	return err
+}
+
+func (n *Node) refusal() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.refused
+}
+
+// post queues an event: memberlist calls the delegates on its packet path,
+// where waiting would blind the failure detector.
+func (n *Node) post(e Event) {
+	n.mu.Lock()
+	n.queue = append(n.queue, e)
+	n.mu.Unlock()
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (n *Node) pump() {
+	for {
+		n.mu.Lock()
+		q := n.queue
+		n.queue = nil
+		n.mu.Unlock()
+		for _, e := range q {
+			select {
+			case n.events <- e:
+			case <-n.done:
+				return
+			}
+		}
+		select {
+		case <-n.wake:
+		case <-n.done:
+			return
+		}
+	}
+}
+
+// oneLine undoes the list layout of memberlist's errors.
+func oneLine(err error) string {
+	if err == nil {
+		return "the name has no address"
+	}
+	var list interface{ WrappedErrors() []error }
+	if !errors.As(err, &list) {
+		return err.Error()
+	}
+	var all []string
+	for _, e := range list.WrappedErrors() {
+		all = append(all, e.Error())
+	}
+	return strings.Join(all, "; ")
+}

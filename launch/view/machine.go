@@ -1,0 +1,383 @@
+package view
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+type state int
+
+const (
+	gathering state = iota // no view in sight
+	proposing              // own proposal is out
+	bound                  // acknowledged another's proposal
+	committed
+	failed
+)
+
+// Config starts a Machine.
+type Config struct {
+	Job      string
+	Self     Member
+	Token    string // becomes the view's if this member coordinates
+	MinEpoch uint64 // epochs up to this one are used up, say by an earlier run of the job
+}
+
+// Machine is the agreement as one member sees it. Use it from one goroutine.
+//
+// Safety: a view commits only after every member acknowledged it, and a member
+// is bound to one view at a time, from which only the proposer's word or death
+// frees it. So two committed views share no member. Epochs only grow. Should a
+// report of the proposer's death have been wrong, the freed member still takes
+// the commit as long as it is bound to nothing else, and otherwise says so.
+//
+// Liveness: everything is repeated on Tick, so lost messages only cost time.
+type Machine struct {
+	cfg   Config
+	state state
+	live  map[string]Member
+	epoch uint64          // highest seen
+	down  map[string]bool // members seen once and lost
+	view  View            // proposed, bound to or committed
+	dig   string          // its digest
+	past  View            // the last view this member was bound to and freed from
+	acks  map[string]bool
+	out   []Effect
+}
+
+// New makes a machine that knows only itself.
+func New(cfg Config) *Machine {
+	return &Machine{cfg: cfg, epoch: cfg.MinEpoch, live: map[string]Member{cfg.Self.ID: cfg.Self}, down: map[string]bool{}}
+}
+
+// Start returns what a member that waits for nobody does at once.
+func (m *Machine) Start() []Effect { return m.settle() }
+
+// Up reports that discovery sees a member.
+func (m *Machine) Up(p Member) []Effect {
+	if m.state == failed || p.ID == m.cfg.Self.ID {
+		return nil
+	}
+	if p.Nodes != m.cfg.Self.Nodes {
+		if m.state != committed {
+			m.fail("node %s was started with --nodes %d, this node %s with --nodes %d; start all nodes with the same number",
+				p.Node, p.Nodes, m.cfg.Self.Node, m.cfg.Self.Nodes)
+		}
+		return m.settle()
+	}
+	m.live[p.ID] = p
+	delete(m.down, p.ID)
+	if m.state == committed {
+		if m.view.NodeRank(p.ID) >= 0 {
+			m.out = append(m.out, Effect{Back: &p})
+		} else if m.coordinates() {
+			m.reject(p.ID)
+		}
+	}
+	return m.settle()
+}
+
+// Down reports that discovery lost sight of a member.
+func (m *Machine) Down(id string) []Effect {
+	p, ok := m.live[id]
+	if !ok || m.state == failed || id == m.cfg.Self.ID {
+		return nil
+	}
+	delete(m.live, id)
+	m.down[id] = true
+	switch n := m.view.NodeRank(id); {
+	case m.state == committed && n >= 0:
+		m.out = append(m.out, Effect{Lost: &p})
+	case m.state == proposing && n >= 0:
+		m.abort()
+	case m.state == bound && id == m.view.Members[0].ID:
+		m.release()
+	}
+	return m.settle()
+}
+
+// Receive takes a message from a member, known to discovery yet or not.
+func (m *Machine) Receive(from string, msg Message) []Effect {
+	if m.state == failed || from == m.cfg.Self.ID {
+		return nil
+	}
+	if msg.Kind != Reject {
+		m.epoch = max(m.epoch, epochFloor(m, msg))
+	}
+	switch msg.Kind {
+	case Propose:
+		m.onPropose(from, msg)
+	case Ack:
+		m.onAck(from, msg)
+	case Nack:
+		m.onNack(from, msg)
+	case Commit:
+		m.onCommit(from, msg)
+	case Abort:
+		if m.state == bound && msg.Digest == m.dig && from == m.view.Members[0].ID {
+			m.release()
+			m.past = View{} // it will never hold
+		}
+	case Reject:
+		if m.state != committed {
+			m.fail("%s", msg.Reason)
+		}
+	}
+	return m.settle()
+}
+
+// epochFloor is the epoch a message uses up before it is looked at. A proposal
+// is judged first: it may be the first to carry its epoch.
+func epochFloor(m *Machine, msg Message) uint64 {
+	if msg.Kind == Propose {
+		return m.epoch
+	}
+	return msg.Epoch
+}
+
+// Tick repeats what may have been lost. The driver calls it regularly.
+func (m *Machine) Tick() []Effect {
+	switch m.state {
+	case proposing:
+		for _, p := range m.view.Members[1:] {
+			if !m.acks[p.ID] {
+				m.sendProposal(p.ID)
+			}
+		}
+	case bound:
+		m.send(m.view.Members[0].ID, Message{Kind: Ack, Epoch: m.view.Epoch, Digest: m.dig})
+	case committed:
+		if m.coordinates() {
+			m.rejectStrangers()
+		}
+	}
+	return m.settle()
+}
+
+// Timeout ends an agreement that took too long and says who was there.
+func (m *Machine) Timeout() []Effect {
+	if m.state == committed || m.state == failed {
+		return nil
+	}
+	why := ""
+	if m.state == proposing {
+		var late []string
+		for _, p := range m.view.Members[1:] {
+			if !m.acks[p.ID] {
+				late = append(late, p.Node)
+			}
+		}
+		why = "; no answer from " + strings.Join(late, ", ")
+	}
+	if m.state == bound {
+		why = "; " + m.view.Members[0].Node + " did not confirm the view it proposed"
+	}
+	var names []string
+	for _, p := range m.sorted() {
+		names = append(names, p.Node)
+	}
+	m.fail("%d of %d nodes present: %s%s", len(names), m.cfg.Self.Nodes, strings.Join(names, ", "), why)
+	return m.settle()
+}
+
+func (m *Machine) onPropose(from string, msg Message) {
+	v := msg.View
+	if v == nil || m.valid(from, *v) != nil {
+		return
+	}
+	dig := v.Digest()
+	switch {
+	case m.state == bound && dig == m.dig: // the acknowledgement was lost
+		m.send(from, Message{Kind: Ack, Epoch: v.Epoch, Digest: dig})
+	case m.state == committed:
+		m.answerCommitted(from)
+	case m.state == bound || m.state == proposing && !m.defers(v.Members[0]):
+		// Not free. The proposer will ask again.
+	case v.Epoch <= m.epoch:
+		m.send(from, Message{Kind: Nack, Epoch: m.epoch, Digest: dig})
+	default:
+		if m.state == proposing {
+			m.abort()
+		}
+		m.state, m.view, m.dig, m.past = bound, *v, dig, View{}
+		m.epoch = v.Epoch
+		m.send(from, Message{Kind: Ack, Epoch: v.Epoch, Digest: dig})
+	}
+}
+
+// defers reports whether this proposer yields to another.
+func (m *Machine) defers(other Member) bool { return Compare(other, m.cfg.Self) < 0 }
+
+// valid checks that a proposal can be meant for this member.
+func (m *Machine) valid(from string, v View) error {
+	n := v.NodeRank(m.cfg.Self.ID)
+	switch {
+	case v.Job != m.cfg.Job, v.Epoch == 0, v.Token == "", len(v.Members) != m.cfg.Self.Nodes,
+		n <= 0, v.Members[0].ID != from,
+		!v.Members[n].equal(m.cfg.Self), // another's idea of me
+		!slices.IsSortedFunc(v.Members, Compare):
+		return fmt.Errorf("not a view for %s", m.cfg.Self.ID)
+	}
+	return nil
+}
+
+func (m *Machine) onAck(from string, msg Message) {
+	known := m.view.NodeRank(from) > 0 && msg.Digest == m.dig
+	switch {
+	case m.state == proposing && known:
+		m.acks[from] = true
+		if len(m.acks) == len(m.view.Members)-1 {
+			m.commit()
+		}
+	case m.state == committed && known:
+		m.answerCommitted(from)
+	default: // bound to something that is no more
+		m.send(from, Message{Kind: Abort, Epoch: msg.Epoch, Digest: msg.Digest})
+		if m.state == committed {
+			m.answerCommitted(from)
+		}
+	}
+}
+
+// answerCommitted tells a member that is still looking what holds here.
+func (m *Machine) answerCommitted(to string) {
+	switch {
+	case m.view.NodeRank(to) < 0:
+		m.reject(to)
+	case m.coordinates():
+		m.send(to, Message{Kind: Commit, Epoch: m.view.Epoch, Digest: m.dig})
+	}
+}
+
+func (m *Machine) onNack(from string, msg Message) {
+	switch n := m.view.NodeRank(from); {
+	case msg.Digest != m.dig || n < 0:
+	case m.state == proposing:
+		m.abort() // the epoch was raised on receipt; the next proposal has a higher one
+	case m.state == committed:
+		p := m.view.Members[n]
+		delete(m.live, from)
+		m.out = append(m.out, Effect{Lost: &p})
+	}
+}
+
+func (m *Machine) onCommit(from string, msg Message) {
+	switch {
+	case m.state == committed && msg.Digest == m.dig:
+	case m.state == bound && msg.Digest == m.dig && from == m.view.Members[0].ID:
+		m.commit()
+	case (m.state == gathering || m.state == proposing) && m.past.Epoch > 0 && m.past.Digest() == msg.Digest:
+		if m.state == proposing {
+			m.abort()
+		}
+		m.state, m.view, m.dig = bound, m.past, msg.Digest
+		m.commit()
+	default:
+		m.send(from, Message{Kind: Nack, Epoch: m.epoch, Digest: msg.Digest})
+	}
+}
+
+// settle makes a proposal when it is this member's turn and hands out effects.
+func (m *Machine) settle() []Effect {
+	if m.state == proposing && m.sorted()[0].ID != m.cfg.Self.ID {
+		m.abort() // a lower member appeared: its turn
+	}
+	if m.state == gathering {
+		if all := m.sorted(); len(all) >= m.cfg.Self.Nodes && all[0].ID == m.cfg.Self.ID {
+			m.propose(all[:m.cfg.Self.Nodes])
+		}
+	}
+	out := m.out
+	m.out = nil
+	return out
+}
+
+func (m *Machine) propose(members []Member) {
+	m.epoch++
+	m.state = proposing
+	m.view = View{Epoch: m.epoch, Job: m.cfg.Job, Token: m.cfg.Token, Members: members}
+	m.dig = m.view.Digest()
+	m.acks = map[string]bool{}
+	for _, p := range members[1:] {
+		m.sendProposal(p.ID)
+	}
+	if len(members) == 1 {
+		m.commit()
+	}
+}
+
+func (m *Machine) commit() {
+	m.state = committed
+	v := m.view
+	if m.coordinates() {
+		for _, p := range v.Members[1:] {
+			m.send(p.ID, Message{Kind: Commit, Epoch: v.Epoch, Digest: m.dig})
+		}
+		m.rejectStrangers()
+	}
+	m.out = append(m.out, Effect{Committed: &v})
+	for _, p := range v.Members {
+		if m.down[p.ID] { // it died while the commit was under way
+			m.out = append(m.out, Effect{Lost: &p})
+		} else { // discovery may lag behind the proposal
+			m.live[p.ID] = p
+		}
+	}
+}
+
+func (m *Machine) rejectStrangers() {
+	for _, p := range m.sorted() {
+		if m.view.NodeRank(p.ID) < 0 {
+			m.reject(p.ID)
+		}
+	}
+}
+
+func (m *Machine) abort() {
+	for _, p := range m.view.Members[1:] {
+		m.send(p.ID, Message{Kind: Abort, Epoch: m.view.Epoch, Digest: m.dig})
+	}
+	m.release()
+}
+
+// release goes back to gathering.
+func (m *Machine) release() {
+	if m.state == bound {
+		m.past = m.view
+	}
+	m.state, m.view, m.dig, m.acks = gathering, View{}, "", nil
+}
+
+func (m *Machine) reject(id string) {
+	m.send(id, Message{Kind: Reject, Epoch: m.view.Epoch, Reason: fmt.Sprintf(
+		"job %q already runs on its %d nodes; use another --job, or wait for it to end", m.view.Job, len(m.view.Members))})
+}
+
+func (m *Machine) fail(format string, a ...any) {
+	if m.state == proposing {
+		m.abort()
+	}
+	m.state = failed
+	m.out = append(m.out, Effect{Failed: fmt.Sprintf(format, a...)})
+}
+
+func (m *Machine) coordinates() bool { return m.view.Members[0].ID == m.cfg.Self.ID }
+
+func (m *Machine) sendProposal(to string) {
+	v := m.view // the message outlives the proposal
+	m.send(to, Message{Kind: Propose, Epoch: v.Epoch, Digest: m.dig, View: &v})
+}
+
+func (m *Machine) send(to string, msg Message) {
+	m.out = append(m.out, Effect{Send: &Send{to, msg}})
+}
+
+func (m *Machine) sorted() []Member {
+	all := make([]Member, 0, len(m.live))
+	for _, p := range m.live {
+		all = append(all, p)
+	}
+	slices.SortFunc(all, Compare)
+	return all
+}
