@@ -230,12 +230,21 @@ type Mark int
 // Mark remembers the values that exist now.
 func (t *Tape) Mark() Mark { return Mark(len(t.vals)) }
 
-// Release takes back every value made since the mark. While recording it does
-// nothing: Backward needs them.
-func (t *Tape) Release(m Mark) {
-	if !t.grad {
-		t.truncate(int(m))
+// Release takes back every value made since the mark but keep, which it
+// returns under its new number. While recording it takes nothing back:
+// Backward needs all.
+func (t *Tape) Release(m Mark, keep Var) Var {
+	if t.grad {
+		return keep
 	}
+	if int(keep) < int(m) {
+		t.truncate(int(m))
+		return keep
+	}
+	kept := t.vals[keep]
+	t.vals[keep].own, t.vals[keep].grad = false, 0
+	t.truncate(int(m))
+	return t.push(kept)
 }
 
 func (t *Tape) truncate(n int) {

@@ -1,0 +1,5 @@
+package model
+
+import "vgid/model/backend"
+
+type kvCache struct{ keys, values []backend.Tensor }

@@ -1,0 +1,192 @@
+// Package model holds the model families, the training state around them
+// (adapters, optimizer, flat parameters) and generation, on any backend.
+//
+// A Model is used by one goroutine at a time, like its backend.
+package model
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math"
+
+	"vgid/model/backend"
+	"vgid/model/tape"
+)
+
+// Model is a vision-language model on a device.
+type Model struct {
+	Config *Config
+	// Recompute drops the activations inside layers after the forward pass and
+	// computes them again in the backward pass.
+	Recompute bool
+
+	be      backend.Backend
+	net     *llava
+	weights []*weight
+	modules []module
+	buffers map[backend.Buffer]bool // owned, besides the flat ones
+
+	adapter   *LoRAConfig // nil without one
+	adapterOn bool
+	flat      *flat // nil while nothing is trained
+
+	towerTrained, projectorTrained bool
+
+	free []*Batch
+	rope ropeTable
+}
+
+func invSqrt(n int) float64 { return 1 / math.Sqrt(float64(n)) }
+
+// build makes a model with zero weights.
+func build(be backend.Backend, c *Config) (*Model, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	net, w, err := declare(c)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{
+		Config: c, be: be, net: net, weights: w.weights, modules: w.modules,
+		buffers: map[backend.Buffer]bool{}, adapterOn: true,
+		rope: ropeTable{inv: c.Text.RoPE.inverseFrequencies(c.Text.HeadDim)},
+	}
+	if err := m.place(m.weights); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// place gives weights memory, one buffer per group.
+func (m *Model) place(ws []*weight) error {
+	for i := 0; i < len(ws); {
+		j, n := i, 0
+		for ; j < len(ws) && ws[j].group == ws[i].group; j++ {
+			n += ws[j].Value.Len()
+		}
+		buf, err := m.be.Alloc(backend.F32, n)
+		if err != nil {
+			return fmt.Errorf("no memory for %s: %w", ws[i].Name, err)
+		}
+		m.buffers[buf] = true
+		at := 0
+		for ; i < j; i++ {
+			v := ws[i].Value
+			ws[i].Value = backend.View(buf, at, v.Rows, v.Cols)
+			at += v.Len()
+		}
+	}
+	return nil
+}
+
+// New makes a model with random weights: normal with deviation 1/√fan_in (half
+// of it for projections into the residual stream, 0.05 for embeddings and
+// head), norms 1, biases 0. The values depend on seed and the weight's name
+// alone.
+func New(be backend.Backend, c *Config, seed uint64) (*Model, error) {
+	m, err := build(be, c)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range m.weights {
+		m.init(w, seed)
+	}
+	if err := be.Sync(); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// init draws the initial values of w, row by row.
+func (m *Model) init(w *weight, seed uint64) {
+	if w.std == 0 {
+		m.be.Fill(w.Value, w.fill)
+		return
+	}
+	h := fnv.New32a()
+	h.Write([]byte(w.Name))
+	key := backend.Key{Seed: seed, Site: h.Sum32()}
+	row := make([]float32, w.Value.Cols)
+	for r := range w.Value.Rows {
+		backend.FillRandom(row, backend.Normal, key, uint32(r))
+		for i := range row {
+			row[i] *= float32(w.std)
+		}
+		m.be.Upload(w.Value.RowRange(r, r+1), row)
+	}
+}
+
+// Clone copies the model's weights to memory of their own on the same backend,
+// without the adapter and with nothing trained: a frozen teacher.
+func (m *Model) Clone() (*Model, error) {
+	c := *m.Config
+	n, err := build(m.be, &c)
+	if err != nil {
+		return nil, err
+	}
+	byName := map[string]*weight{}
+	for _, w := range m.weights {
+		byName[w.Name] = w
+	}
+	for _, w := range n.weights {
+		m.be.Copy(w.Value, byName[w.Name].Value)
+	}
+	if err := m.be.Sync(); err != nil {
+		n.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// Close frees the model's memory. The backend stays open.
+func (m *Model) Close() {
+	for b := range m.buffers {
+		m.be.Free(b)
+	}
+	m.buffers = nil
+	if m.flat != nil {
+		m.flat.free(m.be)
+		m.flat = nil
+	}
+	for _, b := range m.free {
+		b.free()
+	}
+	m.free = nil
+}
+
+// Backend is the device the model lives on.
+func (m *Model) Backend() backend.Backend { return m.be }
+
+// Params are all parameters in the order of the forward pass, those of the
+// adapter included.
+func (m *Model) Params() []*tape.Param {
+	ps := make([]*tape.Param, len(m.weights))
+	for i, w := range m.weights {
+		ps[i] = w.Param
+	}
+	return ps
+}
+
+// NumParameters counts the elements of all parameters and of the trained ones.
+func (m *Model) NumParameters() (all, trained int) {
+	for _, w := range m.weights {
+		all += w.Value.Len()
+		if w.Trainable {
+			trained += w.Value.Len()
+		}
+	}
+	return all, trained
+}
+
+// Head is the language-model head, [vocab, d]; the token embedding when tied.
+func (m *Model) Head() *tape.Param { return m.net.Text.Head }
+
+// NumImageTokens is how many placeholders stand for one image.
+func (m *Model) NumImageTokens() int { return m.Config.NumImageTokens() }
+
+// SetAdapter turns the low-rank branches on or off for the passes that follow:
+// off, a model with an adapter is its own teacher.
+func (m *Model) SetAdapter(on bool) { m.adapterOn = on }
