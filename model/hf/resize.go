@@ -75,22 +75,22 @@ func sinc(x float64) float64 {
 // of headroom for sums beyond [0,255] are left in 32.
 const fixedBits = 32 - 8 - 2
 
-// weights are the contributions of one axis: output i sums w[i*size+k] times
+// axis holds the contributions along one axis: output i sums w[i*size+k] times
 // input first[i]+k for k < count[i].
-type weights struct {
+type axis struct {
 	first, count []int
 	w            []int32
 	size         int
 }
 
-// newWeights computes the weights of in → out samples: the filter is widened
+// newAxis computes the weights of in → out samples: the filter is widened
 // by the scale when shrinking, and normalised per output sample.
-func newWeights(in, out int, filter func(float64) float64, support float64) weights {
+func newAxis(in, out int, filter func(float64) float64, support float64) axis {
 	scale := float64(in) / float64(out)
 	widen := max(scale, 1)
 	support *= widen
 	size := int(math.Ceil(support))*2 + 1
-	t := weights{make([]int, out), make([]int, out), make([]int32, out*size), size}
+	t := axis{make([]int, out), make([]int, out), make([]int32, out*size), size}
 	k := make([]float64, size)
 	inv := 1 / widen
 	for i := range out {
@@ -149,15 +149,15 @@ func Resize(img RGB, w, h int, r Resample) (RGB, error) {
 		return RGB{}, err
 	}
 	if w != img.W {
-		img = resizeRows(img, newWeights(img.W, w, filter, support))
+		img = resizeRows(img, newAxis(img.W, w, filter, support))
 	}
 	if h != img.H {
-		img = resizeColumns(img, newWeights(img.H, h, filter, support))
+		img = resizeColumns(img, newAxis(img.H, h, filter, support))
 	}
 	return img, nil
 }
 
-func resizeRows(img RGB, t weights) RGB {
+func resizeRows(img RGB, t axis) RGB {
 	w := len(t.first)
 	out := RGB{make([]byte, 3*w*img.H), w, img.H}
 	for y := range img.H {
@@ -179,7 +179,7 @@ func resizeRows(img RGB, t weights) RGB {
 	return out
 }
 
-func resizeColumns(img RGB, t weights) RGB {
+func resizeColumns(img RGB, t axis) RGB {
 	h, stride := len(t.first), 3*img.W
 	out := RGB{make([]byte, stride*h), img.W, h}
 	acc := make([]int32, stride)
