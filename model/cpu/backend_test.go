@@ -1,0 +1,36 @@
+package cpu
+
+import (
+	"testing"
+
+	"vgid/model/backend"
+	"vgid/model/backend/compliance"
+	"vgid/model/cpu/simd"
+)
+
+func open(threads int) func(t *testing.T) backend.Backend {
+	return func(t *testing.T) backend.Backend {
+		b := New(threads)
+		t.Cleanup(func() {
+			if err := b.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return b
+	}
+}
+
+func TestCompliance(t *testing.T) {
+	t.Run("one thread", func(t *testing.T) { compliance.Run(t, open(1)) })
+	t.Run("three threads", func(t *testing.T) { compliance.Run(t, open(3)) })
+}
+
+func TestCompliancePortable(t *testing.T) {
+	defer simd.SetPortable(true)()
+	compliance.Run(t, open(2))
+}
+
+func TestThreadsGiveTheSameBits(t *testing.T) {
+	compliance.SameBits(t, open(1), open(2))
+	compliance.SameBits(t, open(1), open(5))
+}

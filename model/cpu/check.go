@@ -1,0 +1,100 @@
+package cpu
+
+import (
+	"fmt"
+
+	"vgid/model/backend"
+)
+
+// mat is an f32 operand: row i starts at d[i·ld].
+type mat struct {
+	d              []float32
+	rows, cols, ld int
+}
+
+func (m mat) row(i int) []float32 {
+	o := i * m.ld
+	return m.d[o : o+m.cols : o+m.cols]
+}
+
+// stretch is n elements from o on, nil of a missing operand.
+func (m mat) stretch(o, n int) []float32 {
+	if m.d == nil {
+		return nil
+	}
+	return m.d[o : o+n : o+n]
+}
+
+// given tells an optional operand from the zero mat.
+func (m mat) given() bool { return m.d != nil }
+
+// ints is an i32 operand.
+type ints struct {
+	d              []int32
+	rows, cols, ld int
+}
+
+func (m ints) at(i int) int32 { return m.d[i*m.ld] }
+
+// ready reports whether an operation may run: not after an earlier failure,
+// nor when its arguments do not fit (check), which then sticks. It also takes
+// back the shared memory of the operation before.
+func (b *Backend) ready(check error) bool {
+	if b.err == nil {
+		b.err = check
+	}
+	b.shared.reset()
+	return b.err == nil
+}
+
+// buffer returns the storage of a given tensor, or nil after a failure.
+func (b *Backend) buffer(op string, t backend.Tensor) *buffer {
+	if b.err != nil {
+		return nil
+	}
+	buf, ok := t.Buf.(*buffer)
+	if !ok || buf.owner != b {
+		b.err = fmt.Errorf("%s: %v belongs to another backend", op, t)
+		return nil
+	}
+	return buf
+}
+
+// mat returns an operand of an operation that takes f32 only; the zero mat
+// when it is not given.
+func (b *Backend) mat(op string, t backend.Tensor) mat {
+	if t.IsZero() {
+		return mat{}
+	}
+	buf := b.buffer(op, t)
+	if buf == nil {
+		return mat{}
+	}
+	if buf.dt != backend.F32 {
+		b.err = fmt.Errorf("%s: the CPU backend computes on f32, not on %v", op, t)
+		return mat{}
+	}
+	m := mat{d: buf.f[min(t.Off, len(buf.f)):], rows: t.Rows, cols: t.Cols, ld: t.Stride}
+	if t.Rows <= 1 {
+		m.ld = t.Cols
+	}
+	return m
+}
+
+// ints returns an operand that has been checked to be I32.
+func (b *Backend) ints(op string, t backend.Tensor) ints {
+	buf := b.buffer(op, t)
+	if buf == nil {
+		return ints{}
+	}
+	return ints{d: buf.i[min(t.Off, len(buf.i)):], rows: t.Rows, cols: t.Cols, ld: t.Stride}
+}
+
+// indices is ints for a column of row numbers that must be below limit.
+func (b *Backend) indices(op string, t backend.Tensor, limit int) ints {
+	m := b.ints(op, t)
+	for i := 0; i < m.rows && b.err == nil; i++ {
+		b.err = backend.CheckIndex(op, i, int(m.at(i)), limit)
+	}
+	return m
+}

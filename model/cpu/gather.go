@@ -1,0 +1,88 @@
+package cpu
+
+import (
+	"vgid/model/backend"
+	"vgid/model/cpu/simd"
+)
+
+// gatherTask moves rows by index; chunks are ranges of index entries, or of
+// columns when rows may repeat.
+type gatherTask struct {
+	kind     gatherKind
+	dst, src mat
+	idx      ints
+	step     int
+}
+
+type gatherKind uint8
+
+const (
+	gather gatherKind = iota
+	scatter
+	scatterAdd
+)
+
+// GatherRows implements backend.Backend.
+func (b *Backend) GatherRows(dst, src, idx backend.Tensor) {
+	if b.ready(backend.CheckGatherRows(dst, src, idx)) {
+		b.moveRows("gather_rows", gather, dst, src, idx)
+	}
+}
+
+// ScatterRows implements backend.Backend.
+func (b *Backend) ScatterRows(dst, src, idx backend.Tensor) {
+	if b.ready(backend.CheckScatterRows(dst, src, idx)) {
+		b.moveRows("scatter_rows", scatter, dst, src, idx)
+	}
+}
+
+// ScatterAddRows implements backend.Backend.
+func (b *Backend) ScatterAddRows(dst, src, idx backend.Tensor) {
+	if b.ready(backend.CheckScatterAddRows(dst, src, idx)) {
+		b.moveRows("scatter_add_rows", scatterAdd, dst, src, idx)
+	}
+}
+
+func (b *Backend) moveRows(op string, kind gatherKind, dst, src, idx backend.Tensor) {
+	n, limit := src.Rows, dst.Rows
+	if kind == gather {
+		n, limit = dst.Rows, src.Rows
+	}
+	t := &b.tasks.gather
+	t.kind, t.dst, t.src = kind, b.mat(op, dst), b.mat(op, src)
+	t.idx = b.indices(op, idx, limit)
+	if b.err != nil {
+		return
+	}
+	if kind == scatterAdd {
+		t.step = max(32, chunkWork/max(1, n))
+		b.pool.run(pieces(dst.Cols, t.step), t)
+		return
+	}
+	t.step = rowStep(dst.Cols)
+	b.pool.run(pieces(n, t.step), t)
+}
+
+func (t *gatherTask) do(chunk int, _ *scratch) {
+	from := chunk * t.step
+	if t.kind == scatterAdd {
+		to := min(from+t.step, t.dst.cols)
+		for i := range t.idx.rows {
+			if j := t.idx.at(i); j >= 0 {
+				d := t.dst.row(int(j))[from:to]
+				simd.Add(d, d, t.src.row(i)[from:to])
+			}
+		}
+		return
+	}
+	for i := from; i < min(from+t.step, t.idx.rows); i++ {
+		switch j := t.idx.at(i); {
+		case t.kind == scatter && j >= 0:
+			copy(t.dst.row(int(j)), t.src.row(i))
+		case t.kind == gather && j >= 0:
+			copy(t.dst.row(i), t.src.row(int(j)))
+		case t.kind == gather:
+			clear(t.dst.row(i))
+		}
+	}
+}

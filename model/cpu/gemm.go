@@ -1,0 +1,400 @@
+package cpu
+
+import "vgid/model/cpu/simd"
+
+const (
+	panelRows = simd.PanelRows
+	panelCols = simd.PanelCols
+
+	// kBlock is the depth of a packed block: a panel of B (16 columns) of that
+	// depth is 16 KiB, half of the first-level cache.
+	kBlock = 256
+	// rowBlock rows of packed A (144 KiB at full depth) stay in the second-level
+	// cache while panels of B pass by.
+	rowBlock = 24 * panelRows
+	// colBlock columns of packed B (256 KiB at full depth) do so for the other
+	// order of loops.
+	colBlock = 16 * panelCols
+	// splits is into how many chunks a multiplication is cut when it is large
+	// enough: several per thread, so that a disturbed thread does not hold up
+	// the others.
+	splits = 8
+	// packLimit bounds the operand that is packed whole, in elements.
+	packLimit = 4 << 20
+	// dotRows is the height up to which dot products of unpacked rows beat
+	// packing a transposed B.
+	dotRows = 24
+	// directRows is the height up to which B is read in place: fewer panels
+	// than that do not repay a copy.
+	directRows = 2 * panelRows
+	// narrowCols is the width up to which A is read in place.
+	narrowCols = 2 * panelCols
+	// serialWork is the count of multiply-adds below which waking a second
+	// thread costs more than it saves.
+	serialWork = 1 << 16
+)
+
+// source is an operand of a multiplication: element (i, j) at i·rs + j·cs of
+// f, or of h when it is stored as bfloat16.
+type source struct {
+	f      []float32
+	h      []uint16
+	rs, cs int
+}
+
+// at is the source from element (i, j) on.
+func (s source) at(i, j int) source {
+	o := i*s.rs + j*s.cs
+	if s.h != nil {
+		s.h = s.h[o:]
+	} else {
+		s.f = s.f[o:]
+	}
+	return s
+}
+
+func (m mat) source(transposed bool) source {
+	if transposed {
+		return source{f: m.d, rs: 1, cs: m.ld}
+	}
+	return source{f: m.d, rs: m.ld, cs: 1}
+}
+
+// strategy is how a multiplication is carried out; it depends on shape alone,
+// and with it the order of every sum.
+type strategy uint8
+
+const (
+	packBoth   strategy = iota // pack the smaller operand whole, the other by chunks
+	dotProduct                 // few rows times a transposed matrix: dot products in place
+	narrow                     // few columns: A in place, B packed whole
+)
+
+// gemmTask computes c = alpha·a·b (+ bias) + beta·c for an m×k a and a k×n b.
+type gemmTask struct {
+	m, n, k     int
+	a, b        source
+	c           []float32
+	ldc         int
+	alpha, beta float32
+	bias        []float32
+
+	strategy strategy
+	byRows   bool // chunks are ranges of rows (B is packed whole), else of columns
+	step     int  // rows or columns of a chunk
+	depth    int  // of a block of k
+
+	packing  bool      // first phase: chunks fill whole
+	whole    []float32 // the operand that is packed whole, for k in [from, to)
+	from, to int
+}
+
+// plan chooses the strategy and how the work is cut.
+func (t *gemmTask) plan() {
+	blocks := max(1, (t.k+kBlock/2-1)/kBlock)
+	t.depth = ((t.k+blocks-1)/blocks + 7) &^ 7
+	inPlace := t.a.h == nil && t.a.cs == 1
+	switch {
+	case inPlace && t.b.h == nil && t.b.rs == 1 && t.m <= dotRows && t.k >= 16 && t.n >= 4:
+		t.strategy, t.byRows = dotProduct, false
+		t.step = cut(t.n, 4, 16, 256)
+	case inPlace && t.n <= narrowCols && t.m > directRows:
+		t.strategy, t.byRows = narrow, true
+		t.step = cut(t.m, panelRows, panelRows, rowBlock)
+	case t.m > t.n:
+		t.strategy, t.byRows = packBoth, true
+		t.step = cut(t.m, panelRows, 4*panelRows, rowBlock)
+	default:
+		t.strategy, t.byRows = packBoth, false
+		t.step = cut(t.n, panelCols, 2*panelCols, colBlock)
+	}
+}
+
+// cut returns the length of a chunk of n: a multiple of unit within bounds.
+func cut(n, unit, least, most int) int {
+	return min(max(up((n+splits-1)/splits, unit), least), most)
+}
+
+func up(n, unit int) int     { return (n + unit - 1) / unit * unit }
+func pieces(n, unit int) int { return (n + unit - 1) / unit }
+
+// chunks is the number of chunks of the phase at hand.
+func (t *gemmTask) chunks() int {
+	switch {
+	case t.packing:
+		return pieces(t.to-t.from, t.depth) * pieces(t.wholeDim(), t.packStep())
+	case t.byRows:
+		return pieces(t.m, t.step)
+	}
+	return pieces(t.n, t.step)
+}
+
+// wholeDim is the other dimension of the operand that is packed whole.
+func (t *gemmTask) wholeDim() int {
+	if t.byRows {
+		return t.n
+	}
+	return t.m
+}
+
+func (t *gemmTask) packStep() int {
+	if t.byRows {
+		return 4 * panelCols
+	}
+	return 8 * panelRows
+}
+
+// padded is wholeDim in full panels.
+func (t *gemmTask) padded() int {
+	if t.byRows {
+		return up(t.n, panelCols)
+	}
+	return up(t.m, panelRows)
+}
+
+// pass sets the range of k whose packed operand stays within packLimit.
+func (t *gemmTask) pass(from int) {
+	per := max(1, packLimit/(t.padded()*t.depth)) * t.depth
+	t.from, t.to = from, min(from+per, t.k)
+}
+
+// gemm runs t on all threads.
+func (b *Backend) gemm(t *gemmTask) {
+	if t.m == 0 || t.n == 0 {
+		return
+	}
+	if t.k == 0 {
+		t.empty()
+		return
+	}
+	t.plan()
+	serial := t.m*t.n*t.k < serialWork
+	if t.strategy == dotProduct {
+		b.runGemm(t, serial)
+		return
+	}
+	taken := b.shared.used
+	for k := 0; k < t.k; k = t.to {
+		t.pass(k)
+		t.whole = b.shared.floats(t.padded() * (t.to - t.from))
+		t.packing = true
+		b.runGemm(t, serial)
+		t.packing = false
+		b.runGemm(t, serial)
+		b.shared.used = taken
+	}
+}
+
+func (b *Backend) runGemm(t *gemmTask, serial bool) {
+	if !serial {
+		b.pool.run(t.chunks(), t)
+		return
+	}
+	s := &b.pool.own
+	for i := range t.chunks() {
+		s.reset()
+		t.do(i, s)
+	}
+}
+
+// local runs t within a chunk of another operation, on that worker's memory.
+func (t *gemmTask) local(s *scratch) {
+	if t.m == 0 || t.n == 0 {
+		return
+	}
+	if t.k == 0 {
+		t.empty()
+		return
+	}
+	t.plan()
+	taken := s.used
+	if t.strategy == dotProduct {
+		for i := range t.chunks() {
+			t.do(i, s)
+		}
+		return
+	}
+	for k := 0; k < t.k; k = t.to {
+		t.pass(k)
+		t.whole = s.floats(t.padded() * (t.to - t.from))
+		for _, packing := range []bool{true, false} {
+			t.packing = packing
+			for i := range t.chunks() {
+				mark := s.used
+				t.do(i, s)
+				s.used = mark
+			}
+		}
+		s.used = taken
+	}
+}
+
+func (t *gemmTask) do(chunk int, s *scratch) {
+	switch {
+	case t.packing:
+		t.packWhole(chunk, s)
+	case t.strategy == dotProduct:
+		t.dots(chunk*t.step, min((chunk+1)*t.step, t.n))
+	case t.strategy == narrow:
+		t.narrow(chunk*t.step, min((chunk+1)*t.step, t.m))
+	case t.byRows:
+		t.rowChunk(chunk*t.step, min((chunk+1)*t.step, t.m), s)
+	default:
+		t.colChunk(chunk*t.step, min((chunk+1)*t.step, t.n), s)
+	}
+}
+
+func (t *gemmTask) packWhole(chunk int, s *scratch) {
+	step, dim := t.packStep(), t.wholeDim()
+	per := pieces(dim, step)
+	k := t.from + chunk/per*t.depth
+	kc := min(t.depth, t.to-k)
+	i := chunk % per * step
+	n := min(step, dim-i)
+	dst := t.whole[(k-t.from)*t.padded()+i*kc:]
+	if t.byRows {
+		packB(dst, t.b.at(k, i), kc, n, s)
+	} else {
+		packA(dst, t.a.at(i, k), n, kc, t.m-i, s)
+	}
+}
+
+// epilogue of the block of k that starts at k: beta and bias belong to the
+// first, the later ones add.
+func (t *gemmTask) epilogue(k int) (simd.Epilogue, []float32) {
+	if k == 0 {
+		return simd.Epilogue{Alpha: t.alpha, Beta: t.beta}, t.bias
+	}
+	return simd.Epilogue{Alpha: t.alpha, Beta: 1}, nil
+}
+
+// rowChunk computes rows [i0, i1): A packed here, B whole.
+func (t *gemmTask) rowChunk(i0, i1 int, s *scratch) {
+	a := s.floats(up(i1-i0, panelRows) * t.depth)
+	for k := t.from; k < t.to; k += t.depth {
+		kc := min(t.depth, t.to-k)
+		packA(a, t.a.at(i0, k), i1-i0, kc, t.m-i0, s)
+		t.tiles(a, t.whole[(k-t.from)*t.padded():], i0, i1, 0, t.n, k, kc)
+	}
+}
+
+// colChunk computes columns [j0, j1): A whole, B packed here or read in place.
+func (t *gemmTask) colChunk(j0, j1 int, s *scratch) {
+	if t.m <= directRows && t.b.h == nil && t.b.cs == 1 {
+		t.direct(j0, j1, s)
+		return
+	}
+	b := s.floats(up(j1-j0, panelCols) * t.depth)
+	for k := t.from; k < t.to; k += t.depth {
+		kc := min(t.depth, t.to-k)
+		packB(b, t.b.at(k, j0), kc, j1-j0, s)
+		a := t.whole[(k-t.from)*t.padded():]
+		for i := 0; i < t.m; i += rowBlock {
+			t.tiles(a[i*kc:], b, i, min(i+rowBlock, t.m), j0, j1, k, kc)
+		}
+	}
+}
+
+// tiles multiplies packed blocks: a holds rows [i0, i1), b columns [j0, j1).
+func (t *gemmTask) tiles(a, b []float32, i0, i1, j0, j1, k, kc int) {
+	e, bias := t.epilogue(k)
+	for j := j0; j < j1; j += panelCols {
+		n := min(panelCols, j1-j)
+		bp := b[(j-j0)*kc:]
+		for i := i0; i < i1; i += panelRows {
+			simd.TilePacked(min(panelRows, i1-i), n, kc, a[(i-i0)*kc:], bp, panelCols, t.c[i*t.ldc+j:], t.ldc, e, from(bias, j))
+		}
+	}
+}
+
+// direct is colChunk for so few rows that a copy of B would not pay.
+func (t *gemmTask) direct(j0, j1 int, s *scratch) {
+	edge := s.floats(panelCols * t.depth)
+	for k := t.from; k < t.to; k += t.depth {
+		kc := min(t.depth, t.to-k)
+		a := t.whole[(k-t.from)*t.padded():]
+		e, bias := t.epilogue(k)
+		for j := j0; j < j1; j += panelCols {
+			n := min(panelCols, j1-j)
+			b := t.b.at(k, j)
+			bp, bs := b.f, b.rs
+			if n < panelCols {
+				packB(edge, b, kc, n, s)
+				bp, bs = edge, panelCols
+			}
+			for i := 0; i < t.m; i += panelRows {
+				simd.TilePacked(min(panelRows, t.m-i), n, kc, a[i*kc:], bp, bs, t.c[i*t.ldc+j:], t.ldc, e, from(bias, j))
+			}
+		}
+	}
+}
+
+// narrow computes rows [i0, i1) from rows of A in place.
+func (t *gemmTask) narrow(i0, i1 int) {
+	for k := t.from; k < t.to; k += t.depth {
+		kc := min(t.depth, t.to-k)
+		b := t.whole[(k-t.from)*t.padded():]
+		e, bias := t.epilogue(k)
+		for i := i0; i < i1; i += panelRows {
+			a := t.a.at(i, k)
+			for j := 0; j < t.n; j += panelCols {
+				simd.TileRows(min(panelRows, i1-i), min(panelCols, t.n-j), kc, a.f, a.rs, b[j*kc:], panelCols, t.c[i*t.ldc+j:], t.ldc, e, from(bias, j))
+			}
+		}
+	}
+}
+
+// dots computes columns [j0, j1) as dot products of rows.
+func (t *gemmTask) dots(j0, j1 int) {
+	var out [12]float32
+	for lo := j0; lo < j1; lo += 4 {
+		j := min(lo, t.n-4) // the last group is moved back to be whole
+		b := t.b.f[j*t.b.cs:]
+		for i := 0; i < t.m; {
+			h := min(3, t.m-i)
+			if t.m-i == 4 {
+				h = 2
+			}
+			simd.Dots(h, t.k, t.a.f[i*t.a.rs:], t.a.rs, b, t.b.cs, &out)
+			for r := range h {
+				row := t.c[(i+r)*t.ldc:]
+				for q := lo; q < min(lo+4, j1); q++ {
+					v := t.alpha * out[4*r+q-j]
+					if t.bias != nil {
+						v += t.bias[q]
+					}
+					if t.beta != 0 {
+						v += t.beta * row[q]
+					}
+					row[q] = v
+				}
+			}
+			i += h
+		}
+	}
+}
+
+// from is the bias from column j on.
+func from(bias []float32, j int) []float32 {
+	if bias == nil {
+		return nil
+	}
+	return bias[j:]
+}
+
+// empty is the product over no k at all: only the epilogue remains.
+func (t *gemmTask) empty() {
+	for i := range t.m {
+		row := t.c[i*t.ldc:][:t.n]
+		for j := range row {
+			v := float32(0)
+			if t.beta != 0 {
+				v = t.beta * row[j]
+			}
+			if t.bias != nil {
+				v += t.bias[j]
+			}
+			row[j] = v
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package cpu
+
+import (
+	"vgid/model/backend"
+	"vgid/model/cpu/simd"
+)
+
+// source returns an operand of MatMul, which may be bfloat16.
+func (b *Backend) source(op string, t backend.Tensor, transposed bool) source {
+	buf := b.buffer(op, t)
+	if buf == nil {
+		return source{}
+	}
+	s := source{rs: t.Stride, cs: 1}
+	if t.Rows <= 1 {
+		s.rs = max(1, t.Cols)
+	}
+	if buf.dt == backend.BF16 {
+		s.h = buf.h[min(t.Off, buf.n):]
+	} else {
+		s.f = buf.f[min(t.Off, buf.n):]
+	}
+	if transposed {
+		s.rs, s.cs = s.cs, s.rs
+	}
+	return s
+}
+
+// MatMul implements backend.Backend. The operands may be bfloat16; they are
+// widened as they are packed, and sums are float32.
+func (b *Backend) MatMul(c, x, y backend.Tensor, p backend.MatMul) {
+	const op = "matmul"
+	if !b.ready(backend.CheckMatMul(c, x, y, p)) {
+		return
+	}
+	k := x.Cols
+	if p.TransA {
+		k = x.Rows
+	}
+	t := &b.tasks.gemm
+	dst := b.mat(op, c)
+	*t = gemmTask{
+		m: c.Rows, n: c.Cols, k: k,
+		a: b.source(op, x, p.TransA), b: b.source(op, y, p.TransB),
+		c: dst.d, ldc: dst.ld,
+		alpha: p.Alpha, beta: p.Beta,
+		bias: b.mat(op, p.Bias).d,
+	}
+	if b.err == nil {
+		b.gemm(t)
+	}
+}
+
+// sumRowsTask adds up rows: chunks of columns, so that every sum runs over the
+// rows in order.
+type sumRowsTask struct {
+	dst []float32
+	src mat
+}
+
+const sumCols = 256
+
+// SumRows implements backend.Backend.
+func (b *Backend) SumRows(dst, src backend.Tensor) {
+	if !b.ready(backend.CheckSumRows(dst, src)) {
+		return
+	}
+	t := &b.tasks.sums
+	t.src, t.dst = b.mat("sum_rows", src), b.mat("sum_rows", dst).d
+	if b.err != nil {
+		return
+	}
+	b.pool.run(pieces(src.Cols, sumCols), t)
+}
+
+func (t *sumRowsTask) do(chunk int, s *scratch) {
+	from := chunk * sumCols
+	to := min(from+sumCols, t.src.cols)
+	// Pairwise over groups of rows keeps the error of long sums small.
+	const group = 64
+	part := s.floats(to - from)
+	for i := 0; i < t.src.rows; i += group {
+		clear(part)
+		for r := i; r < min(i+group, t.src.rows); r++ {
+			simd.Add(part, part, t.src.row(r)[from:to])
+		}
+		d := t.dst[from:to]
+		simd.Add(d, d, part)
+	}
+}

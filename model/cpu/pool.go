@@ -1,0 +1,165 @@
+package cpu
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vgid/model/cpu/simd"
+)
+
+// A task is one parallel operation, cut into chunks that may run in any order
+// on any worker. How it is cut must depend on shapes alone.
+type task interface {
+	do(chunk int, s *scratch)
+}
+
+// States of a worker's mailbox. Only the dispatcher posts, only the worker
+// runs; both may take a posted task back, so that a worker which is slow to
+// wake never delays an operation.
+const (
+	idle int32 = iota
+	posted
+	running
+	parked
+	stopped
+)
+
+// spinFor is how long a worker looks for work before it sleeps: longer than
+// the gaps between the operations of a step, short enough not to matter
+// between steps.
+const spinFor = 200 * time.Microsecond
+
+type worker struct {
+	state   atomic.Int32
+	wake    chan struct{}
+	scratch scratch
+	_       [64]byte // keep mailboxes on cache lines of their own
+}
+
+// pool runs tasks on the calling goroutine and on threads-1 workers.
+type pool struct {
+	workers []*worker
+	own     scratch // of the calling goroutine
+	task    task
+	chunks  int64
+	next    atomic.Int64
+	done    sync.WaitGroup
+}
+
+func newPool(threads int) *pool {
+	p := &pool{}
+	for range threads - 1 {
+		w := &worker{wake: make(chan struct{}, 1)}
+		p.workers = append(p.workers, w)
+		p.done.Add(1)
+		go p.serve(w)
+	}
+	return p
+}
+
+// run executes every chunk of t and returns when all are done.
+func (p *pool) run(chunks int, t task) {
+	helpers := min(len(p.workers), chunks-1)
+	if helpers <= 0 {
+		for i := range chunks {
+			p.own.reset()
+			t.do(i, &p.own)
+		}
+		return
+	}
+	p.task, p.chunks = t, int64(chunks)
+	p.next.Store(0)
+	for _, w := range p.workers[:helpers] {
+		if w.state.Swap(posted) == parked {
+			w.wake <- struct{}{}
+		}
+	}
+	p.drain(&p.own)
+	for _, w := range p.workers[:helpers] {
+		if w.state.CompareAndSwap(posted, idle) {
+			continue // it never started, and nothing is left to do
+		}
+		for spins := 0; w.state.Load() == running; spins++ {
+			simd.Pause(1)
+			if spins > 1000 {
+				runtime.Gosched()
+			}
+		}
+	}
+}
+
+func (p *pool) drain(s *scratch) {
+	for {
+		i := p.next.Add(1) - 1
+		if i >= p.chunks {
+			return
+		}
+		s.reset()
+		p.task.do(int(i), s)
+	}
+}
+
+func (p *pool) serve(w *worker) {
+	defer p.done.Done()
+	idleSince := time.Now()
+	for spins := 1; ; spins++ {
+		if w.state.Load() == posted && w.state.CompareAndSwap(posted, running) {
+			p.drain(&w.scratch)
+			w.state.Store(idle)
+			idleSince, spins = time.Now(), 0
+			continue
+		}
+		simd.Pause(1)
+		if spins%64 != 0 {
+			continue
+		}
+		if w.state.Load() == stopped {
+			return
+		}
+		if time.Since(idleSince) > spinFor && w.state.CompareAndSwap(idle, parked) {
+			<-w.wake
+			idleSince = time.Now()
+		}
+	}
+}
+
+// close stops the workers and waits for them.
+func (p *pool) close() {
+	for _, w := range p.workers {
+		if w.state.Swap(stopped) == parked {
+			w.wake <- struct{}{}
+		}
+	}
+	p.done.Wait()
+	p.workers = nil
+}
+
+// scratch is the reusable memory of one worker. A chunk takes what it needs;
+// nothing survives it.
+type scratch struct {
+	buf  []float32
+	used int
+	peak int
+}
+
+// reset takes everything back, and makes room for the most that was ever
+// asked for.
+func (s *scratch) reset() {
+	if s.peak > len(s.buf) {
+		s.buf = alignedFloats(s.peak + s.peak/4)
+	}
+	s.used = 0
+}
+
+// floats returns n elements with arbitrary content, on a cache line.
+func (s *scratch) floats(n int) []float32 {
+	from := s.used
+	s.used += (n + 15) &^ 15
+	s.peak = max(s.peak, s.used)
+	if s.used > len(s.buf) {
+		return alignedFloats(n) // the next reset makes room
+	}
+	return s.buf[from : from+n : from+n]
+}
