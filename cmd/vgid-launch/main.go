@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"vgid/launch/agent"
@@ -84,7 +85,7 @@ func run(c *cli.Context) (int, error) {
 	if out.Cause != nil {
 		why := ""
 		if out.Interrupted != 0 {
-			why = fmt.Sprintf("interrupted (%v); ", out.Interrupted)
+			why = fmt.Sprintf("interrupted (%s); ", unix.SignalName(out.Interrupted))
 		}
 		fmt.Fprintf(os.Stderr, "vgid-launch: %s%s\n", why, out.Cause.Text)
 	}

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"vgid/launch/discovery"
 	"vgid/launch/view"
 )
@@ -36,7 +38,7 @@ func (o Outcome) Code() int {
 type ErrInterrupted struct{ Signal syscall.Signal }
 
 func (e ErrInterrupted) Error() string {
-	return fmt.Sprintf("interrupted (%v) before the workers were started", e.Signal)
+	return fmt.Sprintf("interrupted (%s) before the workers were started", unix.SignalName(e.Signal))
 }
 
 // IO connects an agent to its surroundings.
@@ -56,6 +58,7 @@ const (
 	repeatReport = 300 * time.Millisecond
 	confirmFor   = time.Second     // for a member that gossip calls dead to show itself alive
 	farewell     = 2 * time.Second // for the others to hear the last report
+	blameFor     = time.Second     // for the culprit to end by itself when its peers fail first
 	straggle     = 5 * time.Second // beyond the grace, for others to report after a failure
 )
 
@@ -84,8 +87,10 @@ type agent struct {
 	heard      map[string]uint64    // report seq each member confirmed
 	suspect    map[string]time.Time // members gossip calls dead, and until when they may object
 	sentAt     time.Time
-	stopping   bool
-	killAt     time.Time       // zero: never
+	stopping   bool            // the job cannot succeed
+	stopAt     time.Time       // when to stop the workers, if stopping
+	asked      bool            // they were told to stop
+	killAt     time.Time       // when to kill them; zero: never
 	left       map[string]bool // members that said goodbye
 	since      time.Time       // this node was done
 	completeAt time.Time       // all nodes were
@@ -112,6 +117,9 @@ func Run(ctx context.Context, o Options, io IO) (Outcome, error) {
 		}
 		a.wg.Wait()
 		if a.node != nil {
+			if a.led == nil || !a.led.complete() {
+				a.node.Leave() // the others may be waiting for us
+			}
 			a.node.Close()
 		}
 	}()

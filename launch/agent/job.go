@@ -94,17 +94,38 @@ func (a *agent) interrupt(s syscall.Signal) {
 }
 
 // react ends the job here when it cannot succeed any more. Interrupted workers
-// were asked already; they get the grace from the first end on.
+// were asked already; they get the grace from the first end on. While only
+// ranks have ended that blame a peer, that peer may still be about to say what
+// is wrong with it.
 func (a *agent) react() {
-	if !a.led.failed() || a.stopping {
+	if !a.led.failed() {
 		return
 	}
-	a.stopping = true
-	a.killAt = time.Now().Add(a.o.Grace)
-	if a.report.Signal == 0 {
-		for _, w := range a.workers {
-			w.signal(syscall.SIGTERM)
+	now := time.Now()
+	if !a.stopping {
+		a.stopping = true
+		a.stopAt = now.Add(blameFor)
+	}
+	if !a.led.onlyPeersBlamed() {
+		a.stopAt = now
+	}
+	a.advance(now)
+}
+
+// advance takes the steps of stopping that are due.
+func (a *agent) advance(now time.Time) {
+	if a.stopping && !a.asked && !now.Before(a.stopAt) {
+		a.asked = true
+		a.killAt = now.Add(a.o.Grace)
+		if a.report.Signal == 0 {
+			for _, w := range a.workers {
+				w.signal(syscall.SIGTERM)
+			}
 		}
+	}
+	if !a.killAt.IsZero() && now.After(a.killAt) {
+		a.killAt = time.Time{}
+		a.kill()
 	}
 }
 
@@ -142,10 +163,7 @@ func (a *agent) onTick(now time.Time) {
 	if a.view == nil {
 		return
 	}
-	if !a.killAt.IsZero() && now.After(a.killAt) {
-		a.killAt = time.Time{}
-		a.kill()
-	}
+	a.advance(now)
 	for id, until := range a.suspect {
 		if now.After(until) {
 			a.lose(id, "its agent does not answer")

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"vgid/launch"
 	"vgid/launch/view"
 )
@@ -109,6 +111,17 @@ func (l *ledger) failed() bool {
 	return false
 }
 
+// onlyPeersBlamed reports whether all failures so far are ranks that say a
+// peer was at fault.
+func (l *ledger) onlyPeersBlamed() bool {
+	for _, e := range l.exits {
+		if !e.ok() && e.Code != launch.ExitPeerFailed {
+			return false
+		}
+	}
+	return len(l.lost) == 0
+}
+
 // cause names the first cause. All agents with the same records say the same.
 //
 // Who died first is not enough: a rank that ends because its peer died may be
@@ -179,7 +192,7 @@ func (l *ledger) exitCause(e Exit) Cause {
 		fmt.Fprintf(&b, "did not start: %s", e.Err)
 		code = 1
 	case e.Signal != 0:
-		fmt.Fprintf(&b, "was killed by signal %d (%v)", e.Signal, syscall.Signal(e.Signal))
+		fmt.Fprintf(&b, "was killed by %s", unix.SignalName(syscall.Signal(e.Signal)))
 		if e.Signal == int(syscall.SIGKILL) && !e.Stopped {
 			b.WriteString(", as the kernel does when memory runs out")
 		}

@@ -76,10 +76,12 @@ type local struct {
 }
 
 type child struct {
+	node  string
 	cmd   *exec.Cmd
 	in    *os.File
 	addr  string
 	final bool // its outcome, error or end is known
+	gone  bool // the process has ended
 }
 
 type childAnswer struct {
@@ -104,8 +106,8 @@ func (l *local) start(i int) error {
 		return err
 	}
 	defer outW.Close()
-	c := &child{in: inW, cmd: exec.Command(exe)}
-	c.cmd.Args = []string{fmt.Sprintf("vgid-launch agent node%d", i)}
+	c := &child{node: fmt.Sprintf("node%d", i), in: inW, cmd: exec.Command(exe)}
+	c.cmd.Args = []string{"vgid-launch agent " + c.node}
 	c.cmd.Env = append(os.Environ(), envChild+"=1")
 	c.cmd.Stdout, c.cmd.Stderr = l.io.Stdout, l.io.Stderr
 	c.cmd.ExtraFiles = []*os.File{inR, outW}
@@ -133,7 +135,7 @@ func (l *local) start(i int) error {
 		l.answers <- childAnswer{node: i, died: err}
 	})
 	o := l.o
-	o.Node, o.Index, o.Port = fmt.Sprintf("node%d", i), i, 0
+	o.Node, o.Index, o.Port = c.node, i, 0
 	o.Quiet = o.Quiet || i > 0
 	o.MachineWorkers = l.o.Nodes * l.o.Procs
 	return c.order(order{Options: &o})
@@ -149,16 +151,20 @@ func (l *local) loop(ctx context.Context) (Outcome, error) {
 	var failure error
 	var died *Cause
 	met := false
+	var laggards <-chan time.Time // when to stop waiting for agents that others are done with
 	for open := len(l.children); open > 0; {
 		select {
 		case <-ctx.Done():
 			return Outcome{}, context.Cause(ctx)
+		case <-laggards:
+			open -= l.fence(func(*child) bool { return true })
 		case s := <-l.io.Signals:
 			for _, c := range l.children {
 				c.order(order{Signal: int(s)}) // one that is gone needs none
 			}
 		case a := <-l.answers:
 			c := l.children[a.node]
+			c.gone = c.gone || a.died != nil
 			switch {
 			case c.final:
 				continue
@@ -170,6 +176,12 @@ func (l *local) loop(ctx context.Context) (Outcome, error) {
 				if out == nil || out.Cause == nil {
 					out = a.Outcome
 				}
+				if laggards == nil {
+					laggards = time.After(l.o.Grace + straggle)
+				}
+				if lost := a.Outcome.Cause; lost != nil && lost.Rank < 0 {
+					open -= l.fence(func(o *child) bool { return o.node == lost.Node })
+				}
 			case a.Err != "":
 				if failure == nil {
 					failure = errors.New(a.Err)
@@ -180,8 +192,8 @@ func (l *local) loop(ctx context.Context) (Outcome, error) {
 				l.dismiss()
 			default:
 				if died == nil {
-					died = &Cause{Rank: -1, Node: fmt.Sprintf("node%d", a.node), Code: 1,
-						Text: fmt.Sprintf("node node%d was lost: its agent process ended early (%v)", a.node, a.died)}
+					died = &Cause{Rank: -1, Node: c.node, Code: 1,
+						Text: fmt.Sprintf("node %s was lost: its agent process ended early (%v)", c.node, a.died)}
 				}
 				if !met {
 					l.dismiss() // nobody would notice
@@ -198,6 +210,20 @@ func (l *local) loop(ctx context.Context) (Outcome, error) {
 		return Outcome{}, failure
 	}
 	return *out, nil
+}
+
+// fence kills the agents chosen whose fate is open, and their workers with
+// them: the others have gone on without. It returns how many.
+func (l *local) fence(choose func(*child) bool) int {
+	n := 0
+	for _, c := range l.children {
+		if !c.final && !c.gone && choose(c) {
+			c.cmd.Process.Kill() // fails only when it has just ended
+			c.final = true
+			n++
+		}
+	}
+	return n
 }
 
 // introduce tells every agent all addresses, once all are known: joining

@@ -170,9 +170,12 @@ func (n *Node) Send(id, addr string, msg []byte) error {
 	return n.ml.SendReliable(&memberlist.Node{Name: id, Addr: net.ParseIP(host), Port: uint16(p)}, b)
 }
 
-// Close says goodbye and stops. It returns when nothing runs any more.
+// Leave says goodbye, so that the others do not have to find out. It waits
+// shortly for them to hear it, and fails only when nobody does.
+func (n *Node) Leave() error { return n.ml.Leave(500 * time.Millisecond) }
+
+// Close stops. It returns when nothing runs any more.
 func (n *Node) Close() error {
-	n.ml.Leave(500 * time.Millisecond) // fails only when nobody is left to hear it
 	err := n.ml.Shutdown()
 	close(n.done)
 	n.wg.Wait()
