@@ -73,11 +73,17 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Digest identifies everything that must be equal on all workers.
+// Shared is the configuration without what workers may differ in.
+func (c Config) Shared() Config {
+	c.Metrics, c.Threads, c.Resume = Metrics{}, 0, false
+	return c
+}
+
+// Digest identifies everything that must be equal on all workers, and in all
+// sessions of a resumed run.
 func (c Config) Digest() string {
-	c.Metrics, c.Threads, c.Resume = Metrics{}, 0, false // a worker's own business
 	var b bytes.Buffer
-	c.write(&b, false)
+	c.Shared().write(&b, false)
 	sum := sha256.Sum256(b.Bytes())
 	return hex.EncodeToString(sum[:])
 }
