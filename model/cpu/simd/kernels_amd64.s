@@ -7275,7 +7275,7 @@ single:
 	VADDPS       c3f800000<>+0(SB), Y4, Y1
 	VMOVUPS      c3f800000<>+0(SB), Y2
 	VDIVPS       Y1, Y2, Y2
-	VMULPS       Y2, Y4, Y4
+	VDIVPS       Y1, Y4, Y4
 	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, (DX)(CX*4)
 	ADDQ         $0x08, CX
@@ -7320,7 +7320,7 @@ tail:
 	VADDPS       c3f800000<>+0(SB), Y5, Y2
 	VMOVUPS      c3f800000<>+0(SB), Y3
 	VDIVPS       Y2, Y3, Y3
-	VMULPS       Y3, Y5, Y5
+	VDIVPS       Y2, Y5, Y5
 	VMULPS       Y1, Y3, Y1
 	VMASKMOVPS   Y1, Y0, (DX)(CX*4)
 
@@ -7397,9 +7397,9 @@ single:
 	VADDPS       c3f800000<>+0(SB), Y5, Y1
 	VMOVUPS      c3f800000<>+0(SB), Y3
 	VDIVPS       Y1, Y3, Y3
+	VDIVPS       Y1, Y5, Y5
+	VFMADD213PS  c3f800000<>+0(SB), Y2, Y5
 	VMULPS       Y3, Y5, Y5
-	VMULPS       Y2, Y5, Y5
-	VFMADD213PS  Y3, Y3, Y5
 	VMULPS       Y0, Y5, Y0
 	VMOVUPS      Y0, (DX)(CX*4)
 	ADDQ         $0x08, CX
@@ -7449,9 +7449,9 @@ tail:
 	VADDPS       c3f800000<>+0(SB), Y6, Y2
 	VMOVUPS      c3f800000<>+0(SB), Y4
 	VDIVPS       Y2, Y4, Y4
+	VDIVPS       Y2, Y6, Y6
+	VFMADD213PS  c3f800000<>+0(SB), Y3, Y6
 	VMULPS       Y4, Y6, Y6
-	VMULPS       Y3, Y6, Y6
-	VFMADD213PS  Y4, Y4, Y6
 	VMULPS       Y1, Y6, Y1
 	VMASKMOVPS   Y1, Y0, (DX)(CX*4)
 
@@ -7509,7 +7509,7 @@ single:
 	VADDPS       c3f800000<>+0(SB), Y4, Y1
 	VMOVUPS      c3f800000<>+0(SB), Y2
 	VDIVPS       Y1, Y2, Y2
-	VMULPS       Y2, Y4, Y4
+	VDIVPS       Y1, Y4, Y4
 	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, (DX)(CX*4)
 	ADDQ         $0x08, CX
@@ -7551,7 +7551,7 @@ tail:
 	VADDPS       c3f800000<>+0(SB), Y5, Y2
 	VMOVUPS      c3f800000<>+0(SB), Y3
 	VDIVPS       Y2, Y3, Y3
-	VMULPS       Y3, Y5, Y5
+	VDIVPS       Y2, Y5, Y5
 	VMULPS       Y1, Y3, Y1
 	VMASKMOVPS   Y1, Y0, (DX)(CX*4)
 
@@ -7611,9 +7611,9 @@ single:
 	VADDPS       c3f800000<>+0(SB), Y5, Y2
 	VMOVUPS      c3f800000<>+0(SB), Y3
 	VDIVPS       Y2, Y3, Y3
+	VDIVPS       Y2, Y5, Y5
+	VFMADD213PS  c3f800000<>+0(SB), Y1, Y5
 	VMULPS       Y3, Y5, Y5
-	VMULPS       Y1, Y5, Y5
-	VFMADD213PS  Y3, Y3, Y5
 	VMULPS       Y0, Y5, Y0
 	VMOVUPS      Y0, (DX)(CX*4)
 	ADDQ         $0x08, CX
@@ -7656,9 +7656,9 @@ tail:
 	VADDPS       c3f800000<>+0(SB), Y6, Y3
 	VMOVUPS      c3f800000<>+0(SB), Y4
 	VDIVPS       Y3, Y4, Y4
+	VDIVPS       Y3, Y6, Y6
+	VFMADD213PS  c3f800000<>+0(SB), Y2, Y6
 	VMULPS       Y4, Y6, Y6
-	VMULPS       Y2, Y6, Y6
-	VFMADD213PS  Y4, Y4, Y6
 	VMULPS       Y1, Y6, Y1
 	VMASKMOVPS   Y1, Y0, (DX)(CX*4)
 
@@ -7705,7 +7705,7 @@ single:
 	VADDPS       c3f800000<>+0(SB), Y4, Y1
 	VMOVUPS      c3f800000<>+0(SB), Y2
 	VDIVPS       Y1, Y2, Y2
-	VMULPS       Y2, Y4, Y4
+	VDIVPS       Y1, Y4, Y4
 	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, (DX)(CX*4)
 	ADDQ         $0x08, CX
@@ -7746,7 +7746,7 @@ tail:
 	VADDPS       c3f800000<>+0(SB), Y5, Y2
 	VMOVUPS      c3f800000<>+0(SB), Y3
 	VDIVPS       Y2, Y3, Y3
-	VMULPS       Y3, Y5, Y5
+	VDIVPS       Y2, Y5, Y5
 	VMULPS       Y1, Y3, Y1
 	VMASKMOVPS   Y1, Y0, (DX)(CX*4)
 
@@ -7795,9 +7795,9 @@ single:
 	VADDPS       c3f800000<>+0(SB), Y5, Y2
 	VMOVUPS      c3f800000<>+0(SB), Y3
 	VDIVPS       Y2, Y3, Y3
+	VDIVPS       Y2, Y5, Y5
+	VFMADD213PS  c3f800000<>+0(SB), Y1, Y5
 	VMULPS       Y3, Y5, Y5
-	VMULPS       Y1, Y5, Y5
-	VFMADD213PS  Y3, Y3, Y5
 	VMULPS       Y0, Y5, Y0
 	VMOVUPS      Y0, (DX)(CX*4)
 	ADDQ         $0x08, CX
@@ -7839,9 +7839,9 @@ tail:
 	VADDPS       c3f800000<>+0(SB), Y6, Y3
 	VMOVUPS      c3f800000<>+0(SB), Y4
 	VDIVPS       Y3, Y4, Y4
+	VDIVPS       Y3, Y6, Y6
+	VFMADD213PS  c3f800000<>+0(SB), Y2, Y6
 	VMULPS       Y4, Y6, Y6
-	VMULPS       Y2, Y6, Y6
-	VFMADD213PS  Y4, Y4, Y6
 	VMULPS       Y1, Y6, Y1
 	VMASKMOVPS   Y1, Y0, (DX)(CX*4)
 
@@ -7889,7 +7889,7 @@ single:
 	VADDPS       c3f800000<>+0(SB), Y4, Y1
 	VMOVUPS      c3f800000<>+0(SB), Y2
 	VDIVPS       Y1, Y2, Y2
-	VMULPS       Y2, Y4, Y4
+	VDIVPS       Y1, Y4, Y4
 	VMULPS       Y0, Y2, Y0
 	VMOVUPS      (SI)(CX*4), Y1
 	VMULPS       Y0, Y1, Y0
@@ -7932,7 +7932,7 @@ tail:
 	VADDPS       c3f800000<>+0(SB), Y5, Y2
 	VMOVUPS      c3f800000<>+0(SB), Y3
 	VDIVPS       Y2, Y3, Y3
-	VMULPS       Y3, Y5, Y5
+	VDIVPS       Y2, Y5, Y5
 	VMULPS       Y1, Y3, Y1
 	VMASKMOVPS   (SI)(CX*4), Y0, Y2
 	VMULPS       Y1, Y2, Y1
@@ -7985,9 +7985,9 @@ single:
 	VADDPS       c3f800000<>+0(SB), Y5, Y2
 	VMOVUPS      c3f800000<>+0(SB), Y3
 	VDIVPS       Y2, Y3, Y3
+	VDIVPS       Y2, Y5, Y5
+	VFMADD213PS  c3f800000<>+0(SB), Y0, Y5
 	VMULPS       Y3, Y5, Y5
-	VMULPS       Y0, Y5, Y5
-	VFMADD213PS  Y3, Y3, Y5
 	VMULPS       Y1, Y5, Y5
 	VMOVUPS      (R8)(CX*4), Y2
 	VMULPS       Y2, Y5, Y5
@@ -8034,9 +8034,9 @@ tail:
 	VADDPS       c3f800000<>+0(SB), Y6, Y3
 	VMOVUPS      c3f800000<>+0(SB), Y4
 	VDIVPS       Y3, Y4, Y4
+	VDIVPS       Y3, Y6, Y6
+	VFMADD213PS  c3f800000<>+0(SB), Y1, Y6
 	VMULPS       Y4, Y6, Y6
-	VMULPS       Y1, Y6, Y6
-	VFMADD213PS  Y4, Y4, Y6
 	VMULPS       Y2, Y6, Y6
 	VMASKMOVPS   (R8)(CX*4), Y0, Y3
 	VMULPS       Y3, Y6, Y6

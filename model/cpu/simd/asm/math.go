@@ -80,14 +80,14 @@ func exp(x vec) vec {
 	return p
 }
 
-// sigmoid returns σ(x) = 1/(1+e^-x) and its complement 1-σ(x) = σ(x)·e^-x,
-// which has no cancellation.
+// sigmoid returns σ(x) = 1/(1+e^-x) and its complement, as e^-x/(1+e^-x) to
+// keep it exact where σ is near 1.
 func sigmoid(x vec) (s, complement vec) {
 	e := exp(sub(zero(), x))
 	d := add(constant(1), e)
 	s = copyOf(constant(1))
 	VDIVPS(d, s, s)
-	VMULPS(s, e, e)
+	VDIVPS(d, e, e)
 	return s, e
 }
 

@@ -180,12 +180,12 @@ func genActivations() {
 			return func(l lane) { l.store(mul(l.load("dy"), f(l.load("x"))), "dx") }
 		})
 	}
-	// gate returns σ(u) + x·u'·σ(u)·(1-σ(u)), the derivative of x·σ(u(x)),
-	// given xdu = x·u'.
+	// gate returns σ(u)·(1 + x·u'·(1-σ(u))), the derivative of x·σ(u(x)), given
+	// xdu = x·u'. The sum has a root near -1.3: it is rounded once.
 	gate := func(u, xdu vec) vec {
 		s, v := sigmoid(u)
-		VMULPS(xdu, v, v)
-		VFMADD213PS(s, s, v)
+		VFMADD213PS(constant(1), xdu, v)
+		VMULPS(s, v, v)
 		return v
 	}
 	sigma := func(u vec) vec {
@@ -227,8 +227,8 @@ func genActivations() {
 		return func(l lane) {
 			g, dy := l.load("gate"), l.load("dy")
 			s, d := sigmoid(g)
-			VMULPS(g, d, d)
-			VFMADD213PS(s, s, d)
+			VFMADD213PS(constant(1), g, d)
+			VMULPS(s, d, d)
 			VMULPS(dy, d, d)
 			VMULPS(l.load("up"), d, d)
 			VMULPS(s, g, g)
