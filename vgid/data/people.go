@@ -88,6 +88,24 @@ func People(n int, seed uint64, purpose, prefix string, avoid []Person) ([]Perso
 	return people, nil
 }
 
+// Faces draws n faces as People does, for people who have texts already.
+func Faces(n int, seed uint64, purpose string, avoid []Person) ([]Face, error) {
+	r := Stream(seed, "faces/"+purpose, 0)
+	faces := make([]Face, 0, n+len(avoid))
+	for _, p := range avoid {
+		faces = append(faces, p.Face)
+	}
+	for tries := 0; len(faces) < n+len(avoid); tries++ {
+		if tries > 200*(n+50) {
+			return nil, fmt.Errorf("cannot draw %d distinct faces (%d found); give fewer profiles", n, len(faces)-len(avoid))
+		}
+		if f := randomFace(r); !tooClose(f, faces) {
+			faces = append(faces, f)
+		}
+	}
+	return faces[len(avoid):], nil
+}
+
 func tooClose(f Face, others []Face) bool {
 	for _, o := range others {
 		if f.Distance(o) < MinFaceDistance {

@@ -1,0 +1,137 @@
+package data
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sort"
+	"strings"
+)
+
+// ReadProfiles reads a profiles file: one JSON object a line, with ID (string)
+// and metadata (a list of Question and Answer). Pairs keep their order and
+// wording; they become Generation pairs about the image. Name comes from the
+// pair that asks for it.
+func ReadProfiles(path string) ([]Profile, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("profiles file %s: %w", path, unwrapPath(err))
+	}
+	defer f.Close()
+	var out []Profile
+	lineOf := map[string]int{}
+	s := bufio.NewScanner(f)
+	s.Buffer(nil, 16<<20)
+	for n := 1; s.Scan(); n++ {
+		if strings.TrimSpace(s.Text()) == "" {
+			continue
+		}
+		fail := func(format string, args ...any) ([]Profile, error) {
+			return nil, fmt.Errorf("profiles file %s, line %d: %w", path, n, fmt.Errorf(format, args...))
+		}
+		var row struct {
+			ID       string
+			Metadata json.RawMessage `json:"metadata"`
+		}
+		if err := json.Unmarshal(s.Bytes(), &row); err != nil {
+			return fail("%v; want {\"ID\": …, \"metadata\": […]}", err)
+		}
+		switch {
+		case row.ID == "":
+			return fail("no ID")
+		case lineOf[row.ID] != 0:
+			return fail("ID %s was used on line %d", row.ID, lineOf[row.ID])
+		case row.Metadata == nil:
+			return fail("ID %s has no metadata", row.ID)
+		}
+		lineOf[row.ID] = n
+		pairs, err := ParseMetadata(string(row.Metadata))
+		if err != nil {
+			return fail("ID %s: metadata: %w", row.ID, err)
+		}
+		name := FindName(pairs)
+		for i := range pairs {
+			if pairs[i].Subject == "" {
+				pairs[i].Subject = ImageSubject
+			}
+		}
+		out = append(out, Profile{ID: row.ID, Name: name, Train: pairs})
+	}
+	if err := s.Err(); err != nil {
+		return nil, fmt.Errorf("profiles file %s, after %d profiles: %w", path, len(out), err)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("profiles file %s holds no profile", path)
+	}
+	return out, nil
+}
+
+// readSplits reads a splits file: a JSON object of set name to list of IDs.
+// Every set must have people, all of them known, and forget_N must not share
+// any with retain_(100-N).
+func readSplits(path string, profiles []Profile) ([]split, error) {
+	fail := func(format string, args ...any) ([]split, error) {
+		return nil, fmt.Errorf("splits file %s: %w", path, fmt.Errorf(format, args...))
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fail("%w", unwrapPath(err))
+	}
+	var raw map[string][]string
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return fail("%v; want {\"forget_5\": [\"001\", …], …}", err)
+	}
+	if len(raw) == 0 {
+		return fail("%w", errors.New("no set in it"))
+	}
+	known := map[string]bool{}
+	for _, p := range profiles {
+		known[p.ID] = true
+	}
+	names := make([]string, 0, len(raw))
+	for n := range raw {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	var out []split
+	at := map[string]split{}
+	for _, n := range names {
+		switch n {
+		case FullSet, TestSet, RetainSet, TrainSet:
+			return fail("%q is the name of a fixed set; choose forget_N or retain_N", n)
+		}
+		if n == "" || n == "." || n == ".." || strings.ContainsAny(n, `/\`) {
+			return fail("%q cannot be a folder's name", n)
+		}
+		if len(raw[n]) == 0 {
+			return fail("%s is empty; every set needs at least one ID", n)
+		}
+		s := split{n, map[string]bool{}}
+		for _, id := range raw[n] {
+			switch {
+			case !known[id]:
+				return fail("%s: ID %q is not in the profiles file", n, id)
+			case s.ids[id]:
+				return fail("%s: ID %q is listed twice", n, id)
+			}
+			s.ids[id] = true
+		}
+		out = append(out, s)
+		at[n] = s
+	}
+	for _, s := range out {
+		var percent int
+		if k, _ := fmt.Sscanf(s.name, "forget_%d", &percent); k != 1 {
+			continue
+		}
+		other := at[fmt.Sprintf("retain_%d", 100-percent)]
+		for id := range s.ids {
+			if other.ids[id] {
+				return fail("ID %q is both in %s and in %s", id, s.name, other.name)
+			}
+		}
+	}
+	return out, nil
+}
