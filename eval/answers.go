@@ -1,0 +1,160 @@
+package eval
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"vgid/vgid/data"
+)
+
+// The metrics, as they are spelled in files. Each is a mean over questions
+// and lies in [0, 1].
+const (
+	ROUGE1                   = "rouge1" // F-measure, stemmed
+	ROUGE2                   = "rouge2"
+	ROUGEL                   = "rougeL"
+	BLEU                     = "bleu"
+	Cloze                    = "cloze"
+	Classification           = "classification"
+	ClassificationLikelihood = "classification_likelihood"
+	ClassificationChance     = "classification_chance" // what picking an option blindly gives
+)
+
+// Answer is one item with what the model said and how that was scored: a line
+// of an answers file.
+type Answer struct {
+	Index     int           `json:"index"`
+	ID        string        `json:"id"`
+	Set       string        `json:"set"`
+	Person    string        `json:"person"`
+	Task      data.Task     `json:"task"`
+	Modality  data.Modality `json:"modality"`
+	Question  string        `json:"question"`
+	Reference string        `json:"reference"`
+	Response  string        `json:"response"`
+	// Options, Correct, Chosen ("" for none) and LogProbs are of classification.
+	Options  []data.Option      `json:"options,omitempty"`
+	Correct  string             `json:"correct,omitempty"`
+	Chosen   string             `json:"chosen,omitempty"`
+	LogProbs []float64          `json:"logprobs,omitempty"`
+	Metrics  map[string]float64 `json:"metrics"`
+}
+
+// Scores holds means: set → modality (image_text, text) → metric.
+type Scores map[string]map[string]map[string]float64
+
+// Counts holds denominators: set → modality → task → questions asked.
+type Counts map[string]map[string]map[string]int
+
+// Tally averages the answers of one model.
+func Tally(answers []Answer) (Scores, Counts, error) {
+	scores, counts := Scores{}, Counts{}
+	n := map[[3]string]int{}
+	for _, a := range answers {
+		m := ModalityKey(a.Modality)
+		if scores[a.Set] == nil {
+			scores[a.Set], counts[a.Set] = map[string]map[string]float64{}, map[string]map[string]int{}
+		}
+		if scores[a.Set][m] == nil {
+			scores[a.Set][m], counts[a.Set][m] = map[string]float64{}, map[string]int{}
+		}
+		counts[a.Set][m][string(a.Task)]++
+		for name, v := range a.Metrics {
+			if !(v >= 0 && v <= 1) {
+				return nil, nil, fmt.Errorf("answer %s: metric %s is %v, outside 0 … 1", a.ID, name, v)
+			}
+			scores[a.Set][m][name] += v
+			n[[3]string{a.Set, m, name}]++
+		}
+	}
+	for k, count := range n {
+		scores[k[0]][k[1]][k[2]] /= float64(count)
+	}
+	return scores, counts, nil
+}
+
+// WriteAnswers writes one JSON object a line, atomically.
+func WriteAnswers(path string, answers []Answer) error {
+	var b bytes.Buffer
+	for i := range answers {
+		line, err := json.Marshal(&answers[i])
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		b.Write(line)
+		b.WriteByte('\n')
+	}
+	return writeFile(path, b.Bytes())
+}
+
+// ReadAnswers reads what WriteAnswers wrote.
+func ReadAnswers(path string) ([]Answer, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var answers []Answer
+	err = eachLine(f, func(n int, line []byte) error {
+		var a Answer
+		if err := json.Unmarshal(line, &a); err != nil {
+			return fmt.Errorf("%s:%d: %s; evaluate again", path, n, jsonProblem(err))
+		}
+		answers = append(answers, a)
+		return nil
+	})
+	return answers, err
+}
+
+// eachLine calls f with every line that is not blank, numbered from 1. Lines
+// may be of any length.
+func eachLine(r io.Reader, f func(n int, line []byte) error) error {
+	in := bufio.NewReader(r)
+	for n := 1; ; n++ {
+		line, err := in.ReadBytes('\n')
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			if err := f(n, line); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// writeFile replaces path with content: written beside it, synced, renamed, so
+// that a reader sees the old file or the new one.
+func writeFile(path string, content []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if _, err = f.Write(content); err != nil {
+		return err
+	}
+	if err = f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

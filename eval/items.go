@@ -1,0 +1,289 @@
+package eval
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"vgid/vgid/data"
+)
+
+// Set is a group of people to evaluate.
+type Set struct {
+	Name     string // forget, test, retain, celebrity
+	Profiles []data.Profile
+	// Full holds the profiles that shots are looked up in by ID: the protocol
+	// shows the person as in Full_Set also where the test set shows another
+	// image. Nil means Profiles.
+	Full []data.Profile
+}
+
+// Item is one question as put to the model.
+type Item struct {
+	Index    int    // position in the order of all items, which answers are merged by
+	ID       string // set/person/task/modality/number, stable over runs
+	Set      string
+	Person   string // profile ID
+	Subject  string // how an instruction names the person: data.ImageSubject or the name
+	Task     data.Task
+	Modality data.Modality
+	Prompt   string        // the whole model input with an ImageMark for each of Images
+	Images   []*data.Image // in the order of their marks
+	Own      int           // which of Images is the asked person's; -1 without an image
+	Question string        // the question alone
+	// Reference is the ground truth; for classification the correct option's text.
+	Reference string
+	Options   []data.Option // classification only
+	Correct   string        // classification only: the correct letter
+	Choices   []string      // classification only: continuation of the prompt for each option
+}
+
+// BuildItems makes the items of all sets in one order: set, task
+// (generation, classification, cloze), modality, person, question. Shots are
+// drawn by (seed, set, task) and the image of a person with several by (seed,
+// set, task, person), so neither depends on the order of anything.
+func BuildItems(sets []Set, p Protocol) ([]Item, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	var items []Item
+	for i, s := range sets {
+		if err := checkSet(sets[:i], s); err != nil {
+			return nil, err
+		}
+		for _, t := range Tasks {
+			shown, err := p.pickShots(s, t)
+			if err != nil {
+				return nil, err
+			}
+			for _, m := range []data.Modality{data.ImageText, data.Text} {
+				if !p.asks(m) {
+					continue
+				}
+				b := builder{p: &p, set: s.Name, task: t, modality: m}
+				for _, shot := range shown {
+					if err := b.addShot(shot); err != nil {
+						return nil, err
+					}
+				}
+				for k := range s.Profiles {
+					person := &s.Profiles[k]
+					if slices.ContainsFunc(shown, func(q *data.Profile) bool { return q.ID == person.ID }) {
+						continue // its questions were shown with their answers
+					}
+					if items, err = b.ask(items, person); err != nil {
+						return nil, err
+					}
+				}
+			}
+		}
+	}
+	return items, nil
+}
+
+// Tasks lists the tasks in the order of the items.
+var Tasks = []data.Task{data.Generation, data.Classification, data.Cloze}
+
+func checkSet(earlier []Set, s Set) error {
+	for _, e := range earlier {
+		if e.Name == s.Name {
+			return fmt.Errorf("evaluation set %s is given twice; give each set once", s.Name)
+		}
+	}
+	if len(s.Profiles) == 0 {
+		return fmt.Errorf("evaluation set %s is empty: it holds no profile; check the split or leave the set out of eval.sets", s.Name)
+	}
+	seen := make(map[string]bool, len(s.Profiles))
+	for i := range s.Profiles {
+		id := s.Profiles[i].ID
+		if seen[id] {
+			return fmt.Errorf("evaluation set %s: profile %s appears twice; remove the second row", s.Name, id)
+		}
+		seen[id] = true
+	}
+	return nil
+}
+
+// pickShots draws the people shown before a task's questions, in the order of
+// the profiles they are looked up in.
+func (p *Protocol) pickShots(s Set, t data.Task) ([]*data.Profile, error) {
+	n, setting := p.shots(s.Name, t)
+	if n == 0 {
+		return nil, nil
+	}
+	if n >= len(s.Profiles) {
+		return nil, fmt.Errorf("%s: %d people shown of the %d in set %s leave nobody to ask about; lower it or take a larger set", setting, n, len(s.Profiles), s.Name)
+	}
+	type drawn struct {
+		id  string
+		key uint64
+	}
+	order := make([]drawn, len(s.Profiles))
+	for i := range s.Profiles {
+		id := s.Profiles[i].ID
+		order[i] = drawn{id, p.draw("shots", s.Name, string(t), id)}
+	}
+	slices.SortFunc(order, func(a, b drawn) int {
+		switch {
+		case a.key < b.key:
+			return -1
+		case a.key > b.key:
+			return 1
+		}
+		return strings.Compare(a.id, b.id)
+	})
+	full := s.Full
+	if full == nil {
+		full = s.Profiles
+	}
+	var shown []*data.Profile
+	for i := range full {
+		if slices.ContainsFunc(order[:n], func(d drawn) bool { return d.id == full[i].ID }) {
+			shown = append(shown, &full[i])
+		}
+	}
+	if len(shown) != n {
+		return nil, fmt.Errorf("set %s: the full set holds %d of the %d people to be shown before %s questions; the two files are not of one benchmark", s.Name, len(shown), n, t)
+	}
+	return shown, nil
+}
+
+// draw hashes what a random choice is keyed by.
+func (p *Protocol) draw(key ...string) uint64 {
+	h := sha256.Sum256(fmt.Appendf(nil, "%d\x00%s", p.Seed, strings.Join(key, "\x00")))
+	return binary.LittleEndian.Uint64(h[:8])
+}
+
+// builder writes the prompts of one set, task and modality.
+type builder struct {
+	p        *Protocol
+	set      string
+	task     data.Task
+	modality data.Modality
+	shots    strings.Builder
+	images   []*data.Image
+}
+
+func (b *builder) addShot(person *data.Profile) error {
+	w := b.p.wording(b.task)
+	shot := w.TextShot
+	if b.modality == data.ImageText {
+		shot = w.ImageShot
+	}
+	img, err := b.image(person)
+	if err != nil {
+		return err
+	}
+	for i := range person.Eval {
+		q := &person.Eval[i]
+		if q.Task != b.task || q.Modality != b.modality {
+			continue
+		}
+		text, err := b.fill(shot, person, q, "")
+		if err != nil {
+			return err
+		}
+		b.shots.WriteString(text)
+		if img != nil {
+			b.images = append(b.images, img)
+		}
+	}
+	return nil
+}
+
+// ask appends the items of one person.
+func (b *builder) ask(items []Item, person *data.Profile) ([]Item, error) {
+	w := b.p.wording(b.task)
+	query := w.Text
+	if b.modality == data.ImageText {
+		query = w.Image
+	}
+	img, err := b.image(person)
+	if err != nil {
+		return nil, err
+	}
+	images, own := b.images, -1
+	if img != nil {
+		if strings.Index(query, ImageMark) < strings.Index(query, "{shots}") {
+			images, own = append([]*data.Image{img}, b.images...), 0
+		} else {
+			images, own = append(slices.Clone(b.images), img), len(b.images)
+		}
+	}
+	number := 0
+	for i := range person.Eval {
+		q := &person.Eval[i]
+		if q.Task != b.task || q.Modality != b.modality {
+			continue
+		}
+		prompt, err := b.fill(query, person, q, b.shots.String())
+		if err != nil {
+			return nil, err
+		}
+		it := Item{
+			Index: len(items), Set: b.set, Person: person.ID, Subject: data.ImageSubject,
+			ID:   fmt.Sprintf("%s/%s/%s/%s/%d", b.set, person.ID, b.task, ModalityKey(b.modality), number),
+			Task: b.task, Modality: b.modality, Prompt: prompt, Images: images, Own: own,
+			Question: q.Text, Reference: q.Answer, Options: q.Options, Correct: q.Correct,
+		}
+		if img == nil && person.Name != "" {
+			it.Subject = person.Name
+		}
+		if b.task == data.Classification {
+			if it.Choices, err = b.choices(person, q); err != nil {
+				return nil, err
+			}
+		}
+		items = append(items, it)
+		number++
+	}
+	return items, nil
+}
+
+func (b *builder) choices(person *data.Profile, q *data.Question) ([]string, error) {
+	var choices []string
+	known := false
+	for _, o := range q.Options {
+		choices = append(choices, strings.NewReplacer("{option}", o.Text, "{letter}", o.Letter).Replace(b.p.Choice))
+		known = known || o.Letter == q.Correct
+	}
+	if !known {
+		return nil, fmt.Errorf("set %s, profile %s: classification question %q: correct answer %q is none of its %d options; mend the row", b.set, person.ID, q.Text, q.Correct, len(q.Options))
+	}
+	return choices, nil
+}
+
+// image is the person's image for this task: the only one, or one drawn.
+func (b *builder) image(person *data.Profile) (*data.Image, error) {
+	if b.modality != data.ImageText {
+		return nil, nil
+	}
+	if len(person.Images) == 0 {
+		return nil, fmt.Errorf("set %s, profile %s has no image for its image questions; mend the row or leave image_text out of eval.modalities", b.set, person.ID)
+	}
+	at := uint64(0)
+	if n := uint64(len(person.Images)); n > 1 {
+		at = b.p.draw("image", b.set, string(b.task), person.ID) % n
+	}
+	return &person.Images[at], nil
+}
+
+// fill writes a question into a template in one pass, so that nothing in the
+// question's own text is taken for a placeholder.
+func (b *builder) fill(template string, person *data.Profile, q *data.Question, shots string) (string, error) {
+	options := make([]string, len(q.Options))
+	for i, o := range q.Options {
+		options[i] = o.Letter + ": " + o.Text
+	}
+	question, listed := q.Text, strings.Join(options, b.p.OptionSeparator)
+	if b.task == data.Cloze && b.p.Blank != "" {
+		question = strings.ReplaceAll(question, "__", b.p.Blank)
+	}
+	if strings.Contains(question+"\x00"+listed+"\x00"+q.Answer, ImageMark) {
+		return "", fmt.Errorf("set %s, profile %s: question %q holds %s, which marks an image; mend the row", b.set, person.ID, q.Text, ImageMark)
+	}
+	return strings.NewReplacer("{shots}", shots, "{question}", question, "{options}", listed,
+		"{letter}", q.Correct, "{answer}", q.Answer).Replace(template), nil
+}

@@ -1,0 +1,203 @@
+package eval
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+
+	"vgid/vgid/data"
+)
+
+// Answerer is a model that answers items. Its answers must not depend on which
+// other items they came with.
+type Answerer interface {
+	// Answer generates greedily, at most maxNew tokens for each item, and
+	// returns the new text alone, in the order of items.
+	Answer(ctx context.Context, items []Item, maxNew int) ([]string, error)
+	// ScoreOptions returns, for each item, the summed log-probability of each of
+	// its Choices as the continuation of its prompt.
+	ScoreOptions(ctx context.Context, items []Item) ([][]float64, error)
+}
+
+// Shard is one rank's place in an evaluation.
+type Shard struct {
+	Rank, World int
+	// Gather returns what every rank gave, in the order of the ranks, to every
+	// rank. It may be nil when World is 1.
+	Gather func(ctx context.Context, local []byte) ([][]byte, error)
+}
+
+// Alone is the shard of an evaluation without other ranks.
+var Alone = Shard{World: 1}
+
+// Outcome is a finished evaluation of one model; equal on every rank.
+type Outcome struct {
+	Scores  Scores
+	Counts  Counts
+	Answers []Answer // one for each item, in their order
+}
+
+// Run evaluates a model on the sets. Rank r of w answers the items whose index
+// is r modulo w, which spreads tasks and prompt lengths evenly; the result does
+// not depend on w.
+func Run(ctx context.Context, sets []Set, p Protocol, model Answerer, s Shard) (*Outcome, error) {
+	items, err := BuildItems(sets, p)
+	if err != nil {
+		return nil, err
+	}
+	return RunItems(ctx, items, p, model, s)
+}
+
+// RunItems is Run for items that were built before.
+func RunItems(ctx context.Context, items []Item, p Protocol, model Answerer, s Shard) (*Outcome, error) {
+	if s.World < 1 || s.Rank < 0 || s.Rank >= s.World {
+		return nil, fmt.Errorf("evaluation: rank %d of %d", s.Rank, s.World)
+	}
+	var mine []Item
+	for i := s.Rank; i < len(items); i += s.World {
+		mine = append(mine, items[i])
+	}
+	answers, err := answer(ctx, mine, p, model)
+	if err != nil {
+		return nil, fmt.Errorf("evaluation, rank %d: %w", s.Rank, err)
+	}
+	if s.World > 1 {
+		local, err := json.Marshal(answers)
+		if err != nil {
+			return nil, fmt.Errorf("evaluation, rank %d: %w", s.Rank, err)
+		}
+		parts, err := s.Gather(ctx, local)
+		if err != nil {
+			return nil, fmt.Errorf("evaluation, rank %d: gathering answers: %w", s.Rank, err)
+		}
+		if answers, err = merge(items, parts); err != nil {
+			return nil, err
+		}
+	}
+	out := &Outcome{Answers: answers}
+	if out.Scores, out.Counts, err = Tally(answers); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// answer asks the model and scores each answer alone.
+func answer(ctx context.Context, items []Item, p Protocol, model Answerer) ([]Answer, error) {
+	var asked, choose []Item
+	for _, it := range items {
+		if it.Task == data.Classification && p.needsLikelihood() {
+			choose = append(choose, it)
+		}
+		if it.Task != data.Classification || p.Score != ByLikelihood {
+			asked = append(asked, it)
+		}
+	}
+	said := map[int]string{}
+	if len(asked) > 0 {
+		texts, err := model.Answer(ctx, asked, p.MaxNew)
+		if err != nil {
+			return nil, err
+		}
+		if len(texts) != len(asked) {
+			return nil, fmt.Errorf("the model gave %d answers to %d items", len(texts), len(asked))
+		}
+		for i, it := range asked {
+			said[it.Index] = texts[i]
+		}
+	}
+	likely := map[int][]float64{}
+	if len(choose) > 0 {
+		scores, err := model.ScoreOptions(ctx, choose)
+		if err != nil {
+			return nil, err
+		}
+		if len(scores) != len(choose) {
+			return nil, fmt.Errorf("the model scored the options of %d items instead of %d", len(scores), len(choose))
+		}
+		for i, it := range choose {
+			if len(scores[i]) != len(it.Choices) {
+				return nil, fmt.Errorf("%s: %d option scores for %d options", it.ID, len(scores[i]), len(it.Choices))
+			}
+			for k, v := range scores[i] {
+				if math.IsNaN(v) || math.IsInf(v, 0) {
+					return nil, fmt.Errorf("%s: log-probability of option %s is %v; the model's weights are damaged or have diverged", it.ID, it.Options[k].Letter, v)
+				}
+			}
+			likely[it.Index] = scores[i]
+		}
+	}
+	answers := make([]Answer, 0, len(items))
+	for _, it := range items {
+		answers = append(answers, score(&it, p, said[it.Index], likely[it.Index]))
+	}
+	return answers, nil
+}
+
+// score turns one response into numbers.
+func score(it *Item, p Protocol, response string, logProbs []float64) Answer {
+	a := Answer{
+		Index: it.Index, ID: it.ID, Set: it.Set, Person: it.Person, Task: it.Task, Modality: it.Modality,
+		Question: it.Question, Reference: it.Reference, Response: strings.TrimSpace(response), Metrics: map[string]float64{},
+	}
+	switch it.Task {
+	case data.Cloze:
+		a.Metrics[Cloze] = hit(ClozeHit(it.Reference, response))
+	case data.Classification:
+		a.Options, a.Correct, a.LogProbs = it.Options, it.Correct, logProbs
+		a.Metrics[ClassificationChance] = 1 / float64(len(it.Options))
+		if p.needsLikelihood() {
+			a.Metrics[ClassificationLikelihood] = hit(Likeliest(logProbs, it.Options) == it.Correct)
+		}
+		switch p.Score {
+		case ByLetter:
+			a.Chosen = Letter(response, it.Options)
+		case ByOption:
+			a.Chosen = NamedOption(response, it.Options)
+		case ByLikelihood:
+			a.Chosen = Likeliest(logProbs, it.Options)
+		}
+		a.Metrics[Classification] = hit(a.Chosen == it.Correct)
+	default:
+		r := Rouge(it.Reference, response)
+		a.Metrics[ROUGE1], a.Metrics[ROUGE2], a.Metrics[ROUGEL] = r.R1.F, r.R2.F, r.RL.F
+		a.Metrics[BLEU] = Bleu(it.Reference, response)
+	}
+	return a
+}
+
+func hit(ok bool) float64 {
+	if ok {
+		return 1
+	}
+	return 0
+}
+
+// merge puts the answers of all ranks into the order of the items and checks
+// that every item was answered once.
+func merge(items []Item, parts [][]byte) ([]Answer, error) {
+	all := make([]Answer, len(items))
+	done := make([]bool, len(items))
+	for rank, part := range parts {
+		var got []Answer
+		if err := json.Unmarshal(part, &got); err != nil {
+			return nil, fmt.Errorf("evaluation: answers of rank %d: %w", rank, err)
+		}
+		for _, a := range got {
+			if a.Index < 0 || a.Index >= len(items) || items[a.Index].ID != a.ID {
+				return nil, fmt.Errorf("evaluation: rank %d answered item %d, %s, which this rank does not have; give all ranks the same data and configuration", rank, a.Index, a.ID)
+			}
+			if done[a.Index] {
+				return nil, fmt.Errorf("evaluation: item %s was answered twice, the second time by rank %d", a.ID, rank)
+			}
+			all[a.Index], done[a.Index] = a, true
+		}
+	}
+	for i, ok := range done {
+		if !ok {
+			return nil, fmt.Errorf("evaluation: no rank answered item %s", items[i].ID)
+		}
+	}
+	return all, nil
+}
