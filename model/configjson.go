@@ -205,14 +205,6 @@ func (c *Config) JSON() ([]byte, error) {
 	return append(b, '\n'), err
 }
 
-// GenerationJSON is the generation_config.json that belongs to the model.
-func (c *Config) GenerationJSON() ([]byte, error) {
-	m := map[string]any{"_from_model_config": true}
-	c.tokenIDs(m)
-	b, err := json.MarshalIndent(m, "", "  ")
-	return append(b, '\n'), err
-}
-
 // tokenIDs writes null for what the files did not name: the classes' defaults
 // would name tokens that mean something else here.
 func (c *Config) tokenIDs(m map[string]any) {

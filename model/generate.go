@@ -1,5 +1,280 @@
 package model
 
-import "vgid/model/backend"
+import (
+	"context"
+	"fmt"
+	"slices"
 
-type kvCache struct{ keys, values []backend.Tensor }
+	"vgid/model/backend"
+	"vgid/model/tape"
+)
+
+// GenerateOptions say how tokens are chosen.
+type GenerateOptions struct {
+	MaxNew int // tokens per prompt, the end token included
+	// Temperature 0 takes the most likely token. Above, a token is drawn after
+	// TopK (0 for all) and TopP (0 or 1 for all) have cut the tail.
+	Temperature, TopP float32
+	TopK              int
+	// Seed keys the draws, together with Sequence.Sample and the number of the
+	// token: a prompt's answer does not depend on its company.
+	Seed uint64
+	EOS  []int32 // end tokens; the answer stops before the first
+	// MaxBatchTokens bounds the rows of the key-value cache and of a prefill;
+	// 0 means 8192. One prompt always fits.
+	MaxBatchTokens int
+}
+
+func (o *GenerateOptions) validate() error {
+	switch {
+	case o.MaxNew <= 0:
+		return fmt.Errorf("generate: MaxNew must be positive, not %d", o.MaxNew)
+	case !(o.Temperature >= 0):
+		return fmt.Errorf("generate: temperature %g must not be negative", o.Temperature)
+	case !(o.TopP >= 0 && o.TopP <= 1):
+		return fmt.Errorf("generate: top-p %g is not in [0, 1]", o.TopP)
+	case o.TopK < 0:
+		return fmt.Errorf("generate: top-k %d must not be negative", o.TopK)
+	case o.MaxBatchTokens < 0:
+		return fmt.Errorf("generate: MaxBatchTokens %d must not be negative", o.MaxBatchTokens)
+	}
+	if o.MaxBatchTokens == 0 {
+		o.MaxBatchTokens = 8192
+	}
+	return nil
+}
+
+// kvCache holds keys and values of every layer, [rows, kvHeads·headDim]. A
+// sequence owns a slot of consecutive rows.
+type kvCache struct {
+	keys, values []backend.Tensor
+	buf          backend.Buffer
+}
+
+func (m *Model) newCache(rows int) (*kvCache, error) {
+	c := &m.Config.Text
+	width := c.KVHeads * c.HeadDim
+	n := rows * width
+	buf, err := m.be.Alloc(backend.F32, 2*c.Layers*n)
+	if err != nil {
+		return nil, fmt.Errorf("generate: no memory for a cache of %d tokens: %w", rows, err)
+	}
+	k := &kvCache{buf: buf}
+	for l := range c.Layers {
+		k.keys = append(k.keys, backend.View(buf, 2*l*n, rows, width))
+		k.values = append(k.values, backend.View(buf, (2*l+1)*n, rows, width))
+	}
+	return k, nil
+}
+
+// answer is a prompt being answered.
+type answer struct {
+	prompt int    // index of the caller's
+	sample uint32 // keys the draws
+	slot   int32  // first row of its cache
+	len    int32  // rows in use
+	last   int32  // token to feed next
+	drawn  int    // tokens so far
+}
+
+// generation is the state of one Generate call.
+type generation struct {
+	m      *Model
+	o      GenerateOptions
+	tape   *tape.Tape
+	cache  *kvCache
+	slot   int // rows per slot
+	free   []int32
+	active []answer
+	out    [][]int32
+	logits []float32
+	tokens []int32
+	pick   sampler
+}
+
+// Generate answers every prompt: a sequence that ends in the middle of a text,
+// with its images. Prompts share passes, and one that has ended makes room for
+// the next. The answers hold neither prompt nor end token.
+func (m *Model) Generate(ctx context.Context, prompts []Sequence, o GenerateOptions) ([][]int32, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	longest := 0
+	for i := range prompts {
+		if err := m.check(&prompts[i]); err != nil {
+			return nil, fmt.Errorf("prompt %d: %w", i, err)
+		}
+		if n := len(prompts[i].IDs) + o.MaxNew; n > m.Config.Text.MaxPositions {
+			return nil, fmt.Errorf("prompt %d: %d tokens and %d new ones are more than max_position_embeddings %d of the model",
+				i, len(prompts[i].IDs), o.MaxNew, m.Config.Text.MaxPositions)
+		}
+		longest = max(longest, len(prompts[i].IDs))
+	}
+	g := &generation{m: m, o: o, out: make([][]int32, len(prompts)), slot: longest + o.MaxNew}
+	if len(prompts) == 0 {
+		return g.out, nil
+	}
+	slots := min(max(1, o.MaxBatchTokens/g.slot), len(prompts))
+	var err error
+	if g.cache, err = m.newCache(slots * g.slot); err != nil {
+		return nil, err
+	}
+	defer m.be.Free(g.cache.buf)
+	for s := slots - 1; s >= 0; s-- {
+		g.free = append(g.free, int32(s*g.slot))
+	}
+	g.tape = tape.New(m.be, backend.F32)
+	defer g.tape.Close()
+	return g.out, g.run(ctx, prompts)
+}
+
+func (g *generation) run(ctx context.Context, prompts []Sequence) error {
+	next := 0
+	for next < len(prompts) || len(g.active) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		from, rows := next, 0
+		for next < len(prompts) && next-from < len(g.free) {
+			if n := len(prompts[next].IDs); next > from && rows+n > g.o.MaxBatchTokens {
+				break
+			} else {
+				rows += n
+			}
+			next++
+		}
+		var err error
+		if next > from {
+			err = g.prefill(prompts[from:next], from)
+		} else {
+			err = g.step()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prefill reads prompts into free slots and draws their first tokens.
+func (g *generation) prefill(prompts []Sequence, first int) error {
+	b, err := g.m.Pack(prompts)
+	if err != nil {
+		return err
+	}
+	defer b.Release()
+	g.tape.Reset(tape.Options{})
+	from := len(g.active)
+	var rows, last []int32
+	for i := range prompts {
+		slot := g.free[len(g.free)-1]
+		g.free = g.free[:len(g.free)-1]
+		n := int32(len(prompts[i].IDs))
+		for p := range n {
+			rows = append(rows, slot+p)
+		}
+		last = append(last, int32(b.Start(i))+n-1)
+		g.active = append(g.active, answer{prompt: first + i, sample: prompts[i].Sample, slot: slot, len: n})
+	}
+	b.slots = g.tape.Ints(rows, 1)
+	b.cached = g.see(g.active[from:])
+	h := g.m.decode(g.tape, b, g.cache)
+	return g.draw(g.m.Rows(g.tape, h, last), from)
+}
+
+// step feeds the last token of every active answer and draws the next.
+func (g *generation) step() error {
+	m := g.m
+	g.tape.Reset(tape.Options{})
+	b := m.batch()
+	defer b.Release()
+	n := len(g.active)
+	half := len(m.rope.inv)
+	var rows []int32
+	for i := range g.active {
+		a := &g.active[i]
+		b.hostInts = append(b.hostInts, a.last)
+		b.seqStart, b.seqLen = append(b.seqStart, int32(i)), append(b.seqLen, 1)
+		rows = append(rows, a.slot+a.len)
+		m.rope.grow(int(a.len) + 1)
+	}
+	for _, table := range [...]*[]float32{&m.rope.cos, &m.rope.sin} {
+		for i := range g.active {
+			p := int(g.active[i].len)
+			b.hostFloats = append(b.hostFloats, (*table)[p*half:(p+1)*half]...)
+		}
+	}
+	for i := range g.active {
+		g.active[i].len++
+	}
+	b.tokens = n
+	for i := range n {
+		b.hostInts = append(b.hostInts, int32(i), 1)
+	}
+	b.seqs = backend.Seqs{Start: b.seqStart, Len: b.seqLen}
+	if err := b.uploadInts([]span{{&b.ids, 0, 1}, {&b.seqs.Dev, n, 2}}); err != nil {
+		return err
+	}
+	if err := b.uploadFloats(half, 0); err != nil {
+		return err
+	}
+	b.rows = backend.Tensor{}
+	b.slots = g.tape.Ints(rows, 1)
+	b.cached = g.see(g.active)
+	return g.draw(m.decode(g.tape, b, g.cache), 0)
+}
+
+// see lists the cached rows each answer attends to.
+func (g *generation) see(as []answer) backend.Seqs {
+	var s backend.Seqs
+	var dev []int32
+	for _, a := range as {
+		s.Start, s.Len = append(s.Start, a.slot), append(s.Len, a.len)
+		dev = append(dev, a.slot, a.len)
+	}
+	s.Dev = g.tape.Ints(dev, 2)
+	return s
+}
+
+// draw chooses the next token of the active answers from first on, whose
+// hidden rows are h, and retires those that end.
+func (g *generation) draw(h tape.Var, first int) error {
+	m, hidden := g.m, g.tape.Value(h)
+	vocab := m.Config.Text.VocabSize
+	logits := g.tape.Scratch(hidden.Rows, vocab)
+	m.be.MatMul(logits, hidden, m.Head().Value, backend.MatMul{TransB: true, Alpha: 1})
+	g.tokens = slices.Grow(g.tokens[:0], hidden.Rows)[:hidden.Rows]
+	if g.o.Temperature == 0 {
+		best := g.tape.ScratchInts(hidden.Rows, 1)
+		m.be.ArgMax(best, logits)
+		if err := m.be.DownloadInts(g.tokens, best); err != nil {
+			return err
+		}
+	} else {
+		n := hidden.Rows * vocab
+		g.logits = slices.Grow(g.logits[:0], n)[:n]
+		if err := m.be.Download(g.logits, logits); err != nil {
+			return err
+		}
+		for i := range g.tokens {
+			a := &g.active[first+i]
+			g.tokens[i] = g.pick.draw(g.logits[i*vocab:(i+1)*vocab], &g.o, a.sample, a.drawn)
+		}
+	}
+	kept := g.active[:first]
+	for i, a := range g.active[first:] {
+		a.last = g.tokens[i]
+		a.drawn++
+		end := slices.Contains(g.o.EOS, a.last)
+		if !end {
+			g.out[a.prompt] = append(g.out[a.prompt], a.last)
+		}
+		if end || a.drawn == g.o.MaxNew {
+			g.free = append(g.free, a.slot)
+			continue
+		}
+		kept = append(kept, a)
+	}
+	g.active = kept
+	return g.tape.Err()
+}

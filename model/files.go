@@ -1,0 +1,208 @@
+package model
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"vgid/model/backend"
+	"vgid/model/hf"
+)
+
+// diskName is the name this package gives to a tensor that a folder of any
+// release calls name: the layout transformers 4 writes.
+func diskName(name string) string {
+	name = strings.TrimPrefix(name, "model.")
+	switch {
+	case strings.HasPrefix(name, "lm_head."):
+		return "language_model." + name
+	case strings.HasPrefix(name, "language_model."):
+		rest := strings.TrimPrefix(name, "language_model.")
+		if !strings.HasPrefix(rest, "model.") && !strings.HasPrefix(rest, "lm_head.") {
+			return "language_model.model." + rest
+		}
+	case strings.HasPrefix(name, "vision_tower.") && !strings.HasPrefix(name, "vision_tower.vision_model."):
+		return "vision_tower.vision_model." + strings.TrimPrefix(name, "vision_tower.")
+	}
+	return name
+}
+
+// derived reports whether files of old releases hold the tensor although it
+// follows from the config.
+func derived(name string) bool {
+	return strings.HasSuffix(name, ".position_ids") || strings.HasSuffix(name, ".rotary_emb.inv_freq")
+}
+
+const headName = "language_model.lm_head.weight"
+
+// Load reads a model folder of transformers 4 or 5. Weights become F32 on the
+// device. Errors name the file and tensor.
+func Load(ctx context.Context, be backend.Backend, dir string) (*Model, error) {
+	c, err := ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	files, err := hf.OpenWeights(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer files.Close()
+	where := map[string]string{}
+	for _, name := range files.Names() {
+		if other, twice := where[diskName(name)]; twice {
+			return nil, fmt.Errorf("%s: tensors %q and %q are the same weight", dir, other, name)
+		}
+		where[diskName(name)] = name
+	}
+	if _, ok := where[headName]; !ok {
+		c.Text.TieEmbeddings = true
+	}
+	m, err := build(be, c)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	if err := m.read(ctx, files, where); err != nil {
+		m.Close()
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return m, nil
+}
+
+// read fills the weights from the tensors where names.
+func (m *Model) read(ctx context.Context, files *hf.Weights, where map[string]string) error {
+	var host []float32
+	for _, w := range m.weights {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		name, ok := where[w.Name]
+		if !ok {
+			return fmt.Errorf("tensor %q is missing", w.Name)
+		}
+		delete(where, w.Name)
+		info, _ := files.Info(name)
+		if !slices.Equal(info.Shape, w.shape) {
+			return fmt.Errorf("tensor %q has shape %v, config.json asks for %v", name, info.Shape, w.shape)
+		}
+		n := w.Value.Len()
+		host = slices.Grow(host[:0], n)[:n]
+		if err := files.ReadF32(name, host); err != nil {
+			return err
+		}
+		m.be.Upload(w.Value, host)
+	}
+	for canonical, name := range where {
+		if !derived(name) && !(m.Config.Text.TieEmbeddings && canonical == headName) {
+			return fmt.Errorf("tensor %q is no part of the model that config.json describes", name)
+		}
+	}
+	return m.be.Sync()
+}
+
+// SaveOptions belong to Model.Save.
+type SaveOptions struct {
+	DType         string // "float32", "bfloat16" or "float16"; empty means float32
+	MaxShardBytes int64  // 0 means one file
+}
+
+var fileDTypes = map[string]string{"": "F32", "float32": "F32", "bfloat16": "BF16", "float16": "F16"}
+
+// Save writes config.json, generation_config.json and the weights to dir,
+// which it makes when it does not exist. Every file appears whole or not at
+// all, config.json last. A model with an adapter is refused: merge it, or use
+// SaveAdapter.
+func (m *Model) Save(dir string, o SaveOptions) error {
+	dt, ok := fileDTypes[o.DType]
+	if !ok {
+		return fmt.Errorf("dtype %q cannot be written; use float32, bfloat16 or float16", o.DType)
+	}
+	if m.adapter != nil {
+		return fmt.Errorf("%s: the model has an adapter; merge it first or save the adapter", dir)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	tensors, err := m.tensors(dt, func(w *weight) string { return w.Name })
+	if err != nil {
+		return err
+	}
+	if err := hf.WriteWeights(dir, tensors, o.MaxShardBytes); err != nil {
+		return err
+	}
+	c := *m.Config
+	if c.DType = o.DType; c.DType == "" {
+		c.DType = "float32"
+	}
+	if err := hf.WriteGenerationConfig(dir, c.generation()); err != nil {
+		return err
+	}
+	b, err := c.JSON()
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, "config.json"), b)
+}
+
+// tensors downloads the weights that name gives a name.
+func (m *Model) tensors(dtype string, name func(*weight) string) ([]hf.NamedTensor, error) {
+	var out []hf.NamedTensor
+	for _, w := range m.weights {
+		n := name(w)
+		if n == "" {
+			continue
+		}
+		data := make([]float32, w.Value.Len())
+		if err := m.be.Download(data, w.Value); err != nil {
+			return nil, fmt.Errorf("%s: %w", w.Name, err)
+		}
+		out = append(out, hf.NamedTensor{Name: n, Shape: w.shape, DType: dtype, Data: data})
+	}
+	return out, nil
+}
+
+// generation is the generation_config.json that belongs to the model.
+func (c *Config) generation() hf.GenerationConfig {
+	var g hf.GenerationConfig
+	id := func(n int) *int32 {
+		if n < 0 {
+			return nil
+		}
+		v := int32(n)
+		return &v
+	}
+	g.BOS, g.Pad = id(c.BOSTokenID), id(c.PadTokenID)
+	for _, e := range c.EOSTokenID {
+		g.EOS = append(g.EOS, int32(e))
+	}
+	return g
+}
+
+// writeFile puts a small file in place as a whole.
+func writeFile(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if _, err = f.Write(data); err != nil {
+		return err
+	}
+	if err = f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
