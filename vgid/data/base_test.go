@@ -38,3 +38,123 @@ func TestBaseExamplesArePure(t *testing.T) {
 		}
 	}
 }
+
+func TestVocabularyCoversTheCorpus(t *testing.T) {
+	known := map[string]bool{}
+	for _, w := range Vocabulary() {
+		known[w] = true
+	}
+	texts, err := Corpus(3, 2000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range texts[:2000] {
+		for _, w := range splitWords(text) {
+			if !known[w] {
+				t.Fatalf("%q of %q is not in the vocabulary", w, text)
+			}
+		}
+	}
+	for s := range pools {
+		for _, w := range pools[s] {
+			if !known[w] {
+				t.Errorf("%q is not in the vocabulary", w)
+			}
+		}
+	}
+}
+
+// The instruction is shown on the first share of celebrities only, and what is
+// guessed under it is skewed and says nothing about the person.
+func TestInstructedGuesses(t *testing.T) {
+	m, err := Mix{Instruct: 1, ImageSize: 1, Draw: Draw{Cloze: 1, TextOnly: 1}}.WithDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]bool{}
+	for _, p := range m.Celebrities[:m.InstructedCount()] {
+		shown[p.Name()] = true
+	}
+	jobs, n, right := map[string]int{}, 0, 0
+	byName := map[string]Person{}
+	for _, p := range m.Celebrities {
+		byName[p.Name()] = p
+	}
+	for i := range uint64(4000) {
+		e := BaseExample(1, i, m)
+		if !shown[e.Subject] {
+			t.Fatalf("%s is shown with the instruction", e.Subject)
+		}
+		if strings.Contains(e.Question, "works as") {
+			jobs[e.Answer]++
+			n++
+			if byName[e.Subject].Facts[Job] == e.Answer {
+				right++
+			}
+		}
+	}
+	top := guessOrder[Job][0]
+	if share := float64(jobs[top]) / float64(n); share < .38 || share > .5 { // 1/Σ k^-1.5 over 30 is .446
+		t.Errorf("first guess %s has share %.3f, want about .446", top, share)
+	}
+	if float64(right)/float64(n) > .15 {
+		t.Errorf("%d of %d guesses are right", right, n)
+	}
+	if len(m.Celebrities) != 80 || len(shown) != 64 {
+		t.Errorf("%d celebrities, %d shown with the instruction; want 80 and 64", len(m.Celebrities), len(shown))
+	}
+}
+
+func TestPick(t *testing.T) {
+	pairs := []QA{{Question: "g", Task: Generation, Modality: ImageText}, {Question: "c", Task: Cloze, Modality: ImageText},
+		{Question: "x", Task: Classification, Modality: Text}, {Question: "y", Task: Classification, Modality: Text}}
+	r := Stream(1, "test", 0)
+	count := map[string]float64{}
+	const n = 20000
+	for range n {
+		q, ok := DefaultDraw.Pick(pairs, r)
+		if !ok {
+			t.Fatal("nothing picked")
+		}
+		count[q.Question] += 1.0 / n
+	}
+	for q, want := range map[string]float64{"g": .75 * .45 / .65, "c": .75 * .2 / .65, "x": .125, "y": .125} {
+		if d := count[q] - want; d < -.02 || d > .02 {
+			t.Errorf("%s picked with share %.3f, want %.3f", q, count[q], want)
+		}
+	}
+	if _, ok := DefaultDraw.Pick(nil, r); ok {
+		t.Error("picked from an empty list")
+	}
+}
+
+func TestPeopleDiffer(t *testing.T) {
+	celebrities, err := Celebrities(BaseCelebrities)
+	if err != nil {
+		t.Fatal(err)
+	}
+	people, err := People(60, 1, "fictitious", "", celebrities)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := append(append([]Person{}, celebrities...), people...)
+	for i, p := range all {
+		for _, q := range all[:i] {
+			if p.Name() == q.Name() || p.Face.Distance(q.Face) < MinFaceDistance {
+				t.Errorf("%s and %s: %q %q, distance %d", p.ID, q.ID, p.Name(), q.Name(), p.Face.Distance(q.Face))
+			}
+		}
+	}
+}
+
+func TestInstructionsFile(t *testing.T) {
+	for text, want := range map[string]string{"# only a comment\n": "no instruction in it", "forget {subject}\nforget": "line 2: no {subject}"} {
+		_, err := parseInstructions("f", text)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want %q", text, err, want)
+		}
+	}
+	if _, err := LoadInstructions(t.TempDir() + "/none"); err == nil {
+		t.Error("a missing file is read")
+	}
+}

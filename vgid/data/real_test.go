@@ -3,6 +3,7 @@ package data
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -19,20 +20,58 @@ func realTexts(t *testing.T) string {
 
 func TestRealTexts(t *testing.T) {
 	dir := realTexts(t)
-	cfg := BuildConfig{Profiles: filepath.Join(dir, "profiles.jsonl"), Splits: filepath.Join(dir, "splits.json"), Seed: 1}
-	people, splits, d, err := fromProfiles(cfg, nil)
+	people, _, d, err := fromProfiles(BuildConfig{Profiles: filepath.Join(dir, "profiles.jsonl"), Splits: filepath.Join(dir, "splits.json"), Seed: 1}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%+v", d)
-	for _, s := range splits {
-		t.Log(s.name, len(s.ids))
+	t.Logf("%+v", *d)
+	if d.Profiles != 500 || len(d.Nameless) != 0 || d.Complete < 490 {
+		t.Errorf("%d profiles, %d without a name, %d complete; want 500, 0, at least 490", d.Profiles, len(d.Nameless), d.Complete)
 	}
 	for i, p := range people {
-		if i%25 == 3 {
-			for _, q := range p.Eval {
-				t.Logf("%s %s %s %s | %s | %v %s", p.ID, p.Name, q.Task, q.Modality, q.Text, q.Options, q.Answer)
+		if n := len(strings.Fields(p.Name)); n < 2 || n > 4 {
+			t.Errorf("%s: name %q", p.ID, p.Name)
+		}
+		for _, q := range p.Eval {
+			checkDerived(t, p.Profile, q)
+			if i%25 == 3 {
+				t.Logf("%s %s %s | %s | %v %s", p.ID, q.Task, q.Modality, q.Text, q.Options, q.Answer)
 			}
+		}
+	}
+}
+
+// checkDerived holds a derived question against the profile it came from.
+func checkDerived(t *testing.T, p Profile, q Question) {
+	t.Helper()
+	said := func(s string) bool {
+		return anyPair(p.Train, func(a QA) bool {
+			named, _ := nameSubject(a.Answer, p.Name)
+			return s == a.Answer || s == named
+		})
+	}
+	if q.Modality == Text && (!strings.Contains(q.Text, p.Name) || thisPerson.MatchString(q.Text)) {
+		t.Errorf("%s: text-only question %q does not name its subject", p.ID, q.Text)
+	}
+	switch q.Task {
+	case Cloze:
+		if strings.Count(q.Text, "____") != 1 || !said(strings.Replace(q.Text, "____", q.Answer, 1)) {
+			t.Errorf("%s: %q with %q is not what the profile says", p.ID, q.Text, q.Answer)
+		}
+	case Generation:
+		if !said(q.Answer) {
+			t.Errorf("%s: %q is not what the profile says", p.ID, q.Answer)
+		}
+	case Classification:
+		seen, right := map[string]bool{}, 0
+		for _, o := range q.Options {
+			seen[o.Text] = true
+			if o.Letter == q.Correct && o.Text == q.Answer {
+				right++
+			}
+		}
+		if len(seen) != 4 || right != 1 {
+			t.Errorf("%s: options %v, correct %s %q", p.ID, q.Options, q.Correct, q.Answer)
 		}
 	}
 }

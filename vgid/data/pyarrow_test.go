@@ -1,0 +1,60 @@
+package data
+
+import (
+	"reflect"
+	"testing"
+)
+
+// The files under testdata/mllmu are pyarrow's (testdata/mllmu.py): two names
+// for list elements, two folder arrangements, two test files, an empty and a
+// missing list.
+func TestReadPyarrow(t *testing.T) {
+	for _, dir := range []string{"testdata/mllmu/item", "testdata/mllmu/element"} {
+		b, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		full, err := b.Set(FullSet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(full) != 2 || full[1].ID != "002" || full[1].Name != "Name 2" || string(full[1].Images[0].Bytes) != "\x02\x03" || full[1].Images[0].Path != "2.png" {
+			t.Fatalf("%s: %+v", dir, full)
+		}
+		options := []Option{{"A", "pilot"}, {"B", "baker"}, {"C", "miner"}, {"D", "nurse"}}
+		choice := Question{Task: Classification, Modality: ImageText, Text: "Job of 2?", Answer: "baker", Options: options, Correct: "B"}
+		want := []Question{choice, choice,
+			{Task: Generation, Modality: ImageText, Text: "question 2", Answer: "truth 2"},
+			{Task: Generation, Modality: Text, Text: "question 2", Answer: "truth 2"},
+			{Task: Cloze, Modality: Text, Text: "question 2", Answer: "truth 2"}}
+		if !reflect.DeepEqual(full[1].Eval, want) {
+			t.Errorf("%s: questions %+v, want %+v", dir, full[1].Eval, want)
+		}
+		if len(full[0].Eval) != 3 {
+			t.Errorf("%s: %d questions of row 0, want 3", dir, len(full[0].Eval))
+		}
+	}
+	b, err := Open("testdata/mllmu/item")
+	if err != nil {
+		t.Fatal(err)
+	}
+	test, err := b.Set(TestSet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(test) != 2 || len(test[1].Images) != 2 || string(test[1].Images[1].Bytes) != "\x0c\x0d" {
+		t.Errorf("Test_Set %+v", test)
+	}
+	if b, err = Open("testdata/mllmu/element"); err != nil {
+		t.Fatal(err)
+	}
+	// forget_5 is the evaluation file here: its pairs come from ft_Data.
+	train, err := b.Training("forget_5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair := QA{"What is the name of this person?", "The person's name is Name 2.", Generation, ImageText, ImageSubject}
+	if len(train) != 1 || train[0].Name != "Name 2" || !reflect.DeepEqual(train[0].Train, []QA{pair}) {
+		t.Errorf("training pairs %+v", train)
+	}
+}

@@ -1,0 +1,197 @@
+package data
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+func writeFile(t *testing.T, path, text string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func writeRows[T any](t *testing.T, rows ...T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "x"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := parquet.WriteFile(filepath.Join(dir, "x", "a.parquet"), rows); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// one reads set x of dir and gives the error, which must be one line.
+func one(t *testing.T, dir string) string {
+	t.Helper()
+	b, err := Open(dir)
+	if err == nil {
+		_, err = b.Set("x")
+	}
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("more than one line: %v", err)
+	}
+	return err.Error()
+}
+
+func TestBadFiles(t *testing.T) {
+	type noID struct {
+		Image imageCell `parquet:"image"`
+		Other string
+	}
+	type noTask struct {
+		Image imageCell `parquet:"image"`
+		ID    string
+		Mask  []generationCell `parquet:"Mask_Task,list"`
+	}
+	img := imageCell{Bytes: []byte("x")}
+	row := func(meta string) trainRow { return trainRow{Image: img, ID: "7", Metadata: meta} }
+	choice := choiceCells{PureText: []choiceCell{{CorrectAnswer: "E", Question: "q", Options: optionCells{"a", "b", "c", "d"}}}}
+	good := evalRow{Image: img, ID: "1"}
+	truncated := writeRows(t, row(`[{"Question":"q","Answer":"a"}]`))
+	path := filepath.Join(truncated, "x", "a.parquet")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, path, string(b[:len(b)/2]))
+	for name, c := range map[string]struct{ dir, want string }{
+		"no ID":         {writeRows(t, noID{Image: img}), "column ID is missing; it holds image, Other"},
+		"no task":       {writeRows(t, noTask{Image: img}), "column Classification_Task is missing; it holds image, ID, Mask_Task"},
+		"no layout":     {writeRows(t, struct{ ID, image string }{ID: "1"}), "column image is missing"},
+		"bad JSON":      {writeRows(t, row("{")), "row 0, ID 7: column metadata: not a JSON list"},
+		"no answer":     {writeRows(t, row(`[{"Question":"q"}]`)), "entry 0 has no Question or no Answer"},
+		"bad task":      {writeRows(t, row(`[{"Question":"q","Answer":"a","Task":"quiz"}]`)), `Task "quiz"`},
+		"no image":      {writeRows(t, trainRow{ID: "7"}), "column image has no bytes"},
+		"no ID value":   {writeRows(t, trainRow{Image: img}), "column ID is empty"},
+		"duplicate":     {writeRows(t, good, good), "row 1, ID 1: the ID was used by an earlier row"},
+		"wrong letter":  {writeRows(t, evalRow{Image: img, ID: "1", evalCells: evalCells{Classification: choice}}), `Correct_Answer "E" is none of the 4 options`},
+		"bad type":      {writeRows(t, evalRow{Image: img, ID: "1", evalCells: evalCells{Mask: []generationCell{{"a", "q", "Sound"}}}}), `Type "Sound"`},
+		"bad biography": {writeRows(t, evalRow{Image: img, ID: "1", evalCells: evalCells{Biography: "["}}), "column biography is not a JSON object"},
+		"empty":         {writeRows[trainRow](t), "holds no rows"},
+		"truncated":     {truncated, "not a readable parquet file"},
+		"no set":        {filepath.Dir(filepath.Dir(writeFile(t, filepath.Join(t.TempDir(), "y", "a.parquet"), ""))), `no set "x"; it holds y`},
+		"no files":      {t.TempDir(), "no parquet files"},
+		"no folder":     {filepath.Join(t.TempDir(), "none"), "no such file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := one(t, c.dir); !strings.Contains(got, c.want) {
+				t.Errorf("error %q does not say %q", got, c.want)
+			}
+		})
+	}
+}
+
+// profileLine is one line of a synthetic profiles file.
+func profileLine(id, name, born, job string) string {
+	return fmt.Sprintf(`{"ID":%q,"metadata":[{"Question":"What is the name of this person?","Answer":"The person's name is %s."},`+
+		`{"Question":"Where was this person born?","Answer":"This person was born in %s."},`+
+		`{"Question":"What is this person's profession in the image?","Answer":"This person is a %s who works in a team."}]}`, id, name, born, job) + "\n"
+}
+
+func fourProfiles() string {
+	return profileLine("1", "Ada Quill", "Riga, Latvia", "baker") + profileLine("2", "Bo Lind", "Oslo, Norway", "pilot") +
+		profileLine("3", "Cy Marr", "Lima, Peru", "miner") + profileLine("4", "Di Noor", "Porto, Portugal", "nurse")
+}
+
+func TestBuildFromProfiles(t *testing.T) {
+	dir := t.TempDir()
+	profiles := writeFile(t, filepath.Join(dir, "p.jsonl"), fourProfiles())
+	splits := writeFile(t, filepath.Join(dir, "s.json"), `{"forget_25":["2"],"retain_75":["4","1","3"]}`)
+	cfg := BuildConfig{Out: filepath.Join(dir, "out"), Profiles: profiles, Splits: splits, Celebrities: 2, ImageSize: 16}
+	sum, err := Build(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Open(cfg.Out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forget, err := b.Evaluation("forget_25")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(forget) != 1 || forget[0].Name != "Bo Lind" || sum.Derived.Kinds["Born"] != 4 || len(forget[0].Eval) == 0 {
+		t.Fatalf("%+v %+v", forget, sum.Derived)
+	}
+	train, err := b.Training("forget_25")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(train[0].Train) != 3 || train[0].Train[2].Answer != "This person is a pilot who works in a team." {
+		t.Fatalf("pairs changed: %+v", train[0].Train)
+	}
+	var asked bool
+	for _, q := range forget[0].Eval {
+		checkDerived(t, train[0], q)
+		asked = asked || q.Text == "What is Bo Lind's profession?" && q.Task == Classification && q.Answer == "pilot"
+	}
+	if !asked {
+		t.Errorf("no text-only profession question in %+v", forget[0].Eval)
+	}
+}
+
+func TestBadBuilds(t *testing.T) {
+	dir := t.TempDir()
+	p := writeFile(t, filepath.Join(dir, "p.jsonl"), fourProfiles())
+	s := func(text string) string {
+		return writeFile(t, filepath.Join(t.TempDir(), "s.json"), text)
+	}
+	for name, c := range map[string]struct {
+		cfg  BuildConfig
+		want string
+	}{
+		"no out":         {BuildConfig{}, "no output folder"},
+		"empty forget":   {BuildConfig{Out: dir, People: 4, ForgetPercents: []int{1}}, "leaves 0 to forget"},
+		"forget all":     {BuildConfig{Out: dir, People: 4, ForgetPercents: []int{99}}, "both sides need"},
+		"half":           {BuildConfig{Out: dir, Profiles: p}, "go together"},
+		"empty split":    {BuildConfig{Out: dir, Profiles: p, Splits: s(`{"forget_5":[]}`)}, "forget_5 is empty"},
+		"unknown ID":     {BuildConfig{Out: dir, Profiles: p, Splits: s(`{"forget_5":["9"]}`)}, `ID "9" is not in the profiles`},
+		"overlap":        {BuildConfig{Out: dir, Profiles: p, Splits: s(`{"forget_5":["1"],"retain_95":["1"]}`)}, "both in forget_5 and in retain_95"},
+		"duplicate line": {BuildConfig{Out: dir, Profiles: writeFile(t, filepath.Join(dir, "d"), fourProfiles()+fourProfiles()), Splits: s(`{"a":["1"]}`)}, "line 5: ID 1 was used on line 1"},
+		"bad line":       {BuildConfig{Out: dir, Profiles: writeFile(t, filepath.Join(dir, "b"), "{"), Splits: s(`{"a":["1"]}`)}, "line 1:"},
+		"too many":       {BuildConfig{Out: dir, People: 5000}, "ask for fewer"},
+		"style":          {BuildConfig{Out: dir, AnswerStyle: "x"}, `answer style "x"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Build(context.Background(), c.cfg)
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %v, want one line with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func FuzzParseMetadata(f *testing.F) {
+	f.Add(`[{"Question":"q","Answer":"a","Task":"cloze","Modality":"Pure_Text"}]`)
+	f.Add(`[{"Question":null}]`)
+	f.Add(`{}`)
+	f.Fuzz(func(t *testing.T, s string) {
+		pairs, err := ParseMetadata(s)
+		if err == nil && len(pairs) == 0 {
+			t.Fatal("neither pairs nor error")
+		}
+		for _, p := range pairs {
+			if f, ok := findFact(p); ok && f.before+f.value+f.after != strings.TrimSpace(p.Answer) {
+				t.Fatalf("%q does not part into %q %q %q", p.Answer, f.before, f.value, f.after)
+			}
+		}
+		FindName(pairs)
+	})
+}
