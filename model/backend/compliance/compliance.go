@@ -1,0 +1,347 @@
+// Package compliance is the one suite that every backend passes: each
+// operation of backend.Backend against the float64 reference on odd shapes and
+// strided views, against golden values from PyTorch, and the three rules of
+// the interface (operations do not return errors but the first one sticks;
+// nothing outside a view is read into a result or written; the same inputs
+// give the same bits).
+//
+// BF16 must be stored, filled, copied and moved to and from the host. Whether
+// other operations take BF16 operands is the backend's choice: it computes the
+// same as the reference or fails with an error.
+package compliance
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"vgid/model/backend"
+	"vgid/model/ref"
+)
+
+// tolerance bounds |got - want| by Abs + Rel·|want|.
+type tolerance struct{ Rel, Abs float64 }
+
+// tolerances of the operations in float32 on inputs of size about 1, rows of
+// up to a few hundred elements. An operation that is not here must be exact.
+var tolerances = map[string]tolerance{
+	"add":                 {1e-6, 1e-7},
+	"axpy":                {1e-6, 1e-6},
+	"scale":               {1e-6, 0},
+	"matmul":              {1e-5, 3e-5},
+	"sum_rows":            {1e-5, 1e-5},
+	"scatter_add_rows":    {1e-5, 1e-6},
+	"rms_norm":            {1e-5, 1e-6},
+	"rms_norm_backward":   {1e-4, 1e-5},
+	"layer_norm":          {1e-5, 1e-5},
+	"layer_norm_backward": {1e-4, 2e-5},
+	"layer_norm_offset":   {1e-3, 2e-3}, // the mean itself is rounded to 2e-4
+	"activate":            {1e-5, 1e-6},
+	"activate_backward":   {1e-5, 2e-6},
+	"swiglu":              {1e-5, 1e-6},
+	"swiglu_backward":     {1e-5, 2e-6},
+	"dropout":             {1e-6, 0},
+	"random_normal":       {1e-6, 1e-7}, // libraries differ in the last bit of log and sin
+	"rope":                {1e-6, 1e-6},
+	"attention":           {2e-5, 1e-5},
+	"attention_backward":  {1e-4, 5e-5},
+	"linear_ce":           {2e-5, 2e-5},
+	"linear_kl":           {1e-4, 2e-5},
+	"linear_backward":     {1e-4, 5e-5}, // the gradients of linear_ce and linear_kl
+	// Scores and logits of some hundreds carry errors of their own size times
+	// 1e-7 into the exponent.
+	"attention_backward_large": {1e-3, 3e-3},
+	"linear_large":             {1e-4, 1e-4},
+	"linear_backward_large":    {1e-3, 1e-3},
+	"linear_kl_zero":           {0, 1e-5},
+
+	"sum_squares": {1e-5, 1e-6},
+	"adamw":       {1e-5, 1e-6},
+}
+
+// one is a named part of the suite.
+type one struct {
+	name string
+	run  func(*suite)
+}
+
+func all() []one {
+	var cases []one
+	for _, group := range [][]one{storage, elementwise, matmul, rows, norms, random, attention, heads, optimizer} {
+		cases = append(cases, group...)
+	}
+	return cases
+}
+
+// Run runs the whole suite on backends made by open, which registers its own
+// cleanup. Each test opens a backend of its own.
+func Run(t *testing.T, open func(t *testing.T) backend.Backend) {
+	for _, c := range all() {
+		t.Run(c.name, func(t *testing.T) {
+			be := open(t)
+			first := play(t, be, c)
+			if again := play(t, be, c); !t.Failed() {
+				sameBits(t, first, again)
+			}
+		})
+	}
+	t.Run("errors", func(t *testing.T) { runErrors(t, open) })
+}
+
+// SameBits checks that two ways to open a backend (one thread and several)
+// give bit-equal results over the whole suite.
+func SameBits(t *testing.T, a, b func(t *testing.T) backend.Backend) {
+	for _, c := range all() {
+		t.Run(c.name, func(t *testing.T) {
+			first := play(t, a(t), c)
+			if second := play(t, b(t), c); !t.Failed() {
+				sameBits(t, first, second)
+			}
+		})
+	}
+}
+
+// play runs one part and returns the bits of everything it computed.
+func play(t *testing.T, be backend.Backend, c one) []uint32 {
+	s := &suite{t: t, dev: be, ref: ref.New(), rng: rand.New(rand.NewPCG(1, uint64(len(c.name))))}
+	c.run(s)
+	s.finish("")
+	return s.bits
+}
+
+func sameBits(t *testing.T, a, b []uint32) {
+	t.Helper()
+	if len(a) != len(b) {
+		t.Fatalf("the runs computed %d and %d values", len(a), len(b))
+	}
+	differ := 0
+	for i := range a {
+		if a[i] != b[i] {
+			differ++
+		}
+	}
+	if differ > 0 {
+		t.Errorf("%d of %d results differ in bits between two runs on the same inputs", differ, len(a))
+	}
+}
+
+// suite runs operations on a backend and on the reference side by side.
+type suite struct {
+	t     *testing.T
+	rng   *rand.Rand
+	dev   backend.Backend
+	ref   *ref.Backend
+	twins []*twin
+	bits  []uint32
+}
+
+// twin is the same tensor on both backends: a view with a random offset and
+// stride into a buffer whose other elements hold a value that must neither
+// change nor reach a result.
+type twin struct {
+	dev, ref backend.Tensor
+	floats   []float32 // what was uploaded to the whole buffer
+	ints     []int32
+	output   bool // compared by same; others must still hold what was uploaded
+}
+
+// guardInt is what integer buffers hold between and around rows; floats hold NaN.
+const guardInt = -0x5EADBEE
+
+func (s *suite) layout(rows, cols int) (off, stride, total int) {
+	off, stride = s.rng.IntN(5), cols+s.rng.IntN(4)*s.rng.IntN(8)
+	return off, stride, off + rows*stride + s.rng.IntN(5) + 1
+}
+
+// floats makes a twin of [rows, cols] values from draw.
+func (s *suite) floats(rows, cols int, draw func() float64) *twin {
+	off, stride, total := s.layout(rows, cols)
+	return s.place(off, stride, total, rows, cols, draw)
+}
+
+// dense is floats without gaps between the rows.
+func (s *suite) dense(rows, cols int, draw func() float64) *twin {
+	return s.place(0, cols, rows*cols+1, rows, cols, draw)
+}
+
+func (s *suite) place(off, stride, total, rows, cols int, draw func() float64) *twin {
+	host := make([]float32, total)
+	for i := range host {
+		host[i] = float32(math.NaN())
+	}
+	for r := range rows {
+		for c := range cols {
+			host[off+r*stride+c] = float32(draw())
+		}
+	}
+	w := &twin{floats: host}
+	for _, side := range []struct {
+		be backend.Backend
+		t  *backend.Tensor
+	}{{s.dev, &w.dev}, {s.ref, &w.ref}} {
+		b := s.alloc(side.be, backend.F32, total)
+		side.be.Upload(backend.View(b, 0, 1, total), host)
+		*side.t = backend.Tensor{Buf: b, Off: off, Rows: rows, Cols: cols, Stride: stride}
+	}
+	s.twins = append(s.twins, w)
+	return w
+}
+
+// ints makes a twin of integers, values in row-major order.
+func (s *suite) ints(rows, cols int, values []int32) *twin {
+	off, stride, total := s.layout(rows, cols)
+	host := make([]int32, total)
+	for i := range host {
+		host[i] = guardInt
+	}
+	for i, v := range values {
+		host[off+i/cols*stride+i%cols] = v
+	}
+	w := &twin{ints: host}
+	for _, side := range []struct {
+		be backend.Backend
+		t  *backend.Tensor
+	}{{s.dev, &w.dev}, {s.ref, &w.ref}} {
+		b := s.alloc(side.be, backend.I32, total)
+		side.be.UploadInts(backend.View(b, 0, 1, total), host)
+		*side.t = backend.Tensor{Buf: b, Off: off, Rows: rows, Cols: cols, Stride: stride}
+	}
+	s.twins = append(s.twins, w)
+	return w
+}
+
+func (s *suite) alloc(be backend.Backend, dt backend.DType, n int) backend.Buffer {
+	s.t.Helper()
+	b, err := be.Alloc(dt, n)
+	if err != nil {
+		s.t.Fatalf("%s: Alloc(%v, %d): %v", be.Name(), dt, n, err)
+	}
+	return b
+}
+
+func (s *suite) normal() float64  { return s.rng.NormFloat64() }
+func (s *suite) uniform() float64 { return s.rng.Float64() }
+
+// junk is what destinations hold that are written but must not be read.
+func junk() float64 { return math.NaN() }
+
+// pick chooses one of the values.
+func pick[T any](s *suite, values ...T) T { return values[s.rng.IntN(len(values))] }
+
+// size draws a length around the widths of vector registers and blocks.
+func (s *suite) size() int {
+	return pick(s, 1, 2, 3, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 47, 63, 64, 65, 100)
+}
+
+// both runs f on both backends; at gives a twin's tensor there, and the zero
+// Tensor of nil.
+func (s *suite) both(f func(be backend.Backend, at func(*twin) backend.Tensor)) {
+	f(s.dev, func(w *twin) backend.Tensor {
+		if w == nil {
+			return backend.Tensor{}
+		}
+		return w.dev
+	})
+	f(s.ref, func(w *twin) backend.Tensor {
+		if w == nil {
+			return backend.Tensor{}
+		}
+		return w.ref
+	})
+}
+
+// same compares outputs; nil ones were not given. what describes the case.
+func (s *suite) same(op, what string, outputs ...*twin) {
+	s.t.Helper()
+	if err := s.ref.Sync(); err != nil {
+		s.t.Fatalf("%s %s: the reference failed: %v", op, what, err)
+	}
+	if err := s.dev.Sync(); err != nil {
+		s.t.Fatalf("%s %s: %v", op, what, err)
+	}
+	for i, w := range outputs {
+		if w != nil {
+			w.output = true
+			s.compare(op, what, i, w)
+		}
+	}
+}
+
+func (s *suite) compare(op, what string, output int, w *twin) {
+	s.t.Helper()
+	if w.ints != nil {
+		got, want := s.allInts(s.dev, w.dev), s.allInts(s.ref, w.ref)
+		for i := range got {
+			s.bits = append(s.bits, uint32(got[i]))
+			if got[i] != want[i] {
+				s.t.Fatalf("%s %s: output %d: element %d of the buffer is %d, want %d", op, what, output, i, got[i], want[i])
+			}
+		}
+		return
+	}
+	tol := tolerances[op]
+	got := make([]float32, w.dev.Len())
+	if err := s.dev.Download(got, w.dev); err != nil {
+		s.t.Fatalf("%s %s: %v", op, what, err)
+	}
+	for i, g := range got {
+		s.bits = append(s.bits, math.Float32bits(g))
+		r, c := i/w.dev.Cols, i%w.dev.Cols
+		want := s.ref.At(w.ref, r, c)
+		if !near(float64(g), want, tol) {
+			s.t.Fatalf("%s %s: output %d %v at (%d, %d) is %v, want %v (off by %.2g, allowed %.2g)",
+				op, what, output, w.dev, r, c, g, want, math.Abs(float64(g)-want), tol.Abs+tol.Rel*math.Abs(want))
+		}
+	}
+}
+
+// near compares with tolerance; NaN equals NaN, and an infinity itself.
+func near(got, want float64, tol tolerance) bool {
+	if math.IsNaN(want) || math.IsNaN(got) {
+		return math.IsNaN(want) && math.IsNaN(got)
+	}
+	if math.IsInf(want, 0) || math.IsInf(got, 0) {
+		return got == want
+	}
+	return math.Abs(got-want) <= tol.Abs+tol.Rel*math.Abs(want)
+}
+
+// finish checks that nothing outside the outputs changed and frees the twins.
+func (s *suite) finish(what string) {
+	s.t.Helper()
+	for _, w := range s.twins {
+		inView := func(i int) bool {
+			i -= w.dev.Off
+			return w.dev.Stride > 0 && i >= 0 && i/w.dev.Stride < w.dev.Rows && i%w.dev.Stride < w.dev.Cols
+		}
+		if w.ints != nil {
+			for i, v := range s.allInts(s.dev, w.dev) {
+				if !(w.output && inView(i)) && v != w.ints[i] {
+					s.t.Fatalf("%s: element %d around or in an input %v changed from %d to %d", what, i, w.dev, w.ints[i], v)
+				}
+			}
+		} else {
+			got := make([]float32, len(w.floats))
+			if err := s.dev.Download(got, backend.View(w.dev.Buf, 0, 1, len(got))); err != nil {
+				s.t.Fatalf("%s: %v", what, err)
+			}
+			for i, v := range got {
+				if !(w.output && inView(i)) && !near(float64(v), float64(w.floats[i]), tolerance{}) {
+					s.t.Fatalf("%s: element %d around or in an input %v changed from %v to %v", what, i, w.dev, w.floats[i], v)
+				}
+			}
+		}
+		s.dev.Free(w.dev.Buf)
+		s.ref.Free(w.ref.Buf)
+	}
+	s.twins = nil
+}
+
+func (s *suite) allInts(be backend.Backend, t backend.Tensor) []int32 {
+	s.t.Helper()
+	out := make([]int32, t.Buf.Len())
+	if err := be.DownloadInts(out, backend.View(t.Buf, 0, 1, len(out))); err != nil {
+		s.t.Fatalf("%s: %v", be.Name(), err)
+	}
+	return out
+}

@@ -1,0 +1,235 @@
+package compliance
+
+import (
+	"fmt"
+	"math"
+
+	"vgid/model/backend"
+)
+
+// rounds is how many random shapes an operation is tried on.
+const rounds = 12
+
+// shapes calls f with random shapes, an empty one and a large one among them,
+// and cleans up after each.
+func (s *suite) shapes(f func(rows, cols int, what string)) {
+	for i := range rounds {
+		r, c := s.size(), s.size()
+		switch i {
+		case 0:
+			r = 0
+		case 1:
+			r, c = 257, 384
+		}
+		what := fmt.Sprintf("[%d, %d]", r, c)
+		f(r, c, what)
+		s.finish(what)
+	}
+}
+
+var storage = []one{
+	{"upload and download", func(s *suite) {
+		s.shapes(func(r, c int, what string) {
+			x := s.floats(r, c, s.normal)
+			n := s.ints(r, c, s.randomInts(r*c, math.MinInt32, math.MaxInt32))
+			s.same("upload", what, x, n)
+		})
+	}},
+	{"allocated memory is zero", func(s *suite) {
+		for range 3 {
+			b := s.alloc(s.dev, backend.F32, 5000)
+			x := backend.View(b, 0, 50, 100)
+			got := make([]float32, x.Len())
+			if err := s.dev.Download(got, x); err != nil {
+				s.t.Fatal(err)
+			}
+			for i, v := range got {
+				if v != 0 {
+					s.t.Fatalf("element %d of a new buffer is %v", i, v)
+				}
+			}
+			s.dev.Fill(x, 7)
+			s.dev.Free(b)
+		}
+	}},
+	{"bf16 storage", bf16Storage},
+	{"bf16 operands", bf16Operands},
+}
+
+// bf16Storage checks rounding to the nearest, ties to even, on the way in by
+// upload, fill and copy, and that the way out is exact.
+func bf16Storage(s *suite) {
+	ulp := math.Ldexp(1, -7) // of bfloat16 at 1
+	cases := []struct{ in, want float64 }{
+		{0, 0}, {1, 1}, {-1, -1}, {1 + ulp, 1 + ulp},
+		{1 + ulp/2, 1}, {1 + 3*ulp/2, 1 + 2*ulp}, {-1 - ulp/2, -1},
+		{1 + ulp*0.51, 1 + ulp}, {1 + ulp*0.49, 1},
+		{math.Inf(1), math.Inf(1)}, {math.Inf(-1), math.Inf(-1)}, {math.NaN(), math.NaN()},
+		{math.MaxFloat32, math.Inf(1)}, {math.Ldexp(1, -133), math.Ldexp(1, -133)},
+		{3.14159265, 3.140625}, {-2.71828183, -2.71875},
+	}
+	in := make([]float32, len(cases))
+	for i, c := range cases {
+		in[i] = float32(c.in)
+	}
+	wide := backend.View(s.alloc(s.dev, backend.F32, len(in)), 0, 1, len(in))
+	s.dev.Upload(wide, in)
+	uploaded, copied, filled, back := s.bf16(len(in)), s.bf16(len(in)), s.bf16(len(in)), backend.View(s.alloc(s.dev, backend.F32, len(in)), 0, 1, len(in))
+	s.dev.Upload(uploaded, in)
+	s.dev.Copy(copied, wide)
+	s.dev.Copy(back, copied)
+	for i, v := range in {
+		s.dev.Fill(filled.ColRange(i, i+1), v)
+	}
+	for _, way := range []struct {
+		name string
+		t    backend.Tensor
+	}{{"upload", uploaded}, {"copy", copied}, {"fill", filled}, {"copy back to f32", back}} {
+		got := make([]float32, len(in))
+		if err := s.dev.Download(got, way.t); err != nil {
+			s.t.Fatal(err)
+		}
+		for i, c := range cases {
+			if !near(float64(got[i]), c.want, tolerance{}) {
+				s.t.Errorf("%s of %v to bf16 gives %v, want %v", way.name, in[i], got[i], c.want)
+			}
+		}
+	}
+}
+
+func (s *suite) bf16(n int) backend.Tensor {
+	return backend.View(s.alloc(s.dev, backend.BF16, n), 0, 1, n)
+}
+
+// bf16Operands checks that operations on BF16 weights agree with the
+// reference or fail, and are never wrong.
+func bf16Operands(s *suite) {
+	x, w, y := s.dense(9, 16, s.normal), s.dense(12, 16, s.normal), s.dense(9, 12, junk)
+	s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+		narrow := backend.View(s.alloc(be, backend.BF16, 12*16), 0, 12, 16)
+		be.Copy(narrow, at(w))
+		be.MatMul(at(y), at(x), narrow, backend.MatMul{TransB: true, Alpha: 1})
+	})
+	if err := s.dev.Sync(); err != nil {
+		s.t.Logf("%s takes no bf16 operands: %v", s.dev.Name(), err)
+		s.twins = nil // nothing can be read back from a failed backend
+		return
+	}
+	s.same("matmul", "with bf16 weights", y)
+}
+
+var elementwise = []one{
+	{"fill", func(s *suite) {
+		s.shapes(func(r, c int, what string) {
+			x, n := s.floats(r, c, junk), s.ints(r, c, make([]int32, r*c))
+			v := pick(s, 0, -0.5, float32(math.Pi))
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+				be.Fill(at(x), v)
+				be.Fill(at(n), 3)
+			})
+			if s.same("fill", what, n); r*c > 0 {
+				got := make([]float32, r*c)
+				if err := s.dev.Download(got, x.dev); err != nil {
+					s.t.Fatal(err)
+				}
+				for i, g := range got {
+					if g != v {
+						s.t.Fatalf("fill %s with %v: element %d is %v", what, v, i, g)
+					}
+				}
+			}
+			x.output = true
+		})
+	}},
+	{"copy", func(s *suite) {
+		s.shapes(func(r, c int, what string) {
+			x, y := s.floats(r, c, s.normal), s.floats(r, c, junk)
+			n, m := s.ints(r, c, s.randomInts(r*c, -99, 99)), s.ints(r, c, make([]int32, r*c))
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+				be.Copy(at(y), at(x))
+				be.Copy(at(m), at(n))
+			})
+			s.same("copy", what, y, m)
+		})
+	}},
+	{"add", func(s *suite) {
+		s.shapes(func(r, c int, what string) {
+			a, b, y := s.floats(r, c, s.normal), s.floats(r, c, s.normal), s.floats(r, c, junk)
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Add(at(y), at(a), at(b)) })
+			s.same("add", what, y)
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Add(at(a), at(a), at(b)) })
+			s.same("add", what+" into a", a)
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Add(at(b), at(a), at(b)) })
+			s.same("add", what+" into b", b)
+		})
+	}},
+	{"axpy and scale", func(s *suite) {
+		s.shapes(func(r, c int, what string) {
+			x, y := s.floats(r, c, s.normal), s.floats(r, c, s.normal)
+			alpha := pick(s, float32(1), -0.3, 2)
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Axpy(at(y), alpha, at(x)) })
+			s.same("axpy", what, y)
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Scale(at(x), alpha) })
+			s.same("scale", what, x)
+		})
+	}},
+	{"activations", func(s *suite) {
+		for _, f := range []backend.Activation{backend.GELU, backend.GELUTanh, backend.QuickGELU, backend.SiLU} {
+			s.shapes(func(r, c int, what string) {
+				what = f.String() + " " + what
+				x, y, dy, dx := s.floats(r, c, s.steep), s.floats(r, c, junk), s.floats(r, c, s.normal), s.floats(r, c, junk)
+				s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Activate(at(y), at(x), f) })
+				s.same("activate", what, y)
+				s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ActivateBackward(at(dx), at(dy), at(x), f) })
+				s.same("activate_backward", what, dx)
+				s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ActivateBackward(at(dy), at(dy), at(x), f) })
+				s.same("activate_backward", what+" into dy", dy)
+			})
+		}
+	}},
+	{"activations of nan", func(s *suite) {
+		// A NaN is a broken run: no operation may turn it into a number.
+		for _, f := range []backend.Activation{backend.GELU, backend.GELUTanh, backend.QuickGELU, backend.SiLU} {
+			x, y := s.floats(3, 17, junk), s.floats(3, 17, s.normal)
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Activate(at(y), at(x), f) })
+			s.same("activate", f.String()+" of NaN", y)
+		}
+	}},
+	{"swiglu", func(s *suite) {
+		s.shapes(func(r, c int, what string) {
+			// gate and up are the two halves of one projection, as models keep them.
+			both := s.floats(r, 2*c, s.steep)
+			gate, up := both.cols(0, c), both.cols(c, 2*c)
+			y, dy, dgate, dup := s.floats(r, c, junk), s.floats(r, c, s.normal), s.floats(r, c, junk), s.floats(r, c, junk)
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.SwiGLU(at(y), at(gate), at(up)) })
+			s.same("swiglu", what, y)
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+				be.SwiGLUBackward(at(dgate), at(dup), at(dy), at(gate), at(up))
+			})
+			s.same("swiglu_backward", what, dgate, dup)
+		})
+	}},
+}
+
+// steep draws mostly ordinary values and some far out, where exponentials of
+// a careless implementation overflow.
+func (s *suite) steep() float64 {
+	if s.rng.IntN(8) > 0 {
+		return 2 * s.normal()
+	}
+	return pick(s, 0, math.Copysign(0, -1), 1e-4, -1e-4, 6, -6, 12, -12, 40, -40, 95, -95, 1000, -1000)
+}
+
+// cols is the view of columns [from, to) on both sides. It shares the buffer
+// of w, which stays the one that is checked and freed.
+func (w *twin) cols(from, to int) *twin {
+	return &twin{dev: w.dev.ColRange(from, to), ref: w.ref.ColRange(from, to)}
+}
+
+func (s *suite) randomInts(n int, least, most int64) []int32 {
+	out := make([]int32, n)
+	for i := range out {
+		out[i] = int32(least + s.rng.Int64N(most-least+1))
+	}
+	return out
+}

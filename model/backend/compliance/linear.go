@@ -1,0 +1,176 @@
+package compliance
+
+import (
+	"fmt"
+
+	"vgid/model/backend"
+)
+
+var matmul = []one{
+	{"matmul", func(s *suite) {
+		type size struct{ m, n, k int }
+		sizes := []size{{0, 5, 3}, {4, 0, 3}, {4, 6, 0}, {1, 1, 1}, {1, 300, 70}, {130, 1, 65}, {140, 190, 300}}
+		for range 20 {
+			sizes = append(sizes, size{s.size(), s.size(), s.size()})
+		}
+		for _, z := range sizes {
+			for _, p := range []backend.MatMul{{}, {TransA: true}, {TransB: true}, {TransA: true, TransB: true}} {
+				p.Alpha, p.Beta = pick(s, float32(1), 1, -0.5), pick(s, float32(0), 0, 1, 0.25)
+				s.matmul(z.m, z.n, z.k, p, s.rng.IntN(2) == 0)
+			}
+		}
+	}},
+	{"matmul keeps nan", func(s *suite) {
+		// 0·NaN is NaN: a kernel may not skip zeros.
+		a, b, c := s.dense(5, 9, func() float64 { return 0 }), s.dense(9, 7, junk), s.dense(5, 7, s.normal)
+		s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+			be.MatMul(at(c), at(a), at(b), backend.MatMul{Alpha: 1})
+		})
+		s.same("matmul", "0·NaN", c)
+	}},
+	{"sum_rows", func(s *suite) {
+		s.shapes(func(r, c int, what string) {
+			x, y := s.floats(r, c, s.normal), s.floats(1, c, s.normal)
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.SumRows(at(y), at(x)) })
+			s.same("sum_rows", what, y)
+		})
+	}},
+}
+
+func (s *suite) matmul(m, n, k int, p backend.MatMul, withBias bool) {
+	what := fmt.Sprintf("m=%d n=%d k=%d %+v bias=%v", m, n, k, p, withBias)
+	ar, ac, br, bc := m, k, k, n
+	if p.TransA {
+		ar, ac = k, m
+	}
+	if p.TransB {
+		br, bc = n, k
+	}
+	old := s.normal
+	if p.Beta == 0 {
+		old = junk
+	}
+	a, b, c := s.floats(ar, ac, s.normal), s.floats(br, bc, s.normal), s.floats(m, n, old)
+	var bias *twin
+	if withBias {
+		bias = s.floats(1, n, s.normal)
+	}
+	s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+		p.Bias = at(bias)
+		be.MatMul(at(c), at(a), at(b), p)
+	})
+	s.same("matmul", what, c)
+	s.finish(what)
+}
+
+var rows = []one{
+	{"gather_rows", func(s *suite) {
+		s.shapes(func(r, c int, what string) {
+			src, dst := s.floats(9, c, s.normal), s.floats(r, c, junk)
+			idx := s.ints(r, 1, s.randomInts(r, -2, 8))
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.GatherRows(at(dst), at(src), at(idx)) })
+			s.same("gather_rows", what, dst)
+		})
+	}},
+	{"scatter_rows", func(s *suite) {
+		s.shapes(func(r, c int, what string) {
+			order := make([]int32, r)
+			for i, v := range s.rng.Perm(r + 3)[:r] {
+				order[i] = int32(v)
+				if s.rng.IntN(4) == 0 {
+					order[i] = -1
+				}
+			}
+			src, dst, idx := s.floats(r, c, s.normal), s.floats(r+3, c, s.normal), s.ints(r, 1, order)
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ScatterRows(at(dst), at(src), at(idx)) })
+			s.same("scatter_rows", what, dst)
+		})
+	}},
+	{"scatter_add_rows", func(s *suite) {
+		s.shapes(func(r, c int, what string) {
+			src, dst := s.floats(r, c, s.normal), s.floats(11, c, s.normal)
+			idx := s.ints(r, 1, s.randomInts(r, -2, 10))
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ScatterAddRows(at(dst), at(src), at(idx)) })
+			s.same("scatter_add_rows", what, dst)
+		})
+	}},
+	{"patchify", func(s *suite) {
+		for _, z := range []struct{ n, channels, down, across, patch int }{
+			{1, 1, 1, 1, 1}, {2, 3, 4, 4, 12}, {3, 3, 2, 5, 7}, {0, 3, 2, 2, 4}, {1, 2, 3, 1, 8},
+		} {
+			h, w := z.down*z.patch, z.across*z.patch
+			x := s.floats(z.n, z.channels*h*w, s.normal)
+			y := s.floats(z.n*z.down*z.across, z.channels*z.patch*z.patch, junk)
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+				be.Patchify(at(y), at(x), z.channels, h, w, z.patch)
+			})
+			s.same("patchify", fmt.Sprint(z), y)
+			s.finish(fmt.Sprint(z))
+		}
+	}},
+	{"argmax", func(s *suite) {
+		s.shapes(func(r, c int, what string) {
+			// Few distinct values, so that rows have ties.
+			x := s.floats(r, c, func() float64 { return float64(s.rng.IntN(4)) - 5 })
+			y := s.ints(r, 1, make([]int32, r))
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ArgMax(at(y), at(x)) })
+			s.same("argmax", what, y)
+		})
+	}},
+}
+
+var norms = []one{
+	{"rms_norm", func(s *suite) {
+		s.shapes(func(r, c int, what string) {
+			x, w := s.floats(r, c, s.normal), s.floats(1, c, s.normal)
+			y, rstd := s.floats(r, c, junk), s.floats(r, 1, junk)
+			dy, dx := s.floats(r, c, s.normal), s.floats(r, c, s.normal)
+			var dw *twin
+			if s.rng.IntN(2) == 0 {
+				dw = s.floats(1, c, s.normal)
+			}
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+				be.RMSNorm(at(y), at(rstd), at(x), at(w), 1e-5)
+			})
+			s.same("rms_norm", what, y, rstd)
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+				be.RMSNormBackward(at(dx), at(dw), at(dy), at(x), at(w), at(rstd))
+			})
+			s.same("rms_norm_backward", what, dx, dw)
+		})
+	}},
+	{"layer_norm", func(s *suite) {
+		s.shapes(func(r, c int, what string) {
+			x, w, b := s.floats(r, c, s.normal), s.floats(1, c, s.normal), s.floats(1, c, s.normal)
+			y, stats := s.floats(r, c, junk), s.floats(r, 2, junk)
+			dy, dx := s.floats(r, c, s.normal), s.floats(r, c, s.normal)
+			var dw, db *twin
+			if s.rng.IntN(2) == 0 {
+				dw = s.floats(1, c, s.normal)
+			}
+			if s.rng.IntN(2) == 0 {
+				db = s.floats(1, c, s.normal)
+			}
+			// A single column has variance 0 and gradients that cancel at
+			// rstd = 1/√eps; a larger eps keeps that within float32.
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+				be.LayerNorm(at(y), at(stats), at(x), at(w), at(b), 1e-2)
+			})
+			s.same("layer_norm", what, y, stats)
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+				be.LayerNormBackward(at(dx), at(dw), at(db), at(dy), at(x), at(w), at(stats))
+			})
+			s.same("layer_norm_backward", what, dx, dw, db)
+		})
+	}},
+	{"layer_norm far from zero", func(s *suite) {
+		// E[x²]-E[x]² in float32 has no digits left here.
+		x := s.floats(7, 100, func() float64 { return 3000 + s.normal() })
+		w, b := s.floats(1, 100, s.normal), s.floats(1, 100, s.normal)
+		y, stats := s.floats(7, 100, junk), s.floats(7, 2, junk)
+		s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+			be.LayerNorm(at(y), at(stats), at(x), at(w), at(b), 1e-5)
+		})
+		s.same("layer_norm_offset", "around 3000", y, stats)
+	}},
+}
