@@ -15,7 +15,7 @@ func (t *trainer) keepWords() error {
 	words := make([]string, 0, len(t.o.KeepWords))
 	for _, k := range t.o.KeepWords {
 		word := " " + k
-		if n := gpt2Split.next(word); n != len(word) {
+		if n := gpt2Split.next(word); k == "" || n != len(word) {
 			return fmt.Errorf("KeepWords: %q is not one word for the tokenizer: it is split after %q", k, word[1:max(n, 1)])
 		}
 		words = append(words, word)
