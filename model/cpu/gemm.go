@@ -29,6 +29,9 @@ const (
 	directRows = 2 * panelRows
 	// narrowCols is the width up to which A is read in place.
 	narrowCols = 2 * panelCols
+	// smallA is the size of an A, in elements, that is read in place however
+	// wide the result: it stays in the first-level cache as it is.
+	smallA = 4096
 	// serialWork is the count of multiply-adds below which waking a second
 	// thread costs more than it saves.
 	serialWork = 1 << 16
@@ -67,7 +70,7 @@ type strategy uint8
 const (
 	packBoth   strategy = iota // pack the smaller operand whole, the other by chunks
 	dotProduct                 // few rows times a transposed matrix: dot products in place
-	narrow                     // few columns: A in place, B packed whole
+	narrow                     // few columns or a small A: A in place, B packed whole
 )
 
 // gemmTask computes c = alpha·a·b (+ bias) + beta·c for an m×k a and a k×n b.
@@ -98,12 +101,12 @@ func (t *gemmTask) plan() {
 	case inPlace && t.b.h == nil && t.b.rs == 1 && t.m <= dotRows && t.k >= 16 && t.n >= 4:
 		t.strategy, t.byRows = dotProduct, false
 		t.step = cut(t.n, 4, 16, 256)
-	case inPlace && t.n <= narrowCols && t.m > directRows:
+	case inPlace && t.m > directRows && (t.n <= narrowCols || t.m*t.k <= smallA):
 		t.strategy, t.byRows = narrow, true
 		t.step = cut(t.m, panelRows, panelRows, rowBlock)
 	case t.m > t.n:
 		t.strategy, t.byRows = packBoth, true
-		t.step = cut(t.m, panelRows, 4*panelRows, rowBlock)
+		t.step = cut(t.m, 4*panelRows, 4*panelRows, rowBlock)
 	default:
 		t.strategy, t.byRows = packBoth, false
 		t.step = cut(t.n, panelCols, 2*panelCols, colBlock)

@@ -26,6 +26,10 @@ func packA(dst []float32, a source, m, kc, rows int, s *scratch) {
 			packRows(d, a.f[i*a.rs:], a.rs, kc, rows-i)
 		case a.cs == 1:
 			packFewRows(d, a.f[i*a.rs:], a.rs, h, kc)
+		case a.rs == 1 && h == panelRows:
+			for k := range kc {
+				*(*[panelRows]float32)(d[k*panelRows:]) = *(*[panelRows]float32)(a.f[i+k*a.cs:])
+			}
 		default:
 			for k := range kc {
 				to := d[k*panelRows:][:panelRows]
@@ -87,6 +91,12 @@ func packB(dst []float32, b source, kc, n int, s *scratch) {
 	for ; j < n; j += panelCols {
 		d := dst[j*kc:][:kc*panelCols]
 		w := min(panelCols, n-j)
+		if b.cs == 1 && w == panelCols {
+			for k := range kc {
+				*(*[panelCols]float32)(d[k*panelCols:]) = *(*[panelCols]float32)(b.f[k*b.rs+j:])
+			}
+			continue
+		}
 		if b.cs == 1 {
 			for k := range kc {
 				to := d[k*panelCols:][:panelCols]

@@ -5797,7 +5797,7 @@ TEXT ·pack4x6(SB), NOSPLIT, $0-40
 	JZ    done
 
 loop:
-	LEAQ       (CX)(DX*8), R8
+	LEAQ       (CX)(DX*4), R8
 	PREFETCHT0 (R8)
 	PREFETCHT0 64(R8)
 	VMOVUPS    (CX), Y0
@@ -5832,7 +5832,7 @@ TEXT ·pack4x16(SB), NOSPLIT, $0-40
 	JZ    done
 
 loop:
-	LEAQ       (CX)(DX*8), R8
+	LEAQ       (CX)(DX*4), R8
 	PREFETCHT0 (R8)
 	PREFETCHT0 64(R8)
 	PREFETCHT0 128(R8)
