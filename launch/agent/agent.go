@@ -91,7 +91,7 @@ type agent struct {
 	stopAt     time.Time       // when to stop the workers, if stopping
 	asked      bool            // they were told to stop
 	killAt     time.Time       // when to kill them; zero: never
-	left       map[string]bool // members that said goodbye
+	left       map[string]bool // members that are not waited for any more
 	since      time.Time       // this node was done
 	completeAt time.Time       // all nodes were
 	err        error
@@ -244,16 +244,13 @@ func (a *agent) onEvent(e discovery.Event) {
 		}
 		a.addrs[e.ID] = e.Addr
 		delete(a.suspect, e.ID)
-		delete(a.left, e.ID)
 		a.apply(a.vm.Up(m))
 	case discovery.Down:
-		if a.view == nil || e.Left {
-			delete(a.suspect, e.ID)
-			a.left[e.ID] = true
+		if a.view == nil {
 			a.apply(a.vm.Down(e.ID))
-			return
+		} else {
+			a.doubt(e.ID)
 		}
-		a.doubt(e.ID)
 	case discovery.Said:
 		delete(a.suspect, e.ID)
 		if m, err := decode(e.Msg); err == nil {
@@ -308,7 +305,7 @@ func (a *agent) apply(effects []view.Effect) {
 		case e.Failed != "":
 			a.err = errors.New(e.Failed)
 		case e.Lost != nil:
-			a.onLost(e.Lost.ID, "its agent left the job")
+			a.lose(e.Lost.ID, "its agent left the job")
 		}
 	}
 }

@@ -58,17 +58,13 @@ func (a *agent) onReport(from string, r report) {
 	a.react()
 }
 
-// onLost hears from the view machine that a member is gone.
-func (a *agent) onLost(id, how string) {
-	if a.led.lose(a.view.NodeRank(id), time.Now().UnixMilli(), how) {
-		a.react()
-	}
-}
-
 // lose gives a member up.
 func (a *agent) lose(id, how string) {
 	delete(a.suspect, id)
-	a.onLost(id, how)
+	a.left[id] = true
+	if a.led.lose(a.view.NodeRank(id), time.Now().UnixMilli(), how) {
+		a.react()
+	}
 }
 
 // onSignal forwards what a person or a scheduler wants.
@@ -154,8 +150,7 @@ func (a *agent) repeat(now time.Time) {
 
 // waits reports whether a member may still need this node's report.
 func (a *agent) waits(id string) bool {
-	_, lost := a.led.lost[a.view.NodeRank(id)]
-	return !lost && !a.left[id] && a.heard[id] < a.report.Seq
+	return !a.left[id] && a.heard[id] < a.report.Seq
 }
 
 func (a *agent) onTick(now time.Time) {

@@ -44,6 +44,7 @@ func (s *stream) Write(b []byte) (int, error) {
 		if i < 0 {
 			i = len(b) - 1
 		}
+		i = min(i, maxLine-len(s.part)-1)
 		s.part = append(s.part, b[:i+1]...)
 		b = b[i+1:]
 		if s.part[len(s.part)-1] == '\n' || len(s.part) >= maxLine {

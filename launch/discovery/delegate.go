@@ -26,11 +26,7 @@ func (n *Node) NotifyAlive(p *memberlist.Node) error {
 		return nil
 	}
 	err := fmt.Errorf("the agent at %s belongs to job %q, this one to %q; give both the same --job", p.Address(), job, n.cfg.Job)
-	n.mu.Lock()
-	if n.refused == nil {
-		n.refused = err
-	}
-	n.mu.Unlock()
+	n.refuse(err)
 	return err
 }
 
@@ -43,10 +39,10 @@ func (n *Node) NotifyJoin(p *memberlist.Node) {
 	n.post(Event{Kind: Up, ID: p.Name, Addr: p.Address(), Meta: meta})
 }
 
-// NotifyLeave reports that an agent died or left.
+// NotifyLeave reports that an agent died or left; memberlist does not tell which.
 func (n *Node) NotifyLeave(p *memberlist.Node) {
 	if p.Name != n.cfg.ID {
-		n.post(Event{Kind: Down, ID: p.Name, Addr: p.Address(), Left: p.State == memberlist.StateLeft})
+		n.post(Event{Kind: Down, ID: p.Name, Addr: p.Address()})
 	}
 }
 

@@ -54,7 +54,6 @@ type Event struct {
 	Addr string // host:port of its agent
 	Meta []byte // Up
 	Msg  []byte // Said
-	Left bool   // Down: it said goodbye
 }
 
 // Kind of event.
@@ -76,7 +75,7 @@ type Node struct {
 	mu      sync.Mutex
 	queue   []Event
 	wake    chan struct{}
-	refused error // why an agent of ours or theirs was turned away
+	refused error // why the latest stranger was turned away
 
 	done chan struct{}
 	wg   sync.WaitGroup
@@ -133,8 +132,9 @@ func (n *Node) Events() <-chan Event { return n.events }
 // or ctx ends. waiting, if not nil, is called once with the first failure.
 func (n *Node) Join(ctx context.Context, addrs []string, waiting func(error)) error {
 	for first := true; ; first = false {
+		n.refuse(nil) // strangers that came by earlier do not matter
 		k, err := n.ml.Join(addrs)
-		if r := n.refusal(); r != nil {
+		if r := n.refusal(); r != nil && n.ml.NumMembers() == 1 {
 			return r
 		}
 		if k > 0 {
@@ -180,6 +180,12 @@ func (n *Node) Close() error {
 	close(n.done)
 	n.wg.Wait()
 	return err
+}
+
+func (n *Node) refuse(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.refused = err
 }
 
 func (n *Node) refusal() error {

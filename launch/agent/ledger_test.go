@@ -1,0 +1,159 @@
+package agent
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"vgid/launch/view"
+)
+
+// twoByTwo is a view of nodes n0 (ranks 0, 1) and n1 (ranks 2, 3).
+func twoByTwo() view.View {
+	return view.View{Epoch: 1, Job: "j", Token: "t", Members: []view.Member{
+		{ID: "a", Node: "n0", Nodes: 2, Addrs: []string{"h:1", "h:2"}},
+		{ID: "b", Node: "n1", Nodes: 2, Addrs: []string{"h:3", "h:4"}}}}
+}
+
+func TestFirstCause(t *testing.T) {
+	tests := []struct {
+		name  string
+		exits []Exit
+		lost  map[int]int64 // node to time of notice
+		code  int
+		want  string
+	}{
+		{"own fault before a peer's", []Exit{{Rank: 0, Code: 75, AtMilli: 10, Line: "rank 2 closed"}, {Rank: 2, Code: 3, AtMilli: 12, Line: "no such file", Log: "l/rank2.log"}}, nil,
+			3, "rank 2 on n1 failed with exit code 3: no such file (log l/rank2.log)"},
+		{"earliest own fault", []Exit{{Rank: 3, Code: 4, AtMilli: 9}, {Rank: 1, Code: 5, AtMilli: 11}}, nil, 4, "rank 3 on n1 failed with exit code 4"},
+		{"same time: lowest rank", []Exit{{Rank: 3, Code: 4, AtMilli: 9}, {Rank: 1, Code: 5, AtMilli: 9}}, nil, 5, "rank 1 on n0"},
+		{"the stopped are not guilty", []Exit{{Rank: 0, Signal: 15, Stopped: true, AtMilli: 1}, {Rank: 1, Code: 143, Stopped: true, AtMilli: 2}, {Rank: 2, Signal: 11, AtMilli: 3}}, nil,
+			139, "rank 2 on n1 was killed by SIGSEGV"},
+		{"an odd end while stopping before those who blame a peer", []Exit{{Rank: 0, Code: 75, AtMilli: 1}, {Rank: 1, Code: 9, Stopped: true, AtMilli: 2}}, nil, 9, "rank 1"},
+		{"only blame", []Exit{{Rank: 1, Code: 75, AtMilli: 5, Line: "timeout waiting for rank 0"}, {Rank: 0, Code: 75, Stopped: true, AtMilli: 1}}, nil, 75, "rank 1 on n0 failed with exit code 75: timeout"},
+		{"killed from outside", []Exit{{Rank: 1, Signal: 9, AtMilli: 5}}, nil, 137, "rank 1 on n0 was killed by SIGKILL, as the kernel does"},
+		{"a lost node is noticed late", []Exit{{Rank: 0, Code: 1, AtMilli: 9000}}, map[int]int64{1: 10000}, 1, "node n1 (ranks 2-3) was lost: silent"},
+		{"a node lost long after", []Exit{{Rank: 0, Code: 7, AtMilli: 1000}}, map[int]int64{1: 10000}, 7, "rank 0"},
+		{"never started", []Exit{{Rank: 0, Err: "exec format error", AtMilli: 1}}, nil, 1, "rank 0 on n0 did not start: exec format error"},
+	}
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			for range 20 { // whatever the order in which it becomes known
+				l := newLedger(twoByTwo())
+				if _, failed := l.cause(); failed || l.failed() {
+					t.Fatal("failed before it began")
+				}
+				rand.Shuffle(len(c.exits), func(i, j int) { c.exits[i], c.exits[j] = c.exits[j], c.exits[i] })
+				for _, e := range c.exits {
+					if !l.exit(e.Rank/2, e) || l.exit(e.Rank/2, e) || l.exit(1-e.Rank/2, e) {
+						t.Fatal("a node speaks for its own ranks, once")
+					}
+				}
+				for n, at := range c.lost {
+					l.lose(n, at, "silent")
+				}
+				got, failed := l.cause()
+				if !failed || !l.failed() || got.Code != c.code || !strings.HasPrefix(got.Text, c.want) {
+					t.Fatalf("got %+v, want code %d, %q", got, c.code, c.want)
+				}
+			}
+		})
+	}
+}
+
+func TestLedgerCompletes(t *testing.T) {
+	l := newLedger(twoByTwo())
+	for r := range 3 {
+		l.exit(r/2, Exit{Rank: r})
+	}
+	if l.complete() || !l.done(0) || l.done(1) || l.lose(0, 1, "left") {
+		t.Error("node 0 is done, node 1 is not")
+	}
+	if !l.lose(1, 1, "gone") || !l.complete() || !l.failed() {
+		t.Error("nothing more can come from a lost node")
+	}
+}
+
+func TestStream(t *testing.T) {
+	long := strings.Repeat("x", maxLine+10)
+	tests := []struct {
+		name   string
+		writes []string
+		want   string
+		last   string
+	}{
+		{"lines", []string{"a\nb\n"}, "[1] a\n[1] b\n", "b"},
+		{"pieces", []string{"a", "b\nc", "\n"}, "[1] ab\n[1] c\n", "c"},
+		{"no end", []string{"a\nb"}, "[1] a\n[1] b\n", "b"},
+		{"blank lines say nothing", []string{"a\n\n  \n"}, "[1] a\n[1] \n[1]   \n", "a"},
+		{"progress", []string{"1%\r2%\r\n"}, "[1] 1%\r2%\n", "2%"},
+		{"panic", []string{"panic: boom\n\ngoroutine 1:\nmain.go:3\n"}, "[1] panic: boom\n[1] \n[1] goroutine 1:\n[1] main.go:3\n", "panic: boom"},
+		{"escapes", []string{"\x1b[31mred\n"}, "[1] \x1b[31mred\n", "[31mred"},
+		{"long", []string{long}, "[1] " + long[:maxLine] + "\n[1] " + long[maxLine:] + "\n", long[maxLine:]},
+	}
+	for _, c := range tests {
+		var out, log, raw bytes.Buffer
+		s := &stream{out: &out, prefix: "[1] ", log: &log}
+		p := &stream{out: &raw}
+		for _, w := range c.writes {
+			s.Write([]byte(w))
+			p.Write([]byte(w))
+		}
+		s.flush()
+		p.flush()
+		all := strings.Join(c.writes, "")
+		if out.String() != c.want || s.last != c.last || log.String() != all || raw.String() != all || p.last != c.last {
+			t.Errorf("%s: out %.300q, last %q", c.name, out.String(), s.last)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(message{Ping: true}.encode())
+	f.Add(message{View: &view.Message{Kind: view.Ack, Epoch: 1}}.encode())
+	f.Add(message{Report: &report{Seq: 1, Exits: []Exit{{Rank: 1}}}}.encode())
+	v := twoByTwo()
+	f.Add(message{View: &view.Message{Kind: view.Propose, View: &v}}.encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := decode(b)
+		if err != nil {
+			return
+		}
+		if _, err := decode(m.encode()); err != nil {
+			t.Errorf("accepted, but not its own writing: %v", err)
+		}
+		vm := view.New(view.Config{Job: "j", Self: v.Members[1], Token: "t"})
+		if m.View != nil {
+			vm.Receive("a", *m.View) // must not panic on anything
+			vm.Tick()
+		}
+		if m.Report != nil {
+			l := newLedger(v)
+			for _, e := range m.Report.Exits {
+				l.exit(0, e)
+			}
+			l.cause()
+		}
+	})
+}
+
+func TestAnnouncement(t *testing.T) {
+	m := view.Member{ID: "j/n/x", Node: strings.Repeat("n", maxNode), Index: 1023, Nodes: 1024}
+	for p := range 32 {
+		m.Addrs = append(m.Addrs, "[fe80:1111:2222:3333:4444:5555:6666:7777]:"+string(rune('1'+p%5))+"0000")
+	}
+	b, err := announce(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := announced(m.ID, b)
+	if err != nil || len(got.Addrs) != 32 || got.Addrs[31] != m.Addrs[31] || got.Node != m.Node || got.Nodes != 1024 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for _, bad := range []string{"", "{}", `{"n":"a b","h":"1.2.3.4","p":[1]}`, `{"n":"a","h":"host","p":[1]}`, `{"n":"a","h":"1.2.3.4","p":[70000]}`} {
+		if _, err := announced("x", []byte(bad)); err == nil {
+			t.Errorf("accepted %s", bad)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package discovery
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func startNode(t *testing.T, id, job string) *Node {
+	t.Helper()
+	n, err := Start(Config{ID: id, Job: job, BindAddr: "127.0.0.1", Meta: []byte("meta of " + id)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close() })
+	return n
+}
+
+// collect reads events until done says so.
+func collect(t *testing.T, n *Node, within time.Duration, done func(Event) bool) {
+	t.Helper()
+	late := time.After(within)
+	for {
+		select {
+		case e := <-n.Events():
+			if done(e) {
+				return
+			}
+		case <-late:
+			t.Fatalf("%s: not within %v", n.cfg.ID, within)
+		}
+	}
+}
+
+// TestConverges joins eight agents through the first one only, the case in
+// which memberlist's own defaults take twenty seconds.
+func TestConverges(t *testing.T) {
+	const k = 8
+	var nodes []*Node
+	for i := range k {
+		nodes = append(nodes, startNode(t, fmt.Sprintf("agent%d", i), "j"))
+	}
+	for _, n := range nodes[1:] {
+		go n.Join(context.Background(), []string{nodes[0].Addr()}, nil)
+	}
+	start := time.Now()
+	for i, n := range nodes {
+		seen := map[string]bool{}
+		collect(t, n, 10*time.Second, func(e Event) bool {
+			if e.Kind == Up {
+				if string(e.Meta) != "meta of "+e.ID {
+					t.Errorf("%s announces %q", e.ID, e.Meta)
+				}
+				seen[e.ID] = true
+			}
+			return len(seen) == k-1
+		})
+		if seen[fmt.Sprintf("agent%d", i)] {
+			t.Errorf("agent%d sees itself", i)
+		}
+	}
+	t.Logf("%d agents saw each other after %v", k, time.Since(start))
+}
+
+func TestSaysAndLeaves(t *testing.T) {
+	a, b := startNode(t, "a", "j"), startNode(t, "b", "j")
+	if err := b.Join(context.Background(), []string{a.Addr()}, nil); err != nil {
+		t.Fatal(err)
+	}
+	var addr string
+	collect(t, a, 5*time.Second, func(e Event) bool { addr = e.Addr; return e.Kind == Up && e.ID == "b" })
+	big := strings.Repeat("x", 100_000)
+	if err := a.Send("b", addr, []byte(big)); err != nil {
+		t.Fatal(err)
+	}
+	collect(t, b, 5*time.Second, func(e Event) bool { return e.Kind == Said && e.ID == "a" && string(e.Msg) == big })
+	if err := b.Leave(); err != nil {
+		t.Fatal(err)
+	}
+	collect(t, a, 500*time.Millisecond, func(e Event) bool { return e.Kind == Down && e.ID == "b" })
+}
+
+func TestNoticesDeath(t *testing.T) {
+	a, b := startNode(t, "a", "j"), startNode(t, "b", "j")
+	if err := b.Join(context.Background(), []string{a.Addr()}, nil); err != nil {
+		t.Fatal(err)
+	}
+	collect(t, a, 5*time.Second, func(e Event) bool { return e.Kind == Up })
+	start := time.Now()
+	b.ml.Shutdown() // without a word
+	collect(t, a, 10*time.Second, func(e Event) bool { return e.Kind == Down && e.ID == "b" })
+	if took := time.Since(start); took > 4*time.Second {
+		t.Errorf("noticed after %v", took)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	a, b := startNode(t, "a", "one"), startNode(t, "b", "two")
+	if err := b.Join(context.Background(), []string{a.Addr()}, nil); err == nil || !strings.Contains(err.Error(), `belongs to job "one", this one to "two"`) {
+		t.Errorf("other job: %v", err)
+	}
+	port := a.ml.LocalNode().Port
+	if _, err := Start(Config{ID: "c", Job: "j", BindAddr: "127.0.0.1", Port: int(port)}); err == nil || !strings.Contains(err.Error(), "is occupied") {
+		t.Errorf("occupied port: %v", err)
+	}
+	if _, err := Start(Config{ID: "c", Job: "j", BindAddr: "127.0.0.1", Meta: make([]byte, MaxMeta+1)}); err == nil || !strings.Contains(err.Error(), "too long") {
+		t.Errorf("long announcement: %v", err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	warned := 0
+	err = a.Join(ctx, []string{ln.Addr().String()}, func(error) { warned++ })
+	if err == nil || !strings.Contains(err.Error(), "no agent answers") || warned != 1 {
+		t.Errorf("nobody there: %v, warned %d times", err, warned)
+	}
+}
