@@ -1,0 +1,237 @@
+package model
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"vgid/model/hf"
+	"vgid/model/ref"
+)
+
+// variants are configs whose folders differ in names, ties and fields.
+var variants = map[string]func(*Config){
+	"plain": nil,
+	"tied":  func(c *Config) { c.Text.TieEmbeddings = true },
+	"list":  func(c *Config) { c.FeatureLayers, c.FeatureSelect = []int{-1, 2}, "full" },
+	"llama3": func(c *Config) {
+		c.Text.RoPE = RoPE{Theta: 500, Type: "llama3", Factor: 4, LowFreqFactor: 1, HighFreqFactor: 4, OriginalMaxPositions: 16}
+	},
+	"linear": func(c *Config) { c.Text.RoPE = RoPE{Theta: 100, Type: "linear", Factor: 2} },
+}
+
+func TestSavedFolderIsTheSameModel(t *testing.T) {
+	for name, change := range variants {
+		t.Run(name, func(t *testing.T) {
+			m := newTestModel(t, change)
+			defer m.Close()
+			dir := filepath.Join(t.TempDir(), "m")
+			if err := m.Save(dir, SaveOptions{MaxShardBytes: 2000}); err != nil {
+				t.Fatal(err)
+			}
+			n, err := Load(context.Background(), ref.New(), dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer n.Close()
+			want, got := logits(t, m, testSequences(m.Config)), logits(t, n, testSequences(n.Config))
+			if !slices.Equal(got, want) {
+				t.Errorf("logits differ by %g", maxAbsDiff(got, want))
+			}
+			a, _ := json.Marshal(m.Config)
+			b, _ := json.Marshal(n.Config)
+			if string(a) != string(b) {
+				t.Errorf("config was %s, came back as %s", a, b)
+			}
+		})
+	}
+}
+
+// TestTransformersLoadsWhatWeSave runs testdata/check_saved.py.
+func TestTransformersLoadsWhatWeSave(t *testing.T) {
+	python := os.Getenv("VGID_PYTHON")
+	if python == "" {
+		t.Skip("VGID_PYTHON names no python with transformers: the folders we save are not checked against it")
+	}
+	for name, change := range variants {
+		t.Run(name, func(t *testing.T) {
+			m := newTestModel(t, change)
+			defer m.Close()
+			dir := t.TempDir()
+			if err := m.Save(dir, SaveOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			s := testSequences(m.Config)[:1]
+			ids := make([]float32, len(s[0].IDs))
+			for i, id := range s[0].IDs {
+				ids[i] = float32(id)
+			}
+			v := &m.Config.Vision
+			err := hf.WriteSafetensors(filepath.Join(dir, "check.safetensors"), []hf.NamedTensor{
+				{Name: "input_ids", Shape: []int{1, len(ids)}, DType: "F32", Data: ids},
+				{Name: "pixel_values", Shape: []int{2, v.Channels, v.ImageSize, v.ImageSize}, DType: "F32", Data: slices.Concat(s[0].Pixels...)},
+				{Name: "logits", Shape: []int{len(ids), m.Config.Text.VocabSize}, DType: "F32", Data: logits(t, m, s)},
+			}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.Command(python, "testdata/check_saved.py", dir).CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			t.Log(strings.TrimSpace(string(out[strings.LastIndex(string(out), "transformers "):])))
+		})
+	}
+}
+
+func TestFoldersThatDoNotFitAreRefused(t *testing.T) {
+	edit := func(t *testing.T, dir, old, new string) {
+		t.Helper()
+		path := filepath.Join(dir, "config.json")
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := strings.Replace(string(b), old, new, 1)
+		if s == string(b) {
+			t.Fatalf("config.json has no %s", old)
+		}
+		if err := os.WriteFile(path, []byte(s), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		spoil func(t *testing.T, dir string)
+		want  []string
+	}{
+		{"no config", func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "config.json")) }, []string{"config.json", "no such file"}},
+		{"not JSON", func(t *testing.T, dir string) { os.WriteFile(filepath.Join(dir, "config.json"), []byte("{"), 0o644) }, []string{"config.json"}},
+		{"model_type", func(t *testing.T, dir string) { edit(t, dir, `"llava"`, `"llama4"`) }, []string{"config.json", "model_type", "llama4", "llava"}},
+		{"text model_type", func(t *testing.T, dir string) { edit(t, dir, `"llama"`, `"mistral"`) }, []string{"text_config.model_type", "mistral"}},
+		{"activation", func(t *testing.T, dir string) { edit(t, dir, `"silu"`, `"relu"`) }, []string{"text_config.hidden_act", "relu"}},
+		{"vision activation", func(t *testing.T, dir string) { edit(t, dir, `"quick_gelu"`, `"relu"`) }, []string{"vision_config.hidden_act", "relu"}},
+		{"rope", func(t *testing.T, dir string) {
+			edit(t, dir, `"rope_scaling": null`, `"rope_scaling": {"type": "yarn"}`)
+		}, []string{"rope_type", "yarn"}},
+		{"width", func(t *testing.T, dir string) { edit(t, dir, `"intermediate_size": 6`, `"intermediate_size": 7`) }, []string{"tensor", "gate_proj", "[6 8]", "[7 8]"}},
+		{"depth", func(t *testing.T, dir string) { edit(t, dir, `"num_hidden_layers": 2`, `"num_hidden_layers": 4`) }, []string{"layers.2", "missing"}},
+		{"shallow", func(t *testing.T, dir string) { edit(t, dir, `"num_hidden_layers": 2`, `"num_hidden_layers": 1`) }, []string{"layers.1", "no part of the model"}},
+		{"truncated", func(t *testing.T, dir string) { os.Truncate(filepath.Join(dir, "model.safetensors"), 3000) }, []string{"model.safetensors"}},
+		{"no weights", func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "model.safetensors")) }, []string{"model.safetensors"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newTestModel(t, nil)
+			defer m.Close()
+			dir := t.TempDir()
+			if err := m.Save(dir, SaveOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			tt.spoil(t, dir)
+			_, err := Load(context.Background(), ref.New(), dir)
+			if err == nil {
+				t.Fatal("loaded")
+			}
+			for _, w := range tt.want {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("error %q does not name %q", err, w)
+				}
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("error has several lines: %q", err)
+			}
+		})
+	}
+}
+
+func TestAdapterFolder(t *testing.T) {
+	m := newTestModel(t, nil)
+	defer m.Close()
+	lora(t, m, 0, "language_model.*.q_proj", "linear_1", "fc2")
+	dir := filepath.Join(t.TempDir(), "adapter")
+	if err := m.SaveAdapter(dir, "base"); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Save(dir, SaveOptions{}); err == nil || !strings.Contains(err.Error(), "merge") {
+		t.Errorf("a model with an adapter was saved without it: %v", err)
+	}
+	n := newTestModel(t, nil)
+	defer n.Close()
+	names, err := n.LoadAdapter(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(names, " "), strings.Join(m.AdapterModules(), " "); got != want {
+		t.Errorf("adapter on %s, want %s", got, want)
+	}
+	if d := maxAbsDiff(logits(t, n, testSequences(n.Config)), logits(t, m, testSequences(m.Config))); d != 0 {
+		t.Errorf("logits differ by %g", d)
+	}
+	other := newTestModel(t, func(c *Config) { c.Text.HiddenSize, c.Text.HeadDim = 16, 4 })
+	defer other.Close()
+	if _, err := other.LoadAdapter(dir); err == nil || !strings.Contains(err.Error(), "linear_1") || !strings.Contains(err.Error(), "shape") {
+		t.Errorf("adapter of another base: %v", err)
+	}
+	if _, err := other.LoadAdapter(dir); err == nil || strings.Contains(err.Error(), "already") {
+		t.Errorf("a refused adapter stays attached: %v", err)
+	}
+}
+
+func TestConfigSpellings(t *testing.T) {
+	for _, tt := range []struct {
+		name, json string
+		want       func(*Config) bool
+	}{
+		{"released, sparse", `{"model_type":"llava","image_token_index":32000,"pad_token_id":32001,"vision_feature_layer":-2,
+			"text_config":{"model_type":"llama","max_position_embeddings":4096,"rms_norm_eps":1e-05,"vocab_size":32064,"torch_dtype":"float16"},
+			"torch_dtype":"float16",
+			"vision_config":{"model_type":"clip_vision_model","hidden_size":1024,"image_size":336,"intermediate_size":4096,"num_attention_heads":16,"num_hidden_layers":24,"patch_size":14,"projection_dim":768,"vocab_size":32000}}`,
+			func(c *Config) bool {
+				return c.Text.HiddenSize == 4096 && c.Text.Layers == 32 && c.Text.KVHeads == 32 && c.Text.HeadDim == 128 &&
+					c.Text.IntermediateSize == 11008 && c.Text.RoPE == RoPE{Theta: 1e4, Type: "default"} && !c.Text.TieEmbeddings &&
+					c.Vision.Act == "quick_gelu" && c.NumImageTokens() == 576 && c.DType == "float16" && c.PadTokenID == 32001
+			}},
+		{"transformers 5", `{"model_type":"llava","dtype":"bfloat16","text_config":{"model_type":"llama","vocab_size":32064,"rope_parameters":{"rope_theta":5e5,"rope_type":"linear","factor":2},"eos_token_id":[2,3]},"vision_config":{}}`,
+			func(c *Config) bool {
+				return c.DType == "bfloat16" && c.Text.RoPE == RoPE{Theta: 5e5, Type: "linear", Factor: 2} && slices.Equal(c.EOSTokenID, []int{2, 3})
+			}},
+		{"list of layers", `{"model_type":"llava","vision_feature_layer":[-1,3],"text_config":{"vocab_size":32064},"vision_config":{}}`,
+			func(c *Config) bool { return slices.Equal(c.FeatureLayers, []int{-1, 3}) && c.visionDepth() == 12 }},
+	} {
+		c, err := ParseConfig([]byte(tt.json))
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		} else if !tt.want(c) {
+			t.Errorf("%s: read as %+v", tt.name, c)
+		}
+	}
+}
+
+func FuzzParseConfig(f *testing.F) {
+	f.Add([]byte(`{"model_type":"llava","vision_feature_layer":[-1],"text_config":{"rope_scaling":{"type":"linear","factor":2}},"vision_config":{}}`))
+	f.Add([]byte(`{"model_type":"llava","text_config":{"num_attention_heads":0},"vision_config":{"num_attention_heads":0}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := ParseConfig(data)
+		if err != nil {
+			return
+		}
+		b, err := c.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := ParseConfig(b)
+		if err != nil {
+			t.Fatalf("what was written is refused: %v", err)
+		}
+		x, _ := json.Marshal(c)
+		y, _ := json.Marshal(again)
+		if string(x) != string(y) {
+			t.Fatalf("read %s, wrote and read %s", x, y)
+		}
+	})
+}
