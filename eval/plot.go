@@ -54,13 +54,13 @@ func label(v float64) string {
 // frame draws the grid, its labels and the axis titles.
 func (a axes) frame(b *strings.Builder, xTitle, yTitle string) {
 	for _, v := range ticks(a.y0, a.y1, 4) {
-		fmt.Fprintf(b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.1f" y2="%[3].1f"/><text class="tick" x="%.1f" y="%.1f" text-anchor="end">%s</text>`,
+		fmt.Fprintf(b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1[3]f"/><text class="tick" x="%.1f" y="%.1f" text-anchor="end">%s</text>`,
 			left, plotW-right, a.y(v), left-6, a.y(v)+4, label(v))
 	}
 	for _, v := range ticks(a.x0, a.x1, 5) {
 		fmt.Fprintf(b, `<text class="tick" x="%.1f" y="%.1f" text-anchor="middle">%s</text>`, a.x(v), plotH-bottom+16, label(v))
 	}
-	fmt.Fprintf(b, `<line class="axis" x1="%.1f" x2="%.1f" y1="%.1f" y2="%[3].1f"/>`, left, plotW-right, plotH-bottom)
+	fmt.Fprintf(b, `<line class="axis" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1[3]f"/>`, left, plotW-right, plotH-bottom)
 	fmt.Fprintf(b, `<text class="tick" x="%.1f" y="%.1f" text-anchor="middle">%s</text>`, (left+plotW-right)/2, plotH-6, html.EscapeString(xTitle))
 	if yTitle != "" {
 		fmt.Fprintf(b, `<text class="tick" transform="translate(12 %.1f) rotate(-90)" text-anchor="middle">%s</text>`, (top+plotH-bottom)/2, html.EscapeString(yTitle))

@@ -100,6 +100,7 @@ type pair struct{ Key, Value string }
 type pageTable struct {
 	Title   string
 	Columns []string
+	Span    int // columns with the model's name
 	Groups  []group
 }
 
@@ -207,6 +208,7 @@ func (s *Summary) pageTables() []pageTable {
 		for _, c := range cols {
 			t.Columns = append(t.Columns, c.title)
 		}
+		t.Span = len(cols) + 1
 		for _, r := range s.rows(m, cols) {
 			if n := len(t.Groups); n == 0 || t.Groups[n-1].Set != r.set {
 				t.Groups = append(t.Groups, group{Set: r.set, Count: s.countText(r.set, m)})

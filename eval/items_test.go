@@ -1,0 +1,324 @@
+package eval
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"vgid/vgid/data"
+)
+
+// people makes n profiles with the benchmark's questions: five choices, two
+// cloze and two generation questions in each modality.
+func people(prefix string, n int) []data.Profile {
+	var out []data.Profile
+	for i := range n {
+		p := data.Profile{ID: fmt.Sprintf("%s%03d", prefix, i), Name: fmt.Sprintf("Name %d", i)}
+		for k := range 3 {
+			p.Images = append(p.Images, data.Image{Where: fmt.Sprintf("%s image %d", p.ID, k)})
+		}
+		for _, m := range []data.Modality{data.ImageText, data.Text} {
+			for k := range 5 {
+				p.Eval = append(p.Eval, data.Question{Task: data.Classification, Modality: m, Text: fmt.Sprintf("Job %d of %s?", k, p.ID), Answer: "judge", Correct: "B",
+					Options: []data.Option{{Letter: "A", Text: "baker"}, {Letter: "B", Text: "judge"}, {Letter: "C", Text: "mason"}, {Letter: "D", Text: "nurse"}}})
+			}
+			for k := range 2 {
+				p.Eval = append(p.Eval,
+					data.Question{Task: data.Cloze, Modality: m, Text: fmt.Sprintf("%s lives in __ (%d).", p.ID, k), Answer: "Riga"},
+					data.Question{Task: data.Generation, Modality: m, Text: fmt.Sprintf("Who is %s (%d)?", p.ID, k), Answer: "A judge."})
+			}
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func TestDenominators(t *testing.T) {
+	for _, c := range []struct{ n, classification, cloze, generation int }{
+		{25, 120, 46, 50}, {50, 245, 96, 100}, {75, 370, 146, 150}, {475, 2370, 946, 950}, {450, 2245, 896, 900},
+	} {
+		for seed := range uint64(3) {
+			items, err := BuildItems([]Set{{Name: Forget, Profiles: people("f", c.n)}}, MLLMU(LLaVAChat, seed))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := map[string]int{}
+			for i, it := range items {
+				if it.Index != i {
+					t.Fatalf("item %d has index %d", i, it.Index)
+				}
+				n[string(it.Task)+" "+ModalityKey(it.Modality)]++
+				if strings.Count(it.Prompt, ImageMark) != len(it.Images) {
+					t.Fatalf("%s: %d images in\n%s", it.ID, len(it.Images), it.Prompt)
+				}
+			}
+			for _, m := range modalityKeys {
+				got := [3]int{n["classification "+m], n["cloze "+m], n["generation "+m]}
+				if want := [3]int{c.classification, c.cloze, c.generation}; got != want {
+					t.Errorf("%d people, %s: %v, want %v", c.n, m, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestCelebrityTakesNoClassificationShots(t *testing.T) {
+	items, err := BuildItems([]Set{{Name: Celebrity, Profiles: people("c", 10)}}, MLLMU(LLaVAChat, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := map[data.Task]int{}
+	for _, it := range items {
+		n[it.Task]++
+	}
+	if n[data.Classification] != 100 || n[data.Cloze] != 2*(20-4) {
+		t.Errorf("%v", n)
+	}
+}
+
+// TestPrompts holds every prompt of a small set to the committed text; the
+// protocol's were written down from the benchmark's script by hand.
+func TestPrompts(t *testing.T) {
+	qwen := Chat{Image: "<user><image>{prompt}</user>", Text: "<user>{prompt}</user>"}
+	for name, p := range map[string]Protocol{"mllmu": MLLMU(LLaVAChat, 1), "mllmu_chat": MLLMU(qwen, 1), "short": Short(LLaVAChat, 1)} {
+		items, err := BuildItems([]Set{{Name: Test, Profiles: people("p", 3), Full: people("p", 4)}}, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		for _, it := range items {
+			if !strings.HasSuffix(it.ID, "/0") || strings.Contains(b.String(), "== "+string(it.Task)+" "+ModalityKey(it.Modality)) {
+				continue
+			}
+			fmt.Fprintf(&b, "== %s %s: %s\n%s|\n", it.Task, ModalityKey(it.Modality), it.ID, it.Prompt)
+			for i, m := range it.Images {
+				fmt.Fprintf(&b, "-- %s own=%v\n", m.Where, i == it.Own)
+			}
+			if it.Choices != nil {
+				fmt.Fprintf(&b, "-- choices %q, correct %s, subject %s\n", it.Choices, it.Correct, it.Subject)
+			}
+		}
+		path := filepath.Join("testdata", "prompts_"+name+".txt")
+		if os.Getenv("VGID_REWRITE") != "" {
+			if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.String() != string(want) {
+			t.Errorf("%s differs (VGID_REWRITE=1 writes it anew):\n%s", path, b.String())
+		}
+	}
+}
+
+func TestShotsFollowTheSeedAlone(t *testing.T) {
+	shots := func(ps []data.Profile, seed uint64) string {
+		p := MLLMU(LLaVAChat, seed)
+		got, err := p.pickShots(Set{Name: Forget, Profiles: ps}, data.Classification)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got[0].ID
+	}
+	ps := people("f", 25)
+	back := people("f", 25)
+	for i, j := 0, len(back)-1; i < j; i, j = i+1, j-1 {
+		back[i], back[j] = back[j], back[i]
+	}
+	drawn := map[string]bool{}
+	for seed := range uint64(40) {
+		id := shots(ps, seed)
+		drawn[id] = true
+		if other := shots(back, seed); other != id {
+			t.Errorf("seed %d: %s, in another order %s", seed, id, other)
+		}
+	}
+	if len(drawn) < 10 {
+		t.Errorf("40 seeds draw %d people", len(drawn))
+	}
+}
+
+func TestBadSets(t *testing.T) {
+	mark := people("f", 3)
+	mark[0].Eval[0].Text = "<image>?"
+	none := people("f", 3)
+	none[1].Images = nil
+	wrong := people("f", 3)
+	wrong[1].Eval[0].Correct = "E"
+	for _, c := range []struct {
+		sets []Set
+		edit func(*Protocol)
+		want string
+	}{
+		{[]Set{{Name: Forget}}, nil, "forget is empty"},
+		{[]Set{{Name: Forget, Profiles: people("f", 2)}}, func(p *Protocol) { p.ShotsCloze = 2 }, "eval.shots_cloze"},
+		{[]Set{{Name: Forget, Profiles: append(people("f", 3), people("f", 1)...)}}, nil, "f000 appears twice"},
+		{[]Set{{Name: Forget, Profiles: people("f", 3)}, {Name: Forget, Profiles: people("g", 3)}}, nil, "given twice"},
+		{[]Set{{Name: Test, Profiles: people("f", 3), Full: people("g", 3)}}, func(p *Protocol) { p.ShotsCloze = 1 }, "not of one benchmark"},
+		{[]Set{{Name: Forget, Profiles: mark}}, nil, "marks an image"},
+		{[]Set{{Name: Forget, Profiles: none}}, nil, "f001 has no image"},
+		{[]Set{{Name: Forget, Profiles: wrong}}, nil, `"E" is none of its 4 options`},
+		{[]Set{{Name: Forget, Profiles: people("f", 3)}}, func(p *Protocol) { p.MaxNew = 0 }, "eval.max_new"},
+		{[]Set{{Name: Forget, Profiles: people("f", 3)}}, func(p *Protocol) { p.Generation.Text = "no place" }, "{question} is missing"},
+		{[]Set{{Name: Forget, Profiles: people("f", 3)}}, func(p *Protocol) { p.Score = "vibes" }, "eval.classification"},
+	} {
+		p := Short(LLaVAChat, 0)
+		if c.edit != nil {
+			c.edit(&p)
+		}
+		_, err := BuildItems(c.sets, p)
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("want an error with %q, got %v", c.want, err)
+		}
+	}
+}
+
+// parrot answers from the item alone, right for every third.
+type parrot struct{}
+
+func (parrot) Answer(_ context.Context, items []Item, maxNew int) ([]string, error) {
+	out := make([]string, len(items))
+	for i, it := range items {
+		if out[i] = "I do not know."; it.Index%3 == 0 {
+			out[i] = it.Reference
+		}
+	}
+	return out, nil
+}
+
+func (parrot) ScoreOptions(_ context.Context, items []Item) ([][]float64, error) {
+	out := make([][]float64, len(items))
+	for i := range items {
+		out[i] = []float64{-3, -1, -2, -4}
+	}
+	return out, nil
+}
+
+func TestRunDoesNotDependOnTheWorld(t *testing.T) {
+	sets := []Set{{Name: Forget, Profiles: people("f", 5)}, {Name: Retain, Profiles: people("r", 7)}}
+	p := Short(LLaVAChat, 3)
+	p.ShotsCloze = 1
+	alone, err := Run(t.Context(), sets, p, parrot{}, Alone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := alone.Scores[Retain]["text"][ClassificationLikelihood]; c != 1 {
+		t.Errorf("likelihood score %v", c)
+	}
+	if c := alone.Scores[Forget]["image_text"][ROUGEL]; !(c > .2 && c < .6) {
+		t.Errorf("forget ROUGE-L %v of a model right in a third", c)
+	}
+	if n := alone.Counts[Forget]["image_text"]; n["cloze"] != 8 || n["classification"] != 25 {
+		t.Errorf("counts %v", n)
+	}
+	items, err := BuildItems(sets, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for world := 2; world <= 4; world++ {
+		parts := make([][]byte, world)
+		for r := range world {
+			var mine []Item
+			for i := r; i < len(items); i += world {
+				mine = append(mine, items[i])
+			}
+			got, err := answer(t.Context(), mine, p, parrot{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if parts[r], err = json.Marshal(got); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for r := range world {
+			out, err := Run(t.Context(), sets, p, parrot{}, Shard{Rank: r, World: world, Gather: func(_ context.Context, local []byte) ([][]byte, error) {
+				if string(local) != string(parts[r]) {
+					t.Errorf("rank %d of %d gave other answers", r, world)
+				}
+				return parts, nil
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(out, alone) {
+				t.Errorf("rank %d of %d: another outcome", r, world)
+			}
+		}
+		if _, err := merge(items, parts[1:]); err == nil || !strings.Contains(err.Error(), "no rank answered") {
+			t.Errorf("a lost part: %v", err)
+		}
+		if _, err := merge(items, append(parts, parts[0])); err == nil || !strings.Contains(err.Error(), "twice") {
+			t.Errorf("a part twice: %v", err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "answers.jsonl")
+	if err := WriteAnswers(path, alone.Answers); err != nil {
+		t.Fatal(err)
+	}
+	back, err := ReadAnswers(path)
+	if err != nil || !reflect.DeepEqual(back, alone.Answers) {
+		t.Errorf("answers changed in the file: %v", err)
+	}
+}
+
+func TestScoreFile(t *testing.T) {
+	write := func(s string) string {
+		path := filepath.Join(t.TempDir(), "x.jsonl")
+		if err := os.WriteFile(path, []byte(s), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	r, err := ScoreFile(t.Context(), write("{\"prediction\":\"a b\",\"reference\":\"a b\",\"id\":1}\n\n{\"prediction\":\"\",\"reference\":\"x\"}"))
+	if err != nil || r.Count != 2 || r.ROUGE1.F != .5 || r.ROUGEL.R != .5 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	good := `{"prediction":"a","reference":"a"}` + "\n"
+	for in, want := range map[string]string{
+		good + `{"prediction":"a"}`:            `x.jsonl:2: field "reference" is missing`,
+		`{"prediction":3,"reference":"a"}`:     `x.jsonl:1: field "prediction" is a number`,
+		`{"prediction":"a","reference":null}`:  `field "reference" is null`,
+		`{"prediction":["a"],"reference":"a"}`: `field "prediction" is a list`,
+		good + "\n" + `{"prediction":"a`:       `x.jsonl:3: not valid JSON at byte`,
+		`"text"`:                               "a JSON string instead of an object",
+		`null`:                                 `field "prediction" is missing`,
+		"\n":                                   "no line to score",
+	} {
+		_, err := ScoreFile(t.Context(), write(in))
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: want %q, got %v", in, want, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := ScoreFile(ctx, write(good)); err == nil {
+		t.Error("a cancelled scoring went on")
+	}
+}
+
+func FuzzParsePair(f *testing.F) {
+	f.Add([]byte(`{"prediction":"a","reference":"\ud800"}`))
+	f.Add([]byte(`{"prediction":{},"reference":1}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		p, r, err := parsePair(line)
+		if err != nil {
+			if p != "" && r != "" || strings.Contains(err.Error(), "\n") {
+				t.Fatalf("%q, %q, %v", p, r, err)
+			}
+			return
+		}
+		var s ScoreReport
+		s.add(p, r)
+		if !(s.ROUGEL.F >= 0 && s.ROUGEL.F <= 1 && s.BLEU >= 0 && s.BLEU <= 1) {
+			t.Fatalf("%+v", s)
+		}
+	})
+}
