@@ -84,6 +84,7 @@ type agent struct {
 	led        *ledger
 	workers    []*worker
 	report     report
+	signals    int                  // received here
 	heard      map[string]uint64    // report seq each member confirmed
 	suspect    map[string]time.Time // members gossip calls dead, and until when they may object
 	sentAt     time.Time

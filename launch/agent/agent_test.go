@@ -285,7 +285,7 @@ func TestSignals(t *testing.T) {
 			}
 		})
 		if err != nil || out.Code() != c.code || out.Interrupted != syscall.SIGINT {
-			t.Errorf("%s: %+v, %v", c.work, out, err)
+			t.Errorf("%s: interrupted %v, cause %+v, %v", c.work, out.Interrupted, out.Cause, err)
 		}
 		if n := strings.Count(stdout, "got SIGINT"); c.code == 0 && n != 2 {
 			t.Errorf("%d of 2 workers got the signal once: %q", n, stdout)

@@ -67,14 +67,16 @@ func (a *agent) lose(id, how string) {
 	}
 }
 
-// onSignal forwards what a person or a scheduler wants.
+// onSignal forwards what a person or a scheduler wants. The news of it may
+// come from another node first: only a second signal here kills.
 func (a *agent) onSignal(s syscall.Signal) {
+	a.signals++
 	switch {
 	case a.view == nil:
 		a.err = ErrInterrupted{s}
-	case a.report.Signal == 0:
+	case a.signals == 1 && a.report.Signal == 0:
 		a.interrupt(s)
-	default:
+	case a.signals > 1:
 		a.report.Kill = true
 		a.publish()
 		a.kill()
