@@ -102,7 +102,7 @@ const BuildFile = "build.json"
 
 // Build writes a benchmark in the published layout: Full_Set (questions, the
 // first view), Test_Set (the same questions, unseen views), Retain_Set (the
-// celebrities, questions and pairs), ft_Data and the forget and retain sets
+// celebrities, questions only), ft_Data and the forget and retain sets
 // (pairs, one row a view), and last BuildFile. The same configuration gives
 // the same bytes.
 func Build(ctx context.Context, cfg BuildConfig) (Summary, error) {
