@@ -213,12 +213,13 @@ func (p *ImageProcessor) Size() (h, w int) {
 	return 0, 0
 }
 
-// Pixels gives img as float32 [3, h, w] with h, w from Size, channels R, G, B.
+// Pixels shows transparent pictures on white, as transformers 5 does (older
+// releases dropped alpha), and gives img as float32 [3, h, w] with h, w from Size, channels R, G, B.
 func (p *ImageProcessor) Pixels(img image.Image) ([]float32, error) {
 	if img.Bounds().Empty() {
 		return nil, errors.New("image is empty")
 	}
-	rgb := ToRGB(img)
+	rgb := overWhite(img)
 	if p.DoResize {
 		w, h := p.target(rgb.W, rgb.H)
 		if int64(w)*int64(h) > MaxImagePixels {

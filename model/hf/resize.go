@@ -134,6 +134,9 @@ func clip8(v int32) byte {
 
 // Resize scales img to w × h pixels with Pillow's results, bit for bit: two
 // passes, horizontal first, each rounded to 8 bits (Pillow, Resample.c).
+// Pillow 13 takes the vertical pass first for some shapes, mostly when the
+// height shrinks much more than the width; single samples then differ by
+// rounding. Releases before it, which made the published models' inputs, never do.
 func Resize(img RGB, w, h int, r Resample) (RGB, error) {
 	if w <= 0 || h <= 0 || img.W <= 0 || img.H <= 0 {
 		return RGB{}, fmt.Errorf("resize %d×%d to %d×%d: sides must be positive", img.W, img.H, w, h)
@@ -205,10 +208,12 @@ func resizeColumns(img RGB, t axis) RGB {
 func nearest(img RGB, w, h int) RGB {
 	out := RGB{make([]byte, 3*w*h), w, h}
 	sx, sy := float64(img.W)/float64(w), float64(img.H)/float64(h)
-	for y := range h {
-		iy := min(int((float64(y)+0.5)*sy), img.H-1)
-		for x := range w {
-			ix := min(int((float64(x)+0.5)*sx), img.W-1)
+	// Pillow steps by addition; a product would round to another sample where
+	// the centre falls on the edge between two.
+	for y, fy := 0, sy*0.5; y < h; y, fy = y+1, fy+sy {
+		iy := min(int(fy), img.H-1)
+		for x, fx := 0, sx*0.5; x < w; x, fx = x+1, fx+sx {
+			ix := min(int(fx), img.W-1)
 			copy(out.Pix[3*(y*w+x):][:3], img.Pix[3*(iy*img.W+ix):][:3])
 		}
 	}

@@ -69,3 +69,27 @@ func cmykToRGB(c, m, y, k byte) (r, g, b byte) {
 	}
 	return ink(c), ink(m), ink(y)
 }
+
+// overWhite is ToRGB with transparent pixels blended over white in Pillow's
+// integer arithmetic (alpha_composite).
+func overWhite(img image.Image) RGB {
+	out := ToRGB(img)
+	if o, ok := img.(interface{ Opaque() bool }); ok && o.Opaque() {
+		return out
+	}
+	b := img.Bounds()
+	i := 0
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			_, _, _, a := img.At(x, y).RGBA()
+			ink := uint32(a>>8) << 7
+			paper := uint32(255)<<7 - ink
+			for c := range 3 {
+				t := uint32(out.Pix[i+c])*ink + 255*paper + 0x80<<7
+				out.Pix[i+c] = byte((t>>8 + t) >> 8 >> 7)
+			}
+			i += 3
+		}
+	}
+	return out
+}

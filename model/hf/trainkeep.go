@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"sort"
 )
 
 // keepWords gives every kept word a token of its own. The learned merges are
@@ -26,12 +25,18 @@ func (t *trainer) keepWords() error {
 	if c := t.cut(0, words); len(c.tokens) > t.o.VocabSize {
 		return fmt.Errorf("KeepWords: VocabSize %d is too small for %d words, at least %d", t.o.VocabSize, len(words), len(c.tokens))
 	}
-	// The largest number of learned merges that leaves room.
-	n := sort.Search(len(t.merges), func(n int) bool {
-		return len(t.cut(n+1, words).tokens) > t.o.VocabSize
-	})
-	*t = *t.cut(n, words)
-	return nil
+	// Give up learned merges, the rarest first, until there is room. Few are
+	// missing from the top; from the bottom there would be no telling, because
+	// words that are completed early cost merges that learned ones would share.
+	for n := len(t.merges); ; {
+		c := t.cut(n, words)
+		over := len(c.tokens) - t.o.VocabSize
+		if over <= 0 {
+			*t = *c
+			return nil
+		}
+		n = max(0, n-over)
+	}
 }
 
 // cut is the trainer with only its first n merges, plus those that complete words.

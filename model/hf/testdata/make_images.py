@@ -36,7 +36,8 @@ for n in names:
     rows.append({"image": n, "resample": -1, "w": rgb.width, "h": rgb.height, "sha256": hashlib.sha256(rgb.tobytes()).hexdigest()})
     for f in FILTERS.values():
         for w, h in [(32, 32), (7, 5), (rgb.width, 50), (11, rgb.height), (200, 150), (1, 1)]:
-            out = rgb.resize((w, h), f)
+            # One axis at a time: Pillow 13 chooses the order of the passes by shape.
+            out = rgb.resize((w, rgb.height), f).resize((w, h), f)
             rows.append({"image": n, "resample": f, "w": w, "h": h, "sha256": hashlib.sha256(out.tobytes()).hexdigest()})
 json.dump(rows, open("images/resize.json", "w"))
 
@@ -50,7 +51,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 rows = []
 for cfg in [{"size": {"shortest_edge": 24}, "crop_size": {"height": 24, "width": 24}},
-            {"size": {"height": 20, "width": 28}, "do_center_crop": False, "resample": 2},
+            {"size": {"height": 28, "width": 20}, "do_center_crop": False, "resample": 2},
             {"do_resize": False, "crop_size": {"height": 35, "width": 32}},
             {"size": {"shortest_edge": 17}, "crop_size": {"height": 18, "width": 21}, "do_normalize": False},
             {"size": {"shortest_edge": 16}, "crop_size": 16, "image_mean": [.5, .5, .5], "image_std": [.5, .25, .5], "resample": 1}]:
