@@ -68,12 +68,8 @@ func (m *Machine) Up(p Member) []Effect {
 	}
 	m.live[p.ID] = p
 	delete(m.down, p.ID)
-	if m.state == committed {
-		if m.view.NodeRank(p.ID) >= 0 {
-			m.out = append(m.out, Effect{Back: &p})
-		} else if m.coordinates() {
-			m.reject(p.ID)
-		}
+	if m.state == committed && m.coordinates() && m.view.NodeRank(p.ID) < 0 {
+		m.reject(p.ID)
 	}
 	return m.settle()
 }

@@ -70,8 +70,6 @@ func (w *world) apply(at string, effects []Effect) string {
 		case e.Lost != nil:
 			w.lost[at] = append(w.lost[at], e.Lost.ID)
 			fmt.Fprintf(&b, "%s: lost %s\n", at, e.Lost.ID)
-		case e.Back != nil:
-			fmt.Fprintf(&b, "%s: back %s\n", at, e.Back.ID)
 		}
 	}
 	return b.String()

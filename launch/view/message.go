@@ -28,7 +28,6 @@ type Effect struct {
 	Committed *View   // start the workers; happens at most once
 	Failed    string  // this agent cannot take part; happens at most once, and is the end
 	Lost      *Member // a member of the committed view was reported down
-	Back      *Member // ... and the report was wrong
 }
 
 // Send asks for a message to be delivered.
