@@ -1,10 +1,12 @@
 package eval
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"html/template"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -144,13 +146,15 @@ func tradeoff(s *Summary) template.HTML {
 		return ""
 	}
 	pad := func(lo, hi float64) (float64, float64) {
-		d := max(.25*(hi-lo), .04)
-		return max(0, lo-d), min(1.02, hi+d)
+		d := max(.25*(hi-lo), .1) // no less, or a difference of a hair would look like a chasm
+		return max(0, lo-d), min(1, hi+d)
 	}
 	a.x0, a.x1 = pad(a.x0, a.x1)
 	a.y0, a.y1 = pad(a.y0, a.y1)
 	var b strings.Builder
 	a.frame(&b, "forget ROUGE-L  (← forgotten)", "retain ROUGE-L  (kept →)")
+	// from the top, so that labels that must give way keep the order of their dots
+	slices.SortStableFunc(points, func(p, q point) int { return cmp.Compare(q.y, p.y) })
 	var told []string
 	var placed []point
 	for _, p := range points {
@@ -176,8 +180,8 @@ func tradeoff(s *Summary) template.HTML {
 		placed = append(placed, point{x: lx, y: ly})
 		text := fmt.Sprintf("%s %.3f / %.3f", p.name, p.x, p.y)
 		told = append(told, text)
-		fmt.Fprintf(&b, `<circle class="dot %s" cx="%.1f" cy="%.1f" r="7"><title>%s</title></circle><text class="name" x="%.1f" y="%.1f" text-anchor="%s">%s</text>`,
-			class, x, y, html.EscapeString(text), lx, ly, anchor, html.EscapeString(p.name))
+		fmt.Fprintf(&b, `<circle class="dot %s" cx="%.1f" cy="%.1f" r="7"><title>%s</title></circle><text class="name %s" x="%.1f" y="%.1f" text-anchor="%s">%s</text>`,
+			class, x, y, html.EscapeString(text), class, lx, ly, anchor, html.EscapeString(p.name))
 	}
 	return svg("Forget and retain ROUGE-L of each model: "+strings.Join(told, ", "), b.String())
 }

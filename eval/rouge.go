@@ -19,8 +19,8 @@ func Rouge(reference, prediction string) ROUGE {
 
 type bigram [2]string
 
-// overlap counts the n-grams (n ≤ 2) of either side and those they share, a
-// repeated one as often as it occurs in both.
+// ngramPRF counts the n-grams (n ≤ 2) that both sides share, a repeated one as
+// often as it occurs in both.
 func ngramPRF(ref, pred []string, n int) PRF {
 	count := make(map[bigram]int, len(ref))
 	for i := 0; i+n <= len(ref); i++ {
