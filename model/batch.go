@@ -29,20 +29,21 @@ type Batch struct {
 	images int
 	seqs   backend.Seqs
 
-	ids, rows, imageRows, slots                    backend.Tensor // I32
-	patchRows, classRows, positionRows             backend.Tensor
-	featureRows, visionRows, projectorRows         backend.Tensor
-	cos, sin, pixels                               backend.Tensor // F32
-	visionAttention                                backend.Attention
-	cached                                         backend.Seqs // rows of the cache, in generation
-	pass                                           decoderPass
-	segments                                       []segment
-	visionSegments                                 []visionSegment
-	features                                       []tape.Var
-	ints, floats                                   backend.Buffer
-	hostInts                                       []int32
-	hostFloats                                     []float32
-	seqStart, seqLen, visionStart, visionLen, held []int32
+	ids, rows, imageRows, slots              backend.Tensor // I32
+	patchRows, classRows, positionRows       backend.Tensor
+	featureRows, visionRows, projectorRows   backend.Tensor
+	cos, sin, pixels                         backend.Tensor // F32
+	visionAttention                          backend.Attention
+	cached                                   backend.Seqs // rows of the cache, in generation
+	pass                                     decoderPass
+	segments                                 []segment
+	visionSegments                           []visionSegment
+	features                                 []tape.Var
+	ints, floats                             backend.Buffer
+	spans                                    []span
+	hostInts                                 []int32
+	hostFloats                               []float32
+	seqStart, seqLen, visionStart, visionLen []int32
 }
 
 // Tokens is the number of rows.
@@ -134,8 +135,8 @@ func (m *Model) batch() *Batch {
 		b = &Batch{m: m, segments: make([]segment, m.Config.Text.Layers), visionSegments: make([]visionSegment, m.Config.visionDepth())}
 	}
 	b.tokens, b.images, b.Features, b.slots = 0, 0, backend.Tensor{}, backend.Tensor{}
-	b.seqStart, b.seqLen, b.visionStart, b.visionLen, b.held = b.seqStart[:0], b.seqLen[:0], b.visionStart[:0], b.visionLen[:0], b.held[:0]
-	b.hostInts, b.hostFloats = b.hostInts[:0], b.hostFloats[:0]
+	b.seqStart, b.seqLen, b.visionStart, b.visionLen = b.seqStart[:0], b.seqLen[:0], b.visionStart[:0], b.visionLen[:0]
+	b.spans, b.hostInts, b.hostFloats = b.spans[:0], b.hostInts[:0], b.hostFloats[:0]
 	return b
 }
 
@@ -158,45 +159,47 @@ type span struct {
 	cols int
 }
 
+// begin starts the piece that becomes dst; put adds to it.
+func (b *Batch) begin(dst *backend.Tensor, cols int) {
+	b.spans = append(b.spans, span{dst, len(b.hostInts), cols})
+}
+
+func (b *Batch) put(v ...int32) { b.hostInts = append(b.hostInts, v...) }
+
 // fill stages everything the passes read and uploads it in two copies.
 func (b *Batch) fill(seqs []Sequence) error {
 	m, c := b.m, b.m.Config
-	var list [12]span
-	spans := list[:0]
-	begin := func(dst *backend.Tensor, cols int) { spans = append(spans, span{dst, len(b.hostInts), cols}) }
-	put := func(v ...int32) { b.hostInts = append(b.hostInts, v...) }
-
-	begin(&b.ids, 1)
+	b.begin(&b.ids, 1)
 	for i := range seqs {
 		for _, id := range seqs[i].IDs {
 			if int(id) == c.ImageTokenID {
 				id = -1 // the row is overwritten: no embedding, no gradient
 			}
-			put(id)
+			b.put(id)
 		}
 	}
-	begin(&b.rows, 2)
+	b.begin(&b.rows, 2)
 	for i := range seqs {
 		for p := range seqs[i].IDs {
-			put(int32(seqs[i].Sample), int32(p))
+			b.put(int32(seqs[i].Sample), int32(p))
 		}
 	}
-	begin(&b.imageRows, 1)
+	b.begin(&b.imageRows, 1)
 	row := int32(0)
 	for i := range seqs {
 		for _, id := range seqs[i].IDs {
 			if int(id) == c.ImageTokenID {
-				put(row)
+				b.put(row)
 			}
 			row++
 		}
 	}
-	begin(&b.seqs.Dev, 2)
+	b.begin(&b.seqs.Dev, 2)
 	for i := range b.seqStart {
-		put(b.seqStart[i], b.seqLen[i])
+		b.put(b.seqStart[i], b.seqLen[i])
 	}
-	b.stageVision(seqs, begin, put)
-	if err := b.uploadInts(spans); err != nil {
+	b.stageVision(seqs)
+	if err := b.uploadInts(); err != nil {
 		return err
 	}
 
@@ -229,56 +232,56 @@ func (b *Batch) fill(seqs []Sequence) error {
 
 // stageVision lays out the rows of the vision tower: per image the class token
 // and then the patches.
-func (b *Batch) stageVision(seqs []Sequence, begin func(*backend.Tensor, int), put func(...int32)) {
+func (b *Batch) stageVision(seqs []Sequence) {
 	c := b.m.Config
 	patches := int32(c.Vision.patches())
 	rows := patches + 1
-	begin(&b.patchRows, 1)
+	b.begin(&b.patchRows, 1)
 	for i := range int32(b.images) {
-		put(-1)
+		b.put(-1)
 		for p := range patches {
-			put(i*patches + p)
+			b.put(i*patches + p)
 		}
 	}
-	begin(&b.classRows, 1)
+	b.begin(&b.classRows, 1)
 	for range b.images {
-		put(0)
+		b.put(0)
 		for range patches {
-			put(-1)
+			b.put(-1)
 		}
 	}
-	begin(&b.positionRows, 1)
+	b.begin(&b.positionRows, 1)
 	for range b.images {
 		for p := range rows {
-			put(p)
+			b.put(p)
 		}
 	}
 	skip := rows - int32(c.NumImageTokens())
-	begin(&b.featureRows, 1)
+	b.begin(&b.featureRows, 1)
 	for i := range int32(b.images) {
 		for p := skip; p < rows; p++ {
-			put(i*rows + p)
+			b.put(i*rows + p)
 		}
 	}
-	begin(&b.visionRows, 2)
+	b.begin(&b.visionRows, 2)
 	for i := range seqs {
 		for p := range int32(len(seqs[i].Pixels)) * rows {
-			put(int32(seqs[i].Sample), p)
+			b.put(int32(seqs[i].Sample), p)
 		}
 	}
-	begin(&b.projectorRows, 2)
+	b.begin(&b.projectorRows, 2)
 	for i := range seqs {
 		for p := range int32(len(seqs[i].Pixels)) * (rows - skip) {
-			put(int32(seqs[i].Sample), p)
+			b.put(int32(seqs[i].Sample), p)
 		}
 	}
 	a := &b.visionAttention
 	for i := range int32(b.images) {
 		b.visionStart, b.visionLen = append(b.visionStart, i*rows), append(b.visionLen, rows)
 	}
-	begin(&a.Q.Dev, 2)
+	b.begin(&a.Q.Dev, 2)
 	for i := range b.visionStart {
-		put(b.visionStart[i], b.visionLen[i])
+		b.put(b.visionStart[i], b.visionLen[i])
 	}
 	a.Q.Start, a.Q.Len = b.visionStart, b.visionLen
 	a.Heads, a.KVHeads, a.HeadDim = c.Vision.Heads, c.Vision.Heads, c.Vision.HiddenSize/c.Vision.Heads
@@ -287,16 +290,16 @@ func (b *Batch) stageVision(seqs []Sequence, begin func(*backend.Tensor, int), p
 
 // uploadInts copies the staged indices to the device and points the spans'
 // tensors at them.
-func (b *Batch) uploadInts(spans []span) error {
+func (b *Batch) uploadInts() error {
 	n := len(b.hostInts)
 	if err := grow(b.m.be, &b.ints, backend.I32, n); err != nil {
 		return err
 	}
 	b.m.be.UploadInts(backend.View(b.ints, 0, n, 1), b.hostInts)
-	for i, s := range spans {
+	for i, s := range b.spans {
 		end := n
-		if i+1 < len(spans) {
-			end = spans[i+1].from
+		if i+1 < len(b.spans) {
+			end = b.spans[i+1].from
 		}
 		*s.dst = backend.View(b.ints, s.from, (end-s.from)/s.cols, s.cols)
 	}

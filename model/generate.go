@@ -191,9 +191,10 @@ func (g *generation) step() error {
 	n := len(g.active)
 	half := len(m.rope.inv)
 	var rows []int32
+	b.begin(&b.ids, 1)
 	for i := range g.active {
 		a := &g.active[i]
-		b.hostInts = append(b.hostInts, a.last)
+		b.put(a.last)
 		b.seqStart, b.seqLen = append(b.seqStart, int32(i)), append(b.seqLen, 1)
 		rows = append(rows, a.slot+a.len)
 		m.rope.grow(int(a.len) + 1)
@@ -208,11 +209,12 @@ func (g *generation) step() error {
 		g.active[i].len++
 	}
 	b.tokens = n
-	for i := range n {
-		b.hostInts = append(b.hostInts, int32(i), 1)
-	}
 	b.seqs = backend.Seqs{Start: b.seqStart, Len: b.seqLen}
-	if err := b.uploadInts([]span{{&b.ids, 0, 1}, {&b.seqs.Dev, n, 2}}); err != nil {
+	b.begin(&b.seqs.Dev, 2)
+	for i := range n {
+		b.put(int32(i), 1)
+	}
+	if err := b.uploadInts(); err != nil {
 		return err
 	}
 	if err := b.uploadFloats(half, 0); err != nil {
