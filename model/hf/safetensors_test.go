@@ -1,0 +1,300 @@
+package hf
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// stFile makes a file of the given header and data bytes.
+func stFile(head string, data int) []byte {
+	b := binary.LittleEndian.AppendUint64(nil, uint64(len(head)))
+	return append(append(b, head...), make([]byte, data)...)
+}
+
+func TestSafetensorsRefusals(t *testing.T) {
+	good := `{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`
+	for _, c := range []struct {
+		name string
+		file []byte
+		want string
+	}{
+		{"empty", nil, "8-byte header length, found 0"},
+		{"short header", stFile(good, 8)[:20], "header needs 54 bytes, found 12"},
+		{"huge header", append([]byte{255, 255, 255, 255, 255, 255, 255, 255}, 'x'), "not a safetensors file"},
+		{"truncated", stFile(good, 5), `tensor "a" needs data bytes 0 to 8, the file has 5`},
+		{"left over", stFile(good, 9), "take 8 data bytes, the file has 9"},
+		{"not json", stFile(`hello`, 0), "not a JSON object"},
+		{"after json", stFile(`{}{}`, 0), "text after the JSON object"},
+		{"open json", stFile(`{`, 0), "not closed"},
+		{"twice", stFile(`{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}`, 2), `"a": name appears twice`},
+		{"dtype", stFile(`{"a":{"dtype":"F3","shape":[1],"data_offsets":[0,1]}}`, 1), `unknown dtype "F3"`},
+		{"size", stFile(`{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}`, 8), "needs 12 bytes, data_offsets give 8"},
+		{"hole", stFile(`{"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}`, 2), "starts at data byte 1, expected 0"},
+		{"overlap", stFile(`{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}`, 2), "starts at data byte 1, expected 2"},
+		{"order", stFile(`{"a":{"dtype":"U8","shape":[0],"data_offsets":[2,1]}}`, 2), "out of order"},
+		{"overflow", stFile(`{"a":{"dtype":"F64","shape":[2147483647,2147483647,4],"data_offsets":[0,0]}}`, 0), "too large"},
+		{"negative", stFile(`{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}`, 1), `tensor "a"`},
+		{"missing", stFile(`{"a":{"dtype":"U8","data_offsets":[0,1]}}`, 1), "needs dtype, shape"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "x.safetensors")
+			if err := os.WriteFile(path, c.file, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			_, err := OpenSafetensors(path)
+			wantError(t, err, c.want)
+			wantError(t, err, path)
+		})
+	}
+}
+
+func testTensors() []NamedTensor {
+	ramp := func(n int) []float32 {
+		d := make([]float32, n)
+		for i := range d {
+			d[i] = float32(i)/8 - 3
+		}
+		return d
+	}
+	return []NamedTensor{
+		{"b.half", []int{5}, "F16", ramp(5)}, {"a.weight", []int{3, 4}, "F32", ramp(12)},
+		{"scalar", nil, "F32", ramp(1)}, {"empty", []int{0, 7}, "F32", nil}, {"c.bf", []int{2, 3}, "BF16", ramp(6)},
+	}
+}
+
+func checkWeights(t *testing.T, dir string) {
+	t.Helper()
+	w, err := OpenWeights(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if want := []string{"a.weight", "b.half", "c.bf", "empty", "scalar"}; !slices.Equal(w.Names(), want) {
+		t.Fatalf("names %v", w.Names())
+	}
+	var wg sync.WaitGroup
+	for _, want := range testTensors() {
+		wg.Go(func() {
+			info, ok := w.Info(want.Name)
+			if !ok || info.DType != want.DType || !slices.Equal(info.Shape, want.Shape) {
+				t.Errorf("%s: info %+v %v", want.Name, info, ok)
+			}
+			got := make([]float32, len(want.Data))
+			if err := w.ReadF32(want.Name, got); err != nil || !slices.Equal(got, want.Data) {
+				t.Errorf("%s: %v (%v), want %v", want.Name, got, err, want.Data)
+			}
+		})
+	}
+	wg.Wait()
+	wantError(t, w.ReadF32("a.weight", make([]float32, 3)), "has 12 elements, the destination 3")
+	wantError(t, w.ReadF32("nope", nil), `no tensor "nope"`)
+}
+
+func TestWeightsRoundTrip(t *testing.T) {
+	dir := t.TempDir()
+	// Single, then shards over it, then single again: no leftover may win.
+	for _, c := range []struct {
+		limit int64
+		files []string
+	}{
+		{0, []string{"model.safetensors"}},
+		{40, []string{"model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors", "model-00003-of-00003.safetensors", "model.safetensors.index.json"}},
+		{1 << 20, []string{"model.safetensors"}},
+	} {
+		if err := WriteWeights(dir, testTensors(), c.limit); err != nil {
+			t.Fatal(err)
+		}
+		list, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, e := range list {
+			names = append(names, e.Name())
+		}
+		if !slices.Equal(names, c.files) {
+			t.Errorf("limit %d: files %v, want %v", c.limit, names, c.files)
+		}
+		checkWeights(t, dir)
+	}
+}
+
+func TestShardRefusals(t *testing.T) {
+	dir := t.TempDir()
+	_, err := OpenWeights(dir)
+	wantError(t, err, "neither model.safetensors nor")
+	if err := WriteWeights(dir, testTensors(), 40); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "model-00002-of-00003.safetensors")); err != nil {
+		t.Fatal(err)
+	}
+	_, err = OpenWeights(dir)
+	wantError(t, err, "shard model-00002-of-00003.safetensors is missing")
+	for _, c := range []struct{ index, want string }{
+		{`{"weight_map":{"a":"../x.safetensors"}}`, "not a plain file name"},
+		{`{"weight_map":{}}`, "missing or empty"},
+		{`{"weight_map":{"zz":"model-00001-of-00003.safetensors"}}`, `tensor "zz" is not in its shard`},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, indexName), []byte(c.index), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := OpenWeights(dir)
+		wantError(t, err, c.want)
+	}
+}
+
+func TestWriteRefusals(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.safetensors")
+	for _, c := range []struct {
+		list []NamedTensor
+		want string
+	}{
+		{[]NamedTensor{{"a", []int{2}, "F32", make([]float32, 3)}}, "has 2 elements, data 3"},
+		{[]NamedTensor{{"a", []int{1}, "I64", make([]float32, 1)}}, `dtype "I64" cannot be written`},
+		{[]NamedTensor{{"a", nil, "F32", make([]float32, 1)}, {"a", nil, "F32", make([]float32, 1)}}, "given twice"},
+	} {
+		wantError(t, WriteSafetensors(path, c.list, nil), c.want)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a refused write left a file")
+	}
+}
+
+func TestReadAfterClose(t *testing.T) {
+	dir := t.TempDir()
+	if err := WriteWeights(dir, testTensors(), 0); err != nil {
+		t.Fatal(err)
+	}
+	w, err := OpenWeights(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, w.ReadF32("scalar", make([]float32, 1)), "after Close")
+}
+
+// Every half widens and comes back; floats round to the nearest, ties to even.
+func TestHalfConversions(t *testing.T) {
+	for h := range 1 << 16 {
+		f, b := F16ToF32(uint16(h)), BF16ToF32(uint16(h))
+		if f == f && F32ToF16(f) != uint16(h) || f != f && F32ToF16(f)&0x7fff <= 0x7c00 {
+			t.Fatalf("half %#x became %v became %#x", h, f, F32ToF16(f))
+		}
+		if b == b && F32ToBF16(b) != uint16(h) || b != b && F32ToBF16(b)&0x7fff <= 0x7f80 {
+			t.Fatalf("bfloat %#x became %v became %#x", h, b, F32ToBF16(b))
+		}
+	}
+	nearest := func(r *rapid.T, x float32, h uint16, widen func(uint16) float32) {
+		d := math.Abs(float64(widen(h)) - float64(x))
+		for _, o := range []uint16{h - 1, h + 1} {
+			e := math.Abs(float64(widen(o)) - float64(x))
+			if e < d || e == d && h&1 == 1 {
+				r.Fatalf("%v rounds to %v, %v is nearer or even", x, widen(h), widen(o))
+			}
+		}
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		x := float32(rapid.Float64Range(-60000, 60000).Draw(r, "x"))
+		if rapid.Bool().Draw(r, "small") {
+			x /= 1 << 28
+		}
+		if h := F32ToF16(x); h&0x7fff > 0 {
+			nearest(r, x, h, F16ToF32)
+		}
+		if h := F32ToBF16(x); h&0x7fff > 0 {
+			nearest(r, x, h, BF16ToF32)
+		}
+	})
+	if F32ToF16(65520) != 0x7c00 || F32ToF16(65519) != 0x7bff || F32ToF16(float32(math.Inf(-1))) != 0xfc00 {
+		t.Error("overflow of half is not at 65520")
+	}
+}
+
+func TestAdapterRoundTrip(t *testing.T) {
+	dir := t.TempDir()
+	key := "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
+	c := AdapterConfig{BaseModel: "base", R: 4, LoraAlpha: 8, TargetModules: TargetModules{Names: []string{"q_proj"}}}
+	if err := WriteAdapter(dir, c, []NamedTensor{{key, []int{4, 2}, "F32", make([]float32, 8)}}); err != nil {
+		t.Fatal(err)
+	}
+	got, w, err := ReadAdapter(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if got.R != 4 || got.PeftType != "LORA" || got.Bias != "none" || !reflect.DeepEqual(got.TargetModules, c.TargetModules) {
+		t.Errorf("read back %+v", got)
+	}
+	if _, ok := w.Info(key); !ok {
+		t.Errorf("names %v", w.Names())
+	}
+	c.TargetModules = TargetModules{Pattern: `.*\.q_proj`}
+	b, err := json.Marshal(c.TargetModules)
+	if err != nil || string(b) != `".*\\.q_proj"` {
+		t.Errorf("pattern written as %s (%v)", b, err)
+	}
+	c.R = 0
+	wantError(t, WriteAdapter(dir, c, nil), "r is 0")
+	c.R, c.PeftType = 1, "IA3"
+	wantError(t, WriteAdapter(dir, c, nil), `peft_type "IA3"`)
+}
+
+func TestSmallFiles(t *testing.T) {
+	dir := t.TempDir()
+	pad := int32(0)
+	want := GenerationConfig{EOS: TokenIDs{2}, Pad: &pad}
+	if err := WriteGenerationConfig(dir, want); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadGenerationConfig(dir)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("read back %+v (%v)", got, err)
+	}
+	if s, err := ReadChatTemplate(dir); s != "" || err != nil {
+		t.Errorf("template %q %v of a folder without one", s, err)
+	}
+	for _, f := range []struct{ name, text, want string }{
+		{"tokenizer_config.json", `{"chat_template":[{"name":"x","template":"X"},{"name":"default","template":"D"}]}`, "D"},
+		{"chat_template.jinja", "J\n", "J\n"},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, f.name), []byte(f.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := ReadChatTemplate(dir); s != f.want || err != nil {
+			t.Errorf("%s: template %q %v, want %q", f.name, s, err, f.want)
+		}
+	}
+}
+
+func FuzzHeader(f *testing.F) {
+	f.Add([]byte(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":{"format":"pt"}}`), int64(8))
+	f.Add([]byte(`{"a":{"dtype":"U8","shape":[0,9],"data_offsets":[0,0]}}`), int64(0))
+	f.Fuzz(func(t *testing.T, head []byte, data int64) {
+		list, _, err := parseHeader(head, data)
+		if err != nil {
+			return
+		}
+		var sum int64
+		for _, e := range list {
+			if e.start != sum || int64(e.Elements())*dtypeSize[e.DType] != e.end-e.start {
+				t.Fatalf("accepted %+v at %d", e, sum)
+			}
+			sum = e.end
+		}
+		if sum != data {
+			t.Fatalf("accepted %d of %d bytes", sum, data)
+		}
+	})
+}
