@@ -73,7 +73,8 @@ func (r *ropeTable) grow(positions int) {
 	}
 }
 
-// Pack checks the sequences and uploads them.
+// Pack checks the sequences and uploads them. The batch is for passes of this
+// model only.
 func (m *Model) Pack(seqs []Sequence) (*Batch, error) {
 	for i := range seqs {
 		if err := m.check(&seqs[i]); err != nil {
@@ -140,7 +141,8 @@ func (m *Model) batch() *Batch {
 	return b
 }
 
-// Release gives the batch's memory back to the model; b is dead afterwards.
+// Release gives the batch's memory to the model's next Pack. A recorded pass
+// reads it until Backward is done.
 func (b *Batch) Release() { b.m.free = append(b.m.free, b) }
 
 func (b *Batch) free() {

@@ -146,6 +146,10 @@ func ParseConfig(data []byte) (*Config, error) {
 	return c, c.Validate()
 }
 
+// maxLayers is far beyond any released model; it keeps a damaged file from
+// asking for the declaration of billions.
+const maxLayers = 4096
+
 // Validate checks that the fields fit each other and are implemented. Errors
 // begin with the field's name in config.json.
 func (c *Config) Validate() error {
@@ -168,6 +172,10 @@ func (c *Config) Validate() error {
 		}
 	}
 	switch {
+	case t.Layers > maxLayers:
+		return fmt.Errorf("text_config.num_hidden_layers %d is more than %d", t.Layers, maxLayers)
+	case v.Layers > maxLayers:
+		return fmt.Errorf("vision_config.num_hidden_layers %d is more than %d", v.Layers, maxLayers)
 	case t.Heads%t.KVHeads != 0:
 		return fmt.Errorf("text_config.num_key_value_heads %d does not divide num_attention_heads %d", t.KVHeads, t.Heads)
 	case t.HeadDim%2 != 0:

@@ -199,13 +199,7 @@ func TestSharedImageFeatures(t *testing.T) {
 	m := newTestModel(t, nil)
 	defer m.Close()
 	lora(t, m, 0, "language_model.*.q_proj")
-	s := newStep(t, m)
-	s.backward(t)
-	want := make([]float32, m.FlatLen())
-	if err := m.be.Download(want, m.FlatGrads()); err != nil {
-		t.Fatal(err)
-	}
-	b, err := m.Pack(s.seqs)
+	b, err := m.Pack(testSequences(m.Config))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -486,7 +480,7 @@ func TestStepAllocatesLittle(t *testing.T) {
 		b.Release()
 	})
 	t.Logf("%g allocations a step", n)
-	if n > 20 {
+	if n > 2 {
 		t.Errorf("%g allocations a step in steady state", n)
 	}
 }

@@ -60,15 +60,44 @@ func Load(ctx context.Context, be backend.Backend, dir string) (*Model, error) {
 	if _, ok := where[headName]; !ok {
 		c.Text.TieEmbeddings = true
 	}
-	m, err := build(be, c)
+	m, err := assemble(be, c)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	if err := m.read(ctx, files, where); err != nil {
+	// Before memory is asked for: a wrong config may ask for any amount.
+	err = m.fits(files, where)
+	if err == nil {
+		err = m.place(m.weights)
+	}
+	if err == nil {
+		err = m.read(ctx, files, where)
+	}
+	if err != nil {
 		m.Close()
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	return m, nil
+}
+
+// fits checks that the files hold the model's weights and no others.
+func (m *Model) fits(files *hf.Weights, where map[string]string) error {
+	known := map[string]bool{}
+	for _, w := range m.weights {
+		name, ok := where[w.Name]
+		if !ok {
+			return fmt.Errorf("tensor %q is missing", w.Name)
+		}
+		known[name] = true
+		if info, _ := files.Info(name); !slices.Equal(info.Shape, w.shape) {
+			return fmt.Errorf("tensor %q has shape %v, config.json asks for %v", name, info.Shape, w.shape)
+		}
+	}
+	for _, name := range files.Names() {
+		if !known[name] && !derived(name) && !(m.Config.Text.TieEmbeddings && diskName(name) == headName) {
+			return fmt.Errorf("tensor %q is no part of the model that config.json describes", name)
+		}
+	}
+	return nil
 }
 
 // read fills the weights from the tensors where names.
@@ -78,26 +107,12 @@ func (m *Model) read(ctx context.Context, files *hf.Weights, where map[string]st
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		name, ok := where[w.Name]
-		if !ok {
-			return fmt.Errorf("tensor %q is missing", w.Name)
-		}
-		delete(where, w.Name)
-		info, _ := files.Info(name)
-		if !slices.Equal(info.Shape, w.shape) {
-			return fmt.Errorf("tensor %q has shape %v, config.json asks for %v", name, info.Shape, w.shape)
-		}
 		n := w.Value.Len()
 		host = slices.Grow(host[:0], n)[:n]
-		if err := files.ReadF32(name, host); err != nil {
+		if err := files.ReadF32(where[w.Name], host); err != nil {
 			return err
 		}
 		m.be.Upload(w.Value, host)
-	}
-	for canonical, name := range where {
-		if !derived(name) && !(m.Config.Text.TieEmbeddings && canonical == headName) {
-			return fmt.Errorf("tensor %q is no part of the model that config.json describes", name)
-		}
 	}
 	return m.be.Sync()
 }

@@ -38,8 +38,8 @@ type Model struct {
 
 func invSqrt(n int) float64 { return 1 / math.Sqrt(float64(n)) }
 
-// build makes a model with zero weights.
-func build(be backend.Backend, c *Config) (*Model, error) {
+// assemble makes a model whose weights have shapes but no memory yet.
+func assemble(be backend.Backend, c *Config) (*Model, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
@@ -47,10 +47,18 @@ func build(be backend.Backend, c *Config) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{
+	return &Model{
 		Config: c, be: be, net: net, weights: w.weights, modules: w.modules,
 		buffers: map[backend.Buffer]bool{}, adapterOn: true,
 		rope: ropeTable{inv: c.Text.RoPE.inverseFrequencies(c.Text.HeadDim)},
+	}, nil
+}
+
+// build makes a model with zero weights.
+func build(be backend.Backend, c *Config) (*Model, error) {
+	m, err := assemble(be, c)
+	if err != nil {
+		return nil, err
 	}
 	if err := m.place(m.weights); err != nil {
 		m.Close()
