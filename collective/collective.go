@@ -1,0 +1,125 @@
+// Package collective lets the worker processes of a job compute together:
+// all-reduce, broadcast, all-gather and barrier among a fixed set of ranks.
+//
+// Every rank makes the same calls in the same order. Every frame on the wire
+// says which call it belongs to (job, communicator, epoch, sequence number,
+// operation, element type, count, root), so ranks that disagree get a
+// *MismatchError naming both sides instead of wrong sums or a hang. A call
+// that cannot end because a peer died, froze or gave up returns a *RankError.
+// Either error ends the communicator on every rank: the first cause is told to
+// all peers, and later calls return it at once.
+package collective
+
+import (
+	"fmt"
+	"unsafe"
+)
+
+// Op is how elements of several ranks become one.
+type Op uint8
+
+// Reductions. Min and Max give NaN where a rank has NaN. Avg is Sum divided by
+// the number of ranks, for integers rounded towards zero.
+const (
+	Sum Op = iota
+	Avg
+	Min
+	Max
+	Prod
+	endOp
+)
+
+func (o Op) String() string {
+	if o < endOp {
+		return [...]string{"sum", "avg", "min", "max", "prod"}[o]
+	}
+	return fmt.Sprintf("op(%d)", uint8(o))
+}
+
+// DType is the element type of a Buf.
+type DType uint8
+
+// Element types.
+const (
+	TypeF32 DType = iota
+	TypeF64
+	TypeI64
+	TypeBytes // cannot be reduced
+	endDType
+)
+
+// Size is the bytes of one element.
+func (d DType) Size() int {
+	switch d {
+	case TypeF32:
+		return 4
+	case TypeF64, TypeI64:
+		return 8
+	}
+	return 1
+}
+
+func (d DType) String() string {
+	if d < endDType {
+		return [...]string{"f32", "f64", "i64", "bytes"}[d]
+	}
+	return fmt.Sprintf("dtype(%d)", uint8(d))
+}
+
+// Call is the kind of a collective operation.
+type Call uint8
+
+// Operations.
+const (
+	CallAllReduce Call = iota + 1
+	CallBroadcast
+	CallAllGather
+	CallBarrier
+	endCall
+)
+
+func (c Call) String() string {
+	if c > 0 && c < endCall {
+		return [...]string{"", "all-reduce", "broadcast", "all-gather", "barrier"}[c]
+	}
+	return fmt.Sprintf("call(%d)", uint8(c))
+}
+
+// Buf is a view of the caller's memory. The caller neither reads nor writes
+// that memory while an operation on it runs. After a failed operation its
+// content is unspecified.
+type Buf struct {
+	dtype DType
+	raw   []byte // whole elements, aligned for the type
+}
+
+// F32 views float32 values.
+func F32(v []float32) Buf { return Buf{TypeF32, rawBytes(v)} }
+
+// F64 views float64 values.
+func F64(v []float64) Buf { return Buf{TypeF64, rawBytes(v)} }
+
+// I64 views int64 values.
+func I64(v []int64) Buf { return Buf{TypeI64, rawBytes(v)} }
+
+// Bytes views bytes, which can be moved but not reduced.
+func Bytes(v []byte) Buf { return Buf{TypeBytes, v} }
+
+// DType is the element type.
+func (b Buf) DType() DType { return b.dtype }
+
+// Len is the number of elements.
+func (b Buf) Len() int { return len(b.raw) / b.dtype.Size() }
+
+// elements is the part [lo, hi), counted in elements.
+func (b Buf) elements(lo, hi int) []byte {
+	size := b.dtype.Size()
+	return b.raw[lo*size : hi*size]
+}
+
+func rawBytes[T float32 | float64 | int64](v []T) []byte {
+	if len(v) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), len(v)*int(unsafe.Sizeof(v[0])))
+}

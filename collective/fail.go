@@ -1,0 +1,155 @@
+package collective
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// noteGrace is how long a broken stream waits for the note that explains it: a
+// peer that gives up sends its reason and only then drops its streams.
+const noteGrace = 500 * time.Millisecond
+
+// fail ends the communicator with its first cause. With tell the peers learn
+// of it; causes that came from a peer, or that every rank sees itself, need
+// not be told again.
+func (c *Comm) fail(cause error, tell bool) {
+	c.failing.Do(func() {
+		c.cause = cause
+		close(c.broken)
+		if c.t == nil {
+			return
+		}
+		if tell {
+			note := encodeAbort(c.rank, cause)
+			for p := range c.peers {
+				if p != c.rank {
+					_ = c.t.Notify(p, note) // best effort: a peer out of reach has its own deadline
+				}
+			}
+		}
+		c.t.Break()
+	})
+}
+
+// failure is the first cause in the words of one call.
+func (c *Comm) failure(call Call, seq uint64) error {
+	<-c.broken
+	var re *RankError
+	if errors.As(c.cause, &re) && re.Op == 0 {
+		named := *re
+		named.Op, named.Seq = call, seq
+		return &named
+	}
+	return c.cause
+}
+
+// trouble turns an error of the transport into the communicator's failure.
+func (c *Comm) trouble(peer int, err error) {
+	t := time.NewTimer(noteGrace)
+	defer t.Stop()
+	select {
+	case <-c.broken:
+	case <-t.C:
+		c.fail(&RankError{Rank: c.rank, Peer: peer, Err: err}, true)
+	}
+}
+
+// hear takes a notice of a peer.
+func (c *Comm) hear(from int, msg []byte) {
+	p := &c.peers[from]
+	p.heard.Store(int64(time.Since(start)))
+	if len(msg) == 0 {
+		return
+	}
+	switch msg[0] {
+	case noticeAbort:
+		c.fail(decodeAbort(c.rank, from, c.size, msg[1:]), false)
+	case noticeBye:
+		if len(msg) != 9 {
+			return
+		}
+		last := binary.LittleEndian.Uint64(msg[1:])
+		p.left.Store(last)
+		p.leftIs.Store(true)
+		p.once.Do(func() { close(p.gone) })
+		if c.inCall.Load() && c.current.Load() > last {
+			c.failLeft(from, last)
+		}
+	}
+}
+
+func (c *Comm) failLeft(peer int, last uint64) {
+	c.fail(&RankError{Rank: c.rank, Peer: peer, Err: fmt.Errorf("it closed its communicator after call #%d", last)}, false)
+}
+
+// lose takes the loss of a peer. After a goodbye it is the expected end.
+func (c *Comm) lose(peer int, err error) {
+	p := &c.peers[peer]
+	if !p.leftIs.Load() {
+		c.fail(&RankError{Rank: c.rank, Peer: peer, Err: fmt.Errorf("connection lost: %w", err)}, false)
+	}
+	p.once.Do(func() { close(p.gone) })
+}
+
+// beat sends signs of life and watches those of the peers.
+func (c *Comm) beat() {
+	tick := time.NewTicker(c.opt.Heartbeat)
+	defer tick.Stop()
+	last := time.Since(start)
+	for {
+		select {
+		case <-c.stop:
+			return
+		case <-c.broken:
+			return
+		case <-tick.C:
+		}
+		now := time.Since(start)
+		// After a pause of this process itself (a debugger, a suspended
+		// machine) its clocks say nothing about the peers.
+		if now-last > 3*c.opt.Heartbeat {
+			for i := range c.peers {
+				c.peers[i].heard.Store(int64(now))
+			}
+		}
+		last = now
+		for i := range c.peers {
+			if i != c.rank {
+				_ = c.t.Notify(i, []byte{noticeAlive}) // loss is told by the transport
+			}
+		}
+		if quiet, since := c.quietest(); quiet >= 0 && c.opt.Silence > 0 && since > c.opt.Silence {
+			c.fail(&RankError{Rank: c.rank, Peer: quiet, Err: fmt.Errorf("no sign of life for %v: frozen or out of reach", since.Round(time.Second/10))}, true)
+			return
+		}
+	}
+}
+
+// quietest is the peer whose last sign of life is the oldest, and its age;
+// peers that said goodbye do not count.
+func (c *Comm) quietest() (rank int, since time.Duration) {
+	rank = -1
+	now := time.Since(start)
+	for i := range c.peers {
+		p := &c.peers[i]
+		if i == c.rank || p.leftIs.Load() {
+			continue
+		}
+		if age := now - time.Duration(p.heard.Load()); rank < 0 || age > since {
+			rank, since = i, age
+		}
+	}
+	return rank, since
+}
+
+// blame is the peer to name when a call took too long: one that gives no sign
+// of life, else the one waited for. With a ring the latter is often only
+// waiting itself.
+func (c *Comm) blame() int {
+	if quiet, since := c.quietest(); quiet >= 0 && since > 3*c.opt.Heartbeat {
+		return quiet
+	}
+	return int(c.waiting.Load())
+}

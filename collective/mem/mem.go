@@ -1,0 +1,197 @@
+// Package mem is the in-memory transport: the ranks of a job as goroutines of
+// one process, with faults on demand, for tests and for tools that want
+// several ranks without a network.
+package mem
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"vgid/collective"
+)
+
+// depth is how many frames may wait between two ranks. It is small on purpose:
+// an algorithm that needs the network to store more than a real one does hangs
+// here too.
+const depth = 2
+
+// ErrBroken is returned once a transport was broken or closed.
+var ErrBroken = errors.New("mem: transport is broken")
+
+// Kind is what a fault does to a frame.
+type Kind int
+
+// Faults.
+const (
+	Drop     Kind = iota // the frame never arrives
+	Delay                // it arrives Wait later
+	Truncate             // the last byte of its payload is missing
+	Error                // Send fails
+	Kill                 // the sender is lost to all its peers
+)
+
+// Fault strikes the Nth frame (from 0) that From sends to To.
+type Fault struct {
+	From, To, Nth int
+	Kind          Kind
+	Wait          time.Duration
+}
+
+type world struct {
+	ranks  []*rank
+	faults []Fault
+}
+
+type rank struct {
+	w      *world
+	self   int
+	in     []chan *collective.Frame // by sender
+	sent   []int                    // frames sent, by receiver
+	broken chan struct{}
+	once   sync.Once
+	closed sync.Once
+
+	mu      sync.Mutex
+	heard   func(int, []byte)
+	lost    func(int, error)
+	backlog []func()
+	gone    bool
+}
+
+// New returns the n connected ends of a world.
+func New(n int, faults ...Fault) []collective.Transport {
+	w := &world{ranks: make([]*rank, n), faults: faults}
+	out := make([]collective.Transport, n)
+	for r := range n {
+		k := &rank{w: w, self: r, in: make([]chan *collective.Frame, n), sent: make([]int, n), broken: make(chan struct{})}
+		for i := range k.in {
+			k.in[i] = make(chan *collective.Frame, depth)
+		}
+		w.ranks[r], out[r] = k, k
+	}
+	return out
+}
+
+func (k *rank) Rank() int       { return k.self }
+func (k *rank) Size() int       { return len(k.w.ranks) }
+func (k *rank) MaxPayload() int { return 16 << 20 }
+
+func (k *rank) Send(to int, h *collective.Header, payload []byte, sent *collective.Inflight) error {
+	defer sent.Done()
+	f := &collective.Frame{Header: *h}
+	// Pieces of a length that no element size divides, as a network makes them.
+	for body := append([]byte(nil), payload...); len(body) > 0; {
+		n := min(len(body), 1021)
+		f.Pieces, body = append(f.Pieces, body[:n:n]), body[n:]
+	}
+	nth := k.sent[to]
+	k.sent[to]++
+	for _, x := range k.w.faults {
+		if x.From != k.self || x.To != to || x.Nth != nth {
+			continue
+		}
+		switch x.Kind {
+		case Drop:
+			return nil
+		case Delay:
+			select {
+			case <-time.After(x.Wait):
+			case <-k.broken:
+				return ErrBroken
+			}
+		case Truncate:
+			if n := len(f.Pieces); n > 0 {
+				last := f.Pieces[n-1]
+				f.Pieces[n-1] = last[:len(last)-1]
+			}
+		case Error:
+			return fmt.Errorf("mem: injected failure of frame %d to rank %d", nth, to)
+		case Kill:
+			k.vanish(errors.New("mem: injected death"))
+			return ErrBroken
+		}
+	}
+	select {
+	case <-k.broken:
+		return ErrBroken
+	default:
+	}
+	select {
+	case k.w.ranks[to].in[k.self] <- f:
+		return nil
+	case <-k.broken:
+		return ErrBroken
+	}
+}
+
+func (k *rank) Recv(from int) (*collective.Frame, error) {
+	select {
+	case <-k.broken:
+		return nil, ErrBroken
+	default:
+	}
+	select {
+	case f := <-k.in[from]:
+		return f, nil
+	case <-k.broken:
+		return nil, ErrBroken
+	}
+}
+
+func (k *rank) Notify(to int, msg []byte) error {
+	p := k.w.ranks[to]
+	msg = append([]byte(nil), msg...)
+	p.event(func() { p.heard(k.self, msg) })
+	return nil
+}
+
+// event tells the watcher, or keeps the event for it.
+func (k *rank) event(f func()) {
+	k.mu.Lock()
+	if k.gone {
+		k.mu.Unlock()
+		return
+	}
+	if k.heard == nil {
+		k.backlog = append(k.backlog, f)
+		k.mu.Unlock()
+		return
+	}
+	k.mu.Unlock()
+	f()
+}
+
+func (k *rank) Watch(heard func(int, []byte), lost func(int, error)) {
+	k.mu.Lock()
+	k.heard, k.lost = heard, lost
+	backlog := k.backlog
+	k.backlog = nil
+	k.mu.Unlock()
+	for _, f := range backlog {
+		f()
+	}
+}
+
+func (k *rank) Break() { k.once.Do(func() { close(k.broken) }) }
+
+func (k *rank) Close() error {
+	k.vanish(errors.New("mem: peer closed"))
+	k.mu.Lock()
+	k.gone = true
+	k.mu.Unlock()
+	return nil
+}
+
+// vanish ends this rank in the eyes of its peers.
+func (k *rank) vanish(err error) {
+	k.Break()
+	k.closed.Do(func() {
+		for r, p := range k.w.ranks {
+			if r != k.self {
+				p.event(func() { p.lost(k.self, err) })
+			}
+		}
+	})
+}

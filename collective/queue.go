@@ -1,0 +1,134 @@
+package collective
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Handle is one queued operation.
+type Handle struct {
+	c    *Comm
+	ctx  context.Context
+	call Call
+	run  func() error // the operation itself; sets the sequence number first
+	seq  uint64
+	done chan struct{}
+	err  error
+}
+
+// Wait waits for the operation. When ctx ends first the operation is given up,
+// which ends the communicator; Wait returns when the buffer is free again.
+func (h *Handle) Wait(ctx context.Context) error {
+	select {
+	case <-h.done:
+	default:
+		select {
+		case <-h.done:
+		case <-ctx.Done():
+			h.c.fail(&RankError{Rank: h.c.rank, Peer: int(h.c.waiting.Load()), Op: h.call, Err: context.Cause(ctx)}, true)
+			<-h.done
+		}
+	}
+	return h.err
+}
+
+// submit runs or queues an operation. A call that waits and finds the
+// communicator idle runs in its own goroutine, which saves two switches.
+func (c *Comm) submit(h *Handle, wait bool) {
+	h.c, h.done = c, make(chan struct{})
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		h.err = &RankError{Rank: c.rank, Peer: -1, Op: h.call, Err: ErrClosed}
+		close(h.done)
+		return
+	}
+	if c.running {
+		c.queue = append(c.queue, h)
+		c.mu.Unlock()
+		return
+	}
+	c.running = true
+	c.mu.Unlock()
+	if !wait {
+		go c.drain(h)
+		return
+	}
+	c.execute(h)
+	if next := c.next(); next != nil {
+		go c.drain(next)
+	}
+}
+
+// drain runs an operation and all that were queued since.
+func (c *Comm) drain(h *Handle) {
+	for h != nil {
+		c.execute(h)
+		h = c.next()
+	}
+}
+
+// next takes the oldest queued operation, or ends the running state.
+func (c *Comm) next() *Handle {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) == 0 {
+		c.running = false
+		if c.idle != nil {
+			close(c.idle)
+			c.idle = nil
+		}
+		return nil
+	}
+	h := c.queue[0]
+	c.queue[0] = nil
+	c.queue = c.queue[1:]
+	return h
+}
+
+func (c *Comm) execute(h *Handle) {
+	defer close(h.done)
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(h.ctx, c.opt.Timeout)
+	// The end of the context ends the communicator, and with it every Send and
+	// Recv: the other ranks cannot finish a call that this rank gave up.
+	stop := context.AfterFunc(ctx, func() {
+		err := h.ctx.Err()
+		if err == nil {
+			err = fmt.Errorf("not done within %v: %w", c.opt.Timeout, context.DeadlineExceeded)
+		} else if cause := context.Cause(h.ctx); cause != nil {
+			err = cause
+		}
+		c.fail(&RankError{Rank: c.rank, Peer: c.blame(), Err: err}, true)
+	})
+	c.inCall.Store(true)
+	ok := false
+	select {
+	case <-c.broken:
+	default:
+		ok = h.run() == nil
+		// The payloads are the caller's memory again only when the transport
+		// let go of them.
+		ok = c.inflight.Wait(c.broken) && ok
+	}
+	c.inCall.Store(false)
+	stop()
+	cancel()
+	if !ok {
+		h.err = c.failure(h.call, c.current.Load())
+		c.settle()
+	} else {
+		c.ops.Add(1)
+	}
+	c.nanos.Add(uint64(time.Since(begin)))
+}
+
+// settle gives a broken transport a moment to let go of the caller's memory.
+// What it still reads afterwards only reaches peers that failed as well.
+func (c *Comm) settle() {
+	enough := make(chan struct{})
+	t := time.AfterFunc(time.Second, func() { close(enough) })
+	defer t.Stop()
+	c.inflight.Wait(enough)
+}

@@ -1,0 +1,85 @@
+package collective
+
+import "sync/atomic"
+
+// Transport moves ordered frames between the ranks of one job. Its contract is
+// all a Comm needs; package mem implements it in memory and package wire over
+// gRPC.
+//
+// Send to one peer is called by one goroutine at a time, and so is Recv from
+// one peer. They have no context, because a call that is given up ends the
+// communicator: Break ends all of them.
+type Transport interface {
+	Rank() int
+	Size() int
+	// MaxPayload is the longest payload of a frame in bytes.
+	MaxPayload() int
+	// Send queues one frame for a peer and may return before the bytes left.
+	// The payload must stay as it is until sent is told; the transport tells it
+	// once for every call, also when Send fails.
+	Send(to int, h *Header, payload []byte, sent *Inflight) error
+	// Recv waits for the next frame of a peer. The caller releases it.
+	Recv(from int) (*Frame, error)
+	// Notify sends a short message to a peer, past any frames that wait.
+	Notify(to int, msg []byte) error
+	// Watch names the functions told of every message that a peer notified
+	// and, once per peer, of the loss of a peer. They are called by goroutines
+	// of the transport and return fast. Events before Watch are kept for it.
+	Watch(heard func(from int, msg []byte), lost func(peer int, err error))
+	// Break makes every Send and Recv, running or later, return promptly.
+	Break()
+	// Close ends the transport and waits for all its goroutines.
+	Close() error
+}
+
+// Frame is one received frame.
+type Frame struct {
+	Header Header
+	// Pieces hold the payload in order; an element may straddle two of them.
+	Pieces [][]byte
+	// Free gives the memory of the pieces back; nil if there is nothing to do.
+	Free func()
+}
+
+// Release gives the frame's memory back. The pieces are invalid afterwards.
+func (f *Frame) Release() {
+	if f.Free != nil {
+		f.Free()
+		f.Free = nil
+	}
+}
+
+// Inflight counts payloads that a transport still reads from.
+type Inflight struct {
+	n    atomic.Int64
+	wake chan struct{}
+}
+
+// NewInflight returns a counter at zero.
+func NewInflight() *Inflight { return &Inflight{wake: make(chan struct{}, 1)} }
+
+// Add counts one payload handed over.
+func (f *Inflight) Add() { f.n.Add(1) }
+
+// Done counts one payload that may be reused.
+func (f *Inflight) Done() {
+	if f.n.Add(-1) == 0 {
+		select {
+		case f.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Wait returns true when no payload is read any more, or false when stop
+// closes first.
+func (f *Inflight) Wait(stop <-chan struct{}) bool {
+	for f.n.Load() != 0 {
+		select {
+		case <-f.wake:
+		case <-stop:
+			return f.n.Load() == 0
+		}
+	}
+	return true
+}

@@ -1,0 +1,137 @@
+package wire
+
+import (
+	"fmt"
+	"sync"
+
+	"google.golang.org/grpc/mem"
+
+	"vgid/collective"
+)
+
+// codec moves frames through gRPC as they are: a header and the caller's
+// memory on the way out, gRPC's receive buffers on the way in.
+type codec struct{}
+
+func (codec) Name() string { return "vgid-raw" }
+
+// inlineBytes is the longest payload that is copied next to its header. It
+// must be above gRPC's 1 KiB limit for buffers that it does not give back,
+// below which the end of sending is never told.
+const inlineBytes = 8 << 10
+
+// outFrame is a frame on its way out.
+type outFrame struct {
+	header  *collective.Header
+	payload []byte
+	sent    *collective.Inflight
+	taken   bool // gRPC owns the payload and will release it
+}
+
+// inFrame is where a received message goes.
+type inFrame struct{ frame collective.Frame }
+
+// note is a short message of the control stream, in either direction.
+type note struct{ b []byte }
+
+func (codec) Marshal(v any) (mem.BufferSlice, error) {
+	switch m := v.(type) {
+	case *note:
+		return mem.BufferSlice{mem.SliceBuffer(m.b)}, nil
+	case *outFrame:
+		if len(m.payload) <= inlineBytes {
+			b := smallPool.Get(0)
+			*b = append(m.header.AppendTo(*b), m.payload...)
+			m.taken = true
+			m.sent.Done()
+			return mem.BufferSlice{mem.NewBuffer(b, smallPool)}, nil
+		}
+		head := mem.SliceBuffer(m.header.AppendTo(make([]byte, 0, collective.HeaderSize)))
+		m.taken = true
+		return mem.BufferSlice{head, mem.NewBuffer(&m.payload, release{m.sent})}, nil
+	}
+	return nil, fmt.Errorf("wire: cannot send a %T", v)
+}
+
+func (codec) Unmarshal(data mem.BufferSlice, v any) error {
+	switch m := v.(type) {
+	case *note:
+		if data.Len() > maxNote {
+			return fmt.Errorf("control message of %d bytes, at most %d are allowed", data.Len(), maxNote)
+		}
+		m.b = data.Materialize()
+		return nil
+	case *inFrame:
+		return m.read(data)
+	}
+	return fmt.Errorf("wire: cannot receive into a %T", v)
+}
+
+// read takes the message over: the pieces point into gRPC's buffers, which
+// stay alive until the frame is released.
+func (m *inFrame) read(data mem.BufferSlice) error {
+	var head [collective.HeaderSize]byte
+	have := 0
+	pieces := make([][]byte, 0, len(data))
+	length := 0
+	for _, b := range data {
+		p := b.ReadOnlyData()
+		if have < len(head) {
+			k := copy(head[have:], p)
+			have, p = have+k, p[k:]
+		}
+		if len(p) > 0 {
+			pieces = append(pieces, p)
+			length += len(p)
+		}
+	}
+	h, err := collective.DecodeHeader(head[:have])
+	if err != nil {
+		return err
+	}
+	if length != int(h.Length) {
+		return fmt.Errorf("wire: frame carries %d bytes, its header says %d", length, h.Length)
+	}
+	data.Ref()
+	m.frame = collective.Frame{Header: h, Pieces: pieces, Free: data.Free}
+	return nil
+}
+
+// release tells the sender that its memory is its own again. gRPC calls Put
+// when the last reference is gone; only then has the data left, SendMsg
+// returns long before.
+type release struct{ sent *collective.Inflight }
+
+func (release) Get(int) *[]byte { panic("wire: release holds no buffers") }
+func (r release) Put(*[]byte)   { r.sent.Done() }
+
+// bufferPool keeps buffers of one capacity; longer ones are not kept. It does
+// not clear what it hands out: the reader overwrites all of it.
+type bufferPool struct {
+	size int
+	pool sync.Pool
+}
+
+var (
+	smallPool   = &bufferPool{size: collective.HeaderSize + inlineBytes}
+	receivePool = &bufferPool{size: 16 << 10} // the DATA frame of grpc-go
+)
+
+func (p *bufferPool) Get(n int) *[]byte {
+	if n <= p.size {
+		if b, ok := p.pool.Get().(*[]byte); ok {
+			*b = (*b)[:n]
+			return b
+		}
+		b := make([]byte, n, p.size)
+		return &b
+	}
+	b := make([]byte, n)
+	return &b
+}
+
+func (p *bufferPool) Put(b *[]byte) {
+	if cap(*b) == p.size {
+		p.pool.Put(b)
+	}
+}

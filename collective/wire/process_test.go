@@ -1,0 +1,3 @@
+package wire
+
+func workerMain() bool { return false }

@@ -1,0 +1,287 @@
+// Package wire is the transport between processes: gRPC bidirectional streams
+// with frames that are not protobuf messages but a fixed header and raw memory.
+//
+// Every pair of ranks shares one connection, opened by the higher rank, with
+// two streams: frames, and short control messages that need not wait behind
+// frames. Before a stream is used both ends compare job, world size, epoch and
+// ranks, and the accepting end compares a token shared by the job.
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/experimental"
+
+	"vgid/collective"
+)
+
+const (
+	maxPayload = 4 << 20
+	maxNote    = 8 << 10
+	// window lets both directions run without waiting for credit.
+	window     = 16 << 20
+	ioBuffer   = 1 << 20
+	closeGrace = time.Second
+)
+
+// Config says who this rank is and where the others are.
+type Config struct {
+	Job      string       // name of the job; peers of another job are refused
+	Epoch    uint64       // generation of the set of ranks
+	Token    string       // secret shared by the ranks of a job
+	Rank     int          // 0 … len(Peers)-1
+	Peers    []string     // host:port of every rank, the own one included
+	Listener net.Listener // where this rank accepts; owned by Connect
+	// Timeout bounds the time until all peers are connected; 0: 60 s.
+	Timeout time.Duration
+	// Server and Client secure the connections; nil: plain TCP.
+	Server, Client credentials.TransportCredentials
+}
+
+// transport implements collective.Transport.
+type transport struct {
+	cfg    Config
+	size   int
+	server *grpc.Server
+	links  []*link // by rank, nil for the own
+	ctx    context.Context
+	end    context.CancelFunc // ends every stream
+	tasks  sync.WaitGroup
+
+	mu        sync.Mutex
+	arrived   chan struct{} // a stream was accepted or refused
+	refusal   error         // last caller that was sent away
+	heard     func(int, []byte)
+	lost      func(int, error)
+	backlog   []func()
+	watching  bool
+	connected bool // notes flow
+	closing   bool
+}
+
+// Connect opens the streams to all peers and waits until all of theirs are
+// open. On error everything is closed, the listener too.
+func Connect(ctx context.Context, cfg Config) (collective.Transport, error) {
+	if cfg.Listener == nil {
+		return nil, errors.New("wire: no listener given")
+	}
+	n := len(cfg.Peers)
+	if cfg.Rank < 0 || cfg.Rank >= n {
+		return nil, errors.Join(fmt.Errorf("wire: rank %d is not one of %d peers", cfg.Rank, n), cfg.Listener.Close())
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 60 * time.Second
+	}
+	t := &transport{cfg: cfg, size: n, links: make([]*link, n), arrived: make(chan struct{}, 1)}
+	t.ctx, t.end = context.WithCancel(context.Background())
+	for p := range t.links {
+		if p != cfg.Rank {
+			t.links[p] = newLink(t, p)
+		}
+	}
+	opts := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(codec{}), experimental.BufferPool(receivePool),
+		grpc.MaxRecvMsgSize(maxPayload + collective.HeaderSize), grpc.MaxSendMsgSize(maxPayload + collective.HeaderSize),
+		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window),
+		grpc.ReadBufferSize(ioBuffer), grpc.WriteBufferSize(ioBuffer),
+		grpc.WaitForHandlers(true),
+	}
+	if cfg.Server != nil {
+		opts = append(opts, grpc.Creds(cfg.Server))
+	}
+	t.server = grpc.NewServer(opts...)
+	t.server.RegisterService(t.service(), t)
+	t.tasks.Go(func() { _ = t.server.Serve(cfg.Listener) }) // its error is the end of the streams
+
+	ctx, cancel := context.WithTimeoutCause(ctx, cfg.Timeout, fmt.Errorf("not all ranks came within %v", cfg.Timeout))
+	defer cancel()
+	if err := t.connectAll(ctx); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	t.connected = true
+	for _, l := range t.links {
+		if l != nil {
+			t.tasks.Go(l.readNotes)
+			t.tasks.Go(l.writeNotes)
+		}
+	}
+	return t, nil
+}
+
+// connectAll calls the lower ranks and waits for the higher ones.
+func (t *transport) connectAll(ctx context.Context) error {
+	errs := make(chan error, t.cfg.Rank)
+	for p := range t.cfg.Rank {
+		t.tasks.Go(func() { errs <- t.dial(ctx, p) })
+	}
+	dialled := 0
+	for {
+		missing := -1
+		t.mu.Lock()
+		for p := t.cfg.Rank + 1; p < t.size; p++ {
+			if l := t.links[p]; l.data == nil || l.control == nil {
+				missing = p
+				break
+			}
+		}
+		t.mu.Unlock()
+		if dialled == t.cfg.Rank && missing < 0 {
+			return nil
+		}
+		select {
+		case err := <-errs:
+			if err != nil {
+				return err
+			}
+			dialled++
+		case <-t.arrived:
+		case <-ctx.Done():
+			if dialled < t.cfg.Rank {
+				return <-errs // the calls end with ctx and name their peer
+			}
+			err := fmt.Errorf("wire: rank %d waits on %s for rank %d: %w", t.cfg.Rank, t.cfg.Listener.Addr(), missing, context.Cause(ctx))
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			if t.refusal != nil {
+				err = fmt.Errorf("%w (a caller was refused: %v)", err, t.refusal)
+			}
+			return err
+		}
+	}
+}
+
+func (t *transport) dialOptions() []grpc.DialOption {
+	creds := t.cfg.Client
+	if creds == nil {
+		creds = insecure.NewCredentials()
+	}
+	return []grpc.DialOption{
+		grpc.WithTransportCredentials(creds), experimental.WithBufferPool(receivePool),
+		grpc.WithNoProxy(),
+		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window),
+		grpc.WithReadBufferSize(ioBuffer), grpc.WithWriteBufferSize(ioBuffer),
+		// Peers start at different times: ask again soon.
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
+			MinConnectTimeout: 5 * time.Second,
+		}),
+		grpc.WithDefaultCallOptions(
+			grpc.ForceCodecV2(codec{}), grpc.WaitForReady(true),
+			grpc.MaxCallRecvMsgSize(maxPayload+collective.HeaderSize), grpc.MaxCallSendMsgSize(maxPayload+collective.HeaderSize),
+			// Kept for a retry, messages up to 256 KiB would not be released
+			// until the server answers.
+			grpc.MaxRetryRPCBufferSize(0),
+		),
+	}
+}
+
+func (t *transport) Rank() int       { return t.cfg.Rank }
+func (t *transport) Size() int       { return t.size }
+func (t *transport) MaxPayload() int { return maxPayload }
+
+func (t *transport) Send(to int, h *collective.Header, payload []byte, sent *collective.Inflight) error {
+	m := &outFrame{header: h, payload: payload, sent: sent}
+	err := t.links[to].data.SendMsg(m)
+	if err == nil {
+		return nil
+	}
+	if !m.taken {
+		sent.Done()
+	}
+	return fmt.Errorf("send to rank %d: %w", to, err)
+}
+
+func (t *transport) Recv(from int) (*collective.Frame, error) {
+	var m inFrame
+	if err := t.links[from].data.RecvMsg(&m); err != nil {
+		return nil, fmt.Errorf("receive from rank %d: %w", from, err)
+	}
+	return &m.frame, nil
+}
+
+// errBusy is returned for a peer that takes no more control messages.
+var errBusy = errors.New("wire: peer takes no more control messages")
+
+func (t *transport) Notify(to int, msg []byte) error {
+	select {
+	case t.links[to].notes <- append([]byte(nil), msg...):
+		return nil
+	default:
+		return errBusy
+	}
+}
+
+func (t *transport) Watch(heard func(int, []byte), lost func(int, error)) {
+	t.mu.Lock()
+	t.heard, t.lost, t.watching = heard, lost, true
+	backlog := t.backlog
+	t.backlog = nil
+	t.mu.Unlock()
+	for _, f := range backlog {
+		f()
+	}
+}
+
+// event tells the watcher, or keeps the event for it.
+func (t *transport) event(f func()) {
+	t.mu.Lock()
+	if !t.watching {
+		t.backlog = append(t.backlog, f)
+		t.mu.Unlock()
+		return
+	}
+	t.mu.Unlock()
+	f()
+}
+
+func (t *transport) Break() {
+	for _, l := range t.links {
+		if l != nil {
+			l.breakData()
+		}
+	}
+}
+
+// Close lets control messages out, ends the streams and waits for everything
+// that runs.
+func (t *transport) Close() error {
+	t.mu.Lock()
+	if t.closing {
+		t.mu.Unlock()
+		return nil
+	}
+	t.closing = true
+	t.mu.Unlock()
+	// Calling ends say goodbye and wait for the answer, accepting ends let gRPC
+	// drain: either way what was queued leaves before the connection closes.
+	grace, cancel := context.WithTimeout(context.Background(), closeGrace)
+	defer cancel()
+	if t.connected {
+		for _, l := range t.links {
+			if l != nil {
+				l.finish(grace.Done())
+			}
+		}
+	}
+	t.end()
+	stop := context.AfterFunc(grace, t.server.Stop)
+	t.server.GracefulStop()
+	stop()
+	t.tasks.Wait()
+	var err error
+	for _, l := range t.links {
+		if l != nil && l.conn != nil {
+			err = errors.Join(err, l.conn.Close())
+		}
+	}
+	return err
+}
