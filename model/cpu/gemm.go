@@ -32,6 +32,9 @@ const (
 	// smallA is the size of an A, in elements, that is read in place however
 	// wide the result: it stays in the first-level cache as it is.
 	smallA = 4096
+	// smallDepth is the height up to which a B of whole panels is read in place
+	// as well: the multiplications of attention.
+	smallDepth = 128
 	// serialWork is the count of multiply-adds below which waking a second
 	// thread costs more than it saves.
 	serialWork = 1 << 16
@@ -83,6 +86,7 @@ type gemmTask struct {
 	bias        []float32
 
 	strategy strategy
+	inPlace  bool // neither operand is packed
 	byRows   bool // chunks are ranges of rows (B is packed whole), else of columns
 	step     int  // rows or columns of a chunk
 	depth    int  // of a block of k
@@ -96,13 +100,14 @@ type gemmTask struct {
 func (t *gemmTask) plan() {
 	blocks := max(1, (t.k+kBlock/2-1)/kBlock)
 	t.depth = ((t.k+blocks-1)/blocks + 7) &^ 7
-	inPlace := t.a.h == nil && t.a.cs == 1
+	aInPlace := t.a.h == nil && t.a.cs == 1
 	switch {
-	case inPlace && t.b.h == nil && t.b.rs == 1 && t.m <= dotRows && t.k >= 16 && t.n >= 4:
+	case aInPlace && t.b.h == nil && t.b.rs == 1 && t.m <= dotRows && t.k >= 16 && t.n >= 4:
 		t.strategy, t.byRows = dotProduct, false
 		t.step = cut(t.n, 4, 16, 256)
-	case inPlace && t.m > directRows && (t.n <= narrowCols || t.m*t.k <= smallA):
+	case aInPlace && t.m > directRows && (t.n <= narrowCols || t.m*t.k <= smallA):
 		t.strategy, t.byRows = narrow, true
+		t.inPlace = t.b.h == nil && t.b.cs == 1 && t.n%panelCols == 0 && t.k <= smallDepth
 		t.step = cut(t.m, panelRows, panelRows, rowBlock)
 	case t.m > t.n:
 		t.strategy, t.byRows = packBoth, true
@@ -172,7 +177,8 @@ func (b *Backend) gemm(t *gemmTask) {
 	}
 	t.plan()
 	serial := t.m*t.n*t.k < serialWork
-	if t.strategy == dotProduct {
+	if t.strategy == dotProduct || t.inPlace {
+		t.from, t.to = 0, t.k
 		b.runGemm(t, serial)
 		return
 	}
@@ -211,7 +217,8 @@ func (t *gemmTask) local(s *scratch) {
 	}
 	t.plan()
 	taken := s.used
-	if t.strategy == dotProduct {
+	if t.strategy == dotProduct || t.inPlace {
+		t.from, t.to = 0, t.k
 		for i := range t.chunks() {
 			t.do(i, s)
 		}
@@ -336,12 +343,16 @@ func (t *gemmTask) direct(j0, j1 int, s *scratch) {
 func (t *gemmTask) narrow(i0, i1 int) {
 	for k := t.from; k < t.to; k += t.depth {
 		kc := min(t.depth, t.to-k)
-		b := t.whole[(k-t.from)*t.padded():]
+		// A panel of B starts j·step elements on, its rows are bs apart.
+		b, step, bs := t.b.f, 1, t.b.rs
+		if !t.inPlace {
+			b, step, bs = t.whole[(k-t.from)*t.padded():], kc, panelCols
+		}
 		e, bias := t.epilogue(k)
 		for i := i0; i < i1; i += panelRows {
 			a := t.a.at(i, k)
 			for j := 0; j < t.n; j += panelCols {
-				simd.TileRows(min(panelRows, i1-i), min(panelCols, t.n-j), kc, a.f, a.rs, b[j*kc:], panelCols, t.c[i*t.ldc+j:], t.ldc, e, from(bias, j))
+				simd.TileRows(min(panelRows, i1-i), min(panelCols, t.n-j), kc, a.f, a.rs, b[j*step:], bs, t.c[i*t.ldc+j:], t.ldc, e, from(bias, j))
 			}
 		}
 	}
