@@ -17,6 +17,7 @@ type flat struct {
 	order         []*weight
 	end           []int // element behind each weight
 	index         map[*tape.Param]int
+	final         []bool // which gradients are complete, during Backward
 	n             int
 }
 
@@ -88,6 +89,7 @@ func (m *Model) flatten() error {
 		f.end = append(f.end, f.n)
 		f.index[w.Param] = i
 	}
+	f.final = make([]bool, len(f.order))
 	if err := m.evict(moved); err != nil {
 		return err
 	}
@@ -212,7 +214,8 @@ func (m *Model) Backward(t *tape.Tape, ready func(n int)) error {
 		return t.Backward()
 	}
 	f := m.flat
-	final := make([]bool, len(f.order))
+	final := f.final
+	clear(final)
 	next := 0
 	t.OnGrad = func(p *tape.Param) {
 		i, mine := f.index[p]

@@ -26,7 +26,8 @@ type Options struct {
 	// Grad records what Backward needs. Without it values can be released
 	// early with Mark and Release.
 	Grad bool
-	// Seed and Step key the random streams of dropout.
+	// Seed and Step key the random streams of dropout, which is active in
+	// steps started with Grad, in unrecorded parts of them too.
 	Seed uint64
 	Step uint32
 }
