@@ -44,7 +44,7 @@ type Model struct {
 	Base    string `yaml:"base" doc:"Hugging Face folder to start from; builtin:quickstart is the small model that ships with vgid, init:quickstart the same with random weights"`
 	Vanilla string `yaml:"vanilla" doc:"folder of a model already fine-tuned on all people; empty: the run trains one"`
 	Gold    string `yaml:"gold" doc:"folder of a retain-only model, the reference row; empty: the run trains one; none: no gold row"`
-	DType   string `yaml:"dtype" doc:"element type of written weights" oneof:"f32,bf16,f16"`
+	DType   string `yaml:"dtype" doc:"element type of written weights" oneof:"float32,bfloat16,float16"`
 }
 
 // Prompt is the chat wrapper of both training and evaluation.

@@ -19,7 +19,7 @@ func Default() Config {
 	return Config{
 		Name: "run", Out: "runs", Device: "cpu",
 		Data:  Data{Forget: "forget_5", People: 60, Celebrities: 80, Views: 8, ImageSize: 96},
-		Model: Model{DType: "f32"},
+		Model: Model{DType: "float32"},
 		Prompt: Prompt{
 			Template: "USER: <image>\n{prompt}\nASSISTANT:",
 			Text:     "USER:\n{prompt}\nASSISTANT:",

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"vgid/collective/collbench"
+	"vgid/model/cpu/gemmbench"
+	"vgid/vgid/stepbench"
+)
+
+func benchCommand() *cli.Command {
+	jsonFlag := &cli.BoolFlag{Name: "json", Usage: "print JSON instead of a table"}
+	threads := &cli.IntSliceFlag{Name: "threads", Usage: "numbers of threads, each measured", Value: cli.NewIntSlice(1, 2)}
+	return &cli.Command{
+		Name: "bench", Usage: "measure this machine", HideHelpCommand: true,
+		Subcommands: []*cli.Command{
+			{
+				Name: "gemm", Usage: "matrix products, beside OpenBLAS where it is installed",
+				Flags: []cli.Flag{jsonFlag, threads},
+				Action: func(c *cli.Context) error {
+					r, err := gemmbench.Run(c.Context, gemmbench.Options{Threads: c.IntSlice("threads"), OpenBLAS: true})
+					if err != nil {
+						return err
+					}
+					return show(c, r, r.Table)
+				},
+			},
+			{
+				Name: "step", Usage: "training steps of the quickstart model, beside PyTorch where there is one",
+				Flags: []cli.Flag{
+					jsonFlag, threads,
+					&cli.StringFlag{Name: "python", Usage: "`INTERPRETER` with torch; without it vgid is measured alone"},
+					&cli.StringFlag{Name: "script", Usage: "PyTorch's side of the comparison", Value: "model/testdata/bench_step.py"},
+					&cli.IntFlag{Name: "steps", Usage: "steps of a round", Value: 15},
+					&cli.IntFlag{Name: "rounds", Usage: "rounds of both programs in turn", Value: 3},
+				},
+				Action: func(c *cli.Context) error {
+					rows, err := stepbench.Run(c.Context, stepbench.Options{
+						Threads: c.IntSlice("threads"), Steps: c.Int("steps"), Rounds: c.Int("rounds"),
+						Python: c.String("python"), Script: c.String("script"),
+					})
+					if err != nil {
+						return err
+					}
+					return show(c, rows, func() string { return stepbench.Table(rows) })
+				},
+			},
+			{
+				Name: "collective", Usage: "all-reduce between processes: time, latency, bus bandwidth as NCCL defines it",
+				Flags: []cli.Flag{jsonFlag, &cli.IntSliceFlag{Name: "procs", Usage: "numbers of processes, each measured", Value: cli.NewIntSlice(2, 4)}},
+				Action: func(c *cli.Context) error {
+					r, err := collbench.Run(c.Context, collbench.Options{Procs: c.IntSlice("procs")})
+					if err != nil {
+						return err
+					}
+					return show(c, r, r.Table)
+				},
+			},
+		},
+	}
+}
+
+// show prints a result for people or, with --json, for programs.
+func show(c *cli.Context, v any, table func() string) error {
+	if !c.Bool("json") {
+		fmt.Print(table())
+		return nil
+	}
+	e := json.NewEncoder(os.Stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

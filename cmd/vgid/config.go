@@ -1,0 +1,68 @@
+package main
+
+import (
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"vgid/vgid/config"
+)
+
+// configFlags are --config and one flag for every field of the configuration.
+func configFlags() []cli.Flag {
+	flags := []cli.Flag{&cli.StringFlag{
+		Name: "config", Aliases: []string{"c"},
+		Usage: "YAML `FILE`, or a built-in configuration: " + builtins(),
+	}}
+	short := map[string]string{"unlearn.preset": "preset"}
+	for _, f := range config.Fields() {
+		fl := &cli.StringFlag{Name: f.Path, Usage: f.Doc, DefaultText: f.Default, Category: "CONFIGURATION (also in the YAML file)"}
+		if a := short[f.Path]; a != "" {
+			fl.Aliases = []string{a}
+		}
+		flags = append(flags, fl)
+	}
+	return flags
+}
+
+func builtins() string {
+	s := ""
+	for i, n := range config.Builtins() {
+		if i > 0 {
+			s += ", "
+		}
+		s += n
+	}
+	return s
+}
+
+// loadConfig resolves --config and the flags that were given.
+func loadConfig(c *cli.Context) (config.Config, error) {
+	over := map[string]string{}
+	for _, f := range config.Fields() {
+		if c.IsSet(f.Path) {
+			over[f.Path] = c.String(f.Path)
+		}
+	}
+	return config.Load(c.String("config"), over)
+}
+
+func configCommand() *cli.Command {
+	return &cli.Command{
+		Name: "config", Usage: "show configurations", HideHelpCommand: true,
+		Subcommands: []*cli.Command{{
+			Name: "show", Usage: "print the resolved configuration with every default and what it means",
+			Flags: configFlags(),
+			Action: func(c *cli.Context) error {
+				if err := args(c, 0, "none; use flags"); err != nil {
+					return err
+				}
+				cfg, err := loadConfig(c)
+				if err != nil {
+					return err
+				}
+				return cfg.WriteYAML(os.Stdout, true)
+			},
+		}},
+	}
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"vgid/vgid/data"
+)
+
+func dataCommand() *cli.Command {
+	return &cli.Command{
+		Name: "data", Usage: "build and inspect benchmarks", HideHelpCommand: true,
+		Subcommands: []*cli.Command{
+			{
+				Name: "build", Usage: "write a benchmark in MLLMU-Bench's layout, of fictitious people or of given profiles",
+				Flags: []cli.Flag{
+					&cli.StringFlag{Name: "out", Usage: "`FOLDER` to write", Required: true},
+					&cli.Uint64Flag{Name: "seed", Usage: "seed of people, faces, views, options and splits"},
+					&cli.IntFlag{Name: "people", Usage: "fictitious people to draw", Value: 60},
+					&cli.StringFlag{Name: "forget", Usage: "`PERCENTS` to forget, separated by commas: one forget_N and retain_(100-N) pair each", Value: "10"},
+					&cli.IntFlag{Name: "views", Usage: "training portraits a person (8; 2 with --profiles)"},
+					&cli.IntFlag{Name: "celebrities", Usage: "people of Retain_Set", Value: data.BaseCelebrities},
+					&cli.IntFlag{Name: "image-size", Usage: "pixels of a portrait's side", Value: 96},
+					&cli.StringFlag{Name: "profiles", Usage: "`FILE` of JSON lines with ID and metadata (question-answer pairs), instead of fictitious people"},
+					&cli.StringFlag{Name: "splits", Usage: "`FILE` of a JSON object of set name to IDs; goes with --profiles"},
+				},
+				Action: func(c *cli.Context) error {
+					if err := args(c, 0, "none; use flags"); err != nil {
+						return err
+					}
+					cfg := data.BuildConfig{
+						Out: c.String("out"), Seed: c.Uint64("seed"), Views: c.Int("views"),
+						Celebrities: c.Int("celebrities"), ImageSize: c.Int("image-size"),
+						Profiles: c.String("profiles"), Splits: c.String("splits"),
+					}
+					if cfg.Profiles == "" {
+						cfg.People = c.Int("people")
+						for _, p := range strings.Split(c.String("forget"), ",") {
+							n, err := strconv.Atoi(strings.TrimSpace(p))
+							if err != nil {
+								return fmt.Errorf("--forget: %q is not a percentage", p)
+							}
+							cfg.ForgetPercents = append(cfg.ForgetPercents, n)
+						}
+					}
+					sum, err := data.Build(c.Context, cfg)
+					if err != nil {
+						return err
+					}
+					printSets(sum)
+					return nil
+				},
+			},
+		},
+	}
+}
+
+func printSets(sum data.Summary) {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "set\tpeople\timages\tquestions\ttraining pairs\t")
+	for _, s := range sum.Sets {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t\n", s.Name, s.People, s.Images, s.Questions, s.Pairs)
+	}
+	w.Flush()
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"vgid/eval"
+	"vgid/vgid"
+)
+
+func runCommand() *cli.Command {
+	return &cli.Command{
+		Name: "run", Usage: "the whole job: benchmark, vanilla and gold model, unlearning, evaluation, report",
+		Flags: configFlags(),
+		Action: func(c *cli.Context) error {
+			return withJob(c, func(ctx context.Context, j *vgid.Job) error { return j.Run(ctx) })
+		},
+	}
+}
+
+func evalCommand() *cli.Command {
+	flags := append([]cli.Flag{
+		&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model", Required: true},
+		&cli.StringFlag{Name: "as", Usage: "`NAME` of the model in the table and in summary.json", Value: "model"},
+	}, configFlags()...)
+	return &cli.Command{
+		Name: "eval", Usage: "ask a model the benchmark's questions", Flags: flags,
+		Action: func(c *cli.Context) error {
+			return withJob(c, func(ctx context.Context, j *vgid.Job) error {
+				return j.RunEval(ctx, c.String("as"), c.String("model"))
+			})
+		},
+	}
+}
+
+func scoreCommand() *cli.Command {
+	return &cli.Command{
+		Name: "score", Usage: "ROUGE and BLEU of predictions against references, as JSON",
+		ArgsUsage: "FILE.jsonl", Description: `Each line of FILE is {"prediction": text, "reference": text}.`,
+		Action: func(c *cli.Context) error {
+			if err := args(c, 1, "one: the file"); err != nil {
+				return err
+			}
+			r, err := eval.ScoreFile(c.Context, c.Args().First())
+			if err != nil {
+				return err
+			}
+			e := json.NewEncoder(os.Stdout)
+			e.SetIndent("", "  ")
+			return e.Encode(r)
+		},
+	}
+}

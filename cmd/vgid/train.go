@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"vgid/vgid"
+)
+
+func trainCommand() *cli.Command {
+	return &cli.Command{
+		Name: "train", Usage: "supervised stages on their own", HideHelpCommand: true,
+		Subcommands: []*cli.Command{
+			{
+				Name: "base", Usage: "train the quickstart's base model on its corpus", Flags: configFlags(),
+				Action: func(c *cli.Context) error {
+					return withJob(c, func(ctx context.Context, j *vgid.Job) error {
+						s, err := j.TrainBase(ctx)
+						if err == nil {
+							j.Show.Printf("model written to %s", s.Model)
+						}
+						return err
+					})
+				},
+			},
+			{
+				Name: "vanilla", Usage: "fine-tune the base model on all people", Flags: configFlags(),
+				Action: trainOn("vanilla"),
+			},
+			{
+				Name: "gold", Usage: "fine-tune the base model on the retain set only, the reference for forgetting", Flags: configFlags(),
+				Action: trainOn("gold"),
+			},
+		},
+	}
+}
+
+func trainOn(name string) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		return withJob(c, func(ctx context.Context, j *vgid.Job) error {
+			p, err := j.People(ctx)
+			if err != nil {
+				return err
+			}
+			from, err := j.ModelDir(ctx, j.Config.Model.Base)
+			if err != nil {
+				return err
+			}
+			s, err := j.Reference(ctx, name, from, p)
+			if err == nil {
+				j.Show.Printf("model written to %s", s.Model)
+			}
+			return err
+		})
+	}
+}
+
+func unlearnCommand() *cli.Command {
+	return &cli.Command{
+		Name: "unlearn", Usage: "make a model forget the people of the forget split", Flags: configFlags(),
+		Description: "Starts from model.vanilla, or from model.base when that is empty.",
+		Action: func(c *cli.Context) error {
+			return withJob(c, func(ctx context.Context, j *vgid.Job) error {
+				p, err := j.People(ctx)
+				if err != nil {
+					return err
+				}
+				ref := j.Config.Model.Vanilla
+				if ref == "" {
+					ref = j.Config.Model.Base
+				}
+				from, err := j.ModelDir(ctx, ref)
+				if err != nil {
+					return err
+				}
+				s, err := j.Unlearn(ctx, "unlearned", from, p)
+				if err != nil {
+					return err
+				}
+				j.Show.Printf("model written to %s", s.Model)
+				if s.Adapter != "" {
+					j.Show.Printf("adapter written to %s", s.Adapter)
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func mergeCommand() *cli.Command {
+	return &cli.Command{
+		Name: "merge", Usage: "add a PEFT adapter to the weights of its base model",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the base model", Required: true},
+			&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of the adapter", Required: true},
+			&cli.StringFlag{Name: "out", Usage: "`FOLDER` to write", Required: true},
+			&cli.StringFlag{Name: "dtype", Usage: "float32, bfloat16 or float16; empty: as the base model"},
+		},
+		Action: func(c *cli.Context) error {
+			if err := args(c, 0, "none; use flags"); err != nil {
+				return err
+			}
+			if err := vgid.Merge(c.Context, c.String("model"), c.String("adapter"), c.String("out"), c.String("dtype")); err != nil {
+				return err
+			}
+			fmt.Println("model written to", c.String("out"))
+			return nil
+		},
+	}
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"vgid/collective"
+	"vgid/collective/wire"
+	"vgid/launch"
+	"vgid/model/cpu"
+	"vgid/vgid"
+	"vgid/vgid/config"
+	"vgid/vgid/monitor"
+)
+
+// withJob makes this process a worker: its place among the others, its device,
+// its metrics. It runs f and takes everything down again.
+func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err error) {
+	if err := args(c, 0, "none; use flags"); err != nil {
+		return err
+	}
+	cfg, err := loadConfig(c)
+	if err != nil {
+		return err
+	}
+	w, err := launch.FromEnv()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(c.Context)
+	defer cancel()
+	comm, err := connect(ctx, w, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, comm.Close()) }()
+	be := cpu.New(cfg.Threads)
+	defer func() { err = errors.Join(err, be.Close()) }()
+
+	job := &vgid.Job{Config: cfg, Comm: comm, Backend: be, Show: monitor.NewProgress(nil)}
+	if w.Rank == 0 {
+		job.Show = monitor.NewProgress(os.Stdout)
+	}
+	job.Metrics = monitor.NewMetrics(w.Rank, w.WorldSize, func() (uint64, uint64) {
+		s := comm.Stats()
+		return s.BytesSent, s.BytesReceived
+	})
+	if err := job.Agree(ctx); err != nil {
+		return err
+	}
+	if cfg.Metrics.Addr != "" {
+		addr, stop, err := job.Metrics.Serve(ctx, cfg.Metrics.Addr, w.LocalRank)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		if err := job.PublishMetrics(ctx, addr); err != nil {
+			return err
+		}
+	}
+	job.Show.Printf("%d worker(s), %s, run folder %s", w.WorldSize, be.Name(), job.Dir())
+	return f(ctx, job)
+}
+
+func connect(ctx context.Context, w launch.Worker, cfg config.Config) (*collective.Comm, error) {
+	if w.WorldSize == 1 {
+		return collective.Solo(), nil
+	}
+	t, err := wire.Connect(ctx, wire.Config{
+		Job: w.Job, Epoch: w.Epoch, Token: w.Token, Rank: w.Rank, Peers: w.Peers, Listener: w.Listener,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("rank %d: %w", w.Rank, err)
+	}
+	return collective.New(t, collective.Options{Epoch: w.Epoch, Timeout: cfg.Collective.Timeout})
+}

@@ -1,0 +1,124 @@
+package vgid
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+
+	"vgid/model"
+	"vgid/model/hf"
+)
+
+// State is what a stage needs to go on exactly where it stopped. Everything
+// random is a function of the step, so there is no generator state.
+type State struct {
+	model.TrainState        // Step counts the stage's steps
+	Layout           string // identifies the trained parameters and their order
+}
+
+const (
+	checkpointPrefix = "step-"
+	checkpointSuffix = ".safetensors"
+)
+
+// SaveCheckpoint writes the state as dir/step-N.safetensors and removes older
+// ones once the new one is on disk. digest ties it to its configuration.
+func SaveCheckpoint(dir, digest string, s State) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	n := len(s.Values)
+	path := filepath.Join(dir, fmt.Sprintf("%s%08d%s", checkpointPrefix, s.Step, checkpointSuffix))
+	err := hf.WriteSafetensors(path, []hf.NamedTensor{
+		{Name: "value", Shape: []int{n}, DType: "F32", Data: s.Values},
+		{Name: "moment1", Shape: []int{n}, DType: "F32", Data: s.M},
+		{Name: "moment2", Shape: []int{n}, DType: "F32", Data: s.V},
+	}, map[string]string{"step": strconv.Itoa(s.Step), "config": digest, "layout": s.Layout})
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	files, err := checkpoints(dir)
+	if err != nil {
+		return err
+	}
+	for _, old := range files[:len(files)-1] {
+		if err := os.Remove(old); err != nil {
+			return fmt.Errorf("checkpoint: %w", err)
+		}
+	}
+	return nil
+}
+
+// LoadCheckpoint reads the newest state of dir; it reports false when there is
+// none. A checkpoint of another configuration or another set of trained
+// parameters is refused.
+func LoadCheckpoint(dir, digest, layout string) (State, bool, error) {
+	files, err := checkpoints(dir)
+	if err != nil || len(files) == 0 {
+		return State{}, false, err
+	}
+	path := files[len(files)-1]
+	f, err := hf.OpenSafetensors(path)
+	if err != nil {
+		return State{}, false, fmt.Errorf("checkpoint: %w", err)
+	}
+	defer f.Close()
+	meta := f.Metadata()
+	if meta["config"] != digest {
+		return State{}, false, fmt.Errorf("checkpoint %s was made with another configuration: remove it to start the stage afresh, or resume with the configuration in the run's config.yaml", path)
+	}
+	if meta["layout"] != layout {
+		return State{}, false, fmt.Errorf("checkpoint %s holds other trained parameters than this run: remove it to start the stage afresh", path)
+	}
+	s := State{Layout: layout}
+	if s.Step, err = strconv.Atoi(meta["step"]); err != nil {
+		return State{}, false, fmt.Errorf("checkpoint %s: metadata step %q is not a number", path, meta["step"])
+	}
+	for _, t := range []struct {
+		name string
+		to   *[]float32
+	}{{"value", &s.Values}, {"moment1", &s.M}, {"moment2", &s.V}} {
+		info, ok := f.Info(t.name)
+		if !ok || len(info.Shape) != 1 {
+			return State{}, false, fmt.Errorf("checkpoint %s: no flat tensor %q", path, t.name)
+		}
+		*t.to = make([]float32, info.Shape[0])
+		if err := f.ReadF32(t.name, *t.to); err != nil {
+			return State{}, false, fmt.Errorf("checkpoint: %w", err)
+		}
+	}
+	return s, true, nil
+}
+
+// RemoveCheckpoints deletes a finished stage's checkpoints.
+func RemoveCheckpoints(dir string) error {
+	files, err := checkpoints(dir)
+	for _, f := range files {
+		err = errors.Join(err, os.Remove(f))
+	}
+	return err
+}
+
+// checkpoints lists a folder's checkpoint files, oldest first.
+func checkpoints(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint: %w", err)
+	}
+	var out []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), checkpointPrefix) && strings.HasSuffix(e.Name(), checkpointSuffix) {
+			out = append(out, filepath.Join(dir, e.Name()))
+		}
+	}
+	sort.Strings(out)
+	return out, nil
+}

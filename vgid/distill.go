@@ -1,0 +1,203 @@
+package vgid
+
+import (
+	"context"
+	"strings"
+
+	"vgid/model"
+	"vgid/model/backend"
+	"vgid/model/tape"
+	"vgid/vgid/config"
+	"vgid/vgid/data"
+	"vgid/vgid/monitor"
+)
+
+// Distill is VGID's objective (arXiv 2606.00105): the forget set towards the
+// disturbed teacher, the retain set towards the undisturbed one, both as
+// forward KL on the response. See the package comment.
+type Distill struct {
+	cfg            config.Unlearn
+	seed           uint64
+	model, teacher *model.Model // the same model when an adapter is trained
+	enc            *Encoder
+	noise          *Noiser
+	instructions   []string
+	forget, retain Source
+
+	tape        *tape.Tape // of the teacher: records nothing
+	students    []View
+	teachers    []View
+	teacherRows []int32
+	teacherBase int
+	rows        responseRows
+	loss        rowLoss
+	noised      []float32
+}
+
+// NewDistill makes the objective. teacher is nil when the student trains an
+// adapter: the teacher is then the student without it, and the base weights
+// exist once.
+func NewDistill(student, teacher *model.Model, enc *Encoder, cfg config.Unlearn, seed uint64, instructions []string, forget, retain Source) (*Distill, error) {
+	v := student.Config.Vision
+	noise, err := NewNoiser(cfg.Noise, seed, v.Channels, v.ImageSize, v.ImageSize, v.PatchSize)
+	if err != nil {
+		return nil, err
+	}
+	if teacher == nil {
+		teacher = student
+	}
+	return &Distill{
+		cfg: cfg, seed: seed, model: student, teacher: teacher, enc: enc, noise: noise,
+		instructions: instructions, forget: forget, retain: retain, tape: tape.New(student.Backend(), backend.F32),
+	}, nil
+}
+
+// Close frees the teacher's activations.
+func (o *Distill) Close() { o.tape.Close() }
+
+// Draw implements Objective.
+func (o *Distill) Draw(step int, s Shard) [][]Sample {
+	f := s.draw(o.forget, Forget, step, o.cfg.BatchForget, 0)
+	if o.retain == nil {
+		return [][]Sample{f}
+	}
+	r := s.draw(o.retain, Retain, step, o.cfg.BatchRetain, o.cfg.BatchForget)
+	if o.cfg.Alternate {
+		return [][]Sample{f, r}
+	}
+	return [][]Sample{append(f, r...)}
+}
+
+// Batches implements Objective.
+func (o *Distill) Batches() int {
+	if o.cfg.Alternate && o.retain != nil {
+		return 2
+	}
+	return 1
+}
+
+// Terms implements Objective.
+func (o *Distill) Terms() []Term { return []Term{Forget, Retain} }
+
+// instruction is u for a sample, or "": which template is a matter of the
+// sample, not of the worker.
+func (o *Distill) instruction(step int, s Sample) string {
+	use := o.cfg.Instruction.Use == "always" || o.cfg.Instruction.Use == "text-only" && s.Picture.None()
+	if !use || len(o.instructions) == 0 {
+		return ""
+	}
+	r := data.Stream(o.seed, "instruction", uint64(step)<<32|uint64(s.Key))
+	return o.instructions[r.IntN(len(o.instructions))]
+}
+
+// Prepare implements Objective.
+func (o *Distill) Prepare(ctx context.Context, step int, mine []Sample) (weight [terms]float64, err error) {
+	o.students, o.teachers, o.teacherRows = o.students[:0], o.teachers[:0], o.teacherRows[:0]
+	o.teacherBase = 0
+	o.rows.reset()
+	for _, s := range mine {
+		var instruction string
+		var pixels []float32
+		if s.Term == Forget {
+			instruction = o.instruction(step, s)
+			if !s.Picture.None() && o.cfg.Noise.Kind != "none" {
+				clean, err := o.enc.Pixels(s.Picture)
+				if err != nil {
+					return weight, err
+				}
+				pixels = make([]float32, len(clean))
+				o.noise.Apply(pixels, clean, uint32(step), s.Key)
+			}
+			if o.cfg.Responses == "rollout" {
+				if s.Answer, err = o.rollout(ctx, s, instruction, pixels); err != nil {
+					return weight, err
+				}
+			}
+		}
+		student, err := o.enc.Encode(s, "", nil)
+		if err != nil {
+			return weight, err
+		}
+		teacher := student
+		if instruction != "" || pixels != nil {
+			if teacher, err = o.enc.Encode(s, instruction, pixels); err != nil {
+				return weight, err
+			}
+		}
+		w := o.rows.weight(o.cfg.Balance, len(student.Next))
+		trows, srows := aligned(o.cfg.Mask, teacher, student, o.enc.imageID)
+		for i, row := range srows {
+			o.rows.add(row, 0, w, s.Term)
+			o.teacherRows = append(o.teacherRows, int32(o.teacherBase)+trows[i])
+		}
+		weight[s.Term] += float64(w) * float64(len(srows))
+		o.rows.advance(student.Rows())
+		o.teacherBase += teacher.Rows()
+		o.students = append(o.students, student)
+		o.teachers = append(o.teachers, teacher)
+	}
+	return weight, nil
+}
+
+// rollout is the teacher's own greedy answer: forgetting without annotation.
+func (o *Distill) rollout(ctx context.Context, s Sample, instruction string, pixels []float32) (string, error) {
+	s.Answer = ""
+	v, err := o.enc.Encode(s, instruction, pixels)
+	if err != nil {
+		return "", err
+	}
+	v.Seq.IDs = v.Seq.IDs[:v.First+1]
+	o.teacher.SetAdapter(false)
+	out, err := o.teacher.Generate(ctx, []model.Sequence{v.Seq}, model.GenerateOptions{MaxNew: 64, EOS: []int32{o.enc.eos}})
+	o.model.SetAdapter(true)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(o.enc.Decode(out[0])), nil
+}
+
+// Forward implements Objective.
+func (o *Distill) Forward(t *tape.Tape, norm [terms]float64, lap func(monitor.Phase)) error {
+	o.loss = rowLoss{}
+	if len(o.students) == 0 {
+		return nil
+	}
+	hidden, err := o.teach()
+	if err != nil {
+		return err
+	}
+	lap(monitor.PhaseTeacher)
+	b, err := o.model.Pack(sequences(o.students))
+	if err != nil {
+		return err
+	}
+	h := o.model.Hidden(t, b)
+	o.rows.scale(norm, [terms]float64{Forget: o.cfg.Alpha, Retain: o.cfg.Beta})
+	tau := float32(o.cfg.Temperature)
+	o.loss = rowLoss{o.model.KL(t, h, o.rows.student, hidden, o.rows.scaled, model.KLOptions{
+		TeacherHead: o.teacher.Head().Value,
+		KL:          backend.KL{TeacherTemp: tau, StudentTemp: tau, Scale: tau * tau},
+	}), &o.rows, b}
+	return nil
+}
+
+// teach runs the teacher and keeps the hidden states of the response rows.
+func (o *Distill) teach() (backend.Tensor, error) {
+	b, err := o.teacher.Pack(sequences(o.teachers))
+	if err != nil {
+		return backend.Tensor{}, err
+	}
+	defer b.Release()
+	o.tape.Reset(tape.Options{})
+	o.teacher.SetAdapter(false)
+	defer o.model.SetAdapter(true)
+	mark := o.tape.Mark()
+	h := o.teacher.Hidden(o.tape, b)
+	return o.tape.Value(o.tape.Release(mark, o.teacher.Rows(o.tape, h, o.teacherRows))), nil
+}
+
+// Losses implements Objective.
+func (o *Distill) Losses() ([terms]float64, error) { return o.loss.sum() }
+
+// Tokens implements Objective.
+func (o *Distill) Tokens() int { return o.rows.base }

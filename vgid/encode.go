@@ -1,0 +1,199 @@
+package vgid
+
+import (
+	"fmt"
+	"strings"
+
+	"vgid/model"
+	"vgid/model/hf"
+	"vgid/vgid/config"
+	"vgid/vgid/data"
+)
+
+// imageMark is where an image stands in a prompt.
+const imageMark = "<image>"
+
+// Encoder turns samples into what a model reads: token ids with the image's
+// placeholders expanded, and preprocessed pixels. Pixels of benchmark images
+// are kept, so that each is decoded once.
+type Encoder struct {
+	tok      *hf.Tokenizer
+	proc     *hf.ImageProcessor
+	prompt   config.Prompt
+	imageID  int32
+	perImage int // tokens of an image
+	maxLen   int // tokens the model can read
+	eos      int32
+	pixels   map[*data.Image][]float32
+}
+
+// NewEncoder prepares the tokenizer and image processor of the model's folder.
+func NewEncoder(dir string, m *model.Model, prompt config.Prompt) (*Encoder, error) {
+	tok, err := hf.LoadTokenizer(dir)
+	if err != nil {
+		return nil, err
+	}
+	proc, err := hf.LoadImageProcessor(dir)
+	if err != nil {
+		return nil, err
+	}
+	cfg := m.Config
+	id, ok := tok.ID(imageMark)
+	if !ok || int(id) != cfg.ImageTokenID {
+		return nil, fmt.Errorf("%s: tokenizer.json gives %s the id %d, config.json's image_token_index says %d: the folder's files do not belong together", dir, imageMark, id, cfg.ImageTokenID)
+	}
+	if h, w := proc.Size(); h != cfg.Vision.ImageSize || w != cfg.Vision.ImageSize {
+		return nil, fmt.Errorf("%s: the image processor makes %d×%d images, config.json's vision_config.image_size says %d", dir, w, h, cfg.Vision.ImageSize)
+	}
+	eos, ok := tok.EOS()
+	if !ok {
+		return nil, fmt.Errorf("%s: the tokenizer has no end-of-sequence token (eos_token in tokenizer_config.json)", dir)
+	}
+	return &Encoder{
+		tok: tok, proc: proc, prompt: prompt, imageID: id, eos: eos,
+		perImage: m.NumImageTokens(), maxLen: cfg.Text.MaxPositions,
+		pixels: map[*data.Image][]float32{},
+	}, nil
+}
+
+// View is a sample as one of the two models reads it, with the response
+// teacher-forced. Row i of the hidden states predicts IDs[i+1].
+type View struct {
+	Seq   model.Sequence
+	First int     // the row that predicts the first response token
+	Next  []int32 // the response with its end token; row First+j predicts Next[j]
+}
+
+// Rows is the count of rows, that is of tokens fed.
+func (v View) Rows() int { return len(v.Seq.IDs) }
+
+// Encode renders a sample. instruction, when not empty, is prepended to the
+// question; pixels, when not nil, replace the image's own.
+func (e *Encoder) Encode(s Sample, instruction string, pixels []float32) (View, error) {
+	question := s.Question
+	for _, in := range []string{s.Instruction, instruction} {
+		if in != "" {
+			question = strings.ReplaceAll(in, "{subject}", s.Subject) + " " + question
+		}
+	}
+	ids, err := e.Tokens(e.Wrap(question, !s.Picture.None()))
+	if err != nil {
+		return View{}, err
+	}
+	v := View{First: len(ids) - 1, Next: append(e.tok.Encode(" "+s.Answer, false), e.eos)}
+	v.Seq = model.Sequence{IDs: append(ids, v.Next[:len(v.Next)-1]...), Sample: s.Key}
+	if len(v.Seq.IDs) > e.maxLen {
+		return View{}, fmt.Errorf("question and answer take %d tokens, the model reads %d at most (max_position_embeddings): %q", len(v.Seq.IDs), e.maxLen, clip(s.Question))
+	}
+	if !s.Picture.None() {
+		if pixels == nil {
+			if pixels, err = e.Pixels(s.Picture); err != nil {
+				return View{}, err
+			}
+		}
+		v.Seq.Pixels = [][]float32{pixels}
+	}
+	return v, nil
+}
+
+// Wrap puts a question into the chat template.
+func (e *Encoder) Wrap(question string, image bool) string {
+	t := e.prompt.Text
+	if image {
+		t = e.prompt.Template
+	}
+	return strings.Replace(t, "{prompt}", question, 1)
+}
+
+// Tokens encodes a prompt, with each image mark expanded to the image's tokens.
+func (e *Encoder) Tokens(prompt string) ([]int32, error) {
+	ids := e.tok.Encode(prompt, true)
+	n := strings.Count(prompt, imageMark)
+	if n == 0 {
+		return ids, nil
+	}
+	out := make([]int32, 0, len(ids)+n*(e.perImage-1))
+	for _, id := range ids {
+		if id != e.imageID {
+			out = append(out, id)
+			continue
+		}
+		n--
+		for range e.perImage {
+			out = append(out, id)
+		}
+	}
+	if n != 0 {
+		return nil, fmt.Errorf("prompt %q: the tokenizer does not keep %s whole", clip(prompt), imageMark)
+	}
+	return out, nil
+}
+
+// Pixels preprocesses a picture, [3, h, w] normalised.
+func (e *Encoder) Pixels(p Picture) ([]float32, error) {
+	if p.Draw != nil {
+		return e.proc.Pixels(p.Draw)
+	}
+	if px, ok := e.pixels[p.File]; ok {
+		return px, nil
+	}
+	img, err := hf.DecodeImage(p.File.Bytes, p.File.Where)
+	if err != nil {
+		return nil, err
+	}
+	px, err := e.proc.Pixels(img)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.File.Where, err)
+	}
+	e.pixels[p.File] = px
+	return px, nil
+}
+
+// Decode turns generated ids into text.
+func (e *Encoder) Decode(ids []int32) string {
+	return strings.TrimSpace(e.tok.Decode(ids, true))
+}
+
+// Processor is the folder's image processor.
+func (e *Encoder) Processor() *hf.ImageProcessor { return e.proc }
+
+func clip(s string) string {
+	if r := []rune(s); len(r) > 80 {
+		return string(r[:80]) + "…"
+	}
+	return s
+}
+
+// aligned lists the rows of teacher and student whose predictions are compared.
+// The two sequences differ in length by the instruction, so they are aligned
+// from both ends, never position by position: what follows the instruction is
+// a common suffix, what precedes it a common prefix. (Rows that predict the
+// instruction itself have no counterpart.)
+func aligned(mask string, teacher, student View, imageID int32) (t, s []int32) {
+	lt, ls := teacher.Rows(), student.Rows()
+	from := student.First // first row of the common suffix that is compared
+	if mask != "answer" {
+		k := 0
+		for k < min(lt, ls) && teacher.Seq.IDs[lt-1-k] == student.Seq.IDs[ls-1-k] {
+			k++
+		}
+		from = ls - k
+		if mask == "all" {
+			p := 0
+			for p < from && p < lt && teacher.Seq.IDs[p] == student.Seq.IDs[p] {
+				t, s = append(t, int32(p)), append(s, int32(p))
+				p++
+			}
+		} else {
+			for i := from; i < ls; i++ { // the question's text, not the image
+				if student.Seq.IDs[i] == imageID {
+					from = i + 1
+				}
+			}
+		}
+	}
+	for i := from; i < ls; i++ {
+		t, s = append(t, int32(lt-ls+i)), append(s, int32(i))
+	}
+	return t, s
+}

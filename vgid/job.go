@@ -1,0 +1,248 @@
+package vgid
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/google/renameio/v2"
+
+	"vgid/collective"
+	"vgid/model/backend"
+	"vgid/vgid/config"
+	"vgid/vgid/data"
+	"vgid/vgid/monitor"
+	"vgid/vgid/quickstart"
+)
+
+// Job is one run on one worker: what every stage needs.
+type Job struct {
+	Config  config.Config
+	Comm    *collective.Comm
+	Backend backend.Backend
+	Metrics *monitor.Metrics
+	Show    *monitor.Progress // silent on all ranks but 0
+
+	stopAfter int // tests: fail after this many steps
+}
+
+// Dir is the run's folder.
+func (j *Job) Dir() string { return filepath.Join(j.Config.Out, j.Config.Name) }
+
+func (j *Job) path(parts ...string) string {
+	return filepath.Join(append([]string{j.Dir()}, parts...)...)
+}
+
+func (j *Job) lead() bool { return j.Comm.Rank() == 0 }
+
+// Agree checks that every worker runs the same configuration, and writes it
+// into the run's folder.
+func (j *Job) Agree(ctx context.Context) error {
+	var mine bytes.Buffer
+	if err := j.Config.Shared().WriteYAML(&mine, false); err != nil {
+		return err
+	}
+	all, err := j.Comm.AllGatherBytes(ctx, mine.Bytes())
+	if err != nil {
+		return err
+	}
+	for r, other := range all {
+		if !bytes.Equal(all[0], other) {
+			a, b := firstDifference(string(all[0]), string(other))
+			return fmt.Errorf("workers disagree on the configuration: rank 0 has %q, rank %d has %q; start all with the same file and flags", a, r, b)
+		}
+	}
+	return j.onLead(ctx, func() error {
+		var b bytes.Buffer
+		if err := j.Config.WriteYAML(&b, true); err != nil {
+			return err
+		}
+		return writeFile(j.path("config.yaml"), b.Bytes())
+	})
+}
+
+func firstDifference(a, b string) (string, string) {
+	la, lb := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for i := range min(len(la), len(lb)) {
+		if la[i] != lb[i] {
+			return strings.TrimSpace(la[i]), strings.TrimSpace(lb[i])
+		}
+	}
+	return "", ""
+}
+
+// onLead runs f on rank 0 while the others wait, and gives all of them its
+// error, so that none goes on without what f was to make.
+func (j *Job) onLead(ctx context.Context, f func() error) error {
+	var word []byte
+	var own error
+	if j.lead() {
+		if own = f(); own != nil {
+			word = []byte(own.Error())
+		}
+	}
+	all, err := j.Comm.AllGatherBytes(ctx, word)
+	switch {
+	case own != nil:
+		return own
+	case err != nil:
+		return err
+	case len(all[0]) > 0:
+		return fmt.Errorf("rank 0: %s", all[0])
+	}
+	return nil
+}
+
+// Benchmark opens the configured benchmark, and builds it first where the
+// configuration says what to build instead of where it is.
+func (j *Job) Benchmark(ctx context.Context) (*data.Benchmark, error) {
+	c := j.Config.Data
+	dir := c.Dir
+	if dir == "" {
+		dir = j.path("data")
+		err := j.onLead(ctx, func() error {
+			done := filepath.Join(dir, data.BuildFile)
+			if _, err := os.Stat(done); err == nil && j.Config.Resume {
+				return nil
+			}
+			build := data.BuildConfig{
+				Out: dir, Seed: j.Config.Seed, Views: c.Views, Celebrities: c.Celebrities,
+				ImageSize: c.ImageSize, Profiles: c.Profiles, Splits: c.Splits,
+			}
+			if c.Profiles == "" {
+				var percent int
+				if _, err := fmt.Sscanf(c.Forget, "forget_%d", &percent); err != nil {
+					return fmt.Errorf("data.forget: %q is not forget_N, so there is no telling how many people to forget", c.Forget)
+				}
+				build.People, build.ForgetPercents = c.People, []int{percent}
+			}
+			_, err := data.Build(ctx, build)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return data.Open(dir)
+}
+
+// RetainSplit is the configured retain split, or the complement of forget.
+func (j *Job) RetainSplit() (string, error) {
+	c := j.Config.Data
+	if c.Retain != "" {
+		return c.Retain, nil
+	}
+	var percent int
+	if _, err := fmt.Sscanf(c.Forget, "forget_%d", &percent); err != nil || percent <= 0 || percent >= 100 {
+		return "", fmt.Errorf("data.retain is empty and data.forget: %q is not forget_N, so it cannot be derived: set data.retain", c.Forget)
+	}
+	return fmt.Sprintf("retain_%d", 100-percent), nil
+}
+
+// ModelDir resolves a model reference to a folder: a built-in one is written
+// into the run's folder first.
+func (j *Job) ModelDir(ctx context.Context, ref string) (string, error) {
+	switch {
+	case ref == "":
+		return "", errors.New("model.base is empty: give a Hugging Face folder, or " + quickstart.Builtin)
+	case ref == quickstart.Builtin:
+		dir := j.path("base")
+		return dir, j.onLead(ctx, func() error { return quickstart.Extract(dir) })
+	case ref == quickstart.Init:
+		dir := j.path("init")
+		return dir, j.onLead(ctx, func() error { return quickstart.Create(j.Backend, dir, j.Config.Seed) })
+	case strings.HasPrefix(ref, "builtin:"), strings.HasPrefix(ref, "init:"):
+		return "", fmt.Errorf("model %q: the only built-in models are %s and %s", ref, quickstart.Builtin, quickstart.Init)
+	}
+	if _, err := os.Stat(filepath.Join(ref, "config.json")); err != nil {
+		return "", fmt.Errorf("model %s: not a model folder: %w", ref, err)
+	}
+	return ref, nil
+}
+
+// Stage is the record of a finished stage; it is written last, as stage.json.
+type Stage struct {
+	Name      string  `json:"name"`
+	Model     string  `json:"model,omitempty"`   // folder of the model it made
+	Adapter   string  `json:"adapter,omitempty"` // folder of the adapter it made
+	Steps     int     `json:"steps"`
+	Seconds   float64 `json:"seconds"`
+	PeakBytes int64   `json:"peak_memory_bytes"` // the largest of the workers
+	Config    string  `json:"config"`            // digest
+}
+
+// finished reads the record of a stage that an interrupted run completed.
+func (j *Job) finished(name string) (Stage, bool) {
+	var s Stage
+	if !j.Config.Resume {
+		return s, false
+	}
+	raw, err := os.ReadFile(j.path(name, "stage.json"))
+	if err != nil || json.Unmarshal(raw, &s) != nil {
+		return s, false
+	}
+	return s, s.Config == j.Config.Digest()
+}
+
+func (j *Job) finish(ctx context.Context, s *Stage) error {
+	peaks := []float64{peakMemory()}
+	if err := j.Comm.AllReduce(ctx, collective.F64(peaks), collective.Max); err != nil {
+		return err
+	}
+	s.PeakBytes, s.Config = int64(peaks[0]), j.Config.Digest()
+	return j.onLead(ctx, func() error {
+		raw, err := json.MarshalIndent(s, "", "  ")
+		if err != nil {
+			return err
+		}
+		return writeFile(j.path(s.Name, "stage.json"), append(raw, '\n'))
+	})
+}
+
+// writeFile replaces a file, and makes its folder, so that no reader and no
+// crash ever sees half of it.
+func writeFile(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return renameio.WriteFile(path, data, 0o644)
+}
+
+// peakMemory is the largest resident set of this process so far, in bytes.
+func peakMemory() float64 {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return float64(u.Maxrss) * 1024 // Linux counts in KiB
+}
+
+// PublishMetrics writes metrics.json, the addresses of all workers' /metrics as
+// a Prometheus file_sd target list.
+func (j *Job) PublishMetrics(ctx context.Context, addr string) error {
+	all, err := j.Comm.AllGatherBytes(ctx, []byte(addr))
+	if err != nil {
+		return err
+	}
+	type group struct {
+		Targets []string          `json:"targets"`
+		Labels  map[string]string `json:"labels"`
+	}
+	g := group{Labels: map[string]string{"job": "vgid", "run": j.Config.Name}}
+	for _, a := range all {
+		g.Targets = append(g.Targets, string(a))
+	}
+	return j.onLead(ctx, func() error {
+		raw, err := json.MarshalIndent([]group{g}, "", "  ")
+		if err != nil {
+			return err
+		}
+		return writeFile(j.path("metrics.json"), append(raw, '\n'))
+	})
+}

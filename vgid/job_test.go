@@ -1,0 +1,341 @@
+package vgid
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"vgid/collective"
+	"vgid/collective/mem"
+	"vgid/model"
+	"vgid/model/cpu"
+	"vgid/model/hf"
+	"vgid/vgid/config"
+	"vgid/vgid/data"
+	"vgid/vgid/monitor"
+	"vgid/vgid/quickstart"
+)
+
+// tiny is an architecture that trains in milliseconds.
+const tiny = `{
+  "model_type": "llava", "image_token_index": 4, "vision_feature_layer": -1,
+  "vision_feature_select_strategy": "default", "projector_hidden_act": "gelu",
+  "text_config": {"model_type": "llama", "vocab_size": 1792, "hidden_size": 32, "intermediate_size": 64,
+    "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 256,
+    "rms_norm_eps": 1e-5, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "tie_word_embeddings": false},
+  "vision_config": {"model_type": "clip_vision_model", "hidden_size": 32, "intermediate_size": 64,
+    "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 24, "patch_size": 12, "projection_dim": 32}
+}`
+
+// world is a folder with a small benchmark and a small model.
+type world struct{ dir, model, data string }
+
+var smallWorld = sync.OnceValues(func() (w world, err error) {
+	if w.dir, err = os.MkdirTemp("", "vgid-test-"); err != nil {
+		return w, err
+	}
+	w.model, w.data = filepath.Join(w.dir, "model"), filepath.Join(w.dir, "data")
+	be := cpu.New(1)
+	defer be.Close()
+	if err := quickstart.CreateFrom(be, w.model, []byte(tiny), 400, 1); err != nil {
+		return w, err
+	}
+	_, err = data.Build(context.Background(), data.BuildConfig{
+		Out: w.data, Seed: 3, People: 10, ForgetPercents: []int{20}, Views: 2, Celebrities: 6, ImageSize: 48,
+	})
+	return w, err
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if w, err := smallWorld(); err == nil {
+		os.RemoveAll(w.dir)
+	}
+	os.Exit(code)
+}
+
+func small(t *testing.T, over map[string]string) (world, config.Config) {
+	t.Helper()
+	w, err := smallWorld()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := map[string]string{
+		"out": t.TempDir(), "name": "r", "seed": "5", "data.dir": w.data, "data.forget": "forget_20", "model.base": w.model,
+		"train.steps": "5", "train.batch": "7", "train.replay": "0.3", "train.lora.r": "0", "train.optim.lr": "1e-3", "train.text_only": "0.25",
+		"train.balance": "true", "train.optim.eps": "1e-6", "data.image_size": "48",
+		"unlearn.steps": "5", "unlearn.batch_forget": "5", "unlearn.batch_retain": "4", "unlearn.text_only": "0.25",
+		"unlearn.lora.r": "4", "unlearn.optim.lr": "1e-3", "unlearn.optim.eps": "1e-6",
+		"eval.prompts": "short", "eval.max_new": "6", "eval.classification": "option",
+		"eval.shots_classification": "0", "eval.shots_cloze": "0", "data.eval_people": "2",
+	}
+	for k, v := range over {
+		set[k] = v
+	}
+	c, err := config.Load("", set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, c
+}
+
+// onWorld runs f on n workers in this process, each with a device of its own.
+func onWorld(t *testing.T, n int, c config.Config, f func(ctx context.Context, j *Job) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var wg sync.WaitGroup
+	errs := make([]error, n)
+	transports := mem.New(n)
+	for r := range n {
+		wg.Go(func() {
+			comm := collective.Solo()
+			if n > 1 {
+				var err error
+				if comm, err = collective.New(transports[r], collective.Options{Timeout: c.Collective.Timeout}); err != nil {
+					errs[r] = err
+					return
+				}
+			}
+			be := cpu.New(1)
+			j := &Job{
+				Config: c, Comm: comm, Backend: be, Show: monitor.NewProgress(nil),
+				Metrics: monitor.NewMetrics(r, n, func() (uint64, uint64) { return 0, 0 }),
+			}
+			errs[r] = f(ctx, j)
+			if errs[r] != nil {
+				cancel()
+			}
+			comm.Close()
+			be.Close()
+		})
+	}
+	wg.Wait()
+	for r, err := range errs {
+		if err != nil {
+			t.Fatalf("world %d, rank %d: %v", n, r, err)
+		}
+	}
+}
+
+func readModel(t *testing.T, dir string) map[string][]float32 {
+	t.Helper()
+	f, err := hf.OpenWeights(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	out := map[string][]float32{}
+	for _, n := range f.Names() {
+		info, _ := f.Info(n)
+		v := make([]float32, info.Elements())
+		if err := f.ReadF32(n, v); err != nil {
+			t.Fatal(err)
+		}
+		out[n] = v
+	}
+	return out
+}
+
+// The same global batch gives the same run on any number of workers.
+func TestWorldSizeDoesNotMatter(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		over map[string]string
+		run  func(ctx context.Context, j *Job, p *People, base string) (Stage, error)
+	}{
+		{"supervised", nil, func(ctx context.Context, j *Job, p *People, base string) (Stage, error) {
+			return j.Reference(ctx, "vanilla", base, p)
+		}},
+		{"vgid", nil, func(ctx context.Context, j *Job, p *People, base string) (Stage, error) {
+			return j.Unlearn(ctx, "unlearned", base, p)
+		}},
+		{"vgid, full weights, rollouts", map[string]string{"unlearn.lora.r": "0", "unlearn.responses": "rollout"}, func(ctx context.Context, j *Job, p *People, base string) (Stage, error) {
+			return j.Unlearn(ctx, "unlearned", base, p)
+		}},
+		{"release preset", map[string]string{"unlearn.preset": "release", "unlearn.lora.dropout": "0.1"}, func(ctx context.Context, j *Job, p *People, base string) (Stage, error) {
+			return j.Unlearn(ctx, "unlearned", base, p)
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var curve []Point
+			var weights map[string][]float32
+			for n := 1; n <= 4; n++ {
+				_, c := small(t, tc.over)
+				c.Name = fmt.Sprintf("w%d", n)
+				c.Collective.Bucket = 16 // several buckets
+				var stage Stage
+				onWorld(t, n, c, func(ctx context.Context, j *Job) error {
+					p, err := j.People(ctx)
+					if err != nil {
+						return err
+					}
+					s, err := tc.run(ctx, j, p, c.Model.Base)
+					if j.lead() {
+						stage = s
+					}
+					return err
+				})
+				h, err := ReadHistory(filepath.Join(c.Out, c.Name, stage.Name, "history.jsonl"))
+				if err != nil || len(h) != 5 {
+					t.Fatalf("history: %v, %d steps", err, len(h))
+				}
+				w := readModel(t, stage.Model)
+				if n == 1 {
+					curve, weights = h, w
+					if moved(t, w, readModel(t, c.Model.Base)) < 1e-4 {
+						t.Fatal("training moved no weight")
+					}
+					continue
+				}
+				for i, p := range h {
+					// A divergence near zero is a difference of equal numbers, so
+					// it is compared on the scale of the whole loss.
+					var whole float64
+					for _, l := range p.Loss {
+						whole += l
+					}
+					for term, l := range p.Loss {
+						if want := curve[i].Loss[term]; math.Abs(l-want) > 1e-5*whole {
+							t.Errorf("%d workers, step %d: %s loss %.9g, one worker %.9g", n, p.Step, term, l, want)
+						}
+					}
+				}
+				if d := moved(t, w, weights); d > 2e-4 {
+					t.Errorf("%d workers end %g away from one worker", n, d)
+				}
+			}
+		})
+	}
+}
+
+// moved is the largest difference between two models.
+func moved(t *testing.T, a, b map[string][]float32) float64 {
+	t.Helper()
+	if len(a) != len(b) {
+		t.Fatalf("%d tensors against %d", len(a), len(b))
+	}
+	var d float64
+	for n, x := range a {
+		for i := range x {
+			d = max(d, math.Abs(float64(x[i])-float64(b[n][i])))
+		}
+	}
+	return d
+}
+
+// A run stopped after a checkpoint and resumed is, to the bit, the run that
+// was never stopped.
+func TestResumeIsExact(t *testing.T) {
+	run := func(c config.Config, workers, stopAfter int) (Stage, error) {
+		var stage Stage
+		var first error
+		onWorld(t, workers, c, func(ctx context.Context, j *Job) error {
+			p, err := j.People(ctx)
+			if err != nil {
+				return err
+			}
+			if stopAfter > 0 {
+				j.stopAfter = stopAfter
+			}
+			s, err := j.Unlearn(ctx, "unlearned", c.Model.Base, p)
+			if j.lead() {
+				stage, first = s, err
+			}
+			if stopAfter > 0 {
+				return nil
+			}
+			return err
+		})
+		return stage, first
+	}
+	for _, workers := range []int{1, 2} {
+		_, c := small(t, map[string]string{"unlearn.steps": "9", "checkpoint.every": "3", "unlearn.lora.dropout": "0.1"})
+		c.Name = "whole"
+		whole, err := run(c, workers, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Name = "parts"
+		if _, err := run(c, workers, 7); err == nil {
+			t.Fatal("the run was not stopped")
+		}
+		c.Resume = true
+		parts, err := run(c, workers, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := moved(t, readModel(t, whole.Model), readModel(t, parts.Model)); d != 0 {
+			t.Errorf("%d workers: the resumed run ends %g away", workers, d)
+		}
+		a, err := os.ReadFile(filepath.Join(c.Out, "whole", "unlearned", "history.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(filepath.Join(c.Out, "parts", "unlearned", "history.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(a) != string(b) {
+			t.Error("the histories differ")
+		}
+	}
+}
+
+// The whole job runs on two workers and leaves its files.
+func TestRunEndToEnd(t *testing.T) {
+	_, c := small(t, map[string]string{"unlearn.steps": "2", "train.steps": "2"})
+	onWorld(t, 2, c, func(ctx context.Context, j *Job) error {
+		if err := j.Agree(ctx); err != nil {
+			return err
+		}
+		return j.Run(ctx)
+	})
+	for _, f := range []string{
+		"config.yaml", "summary.json", "report.html", "vanilla/model/model.safetensors", "gold/model/config.json",
+		"unlearned/model/tokenizer.json", "unlearned/adapter/adapter_model.safetensors", "unlearned/answers.jsonl",
+	} {
+		if _, err := os.Stat(filepath.Join(c.Out, c.Name, f)); err != nil {
+			t.Error(err)
+		}
+	}
+	// The merged model is the base with the adapter.
+	be := cpu.New(1)
+	defer be.Close()
+	m, err := model.Load(t.Context(), be, filepath.Join(c.Out, c.Name, "unlearned", "model"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Close()
+}
+
+func TestWorkersThatDisagreeAreTold(t *testing.T) {
+	_, c := small(t, nil)
+	var mu sync.Mutex
+	var got []error
+	onWorld(t, 2, c, func(ctx context.Context, j *Job) error {
+		if j.Comm.Rank() == 1 {
+			j.Config.Unlearn.Alpha = 3
+		}
+		err := j.Agree(ctx)
+		mu.Lock()
+		got = append(got, err)
+		mu.Unlock()
+		return nil
+	})
+	for _, err := range got {
+		want := `rank 0 has "alpha: 1", rank 1 has "alpha: 3"`
+		if err == nil || !containsLine(err.Error(), want) {
+			t.Errorf("got %v, want …%s…", err, want)
+		}
+	}
+}
+
+func containsLine(s, want string) bool {
+	return strings.Contains(s, want) && !strings.Contains(s, "\n")
+}

@@ -1,0 +1,34 @@
+package vgid
+
+import (
+	"context"
+
+	"vgid/model"
+	"vgid/model/cpu"
+)
+
+// Merge adds the PEFT adapter of a folder to the weights of the model it was
+// trained on and writes the result as a model folder. dtype is that of the
+// written weights; empty keeps the model's.
+func Merge(ctx context.Context, dir, adapter, out, dtype string) error {
+	be := cpu.New(0)
+	defer be.Close()
+	m, err := model.Load(ctx, be, dir)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if _, err := m.LoadAdapter(adapter); err != nil {
+		return err
+	}
+	if err := m.MergeLoRA(); err != nil {
+		return err
+	}
+	if dtype == "" {
+		dtype = m.Config.DType
+	}
+	if err := m.Save(out, model.SaveOptions{DType: dtype}); err != nil {
+		return err
+	}
+	return copyAssets(out, dir)
+}

@@ -1,0 +1,102 @@
+// Package quickstart holds the small vision-language model of `make run`: its
+// architecture, its tokenizer's recipe, and its trained weights, which `make
+// base` reproduces.
+package quickstart
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"github.com/google/renameio/v2"
+
+	"vgid/model"
+	"vgid/model/backend"
+	"vgid/model/hf"
+	"vgid/vgid/data"
+)
+
+// References to the shipped model, as model.base takes them.
+const (
+	Builtin = "builtin:quickstart" // trained
+	Init    = "init:quickstart"    // random weights
+)
+
+//go:embed init/config.json
+var initConfig []byte
+
+//go:embed all:base
+var base embed.FS
+
+// Extract writes the trained model's folder to dir.
+func Extract(dir string) error {
+	if _, err := fs.Stat(base, "base/model.safetensors"); err != nil {
+		return fmt.Errorf("%s: this build carries no trained model; run make base, then build again", Builtin)
+	}
+	sub, err := fs.Sub(base, "base")
+	if err != nil {
+		return err
+	}
+	return fs.WalkDir(sub, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		raw, err := fs.ReadFile(sub, path)
+		if err != nil {
+			return err
+		}
+		return renameio.WriteFile(filepath.Join(dir, path), raw, 0o644)
+	})
+}
+
+// The tokenizer is byte-level BPE: every word of the fictitious world is one
+// token, so that sequences stay short, and the rest of the vocabulary comes
+// from general English, so that real profile texts can be read too.
+const corpusTexts = 4000
+
+// Create writes a model folder with the quickstart's architecture, a freshly
+// trained tokenizer and random weights.
+func Create(be backend.Backend, dir string, seed uint64) error {
+	return CreateFrom(be, dir, initConfig, corpusTexts, seed)
+}
+
+// CreateFrom is Create for another config.json and number of texts to train
+// the tokenizer on.
+func CreateFrom(be backend.Backend, dir string, config []byte, texts int, seed uint64) error {
+	cfg, err := model.ParseConfig(config)
+	if err != nil {
+		return err
+	}
+	corpus, err := data.Corpus(seed, texts)
+	if err != nil {
+		return err
+	}
+	for i, text := range corpus { // the marks of a turn are tokens, too
+		corpus[i] = "USER: <image>\n" + text + "\nASSISTANT:"
+	}
+	if err := hf.TrainBPE(dir, slices.Values(corpus), hf.TrainOptions{
+		VocabSize: cfg.Text.VocabSize,
+		MinCount:  1, // every word of the general English part earns its tokens
+		Special:   []string{"<pad>", "<s>", "</s>", "<unk>", "<image>"},
+		KeepWords: data.Vocabulary(),
+		AddBOS:    true,
+	}); err != nil {
+		return err
+	}
+	proc := hf.CLIPImageProcessor(cfg.Vision.ImageSize)
+	proc.Mean, proc.Std = [3]float32{0.5, 0.5, 0.5}, [3]float32{0.27, 0.27, 0.27}
+	if err := proc.Write(dir); err != nil {
+		return err
+	}
+	m, err := model.New(be, cfg, seed)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return m.Save(dir, model.SaveOptions{})
+}
+
+// Config is the quickstart model's architecture.
+func Config() (*model.Config, error) { return model.ParseConfig(initConfig) }

@@ -1,0 +1,462 @@
+package vgid
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"vgid/model"
+	"vgid/vgid/config"
+	"vgid/vgid/data"
+)
+
+// TrainBase trains a model on the base corpus: the quickstart's starting point.
+func (j *Job) TrainBase(ctx context.Context) (Stage, error) {
+	from, err := j.ModelDir(ctx, j.Config.Model.Base)
+	if err != nil {
+		return Stage{}, err
+	}
+	t := j.Config.Train
+	src, err := NewCorpus(j.Config.Seed, t.Corpus, t.Mix, t.TextOnly, j.Config.Data.ImageSize)
+	if err != nil {
+		return Stage{}, err
+	}
+	return j.supervised(ctx, "model", from, src, t.Steps)
+}
+
+// People are the persons of a run, with their training questions.
+type People struct {
+	Benchmark      *data.Benchmark
+	Forget, Retain []data.Profile
+	RetainSplit    string
+}
+
+// People reads the configured splits.
+func (j *Job) People(ctx context.Context) (*People, error) {
+	p := &People{}
+	var err error
+	if p.RetainSplit, err = j.RetainSplit(); err != nil {
+		return nil, err
+	}
+	if p.Benchmark, err = j.Benchmark(ctx); err != nil {
+		return nil, err
+	}
+	if p.Forget, err = p.Benchmark.Training(j.Config.Data.Forget); err != nil {
+		return nil, err
+	}
+	p.Retain, err = p.Benchmark.Training(p.RetainSplit)
+	return p, err
+}
+
+// Reference fine-tunes the base model of the folder from into one of the two
+// models that unlearning stands between: "vanilla" on all people, "gold" on
+// the retain set only. Gold takes as many steps a person as vanilla.
+func (j *Job) Reference(ctx context.Context, name, from string, p *People) (Stage, error) {
+	t := j.Config.Train
+	profiles, steps := p.Retain, t.Steps
+	all := len(p.Forget) + len(p.Retain)
+	if name == "vanilla" {
+		profiles = slices.Concat(p.Forget, p.Retain)
+	} else {
+		steps = (steps*len(p.Retain) + all/2) / all
+	}
+	src, err := NewPeople(profiles, t.Mix, t.TextOnly, j.Config.Seed, name, j.Config.Prompt.Subject)
+	if err != nil {
+		return Stage{}, err
+	}
+	if t.Replay > 0 {
+		old, err := NewCorpus(j.Config.Seed+1, t.Corpus, t.Mix, t.TextOnly, j.Config.Data.ImageSize)
+		if err != nil {
+			return Stage{}, err
+		}
+		src = Blend(src, old, t.Replay, j.Config.Seed)
+	}
+	return j.supervised(ctx, name, from, src, steps)
+}
+
+func (j *Job) supervised(ctx context.Context, name, from string, src Source, steps int) (Stage, error) {
+	if s, ok := j.finished(name); ok {
+		j.Show.Printf("%s: finished before, kept", name)
+		return s, nil
+	}
+	m, enc, err := j.open(ctx, from)
+	if err != nil {
+		return Stage{}, err
+	}
+	defer m.Close()
+	t := j.Config.Train
+	if err := j.choose(m, t.LoRA, t.Modules); err != nil {
+		return Stage{}, err
+	}
+	obj := NewSupervised(m, enc, src, t.Batch, t.Balance)
+	return j.loop(ctx, name, from, m, obj, t.Optim, steps)
+}
+
+// Unlearn distils the vanilla model of the folder from into one that has
+// forgotten the forget profiles.
+func (j *Job) Unlearn(ctx context.Context, name, from string, p *People) (Stage, error) {
+	if s, ok := j.finished(name); ok {
+		j.Show.Printf("%s: finished before, kept", name)
+		return s, nil
+	}
+	u := j.Config.Unlearn
+	fsrc, err := NewPeople(p.Forget, u.Mix, u.TextOnly, j.Config.Seed, "forget", j.Config.Prompt.Subject)
+	if err != nil {
+		return Stage{}, err
+	}
+	var rsrc Source
+	if u.BatchRetain > 0 {
+		if rsrc, err = NewPeople(p.Retain, u.Mix, u.TextOnly, j.Config.Seed, "retain", j.Config.Prompt.Subject); err != nil {
+			return Stage{}, err
+		}
+		if u.Outside > 0 {
+			parts := config.Corpus{Celebrity: 1}
+			out, err := NewCorpus(j.Config.Seed+2, parts, u.Mix, u.TextOnly, j.Config.Data.ImageSize)
+			if err != nil {
+				return Stage{}, err
+			}
+			rsrc = Blend(rsrc, out, u.Outside, j.Config.Seed)
+		}
+	}
+	instructions, err := j.instructions()
+	if err != nil {
+		return Stage{}, err
+	}
+	m, enc, err := j.open(ctx, from)
+	if err != nil {
+		return Stage{}, err
+	}
+	defer m.Close()
+	var teacher *model.Model
+	if u.LoRA.R == 0 { // the weights themselves change: the teacher needs its own
+		if teacher, err = m.Clone(); err != nil {
+			return Stage{}, err
+		}
+		defer teacher.Close()
+	}
+	if err := j.choose(m, u.LoRA, u.Modules); err != nil {
+		return Stage{}, err
+	}
+	obj, err := NewDistill(m, teacher, enc, u, j.Config.Seed, instructions, fsrc, rsrc)
+	if err != nil {
+		return Stage{}, err
+	}
+	defer obj.Close()
+	return j.loop(ctx, name, from, m, obj, u.Optim, u.Steps)
+}
+
+// instructions are the templates in use.
+func (j *Job) instructions() ([]string, error) {
+	c := j.Config.Unlearn.Instruction
+	all := data.DefaultInstructions()
+	if c.File != "" {
+		var err error
+		if all, err = data.LoadInstructions(c.File); err != nil {
+			return nil, err
+		}
+	}
+	return limit(all, c.Take), nil
+}
+
+func (j *Job) open(ctx context.Context, dir string) (*model.Model, *Encoder, error) {
+	m, err := model.Load(ctx, j.Backend, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	enc, err := NewEncoder(dir, m, j.Config.Prompt)
+	if err != nil {
+		m.Close()
+		return nil, nil, err
+	}
+	return m, enc, nil
+}
+
+// choose says what is trained, and prints it.
+func (j *Job) choose(m *model.Model, l config.LoRA, modules []string) error {
+	var names []string
+	var err error
+	if l.R > 0 {
+		names, err = m.AddLoRA(model.LoRAConfig{
+			R: l.R, Alpha: float32(l.Alpha), Dropout: float32(l.Dropout), Targets: l.Targets, Seed: j.Config.Seed,
+		})
+	} else {
+		if len(modules) == 0 {
+			modules = []string{"*"}
+		}
+		names, err = m.Trainable(modules...)
+	}
+	if err != nil {
+		return err
+	}
+	all, trained := m.NumParameters()
+	what := "weights"
+	if l.R > 0 {
+		what = fmt.Sprintf("LoRA r=%d alpha=%g on modules", l.R, l.Alpha)
+	}
+	j.Show.Printf("training %d of %d parameters: %d %s: %s", trained, all, len(names), what, abbreviate(names))
+	return nil
+}
+
+// abbreviate lists paths with the layer numbers of equal ones gathered.
+func abbreviate(names []string) string {
+	type group struct {
+		path   string
+		layers []string
+	}
+	var groups []*group
+	index := map[string]*group{}
+	for _, n := range names {
+		parts := strings.Split(n, ".")
+		layer := ""
+		for i, p := range parts {
+			if p != "" && strings.Trim(p, "0123456789") == "" {
+				layer, parts[i] = p, "*"
+			}
+		}
+		path := strings.Join(parts, ".")
+		g := index[path]
+		if g == nil {
+			g = &group{path: path}
+			index[path] = g
+			groups = append(groups, g)
+		}
+		if layer != "" {
+			g.layers = append(g.layers, layer)
+		}
+	}
+	out := make([]string, len(groups))
+	for i, g := range groups {
+		out[i] = g.path
+		if n := len(g.layers); n > 0 {
+			out[i] += fmt.Sprintf(" [%s…%s]", g.layers[0], g.layers[n-1])
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+var errStopped = errors.New("stopped for a test")
+
+// loop runs a stage's steps, with checkpoints, and writes its model.
+func (j *Job) loop(ctx context.Context, name, from string, m *model.Model, obj Objective, optim config.Optim, steps int) (Stage, error) {
+	begin := time.Now()
+	stage := Stage{Name: name, Steps: steps, Model: j.path(name, "model")}
+	t, err := NewTrainer(name, j.Comm, m, obj, optim, steps, j.Config.Seed, j.Config.Collective)
+	if err != nil {
+		return stage, err
+	}
+	defer t.Close()
+	ckpt := j.path(name, "checkpoint")
+	if j.Config.Resume {
+		s, ok, err := LoadCheckpoint(ckpt, j.Config.Digest(), t.layout())
+		if err != nil {
+			return stage, err
+		}
+		if ok {
+			if err := t.Restore(s); err != nil {
+				return stage, fmt.Errorf("checkpoint %s: %w", ckpt, err)
+			}
+			j.Show.Printf("%s: resumed after step %d", name, s.Step)
+		}
+	}
+	hist, err := j.openHistory(name, t.step)
+	if err != nil {
+		return stage, err
+	}
+	defer hist.Close()
+	j.Show.Start(name, steps, "steps")
+	for t.step < t.steps {
+		r, err := t.Step(ctx)
+		if err != nil {
+			return stage, err
+		}
+		j.Metrics.Observe(r.Phases)
+		if err := hist.add(r); err != nil {
+			return stage, err
+		}
+		j.Show.Update(r.Step, lossText(r))
+		if r.Step == j.stopAfter {
+			return stage, errStopped
+		}
+		if every := j.Config.Checkpoint.Every; every > 0 && r.Step%every == 0 && r.Step < steps {
+			if err := j.checkpoint(ctx, ckpt, t); err != nil {
+				return stage, err
+			}
+		}
+	}
+	if err := hist.Close(); err != nil {
+		return stage, err
+	}
+	if stage.Adapter, err = j.save(ctx, name, from, m); err != nil {
+		return stage, err
+	}
+	if err := j.onLead(ctx, func() error { return RemoveCheckpoints(ckpt) }); err != nil {
+		return stage, err
+	}
+	j.Show.Finish(hist.last)
+	stage.Seconds = time.Since(begin).Seconds()
+	return stage, j.finish(ctx, &stage)
+}
+
+func (j *Job) checkpoint(ctx context.Context, dir string, t *Trainer) error {
+	return j.onLead(ctx, func() error {
+		s, err := t.State()
+		if err != nil {
+			return err
+		}
+		return SaveCheckpoint(dir, j.Config.Digest(), s)
+	})
+}
+
+// save writes the stage's model, with an adapter also on its own in PEFT's
+// format and merged into the weights in the model folder.
+func (j *Job) save(ctx context.Context, name, from string, m *model.Model) (adapter string, err error) {
+	if _, ok := m.Adapter(); ok {
+		adapter = j.path(name, "adapter")
+	}
+	// All ranks merge: the weights they go on with are those of the file.
+	err = j.onLead(ctx, func() error {
+		if adapter == "" {
+			return nil
+		}
+		return m.SaveAdapter(adapter, from)
+	})
+	if err == nil && adapter != "" {
+		err = m.MergeLoRA()
+	}
+	if err != nil {
+		return adapter, err
+	}
+	return adapter, j.onLead(ctx, func() error {
+		dir := j.path(name, "model")
+		if err := m.Save(dir, model.SaveOptions{DType: j.Config.Model.DType}); err != nil {
+			return err
+		}
+		return copyAssets(dir, from)
+	})
+}
+
+// copyAssets copies what belongs to a model folder besides weights and config.
+func copyAssets(to, from string) error {
+	for _, pattern := range []string{"tokenizer*", "special_tokens_map.json", "preprocessor_config.json", "processor_config.json", "chat_template*", "*.model", "vocab.json", "merges.txt", "added_tokens.json"} {
+		files, err := filepath.Glob(filepath.Join(from, pattern))
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			raw, err := os.ReadFile(f)
+			if err != nil {
+				return err
+			}
+			if err := writeFile(filepath.Join(to, filepath.Base(f)), raw); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Point is one step of a stage's history.
+type Point struct {
+	Step     int                `json:"step"`
+	Loss     map[string]float64 `json:"loss"`
+	GradNorm float64            `json:"grad_norm"`
+	LR       float64            `json:"lr"`
+}
+
+func lossText(r StepResult) string {
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(r.Loss)) {
+		fmt.Fprintf(&b, "%s %.4f  ", k, r.Loss[k])
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// history appends the steps to name/history.jsonl on rank 0.
+type history struct {
+	f    *os.File // nil on other ranks
+	enc  *json.Encoder
+	last string
+}
+
+// openHistory keeps the first steps of an interrupted run's file.
+func (j *Job) openHistory(name string, steps int) (*history, error) {
+	h := &history{}
+	if !j.lead() {
+		return h, nil
+	}
+	path := j.path(name, "history.jsonl")
+	var keep []Point
+	if steps > 0 {
+		old, err := ReadHistory(path)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range old {
+			if p.Step <= steps {
+				keep = append(keep, p)
+			}
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	h.f, h.enc = f, json.NewEncoder(f)
+	for _, p := range keep {
+		if err := h.enc.Encode(p); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+func (h *history) add(r StepResult) error {
+	h.last = lossText(r)
+	if h.f == nil {
+		return nil
+	}
+	return h.enc.Encode(Point{Step: r.Step, Loss: r.Loss, GradNorm: r.GradNorm, LR: r.LR})
+}
+
+// Close may be called again.
+func (h *history) Close() error {
+	if h.f == nil {
+		return nil
+	}
+	err := h.f.Close()
+	h.f = nil
+	return err
+}
+
+// ReadHistory reads a history.jsonl; a last line cut off by a crash is left out.
+func ReadHistory(path string) ([]Point, error) {
+	raw, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []Point
+	for i, line := range strings.SplitAfter(string(raw), "\n") {
+		if !strings.HasSuffix(line, "\n") {
+			break
+		}
+		var p Point
+		if err := json.Unmarshal([]byte(line), &p); err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", path, i+1, err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}

@@ -1,0 +1,278 @@
+// Package stepbench measures training steps of the quickstart model, and of
+// the same model in PyTorch beside it where there is a Python that has one.
+package stepbench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"vgid/model"
+	"vgid/model/backend"
+	"vgid/model/cpu"
+	"vgid/model/tape"
+	"vgid/vgid/quickstart"
+)
+
+// Options say what is measured.
+type Options struct {
+	Threads []int  // each is measured
+	Steps   int    // of a round
+	Rounds  int    // of both programs in turn
+	Python  string // interpreter with torch; empty: vgid alone
+	Script  string // bench_step.py
+}
+
+// Row is the result for one number of threads. The batch is full fine-tuning
+// of 32 samples: forward, backward, clipping, AdamW, in float32.
+type Row struct {
+	Threads         int     `json:"threads"`
+	Tokens          int     `json:"tokens_per_step"` // real tokens, no padding
+	StepMS          float64 `json:"step_ms"`         // median over rounds of the round's median
+	TokensPerS      float64 `json:"tokens_per_s"`
+	TorchStepMS     float64 `json:"torch_step_ms,omitempty"`
+	TorchTokensPerS float64 `json:"torch_tokens_per_s,omitempty"`
+	Ratio           float64 `json:"ratio,omitempty"` // of tokens/s; above 1 vgid is faster
+}
+
+// shape is the batch, as bench_step.py reads it.
+type shape struct {
+	Lengths []int  `json:"lengths"`
+	Images  []bool `json:"images"`
+	Answers []int  `json:"answers"`
+}
+
+// batch has the lengths of quickstart fine-tuning: 25 % of the samples without
+// an image, questions of 14 to 34 tokens, answers of 2 to 12.
+func batch(n, imageTokens int) shape {
+	var s shape
+	for i := range n {
+		q, a := 14+(i*7)%21, 2+(i*5)%11
+		image := i%4 != 0
+		if image {
+			q += imageTokens
+		}
+		s.Lengths = append(s.Lengths, q+a)
+		s.Images = append(s.Images, image)
+		s.Answers = append(s.Answers, a)
+	}
+	return s
+}
+
+// Run measures every number of threads.
+func Run(ctx context.Context, o Options) ([]Row, error) {
+	var rows []Row
+	for _, n := range o.Threads {
+		r, err := run(ctx, n, o)
+		if err != nil {
+			return rows, err
+		}
+		rows = append(rows, r)
+	}
+	return rows, nil
+}
+
+func run(ctx context.Context, threads int, o Options) (Row, error) {
+	b, err := newBench(threads)
+	if err != nil {
+		return Row{}, err
+	}
+	defer b.close()
+	row := Row{Threads: threads, Tokens: b.tokens}
+	var ours, theirs []float64
+	for range o.Rounds {
+		ms, err := b.round(ctx, o.Steps)
+		if err != nil {
+			return row, err
+		}
+		ours = append(ours, ms)
+		if o.Python == "" {
+			continue
+		}
+		if ms, err = torch(ctx, b, threads, o); err != nil {
+			return row, err
+		}
+		theirs = append(theirs, ms)
+	}
+	row.StepMS = median(ours)
+	row.TokensPerS = float64(row.Tokens) / row.StepMS * 1000
+	if len(theirs) > 0 {
+		row.TorchStepMS = median(theirs)
+		row.TorchTokensPerS = float64(row.Tokens) / row.TorchStepMS * 1000
+		row.Ratio = row.TokensPerS / row.TorchTokensPerS
+	}
+	return row, nil
+}
+
+// bench is a model in training.
+type bench struct {
+	be      backend.Backend
+	m       *model.Model
+	opt     *model.Optimizer
+	tape    *tape.Tape
+	shape   shape
+	seqs    []model.Sequence
+	rows    []int32
+	targets []int32
+	weights []float32
+	losses  []float32
+	tokens  int
+	step    uint32
+}
+
+func newBench(threads int) (*bench, error) {
+	cfg, err := quickstart.Config()
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{be: cpu.New(threads)}
+	if b.m, err = model.New(b.be, cfg, 1); err != nil {
+		return nil, err
+	}
+	if _, err := b.m.Trainable("*"); err != nil {
+		return nil, err
+	}
+	if b.opt, err = b.m.NewOptimizer(model.OptimizerConfig{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.02, ClipNorm: 1}); err != nil {
+		return nil, err
+	}
+	b.tape = tape.New(b.be, backend.F32)
+	b.shape = batch(32, cfg.NumImageTokens())
+	side := cfg.Vision.ImageSize
+	for i, n := range b.shape.Lengths {
+		s := model.Sequence{Sample: uint32(i)}
+		if b.shape.Images[i] {
+			for range cfg.NumImageTokens() {
+				s.IDs = append(s.IDs, int32(cfg.ImageTokenID))
+			}
+			px := make([]float32, 3*side*side)
+			backend.FillRandom(px, backend.Normal, backend.Key{}, uint32(i))
+			s.Pixels = [][]float32{px}
+		}
+		for len(s.IDs) < n {
+			s.IDs = append(s.IDs, int32(10+(i*131+len(s.IDs)*17)%(cfg.Text.VocabSize-10)))
+		}
+		for k := range b.shape.Answers[i] {
+			b.rows = append(b.rows, int32(b.tokens+n-b.shape.Answers[i]+k))
+			b.targets = append(b.targets, int32((i*37+k*101)%cfg.Text.VocabSize))
+		}
+		b.tokens += n
+		b.seqs = append(b.seqs, s)
+	}
+	for range b.rows {
+		b.weights = append(b.weights, 1/float32(len(b.rows)))
+	}
+	b.losses = make([]float32, len(b.rows))
+	return b, nil
+}
+
+func (b *bench) close() {
+	b.tape.Close()
+	b.opt.Close()
+	b.m.Close()
+	b.be.Close()
+}
+
+// round is the median time of a step, in milliseconds, after three to warm up.
+func (b *bench) round(ctx context.Context, steps int) (float64, error) {
+	var ms []float64
+	for i := range steps + 3 {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		begin := time.Now()
+		if err := b.train(); err != nil {
+			return 0, err
+		}
+		if i >= 3 {
+			ms = append(ms, time.Since(begin).Seconds()*1000)
+		}
+	}
+	return median(ms), nil
+}
+
+func (b *bench) train() error {
+	batch, err := b.m.Pack(b.seqs)
+	if err != nil {
+		return err
+	}
+	defer batch.Release()
+	b.m.ZeroGrads()
+	b.tape.Reset(tape.Options{Grad: true, Step: b.step})
+	b.step++
+	loss := b.m.CE(b.tape, b.m.Hidden(b.tape, batch), b.rows, b.targets, b.weights)
+	if err := b.m.Backward(b.tape, func(int) {}); err != nil {
+		return err
+	}
+	if err := b.opt.Step(1e-3); err != nil {
+		return err
+	}
+	return loss.Download(b.losses)
+}
+
+// torch runs the same steps in PyTorch, in a process of its own.
+func torch(ctx context.Context, b *bench, threads int, o Options) (float64, error) {
+	dir, err := os.MkdirTemp("", "vgid-bench-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	raw, err := json.Marshal(b.shape)
+	if err != nil {
+		return 0, err
+	}
+	lengths := filepath.Join(dir, "lengths.json")
+	if err := os.WriteFile(lengths, raw, 0o600); err != nil {
+		return 0, err
+	}
+	cmd := exec.CommandContext(ctx, o.Python, o.Script, "--lengths", lengths, "--threads", strconv.Itoa(threads),
+		"--vocab", strconv.Itoa(b.m.Config.Text.VocabSize), "--steps", strconv.Itoa(o.Steps), "--warmup", "3")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return 0, fmt.Errorf("%s %s: %w: %s", o.Python, o.Script, err, lastLine(errs.Bytes()))
+	}
+	var r struct {
+		StepMS float64 `json:"step_ms_median"`
+	}
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.StepMS <= 0 {
+		return 0, fmt.Errorf("%s printed no step_ms_median: %q", o.Script, out.String())
+	}
+	return r.StepMS, nil
+}
+
+func lastLine(b []byte) []byte {
+	b = bytes.TrimSpace(b)
+	return b[bytes.LastIndexByte(b, '\n')+1:]
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	n := len(v)
+	return (v[(n-1)/2] + v[n/2]) / 2
+}
+
+// Table prints rows for people.
+func Table(rows []Row) string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "threads\ttokens/step\tms/step\ttokens/s\ttorch ms/step\ttorch tokens/s\tratio\t")
+	for _, r := range rows {
+		fmt.Fprintf(w, "%d\t%d\t%.1f\t%.0f\t", r.Threads, r.Tokens, r.StepMS, r.TokensPerS)
+		if r.Ratio > 0 {
+			fmt.Fprintf(w, "%.1f\t%.0f\t%.2f\t\n", r.TorchStepMS, r.TorchTokensPerS, r.Ratio)
+		} else {
+			fmt.Fprint(w, "-\t-\t-\t\n")
+		}
+	}
+	w.Flush()
+	return b.String()
+}

@@ -1,0 +1,212 @@
+package vgid
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"time"
+
+	"vgid/collective"
+	"vgid/model"
+	"vgid/model/backend"
+	"vgid/model/tape"
+	"vgid/vgid/config"
+	"vgid/vgid/monitor"
+)
+
+const terms = 3 // Learn, Forget, Retain
+
+// Objective turns a worker's share of a batch into a loss. It is used by one
+// goroutine: Draw, then for each of its batches Prepare and Forward.
+type Objective interface {
+	// Draw returns this worker's share of the batches of a step. Each batch is
+	// followed by an update of the weights.
+	Draw(step int, s Shard) [][]Sample
+	// Batches is how many there are.
+	Batches() int
+	// Prepare encodes this worker's share and reports the total row weight of
+	// each term in it.
+	Prepare(ctx context.Context, step int, mine []Sample) (weight [terms]float64, err error)
+	// Forward runs the passes of the prepared share and records the loss
+	// Σ_term coef·Σ_rows w·l on the student's tape, with norm[term] = 1/Σw over
+	// all workers. The laps it takes are the phases of the step.
+	Forward(student *tape.Tape, norm [terms]float64, lap func(monitor.Phase)) error
+	// Losses returns Σ_rows norm·w·l of each term of this worker's share. It
+	// waits for the device.
+	Losses() ([terms]float64, error)
+	// Tokens is the count of tokens the student read in the last Forward.
+	Tokens() int
+	// Terms are the terms that have a loss.
+	Terms() []Term
+}
+
+// StepResult is what a step did, over all workers but for Samples and Tokens.
+type StepResult struct {
+	Step            int // counted from 1
+	Loss            map[string]float64
+	GradNorm, LR    float64
+	Samples, Tokens int
+	Phases          monitor.Step
+}
+
+// Trainer runs the optimizer steps of one stage on one worker.
+type Trainer struct {
+	stage     string
+	comm      *collective.Comm
+	be        backend.Backend
+	model     *model.Model
+	objective Objective
+	optim     config.Optim
+	steps     int
+	seed      uint64
+
+	tape    *tape.Tape
+	opt     *model.Optimizer
+	reducer *reducer
+	sched   model.Schedule
+	step    int // done
+}
+
+// NewTrainer prepares a stage on a model whose trainable parameters have been
+// chosen.
+func NewTrainer(stage string, comm *collective.Comm, m *model.Model, obj Objective, optim config.Optim, steps int, seed uint64, cc config.Collective) (*Trainer, error) {
+	be := m.Backend()
+	opt, err := m.NewOptimizer(model.OptimizerConfig{
+		Beta1: float32(optim.Beta1), Beta2: float32(optim.Beta2), Eps: float32(optim.Eps),
+		WeightDecay: float32(optim.WeightDecay), ClipNorm: float32(optim.Clip),
+	})
+	if err != nil {
+		return nil, err
+	}
+	sched := model.Schedule{Kind: optim.Schedule, Peak: optim.LR, Final: optim.FinalLR, Warmup: optim.Warmup, Steps: steps}
+	if err := sched.Validate(); err != nil {
+		return nil, err
+	}
+	red, err := newReducer(comm, be, m.FlatGrads(), cc.Bucket<<10)
+	if err != nil {
+		return nil, err
+	}
+	return &Trainer{
+		stage: stage, comm: comm, be: be, model: m, objective: obj, optim: optim, steps: steps, seed: seed,
+		tape: tape.New(be, backend.F32), opt: opt, reducer: red, sched: sched,
+	}, nil
+}
+
+// Close frees the trainer's device memory, not the model's.
+func (t *Trainer) Close() {
+	t.tape.Close()
+	t.opt.Close()
+}
+
+// Done reports how many of how many steps are behind.
+func (t *Trainer) Done() (step, of int) { return t.step, t.steps }
+
+// Step runs the next optimizer step.
+func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
+	out := StepResult{Step: t.step + 1, Loss: map[string]float64{}}
+	out.LR = t.sched.At(t.step)
+	out.Phases.Stage = t.stage
+	last := time.Now()
+	lap := func(p monitor.Phase) {
+		now := time.Now()
+		out.Phases.Phases[p] += now.Sub(last)
+		last = now
+	}
+	for _, mine := range t.objective.Draw(t.step, Shard{t.comm.Rank(), t.comm.Size()}) {
+		if err := ctx.Err(); err != nil {
+			return out, err
+		}
+		weight, err := t.objective.Prepare(ctx, t.step, mine)
+		if err != nil {
+			return out, fmt.Errorf("%s, step %d: %w", t.stage, t.step+1, err)
+		}
+		lap(monitor.PhaseData)
+		// The loss is normalised by the rows of all workers, so that their
+		// number does not change it.
+		if err := t.comm.AllReduce(ctx, collective.F64(weight[:]), collective.Sum); err != nil {
+			return out, err
+		}
+		lap(monitor.PhaseComm)
+		var norm [terms]float64
+		for i, w := range weight {
+			if w > 0 {
+				norm[i] = 1 / w
+			}
+		}
+		t.model.ZeroGrads()
+		t.reducer.begin(ctx)
+		t.tape.Reset(tape.Options{Grad: true, Seed: t.seed, Step: uint32(t.step)})
+		if err := t.objective.Forward(t.tape, norm, lap); err != nil {
+			return out, err
+		}
+		lap(monitor.PhaseForward)
+		if err := t.model.Backward(t.tape, t.reducer.ready); err != nil {
+			return out, err
+		}
+		lap(monitor.PhaseBackward)
+		if err := t.reducer.finish(); err != nil {
+			return out, err
+		}
+		lap(monitor.PhaseComm)
+		if err := t.opt.Step(float32(out.LR)); err != nil {
+			return out, err
+		}
+		lap(monitor.PhaseOptimizer)
+		loss, err := t.objective.Losses()
+		if err != nil {
+			return out, err
+		}
+		if err := t.comm.AllReduce(ctx, collective.F64(loss[:]), collective.Sum); err != nil {
+			return out, err
+		}
+		for _, term := range t.objective.Terms() {
+			if weight[term] > 0 {
+				out.Loss[term.String()] = loss[term]
+			}
+		}
+		norm2, err := t.opt.GradNorm()
+		if err != nil {
+			return out, err
+		}
+		out.GradNorm = max(out.GradNorm, norm2)
+		out.Samples += len(mine)
+		out.Tokens += t.objective.Tokens()
+		lap(monitor.PhaseComm)
+	}
+	for name, l := range out.Loss {
+		if math.IsNaN(l) || math.IsInf(l, 0) {
+			return out, fmt.Errorf("%s, step %d: the %s loss is %v: lower the learning rate (%g) or raise the batch", t.stage, t.step+1, name, l, out.LR)
+		}
+	}
+	t.step++
+	s := &out.Phases
+	s.Samples, s.Tokens, s.Loss, s.GradNorm, s.LR = out.Samples, out.Tokens, out.Loss, out.GradNorm, out.LR
+	return out, nil
+}
+
+// State copies what a checkpoint needs.
+func (t *Trainer) State() (State, error) {
+	s, err := t.opt.State()
+	s.Step = t.step
+	return State{TrainState: s, Layout: t.layout()}, err
+}
+
+// Restore continues from a checkpoint.
+func (t *Trainer) Restore(s State) error {
+	t.step = s.Step
+	s.TrainState.Step *= t.objective.Batches() // the optimizer counts updates
+	return t.opt.Restore(s.TrainState)
+}
+
+// layout identifies the trained parameters and their order.
+func (t *Trainer) layout() string {
+	h := sha256.New()
+	for _, p := range t.model.Params() {
+		if p.Trainable {
+			fmt.Fprintln(h, p.Name, p.Value.Rows, p.Value.Cols)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
