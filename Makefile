@@ -31,7 +31,7 @@ base: build
 	bin/vgid-launch --nodes 2 --local -- bin/vgid train base --config base-see
 	bin/vgid-launch --nodes 2 --local -- bin/vgid train base --config base-know
 	rm -rf vgid/quickstart/base
-	cp -r runs/base-know/model vgid/quickstart/base
+	cp -r runs/base-know/base/model vgid/quickstart/base
 
 clean:
 	rm -rf bin

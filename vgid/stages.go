@@ -28,7 +28,7 @@ func (j *Job) TrainBase(ctx context.Context) (Stage, error) {
 	if err != nil {
 		return Stage{}, err
 	}
-	return j.supervised(ctx, "model", from, src, t.Steps)
+	return j.supervised(ctx, "base", from, src, t.Steps)
 }
 
 // People are the persons of a run, with their training questions.

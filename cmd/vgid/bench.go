@@ -2,12 +2,11 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
+	"io"
 	"os"
 
 	"github.com/urfave/cli/v2"
 
-	"vgid/collective/collbench"
 	"vgid/model/cpu/gemmbench"
 	"vgid/vgid/stepbench"
 )
@@ -46,18 +45,7 @@ func benchCommand() *cli.Command {
 					if err != nil {
 						return err
 					}
-					return show(c, rows, func() string { return stepbench.Table(rows) })
-				},
-			},
-			{
-				Name: "collective", Usage: "all-reduce between processes: time, latency, bus bandwidth as NCCL defines it",
-				Flags: []cli.Flag{jsonFlag, &cli.IntSliceFlag{Name: "procs", Usage: "numbers of processes, each measured", Value: cli.NewIntSlice(2, 4)}},
-				Action: func(c *cli.Context) error {
-					r, err := collbench.Run(c.Context, collbench.Options{Procs: c.IntSlice("procs")})
-					if err != nil {
-						return err
-					}
-					return show(c, r, r.Table)
+					return show(c, rows, func(w io.Writer) error { return stepbench.Table(w, rows) })
 				},
 			},
 		},
@@ -65,10 +53,9 @@ func benchCommand() *cli.Command {
 }
 
 // show prints a result for people or, with --json, for programs.
-func show(c *cli.Context, v any, table func() string) error {
+func show(c *cli.Context, v any, table func(io.Writer) error) error {
 	if !c.Bool("json") {
-		fmt.Print(table())
-		return nil
+		return table(os.Stdout)
 	}
 	e := json.NewEncoder(os.Stdout)
 	e.SetIndent("", "  ")

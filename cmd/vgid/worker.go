@@ -76,5 +76,5 @@ func connect(ctx context.Context, w launch.Worker, cfg config.Config) (*collecti
 	if err != nil {
 		return nil, fmt.Errorf("rank %d: %w", w.Rank, err)
 	}
-	return collective.New(t, collective.Options{Epoch: w.Epoch, Timeout: cfg.Collective.Timeout})
+	return collective.New(t, collective.Options{Job: w.Job, Epoch: w.Epoch, Timeout: cfg.Collective.Timeout})
 }

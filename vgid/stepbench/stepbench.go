@@ -7,12 +7,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -261,9 +261,8 @@ func median(v []float64) float64 {
 }
 
 // Table prints rows for people.
-func Table(rows []Row) string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+func Table(to io.Writer, rows []Row) error {
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "threads\ttokens/step\tms/step\ttokens/s\ttorch ms/step\ttorch tokens/s\tratio\t")
 	for _, r := range rows {
 		fmt.Fprintf(w, "%d\t%d\t%.1f\t%.0f\t", r.Threads, r.Tokens, r.StepMS, r.TokensPerS)
@@ -273,6 +272,5 @@ func Table(rows []Row) string {
 			fmt.Fprint(w, "-\t-\t-\t\n")
 		}
 	}
-	w.Flush()
-	return b.String()
+	return w.Flush()
 }
