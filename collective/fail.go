@@ -15,22 +15,24 @@ const noteGrace = 500 * time.Millisecond
 // of it; causes that came from a peer, or that every rank sees itself, need
 // not be told again.
 func (c *Comm) fail(cause error, tell bool) {
+	isFirst := false
 	c.failing.Do(func() {
-		c.cause = cause
+		c.cause, isFirst = cause, true
 		close(c.broken)
-		if c.t == nil {
-			return
-		}
-		if tell {
-			note := encodeAbort(c.rank, cause)
-			for p := range c.peers {
-				if p != c.rank {
-					_ = c.t.Notify(p, note) // best effort: a peer out of reach has its own deadline
-				}
+	})
+	// Outside of the once: a peer may fail in the same moment and tell back.
+	if !isFirst || c.t == nil {
+		return
+	}
+	if tell {
+		note := encodeAbort(c.rank, cause)
+		for p := range c.peers {
+			if p != c.rank {
+				_ = c.t.Notify(p, note) // best effort: a peer out of reach has its own deadline
 			}
 		}
-		c.t.Break()
-	})
+	}
+	c.t.Break()
 }
 
 // failure is the first cause in the words of one call.

@@ -1,0 +1,236 @@
+// Package collbench measures all-reduce between real processes of this machine
+// over the gRPC transport, and reports time, latency and bandwidth as
+// nccl-tests define them.
+package collbench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Options say what to measure. The zero value measures 2 and 4 processes with
+// 4 KiB … 64 MiB.
+type Options struct {
+	Procs []int // numbers of processes
+	Sizes []int // bytes of float32 values, each a multiple of 4
+	// PerSize is about how long one size is measured; 0: 2 s.
+	PerSize time.Duration
+}
+
+// Result is what Run measured.
+type Result struct {
+	Transport string `json:"transport"`
+	Rows      []Row  `json:"rows"`
+}
+
+// Row is one number of processes and one size. Times are of the slowest rank,
+// in seconds; bandwidths in bytes per second.
+type Row struct {
+	Procs  int     `json:"procs"`
+	Bytes  int     `json:"bytes"`
+	Rounds int     `json:"rounds"`
+	P50    float64 `json:"p50_seconds"`
+	P99    float64 `json:"p99_seconds"`
+	// AlgBW is Bytes/P50; BusBW is AlgBW·2(n-1)/n, which does not depend on the
+	// number of ranks when the links are the limit (nccl-tests,
+	// doc/PERFORMANCE.md).
+	AlgBW float64 `json:"algbw"`
+	BusBW float64 `json:"busbw"`
+	// CPUPerByte is processor time of all ranks, in nanoseconds, per byte that
+	// a ring puts on the wire, 2(n-1)·Bytes in all.
+	CPUPerByte float64 `json:"cpu_ns_per_wire_byte"`
+}
+
+// Run starts processes of the running program, which must call WorkerMain
+// first thing, for every number of processes in turn.
+func Run(ctx context.Context, opt Options) (Result, error) {
+	if len(opt.Procs) == 0 {
+		opt.Procs = []int{2, 4}
+	}
+	if len(opt.Sizes) == 0 {
+		opt.Sizes = []int{4 << 10, 64 << 10, 1 << 20, 16 << 20, 64 << 20}
+	}
+	if opt.PerSize == 0 {
+		opt.PerSize = 2 * time.Second
+	}
+	for _, n := range opt.Procs {
+		if n < 2 || n > 64 {
+			return Result{}, fmt.Errorf("bench collective: %d processes asked for, want 2 … 64", n)
+		}
+	}
+	for _, s := range opt.Sizes {
+		if s < 4 || s%4 != 0 {
+			return Result{}, fmt.Errorf("bench collective: size %d is not a positive multiple of 4 bytes", s)
+		}
+	}
+	res := Result{Transport: "grpc, loopback tcp"}
+	for _, n := range opt.Procs {
+		rows, err := runWorld(ctx, n, opt)
+		if err != nil {
+			return Result{}, err
+		}
+		res.Rows = append(res.Rows, rows...)
+	}
+	return res, nil
+}
+
+// runWorld measures all sizes with n processes.
+func runWorld(ctx context.Context, n int, opt Options) (rows []Row, err error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("bench collective: %w", err)
+	}
+	token := make([]byte, 16)
+	if _, err := io.ReadFull(randSource, token); err != nil {
+		return nil, fmt.Errorf("bench collective: %w", err)
+	}
+	job := jobSpec{Token: fmt.Sprintf("%x", token), Sizes: opt.Sizes, PerSize: opt.PerSize}
+	// Workers inherit their listeners, so no port can be taken in between.
+	files := make([]*os.File, n)
+	defer func() {
+		for _, f := range files {
+			if f != nil {
+				f.Close()
+			}
+		}
+	}()
+	for r := range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("bench collective: %w", err)
+		}
+		job.Peers = append(job.Peers, l.Addr().String())
+		files[r], err = l.(*net.TCPListener).File()
+		if err = errors.Join(err, l.Close()); err != nil {
+			return nil, fmt.Errorf("bench collective: %w", err)
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // a failed rank takes the others along
+	outs := make([]bytes.Buffer, n)
+	logs := make([]bytes.Buffer, n)
+	ends := make(chan error, n)
+	started := 0
+	for r := range n {
+		job.Rank = r
+		spec, err := json.Marshal(job)
+		if err != nil {
+			return nil, fmt.Errorf("bench collective: %w", err)
+		}
+		cmd := exec.CommandContext(ctx, exe)
+		cmd.Env = append(os.Environ(), envName+"="+string(spec))
+		cmd.ExtraFiles = []*os.File{files[r]}
+		cmd.Stdout, cmd.Stderr = &outs[r], &logs[r]
+		cmd.WaitDelay = 5 * time.Second
+		if err := cmd.Start(); err != nil {
+			cancel()
+			for range started {
+				<-ends
+			}
+			return nil, fmt.Errorf("bench collective: start rank %d: %w", r, err)
+		}
+		started++
+		go func() {
+			err := cmd.Wait()
+			if err != nil {
+				cancel()
+				err = fmt.Errorf("bench collective: rank %d of %d: %w: %s", r, n, err, strings.TrimSpace(logs[r].String()))
+			}
+			ends <- err
+		}()
+	}
+	for range n {
+		if e := <-ends; err == nil {
+			err = e
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parse(n, outs)
+}
+
+// parse merges what the ranks printed: the slowest rank of every round counts.
+func parse(n int, outs []bytes.Buffer) ([]Row, error) {
+	var all [][]sample
+	for r := range outs {
+		var s []sample
+		if err := json.Unmarshal(outs[r].Bytes(), &s); err != nil {
+			return nil, fmt.Errorf("bench collective: output of rank %d: %w", r, err)
+		}
+		if r > 0 && len(s) != len(all[0]) {
+			return nil, fmt.Errorf("bench collective: rank %d measured %d sizes, rank 0 %d", r, len(s), len(all[0]))
+		}
+		all = append(all, s)
+	}
+	var rows []Row
+	for i, s := range all[0] {
+		slowest := slices.Clone(s.Seconds)
+		cpu := 0.0
+		for r := range all {
+			if len(all[r][i].Seconds) != len(slowest) {
+				return nil, fmt.Errorf("bench collective: rank %d measured %d rounds, rank 0 %d", r, len(all[r][i].Seconds), len(slowest))
+			}
+			cpu += all[r][i].CPU
+			for k, t := range all[r][i].Seconds {
+				slowest[k] = max(slowest[k], t)
+			}
+		}
+		rows = append(rows, row(n, s.Bytes, slowest, cpu))
+	}
+	return rows, nil
+}
+
+// row computes the figures of one size from the rounds' times.
+func row(n, size int, seconds []float64, cpu float64) Row {
+	slices.Sort(seconds)
+	rank := func(q float64) float64 { return seconds[min(len(seconds)-1, int(q*float64(len(seconds))))] }
+	p50 := rank(0.5)
+	alg := float64(size) / p50
+	wire := 2 * float64(n-1) * float64(size) * float64(len(seconds))
+	return Row{Procs: n, Bytes: size, Rounds: len(seconds), P50: p50, P99: rank(0.99),
+		AlgBW: alg, BusBW: alg * 2 * float64(n-1) / float64(n), CPUPerByte: cpu * 1e9 / wire}
+}
+
+// Table is the result for people.
+func (r Result) Table() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "all-reduce (f32 sum) over %s\n", r.Transport)
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "procs\tsize\trounds\tp50\tp99\talgbw GB/s\tbusbw GB/s\tCPU ns/B\t")
+	for _, x := range r.Rows {
+		fmt.Fprintf(w, "%d\t%s\t%d\t%s\t%s\t%.2f\t%.2f\t%.2f\t\n", x.Procs, sizeText(x.Bytes), x.Rounds,
+			timeText(x.P50), timeText(x.P99), x.AlgBW/1e9, x.BusBW/1e9, x.CPUPerByte)
+	}
+	w.Flush()
+	return b.String()
+}
+
+func sizeText(n int) string {
+	switch {
+	case n%(1<<20) == 0:
+		return strconv.Itoa(n>>20) + " MiB"
+	case n%(1<<10) == 0:
+		return strconv.Itoa(n>>10) + " KiB"
+	}
+	return strconv.Itoa(n) + " B"
+}
+
+func timeText(s float64) string {
+	if s < 1e-3 {
+		return fmt.Sprintf("%.0f µs", s*1e6)
+	}
+	return fmt.Sprintf("%.2f ms", s*1e3)
+}

@@ -1,0 +1,135 @@
+package collbench
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"vgid/collective"
+	"vgid/collective/wire"
+)
+
+const envName = "VGID_COLLBENCH"
+
+var randSource = rand.Reader
+
+// jobSpec is what a worker process is told, in its environment: its token must
+// not show in the list of processes.
+type jobSpec struct {
+	Rank    int           `json:"rank"`
+	Peers   []string      `json:"peers"`
+	Token   string        `json:"token"`
+	Sizes   []int         `json:"sizes"`
+	PerSize time.Duration `json:"per_size"`
+}
+
+// sample is what one rank measured of one size.
+type sample struct {
+	Bytes   int       `json:"bytes"`
+	Seconds []float64 `json:"seconds"` // per round
+	CPU     float64   `json:"cpu"`     // seconds of processor time in all rounds
+}
+
+// WorkerMain does a worker's part when Run started this process, and says that
+// it did; main then ends with err.
+func WorkerMain() (ran bool, err error) {
+	spec, ok := os.LookupEnv(envName)
+	if !ok {
+		return false, nil
+	}
+	var job jobSpec
+	if err := json.Unmarshal([]byte(spec), &job); err != nil {
+		return true, fmt.Errorf("%s: %w", envName, err)
+	}
+	samples, err := work(context.Background(), job)
+	if err != nil {
+		return true, err
+	}
+	return true, json.NewEncoder(os.Stdout).Encode(samples)
+}
+
+func work(ctx context.Context, job jobSpec) (out []sample, err error) {
+	runtime.GOMAXPROCS(max(1, runtime.NumCPU()/len(job.Peers)))
+	f := os.NewFile(3, "listener")
+	l, err := net.FileListener(f)
+	f.Close()
+	if err != nil {
+		return nil, fmt.Errorf("inherited listener: %w", err)
+	}
+	t, err := wire.Connect(ctx, wire.Config{Job: "bench", Token: job.Token, Rank: job.Rank, Peers: job.Peers, Listener: l})
+	if err != nil {
+		return nil, err
+	}
+	c, err := collective.New(t, collective.Options{Job: "bench"})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	for _, size := range job.Sizes {
+		s, err := measure(ctx, c, size, job.PerSize)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// measure times rounds of one size. The values are averages of equal numbers,
+// so they stay what they are and every round can be checked.
+func measure(ctx context.Context, c *collective.Comm, size int, span time.Duration) (sample, error) {
+	v := make([]float32, size/4)
+	for i := range v {
+		v[i] = float32(i % 1024)
+	}
+	const warm = 3
+	rounds := 0
+	for k := range warm {
+		begin := time.Now()
+		if err := c.AllReduce(ctx, collective.F32(v), collective.Avg); err != nil {
+			return sample{}, err
+		}
+		if k == warm-1 { // the ranks agree on the number of rounds
+			guess := []int64{int64(span/(time.Since(begin)+1)) + 1}
+			if err := c.AllReduce(ctx, collective.I64(guess), collective.Min); err != nil {
+				return sample{}, err
+			}
+			rounds = int(min(max(guess[0], 5), 20_000))
+		}
+	}
+	s := sample{Bytes: size, Seconds: make([]float64, rounds)}
+	for k := range rounds {
+		if err := c.Barrier(ctx); err != nil {
+			return sample{}, err
+		}
+		cpu := cpuSeconds()
+		begin := time.Now()
+		if err := c.AllReduce(ctx, collective.F32(v), collective.Sum); err != nil {
+			return sample{}, err
+		}
+		s.Seconds[k] = time.Since(begin).Seconds()
+		s.CPU += cpuSeconds() - cpu
+		for i := range v {
+			if v[i] != float32(c.Size()*(i%1024)) {
+				return sample{}, fmt.Errorf("round %d of %d bytes: element %d is %v, want %d", k, size, i, v[i], c.Size()*(i%1024))
+			}
+			v[i] = float32(i % 1024)
+		}
+	}
+	return s, nil
+}
+
+// cpuSeconds is the processor time this process used.
+func cpuSeconds() float64 {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
+}
