@@ -59,6 +59,22 @@ var tolerances = map[string]tolerance{
 	"adamw":       {1e-5, 1e-6},
 }
 
+// reporter is the part of *testing.T that checks report to. A test of the suite
+// itself records instead, to see that broken backends are found out.
+type reporter interface {
+	Helper()
+	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any) // does not return
+	Failed() bool
+}
+
+// reference is the float64 backend, whose values can be read in full.
+type reference interface {
+	backend.Backend
+	At(t backend.Tensor, r, c int) float64
+}
+
 // one is a named part of the suite.
 type one struct {
 	name string
@@ -67,7 +83,7 @@ type one struct {
 
 func all() []one {
 	var cases []one
-	for _, group := range [][]one{storage, elementwise, matmul, rows, norms, random, attention, heads, optimizer} {
+	for _, group := range [][]one{storage, elementwise, matmul, rows, norms, random, attention, heads, optimizer, goldens} {
 		cases = append(cases, group...)
 	}
 	return cases
@@ -78,14 +94,20 @@ func all() []one {
 func Run(t *testing.T, open func(t *testing.T) backend.Backend) {
 	for _, c := range all() {
 		t.Run(c.name, func(t *testing.T) {
-			be := open(t)
-			first := play(t, be, c)
-			if again := play(t, be, c); !t.Failed() {
-				sameBits(t, first, again)
-			}
+			check(t, open(t), ref.New(), c)
 		})
 	}
-	t.Run("errors", func(t *testing.T) { runErrors(t, open) })
+	for _, m := range mistakes {
+		t.Run("errors/"+m.name, func(t *testing.T) { checkMistake(t, open(t), m) })
+	}
+}
+
+// check runs one part twice on one backend.
+func check(t reporter, dev backend.Backend, reference reference, c one) {
+	first := play(t, dev, reference, c)
+	if again := play(t, dev, reference, c); !t.Failed() {
+		sameBits(t, first, again)
+	}
 }
 
 // SameBits checks that two ways to open a backend (one thread and several)
@@ -93,8 +115,8 @@ func Run(t *testing.T, open func(t *testing.T) backend.Backend) {
 func SameBits(t *testing.T, a, b func(t *testing.T) backend.Backend) {
 	for _, c := range all() {
 		t.Run(c.name, func(t *testing.T) {
-			first := play(t, a(t), c)
-			if second := play(t, b(t), c); !t.Failed() {
+			first := play(t, a(t), ref.New(), c)
+			if second := play(t, b(t), ref.New(), c); !t.Failed() {
 				sameBits(t, first, second)
 			}
 		})
@@ -102,14 +124,14 @@ func SameBits(t *testing.T, a, b func(t *testing.T) backend.Backend) {
 }
 
 // play runs one part and returns the bits of everything it computed.
-func play(t *testing.T, be backend.Backend, c one) []uint32 {
-	s := &suite{t: t, dev: be, ref: ref.New(), rng: rand.New(rand.NewPCG(1, uint64(len(c.name))))}
+func play(t reporter, dev backend.Backend, reference reference, c one) []uint32 {
+	s := &suite{t: t, dev: dev, ref: reference, rng: rand.New(rand.NewPCG(1, uint64(len(c.name))))}
 	c.run(s)
 	s.finish("")
 	return s.bits
 }
 
-func sameBits(t *testing.T, a, b []uint32) {
+func sameBits(t reporter, a, b []uint32) {
 	t.Helper()
 	if len(a) != len(b) {
 		t.Fatalf("the runs computed %d and %d values", len(a), len(b))
@@ -127,10 +149,10 @@ func sameBits(t *testing.T, a, b []uint32) {
 
 // suite runs operations on a backend and on the reference side by side.
 type suite struct {
-	t     *testing.T
+	t     reporter
 	rng   *rand.Rand
 	dev   backend.Backend
-	ref   *ref.Backend
+	ref   reference
 	twins []*twin
 	bits  []uint32
 }

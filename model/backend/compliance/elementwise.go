@@ -41,7 +41,7 @@ var storage = []one{
 			x := backend.View(b, 0, 50, 100)
 			got := make([]float32, x.Len())
 			if err := s.dev.Download(got, x); err != nil {
-				s.t.Fatal(err)
+				s.t.Fatalf("%v", err)
 			}
 			for i, v := range got {
 				if v != 0 {
@@ -87,7 +87,7 @@ func bf16Storage(s *suite) {
 	}{{"upload", uploaded}, {"copy", copied}, {"fill", filled}, {"copy back to f32", back}} {
 		got := make([]float32, len(in))
 		if err := s.dev.Download(got, way.t); err != nil {
-			s.t.Fatal(err)
+			s.t.Fatalf("%v", err)
 		}
 		for i, c := range cases {
 			if !near(float64(got[i]), c.want, tolerance{}) {
@@ -130,7 +130,7 @@ var elementwise = []one{
 			if s.same("fill", what, n); r*c > 0 {
 				got := make([]float32, r*c)
 				if err := s.dev.Download(got, x.dev); err != nil {
-					s.t.Fatal(err)
+					s.t.Fatalf("%v", err)
 				}
 				for i, g := range got {
 					if g != v {

@@ -2,7 +2,6 @@ package compliance
 
 import (
 	"strings"
-	"testing"
 
 	"vgid/model/backend"
 	"vgid/model/ref"
@@ -138,47 +137,45 @@ var mistakes = []mistake{
 	}, []string{"add"}},
 }
 
-// runErrors checks that each mistake sticks as an error that names the
-// operation and the shapes, that what follows neither runs nor replaces it,
-// and that reading reports it.
-func runErrors(t *testing.T, open func(t *testing.T) backend.Backend) {
-	for _, m := range mistakes {
-		t.Run(m.name, func(t *testing.T) {
-			be := open(t)
-			tensor := func(dt backend.DType) func(r, c int) backend.Tensor {
-				return func(r, c int) backend.Tensor {
-					b, err := be.Alloc(dt, r*c)
-					if err != nil {
-						t.Fatal(err)
-					}
-					return backend.View(b, 0, r, c)
-				}
+// checkMistake checks that a mistake sticks as an error that names the
+// operation and the shapes, that later mistakes do not replace it, and that
+// reading reports it.
+func checkMistake(t reporter, be backend.Backend, m mistake) {
+	tensor := func(dt backend.DType) func(r, c int) backend.Tensor {
+		return func(r, c int) backend.Tensor {
+			b, err := be.Alloc(dt, r*c)
+			if err != nil {
+				t.Fatalf("Alloc(%v, %d): %v", dt, r*c, err)
 			}
-			f, n := tensor(backend.F32), tensor(backend.I32)
-			x := f(2, 2)
-			if err := be.Sync(); err != nil {
-				t.Fatalf("error before any mistake: %v", err)
-			}
-			m.call(be, f, n)
-			err := be.Sync()
-			if err == nil {
-				t.Fatal("the mistake left no error")
-			}
-			for _, word := range m.says {
-				if !strings.Contains(plain(err.Error()), plain(word)) {
-					t.Errorf("error %q does not say %q", err, word)
-				}
-			}
-			be.Fill(x, 3)
-			be.Add(x, x, backend.Tensor{})
-			if again := be.Sync(); again == nil || again.Error() != err.Error() {
-				t.Errorf("the first error %q became %q", err, again)
-			}
-			host := []float32{9, 9, 9, 9}
-			if err := be.Download(host, x); err == nil {
-				t.Error("Download after a failure reports no error")
-			}
-		})
+			return backend.View(b, 0, r, c)
+		}
+	}
+	f, n := tensor(backend.F32), tensor(backend.I32)
+	x := f(2, 2)
+	if err := be.Sync(); err != nil {
+		t.Fatalf("error before any mistake: %v", err)
+	}
+	m.call(be, f, n)
+	err := be.Sync()
+	if err == nil {
+		t.Fatalf("the mistake left no error")
+	}
+	for _, word := range m.says {
+		if !strings.Contains(plain(err.Error()), plain(word)) {
+			t.Errorf("error %q does not say %q", err, word)
+		}
+	}
+	be.Fill(x, 3)
+	be.Add(x, x, backend.Tensor{})
+	if again := be.Sync(); again == nil || again.Error() != err.Error() {
+		t.Errorf("the first error %q became %v", err, again)
+	}
+	host := []float32{9, 9, 9, 9}
+	if err := be.Download(host, x); err == nil {
+		t.Errorf("Download after a failure reports no error")
+	}
+	if err := be.DownloadInts(make([]int32, 2), n(2, 1)); err == nil {
+		t.Errorf("DownloadInts after a failure reports no error")
 	}
 }
 

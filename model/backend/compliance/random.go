@@ -33,7 +33,7 @@ var random = []one{
 		s.same("dropout", "repeated rows", y)
 		got := make([]float32, 200)
 		if err := s.dev.Download(got, y.dev); err != nil {
-			s.t.Fatal(err)
+			s.t.Fatalf("%v", err)
 		}
 		equal := [3]bool{true, true, true} // of rows 1, 2, 3 with row 0
 		for c := range 50 {
