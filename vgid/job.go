@@ -94,10 +94,16 @@ func (j *Job) onLead(ctx context.Context, f func() error) error {
 	case err != nil:
 		return err
 	case len(all[0]) > 0:
-		return fmt.Errorf("rank 0: %s", all[0])
+		return &LeadError{string(all[0])}
 	}
 	return nil
 }
+
+// LeadError is what the other ranks get when rank 0 failed at something it did
+// for all.
+type LeadError struct{ Text string }
+
+func (e *LeadError) Error() string { return "rank 0: " + e.Text }
 
 // Benchmark opens the configured benchmark, and builds it first where the
 // configuration says what to build instead of where it is.

@@ -14,6 +14,7 @@ import (
 
 	"vgid/collective"
 	"vgid/launch"
+	"vgid/vgid"
 )
 
 func main() {
@@ -43,8 +44,9 @@ func exit(err error) {
 	}
 	fmt.Fprintln(os.Stderr, "vgid: "+strings.ReplaceAll(err.Error(), "\n", "; "))
 	var peer *collective.RankError
+	var lead *vgid.LeadError
 	switch {
-	case errors.As(err, &peer): // another worker is the cause, and says so
+	case errors.As(err, &peer), errors.As(err, &lead): // another worker is the cause, and says so
 		os.Exit(launch.ExitPeerFailed)
 	case errors.Is(err, context.Canceled):
 		os.Exit(130)

@@ -7,6 +7,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -34,6 +35,9 @@ var base embed.FS
 func Extract(dir string) error {
 	if _, err := fs.Stat(base, "base/model.safetensors"); err != nil {
 		return fmt.Errorf("%s: this build carries no trained model; run make base, then build again", Builtin)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
 	}
 	sub, err := fs.Sub(base, "base")
 	if err != nil {
