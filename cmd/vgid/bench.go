@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/collective/collbench"
 	"vgid/model/cpu/gemmbench"
 	"vgid/vgid/stepbench"
 )
@@ -46,6 +47,20 @@ func benchCommand() *cli.Command {
 						return err
 					}
 					return show(c, rows, func(w io.Writer) error { return stepbench.Table(w, rows) })
+				},
+			},
+			{
+				Name: "collective", Usage: "all-reduce between processes: time, latency, bus bandwidth as NCCL defines it",
+				Flags: []cli.Flag{jsonFlag, &cli.IntSliceFlag{Name: "procs", Usage: "numbers of processes, each measured", Value: cli.NewIntSlice(2, 4)}},
+				Action: func(c *cli.Context) error {
+					r, err := collbench.Run(c.Context, collbench.Options{Procs: c.IntSlice("procs")})
+					if err != nil {
+						return err
+					}
+					return show(c, r, func(w io.Writer) error {
+						_, err := io.WriteString(w, r.Table())
+						return err
+					})
 				},
 			},
 		},

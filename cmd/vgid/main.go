@@ -13,11 +13,15 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"vgid/collective"
+	"vgid/collective/collbench"
 	"vgid/launch"
 	"vgid/vgid"
 )
 
 func main() {
+	if ran, err := collbench.WorkerMain(); ran {
+		exit(err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	exit(app().RunContext(ctx, os.Args))

@@ -72,7 +72,7 @@ type LoRA struct {
 	R       int      `yaml:"r" doc:"rank; 0 trains the full weights instead" min:"0"`
 	Alpha   float64  `yaml:"alpha" doc:"scale: the update is alpha/r times B·A"`
 	Dropout float64  `yaml:"dropout" doc:"dropout before A" min:"0"`
-	Targets []string `yaml:"targets" doc:"modules that get an adapter, by path suffix; the full list is printed at start"`
+	Targets []string `yaml:"targets" doc:"linear layers that get an adapter: the end of a path, * for any characters; the full list is printed at start"`
 }
 
 // Train is a supervised stage.
@@ -81,7 +81,7 @@ type Train struct {
 	Batch    int      `yaml:"batch" doc:"samples of a step over all workers" min:"1"`
 	Optim    Optim    `yaml:"optim"`
 	LoRA     LoRA     `yaml:"lora"`
-	Modules  []string `yaml:"modules" doc:"modules trained when lora.r is 0, by path prefix; empty: all"`
+	Modules  []string `yaml:"modules" doc:"weights trained when lora.r is 0: the end of a path, * for any characters; empty: all"`
 	Replay   float64  `yaml:"replay" doc:"fraction of a batch drawn from what the base model learned before (people outside every set)" min:"0"`
 	TextOnly float64  `yaml:"text_only" doc:"fraction of samples without an image, where the data has such questions; -1: as the data has them"`
 	Mix      TaskMix  `yaml:"mix"`
@@ -142,7 +142,7 @@ type Unlearn struct {
 	Noise       Noise       `yaml:"noise"`
 	Instruction Instruction `yaml:"instruction"`
 	LoRA        LoRA        `yaml:"lora"`
-	Modules     []string    `yaml:"modules" doc:"modules trained when lora.r is 0, by path prefix; empty: all"`
+	Modules     []string    `yaml:"modules" doc:"weights trained when lora.r is 0: the end of a path, * for any characters; empty: all"`
 	Optim       Optim       `yaml:"optim"`
 }
 

@@ -12,7 +12,7 @@ import (
 // published objective and protocol at the size of a 7B model.
 func Default() Config {
 	optim := Optim{LR: 2e-5, Schedule: "linear", FinalLR: 0, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Clip: 1}
-	lora := LoRA{R: 16, Alpha: 16, Dropout: 0.05, Targets: []string{"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}}
+	lora := LoRA{R: 16, Alpha: 16, Dropout: 0.05, Targets: decoder("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")}
 	mix := TaskMix{Generation: 1, Cloze: 1, Classification: 1}
 	train := Train{Steps: 1000, Batch: 4, Optim: optim, LoRA: lora, Modules: []string{}, TextOnly: -1, Mix: mix,
 		Corpus: Corpus{Describe: 0.05, Attribute: 0.15, Celebrity: 0.45, Instruction: 0.35}}
@@ -40,6 +40,16 @@ func Default() Config {
 		Collective: Collective{Timeout: time.Minute, Bucket: 1024},
 		Metrics:    Metrics{Addr: "127.0.0.1:0"},
 	}
+}
+
+// decoder are the layers of the language model by these names. A bare name
+// would match the vision tower's layers of the same name as well.
+func decoder(names ...string) []string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = "language_model.*." + n
+	}
+	return out
 }
 
 //go:embed builtin/*.yaml
@@ -82,6 +92,8 @@ func (c *Config) ApplyPreset(name string) {
 	u.Alternate = true
 	u.Temperature = 1
 	u.LoRA.R, u.LoRA.Alpha, u.LoRA.Dropout = 16, 16, 0.05
+	// Their adapter is matched by suffix, so the vision tower gets one, too.
+	u.LoRA.Targets = []string{"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 	u.Optim.Schedule = "constant"
 	u.Optim.Clip = 0
 }
