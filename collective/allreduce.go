@@ -56,10 +56,7 @@ func (c *Comm) start(h *Handle, wait bool) *Handle {
 }
 
 func (c *Comm) allReduce(call Call, b Buf, op Op) error {
-	h, err := c.begin(Header{Call: call, Reduce: op, DType: b.dtype, Count: uint64(b.Len())})
-	if err != nil {
-		return err
-	}
+	h := c.begin(Header{Call: call, Reduce: op, DType: b.dtype, Count: uint64(b.Len())})
 	if len(b.raw) <= c.opt.SmallBytes {
 		return c.doublingReduce(h, b, op)
 	}
@@ -78,6 +75,9 @@ func (c *Comm) ringPass(h Header, steps []ring.Step, part func(i int) []byte, dt
 	}
 	m := c.chunks(longest)
 	h.Chunks = uint32(m * len(steps))
+	if err := c.announce(&h); err != nil {
+		return err
+	}
 	ready := make(chan struct{}, m*len(steps)) // chunks received and not yet sent on
 	to, from := ring.Next(c.rank, c.size), ring.Prev(c.rank, c.size)
 
@@ -137,6 +137,9 @@ func (c *Comm) doublingReduce(h Header, b Buf, op Op) error {
 		// Ranks that fold have other numbers of exchanges; the headers of one
 		// call are the same on all ranks.
 		h.Chunks = 0
+	}
+	if err := c.announce(&h); err != nil {
+		return err
 	}
 	size := len(b.raw)
 	if need := size * len(c.doubling); len(c.scratch) < need {

@@ -58,11 +58,12 @@ type Comm struct {
 	idle    chan struct{} // non-nil while Close waits for the runner
 
 	failing sync.Once
-	cause   error         // set before broken closes
-	broken  chan struct{} // closed on the first failure
-	waiting atomic.Int64  // the peer a receive waits for, or -1
-	current atomic.Uint64 // number of the call that runs, or ran last
-	inCall  atomic.Bool
+	cause   error                  // set before broken closes
+	broken  chan struct{}          // closed on the first failure
+	told    atomic.Bool            // the peers were told the cause
+	waiting atomic.Int64           // the peer a receive waits for, or -1
+	current atomic.Uint64          // number of the call that runs, or ran last
+	header  atomic.Pointer[Header] // of the call that runs, nil between calls
 	peers   []peer
 
 	stop     chan struct{} // ends the heartbeat
@@ -182,6 +183,14 @@ const closeGrace = 5 * time.Second
 func (c *Comm) leave() {
 	if c.size == 1 {
 		return
+	}
+	select {
+	case <-c.broken:
+		if !c.told.Swap(true) {
+			c.tellCause()
+		}
+		return
+	default:
 	}
 	bye := binary.LittleEndian.AppendUint64([]byte{noticeBye}, c.current.Load())
 	for p := range c.peers {

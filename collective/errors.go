@@ -57,22 +57,27 @@ func (e *RemoteError) Error() string { return fmt.Sprintf("rank %d reports: %s",
 
 // Notices between communicators: one byte of kind, then the content.
 const (
-	noticeAlive = 'h' // nothing more
+	noticeAlive = 'h' // the header of the call that runs, if one does
 	noticeAbort = 'a' // an abortNotice as JSON
-	noticeBye   = 'b' // the peer closed in good order
+	noticeBye   = 'b' // the peer closed in good order; number of its last call
 	maxNotice   = 4096
 )
 
 // abortNotice carries a first cause to the other ranks.
 type abortNotice struct {
+	From     int            `json:"from"` // the rank that saw it
 	Blame    int            `json:"blame"`
 	Message  string         `json:"message"`
 	Mismatch *MismatchError `json:"mismatch,omitempty"`
 }
 
 func encodeAbort(rank int, cause error) []byte {
-	n := abortNotice{Blame: rank, Message: cause.Error()}
+	n := abortNotice{From: rank, Blame: rank, Message: cause.Error()}
 	var re *RankError
+	var remote *RemoteError
+	if errors.As(cause, &remote) { // passed on
+		n.From, n.Message = remote.From, remote.Message
+	}
 	if errors.As(cause, &re) && re.Peer >= 0 {
 		n.Blame = re.Peer
 	}
@@ -82,7 +87,7 @@ func encodeAbort(rank int, cause error) []byte {
 	}
 	b, err := json.Marshal(n)
 	if err != nil { // the struct holds nothing that JSON refuses
-		b = []byte(`{"blame":-1,"message":"unknown cause"}`)
+		b = []byte(`{}`)
 	}
 	return append([]byte{noticeAbort}, b...)
 }
@@ -90,11 +95,11 @@ func encodeAbort(rank int, cause error) []byte {
 // decodeAbort gives the error that this rank returns for a peer's notice.
 func decodeAbort(rank, from, size int, msg []byte) error {
 	var n abortNotice
-	if err := json.Unmarshal(msg, &n); err != nil || n.Blame < 0 || n.Blame >= size {
+	if err := json.Unmarshal(msg, &n); err != nil || min(n.Blame, n.From) < 0 || max(n.Blame, n.From) >= size {
 		return &RankError{Rank: rank, Peer: from, Err: &RemoteError{From: from, Message: "unreadable notice of failure"}}
 	}
 	if n.Mismatch != nil {
 		return n.Mismatch
 	}
-	return &RankError{Rank: rank, Peer: n.Blame, Err: &RemoteError{From: from, Message: n.Message}}
+	return &RankError{Rank: rank, Peer: n.Blame, Err: &RemoteError{From: n.From, Message: n.Message}}
 }

@@ -12,12 +12,14 @@ import (
 const noteGrace = 500 * time.Millisecond
 
 // fail ends the communicator with its first cause. With tell the peers learn
-// of it; causes that came from a peer, or that every rank sees itself, need
-// not be told again.
+// of it at once. Of causes that came from a peer, or that every rank sees
+// itself, they are told again when this rank closes, so that none takes its
+// leaving for the cause.
 func (c *Comm) fail(cause error, tell bool) {
 	isFirst := false
 	c.failing.Do(func() {
 		c.cause, isFirst = cause, true
+		c.told.Store(tell)
 		close(c.broken)
 	})
 	// Outside of the once: a peer may fail in the same moment and tell back.
@@ -25,14 +27,18 @@ func (c *Comm) fail(cause error, tell bool) {
 		return
 	}
 	if tell {
-		note := encodeAbort(c.rank, cause)
-		for p := range c.peers {
-			if p != c.rank {
-				_ = c.t.Notify(p, note) // best effort: a peer out of reach has its own deadline
-			}
-		}
+		c.tellCause()
 	}
 	c.t.Break()
+}
+
+func (c *Comm) tellCause() {
+	note := encodeAbort(c.rank, c.cause)
+	for p := range c.peers {
+		if p != c.rank {
+			_ = c.t.Notify(p, note) // best effort: a peer out of reach has its own deadline
+		}
+	}
 }
 
 // failure is the first cause in the words of one call.
@@ -49,7 +55,7 @@ func (c *Comm) failure(call Call, seq uint64) error {
 
 // trouble turns an error of the transport into the communicator's failure.
 func (c *Comm) trouble(peer int, err error) {
-	t := time.NewTimer(noteGrace)
+	t := time.NewTimer(min(noteGrace, c.opt.Timeout/4))
 	defer t.Stop()
 	select {
 	case <-c.broken:
@@ -66,6 +72,8 @@ func (c *Comm) hear(from int, msg []byte) {
 		return
 	}
 	switch msg[0] {
+	case noticeAlive:
+		c.compare(from, msg[1:])
 	case noticeAbort:
 		c.fail(decodeAbort(c.rank, from, c.size, msg[1:]), false)
 	case noticeBye:
@@ -76,9 +84,38 @@ func (c *Comm) hear(from int, msg []byte) {
 		p.left.Store(last)
 		p.leftIs.Store(true)
 		p.once.Do(func() { close(p.gone) })
-		if c.inCall.Load() && c.current.Load() > last {
+		if h := c.header.Load(); h != nil && h.Seq > last {
 			c.failLeft(from, last)
 		}
+	}
+}
+
+// announce makes the header of the running call known to hear and beat, and
+// refuses a call that a peer has left before.
+func (c *Comm) announce(h *Header) error {
+	announced := *h
+	c.header.Store(&announced)
+	// In this order: a goodbye in between is seen here or by hear.
+	for i := range c.peers {
+		if p := &c.peers[i]; i != c.rank && p.leftIs.Load() && p.left.Load() < h.Seq {
+			c.failLeft(i, p.left.Load())
+			return errBroken
+		}
+	}
+	return nil
+}
+
+// compare looks at the call that a peer says it is in. Ranks that make
+// different calls may all wait for frames that nobody is going to send; the
+// signs of life find them.
+func (c *Comm) compare(from int, msg []byte) {
+	mine := c.header.Load()
+	if len(msg) == 0 || mine == nil {
+		return
+	}
+	theirs, err := DecodeHeader(msg)
+	if err == nil && theirs.Seq == mine.Seq && !theirs.sameCall(mine) {
+		c.fail(&MismatchError{Rank: c.rank, Peer: from, Local: *mine, Remote: theirs}, true)
 	}
 }
 
@@ -117,9 +154,13 @@ func (c *Comm) beat() {
 			}
 		}
 		last = now
+		alive := []byte{noticeAlive}
+		if h := c.header.Load(); h != nil {
+			alive = h.AppendTo(alive)
+		}
 		for i := range c.peers {
 			if i != c.rank {
-				_ = c.t.Notify(i, []byte{noticeAlive}) // loss is told by the transport
+				_ = c.t.Notify(i, alive) // loss is told by the transport
 			}
 		}
 		if quiet, since := c.quietest(); quiet >= 0 && c.opt.Silence > 0 && since > c.opt.Silence {

@@ -18,8 +18,8 @@ func (c *Comm) Broadcast(ctx context.Context, b Buf, root int) error {
 
 func (c *Comm) broadcast(b Buf, root int) error {
 	m := c.chunks(len(b.raw))
-	h, err := c.begin(Header{Call: CallBroadcast, DType: b.dtype, Count: uint64(b.Len()), Root: uint32(root), Chunks: uint32(m)})
-	if err != nil {
+	h := c.begin(Header{Call: CallBroadcast, DType: b.dtype, Count: uint64(b.Len()), Root: uint32(root), Chunks: uint32(m)})
+	if err := c.announce(&h); err != nil {
 		return err
 	}
 	shape := ring.Chain
@@ -82,9 +82,6 @@ func (c *Comm) allGather(mine []byte) ([][]byte, error) {
 		all[r], buf = buf[:n:n], buf[n:]
 	}
 	copy(all[c.rank], mine)
-	h, err := c.begin(Header{Call: CallAllGather, DType: TypeBytes, Count: uint64(total)})
-	if err != nil {
-		return nil, err
-	}
+	h := c.begin(Header{Call: CallAllGather, DType: TypeBytes, Count: uint64(total)})
 	return all, c.ringPass(h, c.gathering, func(i int) []byte { return all[i] }, TypeBytes, Sum)
 }

@@ -11,8 +11,7 @@ type Handle struct {
 	c    *Comm
 	ctx  context.Context
 	call Call
-	run  func() error // the operation itself; sets the sequence number first
-	seq  uint64
+	run  func() error // the operation itself; takes the next sequence number
 	done chan struct{}
 	err  error
 }
@@ -26,7 +25,7 @@ func (h *Handle) Wait(ctx context.Context) error {
 		select {
 		case <-h.done:
 		case <-ctx.Done():
-			h.c.fail(&RankError{Rank: h.c.rank, Peer: int(h.c.waiting.Load()), Op: h.call, Err: context.Cause(ctx)}, true)
+			h.c.fail(&RankError{Rank: h.c.rank, Peer: int(h.c.waiting.Load()), Err: context.Cause(ctx)}, true)
 			<-h.done
 		}
 	}
@@ -102,17 +101,17 @@ func (c *Comm) execute(h *Handle) {
 		}
 		c.fail(&RankError{Rank: c.rank, Peer: c.blame(), Err: err}, true)
 	})
-	c.inCall.Store(true)
 	ok := false
 	select {
 	case <-c.broken:
+		c.current.Add(1) // the call has its number, though it does not run
 	default:
 		ok = h.run() == nil
 		// The payloads are the caller's memory again only when the transport
 		// let go of them.
 		ok = c.inflight.Wait(c.broken) && ok
 	}
-	c.inCall.Store(false)
+	c.header.Store(nil)
 	stop()
 	cancel()
 	if !ok {

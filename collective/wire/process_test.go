@@ -1,3 +1,184 @@
 package wire
 
-func workerMain() bool { return false }
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"vgid/collective"
+)
+
+const workerEnv = "VGID_WIRE_TEST_WORKER"
+
+// workerSpec is what a worker process of the tests is told.
+type workerSpec struct {
+	Rank    int
+	Peers   []string
+	Timeout time.Duration
+	Silence time.Duration
+}
+
+// outcome is the last line of a worker.
+type outcome struct {
+	Peer    int
+	Op      string
+	Seq     uint64
+	Message string
+	Named   bool // the error is a RankError
+}
+
+// workerMain is the other life of the test binary: a rank that all-reduces
+// without end and tells how it ended.
+func workerMain() bool {
+	text, ok := os.LookupEnv(workerEnv)
+	if !ok {
+		return false
+	}
+	var spec workerSpec
+	fail := func(err error) bool {
+		fmt.Println("failed:", err)
+		os.Exit(1)
+		return true
+	}
+	if err := json.Unmarshal([]byte(text), &spec); err != nil {
+		return fail(err)
+	}
+	f := os.NewFile(3, "listener")
+	l, err := net.FileListener(f)
+	f.Close()
+	if err != nil {
+		return fail(err)
+	}
+	ctx := context.Background()
+	t, err := Connect(ctx, Config{Job: "test", Token: "secret", Rank: spec.Rank, Peers: spec.Peers, Listener: l})
+	if err != nil {
+		return fail(err)
+	}
+	c, err := collective.New(t, collective.Options{Job: "test", Timeout: spec.Timeout, Silence: spec.Silence, Heartbeat: 200 * time.Millisecond})
+	if err != nil {
+		return fail(err)
+	}
+	v := make([]float32, 4<<20)
+	for round := 0; ; round++ {
+		if err = c.AllReduce(ctx, collective.F32(v), collective.Sum); err != nil {
+			break
+		}
+		if round == 1 {
+			fmt.Println("running")
+		}
+	}
+	out := outcome{Message: err.Error()}
+	var re *collective.RankError
+	if out.Named = errors.As(err, &re); out.Named {
+		out.Peer, out.Op, out.Seq = re.Peer, re.Op.String(), re.Seq
+	}
+	if err := c.Close(); err != nil {
+		return fail(err)
+	}
+	b, _ := json.Marshal(out)
+	fmt.Println(string(b))
+	return true
+}
+
+type worker struct {
+	cmd   *exec.Cmd
+	lines *bufio.Scanner
+}
+
+func startWorkers(t *testing.T, n int, timeout, silence time.Duration) []worker {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ls, addrs := listen(t, n)
+	ws := make([]worker, n)
+	for r := range n {
+		f, err := ls[r].(*net.TCPListener).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ls[r].Close()
+		spec, err := json.Marshal(workerSpec{Rank: r, Peers: addrs, Timeout: timeout, Silence: silence})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(exe)
+		cmd.Env = append(os.Environ(), workerEnv+"="+string(spec))
+		cmd.ExtraFiles = []*os.File{f}
+		cmd.Stderr = os.Stderr
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		t.Cleanup(func() {
+			cmd.Process.Kill()
+			cmd.Wait()
+		})
+		ws[r] = worker{cmd, bufio.NewScanner(out)}
+	}
+	for r, w := range ws {
+		if !w.lines.Scan() || w.lines.Text() != "running" {
+			t.Fatalf("rank %d says %q instead of running", r, w.lines.Text())
+		}
+	}
+	return ws
+}
+
+// TestStruckProcess kills or freezes one process in the middle of an
+// all-reduce; the others must end in time and name it.
+func TestStruckProcess(t *testing.T) {
+	const n, victim = 4, 2
+	for name, tc := range map[string]struct {
+		signal           syscall.Signal
+		timeout, silence time.Duration
+		limit            time.Duration
+	}{
+		"killed":                   {syscall.SIGKILL, 60 * time.Second, 60 * time.Second, 3 * time.Second},
+		"frozen, found by silence": {syscall.SIGSTOP, 60 * time.Second, 2 * time.Second, 8 * time.Second},
+		"frozen, found by time":    {syscall.SIGSTOP, 2 * time.Second, 60 * time.Second, 8 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ws := startWorkers(t, n, tc.timeout, tc.silence)
+			time.Sleep(50 * time.Millisecond)
+			begin := time.Now()
+			if err := ws[victim].cmd.Process.Signal(tc.signal); err != nil {
+				t.Fatal(err)
+			}
+			for r, w := range ws {
+				if r == victim {
+					continue
+				}
+				stop := time.AfterFunc(30*time.Second, func() { w.cmd.Process.Kill() })
+				var o outcome
+				if !w.lines.Scan() {
+					t.Fatalf("rank %d ended without a word", r)
+				}
+				stop.Stop()
+				if err := json.Unmarshal(w.lines.Bytes(), &o); err != nil {
+					t.Fatalf("rank %d says %q", r, w.lines.Text())
+				}
+				if !o.Named || o.Peer != victim || o.Op != "all-reduce" || o.Seq < 2 || !strings.Contains(o.Message, fmt.Sprintf("peer rank %d", victim)) {
+					t.Errorf("rank %d: %+v does not name rank %d", r, o, victim)
+				}
+				t.Logf("rank %d after %v: %s", r, time.Since(begin).Round(time.Millisecond), o.Message)
+			}
+			if d := time.Since(begin); d > tc.limit {
+				t.Errorf("took %v, limit %v", d, tc.limit)
+			}
+		})
+	}
+}
