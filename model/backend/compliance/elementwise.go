@@ -3,6 +3,7 @@ package compliance
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"vgid/model/backend"
 )
@@ -33,6 +34,23 @@ var storage = []one{
 			x := s.floats(r, c, s.normal)
 			n := s.ints(r, c, s.randomInts(r*c, math.MinInt32, math.MaxInt32))
 			s.same("upload", what, x, n)
+			// Once more into and out of the view alone, row by row.
+			host, hostInts := make([]float32, r*c), s.randomInts(r*c, math.MinInt32, math.MaxInt32)
+			for i := range host {
+				host[i] = float32(s.normal())
+			}
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+				be.Upload(at(x), host)
+				be.UploadInts(at(n), hostInts)
+			})
+			s.same("upload", what+" of a view", x, n)
+			got := make([]int32, r*c)
+			if err := s.dev.DownloadInts(got, n.dev); err != nil {
+				s.t.Fatalf("%v", err)
+			}
+			if !slices.Equal(got, hostInts) {
+				s.t.Errorf("download_ints %s of a view with stride %d gives %v, want %v", what, n.dev.Stride, got, hostInts)
+			}
 		})
 	}},
 	{"allocated memory is zero", func(s *suite) {
@@ -198,8 +216,7 @@ var elementwise = []one{
 	{"swiglu", func(s *suite) {
 		s.shapes(func(r, c int, what string) {
 			// gate and up are the two halves of one projection, as models keep
-			// them. Only the gate goes far out: a large up would multiply the
-			// rounding of silu' near its zero.
+			// them.
 			drawn := 0
 			both := s.floats(r, 2*c, func() float64 {
 				drawn++
@@ -217,6 +234,46 @@ var elementwise = []one{
 			})
 			s.same("swiglu_backward", what, dgate, dup)
 		})
+	}},
+	{"swiglu with extreme up", func(s *suite) {
+		// What rounding silu and silu' costs is proportional to their factor.
+		s.shapes(func(r, c int, what string) {
+			gate, dy := s.floats(r, c, s.steep), s.floats(r, c, s.normal)
+			up := s.floats(r, c, func() float64 { return s.normal() * math.Pow(10, pick(s, -20.0, -5, 0, 3, 6, 20)) })
+			y, dgate, dup := s.floats(r, c, junk), s.floats(r, c, junk), s.floats(r, c, junk)
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+				be.SwiGLU(at(y), at(gate), at(up))
+				be.SwiGLUBackward(at(dgate), at(dup), at(dy), at(gate), at(up))
+			})
+			size := func(factors ...*twin) func(r, c int) float64 {
+				return func(r, c int) float64 {
+					v := 1.0
+					for _, f := range factors {
+						v *= math.Abs(s.ref.At(f.ref, r, c))
+					}
+					return v + 1e-30 // less may be flushed to 0
+				}
+			}
+			s.sameScaled("swiglu", what, size(up), y)
+			s.sameScaled("swiglu_backward", what, size(dy, up), dgate)
+			s.sameScaled("swiglu_backward", what, size(dy), dup)
+		})
+	}},
+	{"swiglu of nan", func(s *suite) {
+		ordinary := func() float64 { return 1 + s.uniform() }
+		for _, nan := range []string{"gate", "up", "dy"} {
+			draw := map[string]func() float64{"gate": ordinary, "up": ordinary, "dy": ordinary}
+			draw[nan] = junk
+			gate, up, dy := s.floats(3, 17, draw["gate"]), s.floats(3, 17, draw["up"]), s.floats(3, 17, draw["dy"])
+			y, dgate, dup := s.floats(3, 17, s.normal), s.floats(3, 17, s.normal), s.floats(3, 17, s.normal)
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+				be.SwiGLU(at(y), at(gate), at(up))
+				be.SwiGLUBackward(at(dgate), at(dup), at(dy), at(gate), at(up))
+			})
+			s.same("swiglu", "NaN in "+nan, y)
+			s.same("swiglu_backward", "NaN in "+nan, dgate, dup)
+			s.finish("swiglu of nan")
+		}
 	}},
 }
 
