@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/google/renameio/v2"
+
 	"vgid/vgid/data"
 )
 
@@ -89,7 +91,7 @@ func WriteAnswers(path string, answers []Answer) error {
 		b.Write(line)
 		b.WriteByte('\n')
 	}
-	return writeFile(path, b.Bytes())
+	return renameio.WriteFile(path, b.Bytes(), 0o644)
 }
 
 // ReadAnswers reads what WriteAnswers wrote.
@@ -129,32 +131,4 @@ func eachLine(r io.Reader, f func(n int, line []byte) error) error {
 			return err
 		}
 	}
-}
-
-// writeFile replaces path with content: written beside it, synced, renamed, so
-// that a reader sees the old file or the new one.
-func writeFile(path string, content []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(content); err != nil {
-		return err
-	}
-	if err = f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
+
+	"github.com/google/renameio/v2"
 )
 
 // The models of a run, as they are spelled in summary.json, in the order they
@@ -136,7 +138,7 @@ func WriteSummary(path string, s *Summary) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return writeFile(path, append(b, '\n'))
+	return renameio.WriteFile(path, append(b, '\n'), 0o644)
 }
 
 // ReadSummary reads what WriteSummary wrote.

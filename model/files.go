@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/renameio/v2"
+
 	"vgid/model/backend"
 	"vgid/model/hf"
 )
@@ -158,7 +160,7 @@ func (m *Model) Save(dir string, o SaveOptions) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, "config.json"), b)
+	return renameio.WriteFile(filepath.Join(dir, "config.json"), b, 0o644)
 }
 
 // tensors downloads the weights that name gives a name.
@@ -193,31 +195,4 @@ func (c *Config) generation() hf.GenerationConfig {
 		g.EOS = append(g.EOS, int32(e))
 	}
 	return g
-}
-
-// writeFile puts a small file in place as a whole.
-func writeFile(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(data); err != nil {
-		return err
-	}
-	if err = f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
