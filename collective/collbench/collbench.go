@@ -6,10 +6,10 @@ package collbench
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -92,11 +92,7 @@ func runWorld(ctx context.Context, n int, opt Options) (rows []Row, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("bench collective: %w", err)
 	}
-	token := make([]byte, 16)
-	if _, err := io.ReadFull(randSource, token); err != nil {
-		return nil, fmt.Errorf("bench collective: %w", err)
-	}
-	job := jobSpec{Token: fmt.Sprintf("%x", token), Sizes: opt.Sizes, PerSize: opt.PerSize}
+	job := jobSpec{Token: rand.Text(), Sizes: opt.Sizes, PerSize: opt.PerSize}
 	// Workers inherit their listeners, so no port can be taken in between.
 	files := make([]*os.File, n)
 	defer func() {

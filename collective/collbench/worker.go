@@ -2,7 +2,6 @@ package collbench
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -16,8 +15,6 @@ import (
 )
 
 const envName = "VGID_COLLBENCH"
-
-var randSource = rand.Reader
 
 // jobSpec is what a worker process is told, in its environment: its token must
 // not show in the list of processes.
