@@ -16,72 +16,40 @@ import (
 	"vgid/model/cpu"
 	"vgid/model/hf"
 	"vgid/vgid/config"
-	"vgid/vgid/data"
 	"vgid/vgid/monitor"
-	"vgid/vgid/quickstart"
+	"vgid/vgid/vgidtest"
 )
 
-// tiny is an architecture that trains in milliseconds.
-const tiny = `{
-  "model_type": "llava", "image_token_index": 4, "vision_feature_layer": -1,
-  "vision_feature_select_strategy": "default", "projector_hidden_act": "gelu",
-  "text_config": {"model_type": "llama", "vocab_size": 1792, "hidden_size": 32, "intermediate_size": 64,
-    "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 256,
-    "rms_norm_eps": 1e-5, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "tie_word_embeddings": false},
-  "vision_config": {"model_type": "clip_vision_model", "hidden_size": 32, "intermediate_size": 64,
-    "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 24, "patch_size": 12, "projection_dim": 32}
-}`
-
-// world is a folder with a small benchmark and a small model.
-type world struct{ dir, model, data string }
-
-var smallWorld = sync.OnceValues(func() (w world, err error) {
-	if w.dir, err = os.MkdirTemp("", "vgid-test-"); err != nil {
+// smallWorld is made once for all tests; it has a folder of its own.
+var smallWorld = sync.OnceValues(func() (w vgidtest.World, err error) {
+	dir, err := os.MkdirTemp("", "vgid-test-")
+	if err != nil {
 		return w, err
 	}
-	w.model, w.data = filepath.Join(w.dir, "model"), filepath.Join(w.dir, "data")
-	be := cpu.New(1)
-	defer be.Close()
-	if err := quickstart.CreateFrom(be, w.model, []byte(tiny), 400, 1); err != nil {
-		return w, err
-	}
-	_, err = data.Build(context.Background(), data.BuildConfig{
-		Out: w.data, Seed: 3, People: 10, ForgetPercents: []int{20}, Views: 2, Celebrities: 6, ImageSize: 48,
-	})
-	return w, err
+	return vgidtest.Make(dir)
 })
 
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if w, err := smallWorld(); err == nil {
-		os.RemoveAll(w.dir)
+		os.RemoveAll(filepath.Dir(w.Model))
 	}
 	os.Exit(code)
 }
 
-func small(t *testing.T, over map[string]string) (world, config.Config) {
+func small(t *testing.T, over map[string]string) config.Config {
 	t.Helper()
 	w, err := smallWorld()
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := map[string]string{
-		"out": t.TempDir(), "name": "r", "seed": "5", "data.dir": w.data, "data.forget": "forget_20", "model.base": w.model,
-		"train.steps": "5", "train.batch": "7", "train.replay": "0.3", "train.lora.r": "0", "train.optim.lr": "1e-3", "train.text_only": "0.25",
-		"train.balance": "true", "train.optim.eps": "1e-6", "data.image_size": "48",
-		"unlearn.steps": "5", "unlearn.batch_forget": "5", "unlearn.batch_retain": "4", "unlearn.text_only": "0.25",
-		"unlearn.lora.r": "4", "unlearn.optim.lr": "1e-3", "unlearn.optim.eps": "1e-6",
-		"eval.prompts": "short", "eval.max_new": "6", "eval.classification": "option",
-		"eval.shots_classification": "0", "eval.shots_cloze": "0", "data.eval_people": "2",
-	}
-	for k, v := range over {
-		set[k] = v
-	}
+	set := w.Settings(over)
+	set["out"] = t.TempDir()
 	c, err := config.Load("", set)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return w, c
+	return c
 }
 
 // onWorld runs f on n workers in this process, each with a device of its own.
@@ -166,7 +134,7 @@ func TestWorldSizeDoesNotMatter(t *testing.T) {
 			var curve []Point
 			var weights map[string][]float32
 			for n := 1; n <= 4; n++ {
-				_, c := small(t, tc.over)
+				c := small(t, tc.over)
 				c.Name = fmt.Sprintf("w%d", n)
 				c.Collective.Bucket = 16 // several buckets
 				var stage Stage
@@ -255,7 +223,7 @@ func TestResumeIsExact(t *testing.T) {
 		return stage, first
 	}
 	for _, workers := range []int{1, 2} {
-		_, c := small(t, map[string]string{"unlearn.steps": "9", "checkpoint.every": "3", "unlearn.lora.dropout": "0.1"})
+		c := small(t, map[string]string{"unlearn.steps": "9", "checkpoint.every": "3", "unlearn.lora.dropout": "0.1"})
 		c.Name = "whole"
 		whole, err := run(c, workers, 0)
 		if err != nil {
@@ -289,7 +257,7 @@ func TestResumeIsExact(t *testing.T) {
 
 // The whole job runs on two workers and leaves its files.
 func TestRunEndToEnd(t *testing.T) {
-	_, c := small(t, map[string]string{"unlearn.steps": "2", "train.steps": "2"})
+	c := small(t, map[string]string{"unlearn.steps": "2", "train.steps": "2"})
 	onWorld(t, 2, c, func(ctx context.Context, j *Job) error {
 		if err := j.Agree(ctx); err != nil {
 			return err
@@ -315,7 +283,7 @@ func TestRunEndToEnd(t *testing.T) {
 }
 
 func TestWorkersThatDisagreeAreTold(t *testing.T) {
-	_, c := small(t, nil)
+	c := small(t, nil)
 	var mu sync.Mutex
 	var got []error
 	onWorld(t, 2, c, func(ctx context.Context, j *Job) error {
