@@ -2,6 +2,7 @@ package compliance
 
 import (
 	"fmt"
+	"math"
 
 	"vgid/model/backend"
 )
@@ -114,19 +115,41 @@ var optimizer = []one{
 	}},
 	{"adamw", func(s *suite) {
 		s.shapes(func(r, c int, what string) {
-			p, g := s.floats(r, c, s.normal), s.floats(r, c, s.normal)
-			m, v := s.floats(r, c, s.normal), s.floats(r, c, s.uniform)
-			h := backend.AdamW{LR: 0.01, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8,
-				WeightDecay: pick(s, float32(0), 0.1), ClipNorm: pick(s, float32(0), 0.5, 100), Step: pick(s, 1, 2, 1000)}
-			var norm *twin
-			if s.rng.IntN(3) > 0 {
-				norm = s.floats(1, 1, func() float64 { return pick(s, 0, 3.7, 50) })
-			}
-			what = fmt.Sprintf("%s %+v norm=%v", what, h, norm != nil)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
-				be.AdamW(at(p), at(g), at(m), at(v), at(norm), h)
-			})
-			s.same("adamw", what, p, m, v)
+			s.adamw(r, c, backend.AdamW{LR: 0.01, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.1, ClipNorm: 1, Step: 3}, 9)
 		})
 	}},
+	{"adamw hyper-parameters", func(s *suite) {
+		for _, norm := range []float64{-1, 0, 3.7, 50} {
+			for _, clip := range []float32{0, 0.5, 100} {
+				for _, eps := range []float32{1e-8, 0.1} { // one that matters shows where it is added
+					for _, step := range []int{1, 2, 1000} {
+						h := backend.AdamW{LR: pick(s, float32(0.01), 0.1), Beta1: pick(s, float32(0.9), 0), Beta2: pick(s, float32(0.95), 0.999),
+							Eps: eps, WeightDecay: pick(s, float32(0), 0.1), ClipNorm: clip, Step: step}
+						s.adamw(3, 17, h, norm)
+					}
+				}
+			}
+		}
+	}},
+}
+
+// adamw updates once with a squared norm, which is not given when negative.
+func (s *suite) adamw(r, c int, h backend.AdamW, normSq float64) {
+	p, g := s.floats(r, c, s.normal), s.floats(r, c, s.normal)
+	m, v := s.floats(r, c, s.normal), s.floats(r, c, s.uniform)
+	var norm *twin
+	if normSq >= 0 {
+		norm = s.floats(1, 1, func() float64 { return normSq })
+	}
+	what := fmt.Sprintf("[%d, %d] %+v normSq=%v", r, c, h, normSq)
+	s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+		be.AdamW(at(p), at(g), at(m), at(v), at(norm), h)
+	})
+	s.same("adamw", what, m, v)
+	// A small second moment magnifies the rounding of the first.
+	c1, c2 := 1-math.Pow(float64(h.Beta1), float64(h.Step)), 1-math.Pow(float64(h.Beta2), float64(h.Step))
+	s.sameScaled("adamw", what, func(r, c int) float64 {
+		return 1 + float64(h.LR)/c1/(math.Sqrt(s.ref.At(v.ref, r, c)/c2)+float64(h.Eps))
+	}, p)
+	s.finish(what)
 }

@@ -138,8 +138,8 @@ def heads():
 
 def adamw():
     # Gradients are scaled to the norm by hand: clip_grad_norm_ divides by the norm plus 1e-6.
-    for name, clip, decay in [("plain", 0.0, 0.0), ("clipped, with decay", f32(1.5), f32(0.1))]:
-        lr, b1, b2, eps = f32(0.05), f32(0.9), f32(0.95), f32(1e-8)
+    for name, clip, decay, eps in [("plain", 0.0, 0.0, f32(1e-8)), ("clipped, with decay", f32(1.5), f32(0.1), f32(1e-8)), ("large eps", 0.0, f32(0.1), f32(0.1))]:
+        lr, b1, b2 = f32(0.05), f32(0.9), f32(0.95)
         p, grads, after, moments = leaf(3, 5), [rand(3, 5, size=s) for s in (1.0, 0.01, 2.0)], [], {}
         before = p.detach().clone()
         opt = torch.optim.AdamW([p], lr=lr, betas=(b1, b2), eps=eps, weight_decay=decay, foreach=False)
