@@ -41,17 +41,17 @@ type matrix struct {
 	backend.Tensor
 }
 
-func (m matrix) at(r, c int) float64 { return m.floats[m.Off+r*m.Stride+c] }
-func (m matrix) int(r, c int) int    { return int(m.ints[m.Off+r*m.Stride+c]) }
+func (m *matrix) at(r, c int) float64 { return m.floats[m.Off+r*m.Stride+c] }
+func (m *matrix) int(r, c int) int    { return int(m.ints[m.Off+r*m.Stride+c]) }
 
-func (m matrix) set(r, c int, v float64) {
+func (m *matrix) set(r, c int, v float64) {
 	if m.dt == backend.BF16 {
 		v = roundBF16(v)
 	}
 	m.floats[m.Off+r*m.Stride+c] = v
 }
 
-func (m matrix) add(r, c int, v float64) { m.set(r, c, m.at(r, c)+v) }
+func (m *matrix) add(r, c int, v float64) { m.set(r, c, m.at(r, c)+v) }
 
 // roundBF16 rounds to the nearest bfloat16, ties to even, as the hardware does
 // from float32.
@@ -115,12 +115,13 @@ func (b *Backend) Free(backend.Buffer) {}
 // At reads one element in full precision, for finite differences. It panics
 // when the tensor is not one of b's float tensors.
 func (b *Backend) At(t backend.Tensor, r, c int) float64 {
-	return matrix{t.Buf.(*buffer), t}.at(r, c)
+	return t.Buf.(*buffer).floats[t.Off+r*t.Stride+c]
 }
 
 // Set writes one element in full precision (rounded when t is BF16).
 func (b *Backend) Set(t backend.Tensor, r, c int, v float64) {
-	matrix{t.Buf.(*buffer), t}.set(r, c, v)
+	m := matrix{t.Buf.(*buffer), t}
+	m.set(r, c, v)
 }
 
 // Upload implements backend.Backend.

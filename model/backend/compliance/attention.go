@@ -46,8 +46,6 @@ var attentionShapes = []attentionShape{
 	{4, 4, 32, []int32{17}, []int32{17}},
 	{4, 2, 8, []int32{5, 9, 1, 3}, []int32{5, 9, 1, 3}},
 	{6, 1, 16, []int32{7, 4}, []int32{7, 4}},
-	{2, 2, 24, []int32{33, 70}, []int32{33, 70}},
-	{2, 1, 64, []int32{130}, []int32{130}},
 	{1, 1, 80, []int32{6}, []int32{6}},
 	{4, 2, 32, []int32{1, 1, 1}, []int32{12, 1, 40}}, // decoding
 	{2, 2, 5, []int32{3, 2}, []int32{10, 2}},         // lk > lq
@@ -56,6 +54,8 @@ var attentionShapes = []attentionShape{
 	{2, 2, 8, []int32{0, 2}, []int32{3, 2}},          // keys nobody asks for
 	{2, 2, 8, []int32{3, 2}, []int32{0, 2}},          // queries with nothing to see
 	{2, 2, 8, nil, nil},
+	{2, 2, 24, []int32{33, 70}, []int32{33, 70}},
+	{2, 1, 64, []int32{130}, []int32{130}},
 }
 
 // pack puts sequences one after the other with rows of nobody between them,
