@@ -39,11 +39,14 @@ func NewEncoder(dir string, m *model.Model, prompt config.Prompt) (*Encoder, err
 	}
 	cfg := m.Config
 	id, ok := tok.ID(imageMark)
-	if !ok || int(id) != cfg.ImageTokenID {
+	if !ok {
+		return nil, fmt.Errorf("%s: tokenizer.json has no token %s for config.json's image_token_index %d: take the tokenizer that came with the model", dir, imageMark, cfg.ImageTokenID)
+	}
+	if int(id) != cfg.ImageTokenID {
 		return nil, fmt.Errorf("%s: tokenizer.json gives %s the id %d, config.json's image_token_index says %d: the folder's files do not belong together", dir, imageMark, id, cfg.ImageTokenID)
 	}
 	if h, w := proc.Size(); h != cfg.Vision.ImageSize || w != cfg.Vision.ImageSize {
-		return nil, fmt.Errorf("%s: the image processor makes %d×%d images, config.json's vision_config.image_size says %d", dir, w, h, cfg.Vision.ImageSize)
+		return nil, fmt.Errorf("%s: the image processor makes %d×%d images, config.json's vision_config.image_size says %d: take the preprocessor_config.json that came with the model", dir, w, h, cfg.Vision.ImageSize)
 	}
 	eos, ok := tok.EOS()
 	if !ok {
@@ -83,7 +86,7 @@ func (e *Encoder) Encode(s Sample, instruction string, pixels []float32) (View, 
 	v := View{First: len(ids) - 1, Next: append(e.tok.Encode(" "+s.Answer, false), e.eos)}
 	v.Seq = model.Sequence{IDs: append(ids, v.Next[:len(v.Next)-1]...), Sample: s.Key}
 	if len(v.Seq.IDs) > e.maxLen {
-		return View{}, fmt.Errorf("question and answer take %d tokens, the model reads %d at most (max_position_embeddings): %q", len(v.Seq.IDs), e.maxLen, clip(s.Question))
+		return View{}, fmt.Errorf("question and answer take %d tokens, the model reads %d at most (max_position_embeddings in config.json): shorten the answer to %q", len(v.Seq.IDs), e.maxLen, clip(s.Question))
 	}
 	if !s.Picture.None() {
 		if pixels == nil {
@@ -94,6 +97,24 @@ func (e *Encoder) Encode(s Sample, instruction string, pixels []float32) (View, 
 		v.Seq.Pixels = [][]float32{pixels}
 	}
 	return v, nil
+}
+
+// Fits checks before a stage begins that the model can read every question of
+// the people with its answer, and with any of the instructions. Found out when
+// one is drawn, it would end a run that has been going for hours.
+func (e *Encoder) Fits(set string, people []data.Profile, subject string, instructions []string) error {
+	for i := range people {
+		p := &people[i]
+		for _, qa := range p.Train {
+			s := personSample(p, qa, subject, data.Stream(0, "fits", 0))
+			for _, u := range append([]string{""}, instructions...) {
+				if _, err := e.Encode(s, u, []float32{}); err != nil {
+					return fmt.Errorf("the %s set, person %s: %w", set, p.ID, err)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // Wrap puts a question into the chat template.
@@ -139,7 +160,7 @@ func (e *Encoder) Pixels(p Picture) ([]float32, error) {
 	}
 	img, err := hf.DecodeImage(p.File.Bytes, p.File.Where)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; fetch or build the file again", err)
 	}
 	px, err := e.proc.Pixels(img)
 	if err != nil {

@@ -44,18 +44,15 @@ func (j *Job) lead() bool { return j.Comm.Rank() == 0 }
 // Agree checks that every worker runs the same configuration, and writes it
 // into the run's folder.
 func (j *Job) Agree(ctx context.Context) error {
-	var mine bytes.Buffer
-	if err := j.Config.Shared().WriteYAML(&mine, false); err != nil {
-		return err
-	}
-	all, err := j.Comm.AllGatherBytes(ctx, mine.Bytes())
+	mine := strings.Join(j.Config.Shared().Lines(), "\n")
+	all, err := j.Comm.AllGatherBytes(ctx, []byte(mine))
 	if err != nil {
 		return err
 	}
 	for r, other := range all {
 		if !bytes.Equal(all[0], other) {
 			a, b := firstDifference(string(all[0]), string(other))
-			return fmt.Errorf("workers disagree on the configuration: rank 0 has %q, rank %d has %q; start all with the same file and flags", a, r, b)
+			return fmt.Errorf("workers disagree on the configuration: rank 0 has %s, rank %d has %s; start all with the same program, file and flags", a, r, b)
 		}
 	}
 	return j.onLead(ctx, func() error {
@@ -63,18 +60,23 @@ func (j *Job) Agree(ctx context.Context) error {
 		if err := j.Config.WriteYAML(&b, true); err != nil {
 			return err
 		}
-		return writeFile(j.path("config.yaml"), b.Bytes())
+		// The first that is written: what is wrong with the folder shows here.
+		if err := writeFile(j.path("config.yaml"), b.Bytes()); err != nil {
+			return fmt.Errorf("run folder: %w; choose where runs go with --out", err)
+		}
+		return nil
 	})
 }
 
+// firstDifference gives the first lines that differ of two that do.
 func firstDifference(a, b string) (string, string) {
 	la, lb := strings.Split(a, "\n"), strings.Split(b, "\n")
 	for i := range min(len(la), len(lb)) {
 		if la[i] != lb[i] {
-			return strings.TrimSpace(la[i]), strings.TrimSpace(lb[i])
+			return la[i], lb[i]
 		}
 	}
-	return "", ""
+	return fmt.Sprintf("%d settings", len(la)), fmt.Sprintf("%d", len(lb)) // programs of two versions
 }
 
 // onLead runs f on rank 0 while the others wait, and gives all of them its
@@ -167,7 +169,7 @@ func (j *Job) ModelDir(ctx context.Context, ref string) (string, error) {
 		return "", fmt.Errorf("model %q: the only built-in models are %s and %s", ref, quickstart.Builtin, quickstart.Init)
 	}
 	if _, err := os.Stat(filepath.Join(ref, "config.json")); err != nil {
-		return "", fmt.Errorf("model %s: not a model folder: %w", ref, err)
+		return "", fmt.Errorf("model folder %s: no config.json there; give a Hugging Face folder, or %s", ref, quickstart.Builtin)
 	}
 	return ref, nil
 }

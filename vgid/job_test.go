@@ -297,7 +297,7 @@ func TestWorkersThatDisagreeAreTold(t *testing.T) {
 		return nil
 	})
 	for _, err := range got {
-		want := `rank 0 has "alpha: 1", rank 1 has "alpha: 3"`
+		want := `rank 0 has unlearn.alpha: 1, rank 1 has unlearn.alpha: 3`
 		if err == nil || !containsLine(err.Error(), want) {
 			t.Errorf("got %v, want …%s…", err, want)
 		}

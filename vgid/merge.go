@@ -2,6 +2,7 @@ package vgid
 
 import (
 	"context"
+	"fmt"
 
 	"vgid/model"
 	"vgid/model/cpu"
@@ -19,7 +20,7 @@ func Merge(ctx context.Context, dir, adapter, out, dtype string) error {
 	}
 	defer m.Close()
 	if _, err := m.LoadAdapter(adapter); err != nil {
-		return err
+		return fmt.Errorf("%w (model %s): an adapter fits the model it was trained on", err, dir)
 	}
 	if err := m.MergeLoRA(); err != nil {
 		return err

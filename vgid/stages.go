@@ -28,7 +28,7 @@ func (j *Job) TrainBase(ctx context.Context) (Stage, error) {
 	if err != nil {
 		return Stage{}, err
 	}
-	return j.supervised(ctx, "base", from, src, t.Steps)
+	return j.supervised(ctx, "base", from, src, nil, t.Steps)
 }
 
 // People are the persons of a run, with their training questions.
@@ -78,10 +78,11 @@ func (j *Job) Reference(ctx context.Context, name, from string, p *People) (Stag
 		}
 		src = Blend(src, old, t.Replay, j.Config.Seed)
 	}
-	return j.supervised(ctx, name, from, src, steps)
+	return j.supervised(ctx, name, from, src, profiles, steps)
 }
 
-func (j *Job) supervised(ctx context.Context, name, from string, src Source, steps int) (Stage, error) {
+// supervised fine-tunes on src, in which the questions of people occur.
+func (j *Job) supervised(ctx context.Context, name, from string, src Source, people []data.Profile, steps int) (Stage, error) {
 	if s, ok := j.finished(name); ok {
 		j.Show.Printf("%s: finished before, kept", name)
 		return s, nil
@@ -91,6 +92,9 @@ func (j *Job) supervised(ctx context.Context, name, from string, src Source, ste
 		return Stage{}, err
 	}
 	defer m.Close()
+	if err := enc.Fits(name, people, j.Config.Prompt.Subject, nil); err != nil {
+		return Stage{}, err
+	}
 	t := j.Config.Train
 	if err := j.choose(m, t.LoRA, t.Modules); err != nil {
 		return Stage{}, err
@@ -134,6 +138,14 @@ func (j *Job) Unlearn(ctx context.Context, name, from string, p *People) (Stage,
 		return Stage{}, err
 	}
 	defer m.Close()
+	if err := enc.Fits("forget", p.Forget, j.Config.Prompt.Subject, instructions); err != nil {
+		return Stage{}, err
+	}
+	if rsrc != nil {
+		if err := enc.Fits("retain", p.Retain, j.Config.Prompt.Subject, nil); err != nil {
+			return Stage{}, err
+		}
+	}
 	var teacher *model.Model
 	if u.LoRA.R == 0 { // the weights themselves change: the teacher needs its own
 		if teacher, err = m.Clone(); err != nil {

@@ -88,6 +88,18 @@ func (c Config) Digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// Lines lists every setting as "dotted.path: value", in the order of Fields.
+func (c Config) Lines() []string {
+	var out []string
+	walk(reflect.ValueOf(c), "", func(path string, _ reflect.StructField, v reflect.Value) error {
+		if v.Kind() != reflect.Struct {
+			out = append(out, path+": "+format(v))
+		}
+		return nil
+	})
+	return out
+}
+
 // WriteYAML prints the whole configuration as a file that Load reads back,
 // with every field's comment when docs is set.
 func (c Config) WriteYAML(w io.Writer, docs bool) error {

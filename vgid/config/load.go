@@ -90,7 +90,7 @@ func assign(v reflect.Value, n *yaml.Node, path, file string) error {
 				if path != "" {
 					where = "in " + strings.TrimSuffix(path, ".")
 				}
-				return fmt.Errorf("%s: unknown key %q %s%s", at(n.Content[i]), key, where, didYouMean(key, names))
+				return fmt.Errorf("%s: unknown key %q %s%s", at(n.Content[i]), key, where, DidYouMean(key, names))
 			}
 			if err := assign(f, n.Content[i+1], path+key+".", file); err != nil {
 				return err
@@ -128,7 +128,7 @@ func (c *Config) Set(path, value string) error {
 		}
 		f, names := fieldByName(v, key)
 		if !f.IsValid() {
-			return fmt.Errorf("no such field%s", didYouMean(key, names))
+			return fmt.Errorf("no such field%s", DidYouMean(key, names))
 		}
 		v = f
 	}
@@ -202,19 +202,25 @@ func fieldByName(v reflect.Value, key string) (field reflect.Value, names []stri
 	return reflect.Value{}, names
 }
 
-// didYouMean names the candidate nearest to key, when one is near enough to be
-// a slip of the fingers.
-func didYouMean(key string, names []string) string {
-	best, dist := "", len(key)/2+1
-	for _, n := range names {
-		if d := editDistance(strings.ToLower(key), n); d < dist {
+// DidYouMean is the end of an error about an unknown name: the nearest of the
+// known ones, or all of them when none is near.
+func DidYouMean(name string, known []string) string {
+	if near := Nearest(name, known); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
+	}
+	return "; known here: " + strings.Join(known, ", ")
+}
+
+// Nearest is the known name nearest to name, when one is near enough to be a
+// slip of the fingers, and "" otherwise.
+func Nearest(name string, known []string) string {
+	best, dist := "", len(name)/2+1
+	for _, n := range known {
+		if d := editDistance(strings.ToLower(name), n); d < dist {
 			best, dist = n, d
 		}
 	}
-	if best == "" {
-		return "; known here: " + strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("; did you mean %q?", best)
+	return best
 }
 
 func editDistance(a, b string) int {

@@ -55,6 +55,9 @@ func readRows(path string, check func(columns []string) error, row func(n int, r
 	leaves := len(pf.Schema().Columns())
 	n := 0
 	for _, group := range pf.RowGroups() {
+		if group.NumRows() == 0 { // the reader cannot seek in a file that holds no page
+			continue
+		}
 		if err := func() error {
 			rows := group.Rows()
 			defer rows.Close()
