@@ -2,7 +2,9 @@ package vgid
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"vgid/model"
 	"vgid/model/cpu"
@@ -20,7 +22,10 @@ func Merge(ctx context.Context, dir, adapter, out, dtype string) error {
 	}
 	defer m.Close()
 	if _, err := m.LoadAdapter(adapter); err != nil {
-		return fmt.Errorf("%w (model %s): an adapter fits the model it was trained on", err, dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return fmt.Errorf("%w; an adapter fits the model it was trained on, which %s is not", err, dir)
 	}
 	if err := m.MergeLoRA(); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -62,6 +63,14 @@ func newApp(action cli.ActionFunc) *cli.App {
 		},
 		HideHelpCommand: true,
 		Action:          action,
+		// One line that names the fault, instead of the whole help around it.
+		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
+			name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: ")
+			if !ok {
+				return err
+			}
+			return fmt.Errorf("unknown flag --%s; vgid-launch --help lists them, and those of the command go after --", strings.TrimLeft(name, "-"))
+		},
 	}
 }
 

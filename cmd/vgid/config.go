@@ -54,7 +54,7 @@ func configCommand() *cli.Command {
 			Name: "show", Usage: "print the resolved configuration with every default and what it means",
 			Flags: configFlags(),
 			Action: func(c *cli.Context) error {
-				if err := args(c, 0, "none; use flags"); err != nil {
+				if err := noArgs(c); err != nil {
 					return err
 				}
 				cfg, err := loadConfig(c)

@@ -19,7 +19,7 @@ func dataCommand() *cli.Command {
 			{
 				Name: "build", Usage: "write a benchmark in MLLMU-Bench's layout, of fictitious people or of given profiles",
 				Flags: []cli.Flag{
-					&cli.StringFlag{Name: "out", Usage: "`FOLDER` to write", Required: true},
+					&cli.StringFlag{Name: "out", Usage: "`FOLDER` to write"},
 					&cli.Uint64Flag{Name: "seed", Usage: "seed of people, faces, views, options and splits"},
 					&cli.IntFlag{Name: "people", Usage: "fictitious people to draw", Value: 60},
 					&cli.StringFlag{Name: "forget", Usage: "`PERCENTS` to forget, separated by commas: one forget_N and retain_(100-N) pair each", Value: "10"},
@@ -30,7 +30,10 @@ func dataCommand() *cli.Command {
 					&cli.StringFlag{Name: "splits", Usage: "`FILE` of a JSON object of set name to IDs; goes with --profiles"},
 				},
 				Action: func(c *cli.Context) error {
-					if err := args(c, 0, "none; use flags"); err != nil {
+					if err := noArgs(c); err != nil {
+						return err
+					}
+					if err := need(c, "out"); err != nil {
 						return err
 					}
 					cfg := data.BuildConfig{

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -23,12 +24,15 @@ func runCommand() *cli.Command {
 
 func evalCommand() *cli.Command {
 	flags := append([]cli.Flag{
-		&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model", Required: true},
+		&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model"},
 		&cli.StringFlag{Name: "as", Usage: "`NAME` of the model in the table and in summary.json", Value: "model"},
 	}, configFlags()...)
 	return &cli.Command{
 		Name: "eval", Usage: "ask a model the benchmark's questions", Flags: flags,
 		Action: func(c *cli.Context) error {
+			if err := need(c, "model"); err != nil {
+				return err
+			}
 			return withJob(c, func(ctx context.Context, j *vgid.Job) error {
 				return j.RunEval(ctx, c.String("as"), c.String("model"))
 			})
@@ -41,8 +45,8 @@ func scoreCommand() *cli.Command {
 		Name: "score", Usage: "ROUGE and BLEU of predictions against references, as JSON",
 		ArgsUsage: "FILE.jsonl", Description: `Each line of FILE is {"prediction": text, "reference": text}.`,
 		Action: func(c *cli.Context) error {
-			if err := args(c, 1, "one: the file"); err != nil {
-				return err
+			if c.NArg() != 1 {
+				return fmt.Errorf("score: %d arguments given, want one: a file of JSON lines {\"prediction\": text, \"reference\": text}", c.NArg())
 			}
 			r, err := eval.ScoreFile(c.Context, c.Args().First())
 			if err != nil {

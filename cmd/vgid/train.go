@@ -93,13 +93,16 @@ func mergeCommand() *cli.Command {
 	return &cli.Command{
 		Name: "merge", Usage: "add a PEFT adapter to the weights of its base model",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the base model", Required: true},
-			&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of the adapter", Required: true},
-			&cli.StringFlag{Name: "out", Usage: "`FOLDER` to write", Required: true},
+			&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the base model"},
+			&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of the adapter"},
+			&cli.StringFlag{Name: "out", Usage: "`FOLDER` to write"},
 			&cli.StringFlag{Name: "dtype", Usage: "float32, bfloat16 or float16; empty: as the base model"},
 		},
 		Action: func(c *cli.Context) error {
-			if err := args(c, 0, "none; use flags"); err != nil {
+			if err := noArgs(c); err != nil {
+				return err
+			}
+			if err := need(c, "model", "adapter", "out"); err != nil {
 				return err
 			}
 			if err := vgid.Merge(c.Context, c.String("model"), c.String("adapter"), c.String("out"), c.String("dtype")); err != nil {

@@ -20,7 +20,7 @@ import (
 // withJob makes this process a worker: its place among the others, its device,
 // its metrics. It runs f and takes everything down again.
 func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err error) {
-	if err := args(c, 0, "none; use flags"); err != nil {
+	if err := noArgs(c); err != nil {
 		return err
 	}
 	cfg, err := loadConfig(c)

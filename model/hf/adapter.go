@@ -89,7 +89,7 @@ func ReadAdapter(dir string) (AdapterConfig, *Weights, error) {
 	path := filepath.Join(dir, adapterConfigName)
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return c, nil, err
+		return c, nil, fmt.Errorf("%w; give the folder of a PEFT adapter", err)
 	}
 	if err := json.Unmarshal(b, &c); err != nil {
 		return c, nil, fmt.Errorf("%s: %w", path, err)

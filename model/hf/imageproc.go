@@ -100,7 +100,7 @@ func LoadImageProcessor(dir string) (*ImageProcessor, error) {
 		path = filepath.Join(dir, "processor_config.json")
 		b, err = os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s: neither preprocessor_config.json nor processor_config.json found", dir)
+			return nil, fmt.Errorf("%s: neither preprocessor_config.json nor processor_config.json found; a model's folder holds one of them", dir)
 		}
 		if err == nil {
 			b, err = nestedProcessor(b)

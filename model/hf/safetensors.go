@@ -36,7 +36,7 @@ func OpenSafetensors(path string) (*Safetensors, error) {
 		return nil, fmt.Errorf("%s: not a regular file", path)
 	}
 	if st.Size() < 8 {
-		return nil, fmt.Errorf("%s: truncated: a safetensors file starts with an 8-byte header length, found %d bytes", path, st.Size())
+		return nil, fmt.Errorf("%s: truncated: a safetensors file starts with an 8-byte header length, found %d bytes; fetch or write the file again", path, st.Size())
 	}
 	m, err := syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
 	if err != nil {
@@ -44,7 +44,7 @@ func OpenSafetensors(path string) (*Safetensors, error) {
 	}
 	s, err := parseMapped(path, m)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, joinErr(err, syscall.Munmap(m)))
+		return nil, fmt.Errorf("%s: %w; fetch or write the file again", path, joinErr(err, syscall.Munmap(m)))
 	}
 	return s, nil
 }

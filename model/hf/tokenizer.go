@@ -42,7 +42,7 @@ func LoadTokenizer(dir string) (*Tokenizer, error) {
 	path := filepath.Join(dir, "tokenizer.json")
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; a model's folder holds its tokenizer", err)
 	}
 	cfg, err := readTokenizerConfig(dir)
 	if err != nil {

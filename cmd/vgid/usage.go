@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"vgid/vgid/config"
+)
+
+// shortAnswers makes commands answer a wrong command line by one line that
+// names the fault, instead of by pages of help around it.
+func shortAnswers(cmds []*cli.Command) {
+	for _, c := range cmds {
+		c.OnUsageError = usageError
+		if len(c.Subcommands) > 0 {
+			c.Action = unknownCommand
+			shortAnswers(c.Subcommands)
+		}
+	}
+}
+
+// unknownCommand is the action of what has subcommands: it runs when none of
+// them was named.
+func unknownCommand(c *cli.Context) error {
+	if !c.Args().Present() {
+		return cli.ShowSubcommandHelp(c)
+	}
+	var names []string
+	for _, sub := range c.Command.Subcommands {
+		names = append(names, sub.Name)
+	}
+	name := c.Args().First()
+	return fmt.Errorf("unknown command %q%s", name, config.DidYouMean(name, names))
+}
+
+// One dash is what package flag writes; this command's flags have two.
+var oneDash = regexp.MustCompile(`(flag |argument: )-\b`)
+
+func usageError(c *cli.Context, err error, _ bool) error {
+	help := c.Command.HelpName + " --help"
+	name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: ")
+	if !ok {
+		return fmt.Errorf("%s%s; %s tells more", command(c), oneDash.ReplaceAllString(err.Error(), "$1--"), help)
+	}
+	name = strings.TrimLeft(name, "-")
+	hint := help + " lists them"
+	if near := nearestFlags(name, c.Command.Flags); len(near) > 0 {
+		hint = "did you mean --" + strings.Join(near, " or --") + "?"
+	}
+	return fmt.Errorf("%sunknown flag --%s; %s", command(c), name, hint)
+}
+
+// command names the command in front of an error: "data build: ".
+func command(c *cli.Context) string {
+	_, path, _ := strings.Cut(c.Command.HelpName, " ")
+	if path == "" {
+		return ""
+	}
+	return path + ": "
+}
+
+// nearestFlags are the fields that a flag without its groups stands for (lr
+// for train.optim.lr), or else the one flag of a name much like it.
+func nearestFlags(name string, flags []cli.Flag) []string {
+	var all, fields []string
+	for _, f := range flags {
+		for _, n := range f.Names() {
+			all = append(all, n)
+			if strings.HasSuffix(n, "."+name) {
+				fields = append(fields, n)
+			}
+		}
+	}
+	if len(fields) > 0 {
+		return fields
+	}
+	if near := config.Nearest(name, all); near != "" {
+		return []string{near}
+	}
+	return nil
+}
+
+// need refuses a command line without one of the named flags.
+func need(c *cli.Context, flags ...string) error {
+	for _, f := range flags {
+		if c.String(f) == "" {
+			return fmt.Errorf("%s--%s is missing; %s --help tells more", command(c), f, c.Command.HelpName)
+		}
+	}
+	return nil
+}
+
+// noArgs refuses arguments, which are most often a flag without dashes.
+func noArgs(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return fmt.Errorf("%sargument %q is too much: this command takes flags only", command(c), c.Args().First())
+	}
+	return nil
+}
