@@ -62,19 +62,22 @@ func (b *Backend) Attention(o, lse, q, k, v backend.Tensor, p backend.Attention)
 		return
 	}
 	queries(p, func(row, head, from, to, qCol, kCol int) {
-		scores := make([]float64, to-from)
+		scores, query := make([]float64, to-from), m[2].row(row, qCol)[:p.HeadDim]
 		for i := range scores {
-			scores[i] = float64(p.Scale) * dot(m[2], row, qCol, m[3], from+i, kCol, p.HeadDim)
+			scores[i] = float64(p.Scale) * dot(query, m[3].row(from+i, kCol))
 		}
 		total := logSumExp(scores)
 		if !lse.IsZero() {
 			m[1].set(row, head, total)
 		}
-		for c := range p.HeadDim {
-			sum := 0.0
-			for i, s := range scores {
-				sum += math.Exp(s-total) * m[4].at(from+i, kCol+c)
+		sums := make([]float64, p.HeadDim)
+		for i, s := range scores {
+			prob, value := math.Exp(s-total), m[4].row(from+i, kCol)
+			for c := range sums {
+				sums[c] += prob * value[c]
 			}
+		}
+		for c, sum := range sums {
 			m[0].set(row, qCol+c, sum)
 		}
 	})
@@ -100,15 +103,16 @@ func (b *Backend) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v backend.Tens
 	}
 	scale := float64(p.Scale)
 	queries(p, func(row, head, from, to, qCol, kCol int) {
-		delta := dot(m[3], row, qCol, m[4], row, qCol, p.HeadDim)
-		grad := make([]float64, p.HeadDim)
+		grad, query, up := make([]float64, p.HeadDim), m[6].row(row, qCol)[:p.HeadDim], m[3].row(row, qCol)[:p.HeadDim]
+		delta := dot(up, m[4].row(row, qCol))
 		for i := from; i < to; i++ {
-			prob := math.Exp(scale*dot(m[6], row, qCol, m[7], i, kCol, p.HeadDim) - m[5].at(row, head))
-			ds := scale * prob * (dot(m[3], row, qCol, m[8], i, kCol, p.HeadDim) - delta)
+			key := m[7].row(i, kCol)
+			prob := math.Exp(scale*dot(query, key) - m[5].at(row, head))
+			ds := scale * prob * (dot(up, m[8].row(i, kCol)) - delta)
 			for c := range p.HeadDim {
-				grad[c] += ds * m[7].at(i, kCol+c)
-				m[1].add(i, kCol+c, ds*m[6].at(row, qCol+c))
-				m[2].add(i, kCol+c, prob*m[3].at(row, qCol+c))
+				grad[c] += ds * key[c]
+				m[1].add(i, kCol+c, ds*query[c])
+				m[2].add(i, kCol+c, prob*up[c])
 			}
 		}
 		for c, g := range grad {
@@ -117,11 +121,11 @@ func (b *Backend) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v backend.Tens
 	})
 }
 
-// dot multiplies n columns of a row of x and of a row of y.
-func dot(x matrix, xRow, xCol int, y matrix, yRow, yCol, n int) float64 {
+// dot is Σ x·y.
+func dot(x, y []float64) float64 {
 	sum := 0.0
-	for i := range n {
-		sum += x.at(xRow, xCol+i) * y.at(yRow, yCol+i)
+	for i, v := range x {
+		sum += v * y[i]
 	}
 	return sum
 }

@@ -11,7 +11,7 @@ import (
 func logSoftmax(h matrix, r int, w matrix, temp float64) []float64 {
 	out := make([]float64, w.Rows)
 	for v := range out {
-		out[v] = dot(h, r, 0, w, v, 0, h.Cols) / temp
+		out[v] = dot(h.row(r, 0), w.row(v, 0)) / temp
 	}
 	total := logSumExp(out)
 	for v := range out {
@@ -24,12 +24,14 @@ func logSoftmax(h matrix, r int, w matrix, temp float64) []float64 {
 // when given.
 func headBackward(dh, dw, h, w matrix, r int, g []float64) {
 	for v, gv := range g {
-		for c := range h.Cols {
-			if dh.buffer != nil {
-				dh.add(r, c, gv*w.at(v, c))
+		if dh.buffer != nil {
+			for c, x := range w.row(v, 0) {
+				dh.add(r, c, gv*x)
 			}
-			if dw.buffer != nil {
-				dw.add(v, c, gv*h.at(r, c))
+		}
+		if dw.buffer != nil {
+			for c, x := range h.row(r, 0) {
+				dw.add(v, c, gv*x)
 			}
 		}
 	}

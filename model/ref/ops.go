@@ -81,6 +81,25 @@ func (b *Backend) Scale(x backend.Tensor, alpha float32) {
 	}
 }
 
+// lines are the rows of a matrix, or its columns.
+func (m *matrix) lines(columns bool) [][]float64 {
+	if !columns {
+		out := make([][]float64, m.Rows)
+		for r := range out {
+			out[r] = m.row(r, 0)
+		}
+		return out
+	}
+	out := make([][]float64, m.Cols)
+	for c := range out {
+		out[c] = make([]float64, m.Rows)
+		for r := range out[c] {
+			out[c][r] = m.at(r, c)
+		}
+	}
+	return out
+}
+
 // MatMul implements backend.Backend.
 func (b *Backend) MatMul(c, a, bt backend.Tensor, p backend.MatMul) {
 	if !b.ready(backend.CheckMatMul(c, a, bt, p)) {
@@ -90,27 +109,9 @@ func (b *Backend) MatMul(c, a, bt backend.Tensor, p backend.MatMul) {
 	if !ok {
 		return
 	}
-	inner := a.Cols
-	if p.TransA {
-		inner = a.Rows
-	}
-	left := func(i, k int) float64 {
-		if p.TransA {
-			return m[1].at(k, i)
-		}
-		return m[1].at(i, k)
-	}
-	right := func(k, j int) float64 {
-		if p.TransB {
-			return m[2].at(j, k)
-		}
-		return m[2].at(k, j)
-	}
+	left, right := m[1].lines(p.TransA), m[2].lines(!p.TransB)
 	each(c, func(i, j int) {
-		sum := 0.0
-		for k := range inner {
-			sum += left(i, k) * right(k, j)
-		}
+		sum := dot(left[i], right[j])
 		sum *= float64(p.Alpha)
 		if p.Beta != 0 {
 			sum += float64(p.Beta) * m[0].at(i, j)

@@ -44,6 +44,15 @@ type matrix struct {
 func (m *matrix) at(r, c int) float64 { return m.floats[m.Off+r*m.Stride+c] }
 func (m *matrix) int(r, c int) int    { return int(m.ints[m.Off+r*m.Stride+c]) }
 
+// row is row r from column c on.
+func (m *matrix) row(r, c int) []float64 {
+	if m.Cols == 0 {
+		return nil // which may start anywhere
+	}
+	from := m.Off + r*m.Stride
+	return m.floats[from+c : from+m.Cols]
+}
+
 func (m *matrix) set(r, c int, v float64) {
 	if m.dt == backend.BF16 {
 		v = roundBF16(v)

@@ -70,6 +70,22 @@ func (s *suite) pack(lengths []int32) (backend.Seqs, int) {
 	return seqs, int(rows)
 }
 
+// owned draws a matrix of the given width whose rows outside every sequence
+// are NaN: they must not reach a result, not even times 0.
+func owned(seqs backend.Seqs, width int, draw func() float64) func() float64 {
+	drawn := 0
+	return func() float64 {
+		row := int32(drawn / width)
+		drawn++
+		for i, from := range seqs.Start {
+			if from <= row && row < from+seqs.Len[i] {
+				return draw()
+			}
+		}
+		return math.NaN()
+	}
+}
+
 // onDevice gives the sequences their own copy on a backend.
 func (s *suite) onDevice(be backend.Backend, seqs backend.Seqs) backend.Seqs {
 	host := make([]int32, 0, 2*seqs.N())
@@ -86,12 +102,12 @@ func (s *suite) attend(z attentionShape, causal bool, magnitude float64) {
 	qSeqs, qRows := s.pack(z.lq)
 	kSeqs, kRows := s.pack(z.lk)
 	qw, kw := z.heads*z.dim, z.kvHeads*z.dim
-	q := s.floats(qRows, qw, draw)
+	q := s.floats(qRows, qw, owned(qSeqs, qw, draw))
 	// k and v are columns of one matrix, as a fused projection leaves them.
-	kv := s.floats(kRows, 2*kw, draw)
+	kv := s.floats(kRows, 2*kw, owned(kSeqs, 2*kw, draw))
 	k, v := kv.cols(0, kw), kv.cols(kw, 2*kw)
 	o, lse, bare := s.floats(qRows, qw, junk), s.floats(qRows, z.heads, junk), s.floats(qRows, qw, junk)
-	do, dq := s.floats(qRows, qw, s.normal), s.floats(qRows, qw, junk)
+	do, dq := s.floats(qRows, qw, owned(qSeqs, qw, s.normal)), s.floats(qRows, qw, junk)
 	dkv := s.floats(kRows, 2*kw, junk)
 	dk, dv := dkv.cols(0, kw), dkv.cols(kw, 2*kw)
 	p := backend.Attention{Heads: z.heads, KVHeads: z.kvHeads, HeadDim: z.dim, Causal: causal,

@@ -146,6 +146,14 @@ var attentionMutants = []mutant{
 			}
 		})
 	}}},
+	{"attention reads past the keys, times 0", "attention", "", replaced{Attention: func(b *ref.Backend, o, lse, q, k, v tensor, p backend.Attention) {
+		b.Attention(o, lse, q, k, v, p)
+		rowsOf(p.Q, func(row, seq int) {
+			if next := int(p.KV.Start[seq] + p.KV.Len[seq]); next < v.Rows {
+				b.Set(o, row, 0, b.At(o, row, 0)+0*b.At(v, next, 0))
+			}
+		})
+	}}},
 	{"attention clears the rows of nobody", "attention", "", replaced{Attention: func(b *ref.Backend, o, lse, q, k, v tensor, p backend.Attention) {
 		b.Fill(o, 0)
 		b.Attention(o, lse, q, k, v, p)

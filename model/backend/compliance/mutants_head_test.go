@@ -185,7 +185,7 @@ var optimizerMutants = []mutant{
 		}
 		b.SumSquares(dst, x)
 	}}},
-	{"adamw counts steps from 0", "adamw hyper-parameters", "adamw", update(func(h *backend.AdamW) { h.Step++ })},
+	{"adamw is a step ahead", "adamw hyper-parameters", "adamw", update(func(h *backend.AdamW) { h.Step++ })},
 	{"adamw corrects β2 by β1", "adamw hyper-parameters", "adamw", updateBy(func(p, m, v float64, h backend.AdamW) float64 {
 		c1, c2 := 1-math.Pow(float64(h.Beta1), float64(h.Step)), 1-math.Pow(float64(h.Beta2), float64(h.Step))
 		return p*(1-float64(h.LR)*float64(h.WeightDecay)) - float64(h.LR)*m/(math.Sqrt(v*c2/c1)+float64(h.Eps))
