@@ -2,6 +2,7 @@ package ref
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -145,6 +146,97 @@ func TestDropoutBackwardHasTheSameMask(t *testing.T) {
 			rt.Fatal("probability 0 changed something")
 		}
 	})
+}
+
+// The mask and the random numbers are those of the documentation, from the
+// generator up: nothing but (seed, step, site, sample, position) matters.
+func TestRandomIsAsDocumented(t *testing.T) {
+	b := newBench(t)
+	key := backend.Key{Seed: 0x123456789ABCDEF0, Step: 77, Site: 9}
+	samples, positions := []int32{4, -2, 4}, []int32{11, 0, 12}
+	word := func(c int, position, sample int32) uint32 {
+		return backend.Philox4x32(
+			[4]uint32{uint32(c / 4), uint32(position), uint32(sample), 9},
+			[2]uint32{0x9ABCDEF0, 0x12345678 ^ uint32(77*0x9E3779B9&0xFFFFFFFF)},
+		)[c%4]
+	}
+	x, y := b.tensor(3, 30, func() float64 { return 1 }), b.junk(3, 30)
+	b.Dropout(y, x, 0.25, key, b.ints(2, samples[0], positions[0], samples[1], positions[1], samples[2], positions[2]))
+	uniform, normal := b.junk(3, 30), b.junk(3, 30)
+	b.Random(uniform, backend.Uniform, key, b.ints(1, samples...))
+	b.Random(normal, backend.Normal, key, b.ints(1, samples...))
+	each(x, func(r, c int) {
+		want := 0.0
+		if float64(word(c, positions[r], samples[r])>>8)/(1<<24) >= 0.25 {
+			want = 1 / 0.75
+		}
+		if got := b.At(y, r, c); !near(got, want) {
+			t.Errorf("dropout at (%d, %d) gives %v, want %v", r, c, got, want)
+		}
+		if got, want := b.At(uniform, r, c), float64(word(c, 0, samples[r])>>8)/(1<<24); got != want {
+			t.Errorf("uniform number (%d, %d) is %v, want %v", r, c, got, want)
+		}
+		// A pair of words is a radius and an angle.
+		radius := math.Sqrt(-2 * math.Log((float64(word(c&^1, 0, samples[r]))+1)/(1<<32)))
+		angle := 2 * math.Pi * float64(word(c|1, 0, samples[r])) / (1 << 32)
+		wantNormal := radius * math.Cos(angle)
+		if c%2 == 1 {
+			wantNormal = radius * math.Sin(angle)
+		}
+		if got := b.At(normal, r, c); math.Abs(got-wantNormal) > 1e-6 {
+			t.Errorf("normal number (%d, %d) is %v, want %v", r, c, got, wantNormal)
+		}
+	})
+}
+
+// Small results worked out on paper.
+func TestByHand(t *testing.T) {
+	b := newBench(t)
+	of := func(cols int, values ...float64) backend.Tensor {
+		i := -1
+		return b.tensor(len(values)/cols, cols, func() float64 { i++; return values[i] })
+	}
+	check := func(what string, got backend.Tensor, want ...float64) {
+		t.Helper()
+		if v := b.value(got); !slices.Equal(v, want) {
+			t.Errorf("%s is %v, want %v", what, v, want)
+		}
+	}
+	x := of(2, 1, 2, 3, 4)
+	sum := b.junk(2, 2)
+	b.Add(sum, x, of(2, 10, 20, 30, 40))
+	check("add", sum, 11, 22, 33, 44)
+	b.Axpy(sum, -2, x)
+	check("axpy", sum, 9, 18, 27, 36)
+	b.Scale(sum, 0.5)
+	check("scale", sum, 4.5, 9, 13.5, 18)
+	// [1 2; 3 4]·[5 6; 7 8] = [19 22; 43 50], and with the left side transposed [26 30; 38 44].
+	c, y := of(2, 100, 200, 300, 400), of(2, 5, 6, 7, 8)
+	b.MatMul(c, x, y, backend.MatMul{Alpha: 2, Beta: 1, Bias: of(2, 0.5, -0.5)})
+	check("matmul", c, 138.5, 243.5, 386.5, 499.5)
+	b.MatMul(c, x, y, backend.MatMul{Alpha: 1, TransA: true})
+	check("matmul of aᵀ", c, 26, 30, 38, 44)
+	b.MatMul(c, x, y, backend.MatMul{Alpha: 1, TransB: true})
+	check("matmul with bᵀ", c, 17, 23, 39, 53)
+	rows := of(2, 1000, 2000)
+	b.SumRows(rows, x)
+	check("sum_rows", rows, 1004, 2006)
+	total := of(1, 5)
+	b.SumSquares(total, x)
+	check("sum_squares", total, 35)
+	gathered := b.junk(3, 2)
+	b.GatherRows(gathered, x, b.ints(1, 1, -1, 0))
+	check("gather_rows", gathered, 3, 4, 0, 0, 1, 2)
+	best := b.ints(1, 9, 9, 9)
+	b.ArgMax(best, of(3, -3, -1, -1, 7, 7, 7, 0, 1, 2))
+	got := make([]int32, 3)
+	if err := b.DownloadInts(got, best); err != nil || !slices.Equal(got, []int32{1, 0, 2}) {
+		t.Errorf("argmax is %v (%v), want [1 0 2]", got, err)
+	}
+	// One image of 1 channel, 2 by 4 pixels, in two patches.
+	patches := b.junk(2, 4)
+	b.Patchify(patches, of(8, 1, 2, 3, 4, 5, 6, 7, 8), 1, 2, 4, 2)
+	check("patchify", patches, 1, 2, 5, 6, 3, 4, 7, 8)
 }
 
 // Dropout keeps the share it should.
