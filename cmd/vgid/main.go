@@ -33,7 +33,7 @@ func app() *cli.App {
 		Usage: "make vision-language models forget",
 		Commands: []*cli.Command{
 			runCommand(), dataCommand(), trainCommand(), unlearnCommand(), evalCommand(),
-			mergeCommand(), scoreCommand(), benchCommand(), configCommand(),
+			summaryCommand(), mergeCommand(), scoreCommand(), benchCommand(), configCommand(),
 		},
 		HideHelpCommand: true,
 		ExitErrHandler:  func(*cli.Context, error) {}, // exit prints, once

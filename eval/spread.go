@@ -1,0 +1,131 @@
+package eval
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// Spread is a mean over several runs with its sample standard deviation.
+type Spread struct {
+	Mean float64 `json:"mean"`
+	SD   float64 `json:"sd"`
+	N    int     `json:"n"`
+}
+
+// Spreads holds model → set → modality → metric over runs.
+type Spreads map[string]map[string]map[string]map[string]Spread
+
+// Over gathers the summaries of runs that differ in their seed. Runs that
+// evaluated other models, sets or metrics than the first are refused.
+func Over(runs []*Summary) (Spreads, error) {
+	if len(runs) == 0 {
+		return nil, fmt.Errorf("no summaries are given")
+	}
+	out := Spreads{}
+	for model, sets := range runs[0].Models {
+		out[model] = map[string]map[string]map[string]Spread{}
+		for set, modalities := range sets {
+			out[model][set] = map[string]map[string]Spread{}
+			for modality, metrics := range modalities {
+				out[model][set][modality] = map[string]Spread{}
+				for metric := range metrics {
+					var values []float64
+					for _, r := range runs {
+						v, ok := r.Value(model, set, modality, metric)
+						if !ok {
+							return nil, fmt.Errorf("run %s (seed %d) has no %s of %s, %s, %s, which run %s has; give runs of one configuration", r.Name, r.Seed, metric, model, set, modality, runs[0].Name)
+						}
+						values = append(values, v)
+					}
+					out[model][set][modality][metric] = spread(values)
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+func spread(v []float64) Spread {
+	s := Spread{N: len(v)}
+	for _, x := range v {
+		s.Mean += x / float64(len(v))
+	}
+	for _, x := range v {
+		s.SD += (x - s.Mean) * (x - s.Mean)
+	}
+	if s.N > 1 {
+		s.SD = math.Sqrt(s.SD / float64(s.N-1))
+	}
+	return s
+}
+
+// spreadMetrics are the columns of SpreadTable.
+var spreadMetrics = []struct{ key, title string }{
+	{ROUGEL, "ROUGE-L"}, {Classification, "classification"}, {ClassificationLikelihood, "by likelihood"}, {Cloze, "cloze"},
+}
+
+// SpreadTable shows the runs together in GitHub's dialect, which terminals
+// show well enough: mean ± standard deviation, a row for each set and model.
+func SpreadTable(runs []*Summary) (string, error) {
+	all, err := Over(runs)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	seeds := make([]string, len(runs))
+	for i, r := range runs {
+		seeds[i] = fmt.Sprint(r.Seed)
+	}
+	fmt.Fprintf(&b, "%d runs, seeds %s: mean ± standard deviation\n", len(runs), strings.Join(seeds, ", "))
+	for _, modality := range modalityKeys {
+		rows := 0
+		for _, set := range runs[0].SetNames() {
+			for _, model := range runs[0].ModelNames() {
+				metrics := all[model][set][modality]
+				if metrics == nil {
+					continue
+				}
+				if rows == 0 {
+					fmt.Fprintf(&b, "\n| %-10s | %-10s |", modalityTitle(modality), "model")
+					for _, m := range spreadMetrics {
+						fmt.Fprintf(&b, " %-14s |", m.title)
+					}
+					b.WriteString("\n|---|---|" + strings.Repeat("---|", len(spreadMetrics)) + "\n")
+				}
+				rows++
+				fmt.Fprintf(&b, "| %-10s | %-10s |", set, model)
+				for _, m := range spreadMetrics {
+					cell := "–"
+					if s, ok := metrics[m.key]; ok {
+						cell = fmt.Sprintf("%.3f ± %.3f", s.Mean, s.SD)
+					}
+					fmt.Fprintf(&b, " %-14s |", cell)
+				}
+				b.WriteByte('\n')
+			}
+		}
+	}
+	b.WriteByte('\n')
+	for _, r := range runs {
+		b.WriteString(shortAccount(r))
+	}
+	return b.String(), nil
+}
+
+// shortAccount says in a line what was lost on the forget set and
+// kept on the retain set, and how far from the gold model that is.
+func shortAccount(r *Summary) string {
+	const m = "image_text"
+	value := func(model, set string) float64 {
+		v, _ := r.Value(model, set, m, ROUGEL)
+		return v
+	}
+	s := fmt.Sprintf("seed %d: ROUGE-L forget %+.3f, retain %+.3f", r.Seed, value(Unlearned, Forget)-value(Vanilla, Forget), value(Unlearned, Retain)-value(Vanilla, Retain))
+	if r.Models[Gold] != nil {
+		s += fmt.Sprintf("; from gold: forget %+.3f, test %+.3f, retain %+.3f, celebrity %+.3f",
+			value(Unlearned, Forget)-value(Gold, Forget), value(Unlearned, Test)-value(Gold, Test),
+			value(Unlearned, Retain)-value(Gold, Retain), value(Unlearned, Celebrity)-value(Gold, Celebrity))
+	}
+	return s + "\n"
+}

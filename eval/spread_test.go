@@ -1,0 +1,51 @@
+package eval
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+func TestSpread(t *testing.T) {
+	run := func(seed uint64, forget float64) *Summary {
+		s := &Summary{Name: "r", Seed: seed}
+		for _, m := range []struct {
+			name string
+			v    float64
+		}{{Vanilla, 1}, {Unlearned, forget}, {Gold, .5}} {
+			o := &Outcome{Scores: Scores{}, Counts: Counts{}}
+			for _, set := range []string{Forget, Test, Retain, Celebrity} {
+				o.Scores[set] = map[string]map[string]float64{"image_text": {ROUGEL: m.v}}
+				o.Counts[set] = map[string]map[string]int{"image_text": {"generation": 4}}
+			}
+			if err := s.Add(m.name, o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s
+	}
+	runs := []*Summary{run(0, .4), run(1, .5), run(2, .6)}
+	all, err := Over(runs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := all[Unlearned][Forget]["image_text"][ROUGEL]; math.Abs(s.Mean-.5) > 1e-12 || math.Abs(s.SD-.1) > 1e-12 || s.N != 3 {
+		t.Errorf("spread of .4 .5 .6 is %+v", s)
+	}
+	table, err := SpreadTable(runs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"seeds 0, 1, 2", "| 0.500 ± 0.100", "seed 0: ROUGE-L forget -0.600", "from gold: forget -0.100", "| –"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("%q is missing in\n%s", want, table)
+		}
+	}
+	delete(runs[1].Models, Gold)
+	if _, err := Over(runs); err == nil || !strings.Contains(err.Error(), "seed 1") {
+		t.Errorf("a run without gold: %v", err)
+	}
+	if _, err := Over(nil); err == nil {
+		t.Error("no runs were accepted")
+	}
+}
