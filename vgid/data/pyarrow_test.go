@@ -2,6 +2,7 @@ package data
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -56,5 +57,16 @@ func TestReadPyarrow(t *testing.T) {
 	pair := QA{"What is the name of this person?", "The person's name is Name 2.", Generation, ImageText, ImageSubject}
 	if len(train) != 1 || train[0].Name != "Name 2" || !reflect.DeepEqual(train[0].Train, []QA{pair}) {
 		t.Errorf("training pairs %+v", train)
+	}
+}
+
+// A set of pyarrow's without rows has a row group without pages.
+func TestReadPyarrowWithoutRows(t *testing.T) {
+	b, err := Open("testdata/mllmu/empty")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Training("forget_5"); err == nil || !strings.Contains(err.Error(), "forget_5") || !strings.Contains(err.Error(), "holds no rows") {
+		t.Errorf("an empty set: %v", err)
 	}
 }

@@ -42,3 +42,4 @@ for part, ids in enumerate(((1,), (2,))):
 write("mllmu/element/data/Full_Set-00000-of-00001.parquet", [dict(image=pic(i), **person(i)) for i in (1, 2)], full, compression="zstd")
 write("mllmu/element/data/forget_5-00000-of-00001.parquet", [dict(image=pic(i), **person(i)) for i in (2,)], full)
 write("mllmu/element/data/ft_Data-00000-of-00001.parquet", [dict(image=pic(i), ID=f"{i:03d}", metadata=meta(i)) for i in (1, 2)], train)
+write("mllmu/empty/forget_5/train-00000-of-00001.parquet", [], train)

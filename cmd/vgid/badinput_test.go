@@ -1,0 +1,424 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/parquet-go/parquet-go"
+	"golang.org/x/sys/unix"
+
+	"vgid/vgid/data"
+	"vgid/vgid/quickstart"
+)
+
+// badInput is something wrong that a user may give a command.
+type badInput struct {
+	name string
+	// args makes the command line; whatever it prepares lies in dir, and the
+	// run's folder is out.
+	args func(t *testing.T, dir, out string) []string
+	want []string // parts of the one line: what, where, what to do
+}
+
+// unlearnWith is vgid unlearn on the small world, but for these settings.
+func unlearnWith(out string, over map[string]string) []string {
+	return append([]string{"unlearn"}, flags(out, over)...)
+}
+
+// brokenModel is unlearning from a copy of the model that f breaks.
+func brokenModel(f func(t *testing.T, dir string)) func(t *testing.T, dir, out string) []string {
+	return func(t *testing.T, dir, out string) []string {
+		m := filepath.Join(dir, "model")
+		if err := os.CopyFS(m, os.DirFS(world.Model)); err != nil {
+			t.Fatal(err)
+		}
+		f(t, m)
+		return unlearnWith(out, map[string]string{"model.base": m})
+	}
+}
+
+// edit replaces text in a file; from has to be there.
+func edit(t *testing.T, path, from, to string) {
+	t.Helper()
+	s := string(read(t, path))
+	if !strings.Contains(s, from) {
+		t.Fatalf("%s holds no %s", path, from)
+	}
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(s, from, to)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The training layout, with and without its column of questions.
+type (
+	imageCell struct {
+		Bytes []byte `parquet:"bytes,optional"`
+		Path  string `parquet:"path,optional"`
+	}
+	bareRow struct {
+		Image imageCell `parquet:"image"`
+		ID    string    `parquet:"ID,optional"`
+	}
+	trainRow struct {
+		Image    imageCell `parquet:"image"`
+		ID       string    `parquet:"ID,optional"`
+		Metadata string    `parquet:"metadata,optional"`
+	}
+)
+
+// trainRows are the rows of the small world's training set of that name.
+func trainRows(t *testing.T, set string) []trainRow {
+	t.Helper()
+	b, err := data.Open(world.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	people, err := b.Training(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []trainRow
+	for _, p := range people {
+		var pairs []map[string]string
+		for _, q := range p.Train {
+			pairs = append(pairs, map[string]string{"Question": q.Question, "Answer": q.Answer})
+		}
+		meta, err := json.Marshal(pairs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, img := range p.Images {
+			rows = append(rows, trainRow{imageCell{img.Bytes, img.Path}, p.ID, string(meta)})
+		}
+	}
+	return rows
+}
+
+// brokenForget is unlearning with a forget set that f writes.
+func brokenForget(f func(t *testing.T, file string, rows []trainRow)) func(t *testing.T, dir, out string) []string {
+	return func(t *testing.T, dir, out string) []string {
+		for _, set := range []string{"forget_20", "retain_80"} {
+			file := filepath.Join(dir, "data", set, "train-00000-of-00001.parquet")
+			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if rows := trainRows(t, set); set == "forget_20" {
+				f(t, file, rows)
+			} else {
+				writeRows(t, file, rows)
+			}
+		}
+		return unlearnWith(out, map[string]string{"data.dir": filepath.Join(dir, "data")})
+	}
+}
+
+func writeRows[T any](t *testing.T, file string, rows []T) {
+	t.Helper()
+	if err := parquet.WriteFile(file, rows); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// with is the small world with flags on top.
+func with(more ...string) func(t *testing.T, dir, out string) []string {
+	return func(t *testing.T, dir, out string) []string { return append(unlearnWith(out, nil), more...) }
+}
+
+// line is a whole command line.
+func line(args ...string) func(t *testing.T, dir, out string) []string {
+	return func(t *testing.T, dir, out string) []string {
+		return strings.Split(strings.ReplaceAll(strings.Join(args, "\x00"), "DIR", dir), "\x00")
+	}
+}
+
+// textFile is a command on a file with that content.
+func textFile(content string, args ...string) func(t *testing.T, dir, out string) []string {
+	return func(t *testing.T, dir, out string) []string {
+		if err := os.WriteFile(filepath.Join(dir, "file"), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return line(args...)(t, dir, out)
+	}
+}
+
+var badInputs = []badInput{
+	// The model's folder.
+	{"no model folder", with("--model.base", "/nowhere/llava"), []string{"model folder /nowhere/llava", "no config.json", "give a Hugging Face folder"}},
+	{"no model at all", with("--model.base", ""), []string{"model.base is empty", "give"}},
+	{"unknown built-in model", with("--model.base", "builtin:big"), []string{`"builtin:big"`, quickstart.Builtin}},
+	{"unknown model_type", brokenModel(func(t *testing.T, m string) { edit(t, m+"/config.json", `"llava"`, `"qwen9_vl"`) }),
+		[]string{"config.json", `model_type "qwen9_vl"`, "known: llava"}},
+	{"unknown text model_type", brokenModel(func(t *testing.T, m string) { edit(t, m+"/config.json", `"llama"`, `"mamba"`) }),
+		[]string{"config.json", `text_config.model_type "mamba"`, "known: llama"}},
+	{"half a config.json", brokenModel(func(t *testing.T, m string) { os.Truncate(m+"/config.json", 100) }), []string{"config.json", "unexpected end"}},
+	{"no weights", brokenModel(func(t *testing.T, m string) { remove(t, m+"/model.safetensors") }),
+		[]string{"model: neither model.safetensors nor model.safetensors.index.json found", "give the folder"}},
+	{"half the weights", brokenModel(func(t *testing.T, m string) { os.Truncate(m+"/model.safetensors", 100000) }),
+		[]string{"model.safetensors: truncated: tensor", "the file has", "fetch or write the file again"}},
+	{"a few bytes of weights", brokenModel(func(t *testing.T, m string) { os.Truncate(m+"/model.safetensors", 4) }),
+		[]string{"model.safetensors: truncated", "found 4 bytes", "fetch or write the file again"}},
+	{"weights of another config", brokenModel(func(t *testing.T, m string) { edit(t, m+"/config.json", `"hidden_size": 32`, `"hidden_size": 64`) }),
+		[]string{"model", "shape"}},
+	{"no tokenizer", brokenModel(func(t *testing.T, m string) { remove(t, m+"/tokenizer.json") }), []string{"tokenizer.json: no such file", "a model's folder holds"}},
+	{"tokenizer without <image>", brokenModel(func(t *testing.T, m string) { edit(t, m+"/tokenizer.json", "<image>", "<imago>") }),
+		[]string{"tokenizer.json has no token <image>", "take the tokenizer"}},
+	{"no image processor", brokenModel(func(t *testing.T, m string) { remove(t, m+"/preprocessor_config.json") }), []string{"neither preprocessor_config.json nor", "folder holds one"}},
+	{"image processor of another size", brokenModel(func(t *testing.T, m string) { edit(t, m+"/preprocessor_config.json", "24", "30") }),
+		[]string{"makes 30×30 images", "image_size says 24", "take the preprocessor_config.json"}},
+
+	// The benchmark.
+	{"no data folder", with("--data.dir", "/nowhere/bench"), []string{"data folder /nowhere/bench: no such file", "give the folder"}},
+	{"no such split", with("--data.forget", "forget_10"), []string{`no set "forget_10"`, "it holds", "forget_20"}},
+	{"a split of no known form", with("--data.forget", "everybody"), []string{`data.forget: "everybody" is not forget_N`, "set data.retain"}},
+	{"missing column", brokenForget(func(t *testing.T, f string, rows []trainRow) {
+		var bare []bareRow
+		for _, r := range rows {
+			bare = append(bare, bareRow{r.Image, r.ID})
+		}
+		writeRows(t, f, bare)
+	}), []string{"forget_20/train-00000-of-00001.parquet: column metadata", "is missing", "it holds image, ID"}},
+	{"half a parquet file", brokenForget(func(t *testing.T, f string, rows []trainRow) {
+		writeRows(t, f, rows)
+		os.Truncate(f, 1000)
+	}), []string{"forget_20/train-00000-of-00001.parquet: not a readable parquet file", "fetch or build it again"}},
+	{"empty forget set", brokenForget(func(t *testing.T, f string, _ []trainRow) { writeRows(t, f, []trainRow{}) }),
+		[]string{"set forget_20: ", "train-00000-of-00001.parquet holds no rows", "choose another split"}},
+	{"corrupt image", brokenForget(func(t *testing.T, f string, rows []trainRow) {
+		for i := range rows {
+			rows[i].Image.Bytes = append(slices.Clone(rows[i].Image.Bytes[:60]), make([]byte, 20)...)
+		}
+		writeRows(t, f, rows)
+	}), []string{"forget_20/train-00000-of-00001.parquet, row ", "ID ", "corrupt png image of 80 bytes", "fetch or build the file again"}},
+	{"no image at all", brokenForget(func(t *testing.T, f string, rows []trainRow) {
+		for i := range rows {
+			rows[i].Image.Bytes = []byte("GIF? no")
+		}
+		writeRows(t, f, rows)
+	}), []string{"forget_20/train-00000-of-00001.parquet, row ", "7 bytes are not a readable image", "fetch or build the file again"}},
+	{"answer longer than the context", brokenForget(func(t *testing.T, f string, rows []trainRow) {
+		for i := range rows {
+			rows[i].Metadata = `[{"Question": "Who?", "Answer": "` + strings.Repeat("word ", 400) + `"}]`
+		}
+		writeRows(t, f, rows)
+	}), []string{"the forget set, person ", "the model reads 256 at most (max_position_embeddings", `shorten the answer to "Who?"`}},
+	{"unreadable metadata", brokenForget(func(t *testing.T, f string, rows []trainRow) {
+		rows[0].Metadata = `[{"Question": `
+		writeRows(t, f, rows)
+	}), []string{"forget_20/train-00000-of-00001.parquet, row 0", "column metadata"}},
+
+	// Configuration and command line.
+	{"unknown key", textFile("unlearn: {alhpa: 3}\n", "unlearn", "--config", "DIR/file", "--out", "DIR/out"), []string{"file:1: ", `unknown key "alhpa" in unlearn`, `did you mean "alpha"?`}},
+	{"no such config", line("unlearn", "--config", "quikstart"), []string{`config "quikstart"`, "no such file", "quickstart"}},
+	{"broken YAML", textFile("unlearn: {alpha: 3\n", "config", "show", "--config", "DIR/file"), []string{"config ", "file"}},
+	{"unknown flag", with("--unlearn.alhpa", "3"), []string{"unlearn: unknown flag --unlearn.alhpa", "did you mean --unlearn.alpha?"}},
+	{"flag without its group", with("--lr", "3"), []string{"unknown flag --lr", "did you mean --train.optim.lr or --unlearn.optim.lr?"}},
+	{"flag of no likeness", with("--qqqqqqqq"), []string{"unknown flag --qqqqqqqq", "vgid unlearn --help"}},
+	{"flag without value", line("unlearn", "--seed"), []string{"flag needs an argument: --seed"}},
+	{"value of the wrong kind", with("--unlearn.alpha", "three"), []string{`--unlearn.alpha: "three" is not a number`}},
+	{"value out of range", with("--unlearn.noise.step", "2000"), []string{"unlearn.noise.step", "2000", "999"}},
+	{"value not among the choices", with("--unlearn.mask", "some"), []string{"unlearn.mask", `"some" is not one of answer,text,all`}},
+	{"argument too many", with("more"), []string{`unlearn: argument "more" is too much`, "flags only"}},
+	{"unknown command", line("unlern"), []string{`unknown command "unlern"`, `did you mean "unlearn"?`}},
+	{"unknown subcommand", line("train", "vanila"), []string{`unknown command "vanila"`, `did you mean "vanilla"?`}},
+	{"missing flag", line("data", "build"), []string{"data build: --out is missing"}},
+	{"a number that is none", line("data", "build", "--out", "DIR/out", "--people", "many"), []string{"data build: ", `"many"`, "--people"}},
+	{"nobody to forget", line("data", "build", "--out", "DIR/out", "--people", "10", "--forget", "0"), []string{"forget percent 0 of 10 people", "at least one person"}},
+	{"profiles without splits", line("data", "build", "--out", "DIR/out", "--profiles", "DIR/file"), []string{"--profiles and --splits go together"}},
+	{"no profiles file", line("data", "build", "--out", "DIR/out", "--profiles", "DIR/none", "--splits", "DIR/none"), []string{"profiles file ", "none: no such file"}},
+	{"metrics address without port", with("--metrics.addr", "127.0.0.1"), []string{`metrics.addr "127.0.0.1"`, "want host:port"}},
+
+	// Other commands.
+	{"score of no file", line("score", "DIR/none.jsonl"), []string{"none.jsonl: no such file"}},
+	{"score without file", line("score"), []string{"score: 0 arguments given, want one"}},
+	{"score of half a line", textFile("{\"prediction\":\n", "score", "DIR/file"), []string{"file:1: not valid JSON", "give {"}},
+	{"score without reference", textFile("{\"prediction\": \"a\"}\n", "score", "DIR/file"), []string{`file:1: field "reference" is missing`}},
+	{"merge of no adapter", func(t *testing.T, dir, out string) []string {
+		return []string{"merge", "--model", world.Model, "--adapter", dir, "--out", out}
+	}, []string{"adapter_config.json: no such file", "give the folder of a PEFT adapter"}},
+	{"merge of another base's adapter", func(t *testing.T, dir, out string) []string {
+		must(t, program, append([]string{"unlearn"}, flags(dir, map[string]string{"unlearn.steps": "1"})...)...)
+		other := filepath.Join(dir, "other")
+		if err := quickstart.Extract(other); err != nil {
+			t.Fatal(err)
+		}
+		return []string{"merge", "--model", other, "--adapter", filepath.Join(dir, "r", "unlearned", "adapter"), "--out", out}
+	}, []string{"lora_A.weight", "has shape [4 32]", "an adapter fits the model it was trained on"}},
+	{"merge to an unknown type", func(t *testing.T, dir, out string) []string {
+		must(t, program, append([]string{"unlearn"}, flags(dir, map[string]string{"unlearn.steps": "1"})...)...)
+		return []string{"merge", "--model", world.Model, "--adapter", filepath.Join(dir, "r", "unlearned", "adapter"), "--out", out, "--dtype", "float8"}
+	}, []string{`dtype "float8"`, "use float32, bfloat16 or float16"}},
+
+	// The machine.
+	{"occupied port", func(t *testing.T, dir, out string) []string {
+		return append(unlearnWith(out, nil), "--metrics.addr", occupied(t))
+	}, []string{"metrics.addr: 127.0.0.1:", "is taken by another process", "choose another port, or 0"}},
+	{"run folder is a file", func(t *testing.T, dir, out string) []string {
+		if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return unlearnWith(filepath.Join(dir, "file"), nil)
+	}, []string{"run folder: ", "file: not a directory", "--out"}},
+	{"read-only folder", func(t *testing.T, dir, out string) []string {
+		locked := filepath.Join(dir, "locked")
+		if err := os.Mkdir(locked, 0o555); err != nil {
+			t.Fatal(err)
+		}
+		if os.Geteuid() == 0 { // whom permissions do not stop
+			mount(t, locked, unix.MS_RDONLY, "size=1m")
+		}
+		return unlearnWith(locked, nil)
+	}, []string{"run folder: ", "locked", "--out"}},
+	{"full disk", func(t *testing.T, dir, out string) []string {
+		full := filepath.Join(dir, "out")
+		if err := os.Mkdir(full, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		mount(t, full, 0, "size=400k") // the model takes more
+		return unlearnWith(full, nil)
+	}, []string{"model.safetensors", "no space left on device", "free some space"}},
+}
+
+// mount makes a file system in memory; without the right to, the test cannot
+// be made.
+func mount(t *testing.T, dir string, how uintptr, options string) {
+	t.Helper()
+	err := unix.Mount("tmpfs", dir, "tmpfs", how, options)
+	if errors.Is(err, unix.EPERM) {
+		t.Skip("NOT TESTED: mounting a small file system takes root")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// occupied is an address on which this process listens.
+func occupied(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
+}
+
+// whole are the files that a run which failed may leave: each is written in
+// one piece and says what was asked for and how far it came.
+var whole = regexp.MustCompile(`^r/(config\.yaml|metrics\.json|unlearned/history\.jsonl|unlearned/adapter/adapter_(config\.json|model\.safetensors))$`)
+
+func TestBadInput(t *testing.T) {
+	for _, bad := range badInputs {
+		t.Run(bad.name, func(t *testing.T) {
+			dir := t.TempDir()
+			out := filepath.Join(dir, "out")
+			p := run(t, program, bad.args(t, dir, out)...)
+			got := p.err.String()
+			t.Logf("prints %s", got)
+			if code := p.wait(); code != 1 {
+				t.Errorf("exit code %d", code)
+			}
+			if !strings.HasPrefix(got, "vgid: ") || strings.Count(got, "\n") != 1 || !strings.HasSuffix(got, "\n") {
+				t.Errorf("not one line: %q", got)
+			}
+			for _, want := range bad.want {
+				if !strings.Contains(got, want) {
+					t.Errorf("%q does not say %q", got, want)
+				}
+			}
+			if n := strings.Count(p.out.String(), "\n"); n > 3 {
+				t.Errorf("%d lines on standard output:\n%s", n, p.out.String())
+			}
+			noTrace(t, p)
+			for _, f := range files(t, out) {
+				if !whole.MatchString(f) {
+					t.Errorf("left behind: %s", f)
+				}
+			}
+		})
+	}
+}
+
+func TestBadInputOfLauncher(t *testing.T) {
+	l := launcher(t)
+	script := `exec "$0" "$@" --unlearn.alpha=$((1 + VGID_RANK))`
+	for _, tc := range []struct {
+		name string
+		args func(t *testing.T, dir string) []string
+		want []string
+	}{
+		{"ranks disagree", func(t *testing.T, dir string) []string {
+			return append([]string{"--nodes", "2", "--local", "--", "sh", "-c", script, program}, unlearnWith(dir, nil)...)
+		}, []string{"rank ", "workers disagree on the configuration: rank 0 has unlearn.alpha: 1, rank 1 has unlearn.alpha: 2", "start all with the same"}},
+		{"bad input of every rank", func(t *testing.T, dir string) []string {
+			return append([]string{"--nodes", "2", "--local", "--", program}, unlearnWith(dir, map[string]string{"model.base": "/nowhere/llava"})...)
+		}, []string{"failed with exit code 1: vgid: model folder /nowhere/llava", "give a Hugging Face folder"}},
+		{"bad input of one rank's machine", func(t *testing.T, dir string) []string {
+			script := fmt.Sprintf(`[ $VGID_RANK = 1 ] && set -- "$@" --metrics.addr=%s; exec "$0" "$@"`, occupied(t))
+			return append([]string{"--nodes", "2", "--local", "--", "sh", "-c", script, program}, unlearnWith(dir, nil)...)
+		}, []string{"rank 1 on node1 failed with exit code 1: vgid: metrics.addr: 127.0.0.1:", "is taken by another process"}},
+		{"occupied port", func(t *testing.T, dir string) []string {
+			_, port, err := net.SplitHostPort(occupied(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return []string{"--nodes", "2", "--port", port, "--", program, "config", "show"}
+		}, []string{"--port ", "is occupied", "choose another --port, 0 takes any free one"}},
+		{"nodes that do not come", func(t *testing.T, dir string) []string {
+			return []string{"--nodes", "2", "--port", "0", "--timeout", "500ms", "--", program, "config", "show"}
+		}, []string{"did not come together within --timeout 500ms", "start the missing ones with --join 127.0.0.1:"}},
+		{"no such command", func(t *testing.T, dir string) []string { return []string{"--", "/nowhere/vgid"} }, []string{`command "/nowhere/vgid"`, "no such file"}},
+		{"no command", func(t *testing.T, dir string) []string { return []string{"--nodes", "2", "--local"} }, []string{"no command given", "write it after --"}},
+		{"unknown flag", func(t *testing.T, dir string) []string { return []string{"--nods", "2", "--", program} }, []string{"unknown flag --nods", "vgid-launch --help"}},
+		{"a number that is none", func(t *testing.T, dir string) []string { return []string{"--nodes", "two", "--", program} }, []string{`"two"`, "nodes"}},
+		{"an address that leaves this machine", func(t *testing.T, dir string) []string {
+			return []string{"--nodes", "2", "--bind-addr", "192.0.2.1", "--", program}
+		}, []string{"192.0.2.1", "--insecure-network"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := t.TempDir()
+			p := run(t, l, tc.args(t, dir)...)
+			last := lastLine(p.err.String())
+			t.Logf("prints %s", last)
+			if code := p.wait(); code != 1 {
+				t.Errorf("exit code %d", code)
+			}
+			if !strings.HasPrefix(last, "vgid-launch: ") {
+				t.Errorf("the last line is not the launcher's: %q", last)
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(last, want) {
+					t.Errorf("%q does not say %q", last, want)
+				}
+			}
+			noTrace(t, p)
+			for _, f := range files(t, dir) {
+				if !whole.MatchString(f) {
+					t.Errorf("left behind: %s", f)
+				}
+			}
+			p.nothingLeft(t)
+		})
+	}
+}

@@ -1,0 +1,176 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// long is a run that no test waits for the end of.
+var long = map[string]string{"unlearn.steps": "100000", "checkpoint.every": "3"}
+
+// launched starts vgid on two workers, each on a node of its own.
+func launched(t *testing.T, launchFlags []string, args ...string) *process {
+	t.Helper()
+	args = append(append(append([]string{"--nodes", "2", "--local"}, launchFlags...), "--", program), args...)
+	return start(t, nil, launcher(t), args...)
+}
+
+// checkpointed waits until a run of unlearn has written a checkpoint.
+func checkpointed(t *testing.T, p *process, out string) {
+	t.Helper()
+	eventually(t, p, "a checkpoint", func() bool {
+		m, _ := filepath.Glob(filepath.Join(out, "r", "unlearned", "checkpoint", "step-*.safetensors"))
+		return len(m) > 0
+	})
+}
+
+func TestKilledRunResumesToTheBit(t *testing.T) {
+	over := map[string]string{"unlearn.steps": "60", "checkpoint.every": "3", "unlearn.lora.dropout": "0.1"}
+	for workers := 1; workers <= 2; workers++ {
+		t.Run(fmt.Sprintf("%d workers", workers), func(t *testing.T) {
+			begin := func(args []string) *process {
+				if workers == 1 {
+					return start(t, nil, program, append([]string{"unlearn"}, args...)...)
+				}
+				return launched(t, nil, append([]string{"unlearn"}, args...)...)
+			}
+			whole, parts := t.TempDir(), t.TempDir()
+			if p := begin(flags(whole, over)); p.wait() != 0 {
+				t.Fatal(p.err.String())
+			}
+			p := begin(flags(parts, over))
+			checkpointed(t, p, parts)
+			pid := p.Process.Pid
+			if workers > 1 {
+				pid = p.worker(t, 0)
+			}
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			if code := p.wait(); code == 0 {
+				t.Fatal("the run ended before it was killed")
+			}
+			p.nothingLeft(t)
+			model := filepath.Join("r", "unlearned", "model", "model.safetensors")
+			if _, err := os.Stat(filepath.Join(parts, model)); err == nil {
+				t.Fatal("the run had written its model before it was killed")
+			}
+			if p := begin(append(flags(parts, over), "--resume", "true")); p.wait() != 0 || !strings.Contains(p.out.String(), ": resumed after step ") {
+				t.Fatalf("did not resume from a checkpoint: %s%s", p.out.String(), p.err.String())
+			}
+			for _, f := range []string{model, filepath.Join("r", "unlearned", "adapter", "adapter_model.safetensors"), filepath.Join("r", "unlearned", "history.jsonl")} {
+				if !bytes.Equal(read(t, whole, f), read(t, parts, f)) {
+					t.Errorf("%s of the resumed run differs from that of the whole one", f)
+				}
+			}
+			if left, _ := filepath.Glob(filepath.Join(parts, "r", "unlearned", "checkpoint", "step-*")); len(left) > 0 {
+				t.Errorf("a finished stage keeps its checkpoints: %v", left)
+			}
+		})
+	}
+}
+
+func TestKilledWorkerEndsTheJob(t *testing.T) {
+	for rank := range 2 {
+		t.Run(fmt.Sprintf("rank %d", rank), func(t *testing.T) {
+			out := t.TempDir()
+			p := launched(t, nil, append([]string{"unlearn"}, flags(out, long)...)...)
+			checkpointed(t, p, out)
+			killed := time.Now()
+			if err := syscall.Kill(p.worker(t, rank), syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			code := p.wait()
+			if took := time.Since(killed); took > 8*time.Second {
+				t.Errorf("the job took %v to end", took)
+			}
+			if code != 128+int(syscall.SIGKILL) {
+				t.Errorf("exit code %d", code)
+			}
+			want := fmt.Sprintf("vgid-launch: rank %d on node%d was killed by SIGKILL", rank, rank)
+			if got := lastLine(p.err.String()); !strings.HasPrefix(got, want) {
+				t.Errorf("the last line is %q, want %q…", got, want)
+			}
+			noTrace(t, p)
+			p.nothingLeft(t)
+		})
+	}
+}
+
+func TestFrozenWorkerIsNamed(t *testing.T) {
+	for rank := range 2 {
+		t.Run(fmt.Sprintf("rank %d", rank), func(t *testing.T) {
+			out := t.TempDir()
+			args := append([]string{"unlearn", "--collective.timeout", "2s"}, flags(out, long)...)
+			p := launched(t, []string{"--grace", "300ms"}, args...)
+			checkpointed(t, p, out)
+			frozen := time.Now()
+			if err := syscall.Kill(p.worker(t, rank), syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			code := p.wait()
+			if took := time.Since(frozen); took > 12*time.Second {
+				t.Errorf("the job took %v to end", took)
+			}
+			if code == 0 {
+				t.Error("exit code 0")
+			}
+			got := lastLine(p.err.String())
+			for _, want := range []string{
+				fmt.Sprintf("rank %d on node%d failed", 1-rank, 1-rank), fmt.Sprintf("collective: rank %d: ", 1-rank), " #",
+				fmt.Sprintf("peer rank %d: ", rank), "not done within 2s",
+			} {
+				if !strings.Contains(got, want) {
+					t.Errorf("the last line is %q, want it to say %q", got, want)
+				}
+			}
+			noTrace(t, p)
+			p.nothingLeft(t)
+		})
+	}
+}
+
+func TestSignalInterrupts(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		out := t.TempDir()
+		p := start(t, nil, program, append([]string{"unlearn"}, flags(out, long)...)...)
+		checkpointed(t, p, out)
+		p.Process.Signal(s)
+		if code := p.wait(); code != 128+int(s) || !strings.HasPrefix(p.err.String(), "vgid: interrupted (SIG") || strings.Count(p.err.String(), "\n") != 1 {
+			t.Errorf("%v: exit code %d, %q", s, code, p.err.String())
+		}
+	}
+	out := t.TempDir()
+	p := launched(t, nil, append([]string{"unlearn"}, flags(out, long)...)...)
+	checkpointed(t, p, out)
+	p.Process.Signal(syscall.SIGINT)
+	if code, last := p.wait(), lastLine(p.err.String()); code != 130 || !strings.HasPrefix(last, "vgid-launch: interrupted (SIGINT)") {
+		t.Errorf("vgid-launch: exit code %d, %q", code, last)
+	}
+	p.nothingLeft(t)
+}
+
+func lastLine(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return lines[len(lines)-1]
+}
+
+// noTrace fails on what a crash prints.
+func noTrace(t *testing.T, p *process) {
+	t.Helper()
+	for _, s := range []string{p.out.String(), p.err.String()} {
+		for _, bad := range []string{"panic:", "goroutine ", "DATA RACE"} {
+			if strings.Contains(s, bad) {
+				t.Errorf("printed %q:\n%s", bad, s)
+			}
+		}
+	}
+}
