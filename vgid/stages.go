@@ -2,14 +2,11 @@ package vgid
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"vgid/model"
@@ -190,69 +187,6 @@ func (j *Job) open(ctx context.Context, dir string) (*model.Model, *Encoder, err
 	return m, enc, nil
 }
 
-// choose says what is trained, and prints it.
-func (j *Job) choose(m *model.Model, l config.LoRA, modules []string) error {
-	var names []string
-	var err error
-	if l.R > 0 {
-		names, err = m.AddLoRA(model.LoRAConfig{
-			R: l.R, Alpha: float32(l.Alpha), Dropout: float32(l.Dropout), Targets: l.Targets, Seed: j.Config.Seed,
-		})
-	} else {
-		if len(modules) == 0 {
-			modules = []string{"*"}
-		}
-		names, err = m.Trainable(modules...)
-	}
-	if err != nil {
-		return err
-	}
-	all, trained := m.NumParameters()
-	what := "weights"
-	if l.R > 0 {
-		what = fmt.Sprintf("LoRA r=%d alpha=%g on modules", l.R, l.Alpha)
-	}
-	j.Show.Printf("training %d of %d parameters: %d %s: %s", trained, all, len(names), what, abbreviate(names))
-	return nil
-}
-
-// abbreviate lists paths with the layer numbers of equal ones gathered.
-func abbreviate(names []string) string {
-	type group struct {
-		path   string
-		layers []string
-	}
-	var groups []*group
-	index := map[string]*group{}
-	for _, n := range names {
-		parts := strings.Split(n, ".")
-		layer := ""
-		for i, p := range parts {
-			if p != "" && strings.Trim(p, "0123456789") == "" {
-				layer, parts[i] = p, "*"
-			}
-		}
-		path := strings.Join(parts, ".")
-		g := index[path]
-		if g == nil {
-			g = &group{path: path}
-			index[path] = g
-			groups = append(groups, g)
-		}
-		if layer != "" {
-			g.layers = append(g.layers, layer)
-		}
-	}
-	out := make([]string, len(groups))
-	for i, g := range groups {
-		out[i] = g.path
-		if n := len(g.layers); n > 0 {
-			out[i] += fmt.Sprintf(" [%s…%s]", g.layers[0], g.layers[n-1])
-		}
-	}
-	return strings.Join(out, ", ")
-}
-
 var errStopped = errors.New("stopped for a test")
 
 // loop runs a stage's steps, with checkpoints, and writes its model.
@@ -372,103 +306,4 @@ func copyAssets(to, from string) error {
 		}
 	}
 	return nil
-}
-
-// Point is one step of a stage's history.
-type Point struct {
-	Step     int                `json:"step"`
-	Loss     map[string]float64 `json:"loss"`
-	GradNorm float64            `json:"grad_norm"`
-	LR       float64            `json:"lr"`
-}
-
-func lossText(r StepResult) string {
-	var b strings.Builder
-	for _, k := range slices.Sorted(maps.Keys(r.Loss)) {
-		fmt.Fprintf(&b, "%s %.4f  ", k, r.Loss[k])
-	}
-	return strings.TrimSpace(b.String())
-}
-
-// history appends the steps to name/history.jsonl on rank 0.
-type history struct {
-	f    *os.File // nil on other ranks
-	enc  *json.Encoder
-	last string
-}
-
-// openHistory keeps the first steps of an interrupted run's file.
-func (j *Job) openHistory(name string, steps int) (*history, error) {
-	h := &history{}
-	if !j.lead() {
-		return h, nil
-	}
-	path := j.path(name, "history.jsonl")
-	var keep []Point
-	if steps > 0 {
-		old, err := ReadHistory(path)
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range old {
-			if p.Step <= steps {
-				keep = append(keep, p)
-			}
-		}
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, err
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		return nil, err
-	}
-	h.f, h.enc = f, json.NewEncoder(f)
-	for _, p := range keep {
-		if err := h.enc.Encode(p); err != nil {
-			return nil, err
-		}
-	}
-	return h, nil
-}
-
-func (h *history) add(r StepResult) error {
-	h.last = lossText(r)
-	if h.f == nil {
-		return nil
-	}
-	return h.enc.Encode(Point{Step: r.Step, Loss: r.Loss, GradNorm: r.GradNorm, LR: r.LR})
-}
-
-// Close may be called again.
-func (h *history) Close() error {
-	if h.f == nil {
-		return nil
-	}
-	err := h.f.Close()
-	h.f = nil
-	return err
-}
-
-// ReadHistory reads a history.jsonl; a last line cut off by a crash is left out.
-func ReadHistory(path string) ([]Point, error) {
-	raw, err := os.ReadFile(path)
-	if os.IsNotExist(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var out []Point
-	for i, line := range strings.SplitAfter(string(raw), "\n") {
-		if !strings.HasSuffix(line, "\n") {
-			break
-		}
-		var p Point
-		if err := json.Unmarshal([]byte(line), &p); err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", path, i+1, err)
-		}
-		out = append(out, p)
-	}
-	return out, nil
 }

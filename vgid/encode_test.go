@@ -1,0 +1,109 @@
+package vgid
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"vgid/model/cpu"
+)
+
+func view(first int, ids ...int32) View {
+	v := View{First: first}
+	v.Seq.IDs = ids
+	return v
+}
+
+// 9 is the image; 1 begins; 5 6 is the instruction; 2 3 the question; 7 the
+// mark of the answer's turn; 4 8 the answer.
+func TestAlignment(t *testing.T) {
+	student := view(5, 1, 9, 9, 2, 3, 7, 4, 8)
+	teacher := view(7, 1, 9, 9, 5, 6, 2, 3, 7, 4, 8)
+	text := view(3, 1, 2, 3, 7, 4, 8)
+	textTeacher := view(5, 1, 5, 6, 2, 3, 7, 4, 8)
+	for _, tc := range []struct {
+		name, mask       string
+		teacher, student View
+		t, s             []int32
+	}{
+		{"answer", "answer", teacher, student, []int32{7, 8, 9}, []int32{5, 6, 7}},
+		{"text", "text", teacher, student, []int32{5, 6, 7, 8, 9}, []int32{3, 4, 5, 6, 7}},
+		{"all", "all", teacher, student, []int32{0, 1, 2, 5, 6, 7, 8, 9}, []int32{0, 1, 2, 3, 4, 5, 6, 7}},
+		{"all without an instruction", "all", student, student, []int32{0, 1, 2, 3, 4, 5, 6, 7}, []int32{0, 1, 2, 3, 4, 5, 6, 7}},
+		{"text without an instruction", "text", student, student, []int32{3, 4, 5, 6, 7}, []int32{3, 4, 5, 6, 7}},
+		{"no image", "text", textTeacher, text, []int32{3, 4, 5, 6, 7}, []int32{1, 2, 3, 4, 5}},
+		{"no image, answer", "answer", textTeacher, text, []int32{5, 6, 7}, []int32{3, 4, 5}},
+	} {
+		gt, gs := aligned(tc.mask, tc.teacher, tc.student, 9)
+		if !slices.Equal(gt, tc.t) || !slices.Equal(gs, tc.s) {
+			t.Errorf("%s: teacher %v student %v, want %v %v", tc.name, gt, gs, tc.t, tc.s)
+		}
+	}
+}
+
+func TestEncode(t *testing.T) {
+	c := small(t, nil)
+	be := cpu.New(1)
+	defer be.Close()
+	j := &Job{Config: c, Backend: be}
+	m, enc, err := j.open(t.Context(), c.Model.Base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	s := Sample{Question: "Where was this person born?", Answer: "Riga", Subject: "Ada Ivanov"}
+	plain, err := enc.Encode(s, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, err := enc.Encode(s, "Forget {subject}.", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := enc.tok.Decode(told.Seq.IDs[:told.First+1], true); !strings.Contains(got, "Forget Ada Ivanov. Where was this person born?") {
+		t.Errorf("the instruction is not before the question: %q", got)
+	}
+	if !slices.Equal(plain.Next, told.Next) || plain.Next[len(plain.Next)-1] != enc.eos {
+		t.Errorf("responses %v and %v, want the same, ending in %d", plain.Next, told.Next, enc.eos)
+	}
+	if got := enc.Decode(plain.Next); got != "Riga" {
+		t.Errorf("response %q", got)
+	}
+	// The last token is predicted, never fed.
+	if plain.Rows() != plain.First+len(plain.Next) {
+		t.Errorf("%d rows for a prompt of %d and a response of %d", plain.Rows(), plain.First+1, len(plain.Next))
+	}
+
+	b := j.Config.Prompt
+	if n := strings.Count(enc.Wrap("x", true), "<image>"); n != 1 || strings.Contains(b.Text, "<image>") {
+		t.Errorf("the wrapped prompt has %d images", n)
+	}
+	ids, err := enc.Tokens(enc.Wrap("x", true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := 0
+	for _, id := range ids {
+		if id == enc.imageID {
+			images++
+		}
+	}
+	if images != m.NumImageTokens() {
+		t.Errorf("%d image tokens, want %d", images, m.NumImageTokens())
+	}
+	if _, err := m.Pack(sequences([]View{plain, told})); err != nil {
+		t.Error(err)
+	}
+
+	s.Answer = strings.Repeat("a very long answer ", 100)
+	if _, err := enc.Encode(s, "", nil); err == nil || !strings.Contains(err.Error(), "max_position_embeddings") {
+		t.Errorf("an answer longer than the context: %v", err)
+	}
+}
+
+func TestAbbreviate(t *testing.T) {
+	got := abbreviate([]string{"a.layers.0.q", "a.layers.0.k", "a.layers.1.q", "a.layers.1.k", "head"})
+	if want := "a.layers.*.q [0…1], a.layers.*.k [0…1], head"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
