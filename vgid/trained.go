@@ -26,6 +26,10 @@ func (j *Job) choose(m *model.Model, l config.LoRA, modules []string) error {
 		return err
 	}
 	all, trained := m.NumParameters()
+	if l.R == 0 && modules[0] == "*" {
+		j.Show.Printf("training the weights themselves: %d parameters in %d tensors", trained, len(names))
+		return nil
+	}
 	what := "weights"
 	if l.R > 0 {
 		what = fmt.Sprintf("LoRA r=%d alpha=%g on modules", l.R, l.Alpha)
