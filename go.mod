@@ -3,20 +3,21 @@ module vgid
 go 1.26.0
 
 require (
-	github.com/dlclark/regexp2 v1.12.0
-	github.com/hashicorp/memberlist v0.7.0
-	github.com/parquet-go/parquet-go v0.32.0
-	github.com/prometheus/client_golang v1.25.0
-	github.com/urfave/cli/v2 v2.27.7
-	go.uber.org/goleak v1.3.0
-	go.yaml.in/yaml/v4 v4.0.0
-	golang.org/x/image v0.47.0
-	golang.org/x/sync v0.24.0
-	golang.org/x/sys v0.49.0
-	golang.org/x/term v0.47.0
-	google.golang.org/grpc v1.85.0
-	google.golang.org/protobuf v1.36.12
-	pgregory.net/rapid v1.3.0
+	github.com/dlclark/regexp2 v1.12.0 // the look-ahead patterns of pre-tokenizers, which regexp refuses
+	github.com/google/renameio/v2 v2.0.0 // files written to a temporary name, synced, renamed
+	github.com/hashicorp/memberlist v0.7.0 // discovery of nodes (launch/discovery)
+	github.com/parquet-go/parquet-go v0.32.0 // the benchmark's files (vgid/data)
+	github.com/prometheus/client_golang v1.25.0 // metrics (vgid/monitor)
+	github.com/urfave/cli/v2 v2.27.7 // the commands
+	go.uber.org/goleak v1.3.0 // tests: no goroutine outlives its owner
+	go.yaml.in/yaml/v4 v4.0.0 // the configuration file
+	golang.org/x/image v0.47.0 // WebP and BMP images; the rasteriser of the portraits
+	golang.org/x/sync v0.24.0 // errgroup in the benchmark builder
+	golang.org/x/sys v0.49.0 // which instructions the CPU has
+	golang.org/x/term v0.47.0 // whether a person watches
+	golang.org/x/text v0.43.0 // Unicode normal forms of tokenizers
+	google.golang.org/grpc v1.85.0 // the collectives' wire (collective/wire)
+	pgregory.net/rapid v1.3.0 // property tests
 )
 
 require (
@@ -25,7 +26,6 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
 	github.com/google/btree v1.1.3 // indirect
-	github.com/google/renameio/v2 v2.0.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/hashicorp/errwrap v1.1.0 // indirect
 	github.com/hashicorp/go-immutable-radix v1.3.1 // indirect
@@ -48,6 +48,6 @@ require (
 	github.com/twpayne/go-geom v1.6.1 // indirect
 	github.com/xrash/smetrics v0.0.0-20240521201337-686a1a2994c1 // indirect
 	golang.org/x/net v0.60.0 // indirect
-	golang.org/x/text v0.43.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
+	google.golang.org/protobuf v1.36.12 // indirect
 )
