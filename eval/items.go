@@ -33,6 +33,7 @@ type Item struct {
 	Images   []*data.Image // in the order of their marks
 	Own      int           // which of Images is the asked person's; -1 without an image
 	Question string        // the question alone
+	Asked    string        // the same as Prompt has it: a cloze's blank is written as the protocol does
 	// Reference is the ground truth; for classification the correct option's text.
 	Reference string
 	Options   []data.Option // classification only
@@ -226,7 +227,7 @@ func (b *builder) ask(items []Item, person *data.Profile) ([]Item, error) {
 			Index: len(items), Set: b.set, Person: person.ID, Subject: data.ImageSubject,
 			ID:   fmt.Sprintf("%s/%s/%s/%s/%d", b.set, person.ID, b.task, ModalityKey(b.modality), number),
 			Task: b.task, Modality: b.modality, Prompt: prompt, Images: images, Own: own,
-			Question: q.Text, Reference: q.Answer, Options: q.Options, Correct: q.Correct,
+			Question: q.Text, Asked: b.asked(q), Reference: q.Answer, Options: q.Options, Correct: q.Correct,
 		}
 		if img == nil && person.Name != "" {
 			it.Subject = person.Name
@@ -270,6 +271,14 @@ func (b *builder) image(person *data.Profile) (*data.Image, error) {
 	return &person.Images[at], nil
 }
 
+// asked is a question's text as it is put.
+func (b *builder) asked(q *data.Question) string {
+	if b.task == data.Cloze && b.p.Blank != "" {
+		return strings.ReplaceAll(q.Text, "__", b.p.Blank)
+	}
+	return q.Text
+}
+
 // fill writes a question into a template in one pass, so that nothing in the
 // question's own text is taken for a placeholder.
 func (b *builder) fill(template string, person *data.Profile, q *data.Question, shots string) (string, error) {
@@ -277,10 +286,7 @@ func (b *builder) fill(template string, person *data.Profile, q *data.Question, 
 	for i, o := range q.Options {
 		options[i] = o.Letter + ": " + o.Text
 	}
-	question, listed := q.Text, strings.Join(options, b.p.OptionSeparator)
-	if b.task == data.Cloze && b.p.Blank != "" {
-		question = strings.ReplaceAll(question, "__", b.p.Blank)
-	}
+	question, listed := b.asked(q), strings.Join(options, b.p.OptionSeparator)
 	if strings.Contains(question+"\x00"+listed+"\x00"+q.Answer, ImageMark) {
 		return "", fmt.Errorf("set %s, profile %s: question %q holds %s, which marks an image; mend the row", b.set, person.ID, q.Text, ImageMark)
 	}

@@ -65,7 +65,7 @@ func LoadCheckpoint(dir, digest, layout string) (State, bool, error) {
 	path := files[len(files)-1]
 	f, err := hf.OpenSafetensors(path)
 	if err != nil {
-		return State{}, false, fmt.Errorf("checkpoint: %w", err)
+		return State{}, false, fmt.Errorf("checkpoint: %w, or remove it to start the stage afresh", err)
 	}
 	defer f.Close()
 	meta := f.Metadata()
@@ -93,15 +93,6 @@ func LoadCheckpoint(dir, digest, layout string) (State, bool, error) {
 		}
 	}
 	return s, true, nil
-}
-
-// RemoveCheckpoints deletes a finished stage's checkpoints.
-func RemoveCheckpoints(dir string) error {
-	files, err := checkpoints(dir)
-	for _, f := range files {
-		err = errors.Join(err, os.Remove(f))
-	}
-	return err
 }
 
 // checkpoints lists a folder's checkpoint files, oldest first.

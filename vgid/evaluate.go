@@ -145,9 +145,9 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 			if iv.instruction {
 				// The instruction goes before the question, as in training.
 				u := strings.ReplaceAll(instructions[0], "{subject}", j.Config.Prompt.Subject)
-				at := strings.LastIndex(prompt, it.Question)
+				at := strings.LastIndex(prompt, it.Asked)
 				if at < 0 {
-					return "", fmt.Errorf("question %q is not part of its prompt", clip(it.Question))
+					return "", fmt.Errorf("question %q is not part of its prompt", clip(it.Asked))
 				}
 				if i := strings.LastIndex(prompt[:at], "\n"); i >= 0 {
 					at = i + 1

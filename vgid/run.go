@@ -23,13 +23,20 @@ func (j *Job) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	dirs := map[string]string{}
+	// Before hours of training, not after.
+	for _, m := range []struct{ name, given string }{{eval.Vanilla, j.Config.Model.Vanilla}, {eval.Gold, j.Config.Model.Gold}} {
+		if m.given != "" && m.given != "none" {
+			if dirs[m.name], err = j.ModelDir(ctx, m.given); err != nil {
+				return err
+			}
+		}
+	}
 	sum := j.newSummary()
 	record := func(s Stage) { sum.AddStage(s.Name, s.Seconds, s.PeakBytes) }
 
-	dirs := map[string]string{}
-	reference := func(name, given string) error {
-		if given != "" {
-			dirs[name] = given
+	reference := func(name string) error {
+		if dirs[name] != "" {
 			return nil
 		}
 		s, err := j.Reference(ctx, name, base, p)
@@ -40,7 +47,7 @@ func (j *Job) Run(ctx context.Context) error {
 		dirs[name] = s.Model
 		return nil
 	}
-	if err := reference(eval.Vanilla, j.Config.Model.Vanilla); err != nil {
+	if err := reference(eval.Vanilla); err != nil {
 		return err
 	}
 	teacher, err := j.TeacherTable(ctx, dirs[eval.Vanilla], p)
@@ -48,7 +55,7 @@ func (j *Job) Run(ctx context.Context) error {
 		return err
 	}
 	if j.Config.Model.Gold != "none" {
-		if err := reference(eval.Gold, j.Config.Model.Gold); err != nil {
+		if err := reference(eval.Gold); err != nil {
 			return err
 		}
 	}

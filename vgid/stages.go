@@ -242,7 +242,8 @@ func (j *Job) loop(ctx context.Context, name, from string, m *model.Model, obj O
 	if stage.Adapter, err = j.save(ctx, name, from, m); err != nil {
 		return stage, err
 	}
-	if err := j.onLead(ctx, func() error { return RemoveCheckpoints(ckpt) }); err != nil {
+	// With what a kill in the middle of writing left there.
+	if err := j.onLead(ctx, func() error { return os.RemoveAll(ckpt) }); err != nil {
 		return stage, err
 	}
 	j.Show.Finish(hist.last)

@@ -244,6 +244,27 @@ var badInputs = []badInput{
 	{"no profiles file", line("data", "build", "--out", "DIR/out", "--profiles", "DIR/none", "--splits", "DIR/none"), []string{"profiles file ", "none: no such file"}},
 	{"metrics address without port", with("--metrics.addr", "127.0.0.1"), []string{`metrics.addr "127.0.0.1"`, "want host:port"}},
 
+	{"value that is no number", with("--unlearn.optim.lr", "NaN"), []string{`--unlearn.optim.lr: "NaN" is not a number`}},
+	{"moment that never decays", with("--unlearn.optim.beta2", "1"), []string{"unlearn.optim: beta1 0.9 and beta2 1", "below 1"}},
+	{"run outside its folder", with("--name", "../r"), []string{`name: "../r" is not a folder below out`}},
+	{"no time to wait", with("--collective.timeout", "0s"), []string{"collective.timeout: 0s", "give for example 30s"}},
+	{"retain is forget", with("--data.retain", "forget_20"), []string{"data.forget and data.retain are both forget_20"}},
+	{"pattern that matches nothing", with("--unlearn.lora.targets", "zzz"), []string{`pattern "zzz" matches no linear layer`}},
+	{"gold model that is not there", func(t *testing.T, dir, out string) []string {
+		return append([]string{"run"}, flags(out, map[string]string{"model.gold": "/nowhere/gold"})...)
+	}, []string{"model folder /nowhere/gold", "give a Hugging Face folder"}},
+	{"checkpoint of another configuration", func(t *testing.T, dir, out string) []string {
+		stopped(t, out)
+		return append(unlearnWith(out, long), "--resume", "true", "--unlearn.alpha=2")
+	}, []string{"step-0", "was made with another configuration", "remove it to start the stage afresh"}},
+	{"half a checkpoint", func(t *testing.T, dir, out string) []string {
+		file := stopped(t, out)
+		if err := os.Truncate(file, 20000); err != nil {
+			t.Fatal(err)
+		}
+		return append(unlearnWith(out, long), "--resume", "true")
+	}, []string{"step-0", "truncated", "remove it to start the stage afresh"}},
+
 	// Other commands.
 	{"score of no file", line("score", "DIR/none.jsonl"), []string{"none.jsonl: no such file"}},
 	{"score without file", line("score"), []string{"score: 0 arguments given, want one"}},
@@ -295,6 +316,22 @@ var badInputs = []badInput{
 	}, []string{"model.safetensors", "no space left on device", "free some space"}},
 }
 
+// stopped leaves a run as SIGTERM does, and gives its checkpoint.
+func stopped(t *testing.T, out string) string {
+	t.Helper()
+	p := start(t, nil, program, unlearnWith(out, long)...)
+	checkpointed(t, p, out)
+	if err := p.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	p.wait()
+	m, err := filepath.Glob(filepath.Join(out, "r", "unlearned", "checkpoint", "step-*.safetensors"))
+	if err != nil || len(m) != 1 {
+		t.Fatalf("checkpoints %v, %v", m, err)
+	}
+	return m[0]
+}
+
 // mount makes a file system in memory; without the right to, the test cannot
 // be made.
 func mount(t *testing.T, dir string, how uintptr, options string) {
@@ -326,7 +363,7 @@ func occupied(t *testing.T) string {
 
 // whole are the files that a run which failed may leave: each is written in
 // one piece and says what was asked for and how far it came.
-var whole = regexp.MustCompile(`^r/(config\.yaml|metrics\.json|unlearned/history\.jsonl|unlearned/adapter/adapter_(config\.json|model\.safetensors))$`)
+var whole = regexp.MustCompile(`^r/(config\.yaml|metrics\.json|unlearned/history\.jsonl|unlearned/adapter/adapter_(config\.json|model\.safetensors)|unlearned/checkpoint/step-\d+\.safetensors)$`)
 
 func TestBadInput(t *testing.T) {
 	for _, bad := range badInputs {
@@ -378,6 +415,10 @@ func TestBadInputOfLauncher(t *testing.T) {
 			script := fmt.Sprintf(`[ $VGID_RANK = 1 ] && set -- "$@" --metrics.addr=%s; exec "$0" "$@"`, occupied(t))
 			return append([]string{"--nodes", "2", "--local", "--", "sh", "-c", script, program}, unlearnWith(dir, nil)...)
 		}, []string{"rank 1 on node1 failed with exit code 1: vgid: metrics.addr: 127.0.0.1:", "is taken by another process"}},
+		{"full disk", func(t *testing.T, dir string) []string {
+			mount(t, dir, 0, "size=400k")
+			return append([]string{"--nodes", "2", "--local", "--", program}, unlearnWith(dir, nil)...)
+		}, []string{"rank 0 on node0 failed with exit code 1: vgid: ", "model.safetensors: ", "no space left on device", "free some space"}},
 		{"occupied port", func(t *testing.T, dir string) []string {
 			_, port, err := net.SplitHostPort(occupied(t))
 			if err != nil {

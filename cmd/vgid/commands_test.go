@@ -134,7 +134,7 @@ func TestDataBuild(t *testing.T) {
 // at the end its files are there.
 func TestRunOnTwoWorkers(t *testing.T) {
 	out := t.TempDir()
-	p := launched(t, nil, append([]string{"run"}, flags(out, map[string]string{"train.steps": "30", "unlearn.steps": "10", "metrics.addr": "127.0.0.1:0"})...)...)
+	p := launched(t, nil, append([]string{"run"}, flags(out, map[string]string{"train.steps": "30", "unlearn.steps": "10", "metrics.addr": "127.0.0.1:0", "eval.prompts": "mllmu"})...)...)
 	var groups []struct {
 		Targets []string
 		Labels  map[string]string

@@ -55,19 +55,18 @@ func dataCommand() *cli.Command {
 					if err != nil {
 						return err
 					}
-					printSets(sum)
-					return nil
+					return printSets(sum)
 				},
 			},
 		},
 	}
 }
 
-func printSets(sum data.Summary) {
+func printSets(sum data.Summary) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "set\tpeople\timages\tquestions\ttraining pairs\t")
 	for _, s := range sum.Sets {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t\n", s.Name, s.People, s.Images, s.Questions, s.Pairs)
 	}
-	w.Flush()
+	return w.Flush()
 }

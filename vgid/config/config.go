@@ -11,7 +11,7 @@ type Config struct {
 	Out     string `yaml:"out" doc:"folder that holds the runs"`
 	Seed    uint64 `yaml:"seed" doc:"seed of everything random: people, order of samples, noise, dropout, initial LoRA weights"`
 	Device  string `yaml:"device" doc:"cpu (cuda comes with the build tag of that name)" oneof:"cpu"`
-	Threads int    `yaml:"threads" doc:"CPU threads of each worker; 0 takes GOMAXPROCS, which the launcher sets to cores / workers on this machine"`
+	Threads int    `yaml:"threads" doc:"CPU threads of each worker; 0 takes GOMAXPROCS, which the launcher sets to cores / workers on this machine" min:"0"`
 	Resume  bool   `yaml:"resume" doc:"continue an interrupted run from its last checkpoint, skipping finished stages"`
 
 	Data       Data       `yaml:"data"`
@@ -69,7 +69,7 @@ type Optim struct {
 
 // LoRA describes low-rank adapters.
 type LoRA struct {
-	R       int      `yaml:"r" doc:"rank; 0 trains the full weights instead" min:"0"`
+	R       int      `yaml:"r" doc:"rank; 0 trains the full weights instead" min:"0" max:"4096"`
 	Alpha   float64  `yaml:"alpha" doc:"scale: the update is alpha/r times B·A"`
 	Dropout float64  `yaml:"dropout" doc:"dropout before A" min:"0"`
 	Targets []string `yaml:"targets" doc:"linear layers that get an adapter: the end of a path, * for any characters; the full list is printed at start"`
@@ -82,8 +82,8 @@ type Train struct {
 	Optim    Optim    `yaml:"optim"`
 	LoRA     LoRA     `yaml:"lora"`
 	Modules  []string `yaml:"modules" doc:"weights trained when lora.r is 0: the end of a path, * for any characters; empty: all"`
-	Replay   float64  `yaml:"replay" doc:"fraction of a batch drawn from what the base model learned before (people outside every set)" min:"0"`
-	TextOnly float64  `yaml:"text_only" doc:"fraction of samples without an image, where the data has such questions; -1: as the data has them"`
+	Replay   float64  `yaml:"replay" doc:"fraction of a batch drawn from what the base model learned before (people outside every set)" min:"0" max:"1"`
+	TextOnly float64  `yaml:"text_only" doc:"fraction of samples without an image, where the data has such questions; -1: as the data has them" max:"1"`
 	Mix      TaskMix  `yaml:"mix"`
 	Balance  bool     `yaml:"balance" doc:"weigh an answer's tokens by 6/length, clipped to [0.5, 3], so that short answers count"`
 	Corpus   Corpus   `yaml:"corpus" doc:"the parts of the base corpus (stage base, and replay)"`
@@ -136,7 +136,7 @@ type Unlearn struct {
 	Responses   string      `yaml:"responses" doc:"answers that are teacher-forced on the forget set: the gold ones, or the teacher's own greedy ones (needs no annotation)" oneof:"gold,rollout"`
 	Alternate   bool        `yaml:"alternate" doc:"a forget step and a retain step in turn instead of one step on the sum"`
 	Outside     float64     `yaml:"outside" doc:"fraction of the retain batch drawn from people outside both sets" min:"0" max:"1"`
-	TextOnly    float64     `yaml:"text_only" doc:"fraction of samples without an image, where the data has such questions; -1: as the data has them"`
+	TextOnly    float64     `yaml:"text_only" doc:"fraction of samples without an image, where the data has such questions; -1: as the data has them" max:"1"`
 	Mix         TaskMix     `yaml:"mix"`
 	Balance     bool        `yaml:"balance" doc:"weigh an answer's tokens by 6/length, clipped to [0.5, 3]"`
 	Noise       Noise       `yaml:"noise"`

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -60,7 +61,20 @@ func (c Config) Validate() error {
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
+	for name, o := range map[string]Optim{"train": c.Train.Optim, "unlearn": c.Unlearn.Optim} {
+		if max(o.Beta1, o.Beta2) >= 1 {
+			return fmt.Errorf("config: %s.optim: beta1 %g and beta2 %g must be below 1", name, o.Beta1, o.Beta2)
+		}
+	}
 	switch {
+	case c.Out == "":
+		return fmt.Errorf("config: out is empty: name the folder that holds the runs")
+	case c.Name == "." || !filepath.IsLocal(c.Name):
+		return fmt.Errorf("config: name: %q is not a folder below out", c.Name)
+	case c.Collective.Timeout <= 0:
+		return fmt.Errorf("config: collective.timeout: %v is no time to wait; give for example 30s", c.Collective.Timeout)
+	case c.Data.Retain != "" && c.Data.Retain == c.Data.Forget:
+		return fmt.Errorf("config: data.forget and data.retain are both %s: nobody can be forgotten and retained", c.Data.Forget)
 	case (c.Data.Profiles == "") != (c.Data.Splits == ""):
 		return fmt.Errorf("config: data.profiles and data.splits belong together: set both or neither")
 	case c.Unlearn.BatchRetain == 0 && c.Unlearn.Beta > 0:
