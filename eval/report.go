@@ -33,9 +33,11 @@ type CurvePoint struct {
 
 // TeacherRow is the frozen teacher under one intervention, before unlearning.
 type TeacherRow struct {
-	Name                          string // e.g. "noise + instruction"
-	ROUGEL, Classification, Cloze float64
-	Example                       string // what it says to the first sample's question
+	Name           string  `json:"name"` // e.g. "noise + instruction"
+	ROUGEL         float64 `json:"rougeL"`
+	Classification float64 `json:"classification"`
+	Cloze          float64 `json:"cloze"`
+	Example        string  `json:"example"` // what it says to the first sample's question
 }
 
 // Sample is one question shown in full.
