@@ -48,7 +48,11 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 	begin := time.Now()
 	stage := Stage{Name: "eval-" + name}
 	path := j.path(name, "answers.jsonl")
-	if s, ok := j.finished(stage.Name); ok {
+	s, ok, err := j.finished(ctx, stage.Name)
+	if err != nil {
+		return nil, stage, err
+	}
+	if ok {
 		answers, err := eval.ReadAnswers(path)
 		if err == nil {
 			o := &eval.Outcome{Answers: answers}

@@ -186,16 +186,31 @@ type Stage struct {
 }
 
 // finished reads the record of a stage that an interrupted run completed.
-func (j *Job) finished(name string) (Stage, bool) {
-	var s Stage
-	if !j.Config.Resume {
-		return s, false
+func (j *Job) finished(ctx context.Context, name string) (s Stage, ok bool, err error) {
+	found := "does not find it finished"
+	if j.Config.Resume {
+		raw, err := os.ReadFile(j.path(name, "stage.json"))
+		if ok = err == nil && json.Unmarshal(raw, &s) == nil && s.Config == j.Config.Digest(); ok {
+			found = "finds it finished"
+		}
 	}
-	raw, err := os.ReadFile(j.path(name, "stage.json"))
-	if err != nil || json.Unmarshal(raw, &s) != nil {
-		return s, false
+	return s, ok, j.resumeAlike(ctx, name, found)
+}
+
+// resumeAlike checks that every worker goes on from the same point. Workers
+// that do not share the run folder would otherwise train different models and
+// average them.
+func (j *Job) resumeAlike(ctx context.Context, stage, mine string) error {
+	all, err := j.Comm.AllGatherBytes(ctx, []byte(mine))
+	if err != nil {
+		return err
 	}
-	return s, s.Config == j.Config.Digest()
+	for r, other := range all {
+		if !bytes.Equal(all[0], other) {
+			return fmt.Errorf("%s: rank 0 %s, rank %d %s: start all workers with the same --resume, and on several machines share the folder %s", stage, all[0], r, other, j.Dir())
+		}
+	}
+	return nil
 }
 
 func (j *Job) finish(ctx context.Context, s *Stage) error {

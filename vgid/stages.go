@@ -80,7 +80,11 @@ func (j *Job) Reference(ctx context.Context, name, from string, p *People) (Stag
 
 // supervised fine-tunes on src, in which the questions of people occur.
 func (j *Job) supervised(ctx context.Context, name, from string, src Source, people []data.Profile, steps int) (Stage, error) {
-	if s, ok := j.finished(name); ok {
+	s, ok, err := j.finished(ctx, name)
+	if err != nil {
+		return Stage{}, err
+	}
+	if ok {
 		j.Show.Printf("%s: finished before, kept", name)
 		return s, nil
 	}
@@ -103,7 +107,11 @@ func (j *Job) supervised(ctx context.Context, name, from string, src Source, peo
 // Unlearn distils the vanilla model of the folder from into one that has
 // forgotten the forget profiles.
 func (j *Job) Unlearn(ctx context.Context, name, from string, p *People) (Stage, error) {
-	if s, ok := j.finished(name); ok {
+	s, ok, err := j.finished(ctx, name)
+	if err != nil {
+		return Stage{}, err
+	}
+	if ok {
 		j.Show.Printf("%s: finished before, kept", name)
 		return s, nil
 	}
@@ -210,6 +218,9 @@ func (j *Job) loop(ctx context.Context, name, from string, m *model.Model, obj O
 			}
 			j.Show.Printf("%s: resumed after step %d", name, s.Step)
 		}
+	}
+	if err := j.resumeAlike(ctx, name, fmt.Sprintf("goes on after step %d", t.step)); err != nil {
+		return stage, err
 	}
 	hist, err := j.openHistory(name, t.step)
 	if err != nil {

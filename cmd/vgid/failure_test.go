@@ -34,7 +34,7 @@ func checkpointed(t *testing.T, p *process, out string) {
 }
 
 func TestKilledRunResumesToTheBit(t *testing.T) {
-	over := map[string]string{"unlearn.steps": "60", "checkpoint.every": "3", "unlearn.lora.dropout": "0.1"}
+	over := map[string]string{"unlearn.steps": "40", "checkpoint.every": "3", "unlearn.lora.dropout": "0.1"}
 	for workers := 1; workers <= 2; workers++ {
 		t.Run(fmt.Sprintf("%d workers", workers), func(t *testing.T) {
 			begin := func(args []string) *process {
@@ -79,6 +79,44 @@ func TestKilledRunResumesToTheBit(t *testing.T) {
 	}
 }
 
+// A whole job that was killed between its stages keeps what it has done.
+func TestKilledJobGoesOn(t *testing.T) {
+	over := map[string]string{"train.steps": "20", "unlearn.steps": "20"}
+	whole, parts := t.TempDir(), t.TempDir()
+	must(t, program, append([]string{"run"}, flags(whole, over)...)...)
+	p := start(t, nil, program, append([]string{"run"}, flags(parts, over)...)...)
+	eventually(t, p, "the vanilla model", func() bool {
+		_, err := os.Stat(filepath.Join(parts, "r", "vanilla", "stage.json"))
+		return err == nil
+	})
+	if err := p.Process.Kill(); err != nil || p.wait() == 0 {
+		t.Fatalf("the run ended before it was killed: %v", err)
+	}
+	out := must(t, program, append([]string{"run", "--resume", "true"}, flags(parts, over)...)...)
+	if !strings.Contains(out, "vanilla: finished before, kept") {
+		t.Errorf("trained the vanilla model again:\n%s", out)
+	}
+	for _, f := range []string{"r/unlearned/model/model.safetensors", "r/gold/model/model.safetensors", "r/unlearned/answers.jsonl", "r/teacher.json"} {
+		if !bytes.Equal(read(t, whole, f), read(t, parts, f)) {
+			t.Errorf("%s of the resumed job differs from that of the whole one", f)
+		}
+	}
+}
+
+// Workers that do not see one run folder must not go on from different steps.
+func TestRanksResumeAlike(t *testing.T) {
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out")
+	stopped(t, out)
+	script := `[ $VGID_RANK = 1 ] && set -- "$@" --resume=false; exec "$0" "$@"`
+	args := append([]string{"--nodes", "2", "--local", "--", "sh", "-c", script, program}, append(unlearnWith(out, long), "--resume=true")...)
+	p := run(t, launcher(t), args...)
+	last := lastLine(p.err.String())
+	if code := p.wait(); code != 1 || !strings.Contains(last, "unlearned: rank 0 goes on after step ") || !strings.Contains(last, "rank 1 goes on after step 0: start all workers with the same --resume") {
+		t.Errorf("exit code %d, %q", code, last)
+	}
+}
+
 func TestKilledWorkerEndsTheJob(t *testing.T) {
 	for rank := range 2 {
 		t.Run(fmt.Sprintf("rank %d", rank), func(t *testing.T) {
@@ -109,6 +147,7 @@ func TestKilledWorkerEndsTheJob(t *testing.T) {
 func TestFrozenWorkerIsNamed(t *testing.T) {
 	for rank := range 2 {
 		t.Run(fmt.Sprintf("rank %d", rank), func(t *testing.T) {
+			t.Parallel() // most of it is waiting
 			out := t.TempDir()
 			args := append([]string{"unlearn", "--collective.timeout", "2s"}, flags(out, long)...)
 			p := launched(t, []string{"--grace", "300ms"}, args...)
