@@ -83,8 +83,13 @@ func assign(v reflect.Value, n *yaml.Node, path, file string) error {
 		if n.Kind != yaml.MappingNode {
 			return fmt.Errorf("%s: %s needs fields below it, not a single value", at(n), strings.TrimSuffix(path, "."))
 		}
+		seen := map[string]bool{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key := n.Content[i].Value
+			if seen[key] {
+				return fmt.Errorf("%s: key %q stands here for the second time; leave one", at(n.Content[i]), key)
+			}
+			seen[key] = true
 			f, names := fieldByName(v, key)
 			if !f.IsValid() {
 				where := "at the top level"
