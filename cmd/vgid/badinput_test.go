@@ -266,6 +266,13 @@ var badInputs = []badInput{
 	}, []string{"step-0", "truncated", "remove it to start the stage afresh"}},
 
 	// Other commands.
+	{"bench of no steps", line("bench", "step", "--steps", "0"), []string{"bench step: --steps 0: must be at least 1"}},
+	{"bench on no threads", line("bench", "gemm", "--threads", "-1"), []string{"bench gemm: --threads -1: must be at least 1"}},
+	{"bench of one process", line("bench", "collective", "--procs", "1"), []string{"bench collective: 1 processes asked for, want 2"}},
+	{"place of a worker by half", func(t *testing.T, dir, out string) []string {
+		t.Setenv("VGID_RANK", "0")
+		return unlearnWith(out, nil)
+	}, []string{"VGID_WORLD_SIZE is not set", "start workers by vgid-launch only"}},
 	{"score of no file", line("score", "DIR/none.jsonl"), []string{"none.jsonl: no such file"}},
 	{"score without file", line("score"), []string{"score: 0 arguments given, want one"}},
 	{"score of half a line", textFile("{\"prediction\":\n", "score", "DIR/file"), []string{"file:1: not valid JSON", "give {"}},

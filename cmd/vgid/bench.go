@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 
@@ -22,6 +23,9 @@ func benchCommand() *cli.Command {
 				Name: "gemm", Usage: "matrix products, beside OpenBLAS where it is installed",
 				Flags: []cli.Flag{jsonFlag, threads},
 				Action: func(c *cli.Context) error {
+					if err := positive(c, "threads"); err != nil {
+						return err
+					}
 					r, err := gemmbench.Run(c.Context, gemmbench.Options{Threads: c.IntSlice("threads"), OpenBLAS: true})
 					if err != nil {
 						return err
@@ -39,6 +43,9 @@ func benchCommand() *cli.Command {
 					&cli.IntFlag{Name: "rounds", Usage: "rounds of both programs in turn", Value: 3},
 				},
 				Action: func(c *cli.Context) error {
+					if err := positive(c, "threads", "steps", "rounds"); err != nil {
+						return err
+					}
 					rows, err := stepbench.Run(c.Context, stepbench.Options{
 						Threads: c.IntSlice("threads"), Steps: c.Int("steps"), Rounds: c.Int("rounds"),
 						Python: c.String("python"), Script: c.String("script"),
@@ -65,6 +72,22 @@ func benchCommand() *cli.Command {
 			},
 		},
 	}
+}
+
+// positive refuses numbers below 1 in the named flags.
+func positive(c *cli.Context, flags ...string) error {
+	for _, f := range flags {
+		values := c.IntSlice(f)
+		if values == nil {
+			values = []int{c.Int(f)}
+		}
+		for _, v := range values {
+			if v < 1 {
+				return fmt.Errorf("%s--%s %d: must be at least 1", command(c), f, v)
+			}
+		}
+	}
+	return nil
 }
 
 // show prints a result for people or, with --json, for programs.

@@ -92,7 +92,7 @@ func openShards(dir, index string, weightMap map[string]string) (*Weights, error
 	for _, s := range shards {
 		f, err := OpenSafetensors(filepath.Join(dir, s))
 		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%s: shard %s is missing (it holds tensor %q)", index, s, tensorOf[s])
+			err = fmt.Errorf("%s: shard %s is missing (it holds tensor %q); fetch it, too", index, s, tensorOf[s])
 		}
 		if err == nil {
 			err = w.checkShard(f, index, s, weightMap)
