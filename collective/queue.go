@@ -2,6 +2,7 @@ package collective
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -25,7 +26,11 @@ func (h *Handle) Wait(ctx context.Context) error {
 		select {
 		case <-h.done:
 		case <-ctx.Done():
-			h.c.fail(&RankError{Rank: h.c.rank, Peer: int(h.c.waiting.Load()), Err: context.Cause(ctx)}, true)
+			peer := int(h.c.waiting.Load())
+			if errors.Is(ctx.Err(), context.Canceled) {
+				peer = -1 // this rank's own wish
+			}
+			h.c.fail(&RankError{Rank: h.c.rank, Peer: peer, Err: context.Cause(ctx)}, true)
 			<-h.done
 		}
 	}
@@ -93,13 +98,16 @@ func (c *Comm) execute(h *Handle) {
 	// The end of the context ends the communicator, and with it every Send and
 	// Recv: the other ranks cannot finish a call that this rank gave up.
 	stop := context.AfterFunc(ctx, func() {
-		err := h.ctx.Err()
+		err, peer := h.ctx.Err(), c.blame()
+		if errors.Is(err, context.Canceled) {
+			peer = -1 // this rank's own wish
+		}
 		if err == nil {
 			err = fmt.Errorf("not done within %v: %w", c.opt.Timeout, context.DeadlineExceeded)
 		} else if cause := context.Cause(h.ctx); cause != nil {
 			err = cause
 		}
-		c.fail(&RankError{Rank: c.rank, Peer: c.blame(), Err: err}, true)
+		c.fail(&RankError{Rank: c.rank, Peer: peer, Err: err}, true)
 	})
 	ok := false
 	select {

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vgid/launch"
 	"vgid/launch/discovery"
 	"vgid/launch/view"
 )
@@ -30,6 +31,10 @@ type Outcome struct {
 func (o Outcome) Code() int {
 	if o.Cause == nil {
 		return 0
+	}
+	// A rank may hear of the end of another before the signal itself.
+	if o.Interrupted != 0 && o.Cause.Code == launch.ExitPeerFailed {
+		return 128 + int(o.Interrupted)
 	}
 	return o.Cause.Code
 }

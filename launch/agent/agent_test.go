@@ -293,6 +293,18 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+func TestInterruptedIsNotAPeersFault(t *testing.T) {
+	for _, c := range []struct {
+		code   int
+		signal syscall.Signal
+		want   int
+	}{{launch.ExitPeerFailed, syscall.SIGINT, 130}, {launch.ExitPeerFailed, 0, launch.ExitPeerFailed}, {3, syscall.SIGINT, 3}} {
+		if got := (Outcome{Cause: &Cause{Code: c.code}, Interrupted: c.signal}).Code(); got != c.want {
+			t.Errorf("cause %d, signal %v: exit code %d, want %d", c.code, c.signal, got, c.want)
+		}
+	}
+}
+
 func TestBadOptions(t *testing.T) {
 	tests := []struct {
 		want   string
