@@ -26,10 +26,12 @@ const (
 	stopped
 )
 
-// spinFor is how long a worker looks for work before it sleeps: longer than
-// the gaps between the operations of a step, short enough not to matter
-// between steps.
-const spinFor = 200 * time.Microsecond
+// spinFor is how long a worker looks for work before it sleeps. It has to
+// outlast more than the gaps between operations: the kernel may wake a worker on
+// the caller's own core, where it only runs while the caller does not and so
+// never finds work. Only a worker that stays awake is moved to the idle core, by
+// load balancing, which takes some milliseconds.
+const spinFor = 10 * time.Millisecond
 
 type worker struct {
 	state   atomic.Int32

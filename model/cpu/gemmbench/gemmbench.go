@@ -95,7 +95,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		o.Rounds = 5
 	}
 	if o.Time <= 0 {
-		o.Time = 30 * time.Millisecond
+		o.Time = 150 * time.Millisecond // a sleeping core takes tens of them to join
 	}
 	r := Report{OpenBLAS: "not asked for"}
 	var other *openBLAS
