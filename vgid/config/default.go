@@ -37,7 +37,7 @@ func Default() Config {
 			Sets: []string{"forget", "test", "retain", "celebrity"}, Modalities: []string{"image_text", "text"},
 			ShotsClass: 1, ShotsCloze: 2, Prompts: "mllmu", Classification: "letter", MaxNew: 50, BatchTokens: 4096,
 		},
-		Collective: Collective{Timeout: 5 * time.Minute, Bucket: 1024},
+		Collective: Collective{Timeout: 5 * time.Minute, Bucket: 4096},
 		Metrics:    Metrics{Addr: "127.0.0.1:0"},
 	}
 }
