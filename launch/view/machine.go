@@ -95,8 +95,14 @@ func (m *Machine) Down(id string) []Effect {
 
 // Receive takes a message from a member, known to discovery yet or not.
 func (m *Machine) Receive(from string, msg Message) []Effect {
-	if m.state == failed || from == m.cfg.Self.ID {
+	if from == m.cfg.Self.ID {
 		return nil
+	}
+	if m.state == failed {
+		if msg.Kind == Ack { // bound to a proposal of a member that gave up
+			m.send(from, Message{Kind: Abort, Epoch: msg.Epoch, Digest: msg.Digest})
+		}
+		return m.settle()
 	}
 	if msg.Kind != Reject {
 		m.epoch = max(m.epoch, epochFloor(m, msg))
@@ -116,7 +122,9 @@ func (m *Machine) Receive(from string, msg Message) []Effect {
 			m.past = View{} // it will never hold
 		}
 	case Reject:
-		if m.state != committed {
+		// A member that is bound has given its word: whoever it acknowledged
+		// may have committed with it already. It hears from them first.
+		if m.state == gathering || m.state == proposing {
 			m.fail("%s", msg.Reason)
 		}
 	}
