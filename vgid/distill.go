@@ -38,8 +38,7 @@ type Distill struct {
 // adapter: the teacher is then the student without it, and the base weights
 // exist once.
 func NewDistill(student, teacher *model.Model, enc *Encoder, cfg config.Unlearn, seed uint64, instructions []string, forget, retain Source) (*Distill, error) {
-	v := student.Config.Vision
-	noise, err := NewNoiser(cfg.Noise, seed, v.Channels, v.ImageSize, v.ImageSize, v.PatchSize)
+	noise, err := noiserFor(student, cfg.Noise, seed)
 	if err != nil {
 		return nil, err
 	}

@@ -129,8 +129,7 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 	}
 	defer m.Close()
 	u := j.Config.Unlearn
-	v := m.Config.Vision
-	noise, err := NewNoiser(u.Noise, j.Config.Seed, v.Channels, v.ImageSize, v.ImageSize, v.PatchSize)
+	noise, err := noiserFor(m, u.Noise, j.Config.Seed)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"vgid/model"
 	"vgid/model/backend"
 	"vgid/vgid/config"
 )
@@ -59,6 +60,12 @@ func NewNoiser(cfg config.Noise, seed uint64, channels, height, width, patch int
 		}
 	}
 	return n, nil
+}
+
+// noiserFor prepares the noise of cfg for what the vision tower of m reads.
+func noiserFor(m *model.Model, cfg config.Noise, seed uint64) (*Noiser, error) {
+	v := m.Config.Vision
+	return NewNoiser(cfg, seed, v.Channels, v.ImageSize, v.ImageSize, v.PatchSize)
 }
 
 // Apply writes the disturbed image to dst, which may be src. The draw depends

@@ -99,8 +99,7 @@ func (j *Job) publish(ctx context.Context, sum *eval.Summary, outcomes map[strin
 		return err
 	}
 	defer m.Close()
-	v := m.Config.Vision
-	noise, err := NewNoiser(j.Config.Unlearn.Noise, j.Config.Seed, v.Channels, v.ImageSize, v.ImageSize, v.PatchSize)
+	noise, err := noiserFor(m, j.Config.Unlearn.Noise, j.Config.Seed)
 	if err != nil {
 		return err
 	}
