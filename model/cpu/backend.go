@@ -54,7 +54,7 @@ func New(threads int) *Backend {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	return &Backend{threads: threads, pool: newPool(threads)}
+	return &Backend{threads: threads, pool: newPool(threads), shared: scratch{peak: new(peak)}}
 }
 
 // Name implements backend.Backend.
@@ -126,7 +126,7 @@ func (b *Backend) Close() error {
 	if !b.closed {
 		b.closed = true
 		b.pool.close()
-		b.shared = scratch{}
+		b.shared = scratch{peak: new(peak)}
 		if b.err == nil {
 			b.err = errors.New("cpu: used after Close")
 		}

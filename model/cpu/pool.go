@@ -44,6 +44,7 @@ type worker struct {
 type pool struct {
 	workers []*worker
 	own     scratch // of the calling goroutine
+	peak    peak
 	task    task
 	chunks  int64
 	next    atomic.Int64
@@ -52,8 +53,9 @@ type pool struct {
 
 func newPool(threads int) *pool {
 	p := &pool{}
+	p.own.peak = &p.peak
 	for range threads - 1 {
-		w := &worker{wake: make(chan struct{}, 1)}
+		w := &worker{wake: make(chan struct{}, 1), scratch: scratch{peak: &p.peak}}
 		p.workers = append(p.workers, w)
 		p.done.Add(1)
 		go p.serve(w)
@@ -143,14 +145,28 @@ func (p *pool) close() {
 type scratch struct {
 	buf  []float32
 	used int
-	peak int
+	peak *peak // of all workers of the pool
+}
+
+// peak is the most scratch memory that any chunk ever asked for. Workers share
+// it: one that has slept through every call so far would otherwise find out in
+// the middle of its first chunk, one allocation at a time.
+type peak struct{ atomic.Int64 }
+
+func (p *peak) raise(n int) {
+	for {
+		old := p.Load()
+		if int64(n) <= old || p.CompareAndSwap(old, int64(n)) {
+			return
+		}
+	}
 }
 
 // reset takes everything back, and makes room for the most that was ever
 // asked for.
 func (s *scratch) reset() {
-	if s.peak > len(s.buf) {
-		s.buf = alignedFloats(s.peak + s.peak/4)
+	if n := int(s.peak.Load()); n > len(s.buf) {
+		s.buf = alignedFloats(n + n/4)
 	}
 	s.used = 0
 }
@@ -159,8 +175,8 @@ func (s *scratch) reset() {
 func (s *scratch) floats(n int) []float32 {
 	from := s.used
 	s.used += (n + 15) &^ 15
-	s.peak = max(s.peak, s.used)
 	if s.used > len(s.buf) {
+		s.peak.raise(s.used)
 		return alignedFloats(n) // the next reset makes room
 	}
 	return s.buf[from : from+n : from+n]
