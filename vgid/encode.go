@@ -18,7 +18,7 @@ const imageMark = "<image>"
 // are kept, so that each is decoded once.
 type Encoder struct {
 	tok      *hf.Tokenizer
-	proc     *hf.ImageProcessor
+	proc     hf.ImageProcessor
 	prompt   config.Prompt
 	imageID  int32
 	perImage int // tokens of an image
@@ -153,21 +153,22 @@ func (e *Encoder) Tokens(prompt string) ([]int32, error) {
 // Pixels preprocesses a picture, [3, h, w] normalised.
 func (e *Encoder) Pixels(p Picture) ([]float32, error) {
 	if p.Draw != nil {
-		return e.proc.Pixels(p.Draw)
+		img, err := e.proc.Process(p.Draw)
+		return img.Pixels, err
 	}
 	if px, ok := e.pixels[p.File]; ok {
 		return px, nil
 	}
-	img, err := hf.DecodeImage(p.File.Bytes, p.File.Where)
+	decoded, err := hf.DecodeImage(p.File.Bytes, p.File.Where)
 	if err != nil {
 		return nil, fmt.Errorf("%w; fetch or build the file again", err)
 	}
-	px, err := e.proc.Pixels(img)
+	img, err := e.proc.Process(decoded)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.File.Where, err)
 	}
-	e.pixels[p.File] = px
-	return px, nil
+	e.pixels[p.File] = img.Pixels
+	return img.Pixels, nil
 }
 
 // Decode turns generated ids into text.
@@ -176,7 +177,7 @@ func (e *Encoder) Decode(ids []int32) string {
 }
 
 // Processor is the folder's image processor.
-func (e *Encoder) Processor() *hf.ImageProcessor { return e.proc }
+func (e *Encoder) Processor() hf.ImageProcessor { return e.proc }
 
 func clip(s string) string {
 	if r := []rune(s); len(r) > 80 {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vgid/eval"
+	"vgid/model/hf"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
 )
@@ -227,7 +228,7 @@ func noisedPNG(enc *Encoder, noise *Noiser, img *data.Image, sample uint32) ([]b
 	}
 	noised := make([]float32, len(px))
 	noise.Apply(noised, px, 0, sample)
-	rgba, err := enc.Processor().Denormalize(noised)
+	rgba, err := enc.Processor().Denormalize(hf.Image{Pixels: noised})
 	if err != nil {
 		return nil, err
 	}

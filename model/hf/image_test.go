@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 )
 
@@ -75,7 +76,8 @@ func TestPixelsGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		px, err := p.Pixels(goldenImage(t, r.Image))
+		out, err := p.Process(goldenImage(t, r.Image))
+		px := out.Pixels
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +111,7 @@ func TestImageProcessorFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := LoadImageProcessor(dir)
-	if err != nil || *got != *want {
+	if err != nil || !reflect.DeepEqual(got, ImageProcessor(want)) {
 		t.Fatalf("read back %+v (%v), want %+v", got, err, want)
 	}
 	b, _ := os.ReadFile(filepath.Join(dir, "preprocessor_config.json"))
@@ -117,10 +119,10 @@ func TestImageProcessorFiles(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(nested, "processor_config.json"), []byte(`{"image_processor":`+string(b)+`}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if got, err = LoadImageProcessor(nested); err != nil || *got != *want {
+	if got, err = LoadImageProcessor(nested); err != nil || !reflect.DeepEqual(got, ImageProcessor(want)) {
 		t.Errorf("nested: %+v (%v)", got, err)
 	}
-	px, err := got.Pixels(goldenImage(t, "rgb"))
+	px, err := got.Process(goldenImage(t, "rgb"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,13 +130,13 @@ func TestImageProcessorFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := got.Pixels(back)
+	again, err := got.Process(back)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range px {
-		if math.Abs(float64(px[i]-again[i])) > 1e-6 {
-			t.Fatalf("value %d: %v became %v through a picture", i, px[i], again[i])
+	for i, v := range px.Pixels {
+		if math.Abs(float64(v-again.Pixels[i])) > 1e-6 {
+			t.Fatalf("value %d: %v became %v through a picture", i, v, again.Pixels[i])
 		}
 	}
 }

@@ -5,15 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 )
 
-// ImageProcessor turns pictures into the pixels a CLIP vision tower reads:
-// convert to RGB, resize, centre crop, rescale, normalise.
-type ImageProcessor struct {
+// CLIPProcessor makes the pixels a CLIP vision tower reads: convert to RGB,
+// resize, centre crop, rescale, normalise.
+type CLIPProcessor struct {
 	DoResize     bool
 	ShortestEdge int // resize so that the shorter side has this length; 0: to Height × Width
 	Height       int
@@ -33,8 +31,8 @@ type ImageProcessor struct {
 
 // CLIPImageProcessor is the processor of CLIP with square pictures of the
 // given side in pixels.
-func CLIPImageProcessor(side int) *ImageProcessor {
-	return &ImageProcessor{
+func CLIPImageProcessor(side int) *CLIPProcessor {
+	return &CLIPProcessor{
 		DoResize: true, ShortestEdge: side, Resample: Bicubic,
 		DoCenterCrop: true, CropHeight: side, CropWidth: side,
 		DoRescale: true, RescaleFactor: 1.0 / 255, DoNormalize: true,
@@ -91,45 +89,7 @@ type imageProcJSON struct {
 	DoPad         *bool     `json:"do_pad"`
 }
 
-// LoadImageProcessor reads preprocessor_config.json, or the image_processor in
-// processor_config.json where newer releases keep it.
-func LoadImageProcessor(dir string) (*ImageProcessor, error) {
-	path := filepath.Join(dir, "preprocessor_config.json")
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		path = filepath.Join(dir, "processor_config.json")
-		b, err = os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s: neither preprocessor_config.json nor processor_config.json found; a model's folder holds one of them", dir)
-		}
-		if err == nil {
-			b, err = nestedProcessor(b)
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	p, err := parseImageProcessor(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return p, nil
-}
-
-func nestedProcessor(b []byte) ([]byte, error) {
-	var o struct {
-		Image json.RawMessage `json:"image_processor"`
-	}
-	if err := json.Unmarshal(b, &o); err != nil {
-		return nil, err
-	}
-	if isNull(o.Image) {
-		return nil, errors.New("image_processor is missing")
-	}
-	return o.Image, nil
-}
-
-func parseImageProcessor(b []byte) (*ImageProcessor, error) {
+func parseImageProcessor(b []byte) (ImageProcessor, error) {
 	var j imageProcJSON
 	if err := json.Unmarshal(b, &j); err != nil {
 		return nil, err
@@ -171,7 +131,10 @@ func parseImageProcessor(b []byte) (*ImageProcessor, error) {
 	}
 	copy(p.Mean[:], j.Mean)
 	copy(p.Std[:], j.Std)
-	return p, p.validate()
+	if err := p.validate(); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 func setBool(dst *bool, src *bool) {
@@ -183,7 +146,7 @@ func setBool(dst *bool, src *bool) {
 // maxSide bounds configured sides, so that a mistyped size fails at once.
 const maxSide = 1 << 14
 
-func (p *ImageProcessor) validate() error {
+func (p *CLIPProcessor) validate() error {
 	if _, _, err := filterOf(p.Resample); err != nil && p.Resample != Nearest {
 		return err
 	}
@@ -203,7 +166,7 @@ func (p *ImageProcessor) validate() error {
 
 // Size is the height and width of the pixels every picture becomes; 0, 0 when
 // the configuration leaves it to the picture.
-func (p *ImageProcessor) Size() (h, w int) {
+func (p *CLIPProcessor) Size() (h, w int) {
 	switch {
 	case p.DoCenterCrop:
 		return p.CropHeight, p.CropWidth
@@ -213,31 +176,31 @@ func (p *ImageProcessor) Size() (h, w int) {
 	return 0, 0
 }
 
-// Pixels shows transparent pictures on white, as transformers 5 does (older
+// Process shows transparent pictures on white, as transformers 5 does (older
 // releases dropped alpha), and gives img as float32 [3, h, w] with h, w from Size, channels R, G, B.
-func (p *ImageProcessor) Pixels(img image.Image) ([]float32, error) {
+func (p *CLIPProcessor) Process(img image.Image) (Image, error) {
 	if img.Bounds().Empty() {
-		return nil, errors.New("image is empty")
+		return Image{}, errors.New("image is empty")
 	}
 	rgb := overWhite(img)
 	if p.DoResize {
 		w, h := p.target(rgb.W, rgb.H)
 		if int64(w)*int64(h) > MaxImagePixels {
-			return nil, fmt.Errorf("image of %d×%d pixels would be resized to %d×%d, more than %d pixels", rgb.W, rgb.H, w, h, MaxImagePixels)
+			return Image{}, fmt.Errorf("image of %d×%d pixels would be resized to %d×%d, more than %d pixels", rgb.W, rgb.H, w, h, MaxImagePixels)
 		}
 		var err error
 		if rgb, err = Resize(rgb, w, h, p.Resample); err != nil {
-			return nil, err
+			return Image{}, err
 		}
 	}
 	if p.DoCenterCrop {
 		rgb = centerCrop(rgb, p.CropWidth, p.CropHeight)
 	}
-	return p.normalize(rgb), nil
+	return Image{Pixels: p.normalize(rgb)}, nil
 }
 
 // target is the size after resizing; the longer side is rounded down.
-func (p *ImageProcessor) target(w, h int) (int, int) {
+func (p *CLIPProcessor) target(w, h int) (int, int) {
 	if p.ShortestEdge == 0 {
 		return p.Width, p.Height
 	}
@@ -274,7 +237,7 @@ func cropStart(have, want int) int {
 
 // normalize tabulates the 256 possible results per channel, in float32 steps
 // like the reference: x·factor, then (x − mean)/std.
-func (p *ImageProcessor) normalize(img RGB) []float32 {
+func (p *CLIPProcessor) normalize(img RGB) []float32 {
 	var table [3][256]float32
 	for c := range table {
 		for v := range table[c] {
@@ -298,9 +261,9 @@ func (p *ImageProcessor) normalize(img RGB) []float32 {
 	return out
 }
 
-// Denormalize turns pixels [3, h, w] with h, w from Size back into a picture,
-// for reports; values outside the range of a picture are clipped.
-func (p *ImageProcessor) Denormalize(pixels []float32) (*image.RGBA, error) {
+// Denormalize turns pixels [3, h, w] with h, w from Size back into a picture.
+func (p *CLIPProcessor) Denormalize(in Image) (*image.RGBA, error) {
+	pixels := in.Pixels
 	h, w := p.Size()
 	n := h * w
 	if len(pixels) != 3*n {
@@ -325,7 +288,7 @@ func (p *ImageProcessor) Denormalize(pixels []float32) (*image.RGBA, error) {
 
 // Write stores the processor as dir/preprocessor_config.json for transformers'
 // CLIPImageProcessor.
-func (p *ImageProcessor) Write(dir string) error {
+func (p *CLIPProcessor) Write(dir string) error {
 	if err := p.validate(); err != nil {
 		return err
 	}
