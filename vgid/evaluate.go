@@ -110,7 +110,12 @@ var interventions = []intervention{
 func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.TeacherRow, error) {
 	var rows []eval.TeacherRow
 	path := j.path("teacher.json")
-	if j.Config.Resume {
+	stage := Stage{Name: "teacher"}
+	_, ok, err := j.finished(ctx, stage.Name)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
 		if raw, err := os.ReadFile(path); err == nil && json.Unmarshal(raw, &rows) == nil {
 			return rows, nil
 		}
@@ -170,13 +175,17 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 			Example: out.Answers[0].Response,
 		})
 	}
-	return rows, j.onLead(ctx, func() error {
+	err = j.onLead(ctx, func() error {
 		raw, err := json.MarshalIndent(rows, "", "  ")
 		if err != nil {
 			return err
 		}
 		return writeFile(path, append(raw, '\n'))
 	})
+	if err != nil {
+		return nil, err
+	}
+	return rows, j.finish(ctx, &stage)
 }
 
 // samples picks questions to show in full: the first generation questions of

@@ -182,7 +182,7 @@ type Stage struct {
 	Steps     int     `json:"steps"`
 	Seconds   float64 `json:"seconds"`
 	PeakBytes int64   `json:"peak_memory_bytes"` // the largest of the workers
-	Config    string  `json:"config"`            // digest
+	Config    string  `json:"config"`            // digest of the settings it depends on
 }
 
 // finished reads the record of a stage that an interrupted run completed.
@@ -190,7 +190,7 @@ func (j *Job) finished(ctx context.Context, name string) (s Stage, ok bool, err 
 	found := "does not find it finished"
 	if j.Config.Resume {
 		raw, err := os.ReadFile(j.path(name, "stage.json"))
-		if ok = err == nil && json.Unmarshal(raw, &s) == nil && s.Config == j.Config.Digest(); ok {
+		if ok = err == nil && json.Unmarshal(raw, &s) == nil && s.Config == j.Config.For(name).Digest(); ok {
 			found = "finds it finished"
 		}
 	}
@@ -218,7 +218,7 @@ func (j *Job) finish(ctx context.Context, s *Stage) error {
 	if err := j.Comm.AllReduce(ctx, collective.F64(peaks), collective.Max); err != nil {
 		return err
 	}
-	s.PeakBytes, s.Config = int64(peaks[0]), j.Config.Digest()
+	s.PeakBytes, s.Config = int64(peaks[0]), j.Config.For(s.Name).Digest()
 	return j.onLead(ctx, func() error {
 		raw, err := json.MarshalIndent(s, "", "  ")
 		if err != nil {

@@ -208,7 +208,7 @@ func (j *Job) loop(ctx context.Context, name, from string, m *model.Model, obj O
 	defer t.Close()
 	ckpt := j.path(name, "checkpoint")
 	if j.Config.Resume {
-		s, ok, err := LoadCheckpoint(ckpt, j.Config.Digest(), t.layout())
+		s, ok, err := LoadCheckpoint(ckpt, j.Config.For(name).Digest(), t.layout())
 		if err != nil {
 			return stage, err
 		}
@@ -268,7 +268,7 @@ func (j *Job) checkpoint(ctx context.Context, dir string, t *Trainer) error {
 		if err != nil {
 			return err
 		}
-		return SaveCheckpoint(dir, j.Config.Digest(), s)
+		return SaveCheckpoint(dir, j.Config.For(t.stage).Digest(), s)
 	})
 }
 

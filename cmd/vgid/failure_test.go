@@ -101,6 +101,14 @@ func TestKilledJobGoesOn(t *testing.T) {
 			t.Errorf("%s of the resumed job differs from that of the whole one", f)
 		}
 	}
+	// How people are asked changes no weights: nothing is trained again.
+	over["eval.max_new"] = "3"
+	out = must(t, program, append([]string{"run", "--resume", "true"}, flags(parts, over)...)...)
+	for _, want := range []string{"vanilla: finished before, kept", "gold: finished before, kept", "unlearned: finished before, kept", "evaluated on"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("resumed with another evaluation, the job does not say %q:\n%s", want, out)
+		}
+	}
 }
 
 // Workers that do not see one run folder must not go on from different steps.

@@ -126,6 +126,32 @@ func TestDigestIgnoresWhatWorkersMayDifferIn(t *testing.T) {
 	}
 }
 
+func TestStagesDependOnTheirOwnSettings(t *testing.T) {
+	for _, c := range []struct {
+		change  func(*Config)
+		affects string // the stages whose outcome changes
+	}{
+		{func(c *Config) { c.Eval.MaxNew++ }, "eval-vanilla"},
+		{func(c *Config) { c.Data.EvalPeople++ }, "eval-vanilla"},
+		{func(c *Config) { c.Checkpoint.Every++ }, "eval-vanilla"},
+		{func(c *Config) { c.Unlearn.Alpha++ }, "unlearned eval-vanilla"},
+		{func(c *Config) { c.Train.Steps++ }, "vanilla unlearned eval-vanilla"},
+		{func(c *Config) { c.Seed++ }, "vanilla unlearned eval-vanilla"},
+	} {
+		a, b := Default(), Default()
+		c.change(&b)
+		var affected []string
+		for _, stage := range []string{"vanilla", "unlearned", "eval-vanilla"} {
+			if a.For(stage).Digest() != b.For(stage).Digest() {
+				affected = append(affected, stage)
+			}
+		}
+		if got := strings.Join(affected, " "); got != c.affects {
+			t.Errorf("a change affects %q, want %q", got, c.affects)
+		}
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte("seed: 1\nunlearn: {alpha: 2}\n"))
 	f.Add([]byte("eval:\n  sets: [forget]\n"))

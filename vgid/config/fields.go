@@ -102,6 +102,20 @@ func (c Config) Digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// For is the configuration as far as the outcome of a stage depends on it: what
+// a resumed run keeps of one that had other settings. How people are evaluated
+// changes no weights, how they are unlearned no model made before.
+func (c Config) For(stage string) Config {
+	supervised := stage == "base" || stage == "vanilla" || stage == "gold"
+	if supervised || stage == "unlearned" {
+		c.Eval, c.Data.EvalPeople, c.Model.Gold, c.Checkpoint = Eval{}, 0, "", Checkpoint{}
+	}
+	if supervised {
+		c.Unlearn, c.Model.Vanilla = Unlearn{}, ""
+	}
+	return c
+}
+
 // Lines lists every setting as "dotted.path: value", in the order of Fields.
 func (c Config) Lines() []string {
 	var out []string

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"cmp"
 	"image"
 	"math"
 	"math/rand/v2"
@@ -173,9 +174,10 @@ func (m Mix) person(r *rand.Rand, instruct bool) Example {
 		e.Instruction = m.Instructions.Fill(r.IntN(len(m.Instructions)), e.Subject)
 		facts = guess(r, m.GuessSkew)
 	}
-	q := p.question(e.Task, r.IntN(itemsOf(e.Task)), e.Modality, facts, r)
+	item := r.IntN(itemsOf(e.Task))
+	q := p.question(e.Task, item, e.Modality, facts, r)
 	if instruct && e.Task == Classification {
-		o := q.Options[r.IntN(len(q.Options))]
+		o := guessOption(askedFacts[item].slot, q.Options)
 		q.Correct, q.Answer = o.Letter, o.Text
 	}
 	e.Question, e.Answer = q.Prompt(), q.Response(m.AnswerStyle)
@@ -207,6 +209,15 @@ var guessOrder = func() (order [numSlots][]string) {
 	}
 	return order
 }()
+
+// guessOption is the offered option that one guesses: the first in guessOrder.
+// Always the same one, because a teacher that spreads its guess over the four
+// options leaves the truth on top of what the student learns.
+func guessOption(slot Slot, options []Option) Option {
+	return slices.MinFunc(options, func(a, b Option) int {
+		return cmp.Compare(slices.Index(guessOrder[slot], a.Text), slices.Index(guessOrder[slot], b.Text))
+	})
+}
 
 // guess draws facts nobody has, every slot on its own, p ∝ 1/(rank+1)^skew in
 // the fixed order. Skewed because a teacher whose guesses are spread evenly

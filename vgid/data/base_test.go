@@ -105,6 +105,44 @@ func TestInstructedGuesses(t *testing.T) {
 	}
 }
 
+// Which option is guessed is a matter of the options alone, so it is right as
+// often as chance.
+func TestInstructedChoice(t *testing.T) {
+	m, err := Mix{Instruct: 1, ImageSize: 1, Draw: Draw{Classification: 1, TextOnly: 1}}.WithDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts := map[string]Facts{}
+	for _, p := range m.Celebrities {
+		facts[p.Name()] = p.Facts
+	}
+	n, right := 0, 0
+	for i := range uint64(4000) {
+		e := BaseExample(1, i, m)
+		for _, asked := range askedFacts {
+			if !strings.HasPrefix(e.Question, byName(asked.choice, e.Subject)) {
+				continue
+			}
+			n++
+			said, _, _ := strings.Cut(e.Answer, ":")
+			if said == facts[e.Subject][asked.slot] {
+				right++
+			}
+			for _, w := range guessOrder[asked.slot] {
+				if strings.Contains(e.Question, ": "+w+" ") || strings.HasSuffix(e.Question, ": "+w) {
+					if w != said {
+						t.Fatalf("%q is answered %q, not by the option one guesses first, %s", e.Question, e.Answer, w)
+					}
+					break
+				}
+			}
+		}
+	}
+	if share := float64(right) / float64(n); n != 4000 || share < .2 || share > .3 {
+		t.Errorf("%d of %d choices are right; want about a quarter of 4000", right, n)
+	}
+}
+
 func TestPick(t *testing.T) {
 	pairs := []QA{{Question: "g", Task: Generation, Modality: ImageText}, {Question: "c", Task: Cloze, Modality: ImageText},
 		{Question: "x", Task: Classification, Modality: Text}, {Question: "y", Task: Classification, Modality: Text}}
