@@ -96,13 +96,15 @@ type Backend interface {
 
 	// MatMul: c = alpha·op(a)·op(b) + beta·c (+ bias, a [1, n] row added to
 	// every row of the result). op transposes where asked. With Beta 0 the old
-	// content of c is not read.
+	// content of c is not read. b may be BF16: a frozen weight, here and below
+	// widened exactly.
 	MatMul(c, a, b Tensor, p MatMul)
 	// SumRows: dst [1, n] += Σ_rows src [T, n]. Gives bias gradients.
 	SumRows(dst, src Tensor)
 
 	// GatherRows: dst[i] = src[idx[i]], idx [T, 1] I32. A negative index gives
-	// a zero row; one past the end is an error, here and below. Embedding look-up, position look-up, response selection.
+	// a zero row; one past the end is an error, here and below. Embedding
+	// look-up, position look-up, response selection. src may be BF16.
 	GatherRows(dst, src, idx Tensor)
 	// ScatterRows: dst[idx[i]] = src[i]; negative indices are skipped. Indices
 	// are distinct. Image-token merge, KV-cache append.
@@ -169,12 +171,13 @@ type Backend interface {
 	//   loss[i] = -log softmax(h[i]·wᵀ)[target[i]]
 	// h [T, d], w [vocab, d], target [T, 1] I32, loss [T, 1]. When given, dh
 	// accumulates Σ weight[i]·∂loss[i]/∂h and dw the same for w; weight [T, 1]
-	// is then required and may be negative (gradient ascent).
+	// is then required and may be negative (gradient ascent). Without dw, w may
+	// be BF16.
 	LinearCE(loss, dh, dw, h, w, target, weight Tensor)
 	// LinearKL is the same for the forward Kullback-Leibler divergence between
 	// two heads:
 	//   loss[i] = scale · KL( softmax(ht[i]·wtᵀ/τt) ‖ softmax(h[i]·wᵀ/τs) )
-	// Gradients flow to the student (h, w) only. wt may be w.
+	// Gradients flow to the student (h, w) only. wt may be w, and BF16.
 	LinearKL(loss, dh, dw, h, w, ht, wt, weight Tensor, p KL)
 
 	// SumSquares: dst[0] += Σ x². dst is [1, 1].
@@ -191,6 +194,23 @@ type HostMemory interface {
 	// HostF32 returns the elements of a dense F32 tensor, after a Sync, without
 	// copying. The slice is valid until the buffer is freed.
 	HostF32(t Tensor) ([]float32, error)
+}
+
+// Adopter is implemented by backends whose buffers can be memory that exists
+// already, such as a mapped file: frozen weights then need no copy.
+type Adopter interface {
+	// Adopt makes a buffer of the little-endian elements of dt in b, which must
+	// stay mapped until the buffer is freed. Operations read it; one that would
+	// write to it fails, or the machine faults when the memory is read-only. It
+	// refuses memory that is not aligned to the element.
+	Adopt(dt DType, b []byte) (Buffer, error)
+}
+
+// MemoryReporter is implemented by backends that know how much memory they
+// could still allocate.
+type MemoryReporter interface {
+	// FreeBytes is the memory that new buffers can take now.
+	FreeBytes() (int64, error)
 }
 
 // MatMul holds the options of Backend.MatMul.

@@ -51,6 +51,16 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	head, dhead, one := mat(vocab, dim), mat(vocab, dim), mat(1, 1)
 	idx, ids, arg := rowIndices(t, b, rows, 1, rows), rowIndices(t, b, rows, 2, 50), rowIndices(t, b, rows, 1, 2)
 	images, patches := mat(2, 3*16*16), mat(2*16, 3*4*4)
+	half := func(x backend.Tensor) backend.Tensor {
+		buf, err := b.Alloc(backend.BF16, x.Len())
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := backend.View(buf, 0, x.Rows, x.Cols)
+		b.Copy(h, x)
+		return h
+	}
+	w16, head16 := half(w), half(head)
 	b.Fill(col, 0.5)
 	b.Fill(one, 4)
 	p := backend.Attention{
@@ -82,7 +92,17 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		"argmax":         func() { b.ArgMax(arg, x) },
 		"linear ce":      func() { b.LinearCE(col, dx, dhead, x, head, idx, col) },
 		"linear kl":      func() { b.LinearKL(col, dx, dhead, x, head, z, head, col, backend.KL{}) },
-		"optimizer":      func() { b.SumSquares(one, x); b.AdamW(y, x, z, z, one, backend.AdamW{LR: 1e-3, Step: 3, ClipNorm: 1}) },
+		"bf16 matmul": func() {
+			b.MatMul(y, x, w16, backend.MatMul{TransB: true, Alpha: 1})
+			b.MatMul(y, x, w16, backend.MatMul{Alpha: 1})
+			b.MatMul(y.RowRange(0, 2), x.RowRange(0, 2), w16, backend.MatMul{TransB: true, Alpha: 1})
+		},
+		"bf16 gather": func() { b.GatherRows(y, head16, idx) },
+		"bf16 heads": func() {
+			b.LinearCE(col, dx, backend.Tensor{}, x, head16, idx, col)
+			b.LinearKL(col, dx, backend.Tensor{}, x, head16, z, head, col, backend.KL{})
+		},
+		"optimizer": func() { b.SumSquares(one, x); b.AdamW(y, x, z, z, one, backend.AdamW{LR: 1e-3, Step: 3, ClipNorm: 1}) },
 	}
 	for name, op := range ops {
 		op()

@@ -28,7 +28,11 @@ type Backend struct {
 	tasks   tasks
 }
 
-var _ backend.Backend = (*Backend)(nil)
+var (
+	_ backend.Backend        = (*Backend)(nil)
+	_ backend.Adopter        = (*Backend)(nil)
+	_ backend.MemoryReporter = (*Backend)(nil)
+)
 
 // tasks holds the arguments of the running operation, one of each kind, so
 // that handing them to the workers allocates nothing.
@@ -77,6 +81,7 @@ type buffer struct {
 	f     []float32
 	h     []uint16
 	i     []int32
+	lent  bool // memory of others, which must not be written to
 }
 
 func (b *buffer) DType() backend.DType { return b.dt }
@@ -109,6 +114,37 @@ func (b *Backend) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
 		return nil, fmt.Errorf("cpu: alloc: unknown element type %v", dt)
 	}
 	return buf, nil
+}
+
+// Adopt implements backend.Adopter.
+func (b *Backend) Adopt(dt backend.DType, mem []byte) (backend.Buffer, error) {
+	size := dt.Size()
+	at := unsafe.Pointer(unsafe.SliceData(mem))
+	if b.closed || len(mem)%size != 0 || uintptr(at)%uintptr(size) != 0 {
+		return nil, fmt.Errorf("cpu: cannot adopt %d bytes at an address of %d mod %d as %v", len(mem), uintptr(at)%uintptr(size), size, dt)
+	}
+	buf := &buffer{owner: b, dt: dt, n: len(mem) / size, lent: true}
+	switch dt {
+	case backend.F32:
+		buf.f = unsafe.Slice((*float32)(at), buf.n)
+	case backend.BF16:
+		buf.h = unsafe.Slice((*uint16)(at), buf.n)
+	case backend.I32:
+		buf.i = unsafe.Slice((*int32)(at), buf.n)
+	default:
+		return nil, fmt.Errorf("cpu: adopt: unknown element type %v", dt)
+	}
+	return buf, nil
+}
+
+// writable is t, which an operation is about to write to; adopted memory sticks
+// as an error. Only the operations that write to weights ask: the others write
+// to what they were given for that.
+func (b *Backend) writable(op string, t backend.Tensor) backend.Tensor {
+	if buf, ok := t.Buf.(*buffer); ok && buf.lent && b.err == nil {
+		b.err = fmt.Errorf("%s: %v is adopted memory, which is only read", op, t)
+	}
+	return t
 }
 
 // Free implements backend.Backend; the memory returns to Go's heap.

@@ -71,6 +71,9 @@ func (b *Backend) Fill(dst backend.Tensor, v float32) {
 	if !b.ready(backend.CheckFill(dst)) {
 		return
 	}
+	if b.writable("fill", dst); b.err != nil {
+		return
+	}
 	if dst.Buf.DType() != backend.F32 {
 		b.fillOther(dst, v)
 		return

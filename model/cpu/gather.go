@@ -10,6 +10,7 @@ import (
 type gatherTask struct {
 	kind     gatherKind
 	dst, src mat
+	half     source // instead of src when that is bfloat16; gather only
 	idx      ints
 	step     int
 }
@@ -49,7 +50,12 @@ func (b *Backend) moveRows(op string, kind gatherKind, dst, src, idx backend.Ten
 		n, limit = dst.Rows, src.Rows
 	}
 	t := &b.tasks.gather
-	t.kind, t.dst, t.src = kind, b.mat(op, dst), b.mat(op, src)
+	*t = gatherTask{kind: kind, dst: b.mat(op, dst)}
+	if kind == gather && src.Buf.DType() == backend.BF16 {
+		t.half = b.source(op, src, false)
+	} else {
+		t.src = b.mat(op, src)
+	}
 	t.idx = b.indices(op, idx, limit)
 	if b.err != nil {
 		return
@@ -79,6 +85,8 @@ func (t *gatherTask) do(chunk int, _ *scratch) {
 		switch j := t.idx.at(i); {
 		case t.kind == scatter && j >= 0:
 			copy(t.dst.row(int(j)), t.src.row(i))
+		case t.kind == gather && j >= 0 && t.half.h != nil:
+			simd.FromBF16(t.dst.row(i), t.half.at(int(j), 0).h)
 		case t.kind == gather && j >= 0:
 			copy(t.dst.row(i), t.src.row(int(j)))
 		case t.kind == gather:

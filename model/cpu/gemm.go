@@ -21,6 +21,21 @@ func (s source) at(i, j int) source {
 	return s
 }
 
+// transposed swaps rows and columns.
+func (s source) transposed() source {
+	s.rs, s.cs = s.cs, s.rs
+	return s
+}
+
+// f32 is the rows×cols block at the start of s in float32, widened into scratch
+// memory when it is bfloat16.
+func (s source) f32(rows, cols int, mem *scratch) source {
+	if s.h == nil {
+		return s
+	}
+	return widen(s, rows, cols, mem)
+}
+
 func (m mat) source(transposed bool) source {
 	if transposed {
 		return source{f: m.d, rs: 1, cs: m.ld}
@@ -126,7 +141,7 @@ func (t *gemmTask) do(chunk int, s *scratch) {
 	case t.packing:
 		t.packWhole(chunk, s)
 	case t.strategy == dotProduct:
-		t.dots(chunk*t.step, min((chunk+1)*t.step, t.n))
+		t.dots(chunk*t.step, min((chunk+1)*t.step, t.n), s)
 	case t.strategy == narrow:
 		t.narrow(chunk*t.step, min((chunk+1)*t.step, t.m))
 	case t.byRows:
@@ -241,17 +256,19 @@ func (t *gemmTask) narrow(i0, i1 int) {
 }
 
 // dots computes columns [j0, j1) as dot products of rows.
-func (t *gemmTask) dots(j0, j1 int) {
+func (t *gemmTask) dots(j0, j1 int, s *scratch) {
 	var out [12]float32
 	for lo := j0; lo < j1; lo += 4 {
 		j := min(lo, t.n-4) // the last group is moved back to be whole
-		b := t.b.f[j*t.b.cs:]
+		used := s.used
+		group := t.b.at(0, j).f32(t.k, 4, s)
+		b, ldb := group.f, group.cs
 		for i := 0; i < t.m; {
 			h := min(3, t.m-i)
 			if t.m-i == 4 {
 				h = 2
 			}
-			simd.Dots(h, t.k, t.a.f[i*t.a.rs:], t.a.rs, b, t.b.cs, &out)
+			simd.Dots(h, t.k, t.a.f[i*t.a.rs:], t.a.rs, b, ldb, &out)
 			for r := range h {
 				row := t.c[(i+r)*t.ldc:]
 				for q := lo; q < min(lo+4, j1); q++ {
@@ -267,6 +284,7 @@ func (t *gemmTask) dots(j0, j1 int) {
 			}
 			i += h
 		}
+		s.used = used
 	}
 }
 

@@ -28,8 +28,12 @@ type headTask struct {
 	gradient, isKL  bool
 }
 
-// headGrads are the operands that gradients of logits flow into.
-type headGrads struct{ dh, dw, h, w mat }
+// headGrads are the operands that gradients of logits flow into. The heads may
+// be bfloat16.
+type headGrads struct {
+	dh, dw, h mat
+	w         source
+}
 
 // LinearCE implements backend.Backend.
 func (b *Backend) LinearCE(loss, dh, dw, h, w, target, weight backend.Tensor) {
@@ -37,14 +41,14 @@ func (b *Backend) LinearCE(loss, dh, dw, h, w, target, weight backend.Tensor) {
 	if !b.ready(backend.CheckLinearCE(loss, dh, dw, h, w, target, weight)) {
 		return
 	}
-	g := headGrads{b.mat(op, dh), b.mat(op, dw), b.mat(op, h), b.mat(op, w)}
+	g := headGrads{b.mat(op, dh), b.mat(op, dw), b.mat(op, h), b.source(op, w, false)}
 	t := &b.tasks.head
-	*t = headTask{loss: b.mat(op, loss), weight: b.mat(op, weight), target: b.ints(op, target)}
+	*t = headTask{loss: b.mat(op, loss), weight: b.mat(op, weight), target: b.ints(op, target), vocab: w.Rows}
 	for i := 0; i < h.Rows && b.err == nil; i++ {
 		b.err = backend.CheckTarget(i, int(t.target.at(i)), w.Rows)
 	}
 	if b.err == nil {
-		b.head(t, &g, mat{}, mat{}, 1, 1)
+		b.head(t, &g, mat{}, source{}, 1, 1)
 	}
 }
 
@@ -54,10 +58,10 @@ func (b *Backend) LinearKL(loss, dh, dw, h, w, ht, wt, weight backend.Tensor, p 
 	if !b.ready(backend.CheckLinearKL(loss, dh, dw, h, w, ht, wt, weight, p)) {
 		return
 	}
-	g := headGrads{b.mat(op, dh), b.mat(op, dw), b.mat(op, h), b.mat(op, w)}
-	teacher, wTeacher := b.mat(op, ht), b.mat(op, wt)
+	g := headGrads{b.mat(op, dh), b.mat(op, dw), b.mat(op, h), b.source(op, w, false)}
+	teacher, wTeacher := b.mat(op, ht), b.source(op, wt, false)
 	t := &b.tasks.head
-	*t = headTask{loss: b.mat(op, loss), weight: b.mat(op, weight), scale: orOne(p.Scale), tempS: orOne(p.StudentTemp), isKL: true}
+	*t = headTask{loss: b.mat(op, loss), weight: b.mat(op, weight), vocab: w.Rows, scale: orOne(p.Scale), tempS: orOne(p.StudentTemp), isKL: true}
 	if b.err == nil {
 		b.head(t, &g, teacher, wTeacher, t.tempS, orOne(p.TeacherTemp))
 	}
@@ -70,17 +74,16 @@ func orOne(v float32) float32 {
 	return v
 }
 
-func (b *Backend) head(t *headTask, g *headGrads, ht, wt mat, tempS, tempT float32) {
-	t.vocab = g.w.rows
+func (b *Backend) head(t *headTask, g *headGrads, ht mat, wt source, tempS, tempT float32) {
 	t.step = rowStep(t.vocab)
 	t.gradient = g.dh.given() || g.dw.given()
 	per := max(leastLogitRows, logitChunk/t.vocab)
 	for r := 0; r < g.h.rows; r += per {
 		used := b.shared.used
 		t.first, t.rows = r, min(per, g.h.rows-r)
-		t.logits = b.logits(g.h, g.w, r, t.rows, tempS)
+		t.logits = b.logits(g.h, g.w, r, t, tempS)
 		if t.isKL {
-			t.teacher = b.logits(ht, wt, r, t.rows, tempT)
+			t.teacher = b.logits(ht, wt, r, t, tempT)
 		}
 		b.pool.run(pieces(t.rows, t.step), t)
 		b.headBackward(t, g, r)
@@ -88,15 +91,15 @@ func (b *Backend) head(t *headTask, g *headGrads, ht, wt mat, tempS, tempT float
 	}
 }
 
-// logits returns rows [r, r+n) of h·wᵀ/temp.
-func (b *Backend) logits(h, w mat, r, n int, temp float32) []float32 {
-	out := b.shared.floats(n * w.rows)
+// logits returns the rows of h·wᵀ/temp from r on that t works on.
+func (b *Backend) logits(h mat, w source, r int, t *headTask, temp float32) []float32 {
+	out := b.shared.floats(t.rows * t.vocab)
 	m := &b.tasks.gemm
 	*m = gemmTask{
-		m: n, n: w.rows, k: h.cols,
+		m: t.rows, n: t.vocab, k: h.cols,
 		a: source{f: h.block(r, 0), rs: h.ld, cs: 1},
-		b: source{f: w.d, rs: 1, cs: w.ld},
-		c: out, ldc: w.rows, alpha: 1 / temp,
+		b: w.transposed(),
+		c: out, ldc: t.vocab, alpha: 1 / temp,
 	}
 	b.gemm(m)
 	return out
@@ -108,7 +111,7 @@ func (b *Backend) headBackward(t *headTask, g *headGrads, r int) {
 		*m = gemmTask{
 			m: t.rows, n: g.h.cols, k: t.vocab,
 			a: source{f: t.logits, rs: t.vocab, cs: 1},
-			b: source{f: g.w.d, rs: g.w.ld, cs: 1},
+			b: g.w,
 			c: g.dh.block(r, 0), ldc: g.dh.ld, alpha: 1, beta: 1,
 		}
 		b.gemm(m)

@@ -5,7 +5,7 @@ import (
 	"vgid/model/cpu/simd"
 )
 
-// source returns an operand of MatMul, which may be bfloat16.
+// source returns an operand that may be bfloat16.
 func (b *Backend) source(op string, t backend.Tensor, transposed bool) source {
 	buf := b.buffer(op, t)
 	if buf == nil {
@@ -21,7 +21,7 @@ func (b *Backend) source(op string, t backend.Tensor, transposed bool) source {
 		s.f = buf.f[min(t.Off, buf.n):]
 	}
 	if transposed {
-		s.rs, s.cs = s.cs, s.rs
+		return s.transposed()
 	}
 	return s
 }
@@ -38,7 +38,7 @@ func (b *Backend) MatMul(c, x, y backend.Tensor, p backend.MatMul) {
 		k = x.Rows
 	}
 	t := &b.tasks.gemm
-	dst := b.mat(op, c)
+	dst := b.mat(op, b.writable(op, c))
 	*t = gemmTask{
 		m: c.Rows, n: c.Cols, k: k,
 		a: b.source(op, x, p.TransA), b: b.source(op, y, p.TransB),

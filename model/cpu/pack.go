@@ -8,7 +8,7 @@ import "vgid/model/cpu/simd"
 func packA(dst []float32, a source, m, kc, rows int, s *scratch) {
 	if a.h != nil {
 		used := s.used
-		packA(dst, widen(a, m, kc, s), m, kc, m, s)
+		packA(dst, a.f32(m, kc, s), m, kc, m, s)
 		s.used = used
 		return
 	}
@@ -78,7 +78,7 @@ func packFewRows(dst, a []float32, lda, rows, kc int) {
 func packB(dst []float32, b source, kc, n int, s *scratch) {
 	if b.h != nil {
 		used := s.used
-		packB(dst, widen(b, kc, n, s), kc, n, s)
+		packB(dst, b.f32(kc, n, s), kc, n, s)
 		s.used = used
 		return
 	}

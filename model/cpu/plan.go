@@ -56,7 +56,7 @@ func (t *gemmTask) plan() {
 	t.depth = ((t.k+blocks-1)/blocks + 7) &^ 7
 	aInPlace := t.a.h == nil && t.a.cs == 1
 	switch {
-	case aInPlace && t.b.h == nil && t.b.rs == 1 && t.m <= dotRows && t.k >= 16 && t.n >= 4:
+	case aInPlace && t.b.rs == 1 && t.m <= dotRows && t.k >= 16 && t.n >= 4:
 		t.strategy, t.byRows = dotProduct, false
 		t.step = cut(t.n, 4, 16, 256)
 	case aInPlace && t.m > directRows && (t.n <= narrowCols || t.m*t.k <= smallA):

@@ -10,7 +10,7 @@ func (b *Backend) Upload(dst backend.Tensor, src []float32) {
 	if !b.ready(backend.CheckUpload(dst, len(src))) {
 		return
 	}
-	buf := b.buffer("upload", dst)
+	buf := b.buffer("upload", b.writable("upload", dst))
 	if buf == nil {
 		return
 	}
@@ -78,7 +78,7 @@ func (b *Backend) Copy(dst, src backend.Tensor) {
 	if !b.ready(backend.CheckCopy(dst, src)) {
 		return
 	}
-	d, s := b.buffer("copy", dst), b.buffer("copy", src)
+	d, s := b.buffer("copy", b.writable("copy", dst)), b.buffer("copy", src)
 	if b.err != nil {
 		return
 	}

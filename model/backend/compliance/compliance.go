@@ -5,9 +5,11 @@
 // nothing outside a view is read into a result or written; the same inputs
 // give the same bits).
 //
-// BF16 must be stored, filled, copied and moved to and from the host. Whether
-// other operations take BF16 operands is the backend's choice: it computes the
-// same as the reference or fails with an error.
+// BF16 must be stored, filled, copied and moved to and from the host, and taken
+// where frozen weights stand: as the second operand of MatMul, the source of
+// GatherRows and the heads of LinearCE and LinearKL. Whether other operations
+// take BF16 operands is the backend's choice: it computes the same as the
+// reference or fails with an error.
 package compliance
 
 import (
@@ -84,7 +86,7 @@ type one struct {
 
 func all() []one {
 	var cases []one
-	for _, group := range [][]one{storage, elementwise, matmul, rows, norms, random, attention, heads, optimizer, goldens} {
+	for _, group := range [][]one{storage, elementwise, matmul, rows, norms, random, attention, heads, bf16Weights, optimizer, goldens} {
 		cases = append(cases, group...)
 	}
 	return cases
@@ -191,6 +193,10 @@ func (s *suite) dense(rows, cols int, draw func() float64) *twin {
 }
 
 func (s *suite) place(off, stride, total, rows, cols int, draw func() float64) *twin {
+	return s.placeAs(backend.F32, off, stride, total, rows, cols, draw)
+}
+
+func (s *suite) placeAs(dt backend.DType, off, stride, total, rows, cols int, draw func() float64) *twin {
 	host := make([]float32, total)
 	for i := range host {
 		host[i] = float32(math.NaN())
@@ -205,7 +211,7 @@ func (s *suite) place(off, stride, total, rows, cols int, draw func() float64) *
 		be backend.Backend
 		t  *backend.Tensor
 	}{{s.dev, &w.dev}, {s.ref, &w.ref}} {
-		b := s.alloc(side.be, backend.F32, total)
+		b := s.alloc(side.be, dt, total)
 		lent := slices.Clone(host)
 		side.be.Upload(backend.View(b, 0, 1, total), lent)
 		for i := range lent {

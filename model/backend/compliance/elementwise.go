@@ -71,7 +71,6 @@ var storage = []one{
 		}
 	}},
 	{"bf16 storage", bf16Storage},
-	{"bf16 operands", bf16Operands},
 }
 
 // bf16Storage checks rounding to the nearest, ties to even, on the way in by
@@ -117,23 +116,6 @@ func bf16Storage(s *suite) {
 
 func (s *suite) bf16(n int) backend.Tensor {
 	return backend.View(s.alloc(s.dev, backend.BF16, n), 0, 1, n)
-}
-
-// bf16Operands checks that operations on BF16 weights agree with the
-// reference or fail, and are never wrong.
-func bf16Operands(s *suite) {
-	x, w, y := s.dense(9, 16, s.normal), s.dense(12, 16, s.normal), s.dense(9, 12, junk)
-	s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
-		narrow := backend.View(s.alloc(be, backend.BF16, 12*16), 0, 12, 16)
-		be.Copy(narrow, at(w))
-		be.MatMul(at(y), at(x), narrow, backend.MatMul{TransB: true, Alpha: 1})
-	})
-	if err := s.dev.Sync(); err != nil {
-		s.t.Logf("%s takes no bf16 operands: %v", s.dev.Name(), err)
-		s.twins = nil // nothing can be read back from a failed backend
-		return
-	}
-	s.same("matmul", "with bf16 weights", y)
 }
 
 var elementwise = []one{

@@ -244,3 +244,51 @@ func atLeastZero(b *ref.Backend, idx tensor) tensor {
 	old := readInts(b, idx)
 	return makeInts(b, idx.Rows, 1, func(r, _ int) int32 { return max(0, old[r]) })
 }
+
+// narrow reports whether a tensor is stored as BF16.
+func narrow(t tensor) bool { return !t.IsZero() && t.Buf.DType() == backend.BF16 }
+
+// rounded is a copy of t whose values are rounded to bfloat16.
+func rounded(b *ref.Backend, t tensor) tensor {
+	c := clone(b, t)
+	each(c, func(r, col int) { b.Set(c, r, col, float64(roundBF16(float32(b.At(c, r, col))))) })
+	return c
+}
+
+var bf16Mutants = []mutant{
+	{"bf16 matmul rounds the activations too", "bf16 matmul", "", replaced{MatMul: func(b *ref.Backend, c, x, y tensor, p backend.MatMul) {
+		if narrow(y) {
+			x = rounded(b, x)
+		}
+		b.MatMul(c, x, y, p)
+	}}},
+	{"bf16 matmul reads rows at the wrong stride", "bf16 matmul", "", replaced{MatMul: func(b *ref.Backend, c, x, y tensor, p backend.MatMul) {
+		if narrow(y) {
+			y.Stride = y.Cols
+		}
+		b.MatMul(c, x, y, p)
+	}}},
+	{"bf16 gather_rows leaves rows without an index as they were", "bf16 gather_rows", "", replaced{GatherRows: func(b *ref.Backend, dst, src, idx tensor) {
+		old := clone(b, dst)
+		b.GatherRows(dst, src, idx)
+		if narrow(src) {
+			for r, i := range readInts(b, idx) {
+				if i < 0 {
+					b.Copy(dst.RowRange(r, r+1), old.RowRange(r, r+1))
+				}
+			}
+		}
+	}}},
+	{"bf16 linear_ce makes logits of rounded rows", "bf16 linear_ce", "", replaced{LinearCE: func(b *ref.Backend, loss, dh, dw, h, w, target, weight tensor) {
+		if narrow(w) {
+			h = rounded(b, h)
+		}
+		b.LinearCE(loss, dh, dw, h, w, target, weight)
+	}}},
+	{"bf16 linear_kl makes the teacher's logits of rounded rows", "bf16 linear_kl", "", replaced{LinearKL: func(b *ref.Backend, loss, dh, dw, h, w, ht, wt, weight tensor, p backend.KL) {
+		if narrow(wt) {
+			ht = rounded(b, ht)
+		}
+		b.LinearKL(loss, dh, dw, h, w, ht, wt, weight, p)
+	}}},
+}

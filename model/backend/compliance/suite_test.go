@@ -20,7 +20,7 @@ type mutant struct {
 }
 
 func allMutants() []mutant {
-	return slices.Concat(storageMutants(), elementwiseMutants, linearMutants, normMutants, randomMutants, attentionMutants, headMutants, optimizerMutants)
+	return slices.Concat(storageMutants(), elementwiseMutants, linearMutants, normMutants, randomMutants, attentionMutants, headMutants, bf16Mutants, optimizerMutants)
 }
 
 // recorder keeps failures instead of failing.

@@ -1,0 +1,97 @@
+package cpu
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// FreeBytes implements backend.MemoryReporter: what the kernel says is
+// available without swapping, or less where a control group allows less.
+func (b *Backend) FreeBytes() (int64, error) { return freeBytes(os.DirFS("/")) }
+
+// freeBytes reads /proc/meminfo and the control group's limits below root.
+func freeBytes(root fs.FS) (int64, error) {
+	f, err := root.Open("proc/meminfo")
+	if err != nil {
+		return 0, fmt.Errorf("cpu: how much memory is free is not known here: %w", err)
+	}
+	defer f.Close()
+	free, err := available(f)
+	if err != nil {
+		return 0, fmt.Errorf("cpu: /proc/meminfo: %w", err)
+	}
+	return min(free, groupLeft(root)), nil
+}
+
+// available is the MemAvailable of a meminfo file, in bytes.
+func available(r io.Reader) (int64, error) {
+	s := bufio.NewScanner(r)
+	for s.Scan() {
+		rest, ok := strings.CutPrefix(s.Text(), "MemAvailable:")
+		if !ok {
+			continue
+		}
+		kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("MemAvailable: %w", err)
+		}
+		return kib << 10, nil
+	}
+	if err := s.Err(); err != nil {
+		return 0, err
+	}
+	return 0, fmt.Errorf("no MemAvailable")
+}
+
+// groupLeft is what the control groups that hold this process (version 2) leave
+// it, those around them included. Pages of files count as used there but are
+// given back under pressure. Without a limit it is the largest number.
+func groupLeft(root fs.FS) int64 {
+	left := int64(math.MaxInt64)
+	own, err := fs.ReadFile(root, "proc/self/cgroup")
+	if err != nil {
+		return left
+	}
+	_, group, ok := strings.Cut(strings.TrimSpace(string(own)), "0::/")
+	if !ok {
+		return left
+	}
+	for dir := path.Join("sys/fs/cgroup", group); strings.HasPrefix(dir, "sys/fs/cgroup"); dir = path.Dir(dir) {
+		limit, ok1 := number(root, dir+"/memory.max")
+		used, ok2 := number(root, dir+"/memory.current")
+		if ok1 && ok2 {
+			left = min(left, max(0, limit-used+filePages(root, dir)))
+		}
+	}
+	return left
+}
+
+func number(root fs.FS, name string) (int64, bool) {
+	b, err := fs.ReadFile(root, name)
+	if err != nil {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+	return n, err == nil // "max" is no limit
+}
+
+func filePages(root fs.FS, dir string) int64 {
+	b, err := fs.ReadFile(root, dir+"/memory.stat")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "inactive_file "); ok {
+			n, _ := strconv.ParseInt(strings.TrimSpace(rest), 10, 64)
+			return n
+		}
+	}
+	return 0
+}
