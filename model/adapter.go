@@ -50,8 +50,8 @@ func (m *Model) SaveAdapter(dir, base string) error {
 	}
 	return hf.WriteAdapter(dir, hf.AdapterConfig{
 		BaseModel: base, R: m.adapter.R, LoraAlpha: float64(m.adapter.Alpha), LoraDropout: float64(m.adapter.Dropout),
-		TargetModules: hf.TargetModules{Names: targets}, UseRSLora: m.adapter.RSLoRA, InferenceMode: true,
-	}, tensors)
+		TargetModules: hf.ModuleList{Names: targets}, UseRSLora: m.adapter.RSLoRA, InferenceMode: true,
+	}, tensors, nil)
 }
 
 // refuseAdapter names the first field of an adapter that is not implemented.
@@ -60,8 +60,7 @@ func refuseAdapter(c *hf.AdapterConfig) error {
 		set  bool
 		name string
 	}{
-		{c.Bias != "none", "bias other than none"}, {c.FanInFanOut, "fan_in_fan_out"}, {c.UseDora, "use_dora"},
-		{len(c.ModulesToSave) > 0, "modules_to_save"}, {len(c.RankPattern) > 0, "rank_pattern"},
+		{c.Bias != "none", "bias other than none"}, {len(c.ModulesToSave) > 0, "modules_to_save"}, {len(c.RankPattern) > 0, "rank_pattern"},
 		{len(c.AlphaPattern) > 0, "alpha_pattern"},
 	} {
 		if f.set {

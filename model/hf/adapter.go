@@ -1,12 +1,16 @@
 package hf
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 )
 
 const (
@@ -14,53 +18,61 @@ const (
 	adapterWeightsName = "adapter_model.safetensors"
 )
 
-// TargetModules says which modules an adapter trains: a list of names that
-// match a module path or its suffix after a dot, or one regular expression
-// that matches whole paths. Exactly one of the two is set.
-type TargetModules struct {
-	Names   []string
-	Pattern string
-}
-
-// MarshalJSON writes a list or a string, as PEFT does.
-func (t TargetModules) MarshalJSON() ([]byte, error) {
-	if t.Pattern != "" {
-		return json.Marshal(t.Pattern)
-	}
-	return json.Marshal(t.Names)
-}
-
-// UnmarshalJSON accepts a list or a string.
-func (t *TargetModules) UnmarshalJSON(b []byte) error {
-	*t = TargetModules{}
-	if len(b) > 0 && b[0] == '"' {
-		return json.Unmarshal(b, &t.Pattern)
-	}
-	return json.Unmarshal(b, &t.Names)
-}
-
 // AdapterConfig is PEFT's adapter_config.json for LoRA.
 type AdapterConfig struct {
-	PeftType       string             `json:"peft_type"` // LORA
-	TaskType       *string            `json:"task_type"`
-	BaseModel      string             `json:"base_model_name_or_path"`
-	R              int                `json:"r"`
-	LoraAlpha      float64            `json:"lora_alpha"`
-	LoraDropout    float64            `json:"lora_dropout"`
-	TargetModules  TargetModules      `json:"target_modules"`
-	ExcludeModules json.RawMessage    `json:"exclude_modules"`
-	Bias           string             `json:"bias"` // none, all or lora_only
-	FanInFanOut    bool               `json:"fan_in_fan_out"`
-	UseRSLora      bool               `json:"use_rslora"` // scale alpha/√r instead of alpha/r
-	UseDora        bool               `json:"use_dora"`
-	ModulesToSave  []string           `json:"modules_to_save"`
-	InitWeights    json.RawMessage    `json:"init_lora_weights"` // true, false or a method's name
-	RankPattern    map[string]int     `json:"rank_pattern"`
-	AlphaPattern   map[string]float64 `json:"alpha_pattern"`
-	LayersToTrans  json.RawMessage    `json:"layers_to_transform"`
-	LayersPattern  json.RawMessage    `json:"layers_pattern"`
-	InferenceMode  bool               `json:"inference_mode"`
-	Revision       *string            `json:"revision"`
+	PeftType          string                `json:"peft_type"` // LORA
+	TaskType          *string               `json:"task_type"`
+	BaseModel         string                `json:"base_model_name_or_path"`
+	R                 int                   `json:"r"`
+	LoraAlpha         float64               `json:"lora_alpha"`
+	LoraDropout       float64               `json:"lora_dropout"`
+	TargetModules     ModuleList            `json:"target_modules"` // or the pattern "all-linear"
+	ExcludeModules    ModuleList            `json:"exclude_modules"`
+	Bias              string                `json:"bias"` // none, all or lora_only
+	FanInFanOut       bool                  `json:"fan_in_fan_out"`
+	UseRSLora         bool                  `json:"use_rslora"` // scale alpha/√r instead of alpha/r
+	UseDora           bool                  `json:"use_dora"`
+	ModulesToSave     []string              `json:"modules_to_save"`
+	InitWeights       json.RawMessage       `json:"init_lora_weights"` // true, false or a method's name
+	RankPattern       ModuleValues[int]     `json:"rank_pattern"`
+	AlphaPattern      ModuleValues[float64] `json:"alpha_pattern"`
+	LayersToTransform Ints                  `json:"layers_to_transform"`
+	LayersPattern     Strings               `json:"layers_pattern"`
+	InferenceMode     bool                  `json:"inference_mode"`
+	Revision          *string               `json:"revision"`
+}
+
+// inertFields are fields of PEFT 0.21 that change nothing of a loaded LoRA
+// adapter, or nothing without another field.
+var inertFields = []string{
+	"peft_version", "auto_mapping", "megatron_core", "megatron_config", "qalora_group_size", "loftq_config", "eva_config",
+	"corda_config", "lora_ga_config",
+}
+
+// harmlessInits draw the first values of an adapter and leave the base weights
+// alone. Other methods (pissa, olora, loftq, corda, lora_ga) change those when
+// PEFT loads the adapter.
+var harmlessInits = []string{"", "null", "true", "false", `"gaussian"`, `"eva"`, `"orthogonal"`}
+
+// unknownFields names the first field that is set to something and that this
+// package knows nothing about: it may change what the adapter computes.
+func unknownFields(b []byte) error {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(b, &all); err != nil {
+		return err
+	}
+	known := slices.Clone(inertFields)
+	t := reflect.TypeFor[AdapterConfig]()
+	for i := range t.NumField() {
+		known = append(known, t.Field(i).Tag.Get("json"))
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		v := string(bytes.TrimSpace(all[name]))
+		if !slices.Contains(known, name) && !slices.Contains([]string{"null", "false", "{}", "[]", "0", `""`}, v) {
+			return fmt.Errorf("%s is not implemented (it is %s)", name, v)
+		}
+	}
+	return nil
 }
 
 // Validate checks what every LoRA adapter needs.
@@ -72,14 +84,32 @@ func (c *AdapterConfig) Validate() error {
 		return fmt.Errorf("r is %d, must be positive", c.R)
 	case c.LoraDropout < 0 || c.LoraDropout >= 1:
 		return fmt.Errorf("lora_dropout is %v, must be in [0, 1)", c.LoraDropout)
-	case c.TargetModules.Pattern == "" && len(c.TargetModules.Names) == 0:
+	case c.TargetModules.Empty():
 		return errors.New("target_modules is empty")
 	case c.TargetModules.Pattern != "" && len(c.TargetModules.Names) > 0:
 		return errors.New("target_modules has both names and a pattern")
 	case c.Bias != "none" && c.Bias != "all" && c.Bias != "lora_only":
 		return fmt.Errorf("bias %q is none of none, all, lora_only", c.Bias)
+	case c.FanInFanOut:
+		return errors.New("fan_in_fan_out is not implemented")
+	case c.UseDora:
+		return errors.New("use_dora is not implemented")
+	case !slices.Contains(harmlessInits, string(bytes.TrimSpace(c.InitWeights))):
+		return fmt.Errorf("init_lora_weights %s changes the base weights as well, which is not implemented", c.InitWeights)
 	}
-	return nil
+	switch {
+	case len(c.LayersToTransform) > 0 && c.TargetModules.Pattern != "":
+		return errors.New("layers_to_transform belongs to a list of target_modules, not to a pattern")
+	case len(c.LayersPattern) > 0 && len(c.LayersToTransform) == 0:
+		return errors.New("layers_pattern is given without layers_to_transform")
+	}
+	for _, e := range c.RankPattern {
+		if e.Value <= 0 {
+			return fmt.Errorf("rank_pattern %q is %d, must be positive", e.Pattern, e.Value)
+		}
+	}
+	_, err := c.Rules()
+	return err
 }
 
 // ReadAdapter reads a PEFT adapter folder. Its tensors are named
@@ -91,7 +121,11 @@ func ReadAdapter(dir string) (AdapterConfig, *Weights, error) {
 	if err != nil {
 		return c, nil, fmt.Errorf("%w; give the folder of a PEFT adapter", err)
 	}
-	if err := json.Unmarshal(b, &c); err != nil {
+	err = json.Unmarshal(b, &c)
+	if err == nil {
+		err = unknownFields(b)
+	}
+	if err != nil {
 		return c, nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if err := c.Validate(); err != nil {
@@ -109,8 +143,8 @@ func ReadAdapter(dir string) (AdapterConfig, *Weights, error) {
 
 // WriteAdapter writes a PEFT adapter folder: the tensors, then the config, so
 // that a folder with a config is complete. Fields left empty get PEFT's
-// defaults.
-func WriteAdapter(dir string, c AdapterConfig, tensors []NamedTensor) error {
+// defaults. PEFT does not read the metadata.
+func WriteAdapter(dir string, c AdapterConfig, tensors []NamedTensor, metadata map[string]string) error {
 	if c.PeftType == "" {
 		c.PeftType = "LORA"
 	}
@@ -120,17 +154,13 @@ func WriteAdapter(dir string, c AdapterConfig, tensors []NamedTensor) error {
 	if c.InitWeights == nil {
 		c.InitWeights = json.RawMessage("true")
 	}
-	if c.RankPattern == nil {
-		c.RankPattern = map[string]int{}
-	}
-	if c.AlphaPattern == nil {
-		c.AlphaPattern = map[string]float64{}
-	}
+	meta := map[string]string{"format": "pt"}
+	maps.Copy(meta, metadata)
 	path := filepath.Join(dir, adapterConfigName)
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if err := WriteSafetensors(filepath.Join(dir, adapterWeightsName), tensors, map[string]string{"format": "pt"}); err != nil {
+	if err := WriteSafetensors(filepath.Join(dir, adapterWeightsName), tensors, meta); err != nil {
 		return err
 	}
 	return writeJSON(path, c)

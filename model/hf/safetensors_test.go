@@ -225,8 +225,8 @@ func TestHalfConversions(t *testing.T) {
 func TestAdapterRoundTrip(t *testing.T) {
 	dir := t.TempDir()
 	key := "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
-	c := AdapterConfig{BaseModel: "base", R: 4, LoraAlpha: 8, TargetModules: TargetModules{Names: []string{"q_proj"}}}
-	if err := WriteAdapter(dir, c, []NamedTensor{{key, []int{4, 2}, "F32", make([]float32, 8)}}); err != nil {
+	c := AdapterConfig{BaseModel: "base", R: 4, LoraAlpha: 8, TargetModules: ModuleList{Names: []string{"q_proj"}}}
+	if err := WriteAdapter(dir, c, []NamedTensor{{key, []int{4, 2}, "F32", make([]float32, 8)}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	got, w, err := ReadAdapter(dir)
@@ -240,15 +240,15 @@ func TestAdapterRoundTrip(t *testing.T) {
 	if _, ok := w.Info(key); !ok {
 		t.Errorf("names %v", w.Names())
 	}
-	c.TargetModules = TargetModules{Pattern: `.*\.q_proj`}
+	c.TargetModules = ModuleList{Pattern: `.*\.q_proj`}
 	b, err := json.Marshal(c.TargetModules)
 	if err != nil || string(b) != `".*\\.q_proj"` {
 		t.Errorf("pattern written as %s (%v)", b, err)
 	}
 	c.R = 0
-	wantError(t, WriteAdapter(dir, c, nil), "r is 0")
+	wantError(t, WriteAdapter(dir, c, nil, nil), "r is 0")
 	c.R, c.PeftType = 1, "IA3"
-	wantError(t, WriteAdapter(dir, c, nil), `peft_type "IA3"`)
+	wantError(t, WriteAdapter(dir, c, nil, nil), `peft_type "IA3"`)
 }
 
 func TestSmallFiles(t *testing.T) {
