@@ -16,7 +16,7 @@ import (
 
 // MaxImagePixels bounds the images DecodeImage accepts: a small file can
 // declare a picture that would take all memory.
-const MaxImagePixels = 100_000_000
+const MaxImagePixels = 178_956_970
 
 // DecodeImage decodes PNG, JPEG, GIF (first frame), WebP or BMP bytes. name
 // says in errors which record the bytes came from. The size is checked from

@@ -1,20 +1,44 @@
 package hf
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"image"
 	"image/color"
 	"math"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 )
 
+// drawn is a picture of any size (drawn in testdata/make_images.py).
+func drawn(w, h int) RGB {
+	img := RGB{make([]byte, 3*w*h), w, h}
+	for y := range h {
+		for x := range w {
+			for c := range 3 {
+				img.Pix[3*(y*w+x)+c] = byte((x*3 + y*5 + c*40) ^ (x * y >> 4))
+			}
+		}
+	}
+	return img
+}
+
 func goldenImage(t *testing.T, name string) image.Image {
 	t.Helper()
+	if size, ok := strings.CutPrefix(name, "drawn:"); ok {
+		var w, h int
+		if _, err := fmt.Sscanf(size, "%dx%d", &w, &h); err != nil {
+			t.Fatal(err)
+		}
+		return drawn(w, h)
+	}
 	b, err := os.ReadFile(filepath.Join("testdata/images", name+".png"))
 	if err != nil {
 		t.Fatal(err)
@@ -61,47 +85,82 @@ func TestCMYKGolden(t *testing.T) {
 	}
 }
 
-// Pixels equal transformers' CLIP image processor (PIL backend).
-func TestPixelsGolden(t *testing.T) {
+// What the processors make is what transformers' (PIL backend) make, bit for
+// bit in float32, so that no difference is left before the decoders.
+func TestProcessorsGolden(t *testing.T) {
 	var rows []struct {
-		Config     json.RawMessage
-		Image      string
-		Shape      [3]int
-		Sum, Sumsq float64
-		Sample     []float64
+		Config json.RawMessage
+		Image  string
+		Shape  []int
+		Grid   *[3]int
+		Sha256 string
+		Sample []float64
 	}
-	readGolden(t, "images/clip.json", &rows)
+	readGolden(t, "images/processors.json", &rows)
 	for _, r := range rows {
 		p, err := parseImageProcessor(r.Config)
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := p.Process(goldenImage(t, r.Image))
-		px := out.Pixels
+		got, err := p.Process(goldenImage(t, r.Image))
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%s %s: %v", r.Image, r.Config, err)
 		}
-		h, w := p.Size()
-		if r.Shape != [3]int{3, h, w} || len(px) != 3*h*w {
-			t.Fatalf("%s %s: %d values for %d×%d, want shape %v", r.Image, r.Config, len(px), h, w, r.Shape)
+		n, want := 1, Grid{}
+		for _, d := range r.Shape {
+			n *= d
 		}
-		var sum, sq float64
-		for _, v := range px {
-			sum += float64(v)
-			sq += float64(v) * float64(v)
+		if r.Grid != nil {
+			want = Grid{r.Grid[0], r.Grid[1], r.Grid[2]}
 		}
-		n := float64(len(px))
-		if math.Abs(sum-r.Sum) > 1e-6*n || math.Abs(sq-r.Sumsq) > 1e-6*n*4 {
-			t.Errorf("%s %s: sums %v %v, want %v %v", r.Image, r.Config, sum, sq, r.Sum, r.Sumsq)
+		if len(got.Pixels) != n || got.Grid != want {
+			t.Errorf("%s %s: %d values with grid %v, want %v with %v", r.Image, r.Config, len(got.Pixels), got.Grid, r.Shape, want)
+			continue
 		}
-		step := max(1, len(px)/60)
-		for i, want := range r.Sample {
-			if got := float64(px[i*step]); math.Abs(got-want) > 2e-6 {
-				t.Errorf("%s %s: value %d is %v, want %v", r.Image, r.Config, i*step, got, want)
-				break
-			}
+		raw := make([]byte, 0, 4*n)
+		for _, v := range got.Pixels {
+			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
+		}
+		if sum := sha256.Sum256(raw); hex.EncodeToString(sum[:]) == r.Sha256 {
+			continue
+		}
+		var seen []float32
+		for i := 0; i < n; i += max(1, n/8) {
+			seen = append(seen, got.Pixels[i])
+		}
+		t.Errorf("%s %s: pixels differ; some are %v, want %v", r.Image, r.Config, seen, r.Sample)
+	}
+}
+
+func TestSmartResizeGolden(t *testing.T) {
+	var rows [][7]int
+	readGolden(t, "images/smart_resize.json", &rows)
+	for _, r := range rows {
+		p := QwenProcessor{Patch: r[0] / 2, Merge: 2, MinPixels: r[1], MaxPixels: r[2]}
+		if h, w, err := p.Target(r[3], r[4]); err != nil || h != r[5] || w != r[6] {
+			t.Errorf("%d×%d in blocks of %d, %d to %d pixels: %d×%d (%v), want %d×%d", r[3], r[4], r[0], r[1], r[2], h, w, err, r[5], r[6])
 		}
 	}
+}
+
+// A picture goes into patches and back without loss.
+func TestQwenDenormalize(t *testing.T) {
+	p := Qwen2VLImageProcessor()
+	p.DoResize = false
+	pic := drawn(84, 56)
+	in, err := p.Process(pic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := p.Denormalize(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(ToRGB(back).Pix, pic.Pix) {
+		t.Error("the picture changed on its way through the patches")
+	}
+	_, err = p.Denormalize(Image{in.Pixels[1:], in.Grid})
+	wantError(t, err, "grid of 4×6 patches has")
 }
 
 func TestImageProcessorFiles(t *testing.T) {
@@ -143,7 +202,13 @@ func TestImageProcessorFiles(t *testing.T) {
 
 func TestImageRefusals(t *testing.T) {
 	for _, c := range []struct{ json, want string }{
-		{`{"image_processor_type":"Qwen2VLImageProcessor"}`, "Qwen2VLImageProcessor"},
+		{`{"image_processor_type":"SiglipImageProcessor"}`, "SiglipImageProcessor"},
+		{`{"do_convert_rgb":false}`, "do_convert_rgb"},
+		{`{"do_pad":true}`, "do_pad"},
+		{`{"size":{"height":3}}`, "size: needs"},
+		{`{"image_processor_type":"Qwen2VLImageProcessor","size":224}`, "shortest_edge and longest_edge"},
+		{`{"image_processor_type":"Qwen2VLImageProcessor","min_pixels":9,"max_pixels":8}`, "9 to 8 pixels"},
+		{`{"image_processor_type":"Qwen2VLImageProcessor","patch_size":0}`, "patch_size 0"},
 		{`{"resample":9}`, "resample 9"},
 		{`{"image_mean":[0.5]}`, "need 3 values"},
 		{`{"image_std":[0,1,1]}`, "positive"},

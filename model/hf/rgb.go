@@ -5,10 +5,64 @@ import (
 	"image/color"
 )
 
+// RGB is a packed 8-bit picture: Pix holds H rows of W pixels of 3 bytes. It is
+// an image.Image of its own so that what is decoded is not copied again.
+type RGB struct {
+	Pix  []byte
+	W, H int
+}
+
+// ColorModel, Bounds, At and Opaque implement image.Image.
+func (RGB) ColorModel() color.Model { return color.NRGBAModel }
+
+// Bounds implements image.Image.
+func (m RGB) Bounds() image.Rectangle { return image.Rect(0, 0, m.W, m.H) }
+
+// At implements image.Image.
+func (m RGB) At(x, y int) color.Color {
+	p := m.Pix[3*(y*m.W+x):]
+	return color.NRGBA{R: p[0], G: p[1], B: p[2], A: 255}
+}
+
+// Opaque says that no pixel is transparent.
+func (RGB) Opaque() bool { return true }
+
+// cut copies a part, which must lie inside.
+func (m RGB) cut(r image.Rectangle) RGB {
+	if r == m.Bounds() {
+		return m
+	}
+	out := RGB{make([]byte, 3*r.Dx()*r.Dy()), r.Dx(), r.Dy()}
+	for y := range out.H {
+		copy(out.Pix[3*y*out.W:3*(y+1)*out.W], m.Pix[3*((r.Min.Y+y)*m.W+r.Min.X):])
+	}
+	return out
+}
+
+// frame puts the picture at a point of a w × h one of the given colour.
+func (m RGB) frame(w, h int, at image.Point, paper [3]byte) RGB {
+	if w == m.W && h == m.H {
+		return m
+	}
+	out := RGB{make([]byte, 3*w*h), w, h}
+	if paper != [3]byte{} {
+		for i := range w * h {
+			copy(out.Pix[3*i:], paper[:])
+		}
+	}
+	for y := range m.H {
+		copy(out.Pix[3*((at.Y+y)*w+at.X):], m.Pix[3*y*m.W:3*(y+1)*m.W])
+	}
+	return out
+}
+
 // ToRGB converts to packed RGB as Pillow's convert("RGB") does: alpha is
 // dropped and not blended, grey is repeated, 16-bit samples keep their high
 // byte, palettes are looked up.
 func ToRGB(img image.Image) RGB {
+	if m, ok := img.(RGB); ok {
+		return m
+	}
 	b := img.Bounds()
 	out := RGB{make([]byte, 3*b.Dx()*b.Dy()), b.Dx(), b.Dy()}
 	i := 0
