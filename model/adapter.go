@@ -14,18 +14,6 @@ import (
 // module's path in memory under transformers 5.
 const peftPrefix = "base_model.model."
 
-// memoryName is the path transformers 5 gives in memory to what a folder of
-// transformers 4 calls name.
-func memoryName(name string) string {
-	if rest, ok := strings.CutPrefix(name, "language_model.model."); ok {
-		return "model.language_model." + rest
-	}
-	if rest, ok := strings.CutPrefix(name, "vision_tower.vision_model."); ok {
-		return "model.vision_tower." + rest
-	}
-	return "model." + name
-}
-
 // SaveAdapter writes the adapter as a PEFT folder for the base model of that
 // name or path.
 func (m *Model) SaveAdapter(dir, base string) error {
@@ -39,14 +27,14 @@ func (m *Model) SaveAdapter(dir, base string) error {
 		if w.lora == 0 {
 			return ""
 		}
-		return peftPrefix + memoryName(w.Name)
+		return peftPrefix + m.family.memoryName(w.Name)
 	})
 	if err != nil {
 		return err
 	}
 	var targets []string
 	for _, name := range m.AdapterModules() {
-		targets = append(targets, memoryName(name))
+		targets = append(targets, m.family.memoryName(name))
 	}
 	return hf.WriteAdapter(dir, hf.AdapterConfig{
 		BaseModel: base, R: m.adapter.R, LoraAlpha: float64(m.adapter.Alpha), LoraDropout: float64(m.adapter.Dropout),
@@ -86,7 +74,7 @@ func (m *Model) LoadAdapter(dir string) ([]string, error) {
 	modules := map[string]bool{}
 	for _, name := range files.Names() {
 		path, ok := strings.CutPrefix(name, peftPrefix)
-		own := diskName(path)
+		own := m.family.diskName(path)
 		path = strings.TrimSuffix(strings.TrimSuffix(own, ".lora_A.weight"), ".lora_B.weight")
 		if !ok || path == own {
 			return nil, fmt.Errorf("%s: tensor %q is no part of a LoRA adapter", dir, name)
@@ -125,7 +113,7 @@ func (m *Model) LoadAdapter(dir string) ([]string, error) {
 func (m *Model) readAdapter(files *hf.Weights, w *weight, name string) error {
 	info, ok := files.Info(name)
 	if !ok {
-		return fmt.Errorf("tensor %q is missing", peftPrefix+memoryName(w.Name))
+		return fmt.Errorf("tensor %q is missing", peftPrefix+m.family.memoryName(w.Name))
 	}
 	if !slices.Equal(info.Shape, w.shape) {
 		return fmt.Errorf("tensor %q has shape %v, this model and r ask for %v", name, info.Shape, w.shape)

@@ -5,12 +5,14 @@ import (
 
 	"vgid/model/backend"
 	"vgid/model/cpu"
+	"vgid/model/hf"
 	"vgid/model/tape"
 )
 
 // quickstartConfig is the 1.6 M parameter model of the quickstart.
 func quickstartConfig() *Config {
 	return &Config{
+		Type: "llava",
 		Text: TextConfig{
 			VocabSize: 400, HiddenSize: 128, IntermediateSize: 352, Layers: 4, Heads: 4, KVHeads: 4, HeadDim: 32,
 			MaxPositions: 256, RMSNormEps: 1e-5, RoPE: RoPE{Theta: 1e4, Type: "default"},
@@ -59,7 +61,7 @@ func BenchmarkStep(b *testing.B) {
 						ids[p] = 399
 					}
 				}
-				seqs = append(seqs, Sequence{IDs: ids, Pixels: [][]float32{testPixels(m.Config, i)}, Sample: uint32(i)})
+				seqs = append(seqs, Sequence{IDs: ids, Images: []hf.Image{testImage(m.Config, i)}, Sample: uint32(i)})
 				for p := 34; p < 45; p++ {
 					rows, targets, weights = append(rows, int32(46*i+p)), append(targets, ids[p+1]), append(weights, 1./352)
 				}

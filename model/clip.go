@@ -27,21 +27,27 @@ type clipLayer struct {
 	FC2   tape.Linear `hf:"mlp.fc2" dims:"vd,vf" bias:"1" init:"half"`
 }
 
-func (c *VisionConfig) dims(m map[string]int) {
-	m["vd"], m["vf"] = c.HiddenSize, c.IntermediateSize
-	m["c"], m["p"], m["cpp"] = c.Channels, c.PatchSize, c.Channels*c.PatchSize*c.PatchSize
-	m["positions"] = c.patches() + 1
+// clipPatches is the number of patches of an image.
+func (c *VisionConfig) clipPatches() int {
+	n := c.ImageSize / c.PatchSize
+	return n * n
 }
 
-// visionSegment is a layer with what the layers of a pass share.
-type visionSegment struct {
+func (c *VisionConfig) clipDims(m map[string]int) {
+	m["vd"], m["vf"] = c.HiddenSize, c.IntermediateSize
+	m["c"], m["p"], m["cpp"] = c.Channels, c.PatchSize, c.Channels*c.PatchSize*c.PatchSize
+	m["positions"] = c.clipPatches() + 1
+}
+
+// clipSegment is a layer with what the layers of a pass share.
+type clipSegment struct {
 	layer *clipLayer
 	cfg   *VisionConfig
 	attn  backend.Attention
 }
 
 // Forward runs the layer on the residual stream x [images·(patches+1), vd].
-func (s *visionSegment) Forward(t *tape.Tape, x tape.Var) tape.Var {
+func (s *clipSegment) Forward(t *tape.Tape, x tape.Var) tape.Var {
 	l, eps := s.layer, float32(s.cfg.LayerNormEps)
 	mark := t.Mark()
 	qkv := t.Linear(t.LayerNorm(x, l.Norm1.W, l.Norm1.B, eps), &l.QKV)
@@ -49,14 +55,4 @@ func (s *visionSegment) Forward(t *tape.Tape, x tape.Var) tape.Var {
 	mark = t.Mark()
 	h := t.Activate(t.Linear(t.LayerNorm(x, l.Norm2.W, l.Norm2.B, eps), &l.FC1), activations[s.cfg.Act])
 	return t.Release(mark, t.Residual(x, t.Linear(h, &l.FC2)))
-}
-
-// embed is the sequence a layer stack starts from: the class token and the
-// patches of every image, with positions, normalised.
-func (c *clip) embed(t *tape.Tape, cfg *VisionConfig, b *Batch) tape.Var {
-	pixels := t.Patchify(b.pixels, cfg.Channels, cfg.ImageSize, cfg.ImageSize, cfg.PatchSize)
-	x := t.Gather(t.Linear(pixels, &c.Patch), b.patchRows)
-	x = t.Residual(x, t.Embedding(c.Class, b.classRows))
-	x = t.Residual(x, t.Embedding(c.Position, b.positionRows))
-	return t.LayerNorm(x, c.PreNorm.W, c.PreNorm.B, float32(cfg.LayerNormEps))
 }

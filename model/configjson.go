@@ -6,23 +6,27 @@ import (
 	"fmt"
 )
 
+// configFile is a config.json as it was read.
+type configFile struct {
+	jsonConfig
+	raw []byte
+}
+
 // The structs below mirror config.json; a nil field was missing or null.
 type jsonConfig struct {
-	ModelType                   string     `json:"model_type"`
-	TextConfig                  jsonText   `json:"text_config"`
-	VisionConfig                jsonVision `json:"vision_config"`
-	ImageTokenIndex             *int       `json:"image_token_index"`
-	ImageTokenID                *int       `json:"image_token_id"`
-	ProjectorHiddenAct          *string    `json:"projector_hidden_act"`
-	MultimodalProjectorBias     *bool      `json:"multimodal_projector_bias"`
-	VisionFeatureLayer          *intList   `json:"vision_feature_layer"`
-	VisionFeatureSelectStrategy *string    `json:"vision_feature_select_strategy"`
-	TieWordEmbeddings           *bool      `json:"tie_word_embeddings"`
-	PadTokenID                  *int       `json:"pad_token_id"`
-	BOSTokenID                  *int       `json:"bos_token_id"`
-	EOSTokenID                  *intList   `json:"eos_token_id"`
-	DType                       *string    `json:"dtype"`
-	TorchDType                  *string    `json:"torch_dtype"`
+	ModelType          string    `json:"model_type"`
+	TextConfig         *jsonText `json:"text_config"`
+	ImageTokenIndex    *int      `json:"image_token_index"`
+	ImageTokenID       *int      `json:"image_token_id"`
+	VideoTokenID       *int      `json:"video_token_id"`
+	VisionStartTokenID *int      `json:"vision_start_token_id"`
+	VisionEndTokenID   *int      `json:"vision_end_token_id"`
+	TieWordEmbeddings  *bool     `json:"tie_word_embeddings"`
+	PadTokenID         *int      `json:"pad_token_id"`
+	BOSTokenID         *int      `json:"bos_token_id"`
+	EOSTokenID         *intList  `json:"eos_token_id"`
+	DType              *string   `json:"dtype"`
+	TorchDType         *string   `json:"torch_dtype"`
 }
 
 type jsonText struct {
@@ -45,6 +49,8 @@ type jsonText struct {
 	TieWordEmbeddings     *bool     `json:"tie_word_embeddings"`
 	AttentionDropout      *float64  `json:"attention_dropout"`
 	PretrainingTP         *int      `json:"pretraining_tp"`
+	UseSlidingWindow      *bool     `json:"use_sliding_window"`
+	LayerTypes            []string  `json:"layer_types"`
 	PadTokenID            *int      `json:"pad_token_id"`
 	BOSTokenID            *int      `json:"bos_token_id"`
 	EOSTokenID            *intList  `json:"eos_token_id"`
@@ -59,21 +65,7 @@ type jsonRoPE struct {
 	HighFreqFactor                *float64 `json:"high_freq_factor"`
 	OriginalMaxPositionEmbeddings *int     `json:"original_max_position_embeddings"`
 	PartialRotaryFactor           *float64 `json:"partial_rotary_factor"`
-}
-
-type jsonVision struct {
-	ModelType         *string  `json:"model_type"`
-	HiddenSize        *int     `json:"hidden_size"`
-	IntermediateSize  *int     `json:"intermediate_size"`
-	NumHiddenLayers   *int     `json:"num_hidden_layers"`
-	NumAttentionHeads *int     `json:"num_attention_heads"`
-	NumChannels       *int     `json:"num_channels"`
-	ImageSize         *int     `json:"image_size"`
-	PatchSize         *int     `json:"patch_size"`
-	HiddenAct         *string  `json:"hidden_act"`
-	LayerNormEps      *float64 `json:"layer_norm_eps"`
-	AttentionDropout  *float64 `json:"attention_dropout"`
-	ProjectionDim     *int     `json:"projection_dim"`
+	MRoPESection                  []int    `json:"mrope_section"`
 }
 
 // intList reads a number or a list of numbers.
@@ -98,11 +90,9 @@ func (l intList) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]int(l))
 }
 
-// parse fills in LlamaConfig's defaults. Errors begin with the field's name.
-func (t *TextConfig) parse(j jsonText) error {
-	if m := or(j.ModelType, "llama"); m != "llama" {
-		return fmt.Errorf("model_type %q is not implemented; known: llama", m)
-	}
+// parse fills in the fields of the file; those it lacks are d's. Errors begin
+// with the field's name.
+func (t *TextConfig) parse(j *jsonText, d TextConfig) error {
 	if a := or(j.HiddenAct, "silu"); a != "silu" {
 		return fmt.Errorf("hidden_act %q is not implemented; known: silu", a)
 	}
@@ -112,97 +102,103 @@ func (t *TextConfig) parse(j jsonText) error {
 	if n := or(j.PretrainingTP, 1); n > 1 {
 		return fmt.Errorf("pretraining_tp %d is not implemented; use 1", n)
 	}
-	*t = TextConfig{
-		VocabSize:        or(j.VocabSize, 32000),
-		HiddenSize:       or(j.HiddenSize, 4096),
-		IntermediateSize: or(j.IntermediateSize, 11008),
-		Layers:           or(j.NumHiddenLayers, 32),
-		Heads:            or(j.NumAttentionHeads, 32),
-		MaxPositions:     or(j.MaxPositionEmbeddings, 2048),
-		RMSNormEps:       or(j.RMSNormEps, 1e-6),
-		AttentionBias:    or(j.AttentionBias, false),
-		MLPBias:          or(j.MLPBias, false),
-		TieEmbeddings:    or(j.TieWordEmbeddings, false),
+	if or(j.UseSlidingWindow, false) {
+		return fmt.Errorf("use_sliding_window is not implemented; use false")
 	}
-	t.KVHeads = or(j.NumKeyValueHeads, t.Heads)
+	for _, l := range j.LayerTypes {
+		if l != "full_attention" {
+			return fmt.Errorf("layer_types: %q is not implemented; known: full_attention", l)
+		}
+	}
+	*t = TextConfig{
+		VocabSize:        or(j.VocabSize, d.VocabSize),
+		HiddenSize:       or(j.HiddenSize, d.HiddenSize),
+		IntermediateSize: or(j.IntermediateSize, d.IntermediateSize),
+		Layers:           or(j.NumHiddenLayers, d.Layers),
+		Heads:            or(j.NumAttentionHeads, d.Heads),
+		MaxPositions:     or(j.MaxPositionEmbeddings, d.MaxPositions),
+		RMSNormEps:       or(j.RMSNormEps, d.RMSNormEps),
+		AttentionBias:    or(j.AttentionBias, d.AttentionBias),
+		QKVBias:          d.QKVBias,
+		MLPBias:          or(j.MLPBias, d.MLPBias),
+		RoPE:             d.RoPE,
+	}
+	if t.KVHeads = d.KVHeads; t.KVHeads == 0 {
+		t.KVHeads = t.Heads
+	}
+	t.KVHeads = or(j.NumKeyValueHeads, t.KVHeads)
 	if t.Heads > 0 {
 		t.HeadDim = or(j.HeadDim, t.HiddenSize/t.Heads)
 	}
-	t.RoPE = RoPE{Theta: or(j.RopeTheta, 1e4), Type: "default"}
+	t.RoPE.Theta = or(j.RopeTheta, d.RoPE.Theta)
 	for _, r := range []*jsonRoPE{j.RopeScaling, j.RopeParameters} {
 		if r == nil {
 			continue
 		}
-		if f := or(r.PartialRotaryFactor, 1); f != 1 {
-			return fmt.Errorf("rope_parameters.partial_rotary_factor %g is not implemented; use 1", f)
-		}
-		t.RoPE = RoPE{
-			Theta:                or(r.RopeTheta, t.RoPE.Theta),
-			Type:                 firstOf(r.RopeType, r.Type, "default"),
-			Factor:               or(r.Factor, 0),
-			LowFreqFactor:        or(r.LowFreqFactor, 0),
-			HighFreqFactor:       or(r.HighFreqFactor, 0),
-			OriginalMaxPositions: or(r.OriginalMaxPositionEmbeddings, 0),
+		if err := t.RoPE.parse(r); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// parse fills in CLIPVisionConfig's defaults. Errors begin with the field's name.
-func (v *VisionConfig) parse(j jsonVision) error {
-	if m := or(j.ModelType, "clip_vision_model"); m != "clip_vision_model" {
-		return fmt.Errorf("model_type %q is not implemented; known: clip_vision_model", m)
+func (r *RoPE) parse(j *jsonRoPE) error {
+	if f := or(j.PartialRotaryFactor, 1); f != 1 {
+		return fmt.Errorf("rope_parameters.partial_rotary_factor %g is not implemented; use 1", f)
 	}
-	if d := or(j.AttentionDropout, 0); d != 0 {
-		return fmt.Errorf("attention_dropout %g is not implemented; use 0", d)
+	*r = RoPE{
+		Theta:                or(j.RopeTheta, r.Theta),
+		Type:                 firstOf(j.RopeType, j.Type, "default"),
+		Factor:               or(j.Factor, 0),
+		LowFreqFactor:        or(j.LowFreqFactor, 0),
+		HighFreqFactor:       or(j.HighFreqFactor, 0),
+		OriginalMaxPositions: or(j.OriginalMaxPositionEmbeddings, 0),
+		Sections:             r.Sections,
 	}
-	*v = VisionConfig{
-		HiddenSize:       or(j.HiddenSize, 768),
-		IntermediateSize: or(j.IntermediateSize, 3072),
-		Layers:           or(j.NumHiddenLayers, 12),
-		Heads:            or(j.NumAttentionHeads, 12),
-		ImageSize:        or(j.ImageSize, 224),
-		PatchSize:        or(j.PatchSize, 32),
-		Channels:         or(j.NumChannels, 3),
-		Act:              or(j.HiddenAct, "quick_gelu"),
-		LayerNormEps:     or(j.LayerNormEps, 1e-5),
-		ProjectionDim:    or(j.ProjectionDim, 512),
+	if r.Type == "mrope" {
+		if r.Sections == ([3]int{}) {
+			return fmt.Errorf("rope_scaling of type mrope is not implemented for this model_type")
+		}
+		r.Type = "default"
+	}
+	if j.MRoPESection != nil {
+		if r.Sections == ([3]int{}) || len(j.MRoPESection) != len(r.Sections) {
+			return fmt.Errorf("rope_scaling.mrope_section %v is not implemented; Qwen2-VL has three numbers", j.MRoPESection)
+		}
+		copy(r.Sections[:], j.MRoPESection)
 	}
 	return nil
+}
+
+// tokens fills in the special tokens and the ties, which stand at the top
+// level, in the text's part, or in both.
+func (c *Config) tokens(f *configFile, t *jsonText) {
+	c.PadTokenID = firstOf(f.PadTokenID, t.PadTokenID, -1)
+	c.BOSTokenID = firstOf(f.BOSTokenID, t.BOSTokenID, -1)
+	for _, ids := range []*intList{t.EOSTokenID, f.EOSTokenID} {
+		if ids != nil {
+			c.EOSTokenID = *ids
+		}
+	}
+	c.Text.TieEmbeddings = or(f.TieWordEmbeddings, false) || or(t.TieWordEmbeddings, false)
 }
 
 // JSON is a config.json that transformers 4 and 5 both read: the spellings of
 // 4, which 5 translates.
 func (c *Config) JSON() ([]byte, error) {
-	t, v := c.Text, c.Vision
-	text := map[string]any{
-		"model_type": "llama", "architectures": []string{"LlamaForCausalLM"},
+	b, err := json.MarshalIndent(c.family().json(c), "", "  ")
+	return append(b, '\n'), err
+}
+
+// json is the part of config.json that describes the decoder.
+func (t *TextConfig) json(dtype string) map[string]any {
+	return map[string]any{
 		"vocab_size": t.VocabSize, "hidden_size": t.HiddenSize, "intermediate_size": t.IntermediateSize,
 		"num_hidden_layers": t.Layers, "num_attention_heads": t.Heads, "num_key_value_heads": t.KVHeads,
 		"head_dim": t.HeadDim, "hidden_act": "silu", "max_position_embeddings": t.MaxPositions,
 		"rms_norm_eps": t.RMSNormEps, "rope_theta": t.RoPE.Theta, "rope_scaling": t.RoPE.scaling(),
-		"attention_bias": t.AttentionBias, "mlp_bias": t.MLPBias, "attention_dropout": 0.0,
-		"tie_word_embeddings": t.TieEmbeddings, "torch_dtype": c.DType,
+		"attention_dropout": 0.0, "tie_word_embeddings": t.TieEmbeddings, "torch_dtype": dtype,
 	}
-	top := map[string]any{
-		"model_type": "llava", "architectures": []string{"LlavaForConditionalGeneration"},
-		"text_config": text,
-		"vision_config": map[string]any{
-			"model_type": "clip_vision_model", "hidden_size": v.HiddenSize, "intermediate_size": v.IntermediateSize,
-			"num_hidden_layers": v.Layers, "num_attention_heads": v.Heads, "num_channels": v.Channels,
-			"image_size": v.ImageSize, "patch_size": v.PatchSize, "hidden_act": v.Act,
-			"layer_norm_eps": v.LayerNormEps, "attention_dropout": 0.0, "projection_dim": v.ProjectionDim,
-			"torch_dtype": c.DType,
-		},
-		"image_token_index": c.ImageTokenID, "image_seq_length": c.NumImageTokens(),
-		"projector_hidden_act": c.ProjectorAct, "multimodal_projector_bias": c.ProjectorBias,
-		"vision_feature_layer": intList(c.FeatureLayers), "vision_feature_select_strategy": c.FeatureSelect,
-		"tie_word_embeddings": t.TieEmbeddings, "torch_dtype": c.DType,
-	}
-	c.tokenIDs(top)
-	c.tokenIDs(text)
-	b, err := json.MarshalIndent(top, "", "  ")
-	return append(b, '\n'), err
 }
 
 // tokenIDs writes null for what the files did not name: the classes' defaults
@@ -221,8 +217,11 @@ func (c *Config) tokenIDs(m map[string]any) {
 }
 
 func (r RoPE) scaling() any {
+	if r.Sections != [3]int{} {
+		return map[string]any{"type": "mrope", "mrope_section": r.Sections}
+	}
 	switch r.Type {
-	case "linear":
+	case "linear", "dynamic":
 		return map[string]any{"rope_type": r.Type, "factor": r.Factor}
 	case "llama3":
 		return map[string]any{

@@ -14,31 +14,11 @@ import (
 	"vgid/model/hf"
 )
 
-// diskName is the name this package gives to a tensor that a folder of any
-// release calls name: the layout transformers 4 writes.
-func diskName(name string) string {
-	name = strings.TrimPrefix(name, "model.")
-	switch {
-	case strings.HasPrefix(name, "lm_head."):
-		return "language_model." + name
-	case strings.HasPrefix(name, "language_model."):
-		rest := strings.TrimPrefix(name, "language_model.")
-		if !strings.HasPrefix(rest, "model.") && !strings.HasPrefix(rest, "lm_head.") {
-			return "language_model.model." + rest
-		}
-	case strings.HasPrefix(name, "vision_tower.") && !strings.HasPrefix(name, "vision_tower.vision_model."):
-		return "vision_tower.vision_model." + strings.TrimPrefix(name, "vision_tower.")
-	}
-	return name
-}
-
 // derived reports whether files of old releases hold the tensor although it
 // follows from the config.
 func derived(name string) bool {
 	return strings.HasSuffix(name, ".position_ids") || strings.HasSuffix(name, ".rotary_emb.inv_freq")
 }
-
-const headName = "language_model.lm_head.weight"
 
 // Load reads a model folder of transformers 4 or 5. Weights become F32 on the
 // device. Errors name the file and tensor.
@@ -52,14 +32,15 @@ func Load(ctx context.Context, be backend.Backend, dir string) (*Model, error) {
 		return nil, err
 	}
 	defer files.Close()
+	family := c.family()
 	where := map[string]string{}
 	for _, name := range files.Names() {
-		if other, twice := where[diskName(name)]; twice {
+		if other, twice := where[family.diskName(name)]; twice {
 			return nil, fmt.Errorf("%s: tensors %q and %q are the same weight", dir, other, name)
 		}
-		where[diskName(name)] = name
+		where[family.diskName(name)] = name
 	}
-	if _, ok := where[headName]; !ok {
+	if _, ok := where[family.headName()]; !ok {
 		c.Text.TieEmbeddings = true
 	}
 	m, err := assemble(be, c)
@@ -95,7 +76,7 @@ func (m *Model) fits(files *hf.Weights, where map[string]string) error {
 		}
 	}
 	for _, name := range files.Names() {
-		if !known[name] && !derived(name) && !(m.Config.Text.TieEmbeddings && diskName(name) == headName) {
+		if !known[name] && !derived(name) && !(m.Config.Text.TieEmbeddings && m.family.diskName(name) == m.family.headName()) {
 			return fmt.Errorf("tensor %q is no part of the model that config.json describes", name)
 		}
 	}

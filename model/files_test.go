@@ -74,7 +74,7 @@ func TestTransformersLoadsWhatWeSave(t *testing.T) {
 			v := &m.Config.Vision
 			err := hf.WriteSafetensors(filepath.Join(dir, "check.safetensors"), []hf.NamedTensor{
 				{Name: "input_ids", Shape: []int{1, len(ids)}, DType: "F32", Data: ids},
-				{Name: "pixel_values", Shape: []int{2, v.Channels, v.ImageSize, v.ImageSize}, DType: "F32", Data: slices.Concat(s[0].Pixels...)},
+				{Name: "pixel_values", Shape: []int{2, v.Channels, v.ImageSize, v.ImageSize}, DType: "F32", Data: slices.Concat(s[0].Images[0].Pixels, s[0].Images[1].Pixels)},
 				{Name: "logits", Shape: []int{len(ids), m.Config.Text.VocabSize}, DType: "F32", Data: logits(t, m, s)},
 			}, nil)
 			if err != nil {
@@ -194,7 +194,7 @@ func TestConfigSpellings(t *testing.T) {
 			func(c *Config) bool {
 				return c.Text.HiddenSize == 4096 && c.Text.Layers == 32 && c.Text.KVHeads == 32 && c.Text.HeadDim == 128 &&
 					c.Text.IntermediateSize == 11008 && c.Text.RoPE == RoPE{Theta: 1e4, Type: "default"} && !c.Text.TieEmbeddings &&
-					c.Vision.Act == "quick_gelu" && c.NumImageTokens() == 576 && c.DType == "float16" && c.PadTokenID == 32001
+					c.Vision.Act == "quick_gelu" && c.ImageTokens(hf.Grid{}) == 576 && c.DType == "float16" && c.PadTokenID == 32001
 			}},
 		{"transformers 5", `{"model_type":"llava","dtype":"bfloat16","text_config":{"model_type":"llama","vocab_size":32064,"rope_parameters":{"rope_theta":5e5,"rope_type":"linear","factor":2},"eos_token_id":[2,3]},"vision_config":{}}`,
 			func(c *Config) bool {

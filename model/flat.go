@@ -3,7 +3,6 @@ package model
 import (
 	"fmt"
 	"sort"
-	"strings"
 
 	"vgid/model/backend"
 	"vgid/model/tape"
@@ -108,7 +107,7 @@ func (m *Model) flatten() error {
 		old.free(m.be)
 	}
 	m.collect()
-	m.towerTrained, m.projectorTrained = m.anyTrained("vision_tower."), m.anyTrained("multi_modal_projector.")
+	m.towerTrained, m.projectorTrained = m.anyTrained(partTower), m.anyTrained(partProjector)
 	return nil
 }
 
@@ -161,15 +160,6 @@ func (m *Model) collect() {
 			delete(m.buffers, b)
 		}
 	}
-}
-
-func (m *Model) anyTrained(prefix string) bool {
-	for _, w := range m.weights {
-		if w.Trainable && strings.HasPrefix(w.Name, prefix) {
-			return true
-		}
-	}
-	return false
 }
 
 // FlatLen is the number of elements of the flat buffers: all trained

@@ -73,6 +73,7 @@ type answer struct {
 	sample uint32 // keys the draws
 	slot   int32  // first row of its cache
 	len    int32  // rows in use
+	shift  int32  // position of the next token less len
 	last   int32  // token to feed next
 	drawn  int    // tokens so far
 }
@@ -174,7 +175,7 @@ func (g *generation) prefill(prompts []Sequence, first int) error {
 			rows = append(rows, slot+p)
 		}
 		last = append(last, int32(b.Start(i))+n-1)
-		g.active = append(g.active, answer{prompt: first + i, sample: prompts[i].Sample, slot: slot, len: n})
+		g.active = append(g.active, answer{prompt: first + i, sample: prompts[i].Sample, slot: slot, len: n, shift: b.next[i] - n})
 	}
 	b.slots = g.tape.Ints(rows, 1)
 	b.cached = g.see(g.active[from:])
@@ -189,7 +190,6 @@ func (g *generation) step() error {
 	b := m.batch()
 	defer b.Release()
 	n := len(g.active)
-	half := len(m.rope.inv)
 	var rows []int32
 	b.begin(&b.ids, 1)
 	for i := range g.active {
@@ -197,27 +197,14 @@ func (g *generation) step() error {
 		b.put(a.last)
 		b.seqStart, b.seqLen = append(b.seqStart, int32(i)), append(b.seqLen, 1)
 		rows = append(rows, a.slot+a.len)
-		m.rope.grow(int(a.len) + 1)
-	}
-	for _, table := range [...]*[]float32{&m.rope.cos, &m.rope.sin} {
-		for i := range g.active {
-			p := int(g.active[i].len)
-			b.hostFloats = append(b.hostFloats, (*table)[p*half:(p+1)*half]...)
-		}
-	}
-	for i := range g.active {
-		g.active[i].len++
+		p := a.len + a.shift
+		b.positions = append(b.positions, position{p, p, p})
+		a.len++
 	}
 	b.tokens = n
-	b.seqs = backend.Seqs{Start: b.seqStart, Len: b.seqLen}
-	b.begin(&b.seqs.Dev, 2)
-	for i := range n {
-		b.put(int32(i), 1)
-	}
-	if err := b.uploadInts(); err != nil {
-		return err
-	}
-	if err := b.uploadFloats(half, 0); err != nil {
+	b.seqs = b.sequences(b.seqStart, b.seqLen, &b.seqs.Dev)
+	b.angles()
+	if err := b.upload(m.be, 0); err != nil {
 		return err
 	}
 	b.rows = backend.Tensor{}

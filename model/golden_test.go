@@ -75,7 +75,7 @@ func openGolden(t testing.TB, dir string, c *Config) *golden {
 		row += int(n)
 	}
 	half := len(pixels) / 2
-	g.seqs[0].Pixels = [][]float32{pixels[:half], pixels[half:]}
+	g.seqs[0].Images = []hf.Image{{Pixels: pixels[:half]}, {Pixels: pixels[half:]}}
 	for range g.rows {
 		g.weights = append(g.weights, 1/float32(len(g.rows)))
 	}
@@ -224,7 +224,7 @@ func (g *golden) compareGrads(t *testing.T, m *Model) float64 {
 		if !ok {
 			continue
 		}
-		w := byName[diskName(own)]
+		w := byName[m.family.diskName(own)]
 		if w == nil || !w.Trainable {
 			t.Errorf("%s is not trained here", own)
 			continue

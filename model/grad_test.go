@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"vgid/model/backend"
+	"vgid/model/hf"
 	"vgid/model/ref"
 	"vgid/model/tape"
 )
@@ -13,6 +14,7 @@ import (
 // tinyConfig is small enough for finite differences over every element.
 func tinyConfig() *Config {
 	return &Config{
+		Type: "llava",
 		Text: TextConfig{
 			VocabSize: 13, HiddenSize: 8, IntermediateSize: 6, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 4,
 			MaxPositions: 64, RMSNormEps: 1e-5, RoPE: RoPE{Theta: 100, Type: "default"}, AttentionBias: true, MLPBias: true,
@@ -38,23 +40,23 @@ func randomise(m *Model, seed uint64) {
 	}
 }
 
-func testPixels(c *Config, n int) []float32 {
+func testImage(c *Config, n int) hf.Image {
 	p := make([]float32, c.Vision.Channels*c.Vision.ImageSize*c.Vision.ImageSize)
 	backend.FillRandom(p, backend.Normal, backend.Key{Seed: 9}, uint32(n))
-	return p
+	return hf.Image{Pixels: p}
 }
 
 // testSequences are one with two images and one with none.
 func testSequences(c *Config) []Sequence {
 	ids := []int32{1, 3}
 	for i := range 2 {
-		for range c.NumImageTokens() {
+		for range c.ImageTokens(hf.Grid{}) {
 			ids = append(ids, int32(c.ImageTokenID))
 		}
 		ids = append(ids, int32(4+i))
 	}
 	return []Sequence{
-		{IDs: append(ids, 6, 5), Pixels: [][]float32{testPixels(c, 0), testPixels(c, 1)}, Sample: 11},
+		{IDs: append(ids, 6, 5), Images: []hf.Image{testImage(c, 0), testImage(c, 1)}, Sample: 11},
 		{IDs: []int32{1, 7, 8, 9, 3}, Sample: 12},
 	}
 }

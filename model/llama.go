@@ -15,7 +15,7 @@ type llama struct {
 
 type llamaLayer struct {
 	InputNorm norm        `hf:"input_layernorm" dims:"d"`
-	QKV       tape.Linear `hf:"self_attn.{q_proj,k_proj,v_proj}" dims:"q+kv+kv,d" bias:"attention_bias"`
+	QKV       tape.Linear `hf:"self_attn.{q_proj,k_proj,v_proj}" dims:"q+kv+kv,d" bias:"qkv_bias"`
 	O         tape.Linear `hf:"self_attn.o_proj" dims:"d,q" bias:"attention_bias" init:"half"`
 	PostNorm  norm        `hf:"post_attention_layernorm" dims:"d"`
 	GateUp    tape.Linear `hf:"mlp.{gate_proj,up_proj}" dims:"f+f,d" bias:"mlp_bias"`
@@ -25,7 +25,8 @@ type llamaLayer struct {
 func (c *TextConfig) dims(m map[string]int) {
 	m["vocab"], m["d"], m["f"] = c.VocabSize, c.HiddenSize, c.IntermediateSize
 	m["q"], m["kv"] = c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	m["attention_bias"], m["mlp_bias"], m["tied"] = flag(c.AttentionBias), flag(c.MLPBias), flag(c.TieEmbeddings)
+	m["attention_bias"], m["qkv_bias"] = flag(c.AttentionBias), flag(c.AttentionBias || c.QKVBias)
+	m["mlp_bias"], m["tied"] = flag(c.MLPBias), flag(c.TieEmbeddings)
 }
 
 // decoderPass is what the layers of one pass share.

@@ -5,7 +5,7 @@ import (
 	"reflect"
 	"strings"
 
-	"vgid/model/backend"
+	"vgid/model/hf"
 	"vgid/model/tape"
 )
 
@@ -18,8 +18,9 @@ type llava struct {
 	Text   llama       `hf:"language_model"`
 }
 
-// declare builds the structs of the model c describes, without memory.
-func declare(c *Config) (*llava, *walker, error) {
+type llavaFamily struct{}
+
+func (llavaFamily) declare(c *Config) (network, *walker, error) {
 	net := &llava{}
 	net.Vision.Layers = make([]clipLayer, c.Vision.Layers)
 	net.Text.Layers = make([]llamaLayer, c.Text.Layers)
@@ -28,7 +29,7 @@ func declare(c *Config) (*llava, *walker, error) {
 		"projector_bias": flag(c.ProjectorBias),
 	}}
 	c.Text.dims(w.dims)
-	c.Vision.dims(w.dims)
+	c.Vision.clipDims(w.dims)
 	if err := w.walk(reflect.ValueOf(net).Elem(), ""); err != nil {
 		return nil, nil, err
 	}
@@ -36,6 +37,58 @@ func declare(c *Config) (*llava, *walker, error) {
 		net.Text.Head = net.Text.Embed
 	}
 	return net, w, nil
+}
+
+func (l *llava) decoder() *llama { return &l.Text }
+
+func (l *llava) images(m *Model) imageBatch { return newClipBatch(l, m) }
+
+func (llavaFamily) headName() string { return "language_model.lm_head.weight" }
+
+func (llavaFamily) diskName(name string) string {
+	name = strings.TrimPrefix(name, "model.")
+	switch {
+	case strings.HasPrefix(name, "lm_head."):
+		return "language_model." + name
+	case strings.HasPrefix(name, "language_model."):
+		rest := strings.TrimPrefix(name, "language_model.")
+		if !strings.HasPrefix(rest, "model.") && !strings.HasPrefix(rest, "lm_head.") {
+			return "language_model.model." + rest
+		}
+	case strings.HasPrefix(name, "vision_tower.") && !strings.HasPrefix(name, "vision_tower.vision_model."):
+		return "vision_tower.vision_model." + strings.TrimPrefix(name, "vision_tower.")
+	}
+	return name
+}
+
+func (llavaFamily) memoryName(name string) string {
+	if rest, ok := strings.CutPrefix(name, "language_model.model."); ok {
+		return "model.language_model." + rest
+	}
+	if rest, ok := strings.CutPrefix(name, "language_model.lm_head"); ok {
+		return "lm_head" + rest
+	}
+	if rest, ok := strings.CutPrefix(name, "vision_tower.vision_model."); ok {
+		return "model.vision_tower." + rest
+	}
+	return "model." + name
+}
+
+func (llavaFamily) part(c *Config, name string) part {
+	rest, ok := strings.CutPrefix(name, "vision_tower.vision_model.")
+	switch {
+	case strings.HasPrefix(name, "multi_modal_projector."):
+		return partProjector
+	case !ok:
+		return partText
+	case strings.HasPrefix(rest, "post_layernorm."):
+		return partIdle
+	}
+	var layer int
+	if n, _ := fmt.Sscanf(rest, "encoder.layers.%d.", &layer); n == 1 && layer >= c.visionDepth() {
+		return partIdle
+	}
+	return partTower
 }
 
 // visionDepth is how many layers of the tower the features need.
@@ -56,110 +109,34 @@ func (c *Config) hiddenState(featureLayer int) int {
 	return featureLayer
 }
 
-// idle reports whether the forward pass never reads the weight: what follows
-// the layer the features come from.
-func (c *Config) idle(name string) bool {
-	rest, ok := strings.CutPrefix(name, "vision_tower.vision_model.")
-	if !ok {
-		return false
+func (llavaFamily) imageTokens(c *Config, _ hf.Grid) int {
+	n := c.Vision.clipPatches()
+	if c.FeatureSelect == "full" {
+		n++
 	}
-	if strings.HasPrefix(rest, "post_layernorm.") {
-		return true
-	}
-	var layer int
-	n, _ := fmt.Sscanf(rest, "encoder.layers.%d.", &layer)
-	return n == 1 && layer >= c.visionDepth()
+	return n
 }
 
-// ImageFeatures runs the vision tower and the projector over the images of b:
-// [images·NumImageTokens(), d]. Nothing is recorded for the parts that are not
-// trained.
-func (m *Model) ImageFeatures(t *tape.Tape, b *Batch) tape.Var {
-	t.UseAdapter(m.adapterOn)
-	was := t.SetGrad(t.Grad() && m.towerTrained)
-	mark := t.Mark()
-	f := t.Release(mark, m.towerFeatures(t, b))
-	t.SetGrad(was && (m.towerTrained || m.projectorTrained))
-	mark = t.Mark()
-	x := t.Activate(t.Linear(f, &m.net.Linear), activations[m.Config.ProjectorAct])
-	x = t.Release(mark, t.Linear(x, &m.net.Out))
-	t.SetGrad(was)
-	return x
-}
-
-// towerFeatures are the outputs of the selected layers side by side,
-// [images·NumImageTokens(), features].
-func (m *Model) towerFeatures(t *tape.Tape, b *Batch) tape.Var {
-	c := m.Config
-	t.SetRows(b.visionRows)
-	x := m.net.Vision.embed(t, &c.Vision, b)
-	b.features = append(b.features[:0], make([]tape.Var, len(c.FeatureLayers))...)
-	for n := 0; ; n++ {
-		for i, l := range c.FeatureLayers {
-			if c.hiddenState(l) == n {
-				b.features[i] = t.Gather(x, b.featureRows)
-			}
-		}
-		if n == c.visionDepth() {
-			break
-		}
-		s := &b.visionSegments[n]
-		*s = visionSegment{&m.net.Vision.Layers[n], &c.Vision, b.visionAttention}
-		x = m.segment(t, x, s)
-	}
-	t.SetRows(b.projectorRows)
-	if len(b.features) == 1 {
-		return b.features[0]
-	}
-	return t.Concat(b.features)
-}
-
-// segment runs a layer, with recomputation where that is asked for.
-func (m *Model) segment(t *tape.Tape, x tape.Var, s tape.Segment) tape.Var {
-	if m.Recompute {
-		return t.Checkpoint(x, s)
-	}
-	return s.Forward(t, x)
-}
-
-// Hidden runs the model over b and returns the final hidden states after the
-// last norm, [tokens, d]. Where b has images and b.Features is not given, it
-// computes them.
-func (m *Model) Hidden(t *tape.Tape, b *Batch) tape.Var {
-	return m.decode(t, b, nil)
-}
-
-// decode is Hidden with an optional cache that receives keys and values.
-func (m *Model) decode(t *tape.Tape, b *Batch, cache *kvCache) tape.Var {
-	c := &m.Config.Text
-	var features tape.Var
-	if b.images > 0 {
-		if b.Features.IsZero() {
-			features = m.ImageFeatures(t, b)
-		} else {
-			features = t.Input(b.Features, false)
+func (f llavaFamily) checkImages(c *Config, s *Sequence) error {
+	placeholders := 0
+	for _, id := range s.IDs {
+		if int(id) == c.ImageTokenID {
+			placeholders++
 		}
 	}
-	t.UseAdapter(m.adapterOn)
-	t.SetRows(b.rows)
-	x := t.Embedding(m.net.Text.Embed, b.ids)
-	if features != 0 {
-		x = t.Merge(x, features, b.imageRows)
+	each := f.imageTokens(c, hf.Grid{})
+	if placeholders != len(s.Images)*each {
+		return fmt.Errorf("%d image tokens in the text, but %d images of %d tokens", placeholders, len(s.Images), each)
 	}
-	b.pass = decoderPass{
-		cfg: c, cos: b.cos, sin: b.sin, cache: cache, slots: b.slots,
-		attn: backend.Attention{
-			Q: b.seqs, KV: b.seqs, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim,
-			Scale: float32(invSqrt(c.HeadDim)), Causal: true,
-		},
+	v := &c.Vision
+	for i, img := range s.Images {
+		if want := v.Channels * v.ImageSize * v.ImageSize; len(img.Pixels) != want {
+			return fmt.Errorf("image %d has %d values, the tower takes %dx%dx%d", i, len(img.Pixels), v.Channels, v.ImageSize, v.ImageSize)
+		}
 	}
-	if cache != nil {
-		b.pass.attn.KV = b.cached
-	}
-	for n := range b.segments {
-		s := &b.segments[n]
-		*s = segment{&m.net.Text.Layers[n], &b.pass, n}
-		x = m.segment(t, x, s)
-	}
-	return t.RMSNorm(x, m.net.Text.Norm.W, float32(c.RMSNormEps))
+	return nil
+}
+
+func (llavaFamily) positions(_ *Config, s *Sequence, dst []position) []position {
+	return textPositions(len(s.IDs), dst)
 }

@@ -21,7 +21,9 @@ type Model struct {
 	Recompute bool
 
 	be      backend.Backend
-	net     *llava
+	family  family
+	net     network
+	text    *llama // of net
 	weights []*weight
 	modules []module
 	buffers map[backend.Buffer]bool // owned, besides the flat ones
@@ -43,12 +45,13 @@ func assemble(be backend.Backend, c *Config) (*Model, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
-	net, w, err := declare(c)
+	f := c.family()
+	net, w, err := f.declare(c)
 	if err != nil {
 		return nil, err
 	}
 	return &Model{
-		Config: c, be: be, net: net, weights: w.weights, modules: w.modules,
+		Config: c, be: be, family: f, net: net, text: net.decoder(), weights: w.weights, modules: w.modules,
 		buffers: map[backend.Buffer]bool{}, adapterOn: true,
 		rope: ropeTable{inv: c.Text.RoPE.inverseFrequencies(c.Text.HeadDim)},
 	}, nil
@@ -160,7 +163,7 @@ func (m *Model) Close() {
 		m.flat = nil
 	}
 	for _, b := range m.free {
-		b.free()
+		b.free(m.be)
 	}
 	m.free = nil
 }
@@ -190,10 +193,7 @@ func (m *Model) NumParameters() (all, trained int) {
 }
 
 // Head is the language-model head, [vocab, d]; the token embedding when tied.
-func (m *Model) Head() *tape.Param { return m.net.Text.Head }
-
-// NumImageTokens is how many placeholders stand for one image.
-func (m *Model) NumImageTokens() int { return m.Config.NumImageTokens() }
+func (m *Model) Head() *tape.Param { return m.text.Head }
 
 // SetAdapter turns the low-rank branches on or off for the passes that follow:
 // off, a model with an adapter is its own teacher.

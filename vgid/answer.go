@@ -5,6 +5,7 @@ import (
 
 	"vgid/eval"
 	"vgid/model"
+	"vgid/model/hf"
 	"vgid/vgid/data"
 )
 
@@ -16,26 +17,26 @@ type Answerer struct {
 
 	// Disturb, when set, changes an item's prompt and query image before they
 	// are encoded: how the teacher's answers are looked at.
-	Disturb func(it *eval.Item, prompt string, pixels [][]float32) (string, error)
+	Disturb func(it *eval.Item, prompt string, images []hf.Image) (string, error)
 }
 
 func (a *Answerer) sequence(it *eval.Item) (model.Sequence, error) {
 	s := model.Sequence{Sample: uint32(it.Index)}
 	for _, img := range it.Images {
-		px, err := a.Encoder.Pixels(Picture{File: img})
+		own, err := a.Encoder.Image(Picture{File: img})
 		if err != nil {
 			return s, err
 		}
-		s.Pixels = append(s.Pixels, px)
+		s.Images = append(s.Images, own)
 	}
 	prompt := it.Prompt
 	var err error
 	if a.Disturb != nil {
-		if prompt, err = a.Disturb(it, prompt, s.Pixels); err != nil {
+		if prompt, err = a.Disturb(it, prompt, s.Images); err != nil {
 			return s, err
 		}
 	}
-	s.IDs, err = a.Encoder.Tokens(prompt)
+	s.IDs, err = a.Encoder.Tokens(prompt, s.Images)
 	return s, err
 }
 

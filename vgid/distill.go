@@ -100,12 +100,12 @@ func (o *Distill) Prepare(ctx context.Context, step int, mine []Sample) (weight 
 		if s.Term == Forget {
 			instruction = o.instruction(step, s)
 			if !s.Picture.None() && o.cfg.Noise.Kind != "none" {
-				clean, err := o.enc.Pixels(s.Picture)
+				clean, err := o.enc.Image(s.Picture)
 				if err != nil {
 					return weight, err
 				}
-				pixels = make([]float32, len(clean))
-				o.noise.Apply(pixels, clean, uint32(step), s.Key)
+				pixels = make([]float32, len(clean.Pixels))
+				o.noise.Apply(pixels, clean.Pixels, uint32(step), s.Key)
 			}
 			if o.cfg.Responses == "rollout" {
 				if s.Answer, err = o.rollout(ctx, s, instruction, pixels); err != nil {

@@ -13,18 +13,17 @@ import (
 // imageMark is where an image stands in a prompt.
 const imageMark = "<image>"
 
-// Encoder turns samples into what a model reads: token ids with the image's
-// placeholders expanded, and preprocessed pixels. Pixels of benchmark images
-// are kept, so that each is decoded once.
+// Encoder turns samples into what a model reads: token ids with the images'
+// placeholders expanded, and preprocessed images. Those of the benchmark are
+// kept, so that each is decoded once.
 type Encoder struct {
-	tok      *hf.Tokenizer
-	proc     hf.ImageProcessor
-	prompt   config.Prompt
-	imageID  int32
-	perImage int // tokens of an image
-	maxLen   int // tokens the model can read
-	eos      int32
-	pixels   map[*data.Image][]float32
+	tok     *hf.Tokenizer
+	proc    hf.ImageProcessor
+	prompt  config.Prompt
+	imageID int32
+	cfg     *model.Config
+	eos     int32
+	images  map[*data.Image]hf.Image
 }
 
 // NewEncoder prepares the tokenizer and image processor of the model's folder.
@@ -54,8 +53,7 @@ func NewEncoder(dir string, m *model.Model, prompt config.Prompt) (*Encoder, err
 	}
 	return &Encoder{
 		tok: tok, proc: proc, prompt: prompt, imageID: id, eos: eos,
-		perImage: m.NumImageTokens(), maxLen: cfg.Text.MaxPositions,
-		pixels: map[*data.Image][]float32{},
+		cfg: cfg, images: map[*data.Image]hf.Image{},
 	}, nil
 }
 
@@ -79,22 +77,28 @@ func (e *Encoder) Encode(s Sample, instruction string, pixels []float32) (View, 
 			question = strings.ReplaceAll(in, "{subject}", s.Subject) + " " + question
 		}
 	}
-	ids, err := e.Tokens(e.Wrap(question, !s.Picture.None()))
+	var images []hf.Image
+	if !s.Picture.None() {
+		img := hf.Image{Pixels: pixels}
+		if pixels == nil || !e.oneSize() {
+			own, err := e.Image(s.Picture)
+			if err != nil {
+				return View{}, err
+			}
+			if img.Grid = own.Grid; pixels == nil {
+				img.Pixels = own.Pixels
+			}
+		}
+		images = []hf.Image{img}
+	}
+	ids, err := e.Tokens(e.Wrap(question, !s.Picture.None()), images)
 	if err != nil {
 		return View{}, err
 	}
 	v := View{First: len(ids) - 1, Next: append(e.tok.Encode(" "+s.Answer, false), e.eos)}
-	v.Seq = model.Sequence{IDs: append(ids, v.Next[:len(v.Next)-1]...), Sample: s.Key}
-	if len(v.Seq.IDs) > e.maxLen {
-		return View{}, fmt.Errorf("question and answer take %d tokens, the model reads %d at most (max_position_embeddings in config.json): shorten the answer to %q", len(v.Seq.IDs), e.maxLen, clip(s.Question))
-	}
-	if !s.Picture.None() {
-		if pixels == nil {
-			if pixels, err = e.Pixels(s.Picture); err != nil {
-				return View{}, err
-			}
-		}
-		v.Seq.Pixels = [][]float32{pixels}
+	v.Seq = model.Sequence{IDs: append(ids, v.Next[:len(v.Next)-1]...), Images: images, Sample: s.Key}
+	if most := e.cfg.Text.MaxPositions; len(v.Seq.IDs) > most {
+		return View{}, fmt.Errorf("question and answer take %d tokens, the model reads %d at most (max_position_embeddings in config.json): shorten the answer to %q", len(v.Seq.IDs), most, clip(s.Question))
 	}
 	return v, nil
 }
@@ -126,49 +130,55 @@ func (e *Encoder) Wrap(question string, image bool) string {
 	return strings.Replace(t, "{prompt}", question, 1)
 }
 
-// Tokens encodes a prompt, with each image mark expanded to the image's tokens.
-func (e *Encoder) Tokens(prompt string) ([]int32, error) {
+// Tokens encodes a prompt, with the mark of each image expanded to the image's
+// tokens.
+func (e *Encoder) Tokens(prompt string, images []hf.Image) ([]int32, error) {
 	ids := e.tok.Encode(prompt, true)
-	n := strings.Count(prompt, imageMark)
-	if n == 0 {
-		return ids, nil
-	}
-	out := make([]int32, 0, len(ids)+n*(e.perImage-1))
+	out := make([]int32, 0, len(ids))
+	n := 0
 	for _, id := range ids {
 		if id != e.imageID {
 			out = append(out, id)
 			continue
 		}
-		n--
-		for range e.perImage {
+		if n == len(images) {
+			return nil, fmt.Errorf("prompt %q has more marks %s than its %d images", clip(prompt), imageMark, n)
+		}
+		for range e.cfg.ImageTokens(images[n].Grid) {
 			out = append(out, id)
 		}
+		n++
 	}
-	if n != 0 {
-		return nil, fmt.Errorf("prompt %q: the tokenizer does not keep %s whole", clip(prompt), imageMark)
+	if n != len(images) {
+		return nil, fmt.Errorf("prompt %q: of %d images only %d have a mark %s that the tokenizer keeps whole", clip(prompt), len(images), n, imageMark)
 	}
 	return out, nil
 }
 
-// Pixels preprocesses a picture, [3, h, w] normalised.
-func (e *Encoder) Pixels(p Picture) ([]float32, error) {
+// oneSize reports whether every image becomes as many tokens.
+func (e *Encoder) oneSize() bool {
+	h, _ := e.proc.Size()
+	return h > 0
+}
+
+// Image preprocesses a picture.
+func (e *Encoder) Image(p Picture) (hf.Image, error) {
 	if p.Draw != nil {
-		img, err := e.proc.Process(p.Draw)
-		return img.Pixels, err
+		return e.proc.Process(p.Draw)
 	}
-	if px, ok := e.pixels[p.File]; ok {
-		return px, nil
+	if img, ok := e.images[p.File]; ok {
+		return img, nil
 	}
 	decoded, err := hf.DecodeImage(p.File.Bytes, p.File.Where)
 	if err != nil {
-		return nil, fmt.Errorf("%w; fetch or build the file again", err)
+		return hf.Image{}, fmt.Errorf("%w; fetch or build the file again", err)
 	}
 	img, err := e.proc.Process(decoded)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.File.Where, err)
+		return hf.Image{}, fmt.Errorf("%s: %w", p.File.Where, err)
 	}
-	e.pixels[p.File] = img.Pixels
-	return img.Pixels, nil
+	e.images[p.File] = img
+	return img, nil
 }
 
 // Decode turns generated ids into text.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"vgid/model/cpu"
+	"vgid/model/hf"
 )
 
 func view(first int, ids ...int32) View {
@@ -78,7 +79,7 @@ func TestEncode(t *testing.T) {
 	if n := strings.Count(enc.Wrap("x", true), "<image>"); n != 1 || strings.Contains(b.Text, "<image>") {
 		t.Errorf("the wrapped prompt has %d images", n)
 	}
-	ids, err := enc.Tokens(enc.Wrap("x", true))
+	ids, err := enc.Tokens(enc.Wrap("x", true), []hf.Image{{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,8 +89,8 @@ func TestEncode(t *testing.T) {
 			images++
 		}
 	}
-	if images != m.NumImageTokens() {
-		t.Errorf("%d image tokens, want %d", images, m.NumImageTokens())
+	if want := m.Config.ImageTokens(hf.Grid{}); images != want {
+		t.Errorf("%d image tokens, want %d", images, want)
 	}
 	if _, err := m.Pack(sequences([]View{plain, told})); err != nil {
 		t.Error(err)

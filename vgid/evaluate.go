@@ -145,11 +145,11 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 	}
 	for _, iv := range interventions {
 		a := &Answerer{Model: m, Encoder: enc, BatchTokens: j.Config.Eval.BatchTokens}
-		a.Disturb = func(it *eval.Item, prompt string, pixels [][]float32) (string, error) {
+		a.Disturb = func(it *eval.Item, prompt string, images []hf.Image) (string, error) {
 			if iv.noise && it.Own >= 0 {
-				px := make([]float32, len(pixels[it.Own]))
-				noise.Apply(px, pixels[it.Own], 0, uint32(it.Index))
-				pixels[it.Own] = px
+				px := make([]float32, len(images[it.Own].Pixels))
+				noise.Apply(px, images[it.Own].Pixels, 0, uint32(it.Index))
+				images[it.Own].Pixels = px
 			}
 			if iv.instruction {
 				// The instruction goes before the question, as in training.
@@ -231,13 +231,13 @@ func (j *Job) samples(outcomes map[string]*eval.Outcome, p *People, enc *Encoder
 }
 
 func noisedPNG(enc *Encoder, noise *Noiser, img *data.Image, sample uint32) ([]byte, error) {
-	px, err := enc.Pixels(Picture{File: img})
+	own, err := enc.Image(Picture{File: img})
 	if err != nil {
 		return nil, err
 	}
-	noised := make([]float32, len(px))
-	noise.Apply(noised, px, 0, sample)
-	rgba, err := enc.Processor().Denormalize(hf.Image{Pixels: noised})
+	noised := hf.Image{Pixels: make([]float32, len(own.Pixels)), Grid: own.Grid}
+	noise.Apply(noised.Pixels, own.Pixels, 0, sample)
+	rgba, err := enc.Processor().Denormalize(noised)
 	if err != nil {
 		return nil, err
 	}

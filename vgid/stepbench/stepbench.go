@@ -19,6 +19,7 @@ import (
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/cpu"
+	"vgid/model/hf"
 	"vgid/model/tape"
 	"vgid/vgid/quickstart"
 )
@@ -145,17 +146,17 @@ func newBench(threads int) (*bench, error) {
 		return nil, err
 	}
 	b.tape = tape.New(b.be, backend.F32)
-	b.shape = batch(32, cfg.NumImageTokens())
+	b.shape = batch(32, cfg.ImageTokens(hf.Grid{}))
 	side := cfg.Vision.ImageSize
 	for i, n := range b.shape.Lengths {
 		s := model.Sequence{Sample: uint32(i)}
 		if b.shape.Images[i] {
-			for range cfg.NumImageTokens() {
+			for range cfg.ImageTokens(hf.Grid{}) {
 				s.IDs = append(s.IDs, int32(cfg.ImageTokenID))
 			}
 			px := make([]float32, 3*side*side)
 			backend.FillRandom(px, backend.Normal, backend.Key{}, uint32(i))
-			s.Pixels = [][]float32{px}
+			s.Images = []hf.Image{{Pixels: px}}
 		}
 		for len(s.IDs) < n {
 			s.IDs = append(s.IDs, int32(10+(i*131+len(s.IDs)*17)%(cfg.Text.VocabSize-10)))

@@ -1,0 +1,124 @@
+package model
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"vgid/model/hf"
+	"vgid/model/tape"
+)
+
+// A family is what config.json's model_type decides: which fields the config
+// has, which weights there are and how each release names them, and how an
+// image becomes rows of the decoder's input. It has no state: what belongs to
+// one model is its network.
+type family interface {
+	// parse fills c from a config.json with the defaults of the transformers
+	// classes. Errors begin with the field's name in the file.
+	parse(c *Config, f *configFile) error
+	// validate checks the fields that only this family has.
+	validate(c *Config) error
+	// json is the top level of a config.json that transformers 4 and 5 read.
+	json(c *Config) map[string]any
+
+	// declare builds the structs of the model c describes, without memory.
+	declare(c *Config) (network, *walker, error)
+	// diskName is this package's name of the tensor that a folder or adapter
+	// of any release calls name: the layout transformers 4 writes.
+	diskName(name string) string
+	// memoryName is the path transformers 5 gives in memory to what this
+	// package calls name. PEFT's adapters carry it.
+	memoryName(name string) string
+	// headName is this package's name of the language-model head.
+	headName() string
+	// part tells where in the model a weight or module stands.
+	part(c *Config, name string) part
+
+	// imageTokens is how many placeholders stand for an image of grid g.
+	imageTokens(c *Config, g hf.Grid) int
+	// checkImages checks the images of a sequence and that its placeholders
+	// are theirs.
+	checkImages(c *Config, s *Sequence) error
+	// positions appends where the tokens of s stand for the rotary embedding.
+	positions(c *Config, s *Sequence, dst []position) []position
+}
+
+// network is a declared model of a family.
+type network interface {
+	decoder() *llama
+	// images makes the part of a batch that the vision tower reads.
+	images(m *Model) imageBatch
+}
+
+// imageBatch is what the vision tower of a family reads of one batch. It keeps
+// its memory from one Pack to the next.
+type imageBatch interface {
+	// stage lays out the rows of the images of seqs in b's staging memory.
+	stage(b *Batch, seqs []Sequence)
+	// tower is the vision tower over the staged images, project what makes
+	// rows of the decoder's input of its output.
+	tower(t *tape.Tape, b *Batch) tape.Var
+	project(t *tape.Tape, b *Batch, x tape.Var) tape.Var
+}
+
+// part is where in a model a weight stands.
+type part uint8
+
+const (
+	partText part = iota
+	partTower
+	partProjector
+	partIdle // read from files and written back, but no output depends on it
+)
+
+// position is where a token stands for the rotary embedding: in time, down and
+// across. In text the three are the same.
+type position [3]int32
+
+// families are the implemented values of model_type.
+var families = map[string]family{
+	"llava": llavaFamily{},
+}
+
+// familyOf finds the family of a model_type.
+func familyOf(modelType string) (family, error) {
+	f, ok := families[modelType]
+	switch {
+	case ok:
+		return f, nil
+	case modelType == "":
+		return nil, fmt.Errorf("model_type is missing")
+	}
+	known := slices.Sorted(maps.Keys(families))
+	return nil, fmt.Errorf("model_type %q is not implemented; known: %s", modelType, strings.Join(known, ", "))
+}
+
+// family is the family of a valid config.
+func (c *Config) family() family { return families[c.Type] }
+
+// ImageTokens is how many placeholders stand for an image of grid g in a
+// sequence's ids. Families with images of one size take the zero Grid.
+func (c *Config) ImageTokens(g hf.Grid) int { return c.family().imageTokens(c, g) }
+
+// idle reports whether the forward pass never reads the weight.
+func (c *Config) idle(name string) bool { return c.family().part(c, name) == partIdle }
+
+// anyTrained reports whether a weight of the part is trained.
+func (m *Model) anyTrained(p part) bool {
+	for _, w := range m.weights {
+		if w.Trainable && m.family.part(m.Config, w.Name) == p {
+			return true
+		}
+	}
+	return false
+}
+
+// textPositions are the positions of tokens that follow each other.
+func textPositions(n int, dst []position) []position {
+	for i := range int32(n) {
+		dst = append(dst, position{i, i, i})
+	}
+	return dst
+}

@@ -1,0 +1,107 @@
+package model
+
+import (
+	"fmt"
+	"math"
+)
+
+// RoPE holds the rotary embedding's base and its scaling.
+type RoPE struct {
+	Theta float64
+	// Type is "default", "linear", "dynamic" or "llama3"; the other fields
+	// belong to the last three. "dynamic" changes the angles of sequences
+	// longer than max_position_embeddings only, which are refused.
+	Type                          string
+	Factor                        float64
+	LowFreqFactor, HighFreqFactor float64
+	OriginalMaxPositions          int
+	// Sections are the rotated pairs that follow a token's place in time, down
+	// and across (M-RoPE of Qwen2-VL); zero without.
+	Sections [3]int
+}
+
+func (r RoPE) validate(headDim int) error {
+	switch r.Type {
+	case "default":
+	case "linear", "dynamic":
+		if r.Factor <= 0 {
+			return fmt.Errorf("rope_scaling.factor must be positive, not %g", r.Factor)
+		}
+	case "llama3":
+		if r.Factor <= 0 || r.LowFreqFactor <= 0 || r.HighFreqFactor <= r.LowFreqFactor || r.OriginalMaxPositions <= 0 {
+			return fmt.Errorf("rope_scaling of type llama3 needs factor, low_freq_factor < high_freq_factor and original_max_position_embeddings, all positive")
+		}
+	default:
+		return fmt.Errorf("rope_scaling.rope_type %q is not implemented; known: default, mrope, linear, dynamic, llama3", r.Type)
+	}
+	if r.Theta <= 1 {
+		return fmt.Errorf("rope_theta must be above 1, not %g", r.Theta)
+	}
+	if s := r.Sections; s != [3]int{} && (s[0] < 0 || s[1] < 0 || s[2] < 0 || s[0]+s[1]+s[2] != headDim/2) {
+		return fmt.Errorf("rope_scaling.mrope_section %v must sum to half of head_dim %d", s, headDim)
+	}
+	return nil
+}
+
+// inverseFrequencies are the angles per position of the dim/2 rotated pairs.
+func (r RoPE) inverseFrequencies(dim int) []float64 {
+	inv := make([]float64, dim/2)
+	for i := range inv {
+		f := math.Pow(r.Theta, -float64(2*i)/float64(dim))
+		switch r.Type {
+		case "linear":
+			f /= r.Factor
+		case "llama3":
+			f = r.llama3(f)
+		}
+		inv[i] = f
+	}
+	return inv
+}
+
+// llama3 slows the frequencies whose wavelength is long against the original
+// context, leaves the short ones, and interpolates between.
+func (r RoPE) llama3(f float64) float64 {
+	wavelength := 2 * math.Pi / f
+	original := float64(r.OriginalMaxPositions)
+	low, high := original/r.LowFreqFactor, original/r.HighFreqFactor
+	switch {
+	case wavelength < high:
+		return f
+	case wavelength > low:
+		return f / r.Factor
+	}
+	s := (original/wavelength - r.LowFreqFactor) / (r.HighFreqFactor - r.LowFreqFactor)
+	return (1-s)*f/r.Factor + s*f
+}
+
+// ropeTable holds cosines and sines of the positions met so far.
+type ropeTable struct {
+	inv      []float64
+	cos, sin []float32
+}
+
+func (r *ropeTable) grow(positions int) {
+	for pos := len(r.cos) / len(r.inv); pos < positions; pos++ {
+		for _, f := range r.inv {
+			s, c := math.Sincos(float64(pos) * f)
+			r.cos, r.sin = append(r.cos, float32(c)), append(r.sin, float32(s))
+		}
+	}
+}
+
+// row appends what one of the tables holds for a token at p: the pairs of each
+// section follow their own axis.
+func (r *ropeTable) row(dst, table []float32, p position, sections [3]int) []float32 {
+	n := len(r.inv)
+	if sections == ([3]int{}) {
+		return append(dst, table[int(p[0])*n:(int(p[0])+1)*n]...)
+	}
+	at := 0
+	for axis, pairs := range sections {
+		from := int(p[axis])*n + at
+		dst = append(dst, table[from:from+pairs]...)
+		at += pairs
+	}
+	return dst
+}
