@@ -1,5 +1,6 @@
 # make run    the main job: a small model learns sixty people and forgets six
 # make test   every test, under the race detector
+# make ptx    compile the CUDA kernels again; needs clang-19, nothing of NVIDIA
 # make base   train the quickstart's base model again (about ten minutes)
 
 GO ?= go
@@ -7,7 +8,7 @@ LDFLAGS := -s -w
 # The default build is pure Go: one static binary that runs anywhere.
 export CGO_ENABLED = 0
 
-.PHONY: run test build base clean
+.PHONY: run test build ptx base clean
 run: build
 	bin/vgid-launch --nodes 2 --local -- bin/vgid run --config quickstart
 
@@ -26,6 +27,9 @@ test:
 		echo 'make test: NO C COMPILER FOUND, RUNNING WITHOUT THE RACE DETECTOR'; \
 		$(GO) test -timeout 15m ./...; \
 	fi
+
+ptx:
+	model/cuda/kernels/build.sh
 
 base: build
 	bin/vgid-launch --nodes 2 --local -- bin/vgid train base --config base-see
