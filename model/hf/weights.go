@@ -132,6 +132,21 @@ func (w *Weights) add(f *Safetensors) {
 	sort.Strings(w.names)
 }
 
+// ShardNames is a weight file and the tensors in it.
+type ShardNames struct {
+	File  string
+	Names []string // sorted
+}
+
+// Layout tells which tensors are in which file.
+func (w *Weights) Layout() []ShardNames {
+	var out []ShardNames
+	for _, f := range w.files {
+		out = append(out, ShardNames{filepath.Base(f.path), f.names})
+	}
+	return out
+}
+
 // Names lists the tensors of all shards, sorted. The slice is shared.
 func (w *Weights) Names() []string { return w.names }
 

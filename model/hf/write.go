@@ -3,12 +3,8 @@ package hf
 import (
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"sort"
 )
 
@@ -21,9 +17,41 @@ type NamedTensor struct {
 	Data  []float32
 }
 
-func (t NamedTensor) bytes() int64 { return int64(len(t.Data)) * dtypeSize[t.DType] }
+// Stream is a tensor to be written whose bytes are made when their turn comes,
+// so that a model is never in memory as a whole. One of Raw and Rows is set.
+type Stream struct {
+	Name string
+	TensorInfo
+	// Raw gives the bytes as they are to be stored, of any DType.
+	Raw func() ([]byte, error)
+	// Rows fills dst with rows of the first dimension from one on, as many as
+	// it holds; DType is F32, F16 or BF16.
+	Rows func(dst []float32, from int) error
+}
 
-func checkTensors(tensors []NamedTensor) error {
+// streamed is t as a Stream of one piece of memory.
+func streamed(t NamedTensor) Stream {
+	info := TensorInfo{DType: t.DType, Shape: t.Shape}
+	width := info.rowElements()
+	return Stream{Name: t.Name, TensorInfo: info, Rows: func(dst []float32, from int) error {
+		copy(dst, t.Data[from*width:])
+		return nil
+	}}
+}
+
+// rowElements is the number of elements of a row of the first dimension; a
+// scalar is one row.
+func (t TensorInfo) rowElements() int {
+	if len(t.Shape) == 0 || t.Shape[0] == 0 {
+		return t.Elements()
+	}
+	return t.Elements() / t.Shape[0]
+}
+
+// Bytes is the tensor's size in files.
+func (t TensorInfo) Bytes() int64 { return int64(t.Elements()) * dtypeSize[t.DType] }
+
+func checkStreams(tensors []Stream) error {
 	seen := map[string]bool{}
 	for _, t := range tensors {
 		switch {
@@ -31,7 +59,7 @@ func checkTensors(tensors []NamedTensor) error {
 			return fmt.Errorf("tensor name %q cannot be stored", t.Name)
 		case seen[t.Name]:
 			return fmt.Errorf("tensor %q: name given twice", t.Name)
-		case t.DType != "F32" && t.DType != "F16" && t.DType != "BF16":
+		case t.Raw == nil && t.DType != "F32" && t.DType != "F16" && t.DType != "BF16":
 			return fmt.Errorf("tensor %q: dtype %q cannot be written, use F32, F16 or BF16", t.Name, t.DType)
 		}
 		seen[t.Name] = true
@@ -40,22 +68,45 @@ func checkTensors(tensors []NamedTensor) error {
 				return fmt.Errorf("tensor %q: negative dimension in shape %v", t.Name, t.Shape)
 			}
 		}
-		if n := (TensorInfo{Shape: t.Shape}).Elements(); n != len(t.Data) {
-			return fmt.Errorf("tensor %q: shape %v has %d elements, data %d", t.Name, t.Shape, n, len(t.Data))
-		}
 	}
 	return nil
+}
+
+// streams checks tensors and makes Streams of them.
+func streams(tensors []NamedTensor) ([]Stream, error) {
+	out := make([]Stream, len(tensors))
+	for i, t := range tensors {
+		out[i] = streamed(t)
+	}
+	if err := checkStreams(out); err != nil {
+		return nil, err
+	}
+	for _, t := range tensors {
+		if n := (TensorInfo{Shape: t.Shape}).Elements(); n != len(t.Data) {
+			return nil, fmt.Errorf("tensor %q: shape %v has %d elements, data %d", t.Name, t.Shape, n, len(t.Data))
+		}
+	}
+	return out, nil
 }
 
 // WriteSafetensors writes one safetensors file atomically: widest dtypes
 // first, then by name, the layout of the reference implementation, so that
 // elements stay aligned.
 func WriteSafetensors(path string, tensors []NamedTensor, metadata map[string]string) error {
-	if err := checkTensors(tensors); err != nil {
+	list, err := streams(tensors)
+	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	list := append([]NamedTensor(nil), tensors...)
-	sort.Slice(list, func(i, j int) bool {
+	return WriteStreams(path, list, metadata)
+}
+
+// WriteStreams is WriteSafetensors of tensors that are made as they are written.
+func WriteStreams(path string, tensors []Stream, metadata map[string]string) error {
+	if err := checkStreams(tensors); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	list := append([]Stream(nil), tensors...)
+	sort.SliceStable(list, func(i, j int) bool {
 		a, b := dtypeSize[list[i].DType], dtypeSize[list[j].DType]
 		if a != b {
 			return a > b
@@ -70,10 +121,10 @@ func WriteSafetensors(path string, tensors []NamedTensor, metadata map[string]st
 		if _, err := w.Write(head); err != nil {
 			return err
 		}
-		buf := make([]byte, 1<<18)
+		var buf streamBuffer
 		for _, t := range list {
-			if err := writeData(w, t, buf); err != nil {
-				return err
+			if err := buf.write(w, t); err != nil {
+				return fmt.Errorf("tensor %q: %w", t.Name, err)
 			}
 		}
 		return nil
@@ -85,7 +136,7 @@ func WriteSafetensors(path string, tensors []NamedTensor, metadata map[string]st
 }
 
 // encodeHeader makes the length and the JSON, padded so the data is 8-aligned.
-func encodeHeader(list []NamedTensor, metadata map[string]string) ([]byte, error) {
+func encodeHeader(list []Stream, metadata map[string]string) ([]byte, error) {
 	type info struct {
 		DType   string   `json:"dtype"`
 		Shape   []int    `json:"shape"`
@@ -101,7 +152,7 @@ func encodeHeader(list []NamedTensor, metadata map[string]string) ([]byte, error
 		if shape == nil {
 			shape = []int{}
 		}
-		end := at + t.bytes()
+		end := at + t.Bytes()
 		obj[t.Name] = info{t.DType, shape, [2]int64{at, end}}
 		at = end
 	}
@@ -118,118 +169,45 @@ func encodeHeader(list []NamedTensor, metadata map[string]string) ([]byte, error
 	return append(binary.LittleEndian.AppendUint64(nil, uint64(len(js))), js...), nil
 }
 
-// writeData streams one tensor through buf.
-func writeData(w io.Writer, t NamedTensor, buf []byte) error {
-	size := int(dtypeSize[t.DType])
-	for data := t.Data; len(data) > 0; {
-		n := min(len(data), len(buf)/size)
-		encodeF32(buf, data[:n], t.DType)
-		if _, err := w.Write(buf[:n*size]); err != nil {
-			return err
-		}
-		data = data[n:]
-	}
-	return nil
+// streamBuffer holds the rows that are on their way to a file.
+type streamBuffer struct {
+	values []float32
+	bytes  []byte
 }
 
-// WriteWeights writes the tensors of a model folder: model.safetensors, or
-// shards of at most maxShardBytes of data with an index when one file would be
-// larger (a single tensor may exceed it; 0 means never shard). Weight files of
-// an earlier call that no longer belong are removed at the end. Each file is
-// replaced atomically; a set of shards is not, so write to a fresh folder when
-// a crash must not mix two models.
-func WriteWeights(dir string, tensors []NamedTensor, maxShardBytes int64) error {
-	if err := checkTensors(tensors); err != nil {
-		return fmt.Errorf("%s: %w", dir, err)
-	}
-	stale, err := weightFiles(dir)
-	if err != nil {
+// streamElements is about how many elements are made at a time.
+const streamElements = 1 << 20
+
+func (b *streamBuffer) write(w io.Writer, t Stream) error {
+	if t.Raw != nil {
+		raw, err := t.Raw()
+		if err == nil && int64(len(raw)) != t.Bytes() {
+			err = fmt.Errorf("%s %v needs %d bytes, the source gives %d", t.DType, t.Shape, t.Bytes(), len(raw))
+		}
+		if err == nil {
+			_, err = w.Write(raw)
+		}
 		return err
 	}
-	meta := map[string]string{"format": "pt"}
-	groups, total := shard(tensors, maxShardBytes)
-	if len(groups) <= 1 {
-		if err := WriteSafetensors(filepath.Join(dir, singleName), tensors, meta); err != nil {
-			return err
-		}
-		delete(stale, singleName)
-		return removeFiles(dir, stale)
-	}
-	weightMap := map[string]string{}
-	for i, g := range groups {
-		name := fmt.Sprintf("model-%05d-of-%05d.safetensors", i+1, len(groups))
-		if err := WriteSafetensors(filepath.Join(dir, name), g, meta); err != nil {
-			return err
-		}
-		delete(stale, name)
-		for _, t := range g {
-			weightMap[t.Name] = name
-		}
-	}
-	index := map[string]any{"metadata": map[string]int64{"total_size": total}, "weight_map": weightMap}
-	if err := writeJSON(filepath.Join(dir, indexName), index); err != nil {
-		return err
-	}
-	delete(stale, indexName)
-	return removeFiles(dir, stale)
-}
-
-// shard groups tensors in the given order, closing a group before it exceeds limit.
-func shard(tensors []NamedTensor, limit int64) (groups [][]NamedTensor, total int64) {
-	var cur []NamedTensor
-	var size int64
-	for _, t := range tensors {
-		if limit > 0 && len(cur) > 0 && size+t.bytes() > limit {
-			groups = append(groups, cur)
-			cur, size = nil, 0
-		}
-		cur = append(cur, t)
-		size += t.bytes()
-		total += t.bytes()
-	}
-	if len(cur) > 0 {
-		groups = append(groups, cur)
-	}
-	return groups, total
-}
-
-// weightFiles finds the weight files a former write left in dir: a leftover
-// model.safetensors would be loaded instead of new shards.
-func weightFiles(dir string) (map[string]bool, error) {
-	found := map[string]bool{}
-	for _, pattern := range []string{singleName, indexName, "model-[0-9]*-of-[0-9]*.safetensors"} {
-		paths, err := filepath.Glob(filepath.Join(escapeGlob(dir), pattern))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", dir, err)
-		}
-		for _, p := range paths {
-			found[filepath.Base(p)] = true
-		}
-	}
-	return found, nil
-}
-
-// escapeGlob keeps a folder name literal inside a pattern.
-func escapeGlob(s string) string {
-	out := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '*', '?', '[', '\\':
-			out = append(out, '\\')
-		}
-		out = append(out, s[i])
-	}
-	return string(out)
-}
-
-func removeFiles(dir string, names map[string]bool) error {
-	if len(names) == 0 {
+	width := t.rowElements()
+	if width == 0 {
 		return nil
 	}
-	for n := range names {
-		if err := os.Remove(filepath.Join(dir, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	rows, per := t.Elements()/width, max(1, streamElements/width)
+	size := int(dtypeSize[t.DType])
+	for from := 0; from < rows; from += per {
+		n := min(per, rows-from) * width
+		if cap(b.values) < n {
+			b.values, b.bytes = make([]float32, n), make([]byte, 4*n)
+		}
+		values, raw := b.values[:n], b.bytes[:n*size]
+		if err := t.Rows(values, from); err != nil {
+			return err
+		}
+		encodeF32(raw, values, t.DType)
+		if _, err := w.Write(raw); err != nil {
 			return err
 		}
 	}
-	return syncDir(dir)
+	return nil
 }
