@@ -1,6 +1,7 @@
 # make run    the main job: a small model learns sixty people and forgets six
 # make test   every test, under the race detector
 # make ptx    compile the CUDA kernels again; needs clang-19, nothing of NVIDIA
+# make cuda   the commands with the GPU backend, in bin/cuda; needs a C compiler
 # make base   train the quickstart's base model again (about ten minutes)
 
 GO ?= go
@@ -8,13 +9,20 @@ LDFLAGS := -s -w
 # The default build is pure Go: one static binary that runs anywhere.
 export CGO_ENABLED = 0
 
-.PHONY: run test build ptx base clean
+.PHONY: run test build cuda ptx base clean
 run: build
 	bin/vgid-launch --nodes 2 --local -- bin/vgid run --config quickstart
 
 build:
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+# The headers are the project's own and the driver is opened when it is asked
+# for: nothing of NVIDIA's is needed to build, or to start.
+CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS='-O2 -g -I$(CURDIR)/model/cuda/driver/include'
+cuda:
+	@mkdir -p bin/cuda
+	$(CUDA_ENV) $(GO) build -trimpath -tags cuda -ldflags '$(LDFLAGS)' -o bin/cuda/ ./cmd/...
 
 # The race detector needs a C compiler; without one the tests run plain, and
 # say so.

@@ -17,6 +17,7 @@ require (
 	golang.org/x/term v0.47.0 // whether a person watches
 	golang.org/x/text v0.43.0 // Unicode normal forms of tokenizers
 	google.golang.org/grpc v1.85.0 // the collectives' wire (collective/wire)
+	gorgonia.org/cu v0.9.6 // the CUDA driver, with -tags cuda only (model/cuda/driver)
 	pgregory.net/rapid v1.3.0 // property tests
 )
 
@@ -40,6 +41,7 @@ require (
 	github.com/parquet-go/bitpack v1.0.0 // indirect
 	github.com/parquet-go/jsonlite v1.0.0 // indirect
 	github.com/pierrec/lz4/v4 v4.1.21 // indirect
+	github.com/pkg/errors v0.9.1 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect

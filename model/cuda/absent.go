@@ -1,0 +1,18 @@
+//go:build !(cuda && cgo && linux)
+
+package cuda
+
+import (
+	"errors"
+
+	"vgid/model/backend"
+)
+
+// ErrAbsent is what Open and Devices answer in a build without CUDA.
+var ErrAbsent = errors.New("this vgid was built without CUDA; build it with make cuda")
+
+// Devices is the number of devices that this process can use.
+func Devices() (int, error) { return 0, ErrAbsent }
+
+// Open takes hold of a device by its number among the visible ones.
+func Open(ordinal int) (backend.Backend, error) { return nil, ErrAbsent }
