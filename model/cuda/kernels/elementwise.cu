@@ -1,29 +1,109 @@
-// elementwise.cu: one thread per four neighbouring elements of matrices of one
-// shape. The grid covers columns in x and rows in y, both with a stride, so any
-// grid gives the same result.
+// elementwise.cu: operations on matrices of one shape, a thread per four
+// neighbouring elements. A destination may be one of the sources: a thread
+// reads its elements before it writes them.
+#include "mathf.h"
 #include "mat.h"
 
-// each4 calls f4(r, c) for whole aligned groups of four elements where all
-// operands allow vectors, else f1(r, c) for single ones.
-template <class F4, class F1>
-DEV void each4(int64_t rows, int64_t cols, bool vectors, F4 f4, F1 f1) {
-  int64_t r0 = (int64_t)blockIdx.y * blockDim.y + threadIdx.y, dr = (int64_t)gridDim.y * blockDim.y;
-  int64_t c0 = 4 * ((int64_t)blockIdx.x * blockDim.x + threadIdx.x), dc = 4 * (int64_t)gridDim.x * blockDim.x;
-  for (int64_t r = r0; r < rows; r += dr) {
-    for (int64_t c = c0; c < cols; c += dc) {
-      if (vectors && c + 4 <= cols) {
-        f4(r, c);
-      } else {
-        int64_t end = min(c + 4, cols);
-        for (int64_t i = c; i < end; i++) f1(r, i);
-      }
-    }
-  }
+// A dst of dtype I32 is filled with the integer part of v.
+KERNEL(fill, 256, (MAT(dst), float v, int64_t rows, int64_t cols)) {
+  USE(dst);
+  if (dst_l.dtype == I32) v = bits_as<float>((int)v);
+  each_group(rows, cols, [&](int64_t r, int64_t c, int n) { dst.put(r, c, n, splat(v)); });
 }
 
-KERNEL(add, 256, (void* dst_p, Layout dst_l, void* a_p, Layout a_l, void* b_p, Layout b_l, int64_t rows, int64_t cols)) {
-  Mat dst(dst_p, dst_l), a(a_p, a_l), b(b_p, b_l);
-  each4(
-      rows, cols, dst.vector() && a.vector() && b.vector(), [&](int64_t r, int64_t c) { dst.set4(r, c, a.at4(r, c) + b.at4(r, c)); },
-      [&](int64_t r, int64_t c) { dst.set(r, c, a.at(r, c) + b.at(r, c)); });
+// Integers move as the bits of floats.
+KERNEL(copy, 256, (MAT(dst), MAT(src), int64_t rows, int64_t cols)) {
+  USE(dst);
+  USE(src);
+  each_group(rows, cols, [&](int64_t r, int64_t c, int n) { dst.put(r, c, n, src.get(r, c, n)); });
+}
+
+KERNEL(add, 256, (MAT(dst), MAT(a), MAT(b), int64_t rows, int64_t cols)) {
+  USE(dst);
+  USE(a);
+  USE(b);
+  each_group(rows, cols, [&](int64_t r, int64_t c, int n) { dst.put(r, c, n, a.get(r, c, n) + b.get(r, c, n)); });
+}
+
+KERNEL(axpy, 256, (MAT(y), float alpha, MAT(x), int64_t rows, int64_t cols)) {
+  USE(y);
+  USE(x);
+  each_group(rows, cols, [&](int64_t r, int64_t c, int n) {
+    y.put(r, c, n, fmadd(splat(alpha), x.get(r, c, n), y.get(r, c, n)));
+  });
+}
+
+KERNEL(scale, 256, (MAT(x), float alpha, int64_t rows, int64_t cols)) {
+  USE(x);
+  each_group(rows, cols, [&](int64_t r, int64_t c, int n) { x.put(r, c, n, splat(alpha) * x.get(r, c, n)); });
+}
+
+// Numbers of backend.Activation.
+enum Activation : int { Gelu, GeluTanh, QuickGelu, Silu };
+
+// Value holds f(x) and f'(x).
+struct Value {
+  float y, dy;
+};
+DEV Value activation(int f, float x) {
+  if (f == Gelu) {
+    Normal n = normal(x);
+    return {x * n.phi, fmadd(0.398942280f * x, n.e, n.phi)};  // 1/√(2π)
+  }
+  if (f == GeluTanh) {
+    // ½·(1+tanh u) = σ(2u), u = k·(x + 0.044715·x³), k = √(2/π)
+    const float k = 0.797884561f;
+    float square = x * x;
+    Sigmoid s = sigmoid(2.f * k * x * fmadd(0.044715f, square, 1.f));
+    float slope = 2.f * k * fmadd(3.f * 0.044715f, square, 1.f);
+    return {x * s.s, fmadd(x * s.s * s.complement, slope, s.s)};
+  }
+  float k = f == QuickGelu ? 1.702f : 1.f;
+  Sigmoid s = sigmoid(k * x);
+  return {x * s.s, fmadd(k * x * s.s, s.complement, s.s)};
+}
+
+KERNEL(activate, 256, (MAT(y), MAT(x), int f, int64_t rows, int64_t cols)) {
+  USE(y);
+  USE(x);
+  each_group(rows, cols, [&](int64_t r, int64_t c, int n) {
+    y.put(r, c, n, map4(x.get(r, c, n), [&](float v) { return activation(f, v).y; }));
+  });
+}
+
+KERNEL(activate_backward, 256, (MAT(dx), MAT(dy), MAT(x), int f, int64_t rows, int64_t cols)) {
+  USE(dx);
+  USE(dy);
+  USE(x);
+  each_group(rows, cols, [&](int64_t r, int64_t c, int n) {
+    dx.put(r, c, n, dy.get(r, c, n) * map4(x.get(r, c, n), [&](float v) { return activation(f, v).dy; }));
+  });
+}
+
+KERNEL(swiglu, 256, (MAT(y), MAT(gate), MAT(up), int64_t rows, int64_t cols)) {
+  USE(y);
+  USE(gate);
+  USE(up);
+  each_group(rows, cols, [&](int64_t r, int64_t c, int n) {
+    y.put(r, c, n, map4(gate.get(r, c, n), [&](float v) { return activation(Silu, v).y; }) * up.get(r, c, n));
+  });
+}
+
+KERNEL(swiglu_backward, 256, (MAT(dgate), MAT(dup), MAT(dy), MAT(gate), MAT(up), int64_t rows, int64_t cols)) {
+  USE(dgate);
+  USE(dup);
+  USE(dy);
+  USE(gate);
+  USE(up);
+  each_group(rows, cols, [&](int64_t r, int64_t c, int n) {
+    f32x4 g = gate.get(r, c, n), u = up.get(r, c, n), d = dy.get(r, c, n), value, slope;
+    UNROLL
+    for (int i = 0; i < 4; i++) {
+      Value v = activation(Silu, g[i]);
+      value[i] = v.y;
+      slope[i] = v.dy;
+    }
+    dgate.put(r, c, n, d * u * slope);
+    dup.put(r, c, n, d * value);
+  });
 }

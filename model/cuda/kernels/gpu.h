@@ -17,7 +17,7 @@
 //   cp_async16(dst, src, valid) cp_async_commit() cp_async_wait<n>()
 //   ldmatrix_x1/x2/x4(r, row) and …_trans; mma_bf16(d, a, b); mma_tf32(d, a, b)
 //   exp2_fast log2_fast rsqrt_fast tanh_fast   the approximate instructions
-//   fmadd sqrt_rn div_rn round_even         rounded alike on both
+//   fmadd sqrt_rn rcp_rn div_rn round_even  rounded alike on both
 //
 // Rules that keep the two builds equal: no intrinsic or inline assembly outside
 // gpu_device.h; multiply-adds are written as fmadd() (both builds forbid the

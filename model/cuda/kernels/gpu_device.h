@@ -174,6 +174,7 @@ DEV float fmadd(float a, float b, float c) { return __nvvm_fma_rn_f(a, b, c); }
 DEV double fmadd(double a, double b, double c) { return __nvvm_fma_rn_d(a, b, c); }
 DEV float sqrt_rn(float x) { return __nvvm_sqrt_rn_f(x); }
 DEV double sqrt_rn(double x) { return __nvvm_sqrt_rn_d(x); }
+DEV float rcp_rn(float x) { return __nvvm_rcp_rn_f(x); }
 DEV float div_rn(float a, float b) { return __nvvm_div_rn_f(a, b); }
 DEV double div_rn(double a, double b) { return __nvvm_div_rn_d(a, b); }
 DEV float round_even(float x) { return __builtin_rintf(x); }

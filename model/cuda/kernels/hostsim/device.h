@@ -236,6 +236,7 @@ DEV float fmadd(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 DEV double fmadd(double a, double b, double c) { return __builtin_fma(a, b, c); }
 DEV float sqrt_rn(float x) { return __builtin_sqrtf(x); }
 DEV double sqrt_rn(double x) { return __builtin_sqrt(x); }
+DEV float rcp_rn(float x) { return 1.f / x; }
 DEV float div_rn(float a, float b) { return a / b; }
 DEV double div_rn(double a, double b) { return a / b; }
 DEV float round_even(float x) { return __builtin_rintf(x); }
