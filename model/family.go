@@ -79,7 +79,9 @@ type position [3]int32
 
 // families are the implemented values of model_type.
 var families = map[string]family{
-	"llava": llavaFamily{},
+	"llava":      llavaFamily{},
+	"qwen2_vl":   qwen2VLFamily{},
+	"qwen2_5_vl": qwen25VLFamily{},
 }
 
 // familyOf finds the family of a model_type.

@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,13 +16,15 @@ import (
 	"vgid/model/tape"
 )
 
-// The golden values are made by testdata/golden_llava.py with transformers.
+// The golden values are made by testdata/golden_llava.py and golden_qwen.py
+// with transformers; golden_common.py says what a file holds.
 
 type golden struct {
 	file    *hf.Safetensors
 	seqs    []Sequence
 	vocab   int
-	padded  int // length of the padded rows
+	padded  int   // length of the padded rows
+	first   []int // first row of each sequence that is not padding
 	rows    []int32
 	targets []int32
 	weights []float32
@@ -62,24 +65,57 @@ func openGolden(t testing.TB, dir string, c *Config) *golden {
 	}
 	t.Cleanup(func() { f.Close() })
 	g := &golden{file: f, vocab: c.Text.VocabSize}
-	ids, labels, lengths, pixels := g.ints(t, "input_ids"), g.ints(t, "labels"), g.ints(t, "lengths"), g.read(t, "pixel_values")
-	g.padded = len(ids) / len(lengths)
+	ids, mask, labels, images := g.ints(t, "input_ids"), g.ints(t, "attention_mask"), g.ints(t, "labels"), g.ints(t, "images")
+	g.padded = len(ids) / len(images)
 	row := 0
-	for i, n := range lengths {
-		g.seqs = append(g.seqs, Sequence{IDs: ids[i*g.padded : i*g.padded+int(n)], Sample: uint32(i)})
-		for p := 1; p < int(n); p++ {
-			if l := labels[i*g.padded+p]; l >= 0 {
-				g.rows, g.targets = append(g.rows, int32(row+p-1)), append(g.targets, l)
+	for i := range images {
+		from, to := i*g.padded, (i+1)*g.padded
+		for mask[from] == 0 {
+			from++
+		}
+		for mask[to-1] == 0 {
+			to--
+		}
+		g.first = append(g.first, from)
+		g.seqs = append(g.seqs, Sequence{IDs: ids[from:to], Sample: uint32(i)})
+		for p := from + 1; p < to; p++ {
+			if l := labels[p]; l >= 0 {
+				g.rows, g.targets = append(g.rows, int32(row+p-1-from)), append(g.targets, l)
 			}
 		}
-		row += int(n)
+		row += to - from
 	}
-	half := len(pixels) / 2
-	g.seqs[0].Images = []hf.Image{{Pixels: pixels[:half]}, {Pixels: pixels[half:]}}
+	g.addImages(t, images)
 	for range g.rows {
 		g.weights = append(g.weights, 1/float32(len(g.rows)))
 	}
 	return g
+}
+
+// addImages gives each sequence its share of pixel_values.
+func (g *golden) addImages(t testing.TB, images []int32) {
+	info, _ := g.file.Info("pixel_values")
+	pixels, n := g.read(t, "pixel_values"), 0
+	var grids []int32
+	if _, ok := g.file.Info("image_grid_thw"); ok {
+		grids = g.ints(t, "image_grid_thw")
+	}
+	width := len(pixels) / info.Shape[0]
+	for i, count := range images {
+		for range count {
+			img, rows := hf.Image{}, 1
+			if grids != nil {
+				img.Grid = hf.Grid{T: int(grids[3*n]), H: int(grids[3*n+1]), W: int(grids[3*n+2])}
+				rows = img.Grid.Patches()
+			}
+			img.Pixels, pixels = pixels[:rows*width], pixels[rows*width:]
+			g.seqs[i].Images = append(g.seqs[i].Images, img)
+			n++
+		}
+	}
+	if len(pixels) != 0 {
+		t.Fatalf("%d pixel values are left over", len(pixels))
+	}
 }
 
 // logits runs the model without recording.
@@ -106,7 +142,7 @@ func logits(t testing.TB, m *Model, seqs []Sequence) []float32 {
 func (g *golden) unpadded(v []float32) []float32 {
 	var out []float32
 	for i, s := range g.seqs {
-		at := i * g.padded * g.vocab
+		at := g.first[i] * g.vocab
 		out = append(out, v[at:at+len(s.IDs)*g.vocab]...)
 	}
 	return out
@@ -168,12 +204,19 @@ func onBothBackends(t *testing.T, run func(t *testing.T, be backend.Backend)) {
 	}
 }
 
-func TestAgainstTransformers(t *testing.T) {
-	dirs, err := filepath.Glob("testdata/llava/*")
-	if err != nil || len(dirs) < 3 {
+func goldenFolders(t testing.TB) []string {
+	t.Helper()
+	dirs, err := filepath.Glob("testdata/golden/*")
+	if err != nil || len(dirs) < 10 {
 		t.Fatalf("golden folders: %v %v", dirs, err)
 	}
-	for _, dir := range dirs {
+	return dirs
+}
+
+// TestAgainstTransformers holds logits and gradients of every golden model
+// against transformers. The relative error of a tensor is max|Δ| / max|ref|.
+func TestAgainstTransformers(t *testing.T) {
+	for _, dir := range goldenFolders(t) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			onBothBackends(t, func(t *testing.T, be backend.Backend) {
 				m, err := Load(context.Background(), be, dir)
@@ -182,9 +225,9 @@ func TestAgainstTransformers(t *testing.T) {
 				}
 				defer m.Close()
 				g := openGolden(t, dir, m.Config)
-				d := maxAbsDiff(logits(t, m, g.seqs), g.unpadded(g.read(t, "logits")))
+				d := relative(logits(t, m, g.seqs), g.unpadded(g.read(t, "logits")))
 				if !(d <= 1e-4) {
-					t.Errorf("logits differ by %g", d)
+					t.Errorf("relative error of the logits %g", d)
 				}
 				if _, err := m.Trainable("*"); err != nil {
 					t.Fatal(err)
@@ -196,7 +239,7 @@ func TestAgainstTransformers(t *testing.T) {
 					t.Errorf("loss %g, want %g", loss, want)
 				}
 				worst := g.compareGrads(t, m)
-				t.Logf("max |Δ logits| %.2g, loss %.7g vs %.7g, worst relative gradient error %.2g", d, loss, want, worst)
+				t.Logf("relative error of logits %.2g, loss %.7g vs %.7g, of the worst gradient %.2g", d, loss, want, worst)
 
 				prompts := slices.Clone(g.seqs)
 				out, err := m.Generate(context.Background(), prompts, GenerateOptions{MaxNew: 8})
@@ -258,48 +301,61 @@ func (g *golden) compareGrads(t *testing.T, m *Model) float64 {
 func largest(v []float32) float64 { return maxAbsDiff(v, make([]float32, len(v))) }
 
 func TestAdapterTrainsAsInPEFT(t *testing.T) {
-	onBothBackends(t, func(t *testing.T, be backend.Backend) {
-		const dir = "testdata/llava/mha"
-		m, err := Load(context.Background(), be, dir)
-		if err != nil {
+	n := 0
+	for _, dir := range goldenFolders(t) {
+		if _, err := os.Stat(filepath.Join(dir, "adapter")); err != nil {
+			continue
+		}
+		n++
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			onBothBackends(t, func(t *testing.T, be backend.Backend) { adapterTrains(t, be, dir) })
+		})
+	}
+	if n < 3 {
+		t.Errorf("only %d golden adapters", n)
+	}
+}
+
+func adapterTrains(t *testing.T, be backend.Backend, dir string) {
+	m, err := Load(context.Background(), be, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if _, err := m.LoadAdapter(filepath.Join(dir, "adapter")); err != nil {
+		t.Fatal(err)
+	}
+	g := openGolden(t, dir, m.Config)
+	o, err := m.NewOptimizer(OptimizerConfig{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.02, ClipNorm: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	tp := tape.New(be, backend.F32)
+	defer tp.Close()
+	worst := 0.0
+	curve := g.read(t, "curve")
+	for i, want := range curve {
+		got := g.step(t, m, tp)
+		worst = max(worst, math.Abs(got-float64(want))/float64(want))
+		if err := o.Step(1e-2); err != nil {
 			t.Fatal(err)
 		}
-		defer m.Close()
-		if _, err := m.LoadAdapter(filepath.Join(dir, "adapter")); err != nil {
-			t.Fatal(err)
+		if worst > 1e-3 {
+			t.Fatalf("step %d: loss %g, PEFT %g", i, got, want)
 		}
-		g := openGolden(t, dir, m.Config)
-		o, err := m.NewOptimizer(OptimizerConfig{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.02, ClipNorm: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer o.Close()
-		tp := tape.New(be, backend.F32)
-		defer tp.Close()
-		worst := 0.0
-		curve := g.read(t, "curve")
-		for i, want := range curve {
-			got := g.step(t, m, tp)
-			worst = max(worst, math.Abs(got-float64(want))/float64(want))
-			if err := o.Step(1e-2); err != nil {
-				t.Fatal(err)
-			}
-			if worst > 1e-3 {
-				t.Fatalf("step %d: loss %g, PEFT %g", i, got, want)
-			}
-		}
-		want := g.unpadded(g.read(t, "adapter.logits"))
-		d := maxAbsDiff(logits(t, m, g.seqs), want)
-		if !(d <= 1e-2) {
-			t.Errorf("logits after training differ by %g", d)
-		}
-		if err := m.MergeLoRA(); err != nil {
-			t.Fatal(err)
-		}
-		merged := maxAbsDiff(logits(t, m, g.seqs), want)
-		if !(merged <= 1e-2) {
-			t.Errorf("logits after merging differ by %g", merged)
-		}
-		t.Logf("loss %.4g to %.4g, worst relative error %.2g, logits %.2g, merged %.2g", curve[0], curve[len(curve)-1], worst, d, merged)
-	})
+	}
+	want := g.unpadded(g.read(t, "adapter.logits"))
+	d := maxAbsDiff(logits(t, m, g.seqs), want)
+	if !(d <= 1e-2) {
+		t.Errorf("logits after training differ by %g", d)
+	}
+	if err := m.MergeLoRA(); err != nil {
+		t.Fatal(err)
+	}
+	merged := maxAbsDiff(logits(t, m, g.seqs), want)
+	if !(merged <= 1e-2) {
+		t.Errorf("logits after merging differ by %g", merged)
+	}
+	t.Logf("loss %.4g to %.4g, worst relative error %.2g, logits %.2g, merged %.2g", curve[0], curve[len(curve)-1], worst, d, merged)
 }

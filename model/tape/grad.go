@@ -146,6 +146,8 @@ func (t *Tape) backward(n *node) {
 		t.backAttention(n)
 	case opConcat:
 		t.backConcat(n)
+	case opReshape:
+		t.backReshape(n)
 	case opCheckpoint:
 		t.backCheckpoint(n)
 	}

@@ -242,6 +242,32 @@ func (t *Tape) backConcat(n *node) {
 	}
 }
 
+// Reshape sees the rows of x, which lie behind each other, as rows of another
+// width: [T, n] to [T·n/cols, cols]. x must not be used afterwards.
+func (t *Tape) Reshape(x Var, cols int) Var {
+	rec := t.needs(x)
+	y := t.take(x, rec)
+	d := &t.vals[y].data
+	*d = d.Reshape(d.Len()/cols, cols)
+	if !rec {
+		return y
+	}
+	return t.record(node{op: opReshape, out: y, in: [2]Var{x}})
+}
+
+// backReshape hands the memory of the result's gradient on.
+func (t *Tape) backReshape(n *node) {
+	in, out := &t.vals[n.in[0]], &t.vals[n.out]
+	t.unshare(n.out)
+	g := &t.grads[out.grad]
+	g.t = g.t.Reshape(in.data.Rows, in.data.Cols)
+	if in.grad == 0 {
+		in.grad, out.grad = out.grad, 0
+	} else {
+		t.flow(n.in[0], n.out)
+	}
+}
+
 // Patchify lays out planar images as rows of patches; see backend.Patchify.
 // Pixels get no gradient.
 func (t *Tape) Patchify(images backend.Tensor, channels, height, width, patch int) Var {

@@ -87,6 +87,7 @@ const (
 	opRoPE
 	opAttention
 	opConcat
+	opReshape
 	opLoss
 	opCheckpoint
 )

@@ -71,7 +71,7 @@ func drawProgram(r *rapid.T, depth int) program {
 	var p program
 	for range rapid.IntRange(1, 7).Draw(r, "length") {
 		in := instruction{
-			op: rapid.IntRange(0, 8).Draw(r, "op"), a: rapid.IntRange(0, 100).Draw(r, "a"),
+			op: rapid.IntRange(0, 9).Draw(r, "op"), a: rapid.IntRange(0, 100).Draw(r, "a"),
 			b: rapid.IntRange(0, 100).Draw(r, "b"), w: rapid.IntRange(0, 2).Draw(r, "w"),
 		}
 		if in.op == 8 {
@@ -118,6 +118,10 @@ func (s *segment) Forward(t *Tape, x Var) Var {
 		case 8:
 			// Unrecorded, a segment may use up its input: give it a copy.
 			y = t.Checkpoint(t.Gather(a, t.Ints([]int32{0, 1, 2}, 1)), &segment{s.f, in.inner})
+		case 9:
+			// Six rows of two, which change places, and back.
+			y = t.Reshape(t.Gather(a, t.Ints([]int32{0, 1, 2}, 1)), width/2)
+			y = t.Reshape(t.Gather(y, t.Ints([]int32{3, 1, 2, 0, 5, 4}, 1)), width)
 		}
 		vals = append(vals, y)
 	}
