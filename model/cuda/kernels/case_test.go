@@ -250,7 +250,7 @@ type kernelCase struct {
 
 func kernelCases() []kernelCase {
 	var all []kernelCase
-	for _, group := range [][]kernelCase{elementwiseCases, randomCases, rearrangeCases} {
+	for _, group := range [][]kernelCase{elementwiseCases, randomCases, rearrangeCases, rowCases, normCases, reductionCases} {
 		all = append(all, group...)
 	}
 	return all

@@ -18,6 +18,14 @@ struct Mat {
   DEV_METHOD bool given() const { return p != nullptr; }
   DEV_METHOD char* address(int64_t r, int64_t c) const { return p + (r * stride + c) * size; }
 
+  // from is the matrix without its first c columns.
+  DEV_METHOD Mat from(int64_t c) const {
+    Mat m = *this;
+    m.p += c * size;
+    m.vectors = vectors && (c & 3) == 0;
+    return m;
+  }
+
   DEV_METHOD float at(int64_t r, int64_t c) const {
     const char* a = address(r, c);
     return size == 2 ? to_f32(*(const bf16*)a) : *(const float*)a;

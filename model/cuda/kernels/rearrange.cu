@@ -9,9 +9,8 @@ KERNEL(rope, 256, (MAT(x), MAT(cos), MAT(sin), int heads, int half, float sign, 
   USE(cos);
   USE(sin);
   for (int h = blockIdx.z; h < heads; h += gridDim.z) {
-    // One head as a matrix of its own, so that its columns start at 0.
-    Layout l = x_l;
-    Mat lower(x.address(0, (int64_t)h * 2 * half), l), upper(x.address(0, ((int64_t)h * 2 + 1) * half), l);
+    // The two halves of a head as matrices of their own, whose columns start at 0.
+    Mat lower = x.from((int64_t)h * 2 * half), upper = lower.from(half);
     each_group(rows, half, [&](int64_t r, int64_t c, int n) {
       f32x4 a = lower.get(r, c, n), b = upper.get(r, c, n), co = cos.get(r, c, n), si = splat(sign) * sin.get(r, c, n);
       lower.put(r, c, n, a * co - b * si);
