@@ -67,19 +67,7 @@ func TestTransformersLoadsWhatWeSave(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := testSequences(m.Config)[:1]
-			ids := make([]float32, len(s[0].IDs))
-			for i, id := range s[0].IDs {
-				ids[i] = float32(id)
-			}
-			v := &m.Config.Vision
-			err := hf.WriteSafetensors(filepath.Join(dir, "check.safetensors"), []hf.NamedTensor{
-				{Name: "input_ids", Shape: []int{1, len(ids)}, DType: "F32", Data: ids},
-				{Name: "pixel_values", Shape: []int{2, v.Channels, v.ImageSize, v.ImageSize}, DType: "F32", Data: slices.Concat(s[0].Images[0].Pixels, s[0].Images[1].Pixels)},
-				{Name: "logits", Shape: []int{len(ids), m.Config.Text.VocabSize}, DType: "F32", Data: logits(t, m, s)},
-			}, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			writeCheck(t, m, dir, s[0], logits(t, m, s), nil)
 			out, err := exec.Command(python, "testdata/check_saved.py", dir).CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)

@@ -140,19 +140,10 @@ func (qwen2VLFamily) imageTokens(c *Config, g hf.Grid) int {
 }
 
 func (f qwen2VLFamily) checkImages(c *Config, s *Sequence) error {
-	v := &c.Vision
-	var tokens []int
-	for i, img := range s.Images {
-		g := img.Grid
-		switch {
-		case g.T > 1:
-			return fmt.Errorf("image %d has %d frames: videos are not implemented", i, g.T)
-		case g.T <= 0 || g.H <= 0 || g.W <= 0 || g.H%v.MergeSize != 0 || g.W%v.MergeSize != 0:
-			return fmt.Errorf("image %d has a grid of %d×%d×%d patches, whose sides must be multiples of %d", i, g.T, g.H, g.W, v.MergeSize)
-		case len(img.Pixels) != g.Patches()*v.patchValues():
-			return fmt.Errorf("image %d has %d values, its %d×%d patches of %d take %d", i, len(img.Pixels), g.H, g.W, v.patchValues(), g.Patches()*v.patchValues())
+	for i := range s.Images {
+		if err := f.checkImage(c, &s.Images[i]); err != nil {
+			return fmt.Errorf("image %d %w", i, err)
 		}
-		tokens = append(tokens, f.imageTokens(c, g))
 	}
 	n := 0
 	for i := 0; i < len(s.IDs); i++ {
@@ -160,19 +151,33 @@ func (f qwen2VLFamily) checkImages(c *Config, s *Sequence) error {
 		case c.VideoTokenID:
 			return fmt.Errorf("token %d is video_token_id %d: videos are not implemented", i, c.VideoTokenID)
 		case c.ImageTokenID:
-			if n == len(tokens) {
-				return fmt.Errorf("token %d is image_token_id %d, but no image is left for it: the images have %v tokens", i, c.ImageTokenID, tokens)
+			if n == len(s.Images) {
+				return fmt.Errorf("token %d is image_token_id %d, but the %d images have their tokens already", i, c.ImageTokenID, n)
 			}
-			for end := i + tokens[n] - 1; i < end; i++ {
+			want := f.imageTokens(c, s.Images[n].Grid)
+			for end := i + want - 1; i < end; i++ {
 				if i+1 == len(s.IDs) || int(s.IDs[i+1]) != c.ImageTokenID {
-					return fmt.Errorf("image %d needs %d image tokens behind each other, token %d of the text is another", n, tokens[n], i+1)
+					return fmt.Errorf("image %d needs %d image tokens behind each other, token %d of the text is another", n, want, i+1)
 				}
 			}
 			n++
 		}
 	}
-	if n != len(tokens) {
-		return fmt.Errorf("the text has tokens for %d of its %d images", n, len(tokens))
+	if n != len(s.Images) {
+		return fmt.Errorf("the text has tokens for %d of its %d images", n, len(s.Images))
+	}
+	return nil
+}
+
+func (qwen2VLFamily) checkImage(c *Config, img *hf.Image) error {
+	v, g := &c.Vision, img.Grid
+	switch {
+	case g.T > 1:
+		return fmt.Errorf("has %d frames: videos are not implemented", g.T)
+	case g.T <= 0 || g.H <= 0 || g.W <= 0 || g.H%v.MergeSize != 0 || g.W%v.MergeSize != 0:
+		return fmt.Errorf("has a grid of %d×%d×%d patches, whose sides must be multiples of %d", g.T, g.H, g.W, v.MergeSize)
+	case len(img.Pixels) != g.Patches()*v.patchValues():
+		return fmt.Errorf("has %d values, its %d×%d patches of %d take %d", len(img.Pixels), g.H, g.W, v.patchValues(), g.Patches()*v.patchValues())
 	}
 	return nil
 }

@@ -1,9 +1,11 @@
-"""Loads a model folder written by this project with transformers and compares the logits.
+"""Loads a model folder written by this project with transformers, and the adapter beside it with
+PEFT, and compares the logits.
 
     python check_saved.py DIR    # a folder that holds, beside the model, check.safetensors
 
-check.safetensors holds input_ids [1, T] (I32), logits [T, vocab] and, for prompts with images,
-pixel_values [images, 3, H, W]. Prints the largest absolute difference; fails above 1e-4.
+check.safetensors holds (all F32) input_ids [1, T], logits [T, vocab], for prompts with images
+pixel_values and, where the family has it, image_grid_thw, and adapter.logits for DIR/adapter.
+Prints the largest relative error, max|delta| / max|ref|; fails above 1e-4.
 """
 import os
 import sys
@@ -11,18 +13,36 @@ import sys
 import torch
 import transformers
 from safetensors.torch import load_file
-from transformers import LlavaForConditionalGeneration
+from transformers import AutoConfig
 
 torch.set_num_threads(1)
 folder = sys.argv[1]
 check = load_file(os.path.join(folder, "check.safetensors"))
-model, info = LlavaForConditionalGeneration.from_pretrained(folder, output_loading_info=True)
+config = AutoConfig.from_pretrained(folder)
+cls = getattr(transformers, config.architectures[0])
+model, info = cls.from_pretrained(folder, output_loading_info=True)
 bad = {k: v for k, v in info.items() if v and k in ("missing_keys", "unexpected_keys", "mismatched_keys")}
 assert not bad, bad
 model = model.float().eval()
 ids = check["input_ids"].long().reshape(1, -1)
-with torch.no_grad():
-    logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=check.get("pixel_values")).logits[0]
-diff = float((logits - check["logits"]).abs().max())
-print(f"transformers {transformers.__version__}: max |delta logits| {diff:.3g} over {tuple(logits.shape)}")
-sys.exit(diff > 1e-4)
+given = dict(input_ids=ids, attention_mask=torch.ones_like(ids))
+for k in ("pixel_values", "image_grid_thw"):
+    if k in check:
+        given[k] = check[k].long() if k == "image_grid_thw" else check[k]
+if "image_grid_thw" in given and int(transformers.__version__.split(".")[0]) >= 5:
+    given["mm_token_type_ids"] = (ids == config.image_token_id).long()
+
+
+def compare(what, model, want):
+    with torch.no_grad():
+        logits = model(**given).logits[0].float()
+    error = float((logits - want).abs().max() / want.abs().max())
+    print(f"transformers {transformers.__version__}: {what}: relative error of the logits {error:.2g} over {tuple(logits.shape)}")
+    return error > 1e-4
+
+
+failed = compare("model", model, check["logits"])
+if "adapter.logits" in check:
+    from peft import PeftModel
+    failed |= compare("adapter", PeftModel.from_pretrained(model, os.path.join(folder, "adapter")), check["adapter.logits"])
+sys.exit(failed)
