@@ -200,6 +200,28 @@ func TestImageProcessorFiles(t *testing.T) {
 	}
 }
 
+// Decoded files are Pillow's, byte for byte (testdata/make_decode.py).
+func TestDecodeGolden(t *testing.T) {
+	var rows []struct {
+		Name   string
+		File   []byte
+		W, H   int
+		Sha256 string
+	}
+	readGolden(t, "images/decoded.json", &rows)
+	for _, r := range rows {
+		img, err := DecodeImage(r.File, r.Name)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		rgb := overWhite(img)
+		if sum := sha256.Sum256(rgb.Pix); rgb.W != r.W || rgb.H != r.H || hex.EncodeToString(sum[:]) != r.Sha256 {
+			t.Errorf("%s: %d×%d pixels that differ from Pillow's %d×%d", r.Name, rgb.W, rgb.H, r.W, r.H)
+		}
+	}
+}
+
 func TestImageRefusals(t *testing.T) {
 	for _, c := range []struct{ json, want string }{
 		{`{"image_processor_type":"SiglipImageProcessor"}`, "SiglipImageProcessor"},
@@ -222,17 +244,51 @@ func TestImageRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = DecodeImage(rgb[:len(rgb)/2], "row 7")
-	wantError(t, err, "row 7: corrupt png image")
-	_, err = DecodeImage([]byte("no picture"), "row 8")
-	wantError(t, err, "row 8: 10 bytes are not a readable image")
-	// A BMP header that declares 40000 × 40000 pixels.
-	bmp := make([]byte, 54)
-	copy(bmp, "BM")
-	bmp[10], bmp[14], bmp[26], bmp[28] = 54, 40, 1, 24
-	bmp[18], bmp[19], bmp[22], bmp[23] = 0x40, 0x9c, 0x40, 0x9c
-	_, err = DecodeImage(bmp, "row 9")
-	wantError(t, err, "40000×40000 pixels exceeds")
+	header := func(w, h int) []byte { // a BMP that declares a size and has no pixels
+		b := make([]byte, 54)
+		copy(b, "BM")
+		b[10], b[14], b[26], b[28] = 54, 40, 1, 24
+		binary.LittleEndian.PutUint32(b[18:], uint32(w))
+		binary.LittleEndian.PutUint32(b[22:], uint32(h))
+		return b
+	}
+	empty := bytes.Clone(rgb)
+	copy(empty[16:24], make([]byte, 8))
+	for _, c := range []struct {
+		data []byte
+		want string
+	}{
+		{rgb[:len(rgb)/2], "row 7: corrupt png image of 6084 bytes: invalid format: not enough pixel data"},
+		{rgb[:20], "row 7: corrupt png image of 20 bytes: the data ends early"},
+		{empty, "row 7: corrupt png image"},
+		{nil, "row 7: the image is empty (0 bytes)"},
+		{[]byte("no picture"), `row 7: 10 bytes are not a readable image (they begin "no picture"); PNG, JPEG`},
+		{[]byte("II*\x00...."), "this is a TIFF image"},
+		{[]byte("\x00\x00\x00\x18ftypheic...."), "this is a HEIC image"},
+		{[]byte("<!DOCTYPE html>"), "this is an HTML page"},
+		{[]byte("version https://git-lfs.github.com/spec/v1"), "Git LFS pointer"},
+		{[]byte("\xff\xd8\xff\xe0"), "corrupt jpeg image of 4 bytes: the data ends early"},
+		{[]byte("RIFF\x04\x00\x00\x00WEBP"), "corrupt webp image"},
+		{header(40000, 40000), "bmp image of 40000×40000 pixels exceeds"},
+		{header(13378, 13378), "bmp image of 13378×13378 pixels exceeds"}, // one more than Pillow takes
+		{[]byte("GIF89a\x00\x00\x05\x00\x00\x00\x00"), "gif image of 0×5 pixels is empty"},
+		{header(100, 100), "corrupt bmp image of 54 bytes: the data ends early"},
+	} {
+		_, err = DecodeImage(c.data, "row 7")
+		wantError(t, err, c.want)
+	}
+}
+
+// The shapes that trouble the processors: a strip is fine for CLIP, whose crop
+// keeps its middle, and refused for Qwen, as the reference does.
+func TestStrip(t *testing.T) {
+	for _, strip := range []RGB{drawn(1, 10000), drawn(10000, 1)} {
+		if got, err := CLIPImageProcessor(336).Process(strip); err != nil || len(got.Pixels) != 3*336*336 {
+			t.Errorf("CLIP: %d values, %v", len(got.Pixels), err)
+		}
+		_, err := Qwen2VLImageProcessor().Process(strip)
+		wantError(t, err, "one side is 10000 times the other, this model takes at most 200")
+	}
 }
 
 func FuzzDecodeImage(f *testing.F) {
@@ -243,12 +299,22 @@ func FuzzDecodeImage(f *testing.F) {
 		}
 		f.Add(b)
 	}
+	for _, seed := range []string{"GIF89a", "RIFF\x00\x00\x00\x00WEBPVP8X", "BM", "\xff\xd8\xff\xe1"} {
+		f.Add([]byte(seed))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		c := image.Rect(0, 0, 0, 0)
-		if img, err := DecodeImage(b, "fuzz"); err == nil {
-			if c = img.Bounds(); c.Dx()*c.Dy() < 1<<16 {
-				ToRGB(img)
-			}
+		if f, err := formatOf(b); err != nil {
+			return
+		} else if w, h, err := f.size(b); err != nil || w*h > 1<<16 {
+			return
 		}
+		img, err := DecodeImage(b, "fuzz")
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "fuzz: ") || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %q does not say where the image came from, in one line", err)
+			}
+			return
+		}
+		overWhite(img)
 	})
 }

@@ -85,12 +85,6 @@ func rgbAt(img image.Image, x, y int) (r, g, b byte) {
 	case *image.Gray:
 		v := m.Pix[m.PixOffset(x, y)]
 		return v, v, v
-	case *image.YCbCr:
-		yi, ci := m.YOffset(x, y), m.COffset(x, y)
-		return color.YCbCrToRGB(m.Y[yi], m.Cb[ci], m.Cr[ci])
-	case *image.NYCbCrA: // WebP with alpha
-		yi, ci := m.YOffset(x, y), m.COffset(x, y)
-		return color.YCbCrToRGB(m.Y[yi], m.Cb[ci], m.Cr[ci])
 	case *image.RGBA:
 		if p := m.Pix[m.PixOffset(x, y):]; p[3] == 255 {
 			return p[0], p[1], p[2]
@@ -100,6 +94,26 @@ func rgbAt(img image.Image, x, y int) (r, g, b byte) {
 		return cmykToRGB(p[0], p[1], p[2], p[3])
 	}
 	return straight(img.At(x, y))
+}
+
+// toNRGBA copies a picture with its transparency.
+func toNRGBA(img image.Image) *image.NRGBA {
+	rgb, b := ToRGB(img), img.Bounds()
+	out := image.NewNRGBA(rgb.Bounds())
+	o, ok := img.(interface{ Opaque() bool })
+	opaque := ok && o.Opaque()
+	for y := range rgb.H {
+		for x := range rgb.W {
+			i := y*rgb.W + x
+			copy(out.Pix[4*i:4*i+3], rgb.Pix[3*i:])
+			a := uint32(0xffff)
+			if !opaque {
+				_, _, _, a = img.At(b.Min.X+x, b.Min.Y+y).RGBA()
+			}
+			out.Pix[4*i+3] = byte(a >> 8)
+		}
+	}
+	return out
 }
 
 // straight gives a colour without alpha's multiplication.
