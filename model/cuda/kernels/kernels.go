@@ -61,7 +61,7 @@ func (k Kernel) Signature() string {
 // All is every kernel.
 func All() []Kernel {
 	var all []Kernel
-	for _, group := range [][]Kernel{elementwise, random, rearrange, rows, norms, reductions, optimizers} {
+	for _, group := range [][]Kernel{elementwise, random, rearrange, rows, norms, reductions, optimizers, products, heads, attention} {
 		all = append(all, group...)
 	}
 	return all
