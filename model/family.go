@@ -36,6 +36,9 @@ type family interface {
 	// part tells where in the model a weight or module stands.
 	part(c *Config, name string) part
 
+	// imageMark is the token that ImageTokenID has to be in the tokenizer, and
+	// how an image is written in a prompt.
+	imageMark() (token, written string)
 	// imageTokens is how many placeholders stand for an image of grid g.
 	imageTokens(c *Config, g hf.Grid) int
 	// checkImages checks the images of a sequence and that its placeholders
@@ -103,6 +106,10 @@ func (c *Config) family() family { return families[c.Type] }
 // ImageTokens is how many placeholders stand for an image of grid g in a
 // sequence's ids. Families with images of one size take the zero Grid.
 func (c *Config) ImageTokens(g hf.Grid) int { return c.family().imageTokens(c, g) }
+
+// ImageMark is the token that ImageTokenID is in the tokenizer, and how an
+// image is written in a prompt for this family.
+func (c *Config) ImageMark() (token, written string) { return c.family().imageMark() }
 
 // idle reports whether the forward pass never reads the weight.
 func (c *Config) idle(name string) bool { return c.family().part(c, name) == partIdle }

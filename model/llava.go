@@ -109,6 +109,8 @@ func (c *Config) hiddenState(featureLayer int) int {
 	return featureLayer
 }
 
+func (llavaFamily) imageMark() (token, written string) { return "<image>", "<image>" }
+
 func (llavaFamily) imageTokens(c *Config, _ hf.Grid) int {
 	n := c.Vision.clipPatches()
 	if c.FeatureSelect == "full" {

@@ -135,6 +135,10 @@ func (qwen2VLFamily) part(_ *Config, name string) part {
 	return partText
 }
 
+func (qwen2VLFamily) imageMark() (token, written string) {
+	return "<|image_pad|>", "<|vision_start|><|image_pad|><|vision_end|>"
+}
+
 func (qwen2VLFamily) imageTokens(c *Config, g hf.Grid) int {
 	return g.Patches() / (c.Vision.MergeSize * c.Vision.MergeSize)
 }

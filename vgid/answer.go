@@ -58,7 +58,7 @@ func (a *Answerer) Answer(ctx context.Context, items []eval.Item, maxNew int) ([
 		return nil, err
 	}
 	ids, err := a.Model.Generate(ctx, seqs, model.GenerateOptions{
-		MaxNew: maxNew, EOS: []int32{a.Encoder.eos}, MaxBatchTokens: a.BatchTokens,
+		MaxNew: maxNew, EOS: a.Encoder.ends, MaxBatchTokens: a.BatchTokens,
 	})
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func (a *Answerer) ScoreOptions(ctx context.Context, items []eval.Item) ([][]flo
 		}
 		for _, c := range items[i].Choices {
 			prompts = append(prompts, s)
-			choices = append(choices, a.Encoder.tok.Encode(" "+c, false))
+			choices = append(choices, a.Encoder.answer(items[i].Prompt, c))
 		}
 	}
 	nll, err := a.Model.ScoreContinuations(ctx, prompts, choices)

@@ -38,7 +38,7 @@ type Distill struct {
 // adapter: the teacher is then the student without it, and the base weights
 // exist once.
 func NewDistill(student, teacher *model.Model, enc *Encoder, cfg config.Unlearn, seed uint64, instructions []string, forget, retain Source) (*Distill, error) {
-	noise, err := noiserFor(student, cfg.Noise, seed)
+	noise, err := NewNoiser(cfg.Noise, seed, student.Config.Vision)
 	if err != nil {
 		return nil, err
 	}
@@ -104,8 +104,7 @@ func (o *Distill) Prepare(ctx context.Context, step int, mine []Sample) (weight 
 				if err != nil {
 					return weight, err
 				}
-				pixels = make([]float32, len(clean.Pixels))
-				o.noise.Apply(pixels, clean.Pixels, uint32(step), s.Key)
+				pixels = o.noise.Apply(clean, uint32(step), s.Key).Pixels
 			}
 			if o.cfg.Responses == "rollout" {
 				if s.Answer, err = o.rollout(ctx, s, instruction, pixels); err != nil {
@@ -147,7 +146,7 @@ func (o *Distill) rollout(ctx context.Context, s Sample, instruction string, pix
 	}
 	v.Seq.IDs = v.Seq.IDs[:v.First+1]
 	o.teacher.SetAdapter(false)
-	out, err := o.teacher.Generate(ctx, []model.Sequence{v.Seq}, model.GenerateOptions{MaxNew: 64, EOS: []int32{o.enc.eos}})
+	out, err := o.teacher.Generate(ctx, []model.Sequence{v.Seq}, model.GenerateOptions{MaxNew: 64, EOS: o.enc.ends})
 	o.model.SetAdapter(true)
 	if err != nil {
 		return "", err

@@ -10,51 +10,26 @@ import (
 	"vgid/vgid/data"
 )
 
-// imageMark is where an image stands in a prompt.
-const imageMark = "<image>"
-
-// Encoder turns samples into what a model reads: token ids with the images'
-// placeholders expanded, and preprocessed images. Those of the benchmark are
-// kept, so that each is decoded once.
+// Encoder is a Reader of samples. The benchmark's images are kept, so that each
+// is decoded once.
 type Encoder struct {
-	tok     *hf.Tokenizer
-	proc    hf.ImageProcessor
-	prompt  config.Prompt
-	imageID int32
-	cfg     *model.Config
-	eos     int32
-	images  map[*data.Image]hf.Image
+	*Reader
+	prompt config.Prompt
+	eos    int32
+	images map[*data.Image]hf.Image
 }
 
 // NewEncoder prepares the tokenizer and image processor of the model's folder.
 func NewEncoder(dir string, m *model.Model, prompt config.Prompt) (*Encoder, error) {
-	tok, err := hf.LoadTokenizer(dir)
+	r, err := OpenReader(dir, m.Config)
 	if err != nil {
 		return nil, err
 	}
-	proc, err := hf.LoadImageProcessor(dir)
-	if err != nil {
-		return nil, err
-	}
-	cfg := m.Config
-	id, ok := tok.ID(imageMark)
-	if !ok {
-		return nil, fmt.Errorf("%s: tokenizer.json has no token %s for config.json's image_token_index %d: take the tokenizer that came with the model", dir, imageMark, cfg.ImageTokenID)
-	}
-	if int(id) != cfg.ImageTokenID {
-		return nil, fmt.Errorf("%s: tokenizer.json gives %s the id %d, config.json's image_token_index says %d: the folder's files do not belong together", dir, imageMark, id, cfg.ImageTokenID)
-	}
-	if h, w := proc.Size(); h != cfg.Vision.ImageSize || w != cfg.Vision.ImageSize {
-		return nil, fmt.Errorf("%s: the image processor makes %d×%d images, config.json's vision_config.image_size says %d: take the preprocessor_config.json that came with the model", dir, w, h, cfg.Vision.ImageSize)
-	}
-	eos, ok := tok.EOS()
+	eos, ok := r.tok.EOS()
 	if !ok {
 		return nil, fmt.Errorf("%s: the tokenizer has no end-of-sequence token (eos_token in tokenizer_config.json)", dir)
 	}
-	return &Encoder{
-		tok: tok, proc: proc, prompt: prompt, imageID: id, eos: eos,
-		cfg: cfg, images: map[*data.Image]hf.Image{},
-	}, nil
+	return &Encoder{Reader: r, prompt: prompt, eos: eos, images: map[*data.Image]hf.Image{}}, nil
 }
 
 // View is a sample as one of the two models reads it, with the response
@@ -80,7 +55,7 @@ func (e *Encoder) Encode(s Sample, instruction string, pixels []float32) (View, 
 	var images []hf.Image
 	if !s.Picture.None() {
 		img := hf.Image{Pixels: pixels}
-		if pixels == nil || !e.oneSize() {
+		if pixels == nil || !e.OneSize() {
 			own, err := e.Image(s.Picture)
 			if err != nil {
 				return View{}, err
@@ -91,11 +66,12 @@ func (e *Encoder) Encode(s Sample, instruction string, pixels []float32) (View, 
 		}
 		images = []hf.Image{img}
 	}
-	ids, err := e.Tokens(e.Wrap(question, !s.Picture.None()), images)
+	prompt := e.Wrap(question, !s.Picture.None())
+	ids, err := e.Tokens(prompt, images)
 	if err != nil {
 		return View{}, err
 	}
-	v := View{First: len(ids) - 1, Next: append(e.tok.Encode(" "+s.Answer, false), e.eos)}
+	v := View{First: len(ids) - 1, Next: append(e.answer(prompt, s.Answer), e.eos)}
 	v.Seq = model.Sequence{IDs: append(ids, v.Next[:len(v.Next)-1]...), Images: images, Sample: s.Key}
 	if most := e.cfg.Text.MaxPositions; len(v.Seq.IDs) > most {
 		return View{}, fmt.Errorf("question and answer take %d tokens, the model reads %d at most (max_position_embeddings in config.json): shorten the answer to %q", len(v.Seq.IDs), most, clip(s.Question))
@@ -111,11 +87,32 @@ func (e *Encoder) Fits(set string, people []data.Profile, subject string, instru
 		p := &people[i]
 		for _, qa := range p.Train {
 			s := personSample(p, qa, subject, data.Stream(0, "fits", 0))
+			if err := e.largest(&s, p.Images); err != nil {
+				return fmt.Errorf("the %s set, person %s: %w", set, p.ID, err)
+			}
 			for _, u := range append([]string{""}, instructions...) {
 				if _, err := e.Encode(s, u, []float32{}); err != nil {
 					return fmt.Errorf("the %s set, person %s: %w", set, p.ID, err)
 				}
 			}
+		}
+	}
+	return nil
+}
+
+// largest shows the image with the most tokens in a sample with an image.
+func (e *Encoder) largest(s *Sample, images []data.Image) error {
+	if s.Picture.None() || e.OneSize() {
+		return nil
+	}
+	most := -1
+	for i := range images {
+		img, err := e.Image(Picture{File: &images[i]})
+		if err != nil {
+			return err
+		}
+		if n := e.cfg.ImageTokens(img.Grid); n > most {
+			most, s.Picture.File = n, &images[i]
 		}
 	}
 	return nil
@@ -130,35 +127,13 @@ func (e *Encoder) Wrap(question string, image bool) string {
 	return strings.Replace(t, "{prompt}", question, 1)
 }
 
-// Tokens encodes a prompt, with the mark of each image expanded to the image's
-// tokens.
-func (e *Encoder) Tokens(prompt string, images []hf.Image) ([]int32, error) {
-	ids := e.tok.Encode(prompt, true)
-	out := make([]int32, 0, len(ids))
-	n := 0
-	for _, id := range ids {
-		if id != e.imageID {
-			out = append(out, id)
-			continue
-		}
-		if n == len(images) {
-			return nil, fmt.Errorf("prompt %q has more marks %s than its %d images", clip(prompt), imageMark, n)
-		}
-		for range e.cfg.ImageTokens(images[n].Grid) {
-			out = append(out, id)
-		}
-		n++
+// answer encodes what follows a prompt. After a word it begins with a space,
+// after a line's end it does not.
+func (e *Encoder) answer(prompt, text string) []int32 {
+	if !strings.HasSuffix(prompt, "\n") {
+		text = " " + text
 	}
-	if n != len(images) {
-		return nil, fmt.Errorf("prompt %q: of %d images only %d have a mark %s that the tokenizer keeps whole", clip(prompt), len(images), n, imageMark)
-	}
-	return out, nil
-}
-
-// oneSize reports whether every image becomes as many tokens.
-func (e *Encoder) oneSize() bool {
-	h, _ := e.proc.Size()
-	return h > 0
+	return e.tok.Encode(text, false)
 }
 
 // Image preprocesses a picture.
@@ -179,21 +154,6 @@ func (e *Encoder) Image(p Picture) (hf.Image, error) {
 	}
 	e.images[p.File] = img
 	return img, nil
-}
-
-// Decode turns generated ids into text.
-func (e *Encoder) Decode(ids []int32) string {
-	return strings.TrimSpace(e.tok.Decode(ids, true))
-}
-
-// Processor is the folder's image processor.
-func (e *Encoder) Processor() hf.ImageProcessor { return e.proc }
-
-func clip(s string) string {
-	if r := []rune(s); len(r) > 80 {
-		return string(r[:80]) + "…"
-	}
-	return s
 }
 
 // aligned lists the rows of teacher and student whose predictions are compared.

@@ -135,7 +135,7 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 	}
 	defer m.Close()
 	u := j.Config.Unlearn
-	noise, err := noiserFor(m, u.Noise, j.Config.Seed)
+	noise, err := NewNoiser(u.Noise, j.Config.Seed, m.Config.Vision)
 	if err != nil {
 		return nil, err
 	}
@@ -147,9 +147,7 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 		a := &Answerer{Model: m, Encoder: enc, BatchTokens: j.Config.Eval.BatchTokens}
 		a.Disturb = func(it *eval.Item, prompt string, images []hf.Image) (string, error) {
 			if iv.noise && it.Own >= 0 {
-				px := make([]float32, len(images[it.Own].Pixels))
-				noise.Apply(px, images[it.Own].Pixels, 0, uint32(it.Index))
-				images[it.Own].Pixels = px
+				images[it.Own] = noise.Apply(images[it.Own], 0, uint32(it.Index))
 			}
 			if iv.instruction {
 				// The instruction goes before the question, as in training.
@@ -235,9 +233,7 @@ func noisedPNG(enc *Encoder, noise *Noiser, img *data.Image, sample uint32) ([]b
 	if err != nil {
 		return nil, err
 	}
-	noised := hf.Image{Pixels: make([]float32, len(own.Pixels)), Grid: own.Grid}
-	noise.Apply(noised.Pixels, own.Pixels, 0, sample)
-	rgba, err := enc.Processor().Denormalize(noised)
+	rgba, err := enc.Processor().Denormalize(noise.Apply(own, 0, sample))
 	if err != nil {
 		return nil, err
 	}

@@ -3,9 +3,11 @@ package vgid
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"vgid/model"
 	"vgid/model/backend"
+	"vgid/model/hf"
 	"vgid/vgid/config"
 )
 
@@ -37,63 +39,77 @@ func diffusionScale(t int) (signal, noise float64) {
 type Noiser struct {
 	cfg           config.Noise
 	seed          uint64
-	channels      int
-	height, width int
+	tower         model.VisionConfig
 	signal, noise float32 // diffusion
 	draw          []float32
 }
 
-// NewNoiser prepares the noise of cfg for images of [channels, height, width];
-// patch is the model's own patch size.
-func NewNoiser(cfg config.Noise, seed uint64, channels, height, width, patch int) (*Noiser, error) {
-	n := &Noiser{cfg: cfg, seed: seed, channels: channels, height: height, width: width}
+// NewNoiser prepares the noise of cfg for what a vision tower reads.
+func NewNoiser(cfg config.Noise, seed uint64, tower model.VisionConfig) (*Noiser, error) {
+	n := &Noiser{cfg: cfg, seed: seed, tower: tower}
 	switch cfg.Kind {
 	case "diffusion":
 		s, e := diffusionScale(cfg.Step)
 		n.signal, n.noise = float32(s), float32(e)
 	case "patch-mask":
 		if n.cfg.Patch == 0 {
-			n.cfg.Patch = patch
+			n.cfg.Patch = tower.PatchSize
 		}
-		if height%n.cfg.Patch != 0 || width%n.cfg.Patch != 0 {
-			return nil, fmt.Errorf("unlearn.noise.patch: %d does not divide the %d×%d image", n.cfg.Patch, width, height)
+		switch p := n.cfg.Patch; {
+		case tower.MergeSize > 0 && p%tower.PatchSize != 0:
+			return nil, fmt.Errorf("unlearn.noise.patch: %d is not a multiple of the model's patches of %d pixels", p, tower.PatchSize)
+		case tower.MergeSize == 0 && tower.ImageSize%p != 0:
+			return nil, fmt.Errorf("unlearn.noise.patch: %d does not divide the %d×%d image", p, tower.ImageSize, tower.ImageSize)
 		}
 	}
 	return n, nil
 }
 
-// noiserFor prepares the noise of cfg for what the vision tower of m reads.
-func noiserFor(m *model.Model, cfg config.Noise, seed uint64) (*Noiser, error) {
-	v := m.Config.Vision
-	return NewNoiser(cfg, seed, v.Channels, v.ImageSize, v.ImageSize, v.PatchSize)
-}
-
-// Apply writes the disturbed image to dst, which may be src. The draw depends
-// only on the seed, the step and the sample; with Fixed noise not on the step.
-func (n *Noiser) Apply(dst, src []float32, step, sample uint32) {
+// Apply returns the disturbed image. The draw depends only on the seed, the
+// step and the sample; with Fixed noise not on the step. A still picture that
+// a tower reads as several equal frames stays one: its frames get the same
+// noise.
+func (n *Noiser) Apply(img hf.Image, step, sample uint32) hf.Image {
 	if n.cfg.Fixed {
 		step = 0
 	}
 	key := backend.Key{Seed: n.seed, Step: step, Site: siteNoise}
-	if n.draw == nil {
-		n.draw = make([]float32, len(src))
-	}
+	src := img.Pixels
+	out := hf.Image{Pixels: make([]float32, len(src)), Grid: img.Grid}
 	switch n.cfg.Kind {
 	case "none":
-		copy(dst, src)
+		copy(out.Pixels, src)
 	case "uniform-replace":
-		backend.FillRandom(dst, backend.Uniform, key, sample)
+		n.random(out.Pixels, backend.Uniform, key, sample)
 	case "gaussian-replace":
-		backend.FillRandom(dst, backend.Normal, key, sample)
+		n.random(out.Pixels, backend.Normal, key, sample)
 	case "gaussian-add":
-		backend.FillRandom(n.draw, backend.Normal, key, sample)
-		combine(dst, src, n.draw, 1, float32(n.cfg.Sigma))
+		n.random(out.Pixels, backend.Normal, key, sample)
+		combine(out.Pixels, src, out.Pixels, 1, float32(n.cfg.Sigma))
 	case "diffusion":
-		backend.FillRandom(n.draw, backend.Normal, key, sample)
-		combine(dst, src, n.draw, n.signal, n.noise)
+		n.random(out.Pixels, backend.Normal, key, sample)
+		combine(out.Pixels, src, out.Pixels, n.signal, n.noise)
 	case "patch-mask":
-		copy(dst, src)
-		n.maskPatches(dst, key, sample)
+		copy(out.Pixels, src)
+		n.mask(out, key, sample)
+	}
+	return out
+}
+
+// random draws a picture's values.
+func (n *Noiser) random(dst []float32, dist backend.Distribution, key backend.Key, sample uint32) {
+	frames := max(1, n.tower.TemporalSize)
+	if frames == 1 {
+		backend.FillRandom(dst, dist, key, sample)
+		return
+	}
+	n.draw = slices.Grow(n.draw[:0], len(dst)/frames)[:len(dst)/frames]
+	backend.FillRandom(n.draw, dist, key, sample)
+	// Of each channel of each patch, the frames lie behind each other.
+	size := n.tower.PatchSize * n.tower.PatchSize
+	for i := 0; i < len(dst); i += size {
+		from := i / size / frames * size
+		copy(dst[i:i+size], n.draw[from:from+size])
 	}
 }
 
@@ -103,23 +119,35 @@ func combine(dst, x, e []float32, a, b float32) {
 	}
 }
 
-// maskPatches sets a random share of the patches to 0, the mean colour of
-// normalised pixel space.
-func (n *Noiser) maskPatches(dst []float32, key backend.Key, sample uint32) {
-	p := n.cfg.Patch
-	cols, rows := n.width/p, n.height/p
+// mask sets a random share of the blocks of Patch pixels to 0, the mean colour
+// of normalised pixel space.
+func (n *Noiser) mask(img hf.Image, key backend.Key, sample uint32) {
+	t, side := &n.tower, n.cfg.Patch
+	height, width := t.ImageSize, t.ImageSize
+	if t.MergeSize > 0 {
+		height, width = img.Grid.H*t.PatchSize, img.Grid.W*t.PatchSize
+	}
+	across := (width + side - 1) / side
 	key.Site = siteNoisePatch
-	u := make([]float32, rows*cols)
+	u := make([]float32, (height+side-1)/side*across)
 	backend.FillRandom(u, backend.Uniform, key, sample)
-	for i, v := range u {
-		if float64(v) >= n.cfg.Ratio {
-			continue
-		}
-		for c := range n.channels {
-			for y := range p {
-				at := (c*n.height+i/cols*p+y)*n.width + i%cols*p
-				clear(dst[at : at+p])
+	blank := func(y, x int) bool { return float64(u[y/side*across+x/side]) < n.cfg.Ratio }
+	if t.MergeSize == 0 {
+		for at := 0; at < len(img.Pixels); at += side {
+			if blank(at/width%height, at%width) {
+				clear(img.Pixels[at : at+side])
 			}
+		}
+		return
+	}
+	// Patches lie merge block by merge block.
+	m := t.MergeSize
+	values := len(img.Pixels) / img.Grid.Patches()
+	for i := range img.Grid.Patches() {
+		block, in := i/(m*m), i%(m*m)
+		y, x := block/(img.Grid.W/m)*m+in/m, block%(img.Grid.W/m)*m+in%m
+		if blank(y*t.PatchSize, x*t.PatchSize) {
+			clear(img.Pixels[i*values : (i+1)*values])
 		}
 	}
 }

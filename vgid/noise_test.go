@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"vgid/model"
+	"vgid/model/hf"
 	"vgid/vgid/config"
 )
 
@@ -26,10 +28,26 @@ func TestDiffusionSchedule(t *testing.T) {
 }
 
 func TestNoiseKinds(t *testing.T) {
-	const c, h, w = 3, 24, 36
-	src := make([]float32, c*h*w)
+	clip := model.VisionConfig{Channels: 3, ImageSize: 36, PatchSize: 12}
+	qwen := model.VisionConfig{Channels: 3, PatchSize: 4, MergeSize: 2, TemporalSize: 2}
+	t.Run("planes", func(t *testing.T) {
+		noiseKinds(t, clip, hf.Image{Pixels: make([]float32, 3*36*36)}, 7)
+	})
+	t.Run("patches", func(t *testing.T) {
+		g := hf.Grid{T: 1, H: 8, W: 10}
+		noiseKinds(t, qwen, hf.Image{Pixels: make([]float32, g.Patches()*96), Grid: g}, 6)
+	})
+}
+
+// noiseKinds tries every kind on img; wrong is a side of masked patches that
+// does not fit the tower's.
+func noiseKinds(t *testing.T, tower model.VisionConfig, img hf.Image, wrong int) {
+	src := img.Pixels
 	for i := range src {
-		src[i] = float32(i%7) - 3
+		src[i] = float32(i/16*3%7) - 3
+		if tower.MergeSize > 0 { // both frames of a still picture are the same
+			src[i] = float32(i/32*3%7) - 3
+		}
 	}
 	stats := func(x []float32) (mean, std float64) {
 		for _, v := range x {
@@ -73,33 +91,74 @@ func TestNoiseKinds(t *testing.T) {
 		{config.Noise{Kind: "patch-mask", Ratio: 1}, func(o []float32) bool { return slices.Min(o) == 0 && slices.Max(o) == 0 }},
 		{config.Noise{Kind: "patch-mask", Ratio: 0}, func(o []float32) bool { return slices.Equal(o, src) }},
 	} {
-		n, err := NewNoiser(tc.cfg, 7, c, h, w, 12)
+		n, err := NewNoiser(tc.cfg, 7, tower)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, b := make([]float32, len(src)), make([]float32, len(src))
-		n.Apply(a, src, 3, 9)
+		apply := func(step, sample uint32) []float32 { return n.Apply(img, step, sample).Pixels }
+		a := apply(3, 9)
+		if tower.MergeSize > 0 {
+			for i := range a {
+				if i/16%2 == 0 && a[i] != a[i+16] {
+					t.Fatalf("%s: the frames of a picture are no longer the same", tc.cfg.Kind)
+				}
+			}
+		}
 		if !tc.check(a) {
 			t.Errorf("%s: wrong values", tc.cfg.Kind)
 		}
-		n.Apply(b, src, 3, 10)
-		n.Apply(b, src, 3, 9)
+		apply(3, 10)
+		b := apply(3, 9)
 		if !slices.Equal(a, b) {
 			t.Errorf("%s: the same (step, sample) gave other noise", tc.cfg.Kind)
 		}
 		replace := tc.cfg.Kind == "uniform-replace"
-		n.Apply(b, src, 4, 9)
+		b = apply(4, 9)
 		if replace && slices.Equal(a, b) {
 			t.Errorf("%s: the next step gave the same noise", tc.cfg.Kind)
 		}
 		n.cfg.Fixed = true
-		n.Apply(a, src, 5, 9)
-		n.Apply(b, src, 6, 9)
+		a, b = apply(5, 9), apply(6, 9)
 		if !slices.Equal(a, b) {
 			t.Errorf("%s: fixed noise changes over steps", tc.cfg.Kind)
 		}
 	}
-	if _, err := NewNoiser(config.Noise{Kind: "patch-mask", Patch: 7}, 0, c, h, w, 12); err == nil {
+	if _, err := NewNoiser(config.Noise{Kind: "patch-mask", Patch: wrong}, 0, tower); err == nil {
 		t.Error("a patch that does not divide the image was accepted")
+	}
+}
+
+// TestMaskedPatchesAreSquares: half-masked, every block of a picture is
+// either blank or whole, wherever the tower's layout puts its patches.
+func TestMaskedPatchesAreSquares(t *testing.T) {
+	qwen := model.VisionConfig{Channels: 3, PatchSize: 4, MergeSize: 2, TemporalSize: 2}
+	g := hf.Grid{T: 1, H: 12, W: 10}
+	img := hf.Image{Pixels: make([]float32, g.Patches()*96), Grid: g}
+	for i := range img.Pixels {
+		img.Pixels[i] = 1
+	}
+	n, err := NewNoiser(config.Noise{Kind: "patch-mask", Patch: 16, Ratio: 0.5}, 3, qwen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proc := hf.Qwen2VLImageProcessor()
+	proc.Patch, proc.Mean, proc.Std = 4, [3]float32{}, [3]float32{1, 1, 1}
+	rgba, err := proc.Denormalize(n.Apply(img, 1, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blank := 0
+	for y := range 48 {
+		for x := range 40 {
+			if rgba.RGBAAt(x, y) != rgba.RGBAAt(x/16*16, y/16*16) {
+				t.Fatalf("(%d, %d) differs from the corner of its block", x, y)
+			}
+			if rgba.RGBAAt(x, y).R == 0 {
+				blank++
+			}
+		}
+	}
+	if blank == 0 || blank == 48*40 {
+		t.Errorf("%d of %d pixels are blank", blank, 48*40)
 	}
 }

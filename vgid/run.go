@@ -99,7 +99,7 @@ func (j *Job) publish(ctx context.Context, sum *eval.Summary, outcomes map[strin
 		return err
 	}
 	defer m.Close()
-	noise, err := noiserFor(m, j.Config.Unlearn.Noise, j.Config.Seed)
+	noise, err := NewNoiser(j.Config.Unlearn.Noise, j.Config.Seed, m.Config.Vision)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,10 @@ def compare(what, model, want):
 
 
 failed = compare("model", model, check["logits"])
-if "adapter.logits" in check:
+if "adapter.logits" in check and config.model_type == "llava" and int(transformers.__version__.split(".")[0]) < 5:
+    # The tower's modules have other paths in memory there, so PEFT finds no place for their branches.
+    print(f"transformers {transformers.__version__}: adapter NOT COMPARED: it reaches into the vision tower, whose paths transformers 5 changed")
+elif "adapter.logits" in check:
     from peft import PeftModel
     failed |= compare("adapter", PeftModel.from_pretrained(model, os.path.join(folder, "adapter")), check["adapter.logits"])
 sys.exit(failed)

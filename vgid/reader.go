@@ -1,0 +1,161 @@
+package vgid
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"vgid/eval"
+	"vgid/model"
+	"vgid/model/hf"
+)
+
+// Reader turns prompts and pictures into what a model reads, by the tokenizer
+// and image processor of its folder: token ids in which the mark of an image
+// is expanded to the image's placeholders, and preprocessed images.
+type Reader struct {
+	dir  string
+	tok  *hf.Tokenizer
+	proc hf.ImageProcessor
+	cfg  *model.Config
+
+	mark    string // the token that stands for an image
+	written string // an image in a prompt: the mark and what belongs around it
+	imageID int32
+	ends    []int32 // tokens that end an answer
+}
+
+// OpenReader reads the tokenizer and image processor of the folder of a model
+// and checks that they belong to it.
+func OpenReader(dir string, cfg *model.Config) (*Reader, error) {
+	tok, err := hf.LoadTokenizer(dir)
+	if err != nil {
+		return nil, err
+	}
+	proc, err := hf.LoadImageProcessor(dir)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{dir: dir, tok: tok, proc: proc, cfg: cfg, imageID: int32(cfg.ImageTokenID)}
+	r.mark, r.written = cfg.ImageMark()
+	id, ok := tok.ID(r.mark)
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("%s: tokenizer.json has no token %s for config.json's image token %d: take the tokenizer that came with the model", dir, r.mark, cfg.ImageTokenID)
+	case id != r.imageID:
+		return nil, fmt.Errorf("%s: tokenizer.json gives %s the id %d, config.json says %d: the folder's files do not belong together", dir, r.mark, id, cfg.ImageTokenID)
+	case tok.Size() > cfg.Text.VocabSize:
+		return nil, fmt.Errorf("%s: tokenizer.json has %d tokens, config.json's vocab_size is %d: the folder's files do not belong together", dir, tok.Size(), cfg.Text.VocabSize)
+	}
+	for _, t := range []struct {
+		token string
+		want  int
+	}{{"<|vision_start|>", cfg.VisionStartID}, {"<|vision_end|>", cfg.VisionEndID}} {
+		if id, ok := tok.ID(t.token); strings.Contains(r.written, t.token) && (!ok || int(id) != t.want) {
+			return nil, fmt.Errorf("%s: tokenizer.json does not give %s the id %d of config.json: take the tokenizer that came with the model", dir, t.token, t.want)
+		}
+	}
+	if err := r.checkProcessor(); err != nil {
+		return nil, err
+	}
+	return r, r.findEnds()
+}
+
+// checkProcessor checks that the processor makes what the tower reads.
+func (r *Reader) checkProcessor() error {
+	v := &r.cfg.Vision
+	const take = "take the preprocessor_config.json that came with the model"
+	switch p := r.proc.(type) {
+	case *hf.QwenProcessor:
+		if p.Patch != v.PatchSize || p.Merge != v.MergeSize || p.Temporal != v.TemporalSize {
+			return fmt.Errorf("%s: the image processor makes patches of %d×%d pixels and %d frames, merged %d×%d, config.json's vision_config says %d, %d and %d: %s", r.dir, p.Patch, p.Patch, p.Temporal, p.Merge, p.Merge, v.PatchSize, v.TemporalSize, v.MergeSize, take)
+		}
+	default:
+		if v.MergeSize > 0 {
+			return fmt.Errorf("%s: the image processor makes no patches of a Qwen2-VL tower: %s", r.dir, take)
+		}
+	}
+	if h, w := r.proc.Size(); v.MergeSize == 0 && (h != v.ImageSize || w != v.ImageSize) {
+		return fmt.Errorf("%s: the image processor makes %d×%d images, config.json's vision_config.image_size says %d: %s", r.dir, w, h, v.ImageSize, take)
+	}
+	return nil
+}
+
+// findEnds collects the end tokens that the folder's files name.
+func (r *Reader) findEnds() error {
+	if id, ok := r.tok.EOS(); ok {
+		r.ends = append(r.ends, id)
+	}
+	g, err := hf.ReadGenerationConfig(r.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, id := range g.EOS {
+		r.ends = append(r.ends, id)
+	}
+	for _, id := range r.cfg.EOSTokenID {
+		r.ends = append(r.ends, int32(id))
+	}
+	return nil
+}
+
+// Prompt is how the model writes a prompt: every <image> becomes its own form
+// of an image.
+func (r *Reader) Prompt(prompt string) string {
+	if r.written == eval.ImageMark {
+		return prompt
+	}
+	return strings.ReplaceAll(prompt, eval.ImageMark, r.written)
+}
+
+// Tokens encodes a prompt, with the mark of each image expanded to the image's
+// tokens.
+func (r *Reader) Tokens(prompt string, images []hf.Image) ([]int32, error) {
+	return r.expand(r.Prompt(prompt), images, true)
+}
+
+// expand encodes a prompt in the model's own writing.
+func (r *Reader) expand(prompt string, images []hf.Image, special bool) ([]int32, error) {
+	ids := r.tok.Encode(prompt, special)
+	out := make([]int32, 0, len(ids))
+	n := 0
+	for _, id := range ids {
+		if id != r.imageID {
+			out = append(out, id)
+			continue
+		}
+		if n == len(images) {
+			return nil, fmt.Errorf("prompt %q has more marks %s than its %d images", clip(prompt), r.mark, n)
+		}
+		for range r.cfg.ImageTokens(images[n].Grid) {
+			out = append(out, id)
+		}
+		n++
+	}
+	if n != len(images) {
+		return nil, fmt.Errorf("prompt %q: of %d images only %d have a mark: write %s where each goes", clip(prompt), len(images), n, r.written)
+	}
+	return out, nil
+}
+
+// OneSize reports whether every image becomes as many tokens.
+func (r *Reader) OneSize() bool {
+	h, _ := r.proc.Size()
+	return h > 0
+}
+
+// Decode turns generated ids into text.
+func (r *Reader) Decode(ids []int32) string {
+	return strings.TrimSpace(r.tok.Decode(ids, true))
+}
+
+// Processor is the folder's image processor.
+func (r *Reader) Processor() hf.ImageProcessor { return r.proc }
+
+func clip(s string) string {
+	if r := []rune(s); len(r) > 80 {
+		return string(r[:80]) + "…"
+	}
+	return s
+}
