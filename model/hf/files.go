@@ -2,9 +2,7 @@ package hf
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -60,60 +58,4 @@ func ReadGenerationConfig(dir string) (GenerationConfig, error) {
 // WriteGenerationConfig writes dir/generation_config.json.
 func WriteGenerationConfig(dir string, c GenerationConfig) error {
 	return writeJSON(filepath.Join(dir, "generation_config.json"), c)
-}
-
-// ReadChatTemplate gives the Jinja source of the folder's chat template, not
-// rendered: from chat_template.jinja, chat_template.json or the field of
-// tokenizer_config.json, in this order. A folder without one gives "".
-func ReadChatTemplate(dir string) (string, error) {
-	b, err := os.ReadFile(filepath.Join(dir, "chat_template.jinja"))
-	if err == nil {
-		return string(b), nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
-	for _, name := range []string{"chat_template.json", "tokenizer_config.json"} {
-		path := filepath.Join(dir, name)
-		b, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		t, err := templateField(b)
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", path, err)
-		}
-		if t != "" {
-			return t, nil
-		}
-	}
-	return "", nil
-}
-
-// templateField reads chat_template: a string, or a list of named ones of
-// which "default" is meant.
-func templateField(b []byte) (string, error) {
-	var o struct {
-		T json.RawMessage `json:"chat_template"`
-	}
-	if err := json.Unmarshal(b, &o); err != nil || isNull(o.T) {
-		return "", err
-	}
-	var s string
-	if json.Unmarshal(o.T, &s) == nil {
-		return s, nil
-	}
-	var list []struct{ Name, Template string }
-	if err := json.Unmarshal(o.T, &list); err != nil {
-		return "", fmt.Errorf("chat_template is neither a string nor a list of named templates")
-	}
-	for _, t := range list {
-		if t.Name == "default" {
-			return t.Template, nil
-		}
-	}
-	return "", fmt.Errorf(`chat_template has no template named "default"`)
 }

@@ -94,7 +94,7 @@ func newTokenizer(b []byte, cfg tokenizerConfig) (*Tokenizer, error) {
 	if err = t.addTokens(cfg.merge(j.AddedTokens)); err != nil {
 		return nil, err
 	}
-	t.bos, t.eos, t.pad = t.named(cfg.BOS), t.named(cfg.EOS), t.named(cfg.Pad)
+	t.bos, t.eos, t.pad = t.named(cfg.Named["bos_token"]), t.named(cfg.Named["eos_token"]), t.named(cfg.Named["pad_token"])
 	return t, t.checkTemplate()
 }
 
@@ -248,9 +248,12 @@ func (t *Tokenizer) Pad() (int32, bool) { return t.pad, t.pad >= 0 }
 
 // tokenizerConfig is what is used of tokenizer_config.json.
 type tokenizerConfig struct {
-	BOS, EOS, Pad string
-	Added         map[string]addedToken // added_tokens_decoder, by id
+	Named map[string]string     // bos_token, eos_token, pad_token and the like
+	Added map[string]addedToken // added_tokens_decoder, by id
 }
+
+// namedTokens are the roles a special token may have.
+var namedTokens = []string{"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}
 
 // tokenName accepts "tok", {"content": "tok"} and null.
 type tokenName string
@@ -273,7 +276,7 @@ func (n *tokenName) UnmarshalJSON(b []byte) error {
 }
 
 func readTokenizerConfig(dir string) (tokenizerConfig, error) {
-	var c tokenizerConfig
+	c := tokenizerConfig{Named: map[string]string{}}
 	for _, name := range []string{"tokenizer_config.json", "special_tokens_map.json"} {
 		path := filepath.Join(dir, name)
 		b, err := os.ReadFile(path)
@@ -283,28 +286,36 @@ func readTokenizerConfig(dir string) (tokenizerConfig, error) {
 		if err != nil {
 			return c, err
 		}
-		var j struct {
-			BOS   tokenName             `json:"bos_token"`
-			EOS   tokenName             `json:"eos_token"`
-			Pad   tokenName             `json:"pad_token"`
-			Added map[string]addedToken `json:"added_tokens_decoder"`
-		}
-		if err := json.Unmarshal(b, &j); err != nil {
+		if err := c.read(b); err != nil {
 			return c, fmt.Errorf("%s: %w", path, err)
-		}
-		for _, f := range []struct {
-			dst *string
-			src tokenName
-		}{{&c.BOS, j.BOS}, {&c.EOS, j.EOS}, {&c.Pad, j.Pad}} {
-			if *f.dst == "" {
-				*f.dst = string(f.src)
-			}
-		}
-		if c.Added == nil {
-			c.Added = j.Added
 		}
 	}
 	return c, nil
+}
+
+// read takes what a file says and no earlier one did.
+func (c *tokenizerConfig) read(b []byte) error {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(b, &fields); err != nil {
+		return err
+	}
+	for _, name := range namedTokens {
+		var tok tokenName
+		if raw, ok := fields[name]; ok && c.Named[name] == "" {
+			if err := json.Unmarshal(raw, &tok); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			if tok != "" {
+				c.Named[name] = string(tok)
+			}
+		}
+	}
+	if raw, ok := fields["added_tokens_decoder"]; ok && c.Added == nil {
+		if err := json.Unmarshal(raw, &c.Added); err != nil {
+			return fmt.Errorf("added_tokens_decoder: %w", err)
+		}
+	}
+	return nil
 }
 
 // merge appends the tokens that only tokenizer_config.json knows, by id.

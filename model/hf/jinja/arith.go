@@ -1,0 +1,236 @@
+package jinja
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+type unary struct {
+	op string
+	e  expr
+}
+
+func (u *unary) eval(f *frame) (Value, error) {
+	v, err := u.e.eval(f)
+	if err != nil {
+		return nil, err
+	}
+	if i, ok := integer(v); ok {
+		if u.op == "-" {
+			i = -i
+		}
+		return i, nil
+	}
+	if x, ok := number(v); ok {
+		if u.op == "-" {
+			x = -x
+		}
+		return x, nil
+	}
+	return nil, operandError(u.op, v)
+}
+
+// operandError says which operand an operator cannot take.
+func operandError(op string, operands ...Value) error {
+	var types []string
+	for _, v := range operands {
+		if u, ok := v.(undefined); ok {
+			return u.err()
+		}
+		types = append(types, typeName(v))
+	}
+	return fmt.Errorf("operator %s does not take %s", op, strings.Join(types, " and "))
+}
+
+type binary struct {
+	op   string
+	a, b expr
+}
+
+func (n *binary) eval(f *frame) (Value, error) {
+	a, err := n.a.eval(f)
+	if err != nil {
+		return nil, err
+	}
+	b, err := n.b.eval(f)
+	if err != nil {
+		return nil, err
+	}
+	if n.op == "~" {
+		return joined(f.rt, a, b)
+	}
+	i, okI := integer(a)
+	j, okJ := integer(b)
+	if okI && okJ {
+		return arithmetic(n.op, i, j)
+	}
+	x, okX := number(a)
+	y, okY := number(b)
+	if okX && okY {
+		return floating(n.op, x, y)
+	}
+	switch s := a.(type) {
+	case string:
+		if t, ok := b.(string); ok && n.op == "+" {
+			return s + t, f.rt.made(len(s) + len(t))
+		}
+		if n.op == "*" && okJ {
+			return repeat(f.rt, s, j)
+		}
+	case *List:
+		if t, ok := b.(*List); ok && n.op == "+" && s.tuple == t.tuple {
+			out := append(append(make([]Value, 0, len(s.Items)+len(t.Items)), s.Items...), t.Items...)
+			return &List{Items: out, tuple: s.tuple}, f.rt.made(16 * len(out))
+		}
+		if n.op == "*" && okJ {
+			return repeatList(f.rt, s, j)
+		}
+	}
+	if n.op == "*" && okI {
+		switch s := b.(type) {
+		case string:
+			return repeat(f.rt, s, i)
+		case *List:
+			return repeatList(f.rt, s, i)
+		}
+	}
+	return nil, operandError(n.op, a, b)
+}
+
+func joined(rt *runtime, a, b Value) (Value, error) {
+	s, err := str(rt, a)
+	if err != nil {
+		return nil, err
+	}
+	t, err := str(rt, b)
+	if err != nil {
+		return nil, err
+	}
+	return s + t, rt.made(len(s) + len(t))
+}
+
+func repeat(rt *runtime, s string, n int64) (Value, error) {
+	if n <= 0 || s == "" {
+		return "", nil
+	}
+	if n > maxSize {
+		return nil, errTooLarge
+	}
+	if err := rt.made(len(s) * int(n)); err != nil {
+		return nil, err
+	}
+	return strings.Repeat(s, int(n)), nil
+}
+
+func repeatList(rt *runtime, l *List, n int64) (Value, error) {
+	out := &List{tuple: l.tuple}
+	if n <= 0 || len(l.Items) == 0 {
+		return out, nil
+	}
+	if n > maxSize {
+		return nil, errTooLarge
+	}
+	if err := rt.made(16 * len(l.Items) * int(n)); err != nil {
+		return nil, err
+	}
+	out.Items = slices.Repeat(l.Items, int(n))
+	return out, nil
+}
+
+var (
+	errOverflow = errors.New("integer overflow")
+	errZero     = errors.New("division by zero")
+)
+
+func arithmetic(op string, i, j int64) (Value, error) {
+	switch op {
+	case "+":
+		if s := i + j; (s > i) == (j > 0) {
+			return s, nil
+		}
+		return nil, errOverflow
+	case "-":
+		if s := i - j; (s < i) == (j > 0) {
+			return s, nil
+		}
+		return nil, errOverflow
+	case "*":
+		p := i * j
+		if i != 0 && (p/i != j || i == -1 && j == math.MinInt64) {
+			return nil, errOverflow
+		}
+		return p, nil
+	case "/":
+		return floating(op, float64(i), float64(j))
+	case "**":
+		return power(i, j)
+	}
+	if j == 0 {
+		return nil, errZero
+	}
+	if i == math.MinInt64 && j == -1 {
+		return nil, errOverflow
+	}
+	q, r := i/j, i%j
+	if r != 0 && (r < 0) != (j < 0) { // Python rounds down
+		q, r = q-1, r+j
+	}
+	if op == "//" {
+		return q, nil
+	}
+	return r, nil
+}
+
+func power(i, j int64) (Value, error) {
+	if j < 0 {
+		return floating("**", float64(i), float64(j))
+	}
+	out := int64(1)
+	for ; j > 0; j-- {
+		if i == 0 || i == 1 {
+			return i, nil
+		}
+		v, err := arithmetic("*", out, i)
+		if err != nil {
+			return nil, err
+		}
+		if out = v.(int64); i == -1 {
+			j = j % 2 // the sign alternates
+			if j == 0 {
+				return int64(1), nil
+			}
+			return int64(-1), nil
+		}
+	}
+	return out, nil
+}
+
+func floating(op string, x, y float64) (Value, error) {
+	switch op {
+	case "+":
+		return x + y, nil
+	case "-":
+		return x - y, nil
+	case "*":
+		return x * y, nil
+	case "**":
+		return math.Pow(x, y), nil
+	}
+	if y == 0 {
+		return nil, errZero
+	}
+	if op == "/" {
+		return x / y, nil
+	}
+	r := math.Mod(x, y)
+	if r != 0 && (r < 0) != (y < 0) {
+		r += y
+	}
+	if op == "%" {
+		return r, nil
+	}
+	return math.Round((x - r) / y), nil
+}

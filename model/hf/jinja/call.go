@@ -1,0 +1,135 @@
+package jinja
+
+import (
+	"fmt"
+)
+
+// args are the arguments of a call, argValues what they evaluate to.
+type args struct {
+	list  []expr
+	names []string
+	named []expr
+}
+
+type argValues struct {
+	list  []Value
+	named map[string]Value
+	order []string // of the names
+	taken int      // of list
+}
+
+func (a args) eval(f *frame) (argValues, error) {
+	v := argValues{order: a.names}
+	for _, e := range a.list {
+		x, err := e.eval(f)
+		if err != nil {
+			return v, err
+		}
+		v.list = append(v.list, x)
+	}
+	for i, n := range a.names {
+		x, err := a.named[i].eval(f)
+		if err != nil {
+			return v, err
+		}
+		if v.named == nil {
+			v.named = map[string]Value{}
+		}
+		v.named[n] = x
+	}
+	return v, nil
+}
+
+// take gives the argument at position i or of that name.
+func (a *argValues) take(i int, name string) (Value, bool) {
+	if i < len(a.list) {
+		a.taken = max(a.taken, i+1)
+		return a.list[i], true
+	}
+	v, ok := a.named[name]
+	delete(a.named, name)
+	return v, ok
+}
+
+// unused refuses arguments that nothing took.
+func (a *argValues) unused(of string) error {
+	if a.taken < len(a.list) {
+		return fmt.Errorf("%s takes %d arguments, %d given", of, a.taken, len(a.list))
+	}
+	for n := range a.named {
+		return fmt.Errorf("%s takes no argument %q", of, n)
+	}
+	return nil
+}
+
+type callExpr struct {
+	fn expr
+	args
+}
+
+func (c *callExpr) eval(f *frame) (Value, error) {
+	fn, err := c.fn.eval(f)
+	if err != nil {
+		return nil, err
+	}
+	a, err := c.args.eval(f)
+	if err != nil {
+		return nil, err
+	}
+	switch fn := fn.(type) {
+	case *function:
+		v, err := fn.call(f.rt, &a)
+		if err == nil {
+			err = a.unused(fn.name)
+		}
+		return v, err
+	case undefined:
+		return nil, fn.err()
+	}
+	return nil, fmt.Errorf("a %s cannot be called", typeName(fn))
+}
+
+type filterExpr struct {
+	of   expr
+	name string
+	fn   filterFunc
+	args
+}
+
+func (e *filterExpr) eval(f *frame) (Value, error) {
+	v, err := e.of.eval(f)
+	if err != nil {
+		return nil, err
+	}
+	a, err := e.args.eval(f)
+	if err != nil {
+		return nil, err
+	}
+	if v, err = e.fn(f.rt, v, &a); err == nil {
+		err = a.unused("filter " + e.name)
+	}
+	return v, err
+}
+
+type testExpr struct {
+	of   expr
+	name string
+	fn   testFunc
+	args
+}
+
+func (e *testExpr) eval(f *frame) (Value, error) {
+	v, err := e.of.eval(f)
+	if err != nil {
+		return nil, err
+	}
+	a, err := e.args.eval(f)
+	if err != nil {
+		return nil, err
+	}
+	ok, err := e.fn(f.rt, v, &a)
+	if err == nil {
+		err = a.unused("test " + e.name)
+	}
+	return ok, err
+}

@@ -1,0 +1,150 @@
+package jinja
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// globals are the functions every template sees.
+var globals = map[string]Value{
+	"range":           &function{"range", rangeOf},
+	"namespace":       &function{"namespace", newNamespace},
+	"dict":            &function{"dict", newDict},
+	"raise_exception": &function{"raise_exception", raise},
+	"strftime_now":    &function{"strftime_now", strftimeNow},
+}
+
+func rangeOf(rt *runtime, a *argValues) (Value, error) {
+	var at [3]int64
+	n := len(a.list)
+	if n < 1 || n > 3 {
+		return nil, fmt.Errorf("range takes one to three integers")
+	}
+	for i := range n {
+		v, _ := a.take(i, "")
+		var ok bool
+		if at[i], ok = integer(v); !ok {
+			return nil, fmt.Errorf("range takes integers, not a %s", typeName(v))
+		}
+	}
+	from, to, step := int64(0), at[0], int64(1)
+	if n > 1 {
+		from, to = at[0], at[1]
+	}
+	if n > 2 {
+		step = at[2]
+	}
+	if step == 0 {
+		return nil, fmt.Errorf("the step of a range is zero")
+	}
+	out := &List{}
+	for i := from; step > 0 && i < to || step < 0 && i > to; i += step {
+		if len(out.Items) >= maxRange {
+			return nil, fmt.Errorf("range makes more than %d items", maxRange)
+		}
+		out.Items = append(out.Items, i)
+		if (i+step > i) != (step > 0) { // past the largest integer
+			break
+		}
+	}
+	return out, rt.made(16 * len(out.Items))
+}
+
+// fields makes a dict of another dict and of named arguments.
+func fields(of string, a *argValues) (Dict, error) {
+	var d Dict
+	if v, ok := a.take(0, ""); ok {
+		from, ok := v.(*Dict)
+		if !ok {
+			return d, fmt.Errorf("%s takes a dict, not a %s", of, typeName(v))
+		}
+		for _, k := range from.keys {
+			x, _ := from.Get(k)
+			d.Set(k, x)
+		}
+	}
+	for _, n := range a.order {
+		d.Set(n, a.named[n])
+	}
+	a.named = nil
+	return d, nil
+}
+
+func newNamespace(_ *runtime, a *argValues) (Value, error) {
+	d, err := fields("namespace", a)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range d.keys {
+		if n, ok := k.(string); ok && strings.HasPrefix(n, "_") {
+			return nil, fmt.Errorf("attribute %q of a namespace may not start with _", n)
+		}
+	}
+	return &namespace{d}, nil
+}
+
+func newDict(_ *runtime, a *argValues) (Value, error) {
+	d, err := fields("dict", a)
+	return &d, err
+}
+
+// RaisedError is what a template says with raise_exception.
+type RaisedError struct{ Message string }
+
+func (e *RaisedError) Error() string { return e.Message }
+
+func raise(rt *runtime, a *argValues) (Value, error) {
+	v, _ := a.take(0, "message")
+	s, err := str(rt, v)
+	if err != nil {
+		return nil, err
+	}
+	return nil, &RaisedError{strings.ReplaceAll(s, "\n", " ")}
+}
+
+func strftimeNow(rt *runtime, a *argValues) (Value, error) {
+	v, _ := a.take(0, "format")
+	format, ok := v.(string)
+	if !ok {
+		return nil, fmt.Errorf("strftime_now takes a string, not a %s", typeName(v))
+	}
+	return strftime(rt.now(), format)
+}
+
+var timeLayouts = map[byte]string{
+	'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'd': "02", 'm': "01", 'y': "06", 'Y': "2006",
+	'H': "15", 'I': "03", 'M': "04", 'S': "05", 'p': "PM", 'j': "002", 'z': "", 'Z': "",
+	'c': "Mon Jan _2 15:04:05 2006", 'x': "01/02/06", 'X': "15:04:05", 'D': "01/02/06", 'F': "2006-01-02", 'T': "15:04:05", 'R': "15:04", 'e': "_2",
+	'h': "Jan",
+}
+
+// strftime formats as C does in the C locale; the time has no zone, as
+// datetime.now() has none.
+func strftime(t time.Time, format string) (Value, error) {
+	var b strings.Builder
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' || i+1 == len(format) {
+			b.WriteByte(format[i])
+			continue
+		}
+		i++
+		layout, ok := timeLayouts[format[i]]
+		switch {
+		case format[i] == '%':
+			b.WriteByte('%')
+		case format[i] == '-' && i+1 < len(format) && strings.IndexByte("dmHIMSj", format[i+1]) >= 0:
+			i++
+			s := strings.TrimLeft(t.Format(timeLayouts[format[i]]), "0")
+			if s == "" {
+				s = "0"
+			}
+			b.WriteString(s)
+		case !ok:
+			return nil, fmt.Errorf("strftime_now: %%%c is not supported", format[i])
+		case layout != "":
+			b.WriteString(t.Format(layout))
+		}
+	}
+	return b.String(), nil
+}

@@ -1,0 +1,196 @@
+package jinja
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// jsonStyle is what tojson may be told.
+type jsonStyle struct {
+	indent     string // "" with one line
+	lines      bool
+	item, key  string // separators
+	ascii      bool
+	sortedKeys bool
+}
+
+// toJSON is the filter as transformers defines it: json.dumps without escapes
+// of characters outside ASCII.
+func toJSON(rt *runtime, v Value, a *argValues) (Value, error) {
+	s := jsonStyle{item: ", ", key: ": "}
+	if x, ok := a.take(0, "ensure_ascii"); ok {
+		s.ascii = truth(x)
+	}
+	if x, ok := a.take(1, "indent"); ok && x != nil {
+		s.lines, s.item = true, ","
+		if n, ok := integer(x); ok && n <= 100 {
+			s.indent = strings.Repeat(" ", int(max(0, n)))
+		} else if t, ok := x.(string); ok && len(t) <= 100 {
+			s.indent = t
+		} else {
+			return nil, fmt.Errorf("tojson: indent is neither a small number nor a short string")
+		}
+	}
+	if x, ok := a.take(2, "separators"); ok && x != nil {
+		l, ok := x.(*List)
+		if !ok || len(l.Items) != 2 {
+			return nil, fmt.Errorf("tojson: separators are two strings")
+		}
+		i, okI := l.Items[0].(string)
+		k, okK := l.Items[1].(string)
+		if !okI || !okK {
+			return nil, fmt.Errorf("tojson: separators are two strings")
+		}
+		s.item, s.key = i, k
+	}
+	if x, ok := a.take(3, "sort_keys"); ok {
+		s.sortedKeys = truth(x)
+	}
+	var b strings.Builder
+	if err := s.write(rt, &b, v, "\n"); err != nil {
+		return nil, err
+	}
+	return b.String(), rt.made(b.Len())
+}
+
+// write appends v; newline is what starts a line at this depth.
+func (s *jsonStyle) write(rt *runtime, b *strings.Builder, v Value, newline string) error {
+	if err := rt.enter(); err != nil {
+		return err
+	}
+	defer rt.leave()
+	if b.Len() > maxSize {
+		return errTooLarge
+	}
+	switch v := v.(type) {
+	case nil:
+		b.WriteString("null")
+	case bool:
+		b.WriteString(strconv.FormatBool(v))
+	case int64:
+		b.WriteString(strconv.FormatInt(v, 10))
+	case float64:
+		b.WriteString(jsonFloat(v))
+	case string:
+		s.quote(b, v)
+	case *List:
+		return s.group(b, "[]", len(v.Items), newline, func(i int, in string) error {
+			return s.write(rt, b, v.Items[i], in)
+		})
+	case *Dict:
+		keys := v.keys
+		if s.sortedKeys {
+			keys = slices.Clone(keys)
+			var err error
+			slices.SortStableFunc(keys, func(x, y Value) int { return order(rt, x, y, &err) })
+			if err != nil {
+				return err
+			}
+		}
+		return s.group(b, "{}", len(keys), newline, func(i int, in string) error {
+			k, err := jsonKey(keys[i])
+			if err != nil {
+				return err
+			}
+			s.quote(b, k)
+			b.WriteString(s.key)
+			x, _ := v.Get(keys[i])
+			return s.write(rt, b, x, in)
+		})
+	default:
+		return fmt.Errorf("tojson: a %s has no JSON form", typeName(v))
+	}
+	return nil
+}
+
+// group writes items between brackets, each on its line when told so.
+func (s *jsonStyle) group(b *strings.Builder, ends string, n int, newline string, each func(i int, newline string) error) error {
+	b.WriteByte(ends[0])
+	in := newline + s.indent
+	for i := range n {
+		if i > 0 {
+			b.WriteString(s.item)
+		}
+		if s.lines {
+			b.WriteString(in)
+		}
+		if err := each(i, in); err != nil {
+			return err
+		}
+	}
+	if s.lines && n > 0 {
+		b.WriteString(newline)
+	}
+	b.WriteByte(ends[1])
+	return nil
+}
+
+func jsonFloat(f float64) string {
+	switch {
+	case math.IsNaN(f):
+		return "NaN"
+	case math.IsInf(f, 1):
+		return "Infinity"
+	case math.IsInf(f, -1):
+		return "-Infinity"
+	}
+	return floatRepr(f)
+}
+
+func jsonKey(k Value) (string, error) {
+	switch k := k.(type) {
+	case string:
+		return k, nil
+	case nil:
+		return "null", nil
+	case bool:
+		return strconv.FormatBool(k), nil
+	case int64:
+		return strconv.FormatInt(k, 10), nil
+	case float64:
+		return jsonFloat(k), nil
+	}
+	return "", fmt.Errorf("tojson: a %s cannot be a key", typeName(k))
+}
+
+var jsonEscapes = map[rune]string{'"': `\"`, '\\': `\\`, '\n': `\n`, '\r': `\r`, '\t': `\t`, '\b': `\b`, '\f': `\f`}
+
+func (s *jsonStyle) quote(b *strings.Builder, t string) {
+	b.WriteByte('"')
+	for _, r := range t {
+		switch {
+		case jsonEscapes[r] != "":
+			b.WriteString(jsonEscapes[r])
+		case r < 0x20 || s.ascii && r >= 0x7f && r < 0x10000:
+			if r == 0x7f {
+				b.WriteRune(r)
+				continue
+			}
+			fmt.Fprintf(b, `\u%04x`, r)
+		case s.ascii && r >= 0x10000:
+			r -= 0x10000
+			fmt.Fprintf(b, `\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&0x3ff)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+}
+
+// order compares for sorting; the first failure is kept in err.
+func order(rt *runtime, x, y Value, err *error) int {
+	if *err != nil {
+		return 0
+	}
+	var before bool
+	if before, *err = less(rt, x, y); before || *err != nil {
+		return -1
+	}
+	if before, *err = less(rt, y, x); before {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,385 @@
+package jinja
+
+import "slices"
+
+// maxNesting bounds blocks within blocks and brackets within brackets.
+const maxNesting = 200
+
+type parser struct {
+	toks  []token
+	at    int
+	depth int
+	loops int // for blocks around, for break and continue
+}
+
+func parse(src string) ([]stmt, error) {
+	toks, err := lex(src)
+	if err != nil {
+		return nil, err
+	}
+	p := &parser{toks: toks}
+	return p.body(nil)
+}
+
+func (p *parser) peek() token { return p.toks[p.at] }
+
+func (p *parser) next() token {
+	t := p.toks[p.at]
+	if t.kind != tEOF {
+		p.at++
+	}
+	return t
+}
+
+func (p *parser) fail(format string, a ...any) error {
+	return syntaxError(p.peek().line, format, a...)
+}
+
+func (p *parser) isOp(op string) bool { t := p.peek(); return t.kind == tOp && t.text == op }
+
+func (p *parser) isName(name string) bool { t := p.peek(); return t.kind == tName && t.text == name }
+
+// accept takes the operator when it comes next.
+func (p *parser) accept(op string) bool {
+	if p.isOp(op) {
+		p.at++
+		return true
+	}
+	return false
+}
+
+func (p *parser) acceptName(name string) bool {
+	if p.isName(name) {
+		p.at++
+		return true
+	}
+	return false
+}
+
+func (p *parser) expect(k kind, text string) error {
+	t := p.peek()
+	if t.kind != k || text != "" && t.text != text {
+		want := text
+		if want == "" {
+			want = k.String()
+		}
+		return p.fail("expected %s, found %v", want, t)
+	}
+	p.at++
+	return nil
+}
+
+func (p *parser) name() (string, error) {
+	t := p.peek()
+	if t.kind != tName {
+		return "", p.fail("expected a name, found %v", t)
+	}
+	p.at++
+	return t.text, nil
+}
+
+// deeper guards against nesting that would exhaust the stack.
+func (p *parser) deeper() error {
+	if p.depth++; p.depth > maxNesting {
+		return p.fail("nested more than %d levels deep", maxNesting)
+	}
+	return nil
+}
+
+// body reads statements up to a block that starts with one of the end names,
+// whose name is left to be read; with no ends, up to the end of the template.
+func (p *parser) body(ends []string) ([]stmt, error) {
+	if err := p.deeper(); err != nil {
+		return nil, err
+	}
+	defer func() { p.depth-- }()
+	open := p.peek().line
+	var out []stmt
+	for {
+		t := p.next()
+		switch t.kind {
+		case tEOF:
+			if ends != nil {
+				return nil, syntaxError(open, "block is not closed: %s is missing", ends[len(ends)-1])
+			}
+			return out, nil
+		case tData:
+			out = append(out, text(t.text))
+		case tVarBegin:
+			e, err := p.tuple(true)
+			if err != nil {
+				return nil, err
+			}
+			if err := p.expect(tVarEnd, ""); err != nil {
+				return nil, err
+			}
+			out = append(out, &output{t.line, e})
+		case tBlockBegin:
+			if p.peek().kind == tName && slices.Contains(ends, p.peek().text) {
+				return out, nil
+			}
+			s, err := p.statement()
+			if err != nil {
+				return nil, err
+			}
+			if s != nil {
+				out = append(out, s)
+			}
+		}
+	}
+}
+
+// bodyTo reads a body and the block that ends it.
+func (p *parser) bodyTo(end string) ([]stmt, error) {
+	b, err := p.body([]string{end})
+	if err != nil {
+		return nil, err
+	}
+	p.at++
+	return b, p.expect(tBlockEnd, "")
+}
+
+func (p *parser) statement() (stmt, error) {
+	line := p.peek().line
+	word, err := p.name()
+	if err != nil {
+		return nil, err
+	}
+	switch word {
+	case "for":
+		return p.forLoop(line)
+	case "if":
+		return p.ifBlock(line)
+	case "set":
+		return p.set(line)
+	case "macro":
+		return p.macro(line)
+	case "with":
+		return p.with(line)
+	case "filter":
+		return p.filterBlock(line)
+	case "generation": // marks what the assistant said, for training on it
+		if err := p.expect(tBlockEnd, ""); err != nil {
+			return nil, err
+		}
+		b, err := p.bodyTo("endgeneration")
+		return &scope{line: line, body: b}, err
+	case "break", "continue":
+		if p.loops == 0 {
+			return nil, syntaxError(line, "%s outside a loop", word)
+		}
+		return &jump{line, word == "break"}, p.expect(tBlockEnd, "")
+	}
+	return nil, syntaxError(line, "statement %q is not supported", word)
+}
+
+func (p *parser) forLoop(line int) (stmt, error) {
+	f := &forLoop{line: line}
+	var err error
+	if f.targets, err = p.targets(); err != nil {
+		return nil, err
+	}
+	if err := p.expect(tName, "in"); err != nil {
+		return nil, err
+	}
+	if f.over, err = p.tuple(false); err != nil {
+		return nil, err
+	}
+	if p.acceptName("if") {
+		if f.cond, err = p.expression(true); err != nil {
+			return nil, err
+		}
+	}
+	if p.isName("recursive") {
+		return nil, p.fail("recursive loops are not supported")
+	}
+	if err := p.expect(tBlockEnd, ""); err != nil {
+		return nil, err
+	}
+	p.loops++
+	f.body, err = p.body([]string{"else", "endfor"})
+	p.loops--
+	if err != nil {
+		return nil, err
+	}
+	if p.next().text == "else" {
+		if err := p.expect(tBlockEnd, ""); err != nil {
+			return nil, err
+		}
+		f.orElse, err = p.bodyTo("endfor")
+		return f, err
+	}
+	return f, p.expect(tBlockEnd, "")
+}
+
+// targets reads one name, or several with commas between, as a loop or a set
+// assigns them.
+func (p *parser) targets() ([]string, error) {
+	paren := p.accept("(")
+	var names []string
+	for {
+		n, err := p.name()
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := constants[n]; ok {
+			return nil, p.fail("cannot assign to %s", n)
+		}
+		names = append(names, n)
+		if !p.accept(",") {
+			break
+		}
+	}
+	if paren {
+		return names, p.expect(tOp, ")")
+	}
+	return names, nil
+}
+
+func (p *parser) ifBlock(line int) (stmt, error) {
+	n := &ifBlock{line: line}
+	for {
+		cond, err := p.tuple(false)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.expect(tBlockEnd, ""); err != nil {
+			return nil, err
+		}
+		body, err := p.body([]string{"elif", "else", "endif"})
+		if err != nil {
+			return nil, err
+		}
+		n.arms = append(n.arms, arm{cond, body})
+		switch p.next().text {
+		case "elif":
+			continue
+		case "else":
+			if err := p.expect(tBlockEnd, ""); err != nil {
+				return nil, err
+			}
+			n.orElse, err = p.bodyTo("endif")
+			return n, err
+		}
+		return n, p.expect(tBlockEnd, "")
+	}
+}
+
+func (p *parser) set(line int) (stmt, error) {
+	s := &set{line: line}
+	var err error
+	if s.targets, err = p.targets(); err != nil {
+		return nil, err
+	}
+	if len(s.targets) == 1 && p.accept(".") {
+		if s.attr, err = p.name(); err != nil {
+			return nil, err
+		}
+	}
+	if p.accept("=") {
+		if s.value, err = p.tuple(true); err != nil {
+			return nil, err
+		}
+		return s, p.expect(tBlockEnd, "")
+	}
+	for p.isOp("|") {
+		f, err := p.filter(captured{})
+		if err != nil {
+			return nil, err
+		}
+		s.filters = append(s.filters, f)
+	}
+	if len(s.targets) > 1 {
+		return nil, p.fail("a set block has one name")
+	}
+	if err := p.expect(tBlockEnd, ""); err != nil {
+		return nil, err
+	}
+	s.body, err = p.bodyTo("endset")
+	return s, err
+}
+
+func (p *parser) macro(line int) (stmt, error) {
+	m := &macro{line: line}
+	var err error
+	if m.name, err = p.name(); err != nil {
+		return nil, err
+	}
+	if err := p.expect(tOp, "("); err != nil {
+		return nil, err
+	}
+	for !p.accept(")") {
+		if len(m.params) > 0 {
+			if err := p.expect(tOp, ","); err != nil {
+				return nil, err
+			}
+		}
+		var q param
+		if q.name, err = p.name(); err != nil {
+			return nil, err
+		}
+		if p.accept("=") {
+			if q.def, err = p.expression(true); err != nil {
+				return nil, err
+			}
+		} else if len(m.params) > 0 && m.params[len(m.params)-1].def != nil {
+			return nil, p.fail("argument %q without a default follows one with", q.name)
+		}
+		m.params = append(m.params, q)
+	}
+	if err := p.expect(tBlockEnd, ""); err != nil {
+		return nil, err
+	}
+	loops := p.loops
+	p.loops = 0
+	m.body, err = p.bodyTo("endmacro")
+	p.loops = loops
+	return m, err
+}
+
+func (p *parser) with(line int) (stmt, error) {
+	s := &scope{line: line}
+	for p.peek().kind != tBlockEnd {
+		if len(s.names) > 0 {
+			if err := p.expect(tOp, ","); err != nil {
+				return nil, err
+			}
+		}
+		n, err := p.name()
+		if err != nil {
+			return nil, err
+		}
+		if err := p.expect(tOp, "="); err != nil {
+			return nil, err
+		}
+		v, err := p.expression(true)
+		if err != nil {
+			return nil, err
+		}
+		s.names, s.values = append(s.names, n), append(s.values, v)
+	}
+	p.at++
+	var err error
+	s.body, err = p.bodyTo("endwith")
+	return s, err
+}
+
+func (p *parser) filterBlock(line int) (stmt, error) {
+	first, err := p.filterNamed(captured{})
+	if err != nil {
+		return nil, err
+	}
+	s := &filterBlock{line: line, filters: []*filterExpr{first}}
+	for p.isOp("|") {
+		f, err := p.filter(captured{})
+		if err != nil {
+			return nil, err
+		}
+		s.filters = append(s.filters, f)
+	}
+	if err := p.expect(tBlockEnd, ""); err != nil {
+		return nil, err
+	}
+	s.body, err = p.bodyTo("endfilter")
+	return s, err
+}

@@ -1,0 +1,142 @@
+package jinja
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// str is Python's str(): what an expression prints.
+func str(rt *runtime, v Value) (string, error) {
+	switch v := v.(type) {
+	case string:
+		return v, nil
+	case undefined:
+		return "", nil
+	}
+	var b strings.Builder
+	err := writeRepr(rt, &b, v)
+	return b.String(), err
+}
+
+// writeRepr writes Python's repr().
+func writeRepr(rt *runtime, b *strings.Builder, v Value) error {
+	if err := rt.enter(); err != nil {
+		return err
+	}
+	defer rt.leave()
+	if b.Len() > maxSize {
+		return errTooLarge
+	}
+	switch v := v.(type) {
+	case nil:
+		b.WriteString("None")
+	case bool:
+		if v {
+			b.WriteString("True")
+		} else {
+			b.WriteString("False")
+		}
+	case int64:
+		b.WriteString(strconv.FormatInt(v, 10))
+	case float64:
+		b.WriteString(floatRepr(v))
+	case string:
+		writeStringRepr(b, v)
+	case undefined:
+		b.WriteString("Undefined")
+	case *List:
+		ends := "[]"
+		if v.tuple {
+			ends = "()"
+		}
+		b.WriteByte(ends[0])
+		for i, x := range v.Items {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			if err := writeRepr(rt, b, x); err != nil {
+				return err
+			}
+		}
+		if v.tuple && len(v.Items) == 1 {
+			b.WriteByte(',')
+		}
+		b.WriteByte(ends[1])
+	case *Dict:
+		b.WriteByte('{')
+		for i, k := range v.keys {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			if err := writeRepr(rt, b, k); err != nil {
+				return err
+			}
+			b.WriteString(": ")
+			x, _ := v.Get(k)
+			if err := writeRepr(rt, b, x); err != nil {
+				return err
+			}
+		}
+		b.WriteByte('}')
+	default:
+		return fmt.Errorf("a %s cannot be printed", typeName(v))
+	}
+	return nil
+}
+
+// floatRepr is the shortest decimal that reads back the same, in Python's form.
+func floatRepr(f float64) string {
+	switch {
+	case math.IsNaN(f):
+		return "nan"
+	case math.IsInf(f, 1):
+		return "inf"
+	case math.IsInf(f, -1):
+		return "-inf"
+	}
+	s := strconv.FormatFloat(f, 'e', -1, 64)
+	mantissa, exp, _ := strings.Cut(s, "e")
+	if e, _ := strconv.Atoi(exp); e < -4 || e >= 16 {
+		return mantissa + "e" + exp
+	}
+	s = strconv.FormatFloat(f, 'f', -1, 64)
+	if !strings.Contains(s, ".") {
+		s += ".0"
+	}
+	return s
+}
+
+// writeStringRepr quotes as Python does: single quotes unless only they occur
+// in the text.
+func writeStringRepr(b *strings.Builder, s string) {
+	quote := byte('\'')
+	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
+		quote = '"'
+	}
+	b.WriteByte(quote)
+	for _, r := range s {
+		switch {
+		case r == rune(quote) || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r == ' ' || unicode.IsGraphic(r) && !unicode.Is(unicode.Zs, r):
+			b.WriteRune(r)
+		case r < 0x100:
+			fmt.Fprintf(b, `\x%02x`, r)
+		case r < 0x10000:
+			fmt.Fprintf(b, `\u%04x`, r)
+		default:
+			fmt.Fprintf(b, `\U%08x`, r)
+		}
+	}
+	b.WriteByte(quote)
+}

@@ -1,0 +1,159 @@
+package jinja
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Bounds of one rendering. Real templates stay far below all of them.
+const (
+	maxSteps = 2_000_000 // statements, expressions and comparisons evaluated
+	maxDepth = 400       // calls within calls, values within values
+	maxSize  = 16 << 20  // bytes of the text or of any string in it; items of a list
+	maxMade  = 1 << 30   // bytes of all strings and lists made on the way
+	maxRange = 100_000   // items of range(), as in the reference
+)
+
+// runtime is one rendering.
+type runtime struct {
+	out   *strings.Builder
+	steps int
+	depth int
+	bytes int // made so far
+	now   func() time.Time
+}
+
+// step counts work.
+func (rt *runtime) step(n int) error {
+	if rt.steps += n; rt.steps > maxSteps {
+		return errors.New("the template takes too many steps")
+	}
+	return nil
+}
+
+// enter counts work that nests; leave ends it.
+func (rt *runtime) enter() error {
+	rt.depth++ // before any error: leave follows in every case
+	if rt.depth > maxDepth {
+		rt.depth--
+		return errors.New("values or calls are nested too deep")
+	}
+	if err := rt.step(1); err != nil {
+		rt.depth--
+		return err
+	}
+	return nil
+}
+
+func (rt *runtime) leave() { rt.depth-- }
+
+var errTooLarge = errors.New("the template makes values that are too large")
+
+// made counts a new string of n bytes or list of n/16 items.
+func (rt *runtime) made(n int) error {
+	rt.bytes += n
+	if n > maxSize || rt.bytes > maxMade {
+		return errTooLarge
+	}
+	return nil
+}
+
+// print adds to the text.
+func (rt *runtime) print(s string) error {
+	rt.out.WriteString(s)
+	if rt.out.Len() > maxSize {
+		return errTooLarge
+	}
+	return rt.made(len(s))
+}
+
+// frame is a scope: names set in it, and the scope around it.
+type frame struct {
+	rt     *runtime
+	vars   map[string]Value
+	parent *frame
+}
+
+func (f *frame) inner() *frame { return &frame{rt: f.rt, vars: map[string]Value{}, parent: f} }
+
+func (f *frame) lookup(name string) Value {
+	for s := f; s != nil; s = s.parent {
+		if v, ok := s.vars[name]; ok {
+			return v
+		}
+	}
+	return undefined{fmt.Sprintf("%q", name)}
+}
+
+// capture renders a body into a string of its own.
+func (f *frame) capture(body []stmt) (string, error) {
+	rt := f.rt
+	outer := rt.out
+	rt.out = &strings.Builder{}
+	err := run(f, body)
+	s := rt.out.String()
+	rt.out = outer
+	return s, err
+}
+
+// Template is a parsed template; it may be rendered by several goroutines.
+type Template struct{ body []stmt }
+
+// Parse reads a template. An error names the line and what is not understood.
+func Parse(src string) (*Template, error) {
+	body, err := parse(src)
+	if err != nil {
+		return nil, err
+	}
+	return &Template{body}, nil
+}
+
+// Options of a rendering.
+type Options struct {
+	Now func() time.Time // what strftime_now reads; nil: the clock
+}
+
+// Render runs the template with these variables. Values are nil, bool, int,
+// int64, float64, string, *List, *Dict or lists of them as []any. An error
+// names the line; raise_exception in the template gives one with its text.
+func (t *Template) Render(vars map[string]any, o Options) (string, error) {
+	rt := &runtime{out: &strings.Builder{}, now: o.Now}
+	if rt.now == nil {
+		rt.now = time.Now
+	}
+	top := &frame{rt: rt, vars: globals, parent: nil}
+	f := top.inner()
+	for k, v := range vars {
+		w, err := fromGo(v)
+		if err != nil {
+			return "", fmt.Errorf("variable %q: %w", k, err)
+		}
+		f.vars[k] = w
+	}
+	// Templates set names in a scope of their own: globals stay as they are.
+	if err := run(f, t.body); err != nil {
+		return "", err
+	}
+	return rt.out.String(), nil
+}
+
+func fromGo(v any) (Value, error) {
+	switch v := v.(type) {
+	case nil, bool, int64, float64, string, *Dict, *List:
+		return v, nil
+	case int:
+		return int64(v), nil
+	case []any:
+		l := &List{Items: make([]Value, len(v))}
+		for i := range v {
+			var err error
+			if l.Items[i], err = fromGo(v[i]); err != nil {
+				return nil, err
+			}
+		}
+		return l, nil
+	}
+	return nil, fmt.Errorf("type %T has no counterpart in a template", v)
+}

@@ -1,0 +1,321 @@
+package jinja
+
+import (
+	"errors"
+	"fmt"
+)
+
+// stmt is a statement; exec writes what it prints.
+type stmt interface{ exec(f *frame) error }
+
+// located is an error with the line it happened on.
+type located struct {
+	line int
+	err  error
+}
+
+func (l *located) Error() string { return fmt.Sprintf("line %d: %v", l.line, l.err) }
+func (l *located) Unwrap() error { return l.err }
+
+// at adds the line to an error that has none.
+func at(line int, err error) error {
+	var l *located
+	if err == nil || errors.Is(err, errBreak) || errors.Is(err, errContinue) || errors.As(err, &l) {
+		return err
+	}
+	return &located{line, err}
+}
+
+var (
+	errBreak    = errors.New("break")
+	errContinue = errors.New("continue")
+)
+
+func run(f *frame, body []stmt) error {
+	for _, s := range body {
+		if err := f.rt.step(1); err != nil {
+			return err
+		}
+		if err := s.exec(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// text is what stands between tags.
+type text string
+
+func (t text) exec(f *frame) error {
+	return f.rt.print(string(t))
+}
+
+// output is {{ expression }}.
+type output struct {
+	line int
+	e    expr
+}
+
+func (o *output) exec(f *frame) error {
+	v, err := o.e.eval(f)
+	if err != nil {
+		return at(o.line, err)
+	}
+	s, err := str(f.rt, v)
+	if err == nil {
+		err = f.rt.print(s)
+	}
+	return at(o.line, err)
+}
+
+type jump struct {
+	line int
+	stop bool
+}
+
+func (j *jump) exec(*frame) error {
+	if j.stop {
+		return errBreak
+	}
+	return errContinue
+}
+
+type arm struct {
+	cond expr
+	body []stmt
+}
+
+type ifBlock struct {
+	line   int
+	arms   []arm
+	orElse []stmt
+}
+
+func (n *ifBlock) exec(f *frame) error {
+	for _, a := range n.arms {
+		v, err := a.cond.eval(f)
+		if err != nil {
+			return at(n.line, err)
+		}
+		if truth(v) {
+			return run(f, a.body)
+		}
+	}
+	return run(f, n.orElse)
+}
+
+type forLoop struct {
+	line    int
+	targets []string
+	over    expr
+	cond    expr // nil: all items
+	body    []stmt
+	orElse  []stmt
+}
+
+func (n *forLoop) exec(f *frame) error {
+	items, err := n.items(f)
+	if err != nil {
+		return at(n.line, err)
+	}
+	for i, item := range items {
+		if err := f.rt.step(4); err != nil { // a scope costs more than an expression
+			return at(n.line, err)
+		}
+		in := f.inner()
+		if err := in.assign(n.targets, item); err != nil {
+			return at(n.line, err)
+		}
+		in.vars["loop"] = &loop{items: items, at: i}
+		err := run(in, n.body)
+		if err == errBreak {
+			break
+		}
+		if err != nil && err != errContinue {
+			return err
+		}
+	}
+	if len(items) == 0 {
+		return run(f.inner(), n.orElse)
+	}
+	return nil
+}
+
+// items is what the loop goes over, its condition applied.
+func (n *forLoop) items(f *frame) ([]Value, error) {
+	over, err := n.over.eval(f)
+	if err != nil {
+		return nil, err
+	}
+	items, err := iterate(over)
+	if err != nil || n.cond == nil {
+		return items, err
+	}
+	var kept []Value
+	for _, item := range items {
+		in := f.inner()
+		if err := in.assign(n.targets, item); err != nil {
+			return nil, err
+		}
+		v, err := n.cond.eval(in)
+		if err != nil {
+			return nil, err
+		}
+		if truth(v) {
+			kept = append(kept, item)
+		}
+	}
+	return kept, nil
+}
+
+// assign sets one name, or several to the items of a value.
+func (f *frame) assign(names []string, v Value) error {
+	if len(names) == 1 {
+		f.vars[names[0]] = v
+		return nil
+	}
+	items, err := iterate(v)
+	if err != nil {
+		return err
+	}
+	if len(items) != len(names) {
+		return fmt.Errorf("%d values for %d names", len(items), len(names))
+	}
+	for i, n := range names {
+		f.vars[n] = items[i]
+	}
+	return nil
+}
+
+// set is {% set a = b %}, {% set ns.a = b %} or {% set a %}…{% endset %}.
+type set struct {
+	line    int
+	targets []string
+	attr    string // of a namespace
+	value   expr   // nil: the body
+	body    []stmt
+	filters []*filterExpr
+}
+
+func (s *set) exec(f *frame) error {
+	var v Value
+	var err error
+	if s.value != nil {
+		v, err = s.value.eval(f)
+	} else {
+		v, err = captureThrough(f.inner(), s.body, s.filters)
+	}
+	if err != nil {
+		return at(s.line, err)
+	}
+	if s.attr == "" {
+		return at(s.line, f.assign(s.targets, v))
+	}
+	ns, ok := f.lookup(s.targets[0]).(*namespace)
+	if !ok {
+		return at(s.line, fmt.Errorf("%q is not a namespace: its attributes cannot be set", s.targets[0]))
+	}
+	if s.attr[0] == '_' {
+		return at(s.line, fmt.Errorf("attribute %q of a namespace may not start with _", s.attr))
+	}
+	ns.attrs.Set(s.attr, v)
+	return nil
+}
+
+// captured is what a filter of a block works on.
+type captured struct{}
+
+func (captured) eval(f *frame) (Value, error) { return f.vars[capturedName], nil }
+
+const capturedName = "|" // no template can spell it
+
+func captureThrough(f *frame, body []stmt, filters []*filterExpr) (Value, error) {
+	s, err := f.capture(body)
+	if err != nil {
+		return nil, err
+	}
+	f.vars[capturedName] = s
+	for _, fl := range filters {
+		v, err := fl.eval(f)
+		if err != nil {
+			return nil, err
+		}
+		f.vars[capturedName] = v
+	}
+	return f.vars[capturedName], nil
+}
+
+type filterBlock struct {
+	line    int
+	filters []*filterExpr
+	body    []stmt
+}
+
+func (b *filterBlock) exec(f *frame) error {
+	v, err := captureThrough(f.inner(), b.body, b.filters)
+	if err != nil {
+		return at(b.line, err)
+	}
+	s, err := str(f.rt, v)
+	if err == nil {
+		err = f.rt.print(s)
+	}
+	return at(b.line, err)
+}
+
+// scope is {% with %} and {% generation %}: names set within end with it.
+type scope struct {
+	line   int
+	names  []string
+	values []expr
+	body   []stmt
+}
+
+func (s *scope) exec(f *frame) error {
+	in := f.inner()
+	for i, e := range s.values {
+		v, err := e.eval(f)
+		if err != nil {
+			return at(s.line, err)
+		}
+		in.vars[s.names[i]] = v
+	}
+	return run(in, s.body)
+}
+
+type param struct {
+	name string
+	def  expr
+}
+
+type macro struct {
+	line   int
+	name   string
+	params []param
+	body   []stmt
+}
+
+func (m *macro) exec(f *frame) error {
+	f.vars[m.name] = &function{"macro " + m.name, func(rt *runtime, a *argValues) (Value, error) {
+		if err := rt.enter(); err != nil {
+			return nil, err
+		}
+		defer rt.leave()
+		in := f.inner()
+		for i, q := range m.params {
+			v, given := a.take(i, q.name)
+			if !given {
+				v = undefined{fmt.Sprintf("argument %q", q.name)}
+				if q.def != nil {
+					var err error
+					if v, err = q.def.eval(in); err != nil {
+						return nil, err
+					}
+				}
+			}
+			in.vars[q.name] = v
+		}
+		return in.capture(m.body)
+	}}
+	return nil
+}

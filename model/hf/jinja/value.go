@@ -1,0 +1,281 @@
+package jinja
+
+import (
+	"fmt"
+	"unicode/utf8"
+)
+
+// Value is a value of the template language: nil (none), bool, int64, float64,
+// string, *List, *Dict, or one of the unexported kinds that templates make.
+type Value any
+
+// List is a list or, as `(a, b)` makes it, a tuple.
+type List struct {
+	Items []Value
+	tuple bool
+}
+
+// Dict is a mapping from strings or other plain values that keeps its order.
+type Dict struct {
+	keys  []Value
+	items map[Value]Value
+}
+
+// Set adds or replaces the value of a key: a string, a number, a bool or nil.
+func (d *Dict) Set(key, value Value) {
+	if d.items == nil {
+		d.items = map[Value]Value{}
+	}
+	k := hashed(key)
+	if _, ok := d.items[k]; !ok {
+		d.keys = append(d.keys, key)
+	}
+	d.items[k] = value
+}
+
+// Get is the value of a key.
+func (d *Dict) Get(key Value) (Value, bool) {
+	if !hashable(key) {
+		return nil, false
+	}
+	v, ok := d.items[hashed(key)]
+	return v, ok
+}
+
+// hashed makes numbers that are equal the same key.
+func hashed(key Value) Value {
+	switch k := key.(type) {
+	case bool:
+		if k {
+			return int64(1)
+		}
+		return int64(0)
+	case float64:
+		if i := int64(k); float64(i) == k {
+			return i
+		}
+	}
+	return key
+}
+
+func hashable(key Value) bool {
+	switch key.(type) {
+	case nil, bool, int64, float64, string:
+		return true
+	}
+	return false
+}
+
+type (
+	// undefined is what a name or attribute that is not there gives.
+	undefined struct{ name string }
+	// function is a callable of the language.
+	function struct {
+		name string
+		call func(rt *runtime, a *argValues) (Value, error)
+	}
+	// namespace holds attributes that a set statement may change.
+	namespace struct{ attrs Dict }
+)
+
+func (u undefined) err() error { return fmt.Errorf("%s is undefined", u.name) }
+
+func typeName(v Value) string {
+	switch v := v.(type) {
+	case nil:
+		return "none"
+	case bool:
+		return "bool"
+	case int64:
+		return "integer"
+	case float64:
+		return "float"
+	case string:
+		return "string"
+	case *List:
+		if v.tuple {
+			return "tuple"
+		}
+		return "list"
+	case *Dict:
+		return "dict"
+	case undefined:
+		return "undefined value"
+	case *namespace:
+		return "namespace"
+	}
+	return "function"
+}
+
+func truth(v Value) bool {
+	switch v := v.(type) {
+	case nil, undefined:
+		return false
+	case bool:
+		return v
+	case int64:
+		return v != 0
+	case float64:
+		return v != 0
+	case string:
+		return v != ""
+	case *List:
+		return len(v.Items) > 0
+	case *Dict:
+		return len(v.keys) > 0
+	}
+	return true
+}
+
+// number gives bool, int64 and float64 as a float64.
+func number(v Value) (float64, bool) {
+	switch v := v.(type) {
+	case bool:
+		if v {
+			return 1, true
+		}
+		return 0, true
+	case int64:
+		return float64(v), true
+	case float64:
+		return v, true
+	}
+	return 0, false
+}
+
+// integer gives bool and int64 as an int64.
+func integer(v Value) (int64, bool) {
+	switch v := v.(type) {
+	case bool:
+		if v {
+			return 1, true
+		}
+		return 0, true
+	case int64:
+		return v, true
+	}
+	return 0, false
+}
+
+func equal(rt *runtime, a, b Value) (bool, error) {
+	if err := rt.enter(); err != nil {
+		return false, err
+	}
+	defer rt.leave()
+	if x, ok := number(a); ok {
+		y, ok := number(b)
+		if i, okA := integer(a); okA {
+			if j, okB := integer(b); okB {
+				return i == j, nil
+			}
+		}
+		return ok && x == y, nil
+	}
+	switch a := a.(type) {
+	case *List:
+		b, ok := b.(*List)
+		if !ok || a.tuple != b.tuple || len(a.Items) != len(b.Items) {
+			return false, nil
+		}
+		for i := range a.Items {
+			if same, err := equal(rt, a.Items[i], b.Items[i]); err != nil || !same {
+				return false, err
+			}
+		}
+		return true, nil
+	case *Dict:
+		b, ok := b.(*Dict)
+		if !ok || len(a.keys) != len(b.keys) {
+			return false, nil
+		}
+		for _, k := range a.keys {
+			w, ok := b.Get(k)
+			if !ok {
+				return false, nil
+			}
+			v, _ := a.Get(k)
+			if same, err := equal(rt, v, w); err != nil || !same {
+				return false, err
+			}
+		}
+		return true, nil
+	case undefined:
+		_, ok := b.(undefined)
+		return ok, nil
+	}
+	return a == b, nil
+}
+
+// less orders numbers, strings and lists of them.
+func less(rt *runtime, a, b Value) (bool, error) {
+	if i, ok := integer(a); ok {
+		if j, ok := integer(b); ok {
+			return i < j, nil
+		}
+	}
+	if x, ok := number(a); ok {
+		if y, ok := number(b); ok {
+			return x < y, nil
+		}
+	}
+	if x, ok := a.(string); ok {
+		if y, ok := b.(string); ok {
+			return x < y, nil // UTF-8 sorts as code points do
+		}
+	}
+	if x, ok := a.(*List); ok {
+		if y, ok := b.(*List); ok && x.tuple == y.tuple {
+			for i := range min(len(x.Items), len(y.Items)) {
+				same, err := equal(rt, x.Items[i], y.Items[i])
+				if err != nil {
+					return false, err
+				}
+				if !same {
+					return less(rt, x.Items[i], y.Items[i])
+				}
+			}
+			return len(x.Items) < len(y.Items), nil
+		}
+	}
+	if u, ok := a.(undefined); ok {
+		return false, u.err()
+	}
+	if u, ok := b.(undefined); ok {
+		return false, u.err()
+	}
+	return false, fmt.Errorf("%s and %s cannot be ordered", typeName(a), typeName(b))
+}
+
+// length is what the length filter counts.
+func length(v Value) (int, error) {
+	switch v := v.(type) {
+	case string:
+		return utf8.RuneCountInString(v), nil
+	case *List:
+		return len(v.Items), nil
+	case *Dict:
+		return len(v.keys), nil
+	case undefined:
+		return 0, nil
+	}
+	return 0, fmt.Errorf("a %s has no length", typeName(v))
+}
+
+// iterate lists what a loop goes over.
+func iterate(v Value) ([]Value, error) {
+	switch v := v.(type) {
+	case string:
+		out := make([]Value, 0, len(v))
+		for _, r := range v {
+			out = append(out, string(r))
+		}
+		return out, nil
+	case *List:
+		return v.Items, nil
+	case *Dict:
+		return v.keys, nil
+	case undefined:
+		return nil, nil
+	}
+	return nil, fmt.Errorf("a %s cannot be iterated over", typeName(v))
+}
