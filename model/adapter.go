@@ -1,21 +1,33 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
-	"sort"
 	"strings"
 
 	"vgid/model/hf"
 )
 
 // peftPrefix begins every tensor name in an adapter file; behind it comes the
-// module's path in memory under transformers 5.
+// module's path in memory, under transformers 5 or, in older adapters, 4.
 const peftPrefix = "base_model.model."
 
+// baseKey is where the metadata of an adapter file keeps the Fingerprint of
+// what the adapter was attached to.
+const baseKey = "vgid.base"
+
+// AdapterOptions belong to LoadAdapterAs.
+type AdapterOptions struct {
+	// AnyBase takes an adapter that says it was made for another base.
+	AnyBase bool
+}
+
 // SaveAdapter writes the adapter as a PEFT folder for the base model of that
-// name or path.
+// name or path. Its target_modules are whole paths, so that PEFT picks exactly
+// these modules.
 func (m *Model) SaveAdapter(dir, base string) error {
 	if m.adapter == nil {
 		return fmt.Errorf("%s: the model has no adapter to save", dir)
@@ -23,94 +35,138 @@ func (m *Model) SaveAdapter(dir, base string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	tensors, err := m.tensors("F32", func(w *weight) string {
-		if w.lora == 0 {
+	tensors, err := m.tensors(func(w *weight) string {
+		if w.lora == 0 && !w.whole {
 			return ""
 		}
-		return peftPrefix + m.family.memoryName(w.Name)
+		return peftPrefix + m.adapterName(w)
 	})
 	if err != nil {
 		return err
 	}
-	var targets []string
-	for _, name := range m.AdapterModules() {
-		targets = append(targets, m.family.memoryName(name))
+	a := m.adapter
+	c := hf.AdapterConfig{
+		BaseModel: base, R: a.R, LoraAlpha: float64(a.Alpha), LoraDropout: float64(a.Dropout), UseRSLora: a.RSLoRA,
+		ModulesToSave: a.ModulesToSave, Bias: a.Bias, InferenceMode: true,
 	}
-	return hf.WriteAdapter(dir, hf.AdapterConfig{
-		BaseModel: base, R: m.adapter.R, LoraAlpha: float64(m.adapter.Alpha), LoraDropout: float64(m.adapter.Dropout),
-		TargetModules: hf.ModuleList{Names: targets}, UseRSLora: m.adapter.RSLoRA, InferenceMode: true,
-	}, tensors, nil)
-}
-
-// refuseAdapter names the first field of an adapter that is not implemented.
-func refuseAdapter(c *hf.AdapterConfig) error {
-	for _, f := range []struct {
-		set  bool
-		name string
-	}{
-		{c.Bias != "none", "bias other than none"}, {len(c.ModulesToSave) > 0, "modules_to_save"}, {len(c.RankPattern) > 0, "rank_pattern"},
-		{len(c.AlphaPattern) > 0, "alpha_pattern"},
-	} {
-		if f.set {
-			return fmt.Errorf("adapter_config.json: %s is not implemented", f.name)
+	for _, p := range m.adapted {
+		path := m.family.memoryName(p.name)
+		c.TargetModules.Names = append(c.TargetModules.Names, path)
+		if p.r != a.R {
+			c.RankPattern = append(c.RankPattern, hf.ModuleValue[int]{Pattern: regexp.QuoteMeta(path), Value: p.r})
+		}
+		if p.alpha != a.Alpha {
+			c.AlphaPattern = append(c.AlphaPattern, hf.ModuleValue[float64]{Pattern: regexp.QuoteMeta(path), Value: float64(p.alpha)})
 		}
 	}
-	return nil
+	return hf.WriteAdapter(dir, c, tensors, map[string]string{baseKey: m.baseID})
 }
 
-// LoadAdapter attaches the adapter of a PEFT folder, written under
+// adapterName is the name PEFT gives to a weight of an adapter. A bias of a
+// layer with a branch is that of the layer inside.
+func (m *Model) adapterName(w *weight) string {
+	name := m.family.memoryName(w.Name)
+	layer, bias := strings.CutSuffix(w.Name, ".bias")
+	if bias && slices.ContainsFunc(m.adapted, func(p picked) bool { return p.name == layer }) {
+		return m.family.memoryName(layer) + ".base_layer.bias"
+	}
+	return name
+}
+
+// LoadAdapter is LoadAdapterAs without options.
+func (m *Model) LoadAdapter(dir string) ([]string, error) {
+	return m.LoadAdapterAs(dir, AdapterOptions{})
+}
+
+// LoadAdapterAs attaches the adapter of a PEFT folder, written under
 // transformers 4 or 5, and trains it. Branches of layers that no output
 // depends on are left out. It returns the modules' names.
-func (m *Model) LoadAdapter(dir string) ([]string, error) {
-	c, files, err := hf.ReadAdapter(dir)
+func (m *Model) LoadAdapterAs(dir string, o AdapterOptions) ([]string, error) {
+	conf, files, err := hf.ReadAdapter(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer files.Close()
-	if err := refuseAdapter(&c); err != nil {
+	if err := m.loadAdapter(&conf, files, o); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	where := map[string]string{}
-	modules := map[string]bool{}
-	for _, name := range files.Names() {
-		path, ok := strings.CutPrefix(name, peftPrefix)
-		own := m.family.diskName(path)
-		path = strings.TrimSuffix(strings.TrimSuffix(own, ".lora_A.weight"), ".lora_B.weight")
-		if !ok || path == own {
-			return nil, fmt.Errorf("%s: tensor %q is no part of a LoRA adapter", dir, name)
-		}
-		if !slices.ContainsFunc(m.modules, func(x module) bool { return x.name == path }) {
-			return nil, fmt.Errorf("%s: tensor %q is for a layer that this model does not have", dir, name)
-		}
-		where[own], modules[path] = name, true
-	}
-	targets := make([]string, 0, len(modules))
-	for name := range modules {
-		targets = append(targets, name)
-	}
-	sort.Strings(targets)
-	names, err := m.AddLoRA(LoRAConfig{
-		R: c.R, Alpha: float32(c.LoraAlpha), Dropout: float32(c.LoraDropout), Targets: targets, RSLoRA: c.UseRSLora,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
-	}
-	for _, w := range m.weights {
-		if w.lora == 0 {
-			continue
-		}
-		if err := m.readAdapter(files, w, where[w.Name]); err != nil {
-			m.detach()
-			if err2 := m.flatten(); err2 != nil {
-				return nil, err2
-			}
-			return nil, fmt.Errorf("%s: %w", dir, err)
-		}
-	}
-	return names, m.be.Sync()
+	return m.AdapterModules(), nil
 }
 
-func (m *Model) readAdapter(files *hf.Weights, w *weight, name string) error {
+func (m *Model) loadAdapter(conf *hf.AdapterConfig, files *hf.Weights, o AdapterOptions) error {
+	rules, err := conf.Rules()
+	if err != nil {
+		return err
+	}
+	found, err := m.sortAdapter(files)
+	if err != nil {
+		return err
+	}
+	hits, err := m.stored(rules, files, found)
+	if err != nil {
+		return err
+	}
+	var whole []*weight
+	for _, w := range m.weights {
+		if found.whole[w.Name] != "" && !m.Config.idle(w.Name) {
+			whole = append(whole, w)
+		}
+	}
+	c := LoRAConfig{
+		R: conf.R, Alpha: float32(conf.LoraAlpha), Dropout: float32(conf.LoraDropout), RSLoRA: conf.UseRSLora,
+		ModulesToSave: conf.ModulesToSave, Bias: conf.Bias,
+	}
+	for _, p := range hits {
+		c.Targets = append(c.Targets, p.name)
+	}
+	if len(hits) == 0 {
+		return fmt.Errorf("the adapter has no layer of this model that an output depends on")
+	}
+	if m.text.Head == m.text.Embed && slices.ContainsFunc(whole, func(w *weight) bool { return w.Param == m.text.Head }) {
+		return fmt.Errorf("modules_to_save holds the embedding or the head, which this model shares: not implemented")
+	}
+	for _, p := range hits {
+		for _, w := range p.branch() {
+			if err := m.fitsAdapter(files, w, found.branch[w.Name]); err != nil {
+				return err
+			}
+		}
+	}
+	for _, w := range whole {
+		if err := m.fitsAdapter(files, w, found.whole[w.Name]); err != nil {
+			return err
+		}
+	}
+	if !o.AnyBase {
+		if err := m.isBase(conf, files); err != nil {
+			return err
+		}
+	}
+	if err := m.attachAll(&c, hits, whole); err != nil {
+		return err
+	}
+	if err := m.readAdapter(files, found); err != nil {
+		return errors.Join(err, m.drop())
+	}
+	return nil
+}
+
+// isBase refuses an adapter that says it was made for another model. Those of
+// other programs say nothing but a name, which may be a path of anywhere.
+func (m *Model) isBase(conf *hf.AdapterConfig, files *hf.Weights) error {
+	id := files.Metadata()[baseKey]
+	if id == "" {
+		return nil
+	}
+	mine, err := m.Fingerprint()
+	if err == nil && id != mine {
+		err = fmt.Errorf("the adapter was made for another base model (%q, fingerprint %s) than this one (fingerprint %s); give the model it was trained on, or --any-base to use it all the same", conf.BaseModel, id, mine)
+	}
+	return err
+}
+
+// fitsAdapter checks that the file has the tensor of a weight.
+func (m *Model) fitsAdapter(files *hf.Weights, w *weight, name string) error {
 	info, ok := files.Info(name)
 	if !ok {
 		return fmt.Errorf("tensor %q is missing", peftPrefix+m.family.memoryName(w.Name))
@@ -118,10 +174,90 @@ func (m *Model) readAdapter(files *hf.Weights, w *weight, name string) error {
 	if !slices.Equal(info.Shape, w.shape) {
 		return fmt.Errorf("tensor %q has shape %v, this model and r ask for %v", name, info.Shape, w.shape)
 	}
-	host := make([]float32, w.Value.Len())
-	if err := files.ReadF32(name, host); err != nil {
-		return err
-	}
-	m.be.Upload(w.Value, host)
 	return nil
+}
+
+func (m *Model) readAdapter(files *hf.Weights, found adapterTensors) error {
+	for _, w := range m.weights {
+		name := found.whole[w.Name]
+		if w.lora != 0 {
+			name = found.branch[w.Name]
+		} else if !w.whole {
+			continue
+		}
+		host := make([]float32, w.Value.Len())
+		if err := files.ReadF32(name, host); err != nil {
+			return err
+		}
+		m.be.Upload(w.Value, host)
+	}
+	return m.be.Sync()
+}
+
+// adapterTensors are the tensors of an adapter file by our names.
+type adapterTensors struct {
+	branch map[string]string // lora_A and lora_B
+	whole  map[string]string // modules_to_save and biases
+	path   map[string]string // module to the path in the file
+}
+
+// sortAdapter finds the weights that the tensors of an adapter belong to.
+func (m *Model) sortAdapter(files *hf.Weights) (adapterTensors, error) {
+	found := adapterTensors{map[string]string{}, map[string]string{}, map[string]string{}}
+	for _, name := range files.Names() {
+		path, ok := strings.CutPrefix(name, peftPrefix)
+		own := m.family.diskName(path)
+		layer, a := strings.CutSuffix(own, ".lora_A.weight")
+		layer, b := strings.CutSuffix(layer, ".lora_B.weight")
+		switch {
+		case !ok || strings.Contains(path, ".lora_embedding_") || strings.Contains(path, ".lora_magnitude_vector"):
+			return found, fmt.Errorf("tensor %q is no part of a LoRA adapter of linear layers", name)
+		case a || b:
+			if !slices.ContainsFunc(m.modules, func(x module) bool { return x.name == layer }) {
+				return found, fmt.Errorf("tensor %q is for a layer that this model does not have", name)
+			}
+			found.branch[own], found.path[layer] = name, path[:len(path)-len(".lora_A.weight")]
+		default:
+			own = strings.Replace(own, ".base_layer.bias", ".bias", 1)
+			if !slices.ContainsFunc(m.weights, func(w *weight) bool { return w.Name == own }) {
+				return found, fmt.Errorf("tensor %q is no weight of this model", name)
+			}
+			found.whole[own] = name
+		}
+	}
+	return found, nil
+}
+
+// stored are the modules an adapter file holds branches of, with their ranks.
+// A layer that the config picks has to be in the file.
+func (m *Model) stored(rules *hf.ModuleRules, files *hf.Weights, found adapterTensors) ([]picked, error) {
+	name := func(own string) string { return own } // the paths of transformers 4
+	for own, path := range found.path {
+		if path == m.family.memoryName(own) {
+			name = m.family.memoryName
+		}
+	}
+	var hits []picked
+	for _, mod := range m.modules {
+		path, ok := found.path[mod.name]
+		if m.Config.idle(mod.name + ".") {
+			continue
+		}
+		if !ok {
+			missing, err := rules.Targets(hf.Module{Path: name(mod.name), Linear: true})
+			if err == nil && missing {
+				err = fmt.Errorf("tensor %q is missing, but target_modules picks its layer", peftPrefix+name(mod.name)+".lora_A.weight")
+			}
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		p, err := m.ranked(rules, mod, path)
+		if err != nil {
+			return nil, err
+		}
+		hits = append(hits, p)
+	}
+	return hits, nil
 }

@@ -40,7 +40,7 @@ func (m *Model) Trainable(patterns ...string) ([]string, error) {
 	}
 	for i, w := range m.weights {
 		if w.lora == 0 {
-			w.Trainable = hit[i] && !m.Config.idle(w.Name)
+			w.Trainable = hit[i] && !m.Config.idle(w.Name) || w.whole
 		}
 	}
 	if err := m.flatten(); err != nil {
@@ -62,6 +62,9 @@ func (m *Model) trained() []string {
 // flatten moves what is trained into a new flat buffer and what is not any
 // more out of the old one.
 func (m *Model) flatten() error {
+	on := m.adapterOn
+	m.SetAdapter(true)
+	defer m.SetAdapter(on)
 	old := m.flat
 	f := &flat{index: map[*tape.Param]int{}}
 	var moved []*weight
@@ -111,12 +114,20 @@ func (m *Model) flatten() error {
 	return nil
 }
 
-// evict gives weights that are no longer trained memory of their own.
+// evict gives weights float32 memory of their own: those that are no longer
+// trained, or about to be changed.
 func (m *Model) evict(ws []*weight) error {
+	need := int64(0)
+	for _, w := range ws {
+		need += 4 * int64(w.Value.Len())
+	}
+	if err := m.affordable(need, ""); err != nil {
+		return err
+	}
 	from := make([]backend.Tensor, len(ws))
 	for i, w := range ws {
 		from[i] = w.Value
-		w.Grad = backend.Tensor{}
+		w.Grad, w.stored = backend.Tensor{}, backend.F32
 	}
 	if err := m.place(ws); err != nil {
 		return err
@@ -144,6 +155,10 @@ func (m *Model) fillFlat(f *flat) error {
 		if v.Buf != nil {
 			m.be.Copy(w.Value, v)
 		}
+		w.mapped, w.pristine = false, false
+		if w.whole {
+			w.own = w.Value
+		}
 	}
 	return nil
 }
@@ -152,7 +167,7 @@ func (m *Model) fillFlat(f *flat) error {
 func (m *Model) collect() {
 	live := map[backend.Buffer]bool{}
 	for _, w := range m.weights {
-		live[w.Value.Buf] = true
+		live[w.Value.Buf], live[w.base.Buf] = true, true
 	}
 	for b := range m.buffers {
 		if !live[b] {

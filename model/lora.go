@@ -1,13 +1,14 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math"
 	"slices"
-	"strings"
 
 	"vgid/model/backend"
+	"vgid/model/hf"
 	"vgid/model/tape"
 )
 
@@ -16,29 +17,41 @@ type LoRAConfig struct {
 	R       int
 	Alpha   float32
 	Dropout float32
-	// Targets are patterns of linear layers: a path or the end of one at a
-	// dot, with * for any run of characters.
+	// Targets are linear layers: paths or the ends of paths at a dot, in files
+	// or in memory, with * for any run of characters; or "all-linear", all but
+	// the head; or "re:" and a Python expression that whole paths in memory match.
 	Targets []string
-	RSLoRA  bool // scale by alpha/√r instead of alpha/r
+	Exclude []string // as Targets: layers left out
+	RSLoRA  bool     // scale by alpha/√r instead of alpha/r
 	Seed    uint64
+
+	// As in PEFT: ranks and alphas of their own for paths that end in an
+	// expression, the layers that plain targets are limited to, modules that
+	// are trained as a whole, and whose biases are trained: "none" (also ""),
+	// "all" or "lora_only".
+	Ranks         hf.ModuleValues[int]
+	Alphas        hf.ModuleValues[float64]
+	Layers        []int
+	LayersPattern []string
+	ModulesToSave []string
+	Bias          string
 }
 
-// Scale is the factor of the branches.
-func (c LoRAConfig) Scale() float32 {
+func (c *LoRAConfig) scale(r int, alpha float32) float32 {
 	if c.RSLoRA {
-		return c.Alpha / float32(math.Sqrt(float64(c.R)))
+		return alpha / float32(math.Sqrt(float64(r)))
 	}
-	return c.Alpha / float32(c.R)
+	return alpha / float32(r)
 }
 
-func (c LoRAConfig) validate() error {
+func (c *LoRAConfig) validate() error {
 	switch {
 	case c.R <= 0:
-		return fmt.Errorf("lora: r must be positive, not %d", c.R)
+		return fmt.Errorf("r must be positive, not %d", c.R)
 	case !(c.Dropout >= 0 && c.Dropout < 1):
-		return fmt.Errorf("lora: dropout %g is not in [0, 1)", c.Dropout)
+		return fmt.Errorf("dropout %g is not in [0, 1)", c.Dropout)
 	case len(c.Targets) == 0:
-		return fmt.Errorf("lora: no target modules are given")
+		return fmt.Errorf("no target modules are given")
 	}
 	return nil
 }
@@ -47,52 +60,77 @@ func (c LoRAConfig) validate() error {
 // trains it: A uniform in ±1/√in, B zero, as PEFT starts. It returns the
 // modules' names. Optimizers made before are void.
 func (m *Model) AddLoRA(c LoRAConfig) ([]string, error) {
-	if err := c.validate(); err != nil {
-		return nil, err
+	err := c.validate()
+	var hits []picked
+	if err == nil {
+		hits, err = m.pick(&c)
 	}
-	if m.adapter != nil {
-		return nil, fmt.Errorf("lora: the model has an adapter already; merge it first")
+	var whole []*weight
+	if err == nil {
+		whole, err = m.replaced(&c, hits)
 	}
-	hit, err := selected("linear layer", c.Targets, len(m.modules), func(i int) string { return m.modules[i].name }, matchesModule)
+	if err == nil {
+		err = m.attachAll(&c, hits, whole)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lora: %w", err)
 	}
-	var names []string
-	var added []*weight
-	for i, mod := range m.modules {
-		if !hit[i] || m.Config.idle(mod.name+".") {
-			continue
-		}
-		names = append(names, mod.name)
-		added = append(added, m.attach(mod, c)...)
-	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("lora: targets %v name only layers that no output depends on", c.Targets)
-	}
-	m.adapter = &c
-	if err := m.flatten(); err != nil {
-		m.detach()
-		return nil, err
-	}
-	for _, w := range added {
+	for _, w := range m.weights {
 		if w.lora == 1 {
 			m.initA(w, c.Seed)
 		}
 	}
-	return names, m.be.Sync()
+	return m.AdapterModules(), m.be.Sync()
+}
+
+// attachAll gives modules their branches and weights their trained twins.
+func (m *Model) attachAll(c *LoRAConfig, hits []picked, whole []*weight) error {
+	if m.adapter != nil {
+		return fmt.Errorf("the model has an adapter already; merge it first")
+	}
+	id, err := m.Fingerprint()
+	if err != nil {
+		return err
+	}
+	for _, p := range hits {
+		m.attach(p, c)
+	}
+	for _, w := range whole {
+		w.whole, w.base, w.own, w.Trainable = true, w.Value, w.Value, true
+	}
+	m.adapter, m.adapted, m.baseID = c, hits, id
+	if err := m.flatten(); err != nil {
+		return errors.Join(err, m.drop())
+	}
+	return nil
+}
+
+// drop removes the adapter without a trace.
+func (m *Model) drop() error {
+	for _, w := range m.weights {
+		if w.whole {
+			w.Value, w.Trainable = w.base, false
+		}
+	}
+	m.detach()
+	return m.flatten()
 }
 
 // attach declares the branch of one module; flatten gives it memory.
-func (m *Model) attach(mod module, c LoRAConfig) []*weight {
+func (m *Model) attach(hit picked, c *LoRAConfig) {
+	mod := hit.module
 	p := &mod.lin.Parts[mod.part]
-	in, out := p.W.Value.Cols, p.W.Value.Rows
 	h := fnv.New32a()
 	h.Write([]byte(mod.name))
-	a := loraWeight(mod, ".lora_A.weight", 1, c.R, in)
-	b := loraWeight(mod, ".lora_B.weight", 2, out, c.R)
-	p.LoRA = &tape.LoRA{A: a.Param, B: b.Param, Scale: c.Scale(), Dropout: c.Dropout, Site: h.Sum32()}
-	m.weights = append(m.weights, a, b)
-	return []*weight{a, b}
+	ab := hit.branch()
+	p.LoRA = &tape.LoRA{A: ab[0].Param, B: ab[1].Param, Scale: c.scale(hit.r, hit.alpha), Dropout: c.Dropout, Site: h.Sum32()}
+	m.weights = append(m.weights, ab[:]...)
+}
+
+// branch declares A and B of a module.
+func (p *picked) branch() [2]*weight {
+	w := p.lin.Parts[p.part].W.Value
+	return [2]*weight{loraWeight(p.module, ".lora_A.weight", 1, p.r, w.Cols), loraWeight(p.module, ".lora_B.weight", 2, w.Rows, p.r)}
 }
 
 func loraWeight(mod module, suffix string, kind, rows, cols int) *weight {
@@ -120,28 +158,80 @@ func (m *Model) initA(w *weight, seed uint64) {
 	}
 }
 
-// MergeLoRA adds the branches to the weights they belong to and removes them.
+// MergeLoRA adds the branches to the weights they belong to, which become
+// float32, and removes them. Save writes the sum without taking that memory.
 func (m *Model) MergeLoRA() error {
 	if m.adapter == nil {
 		return fmt.Errorf("lora: the model has no adapter to merge")
 	}
-	for _, mod := range m.modules {
-		p := &mod.lin.Parts[mod.part]
-		if lo := p.LoRA; lo != nil {
-			m.be.MatMul(p.W.Value, lo.B.Value, lo.A.Value, backend.MatMul{Alpha: lo.Scale, Beta: 1})
+	m.SetAdapter(true)
+	var narrow []*weight
+	for _, w := range m.weights {
+		if m.branch(w) != nil && !w.Trainable && (w.mapped || w.stored != backend.F32) {
+			narrow = append(narrow, w)
 		}
+	}
+	if err := m.evict(narrow); err != nil {
+		return fmt.Errorf("lora: %w", err)
+	}
+	for _, w := range m.weights {
+		if lo := m.branch(w); lo != nil {
+			m.be.MatMul(w.Value, lo.B.Value, lo.A.Value, backend.MatMul{Alpha: lo.Scale, Beta: 1})
+			w.pristine = false
+		}
+	}
+	for _, w := range m.weights {
+		w.Trainable = w.Trainable && !w.whole
 	}
 	m.detach()
 	return m.flatten()
 }
 
-// detach removes the adapter's declarations.
+// branch is the low-rank branch of a matrix, nil when it has none.
+func (m *Model) branch(w *weight) *tape.LoRA {
+	for _, mod := range m.modules {
+		if p := &mod.lin.Parts[mod.part]; p.W == w.Param {
+			return p.LoRA
+		}
+	}
+	return nil
+}
+
+// detach removes the adapter's declarations; weights keep the value they have.
 func (m *Model) detach() {
 	for _, mod := range m.modules {
 		mod.lin.Parts[mod.part].LoRA = nil
 	}
 	m.weights = slices.DeleteFunc(m.weights, func(w *weight) bool { return w.lora != 0 })
-	m.adapter = nil
+	for _, w := range m.weights {
+		w.whole, w.base, w.own = false, backend.Tensor{}, backend.Tensor{}
+	}
+	m.adapter, m.adapted, m.adapterOn, m.baseID = nil, nil, true, ""
+}
+
+// SetAdapter turns the adapter on or off for the passes that follow: off, a
+// model with an adapter is its own teacher.
+func (m *Model) SetAdapter(on bool) {
+	m.adapterOn = on
+	for _, w := range m.weights {
+		switch {
+		case !w.whole:
+		case on:
+			w.Value = w.own
+		default:
+			w.Value = w.base
+		}
+	}
+}
+
+// BaseHead is the language-model head without the adapter, [vocab, d].
+func (m *Model) BaseHead() backend.Tensor {
+	for _, w := range m.weights {
+		if w.Param == m.text.Head {
+			return w.untrained()
+		}
+	}
+	return m.text.Head.Value
 }
 
 // Adapter is the adapter's description and whether there is one.
@@ -152,13 +242,11 @@ func (m *Model) Adapter() (LoRAConfig, bool) {
 	return *m.adapter, true
 }
 
-// AdapterModules lists the modules that carry a branch.
+// AdapterModules lists the modules that carry a branch, in forward order.
 func (m *Model) AdapterModules() []string {
 	var names []string
-	for _, w := range m.weights {
-		if w.lora == 1 {
-			names = append(names, strings.TrimSuffix(w.Name, ".lora_A.weight"))
-		}
+	for _, p := range m.adapted {
+		names = append(names, p.name)
 	}
 	return names
 }

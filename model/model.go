@@ -27,10 +27,13 @@ type Model struct {
 	weights []*weight
 	modules []module
 	buffers map[backend.Buffer]bool // owned, besides the flat ones
+	source  *source                 // nil without files
 
 	adapter   *LoRAConfig // nil without one
 	adapterOn bool
-	flat      *flat // nil while nothing is trained
+	adapted   []picked // what it was attached to
+	baseID    string   // Fingerprint of that model
+	flat      *flat    // nil while nothing is trained
 
 	towerTrained, projectorTrained bool
 
@@ -68,28 +71,6 @@ func build(be backend.Backend, c *Config) (*Model, error) {
 		return nil, err
 	}
 	return m, nil
-}
-
-// place gives weights memory, one buffer per group.
-func (m *Model) place(ws []*weight) error {
-	for i := 0; i < len(ws); {
-		j, n := i, 0
-		for ; j < len(ws) && ws[j].group == ws[i].group; j++ {
-			n += ws[j].Value.Len()
-		}
-		buf, err := m.be.Alloc(backend.F32, n)
-		if err != nil {
-			return fmt.Errorf("no memory for %s: %w", ws[i].Name, err)
-		}
-		m.buffers[buf] = true
-		at := 0
-		for ; i < j; i++ {
-			v := ws[i].Value
-			ws[i].Value = backend.View(buf, at, v.Rows, v.Cols)
-			at += v.Len()
-		}
-	}
-	return nil
 }
 
 // New makes a model with random weights: normal with deviation 1/√fan_in (half
@@ -130,20 +111,46 @@ func (m *Model) init(w *weight, seed uint64) {
 	}
 }
 
-// Clone copies the model's weights to memory of their own on the same backend,
-// without the adapter and with nothing trained: a frozen teacher.
+// Clone makes a model of the same weights on the same backend, without the
+// adapter and with nothing trained: a frozen teacher. What is still the mapped
+// file is shared, the rest is copied.
 func (m *Model) Clone() (*Model, error) {
 	c := *m.Config
-	n, err := build(m.be, &c)
+	n, err := assemble(m.be, &c)
 	if err != nil {
 		return nil, err
+	}
+	if n.source = m.source; n.source != nil {
+		n.source.users++
 	}
 	byName := map[string]*weight{}
 	for _, w := range m.weights {
 		byName[w.Name] = w
 	}
-	for _, w := range n.weights {
-		m.be.Copy(w.Value, byName[w.Name].Value)
+	var copied []*weight
+	for g := range groups(n.weights) {
+		var shared []*weight
+		for _, w := range g {
+			o := byName[w.Name]
+			w.file, w.stored, w.pristine = o.file, o.untrained().Buf.DType(), o.pristine
+			if o.mapped {
+				shared = append(shared, w)
+			} else {
+				copied = append(copied, w)
+			}
+		}
+		copied = append(copied, n.adopt(shared)...)
+	}
+	need, _ := memory(copied)
+	if err = n.affordable(need, ""); err == nil {
+		err = n.place(copied)
+	}
+	if err != nil {
+		n.Close()
+		return nil, err
+	}
+	for _, w := range copied {
+		m.be.Copy(w.Value, byName[w.Name].untrained())
 	}
 	if err := m.be.Sync(); err != nil {
 		n.Close()
@@ -166,6 +173,10 @@ func (m *Model) Close() {
 		b.free(m.be)
 	}
 	m.free = nil
+	if m.source != nil {
+		m.source.release()
+		m.source = nil
+	}
 }
 
 // Backend is the device the model lives on.
@@ -194,7 +205,3 @@ func (m *Model) NumParameters() (all, trained int) {
 
 // Head is the language-model head, [vocab, d]; the token embedding when tied.
 func (m *Model) Head() *tape.Param { return m.text.Head }
-
-// SetAdapter turns the low-rank branches on or off for the passes that follow:
-// off, a model with an adapter is its own teacher.
-func (m *Model) SetAdapter(on bool) { m.adapterOn = on }

@@ -173,7 +173,7 @@ func (o *Distill) Forward(t *tape.Tape, norm [terms]float64, lap func(monitor.Ph
 	o.rows.scale(norm, [terms]float64{Forget: o.cfg.Alpha, Retain: o.cfg.Beta})
 	tau := float32(o.cfg.Temperature)
 	o.loss = rowLoss{o.model.KL(t, h, o.rows.student, hidden, o.rows.scaled, model.KLOptions{
-		TeacherHead: o.teacher.Head().Value,
+		TeacherHead: o.teacher.BaseHead(),
 		KL:          backend.KL{TeacherTemp: tau, StudentTemp: tau, Scale: tau * tau},
 	}), &o.rows, b}
 	return nil

@@ -5,36 +5,45 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"vgid/model"
 	"vgid/model/cpu"
+	"vgid/model/hf"
 )
 
+// MergeOptions belong to Merge.
+type MergeOptions struct {
+	DType         string // of the written weights; empty keeps that of each tensor
+	MaxShardBytes int64  // of a file, when positive; otherwise as the model is sharded
+	AnyBase       bool   // take an adapter that says it was made for another base
+}
+
 // Merge adds the PEFT adapter of a folder to the weights of the model it was
-// trained on and writes the result as a model folder. dtype is that of the
-// written weights; empty keeps the model's.
-func Merge(ctx context.Context, dir, adapter, out, dtype string) error {
+// trained on and writes the result as a model folder, with everything else the
+// model's folder holds. Tensors pass through one after the other, a few rows at
+// a time. The folder appears whole or not at all.
+func Merge(ctx context.Context, dir, adapter, out string, o MergeOptions) error {
+	if files, err := os.ReadDir(out); err == nil && len(files) > 0 {
+		return fmt.Errorf("--out %s: the folder exists and is not empty; choose another", out)
+	}
 	be := cpu.New(0)
 	defer be.Close()
-	m, err := model.Load(ctx, be, dir)
+	m, err := model.LoadAs(ctx, be, dir, model.LoadOptions{Lazy: true})
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	if _, err := m.LoadAdapter(adapter); err != nil {
+	if _, err := m.LoadAdapterAs(adapter, model.AdapterOptions{AnyBase: o.AnyBase}); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return fmt.Errorf("%w; an adapter fits the model it was trained on, which %s is not", err, dir)
 	}
-	if err := m.MergeLoRA(); err != nil {
-		return err
-	}
-	if dtype == "" {
-		dtype = m.Config.DType
-	}
-	if err := m.Save(out, model.SaveOptions{DType: dtype}); err != nil {
-		return err
-	}
-	return copyAssets(out, dir)
+	return hf.ReplaceFolder(out, func(to string) error {
+		if err := hf.CopyAssets(to, dir); err != nil {
+			return err
+		}
+		return m.Save(to, model.SaveOptions{DType: o.DType, MaxShardBytes: o.MaxShardBytes, Merge: true})
+	})
 }

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"vgid/model"
+	"vgid/model/hf"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
 )
@@ -278,44 +278,18 @@ func (j *Job) save(ctx context.Context, name, from string, m *model.Model) (adap
 	if _, ok := m.Adapter(); ok {
 		adapter = j.path(name, "adapter")
 	}
-	// All ranks merge: the weights they go on with are those of the file.
-	err = j.onLead(ctx, func() error {
-		if adapter == "" {
-			return nil
-		}
-		return m.SaveAdapter(adapter, from)
-	})
-	if err == nil && adapter != "" {
-		err = m.MergeLoRA()
-	}
-	if err != nil {
-		return adapter, err
-	}
 	return adapter, j.onLead(ctx, func() error {
-		dir := j.path(name, "model")
-		if err := m.Save(dir, model.SaveOptions{DType: j.Config.Model.DType}); err != nil {
-			return err
-		}
-		return copyAssets(dir, from)
-	})
-}
-
-// copyAssets copies what belongs to a model folder besides weights and config.
-func copyAssets(to, from string) error {
-	for _, pattern := range []string{"tokenizer*", "special_tokens_map.json", "preprocessor_config.json", "processor_config.json", "chat_template*", "*.model", "vocab.json", "merges.txt", "added_tokens.json"} {
-		files, err := filepath.Glob(filepath.Join(from, pattern))
-		if err != nil {
-			return err
-		}
-		for _, f := range files {
-			raw, err := os.ReadFile(f)
+		if adapter != "" {
+			err := hf.ReplaceFolder(adapter, func(dir string) error { return m.SaveAdapter(dir, from) })
 			if err != nil {
 				return err
 			}
-			if err := writeFile(filepath.Join(to, filepath.Base(f)), raw); err != nil {
+		}
+		return hf.ReplaceFolder(j.path(name, "model"), func(dir string) error {
+			if err := hf.CopyAssets(dir, from); err != nil {
 				return err
 			}
-		}
-	}
-	return nil
+			return m.Save(dir, model.SaveOptions{DType: j.Config.Model.DType, Merge: true})
+		})
+	})
 }

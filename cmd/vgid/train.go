@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/urfave/cli/v2"
 
@@ -85,31 +84,6 @@ func unlearnCommand() *cli.Command {
 				}
 				return nil
 			})
-		},
-	}
-}
-
-func mergeCommand() *cli.Command {
-	return &cli.Command{
-		Name: "merge", Usage: "add a PEFT adapter to the weights of its base model",
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the base model"},
-			&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of the adapter"},
-			&cli.StringFlag{Name: "out", Usage: "`FOLDER` to write"},
-			&cli.StringFlag{Name: "dtype", Usage: "float32, bfloat16 or float16; empty: as the base model"},
-		},
-		Action: func(c *cli.Context) error {
-			if err := noArgs(c); err != nil {
-				return err
-			}
-			if err := need(c, "model", "adapter", "out"); err != nil {
-				return err
-			}
-			if err := vgid.Merge(c.Context, c.String("model"), c.String("adapter"), c.String("out"), c.String("dtype")); err != nil {
-				return err
-			}
-			fmt.Println("model written to", c.String("out"))
-			return nil
 		},
 	}
 }

@@ -132,10 +132,16 @@ func (r *ModuleRules) wantedLayer(path string) (bool, error) {
 	return false, nil
 }
 
-// Saves reports whether the module is trained and stored as a whole, as
-// modules_to_save asks: PEFT compares the end of the path, not at a dot.
-func (r *ModuleRules) Saves(path string) bool {
-	return slices.ContainsFunc(r.c.ModulesToSave, func(n string) bool { return strings.HasSuffix(path, n) })
+// SavedBy lists the names of modules_to_save that mean the module, which is
+// then trained and stored as a whole: PEFT compares the end of the path, not at
+// a dot.
+func (r *ModuleRules) SavedBy(path string) (names []string) {
+	for _, n := range r.c.ModulesToSave {
+		if strings.HasSuffix(path, n) {
+			names = append(names, n)
+		}
+	}
+	return names
 }
 
 // Rank is the module's r.

@@ -55,7 +55,7 @@ func TestModuleRulesAreThoseOfPEFT(t *testing.T) {
 			var picked [][3]float64
 			var saved []int
 			for i, path := range f.Paths {
-				if rules.Saves(path) {
+				if rules.SavedBy(path) != nil {
 					saved = append(saved, i)
 				}
 				if !slices.Contains(f.Leaves, i) {

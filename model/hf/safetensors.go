@@ -120,9 +120,52 @@ func (s *Safetensors) ReadF32(name string, dst []float32) error {
 		return fmt.Errorf("%s: tensor %q: shape %v has %d elements, the destination %d", s.path, name, e.Shape, n, len(dst))
 	}
 	if !convertF32(dst, raw, e.DType) {
-		return fmt.Errorf("%s: tensor %q: dtype %s cannot be read as float32", s.path, name, e.DType)
+		return unreadable(s.path, name, e.DType)
 	}
 	return nil
+}
+
+func unreadable(path, name, dtype string) error {
+	return fmt.Errorf("%s: tensor %q: dtype %s cannot be read as float32; use a model in F32, BF16 or F16", path, name, dtype)
+}
+
+// ReadRows is ReadF32 of rows of the first dimension from row on, as many as dst
+// holds: len(dst) must be a multiple of the row.
+func (s *Safetensors) ReadRows(name string, dst []float32, row int) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	raw, err := s.raw(name)
+	if err != nil {
+		return err
+	}
+	e := s.entries[name]
+	from := row * e.rowElements()
+	if from < 0 || from+len(dst) > e.Elements() {
+		return fmt.Errorf("%s: tensor %q: %d elements from row %d on leave shape %v", s.path, name, len(dst), row, e.Shape)
+	}
+	if !convertF32(dst, raw[int64(from)*dtypeSize[e.DType]:], e.DType) {
+		return unreadable(s.path, name, e.DType)
+	}
+	return nil
+}
+
+// span is Raw of tensors that follow each other in the file, nil when they do
+// not.
+func (s *Safetensors) span(names []string) []byte {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	at := int64(-1)
+	for i, n := range names {
+		e, ok := s.entries[n]
+		if !ok || i > 0 && e.start != at {
+			return nil
+		}
+		at = e.end
+	}
+	if s.mapped == nil || len(names) == 0 {
+		return nil
+	}
+	return s.data[s.entries[names[0]].start:at:at]
 }
 
 // Close unmaps the file after running reads have ended; a second Close does nothing.

@@ -147,6 +147,9 @@ func (w *Weights) Layout() []ShardNames {
 	return out
 }
 
+// Metadata is that of the first file.
+func (w *Weights) Metadata() map[string]string { return w.files[0].Metadata() }
+
 // Names lists the tensors of all shards, sorted. The slice is shared.
 func (w *Weights) Names() []string { return w.names }
 
@@ -182,6 +185,24 @@ func (w *Weights) ReadF32(name string, dst []float32) error {
 		return err
 	}
 	return f.ReadF32(name, dst)
+}
+
+// ReadRows converts rows of a tensor to float32; see Safetensors.ReadRows.
+func (w *Weights) ReadRows(name string, dst []float32, row int) error {
+	f, err := w.file(name)
+	if err != nil {
+		return err
+	}
+	return f.ReadRows(name, dst, row)
+}
+
+// Span is the stored bytes of tensors that follow each other in one file in
+// this order, nil when they do not; see Safetensors.Raw.
+func (w *Weights) Span(names ...string) []byte {
+	if len(names) == 0 || w.where[names[0]] == nil {
+		return nil
+	}
+	return w.where[names[0]].span(names)
 }
 
 // Close unmaps every file.

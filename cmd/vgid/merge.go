@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"vgid/vgid"
+)
+
+func mergeCommand() *cli.Command {
+	return &cli.Command{
+		Name: "merge", Usage: "add a PEFT adapter to the weights of its base model",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the base model"},
+			&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of the adapter"},
+			&cli.StringFlag{Name: "out", Usage: "`FOLDER` to write"},
+			&cli.StringFlag{Name: "dtype", Usage: "float32, bfloat16 or float16; empty: as the base model"},
+			&cli.StringFlag{Name: "max-shard", Usage: "largest `SIZE` of a weight file, such as 5GB; empty: the base model's files"},
+			&cli.BoolFlag{Name: "any-base", Usage: "take an adapter that says it was made for another base model"},
+		},
+		Action: func(c *cli.Context) error {
+			if err := noArgs(c); err != nil {
+				return err
+			}
+			if err := need(c, "model", "adapter", "out"); err != nil {
+				return err
+			}
+			shard, err := parseSize(c.String("max-shard"))
+			if err != nil {
+				return fmt.Errorf("--max-shard %w", err)
+			}
+			o := vgid.MergeOptions{DType: c.String("dtype"), MaxShardBytes: shard, AnyBase: c.Bool("any-base")}
+			if err := vgid.Merge(c.Context, c.String("model"), c.String("adapter"), c.String("out"), o); err != nil {
+				return err
+			}
+			fmt.Println("model written to", c.String("out"))
+			return nil
+		},
+	}
+}
+
+// parseSize reads a number of bytes: 5GB and 500MB as on disks, 5GiB and
+// 500MiB as in memory. Empty is 0.
+func parseSize(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	for _, u := range []struct {
+		suffix string
+		bytes  float64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}, {"", 1}} {
+		if n, ok := strings.CutSuffix(s, u.suffix); ok {
+			v, err := strconv.ParseFloat(n, 64)
+			if err != nil || !(v > 0 && v*u.bytes < 1<<62) {
+				break
+			}
+			return int64(v * u.bytes), nil
+		}
+	}
+	return 0, fmt.Errorf("%q is no size; write 5GB, 500MB or a number of bytes", s)
+}

@@ -1,0 +1,46 @@
+package model
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"vgid/model/hf"
+)
+
+// sampled is how many values of each weight a fingerprint reads.
+const sampled = 16
+
+// Fingerprint tells a model from others of the same shapes: a hash of the
+// names, the shapes and the first values of every weight without the adapter,
+// rounded to bfloat16, so that it is the same for copies of any element type.
+func (m *Model) Fingerprint() (string, error) {
+	ws := slices.DeleteFunc(slices.Clone(m.weights), func(w *weight) bool { return w.lora != 0 })
+	slices.SortFunc(ws, func(a, b *weight) int { return strings.Compare(a.Name, b.Name) })
+	h := sha256.New()
+	for _, w := range ws {
+		fmt.Fprintln(h, w.Name, w.shape)
+		values := make([]float32, min(sampled, w.Value.Len()))
+		if err := m.untrainedRows(w, values, 0); err != nil {
+			return "", err
+		}
+		for _, v := range values {
+			binary.Write(h, binary.LittleEndian, hf.F32ToBF16(v)) // a hash takes everything
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16], nil
+}
+
+// untrainedRows reads rows of the first dimension from one on, of the value
+// without the adapter: from the device, or the files of a lazy model.
+func (m *Model) untrainedRows(w *weight, dst []float32, row int) error {
+	v := w.untrained()
+	if v.Buf == nil {
+		return m.source.files.ReadRows(w.file, dst, row)
+	}
+	from := row * w.rowLen()
+	return m.be.Download(dst, v.Reshape(1, v.Len()).ColRange(from, from+len(dst)))
+}

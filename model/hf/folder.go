@@ -1,0 +1,163 @@
+package hf
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// weightSuffixes end the names of files that hold weights, in any format.
+var weightSuffixes = []string{".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx", ".ckpt"}
+
+// CopyAssets copies what belongs to a model folder besides weights, config.json
+// and generation_config.json: tokenizer, processor, chat template. Folders and
+// hidden files stay behind.
+func CopyAssets(to, from string) error {
+	files, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		n := f.Name()
+		weights := slices.ContainsFunc(weightSuffixes, func(s string) bool { return strings.HasSuffix(n, s) })
+		if f.IsDir() || weights || n[0] == '.' || n == "config.json" || n == "generation_config.json" {
+			continue
+		}
+		if err := CopyFile(to, from, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CopyFile copies a file of a folder, when it is there, to another folder.
+func CopyFile(to, from, name string) error {
+	f, err := os.Open(filepath.Join(from, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return writeAtomic(filepath.Join(to, name), func(w io.Writer) error {
+		_, err := io.Copy(w, f)
+		return err
+	})
+}
+
+// CopyConfig copies config.json. A dtype that is not empty takes the place of
+// every torch_dtype and dtype of the file; the rest of it is kept.
+func CopyConfig(to, from, dtype string) error {
+	if dtype == "" {
+		return CopyFile(to, from, "config.json")
+	}
+	path := filepath.Join(from, "config.json")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber() // numbers are written as they were
+	var all map[string]any
+	if err := d.Decode(&all); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	found, changed := setDType(all, dtype)
+	switch {
+	case !found:
+		all["torch_dtype"] = dtype
+	case !changed: // as it was written, to the byte
+		return CopyFile(to, from, "config.json")
+	}
+	return writeJSON(filepath.Join(to, "config.json"), all)
+}
+
+// setDType replaces the dtypes of a config and the configs in it, and reports
+// whether the outer one had any, and whether anything changed.
+func setDType(c map[string]any, dtype string) (found, changed bool) {
+	for k, v := range c {
+		switch v := v.(type) {
+		case map[string]any:
+			_, inside := setDType(v, dtype)
+			changed = changed || inside
+		case string:
+			if k == "dtype" || k == "torch_dtype" {
+				changed = changed || v != dtype
+				c[k], found = dtype, true
+			}
+		}
+	}
+	return found, changed
+}
+
+// ReplaceFolder makes a folder by filling one beside it and renaming that, so
+// that a crash leaves the old folder or the new one. One that exists is
+// replaced if it is a model folder; anything else but an empty one is left
+// alone with an error.
+func ReplaceFolder(dir string, fill func(dir string) error) (err error) {
+	if err := replaceable(dir); err != nil {
+		return err
+	}
+	dir = filepath.Clean(dir)
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".part-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(tmp))
+		}
+	}()
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return err
+	}
+	if err := fill(tmp); err != nil {
+		return err
+	}
+	if err := syncDir(tmp); err != nil {
+		return err
+	}
+	old := tmp + ".old"
+	switch err := os.Rename(dir, old); {
+	case errors.Is(err, fs.ErrNotExist):
+		old = ""
+	case err != nil:
+		return err
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		return err
+	}
+	if old != "" {
+		if err := os.RemoveAll(old); err != nil {
+			return err
+		}
+	}
+	return syncDir(filepath.Dir(dir))
+}
+
+func replaceable(dir string) error {
+	files, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case len(files) == 0:
+		return nil
+	}
+	if slices.ContainsFunc(files, func(f fs.DirEntry) bool { return f.Name() == "config.json" || f.Name() == adapterConfigName }) {
+		return nil
+	}
+	return fmt.Errorf("%s: the folder exists and holds no model that could be replaced; choose another", dir)
+}
