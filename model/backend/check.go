@@ -54,7 +54,7 @@ func views(op string, args []arg) error {
 		if dt := a.t.Buf.DType(); a.kind != anything && (dt == I32) != (a.kind == integer) {
 			return fail(op, fmt.Sprintf("%s cannot be %v", a.name, dt), args)
 		}
-		t := a.t
+		t := &a.t
 		if t.Rows < 0 || t.Cols < 0 || t.Off < 0 || (t.Rows > 1 && t.Stride < t.Cols) {
 			return fail(op, fmt.Sprintf("%s is no view: offset %d, stride %d", a.name, t.Off, t.Stride), args)
 		}

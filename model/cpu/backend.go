@@ -1,6 +1,6 @@
 // Package cpu is the float32 backend for processors: packed matrix
-// multiplication and fused vector loops in AVX2 assembly (portable Go where
-// there is none), spread over a few persistent threads.
+// multiplication in AVX2 or AVX-512 assembly and fused vector loops in AVX2
+// (portable Go where there is none), spread over a few persistent threads.
 //
 // Operations run at once, on the caller's goroutine and the workers. In steady
 // state they allocate nothing. Results are the same bits for any number of
@@ -67,7 +67,7 @@ func (b *Backend) Name() string {
 	if b.threads == 1 {
 		s = ""
 	}
-	return fmt.Sprintf("cpu(%s, %d thread%s)", simd.Level(), b.threads, s)
+	return fmt.Sprintf("cpu(%s, %d thread%s)", simd.Current(), b.threads, s)
 }
 
 // Threads is the number of threads that operations use.

@@ -29,10 +29,18 @@ func open(threads int) func(t *testing.T) backend.Backend {
 func TestCompliance(t *testing.T) { compliance.Run(t, open(3)) }
 
 func TestCompliancePortable(t *testing.T) {
-	defer simd.SetPortable(true)()
+	defer simd.Limit(simd.Portable)()
 	compliance.Run(t, open(2))
 }
 
 func TestThreadsGiveTheSameBits(t *testing.T) {
 	compliance.SameBits(t, open(1), open(2))
+}
+
+// levels are the instruction sets of this machine.
+func levels() (all []simd.Level) {
+	for l := simd.Portable; l <= simd.Current(); l++ {
+		all = append(all, l)
+	}
+	return all
 }

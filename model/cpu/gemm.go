@@ -52,6 +52,7 @@ type gemmTask struct {
 	alpha, beta float32
 	bias        []float32
 
+	tile     simd.Tile
 	strategy strategy
 	inPlace  bool // neither operand is packed
 	byRows   bool // chunks are ranges of rows (B is packed whole), else of columns
@@ -72,8 +73,8 @@ func (b *Backend) gemm(t *gemmTask) {
 		t.empty()
 		return
 	}
-	t.plan()
 	serial := t.m*t.n*t.k < serialWork
+	t.plan(serial)
 	if t.strategy == dotProduct || t.inPlace {
 		t.from, t.to = 0, t.k
 		b.runGemm(t, serial)
@@ -112,7 +113,7 @@ func (t *gemmTask) local(s *scratch) {
 		t.empty()
 		return
 	}
-	t.plan()
+	t.plan(true)
 	taken := s.used
 	if t.strategy == dotProduct || t.inPlace {
 		t.from, t.to = 0, t.k
@@ -160,9 +161,9 @@ func (t *gemmTask) packWhole(chunk int, s *scratch) {
 	n := min(step, dim-i)
 	dst := t.whole[(k-t.from)*t.padded()+i*kc:]
 	if t.byRows {
-		packB(dst, t.b.at(k, i), kc, n, s)
+		packB(dst, t.b.at(k, i), kc, n, t.tile.Cols, s)
 	} else {
-		packA(dst, t.a.at(i, k), n, kc, t.m-i, s)
+		packA(dst, t.a.at(i, k), n, kc, t.m-i, t.tile.Rows, s)
 	}
 }
 
@@ -177,24 +178,24 @@ func (t *gemmTask) epilogue(k int) (simd.Epilogue, []float32) {
 
 // rowChunk computes rows [i0, i1): A packed here, B whole.
 func (t *gemmTask) rowChunk(i0, i1 int, s *scratch) {
-	a := s.floats(up(i1-i0, panelRows) * t.depth)
+	a := s.floats(up(i1-i0, t.tile.Rows) * t.depth)
 	for k := t.from; k < t.to; k += t.depth {
 		kc := min(t.depth, t.to-k)
-		packA(a, t.a.at(i0, k), i1-i0, kc, t.m-i0, s)
+		packA(a, t.a.at(i0, k), i1-i0, kc, t.m-i0, t.tile.Rows, s)
 		t.tiles(a, t.whole[(k-t.from)*t.padded():], i0, i1, 0, t.n, k, kc)
 	}
 }
 
 // colChunk computes columns [j0, j1): A whole, B packed here or read in place.
 func (t *gemmTask) colChunk(j0, j1 int, s *scratch) {
-	if t.m <= directRows && t.b.h == nil && t.b.cs == 1 {
+	if t.m <= t.directRows() && t.b.h == nil && t.b.cs == 1 {
 		t.direct(j0, j1, s)
 		return
 	}
-	b := s.floats(up(j1-j0, panelCols) * t.depth)
+	b := s.floats(up(j1-j0, t.tile.Cols) * t.depth)
 	for k := t.from; k < t.to; k += t.depth {
 		kc := min(t.depth, t.to-k)
-		packB(b, t.b.at(k, j0), kc, j1-j0, s)
+		packB(b, t.b.at(k, j0), kc, j1-j0, t.tile.Cols, s)
 		a := t.whole[(k-t.from)*t.padded():]
 		for i := 0; i < t.m; i += rowBlock {
 			t.tiles(a[i*kc:], b, i, min(i+rowBlock, t.m), j0, j1, k, kc)
@@ -205,51 +206,70 @@ func (t *gemmTask) colChunk(j0, j1 int, s *scratch) {
 // tiles multiplies packed blocks: a holds rows [i0, i1), b columns [j0, j1).
 func (t *gemmTask) tiles(a, b []float32, i0, i1, j0, j1, k, kc int) {
 	e, bias := t.epilogue(k)
-	for j := j0; j < j1; j += panelCols {
-		n := min(panelCols, j1-j)
-		bp := b[(j-j0)*kc:]
-		for i := i0; i < i1; i += panelRows {
-			simd.TilePacked(min(panelRows, i1-i), n, kc, a[(i-i0)*kc:], bp, panelCols, t.c[i*t.ldc+j:], t.ldc, e, from(bias, j))
+	rows, cols := t.tile.Rows, t.tile.Cols
+	tile := func(i, j int) {
+		simd.Mul(min(rows, i1-i), min(cols, j1-j), kc, a[(i-i0)*kc:], 1, rows, b[(j-j0)*kc:], cols, t.c[i*t.ldc+j:], t.ldc, e, from(bias, j))
+	}
+	// The panel that stays in the first-level cache is the slimmer one where the
+	// other would fill it.
+	if cols > 16 {
+		for block := j0; block < j1; block += colBlock {
+			for i := i0; i < i1; i += rows {
+				for j := block; j < min(block+colBlock, j1); j += cols {
+					tile(i, j)
+				}
+			}
+		}
+		return
+	}
+	for j := j0; j < j1; j += cols {
+		for i := i0; i < i1; i += rows {
+			tile(i, j)
 		}
 	}
 }
 
 // direct is colChunk for so few rows that a copy of B would not pay.
 func (t *gemmTask) direct(j0, j1 int, s *scratch) {
-	edge := s.floats(panelCols * t.depth)
+	rows, cols := t.tile.Rows, t.tile.Cols
+	edge := s.floats(cols * t.depth)
 	for k := t.from; k < t.to; k += t.depth {
 		kc := min(t.depth, t.to-k)
 		a := t.whole[(k-t.from)*t.padded():]
 		e, bias := t.epilogue(k)
-		for j := j0; j < j1; j += panelCols {
-			n := min(panelCols, j1-j)
+		for j := j0; j < j1; j += cols {
+			n := min(cols, j1-j)
 			b := t.b.at(k, j)
 			bp, bs := b.f, b.rs
-			if n < panelCols {
-				packB(edge, b, kc, n, s)
-				bp, bs = edge, panelCols
+			if n < cols && !simd.InPlace() {
+				packB(edge, b, kc, n, cols, s)
+				bp, bs = edge, cols
 			}
-			for i := 0; i < t.m; i += panelRows {
-				simd.TilePacked(min(panelRows, t.m-i), n, kc, a[i*kc:], bp, bs, t.c[i*t.ldc+j:], t.ldc, e, from(bias, j))
+			for i := 0; i < t.m; i += rows {
+				simd.Mul(min(rows, t.m-i), n, kc, a[i*kc:], 1, rows, bp, bs, t.c[i*t.ldc+j:], t.ldc, e, from(bias, j))
 			}
 		}
 	}
 }
 
-// narrow computes rows [i0, i1) from rows of A in place.
+// narrow computes rows [i0, i1) from A in place.
 func (t *gemmTask) narrow(i0, i1 int) {
+	rows, cols := t.tile.Rows, t.tile.Cols
+	if t.n <= cols {
+		rows = i1 - i0 // no other panel waits for a row
+	}
 	for k := t.from; k < t.to; k += t.depth {
 		kc := min(t.depth, t.to-k)
 		// A panel of B starts j·step elements on, its rows are bs apart.
 		b, step, bs := t.b.f, 1, t.b.rs
 		if !t.inPlace {
-			b, step, bs = t.whole[(k-t.from)*t.padded():], kc, panelCols
+			b, step, bs = t.whole[(k-t.from)*t.padded():], kc, cols
 		}
 		e, bias := t.epilogue(k)
-		for i := i0; i < i1; i += panelRows {
-			a := t.a.at(i, k)
-			for j := 0; j < t.n; j += panelCols {
-				simd.TileRows(min(panelRows, i1-i), min(panelCols, t.n-j), kc, a.f, a.rs, b[j*step:], bs, t.c[i*t.ldc+j:], t.ldc, e, from(bias, j))
+		for i := i0; i < i1; i += rows {
+			m, a, c := min(rows, i1-i), t.a.f[i*t.a.rs+k*t.a.cs:], t.c[i*t.ldc:]
+			for j := 0; j < t.n; j += cols {
+				simd.Mul(m, min(cols, t.n-j), kc, a, t.a.rs, t.a.cs, b[j*step:], bs, c[j:], t.ldc, e, from(bias, j))
 			}
 		}
 	}

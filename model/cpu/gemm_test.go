@@ -148,13 +148,13 @@ func (q problem) check(t *testing.T, got []float32) {
 }
 
 func TestMatMulRandomShapes(t *testing.T) {
-	for _, portable := range []bool{false, true} {
-		restore := simd.SetPortable(portable)
+	for _, level := range levels() {
+		restore := simd.Limit(level)
 		one, two := New(1), New(2)
 		r := rand.New(rand.NewPCG(1, 2))
-		rounds := 300
-		if portable || testing.Short() {
-			rounds = 60
+		rounds := 200
+		if level == simd.Portable || testing.Short() {
+			rounds = 50
 		}
 		for range rounds {
 			q := draw(r)
@@ -169,6 +169,28 @@ func TestMatMulRandomShapes(t *testing.T) {
 		one.Close()
 		two.Close()
 		restore()
+	}
+}
+
+// TestLevelsGiveTheSameBits: what one instruction set computes, the other does.
+func TestLevelsGiveTheSameBits(t *testing.T) {
+	if simd.Current() < simd.AVX512 {
+		t.Skipf("this processor has no %v: there is nothing to compare", simd.AVX512)
+	}
+	be := New(1)
+	defer be.Close()
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 100 {
+		q := draw(r)
+		wide := q.run(t, be, backend.F32)
+		restore := simd.Limit(simd.AVX2)
+		narrow := q.run(t, be, backend.F32)
+		restore()
+		for i, v := range wide {
+			if math.Float32bits(v) != math.Float32bits(narrow[i]) {
+				t.Fatalf("%d×%d×%d %+v: element %d is %v with AVX-512, %v with AVX2", q.m, q.n, q.k, q.p, i, v, narrow[i])
+			}
+		}
 	}
 }
 
@@ -191,14 +213,14 @@ func TestMatMulBF16(t *testing.T) {
 // A matrix so large that the operand packed whole needs several passes over k.
 func TestMatMulPasses(t *testing.T) {
 	if testing.Short() {
-		t.Skip("a multiplication of 2 GFLOP: skipped with -short")
+		t.Skip("a multiplication of half a GFLOP: skipped with -short")
 	}
 	be := New(2)
 	defer be.Close()
-	const n, k = 200, 24000
+	const n, k = 200, 6000
 	a, b, c := floats(t, be, n, k), floats(t, be, k, n), floats(t, be, n, n)
 	be.MatMul(c, a, b, backend.MatMul{Alpha: 1})
-	if up(n, panelRows)*k <= packLimit {
+	if up(n, 6)*k <= packLimit {
 		t.Fatalf("the case no longer needs more than one pass")
 	}
 	x, y, z := make([]float32, n*k), make([]float32, n*k), make([]float32, n*n)

@@ -11,14 +11,15 @@ func (b *Backend) source(op string, t backend.Tensor, transposed bool) source {
 	if buf == nil {
 		return source{}
 	}
-	s := source{rs: t.Stride, cs: 1}
-	if t.Rows <= 1 {
-		s.rs = max(1, t.Cols)
-	}
+	var s source
 	if buf.dt == backend.BF16 {
 		s.h = buf.h[min(t.Off, buf.n):]
 	} else {
 		s.f = buf.f[min(t.Off, buf.n):]
+	}
+	s.rs, s.cs = t.Stride, 1
+	if t.Rows <= 1 {
+		s.rs = max(1, t.Cols)
 	}
 	if transposed {
 		return s.transposed()
@@ -33,18 +34,19 @@ func (b *Backend) MatMul(c, x, y backend.Tensor, p backend.MatMul) {
 	if !b.ready(backend.CheckMatMul(c, x, y, p)) {
 		return
 	}
-	k := x.Cols
-	if p.TransA {
-		k = x.Rows
-	}
+	// Field by field: a small multiplication takes no longer than the copy of a
+	// whole task would.
 	t := &b.tasks.gemm
+	t.m, t.n, t.k = c.Rows, c.Cols, x.Cols
+	if p.TransA {
+		t.k = x.Rows
+	}
+	t.a, t.b = b.source(op, x, p.TransA), b.source(op, y, p.TransB)
 	dst := b.mat(op, b.writable(op, c))
-	*t = gemmTask{
-		m: c.Rows, n: c.Cols, k: k,
-		a: b.source(op, x, p.TransA), b: b.source(op, y, p.TransB),
-		c: dst.d, ldc: dst.ld,
-		alpha: p.Alpha, beta: p.Beta,
-		bias: b.mat(op, p.Bias).d,
+	t.c, t.ldc = dst.d, dst.ld
+	t.alpha, t.beta, t.bias = p.Alpha, p.Beta, nil
+	if !p.Bias.IsZero() {
+		t.bias = b.mat(op, p.Bias).d
 	}
 	if b.err == nil {
 		b.gemm(t)

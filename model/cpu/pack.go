@@ -2,129 +2,119 @@ package cpu
 
 import "vgid/model/cpu/simd"
 
-// packA copies the m×kc block at the start of a into panels of six rows:
-// element (i, k) of a panel at 6·k+i, rows past m zero. rows is how many rows
-// of a follow from there on, which may be read though not packed.
-func packA(dst []float32, a source, m, kc, rows int, s *scratch) {
+// packA copies the m×kc block at the start of a into panels of tall rows:
+// element (i, k) of a panel at tall·k+i. The rows that a panel lacks are left
+// as they are: nothing reads them. rows is how many rows of a follow from
+// there on, which may be read though not packed.
+func packA(dst []float32, a source, m, kc, rows, tall int, s *scratch) {
 	if a.h != nil {
 		used := s.used
-		packA(dst, a.f32(m, kc, s), m, kc, m, s)
+		packA(dst, a.f32(m, kc, s), m, kc, m, tall, s)
 		s.used = used
 		return
 	}
 	i := 0
 	if a.rs == 1 {
-		for ; i+4*panelRows <= m; i += 4 * panelRows {
-			simd.Pack4x6(kc, a.f[i:], a.cs, dst[i*kc:], kc*panelRows)
+		for ; i+4*tall <= m; i += 4 * tall {
+			simd.PackPanels(tall, kc, a.f[i:], a.cs, dst[i*kc:], kc*tall)
 		}
 	}
-	for ; i < m; i += panelRows {
-		d := dst[i*kc:][:kc*panelRows]
-		h := min(panelRows, m-i)
+	for ; i < m; i += tall {
+		d := dst[i*kc:][:kc*tall]
+		h := min(tall, m-i)
 		switch {
-		case a.cs == 1 && h == panelRows:
-			packRows(d, a.f[i*a.rs:], a.rs, kc, rows-i)
-		case a.cs == 1:
-			packFewRows(d, a.f[i*a.rs:], a.rs, h, kc)
-		case a.rs == 1 && h == panelRows:
-			for k := range kc {
-				*(*[panelRows]float32)(d[k*panelRows:]) = *(*[panelRows]float32)(a.f[i+k*a.cs:])
-			}
+		case a.rs == 1:
+			copyRows(d, a.f[i:], a.cs, kc, h, tall)
+		case tall == 6 && h == 6:
+			packSix(d, a.f[i*a.rs:], a.rs, kc, rows-i)
 		default:
-			for k := range kc {
-				to := d[k*panelRows:][:panelRows]
-				clear(to[copy(to[:h], a.f[i+k*a.cs:]):])
-			}
+			packColumns(d, a.f[i*a.rs:], a.rs, h, kc, tall)
 		}
 	}
 }
 
-// packRows packs one full panel of row-major a.
-func packRows(dst, a []float32, lda, kc, rows int) {
+// packSix packs a full panel of six rows.
+func packSix(dst, a []float32, lda, kc, rows int) {
 	k := 0
 	// The transposition works on eight rows and stores eight floats for every
 	// six: each column overwrites the surplus of the one before, and the last
 	// ones are left to the loop below.
 	if rows >= 8 && kc >= 16 {
 		k = kc&^7 - 8
-		simd.Transpose8(k, a, lda, dst, panelRows)
+		simd.Transpose8(k, a, lda, dst, 6)
 	}
 	r0, r1, r2 := a[:kc], a[lda:][:kc], a[2*lda:][:kc]
 	r3, r4, r5 := a[3*lda:][:kc], a[4*lda:][:kc], a[5*lda:][:kc]
 	for ; k < kc; k++ {
-		d := (*[panelRows]float32)(dst[k*panelRows:])
+		d := (*[6]float32)(dst[k*6:])
 		d[0], d[1], d[2], d[3], d[4], d[5] = r0[k], r1[k], r2[k], r3[k], r4[k], r5[k]
 	}
 }
 
-// packFewRows packs a panel of fewer than six rows.
-func packFewRows(dst, a []float32, lda, rows, kc int) {
-	for r := range panelRows {
-		d := dst[r:]
-		if r >= rows {
-			for k := range kc {
-				d[k*panelRows] = 0
-			}
-			continue
-		}
-		for k, v := range a[r*lda:][:kc] {
-			d[k*panelRows] = v
-		}
-	}
-}
-
-// packB copies the kc×n block at the start of b into panels of sixteen
-// columns: element (k, j) of a panel at 16·k+j, columns past n zero.
-func packB(dst []float32, b source, kc, n int, s *scratch) {
+// packB copies the kc×n block at the start of b into panels of wide columns:
+// element (k, j) of a panel at wide·k+j. Columns past n are zero up to a whole
+// vector of eight, which is the most that is read.
+func packB(dst []float32, b source, kc, n, wide int, s *scratch) {
 	if b.h != nil {
 		used := s.used
-		packB(dst, b.f32(kc, n, s), kc, n, s)
+		packB(dst, b.f32(kc, n, s), kc, n, wide, s)
 		s.used = used
 		return
 	}
 	j := 0
 	if b.cs == 1 {
-		for ; j+4*panelCols <= n; j += 4 * panelCols {
-			simd.Pack4x16(kc, b.f[j:], b.rs, dst[j*kc:], kc*panelCols)
+		for ; j+4*wide <= n; j += 4 * wide {
+			simd.PackPanels(wide, kc, b.f[j:], b.rs, dst[j*kc:], kc*wide)
 		}
 	}
-	for ; j < n; j += panelCols {
-		d := dst[j*kc:][:kc*panelCols]
-		w := min(panelCols, n-j)
-		if b.cs == 1 && w == panelCols {
-			for k := range kc {
-				*(*[panelCols]float32)(d[k*panelCols:]) = *(*[panelCols]float32)(b.f[k*b.rs+j:])
-			}
-			continue
-		}
+	for ; j < n; j += wide {
+		d := dst[j*kc:][:kc*wide]
+		w := min(wide, n-j)
 		if b.cs == 1 {
-			for k := range kc {
-				to := d[k*panelCols:][:panelCols]
-				clear(to[copy(to[:w], b.f[k*b.rs+j:]):])
-			}
-			continue
+			copyRows(d, b.f[j:], b.rs, kc, w, wide)
+		} else {
+			packColumns(d, b.f[j*b.cs:], b.cs, w, kc, wide)
 		}
-		packColumns(d, b.f[j*b.cs:], b.cs, w, kc)
+		if !simd.InPlace() && w%8 != 0 {
+			for k := range kc {
+				clear(d[k*wide+w : k*wide+up(w, 8)])
+			}
+		}
+	}
+}
+
+// copyRows copies n rows of w elements, ld apart, to rows that are width apart.
+func copyRows(dst, src []float32, ld, n, w, width int) {
+	for k := range n {
+		from, to := src[k*ld:], dst[k*width:]
+		switch w {
+		case 6:
+			*(*[6]float32)(to) = [6]float32(from)
+		case 12:
+			*(*[12]float32)(to) = [12]float32(from)
+		case 16:
+			*(*[16]float32)(to) = [16]float32(from)
+		default:
+			copy(to[:w], from)
+		}
 	}
 }
 
 // packColumns packs one panel of w columns, each contiguous and ldb from the
 // next.
-func packColumns(dst, b []float32, ldb, w, kc int) {
+func packColumns(dst, b []float32, ldb, w, kc, wide int) {
 	c := 0
 	for ; c+8 <= w; c += 8 {
-		simd.Transpose8(kc, b[c*ldb:], ldb, dst[c:], panelCols)
+		simd.Transpose8(kc, b[c*ldb:], ldb, dst[c:], wide)
 	}
-	for ; c < panelCols; c++ {
+	if c < w && w >= 8 { // the last eight, some of them again
+		simd.Transpose8(kc, b[(w-8)*ldb:], ldb, dst[w-8:], wide)
+		return
+	}
+	for ; c < w; c++ {
 		d := dst[c:]
-		if c >= w {
-			for k := range kc {
-				d[k*panelCols] = 0
-			}
-			continue
-		}
 		for k, v := range b[c*ldb:][:kc] {
-			d[k*panelCols] = v
+			d[k*wide] = v
 		}
 	}
 }

@@ -3,41 +3,37 @@ package cpu
 import "vgid/model/cpu/simd"
 
 const (
-	panelRows = simd.PanelRows
-	panelCols = simd.PanelCols
-
-	// kBlock is the depth of a packed block: a panel of B (16 columns) of that
-	// depth is 16 KiB, half of the first-level cache.
+	// kBlock is the depth of a packed block: a panel of B of that depth is 16 or
+	// 32 KiB.
 	kBlock = 256
 	// rowBlock rows of packed A (144 KiB at full depth) stay in the second-level
-	// cache while panels of B pass by.
-	rowBlock = 24 * panelRows
+	// cache while panels of B pass by. It is a multiple of every tile's height.
+	rowBlock = 144
 	// colBlock columns of packed B (256 KiB at full depth) do so for the other
-	// order of loops.
-	colBlock = 16 * panelCols
+	// order of loops. It is a multiple of every tile's width.
+	colBlock = 256
 	// splits is into how many chunks a multiplication is cut when it is large
 	// enough: several per thread, so that a disturbed thread does not hold up
 	// the others.
 	splits = 8
-	// packLimit bounds the operand that is packed whole, in elements.
-	packLimit = 4 << 20
+	// packLimit bounds the operand that is packed whole, in elements (2 MiB): it
+	// is to be read again from a cache.
+	packLimit = 1 << 19
 	// dotRows is the height up to which dot products of unpacked rows beat
 	// packing a transposed B.
 	dotRows = 24
-	// directRows is the height up to which B is read in place: fewer panels
-	// than that do not repay a copy.
-	directRows = 2 * panelRows
-	// narrowCols is the width up to which A is read in place.
-	narrowCols = 2 * panelCols
+	// narrowCols is the width up to which A is read in place: a panel of rows is
+	// fetched once, and B packed to that width stays in the second-level cache.
+	narrowCols = 256
 	// smallA is the size of an A, in elements, that is read in place however
 	// wide the result: it stays in the first-level cache as it is.
 	smallA = 4096
-	// smallDepth is the height up to which a B of whole panels is read in place
-	// as well: the multiplications of attention.
+	// smallDepth is the height up to which B is read in place as well: the
+	// multiplications of attention.
 	smallDepth = 128
 	// serialWork is the count of multiply-adds below which waking a second
-	// thread costs more than it saves.
-	serialWork = 1 << 16
+	// thread costs more than it saves: 2 µs.
+	serialWork = 1 << 17
 )
 
 // strategy is how a multiplication is carried out; it depends on shape alone,
@@ -47,33 +43,47 @@ type strategy uint8
 const (
 	packBoth   strategy = iota // pack the smaller operand whole, the other by chunks
 	dotProduct                 // few rows times a transposed matrix: dot products in place
-	narrow                     // few columns or a small A: A in place, B packed whole
+	narrow                     // not too many columns or a small A: A in place, B packed whole or in place too
 )
 
-// plan chooses the strategy and how the work is cut.
-func (t *gemmTask) plan() {
+// plan chooses the strategy and how the work is cut: for one thread no finer
+// than the caches ask.
+func (t *gemmTask) plan(serial bool) {
+	t.tile, t.inPlace, t.packing = simd.CurrentTile(), false, false
+	rows, cols := t.tile.Rows, t.tile.Cols
 	blocks := max(1, (t.k+kBlock/2-1)/kBlock)
 	t.depth = ((t.k+blocks-1)/blocks + 7) &^ 7
+	splits := splits
+	if serial {
+		splits = 1
+	}
 	aInPlace := t.a.h == nil && t.a.cs == 1
 	switch {
 	case aInPlace && t.b.rs == 1 && t.m <= dotRows && t.k >= 16 && t.n >= 4:
 		t.strategy, t.byRows = dotProduct, false
-		t.step = cut(t.n, 4, 16, 256)
-	case aInPlace && t.m > directRows && (t.n <= narrowCols || t.m*t.k <= smallA):
+		t.step = cut(t.n, 4, 16, 256, splits)
+	case aInPlace && t.m > t.directRows() && (t.n <= narrowCols || t.m*t.k <= smallA):
 		t.strategy, t.byRows = narrow, true
-		t.inPlace = t.b.h == nil && t.b.cs == 1 && t.n%panelCols == 0 && t.k <= smallDepth
-		t.step = cut(t.m, panelRows, panelRows, rowBlock)
+		t.inPlace = t.b.h == nil && t.b.cs == 1 && (simd.InPlace() || t.n%cols == 0) && t.k <= smallDepth
+		if t.m < splits*rows {
+			rows = 6 // half a tile costs less than an idle thread
+		}
+		t.step = cut(t.m, rows, rows, rowBlock, splits)
 	case t.m > t.n:
 		t.strategy, t.byRows = packBoth, true
-		t.step = cut(t.m, 4*panelRows, 4*panelRows, rowBlock)
+		t.step = cut(t.m, 24, 24, rowBlock, splits)
 	default:
 		t.strategy, t.byRows = packBoth, false
-		t.step = cut(t.n, panelCols, 2*panelCols, colBlock)
+		t.step = cut(t.n, cols, 32, colBlock, splits)
 	}
 }
 
+// directRows is the height up to which a row-major B is read in place where A
+// is packed: fewer panels than that do not repay a copy.
+func (t *gemmTask) directRows() int { return 2 * t.tile.Rows }
+
 // cut returns the length of a chunk of n: a multiple of unit within bounds.
-func cut(n, unit, least, most int) int {
+func cut(n, unit, least, most, splits int) int {
 	return min(max(up((n+splits-1)/splits, unit), least), most)
 }
 
@@ -99,19 +109,20 @@ func (t *gemmTask) wholeDim() int {
 	return t.m
 }
 
+// packStep is a chunk of that: some panels of either tile.
 func (t *gemmTask) packStep() int {
 	if t.byRows {
-		return 4 * panelCols
+		return 4 * t.tile.Cols
 	}
-	return 8 * panelRows
+	return 48
 }
 
 // padded is wholeDim in full panels.
 func (t *gemmTask) padded() int {
 	if t.byRows {
-		return up(t.n, panelCols)
+		return up(t.n, t.tile.Cols)
 	}
-	return up(t.m, panelRows)
+	return up(t.m, t.tile.Rows)
 }
 
 // pass sets the range of k whose packed operand stays within packLimit.

@@ -2,6 +2,6 @@
 
 package simd
 
-// avx2 is false for good here, so that the compiler drops the assembly calls.
-// It is a variable because tests assign it.
-var avx2 = false
+// avx2 and avx512 are false for good here, so that the compiler drops the
+// assembly calls. They are variables because tests assign them.
+var avx2, avx512 = false, false

@@ -5532,6 +5532,5779 @@ accumulateP:
 	VZEROUPPER
 	RET
 
+// func gemm1x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm1x8AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	MOVQ c+48(FP), DX
+	MOVQ ldc+56(FP), R8
+	SHLQ $0x02, R8
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ DX, R9
+	MOVQ $0x00000001, R10
+
+fetch:
+	PREFETCHT0 (R9)
+	ADDQ       R8, R9
+	DECQ       R10
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R8
+	MOVL   $0x000000ff, R9
+	BZHIL  R8, R9, R9
+	KMOVW  R9, K1
+	VPXORD Y0, Y0, Y0
+
+loop:
+	VMOVUPS.Z    (SI), K1, Y1
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         BX, CX
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Y1
+	VUCOMISS     c3f800000<>+0(SB), X1
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Y1, Y0, Y0
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS.Z (AX), K1, Y1
+	VADDPS    Y1, Y0, Y0
+
+nobias:
+	VBROADCASTSS beta+68(FP), Y1
+	VPXORD       X3, X3, X3
+	VUCOMISS     X3, X1
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Y0, K1, (DX)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        DX, R9
+	VMOVUPS.Z   (R9), K1, Y2
+	VFMADD231PS Y2, Y1, Y0
+	JMP         store
+
+DATA c3f800000<>+0(SB)/4, $0x3f800000
+DATA c3f800000<>+4(SB)/4, $0x3f800000
+DATA c3f800000<>+8(SB)/4, $0x3f800000
+DATA c3f800000<>+12(SB)/4, $0x3f800000
+DATA c3f800000<>+16(SB)/4, $0x3f800000
+DATA c3f800000<>+20(SB)/4, $0x3f800000
+DATA c3f800000<>+24(SB)/4, $0x3f800000
+DATA c3f800000<>+28(SB)/4, $0x3f800000
+GLOBL c3f800000<>(SB), RODATA|NOPTR, $32
+
+// func gemm2x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm2x8AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	MOVQ c+48(FP), R8
+	MOVQ ldc+56(FP), R9
+	SHLQ $0x02, R9
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R8, R10
+	MOVQ $0x00000002, R11
+
+fetch:
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	DECQ       R11
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R10
+	MOVL   $0x000000ff, R11
+	BZHIL  R10, R11, R11
+	KMOVW  R11, K1
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+
+loop:
+	VMOVUPS.Z    (SI), K1, Y2
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         BX, CX
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Y2
+	VUCOMISS     c3f800000<>+0(SB), X2
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Y2, Y0, Y0
+	VMULPS Y2, Y1, Y1
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS.Z (AX), K1, Y2
+	VADDPS    Y2, Y0, Y0
+	VADDPS    Y2, Y1, Y1
+
+nobias:
+	VBROADCASTSS beta+68(FP), Y2
+	VPXORD       X4, X4, X4
+	VUCOMISS     X4, X2
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Y0, K1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y1, K1, (R8)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R8, R10
+	VMOVUPS.Z   (R10), K1, Y3
+	VFMADD231PS Y3, Y2, Y0
+	ADDQ        R9, R10
+	VMOVUPS.Z   (R10), K1, Y3
+	VFMADD231PS Y3, Y2, Y1
+	JMP         store
+
+// func gemm3x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm3x8AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	MOVQ c+48(FP), R8
+	MOVQ ldc+56(FP), R9
+	SHLQ $0x02, R9
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R8, R10
+	MOVQ $0x00000003, R11
+
+fetch:
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	DECQ       R11
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R10
+	MOVL   $0x000000ff, R11
+	BZHIL  R10, R11, R11
+	KMOVW  R11, K1
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+
+loop:
+	VMOVUPS.Z    (SI), K1, Y3
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS (CX)(DX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS (CX)(DX*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         BX, CX
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Y3
+	VUCOMISS     c3f800000<>+0(SB), X3
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Y3, Y0, Y0
+	VMULPS Y3, Y1, Y1
+	VMULPS Y3, Y2, Y2
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS.Z (AX), K1, Y3
+	VADDPS    Y3, Y0, Y0
+	VADDPS    Y3, Y1, Y1
+	VADDPS    Y3, Y2, Y2
+
+nobias:
+	VBROADCASTSS beta+68(FP), Y3
+	VPXORD       X5, X5, X5
+	VUCOMISS     X5, X3
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Y0, K1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y1, K1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, K1, (R8)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R8, R10
+	VMOVUPS.Z   (R10), K1, Y4
+	VFMADD231PS Y4, Y3, Y0
+	ADDQ        R9, R10
+	VMOVUPS.Z   (R10), K1, Y4
+	VFMADD231PS Y4, Y3, Y1
+	ADDQ        R9, R10
+	VMOVUPS.Z   (R10), K1, Y4
+	VFMADD231PS Y4, Y3, Y2
+	JMP         store
+
+// func gemm4x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm4x8AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	MOVQ c+48(FP), R9
+	MOVQ ldc+56(FP), R10
+	SHLQ $0x02, R10
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R9, R11
+	MOVQ $0x00000004, R12
+
+fetch:
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	DECQ       R12
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R11
+	MOVL   $0x000000ff, R12
+	BZHIL  R11, R12, R12
+	KMOVW  R12, K1
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+
+loop:
+	VMOVUPS.Z    (SI), K1, Y4
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS (CX)(DX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS (CX)(DX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS (R8), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Y4
+	VUCOMISS     c3f800000<>+0(SB), X4
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Y4, Y0, Y0
+	VMULPS Y4, Y1, Y1
+	VMULPS Y4, Y2, Y2
+	VMULPS Y4, Y3, Y3
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS.Z (AX), K1, Y4
+	VADDPS    Y4, Y0, Y0
+	VADDPS    Y4, Y1, Y1
+	VADDPS    Y4, Y2, Y2
+	VADDPS    Y4, Y3, Y3
+
+nobias:
+	VBROADCASTSS beta+68(FP), Y4
+	VPXORD       X6, X6, X6
+	VUCOMISS     X6, X4
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Y0, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y1, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y2, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y3, K1, (R9)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R9, R11
+	VMOVUPS.Z   (R11), K1, Y5
+	VFMADD231PS Y5, Y4, Y0
+	ADDQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Y5
+	VFMADD231PS Y5, Y4, Y1
+	ADDQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Y5
+	VFMADD231PS Y5, Y4, Y2
+	ADDQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Y5
+	VFMADD231PS Y5, Y4, Y3
+	JMP         store
+
+// func gemm5x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm5x8AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	MOVQ c+48(FP), R9
+	MOVQ ldc+56(FP), R10
+	SHLQ $0x02, R10
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R9, R11
+	MOVQ $0x00000005, R12
+
+fetch:
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	DECQ       R12
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R11
+	MOVL   $0x000000ff, R12
+	BZHIL  R11, R12, R12
+	KMOVW  R12, K1
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+
+loop:
+	VMOVUPS.Z    (SI), K1, Y5
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS (CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS (R8)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Y5
+	VUCOMISS     c3f800000<>+0(SB), X5
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Y5, Y0, Y0
+	VMULPS Y5, Y1, Y1
+	VMULPS Y5, Y2, Y2
+	VMULPS Y5, Y3, Y3
+	VMULPS Y5, Y4, Y4
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS.Z (AX), K1, Y5
+	VADDPS    Y5, Y0, Y0
+	VADDPS    Y5, Y1, Y1
+	VADDPS    Y5, Y2, Y2
+	VADDPS    Y5, Y3, Y3
+	VADDPS    Y5, Y4, Y4
+
+nobias:
+	VBROADCASTSS beta+68(FP), Y5
+	VPXORD       X7, X7, X7
+	VUCOMISS     X7, X5
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Y0, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y1, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y2, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y3, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y4, K1, (R9)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R9, R11
+	VMOVUPS.Z   (R11), K1, Y6
+	VFMADD231PS Y6, Y5, Y0
+	ADDQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Y6
+	VFMADD231PS Y6, Y5, Y1
+	ADDQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Y6
+	VFMADD231PS Y6, Y5, Y2
+	ADDQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Y6
+	VFMADD231PS Y6, Y5, Y3
+	ADDQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Y6
+	VFMADD231PS Y6, Y5, Y4
+	JMP         store
+
+// func gemm6x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm6x8AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	MOVQ c+48(FP), R9
+	MOVQ ldc+56(FP), R10
+	SHLQ $0x02, R10
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R9, R11
+	MOVQ $0x00000006, R12
+
+fetch:
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	DECQ       R12
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R11
+	MOVL   $0x000000ff, R12
+	BZHIL  R11, R12, R12
+	KMOVW  R12, K1
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+
+loop:
+	VMOVUPS.Z    (SI), K1, Y6
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS (CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS (CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS (R8), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS (R8)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS (R8)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Y6
+	VUCOMISS     c3f800000<>+0(SB), X6
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Y6, Y0, Y0
+	VMULPS Y6, Y1, Y1
+	VMULPS Y6, Y2, Y2
+	VMULPS Y6, Y3, Y3
+	VMULPS Y6, Y4, Y4
+	VMULPS Y6, Y5, Y5
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS.Z (AX), K1, Y6
+	VADDPS    Y6, Y0, Y0
+	VADDPS    Y6, Y1, Y1
+	VADDPS    Y6, Y2, Y2
+	VADDPS    Y6, Y3, Y3
+	VADDPS    Y6, Y4, Y4
+	VADDPS    Y6, Y5, Y5
+
+nobias:
+	VBROADCASTSS beta+68(FP), Y6
+	VPXORD       X8, X8, X8
+	VUCOMISS     X8, X6
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Y0, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y1, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y2, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y3, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y4, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y5, K1, (R9)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R9, R11
+	VMOVUPS.Z   (R11), K1, Y7
+	VFMADD231PS Y7, Y6, Y0
+	ADDQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Y7
+	VFMADD231PS Y7, Y6, Y1
+	ADDQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Y7
+	VFMADD231PS Y7, Y6, Y2
+	ADDQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Y7
+	VFMADD231PS Y7, Y6, Y3
+	ADDQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Y7
+	VFMADD231PS Y7, Y6, Y4
+	ADDQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Y7
+	VFMADD231PS Y7, Y6, Y5
+	JMP         store
+
+// func gemm1x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm1x16AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	MOVQ c+48(FP), DX
+	MOVQ ldc+56(FP), R8
+	SHLQ $0x02, R8
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ DX, R9
+	MOVQ $0x00000001, R10
+
+fetch:
+	PREFETCHT0 (R9)
+	ADDQ       R8, R9
+	DECQ       R10
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R8
+	SUBQ   $0x08, R8
+	MOVL   $0x000000ff, R9
+	BZHIL  R8, R9, R9
+	KMOVW  R9, K1
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+
+loop:
+	VMOVUPS      (SI), Y2
+	VMOVUPS.Z    32(SI), K1, Y3
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         BX, CX
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Y2
+	VUCOMISS     c3f800000<>+0(SB), X2
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Y2, Y0, Y0
+	VMULPS Y2, Y1, Y1
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Y2
+	VADDPS    Y2, Y0, Y0
+	VMOVUPS.Z 32(AX), K1, Y2
+	VADDPS    Y2, Y1, Y1
+
+nobias:
+	VBROADCASTSS beta+68(FP), Y2
+	VPXORD       X5, X5, X5
+	VUCOMISS     X5, X2
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, K1, 32(DX)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        DX, R9
+	VMOVUPS     (R9), Y3
+	VFMADD231PS Y3, Y2, Y0
+	VMOVUPS.Z   32(R9), K1, Y3
+	VFMADD231PS Y3, Y2, Y1
+	JMP         store
+
+// func gemm2x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm2x16AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	MOVQ c+48(FP), R8
+	MOVQ ldc+56(FP), R9
+	SHLQ $0x02, R9
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R8, R10
+	MOVQ $0x00000002, R11
+
+fetch:
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	DECQ       R11
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R10
+	SUBQ   $0x08, R10
+	MOVL   $0x000000ff, R11
+	BZHIL  R10, R11, R11
+	KMOVW  R11, K1
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+
+loop:
+	VMOVUPS      (SI), Y4
+	VMOVUPS.Z    32(SI), K1, Y5
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (CX)(DX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         BX, CX
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Y4
+	VUCOMISS     c3f800000<>+0(SB), X4
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Y4, Y0, Y0
+	VMULPS Y4, Y1, Y1
+	VMULPS Y4, Y2, Y2
+	VMULPS Y4, Y3, Y3
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Y4
+	VADDPS    Y4, Y0, Y0
+	VADDPS    Y4, Y2, Y2
+	VMOVUPS.Z 32(AX), K1, Y4
+	VADDPS    Y4, Y1, Y1
+	VADDPS    Y4, Y3, Y3
+
+nobias:
+	VBROADCASTSS beta+68(FP), Y4
+	VPXORD       X7, X7, X7
+	VUCOMISS     X7, X4
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, K1, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	VMOVUPS Y3, K1, 32(R8)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R8, R10
+	VMOVUPS     (R10), Y5
+	VFMADD231PS Y5, Y4, Y0
+	VMOVUPS.Z   32(R10), K1, Y5
+	VFMADD231PS Y5, Y4, Y1
+	ADDQ        R9, R10
+	VMOVUPS     (R10), Y5
+	VFMADD231PS Y5, Y4, Y2
+	VMOVUPS.Z   32(R10), K1, Y5
+	VFMADD231PS Y5, Y4, Y3
+	JMP         store
+
+// func gemm3x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm3x16AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	MOVQ c+48(FP), R8
+	MOVQ ldc+56(FP), R9
+	SHLQ $0x02, R9
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R8, R10
+	MOVQ $0x00000003, R11
+
+fetch:
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	DECQ       R11
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R10
+	SUBQ   $0x08, R10
+	MOVL   $0x000000ff, R11
+	BZHIL  R10, R11, R11
+	KMOVW  R11, K1
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+
+loop:
+	VMOVUPS      (SI), Y6
+	VMOVUPS.Z    32(SI), K1, Y7
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (CX)(DX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (CX)(DX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         BX, CX
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Y6
+	VUCOMISS     c3f800000<>+0(SB), X6
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Y6, Y0, Y0
+	VMULPS Y6, Y1, Y1
+	VMULPS Y6, Y2, Y2
+	VMULPS Y6, Y3, Y3
+	VMULPS Y6, Y4, Y4
+	VMULPS Y6, Y5, Y5
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Y6
+	VADDPS    Y6, Y0, Y0
+	VADDPS    Y6, Y2, Y2
+	VADDPS    Y6, Y4, Y4
+	VMOVUPS.Z 32(AX), K1, Y6
+	VADDPS    Y6, Y1, Y1
+	VADDPS    Y6, Y3, Y3
+	VADDPS    Y6, Y5, Y5
+
+nobias:
+	VBROADCASTSS beta+68(FP), Y6
+	VPXORD       X9, X9, X9
+	VUCOMISS     X9, X6
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, K1, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	VMOVUPS Y3, K1, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y4, (R8)
+	VMOVUPS Y5, K1, 32(R8)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R8, R10
+	VMOVUPS     (R10), Y7
+	VFMADD231PS Y7, Y6, Y0
+	VMOVUPS.Z   32(R10), K1, Y7
+	VFMADD231PS Y7, Y6, Y1
+	ADDQ        R9, R10
+	VMOVUPS     (R10), Y7
+	VFMADD231PS Y7, Y6, Y2
+	VMOVUPS.Z   32(R10), K1, Y7
+	VFMADD231PS Y7, Y6, Y3
+	ADDQ        R9, R10
+	VMOVUPS     (R10), Y7
+	VFMADD231PS Y7, Y6, Y4
+	VMOVUPS.Z   32(R10), K1, Y7
+	VFMADD231PS Y7, Y6, Y5
+	JMP         store
+
+// func gemm4x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm4x16AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	MOVQ c+48(FP), R9
+	MOVQ ldc+56(FP), R10
+	SHLQ $0x02, R10
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R9, R11
+	MOVQ $0x00000004, R12
+
+fetch:
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	DECQ       R12
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R11
+	SUBQ   $0x08, R11
+	MOVL   $0x000000ff, R12
+	BZHIL  R11, R12, R12
+	KMOVW  R12, K1
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+	VPXORD Y6, Y6, Y6
+	VPXORD Y7, Y7, Y7
+
+loop:
+	VMOVUPS      (SI), Y8
+	VMOVUPS.Z    32(SI), K1, Y9
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (CX)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (CX)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R8), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Y8
+	VUCOMISS     c3f800000<>+0(SB), X8
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Y8, Y0, Y0
+	VMULPS Y8, Y1, Y1
+	VMULPS Y8, Y2, Y2
+	VMULPS Y8, Y3, Y3
+	VMULPS Y8, Y4, Y4
+	VMULPS Y8, Y5, Y5
+	VMULPS Y8, Y6, Y6
+	VMULPS Y8, Y7, Y7
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Y8
+	VADDPS    Y8, Y0, Y0
+	VADDPS    Y8, Y2, Y2
+	VADDPS    Y8, Y4, Y4
+	VADDPS    Y8, Y6, Y6
+	VMOVUPS.Z 32(AX), K1, Y8
+	VADDPS    Y8, Y1, Y1
+	VADDPS    Y8, Y3, Y3
+	VADDPS    Y8, Y5, Y5
+	VADDPS    Y8, Y7, Y7
+
+nobias:
+	VBROADCASTSS beta+68(FP), Y8
+	VPXORD       X11, X11, X11
+	VUCOMISS     X11, X8
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, K1, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y2, (R9)
+	VMOVUPS Y3, K1, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y4, (R9)
+	VMOVUPS Y5, K1, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y6, (R9)
+	VMOVUPS Y7, K1, 32(R9)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R9, R11
+	VMOVUPS     (R11), Y9
+	VFMADD231PS Y9, Y8, Y0
+	VMOVUPS.Z   32(R11), K1, Y9
+	VFMADD231PS Y9, Y8, Y1
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Y9
+	VFMADD231PS Y9, Y8, Y2
+	VMOVUPS.Z   32(R11), K1, Y9
+	VFMADD231PS Y9, Y8, Y3
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Y9
+	VFMADD231PS Y9, Y8, Y4
+	VMOVUPS.Z   32(R11), K1, Y9
+	VFMADD231PS Y9, Y8, Y5
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Y9
+	VFMADD231PS Y9, Y8, Y6
+	VMOVUPS.Z   32(R11), K1, Y9
+	VFMADD231PS Y9, Y8, Y7
+	JMP         store
+
+// func gemm5x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm5x16AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	MOVQ c+48(FP), R9
+	MOVQ ldc+56(FP), R10
+	SHLQ $0x02, R10
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R9, R11
+	MOVQ $0x00000005, R12
+
+fetch:
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	DECQ       R12
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R11
+	SUBQ   $0x08, R11
+	MOVL   $0x000000ff, R12
+	BZHIL  R11, R12, R12
+	KMOVW  R12, K1
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+	VPXORD Y6, Y6, Y6
+	VPXORD Y7, Y7, Y7
+	VPXORD Y8, Y8, Y8
+	VPXORD Y9, Y9, Y9
+
+loop:
+	VMOVUPS      (SI), Y10
+	VMOVUPS.Z    32(SI), K1, Y11
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (CX)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (CX)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R8), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R8)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Y10
+	VUCOMISS     c3f800000<>+0(SB), X10
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Y10, Y0, Y0
+	VMULPS Y10, Y1, Y1
+	VMULPS Y10, Y2, Y2
+	VMULPS Y10, Y3, Y3
+	VMULPS Y10, Y4, Y4
+	VMULPS Y10, Y5, Y5
+	VMULPS Y10, Y6, Y6
+	VMULPS Y10, Y7, Y7
+	VMULPS Y10, Y8, Y8
+	VMULPS Y10, Y9, Y9
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Y10
+	VADDPS    Y10, Y0, Y0
+	VADDPS    Y10, Y2, Y2
+	VADDPS    Y10, Y4, Y4
+	VADDPS    Y10, Y6, Y6
+	VADDPS    Y10, Y8, Y8
+	VMOVUPS.Z 32(AX), K1, Y10
+	VADDPS    Y10, Y1, Y1
+	VADDPS    Y10, Y3, Y3
+	VADDPS    Y10, Y5, Y5
+	VADDPS    Y10, Y7, Y7
+	VADDPS    Y10, Y9, Y9
+
+nobias:
+	VBROADCASTSS beta+68(FP), Y10
+	VPXORD       X13, X13, X13
+	VUCOMISS     X13, X10
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, K1, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y2, (R9)
+	VMOVUPS Y3, K1, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y4, (R9)
+	VMOVUPS Y5, K1, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y6, (R9)
+	VMOVUPS Y7, K1, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y8, (R9)
+	VMOVUPS Y9, K1, 32(R9)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R9, R11
+	VMOVUPS     (R11), Y11
+	VFMADD231PS Y11, Y10, Y0
+	VMOVUPS.Z   32(R11), K1, Y11
+	VFMADD231PS Y11, Y10, Y1
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Y11
+	VFMADD231PS Y11, Y10, Y2
+	VMOVUPS.Z   32(R11), K1, Y11
+	VFMADD231PS Y11, Y10, Y3
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Y11
+	VFMADD231PS Y11, Y10, Y4
+	VMOVUPS.Z   32(R11), K1, Y11
+	VFMADD231PS Y11, Y10, Y5
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Y11
+	VFMADD231PS Y11, Y10, Y6
+	VMOVUPS.Z   32(R11), K1, Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Y11
+	VFMADD231PS Y11, Y10, Y8
+	VMOVUPS.Z   32(R11), K1, Y11
+	VFMADD231PS Y11, Y10, Y9
+	JMP         store
+
+// func gemm6x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm6x16AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	MOVQ c+48(FP), R9
+	MOVQ ldc+56(FP), R10
+	SHLQ $0x02, R10
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R9, R11
+	MOVQ $0x00000006, R12
+
+fetch:
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	DECQ       R12
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R11
+	SUBQ   $0x08, R11
+	MOVL   $0x000000ff, R12
+	BZHIL  R11, R12, R12
+	KMOVW  R12, K1
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+	VPXORD Y6, Y6, Y6
+	VPXORD Y7, Y7, Y7
+	VPXORD Y8, Y8, Y8
+	VPXORD Y9, Y9, Y9
+	VPXORD Y10, Y10, Y10
+	VPXORD Y11, Y11, Y11
+
+loop:
+	VMOVUPS      (SI), Y12
+	VMOVUPS.Z    32(SI), K1, Y13
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (CX)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (CX)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R8)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R8)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Y12
+	VUCOMISS     c3f800000<>+0(SB), X12
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Y12, Y0, Y0
+	VMULPS Y12, Y1, Y1
+	VMULPS Y12, Y2, Y2
+	VMULPS Y12, Y3, Y3
+	VMULPS Y12, Y4, Y4
+	VMULPS Y12, Y5, Y5
+	VMULPS Y12, Y6, Y6
+	VMULPS Y12, Y7, Y7
+	VMULPS Y12, Y8, Y8
+	VMULPS Y12, Y9, Y9
+	VMULPS Y12, Y10, Y10
+	VMULPS Y12, Y11, Y11
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Y12
+	VADDPS    Y12, Y0, Y0
+	VADDPS    Y12, Y2, Y2
+	VADDPS    Y12, Y4, Y4
+	VADDPS    Y12, Y6, Y6
+	VADDPS    Y12, Y8, Y8
+	VADDPS    Y12, Y10, Y10
+	VMOVUPS.Z 32(AX), K1, Y12
+	VADDPS    Y12, Y1, Y1
+	VADDPS    Y12, Y3, Y3
+	VADDPS    Y12, Y5, Y5
+	VADDPS    Y12, Y7, Y7
+	VADDPS    Y12, Y9, Y9
+	VADDPS    Y12, Y11, Y11
+
+nobias:
+	VBROADCASTSS beta+68(FP), Y12
+	VPXORD       X15, X15, X15
+	VUCOMISS     X15, X12
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, K1, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y2, (R9)
+	VMOVUPS Y3, K1, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y4, (R9)
+	VMOVUPS Y5, K1, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y6, (R9)
+	VMOVUPS Y7, K1, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y8, (R9)
+	VMOVUPS Y9, K1, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y10, (R9)
+	VMOVUPS Y11, K1, 32(R9)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R9, R11
+	VMOVUPS     (R11), Y13
+	VFMADD231PS Y13, Y12, Y0
+	VMOVUPS.Z   32(R11), K1, Y13
+	VFMADD231PS Y13, Y12, Y1
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Y13
+	VFMADD231PS Y13, Y12, Y2
+	VMOVUPS.Z   32(R11), K1, Y13
+	VFMADD231PS Y13, Y12, Y3
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Y13
+	VFMADD231PS Y13, Y12, Y4
+	VMOVUPS.Z   32(R11), K1, Y13
+	VFMADD231PS Y13, Y12, Y5
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Y13
+	VFMADD231PS Y13, Y12, Y6
+	VMOVUPS.Z   32(R11), K1, Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Y13
+	VFMADD231PS Y13, Y12, Y8
+	VMOVUPS.Z   32(R11), K1, Y13
+	VFMADD231PS Y13, Y12, Y9
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Y13
+	VFMADD231PS Y13, Y12, Y10
+	VMOVUPS.Z   32(R11), K1, Y13
+	VFMADD231PS Y13, Y12, Y11
+	JMP         store
+
+// func gemm1x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm1x24AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	MOVQ c+48(FP), DX
+	MOVQ ldc+56(FP), R8
+	SHLQ $0x02, R8
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ DX, R9
+	MOVQ $0x00000001, R10
+
+fetch:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       R8, R9
+	DECQ       R10
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R8
+	SUBQ   $0x10, R8
+	MOVL   $0x000000ff, R9
+	BZHIL  R8, R9, R9
+	KMOVW  R9, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+
+loop:
+	VMOVUPS      (SI), Z2
+	VMOVUPS.Z    64(SI), K1, Y3
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         BX, CX
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z2
+	VUCOMISS     c3f800000<>+0(SB), X2
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z2, Z0, Z0
+	VMULPS Y2, Y1, Y1
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z2
+	VADDPS    Z2, Z0, Z0
+	VMOVUPS.Z 64(AX), K1, Y2
+	VADDPS    Y2, Y1, Y1
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z2
+	VPXORD       X5, X5, X5
+	VUCOMISS     X5, X2
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Y1, K1, 64(DX)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        DX, R9
+	VMOVUPS     (R9), Z3
+	VFMADD231PS Z3, Z2, Z0
+	VMOVUPS.Z   64(R9), K1, Y3
+	VFMADD231PS Y3, Y2, Y1
+	JMP         store
+
+// func gemm2x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm2x24AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	MOVQ c+48(FP), R8
+	MOVQ ldc+56(FP), R9
+	SHLQ $0x02, R9
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R8, R10
+	MOVQ $0x00000002, R11
+
+fetch:
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	ADDQ       R9, R10
+	DECQ       R11
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R10
+	SUBQ   $0x10, R10
+	MOVL   $0x000000ff, R11
+	BZHIL  R10, R11, R11
+	KMOVW  R11, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+
+loop:
+	VMOVUPS      (SI), Z4
+	VMOVUPS.Z    64(SI), K1, Y5
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (CX)(DX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         BX, CX
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z4
+	VUCOMISS     c3f800000<>+0(SB), X4
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z4, Z0, Z0
+	VMULPS Y4, Y1, Y1
+	VMULPS Z4, Z2, Z2
+	VMULPS Y4, Y3, Y3
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z4
+	VADDPS    Z4, Z0, Z0
+	VADDPS    Z4, Z2, Z2
+	VMOVUPS.Z 64(AX), K1, Y4
+	VADDPS    Y4, Y1, Y1
+	VADDPS    Y4, Y3, Y3
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z4
+	VPXORD       X7, X7, X7
+	VUCOMISS     X7, X4
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R8)
+	VMOVUPS Y1, K1, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z2, (R8)
+	VMOVUPS Y3, K1, 64(R8)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R8, R10
+	VMOVUPS     (R10), Z5
+	VFMADD231PS Z5, Z4, Z0
+	VMOVUPS.Z   64(R10), K1, Y5
+	VFMADD231PS Y5, Y4, Y1
+	ADDQ        R9, R10
+	VMOVUPS     (R10), Z5
+	VFMADD231PS Z5, Z4, Z2
+	VMOVUPS.Z   64(R10), K1, Y5
+	VFMADD231PS Y5, Y4, Y3
+	JMP         store
+
+// func gemm3x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm3x24AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	MOVQ c+48(FP), R8
+	MOVQ ldc+56(FP), R9
+	SHLQ $0x02, R9
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R8, R10
+	MOVQ $0x00000003, R11
+
+fetch:
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	ADDQ       R9, R10
+	DECQ       R11
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R10
+	SUBQ   $0x10, R10
+	MOVL   $0x000000ff, R11
+	BZHIL  R10, R11, R11
+	KMOVW  R11, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+
+loop:
+	VMOVUPS      (SI), Z6
+	VMOVUPS.Z    64(SI), K1, Y7
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (CX)(DX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (CX)(DX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         BX, CX
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z6
+	VUCOMISS     c3f800000<>+0(SB), X6
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z6, Z0, Z0
+	VMULPS Y6, Y1, Y1
+	VMULPS Z6, Z2, Z2
+	VMULPS Y6, Y3, Y3
+	VMULPS Z6, Z4, Z4
+	VMULPS Y6, Y5, Y5
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z6
+	VADDPS    Z6, Z0, Z0
+	VADDPS    Z6, Z2, Z2
+	VADDPS    Z6, Z4, Z4
+	VMOVUPS.Z 64(AX), K1, Y6
+	VADDPS    Y6, Y1, Y1
+	VADDPS    Y6, Y3, Y3
+	VADDPS    Y6, Y5, Y5
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z6
+	VPXORD       X9, X9, X9
+	VUCOMISS     X9, X6
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R8)
+	VMOVUPS Y1, K1, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z2, (R8)
+	VMOVUPS Y3, K1, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z4, (R8)
+	VMOVUPS Y5, K1, 64(R8)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R8, R10
+	VMOVUPS     (R10), Z7
+	VFMADD231PS Z7, Z6, Z0
+	VMOVUPS.Z   64(R10), K1, Y7
+	VFMADD231PS Y7, Y6, Y1
+	ADDQ        R9, R10
+	VMOVUPS     (R10), Z7
+	VFMADD231PS Z7, Z6, Z2
+	VMOVUPS.Z   64(R10), K1, Y7
+	VFMADD231PS Y7, Y6, Y3
+	ADDQ        R9, R10
+	VMOVUPS     (R10), Z7
+	VFMADD231PS Z7, Z6, Z4
+	VMOVUPS.Z   64(R10), K1, Y7
+	VFMADD231PS Y7, Y6, Y5
+	JMP         store
+
+// func gemm4x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm4x24AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	MOVQ c+48(FP), R9
+	MOVQ ldc+56(FP), R10
+	SHLQ $0x02, R10
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R9, R11
+	MOVQ $0x00000004, R12
+
+fetch:
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R10, R11
+	DECQ       R12
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R11
+	SUBQ   $0x10, R11
+	MOVL   $0x000000ff, R12
+	BZHIL  R11, R12, R12
+	KMOVW  R12, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+
+loop:
+	VMOVUPS      (SI), Z8
+	VMOVUPS.Z    64(SI), K1, Y9
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (CX)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (CX)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R8), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z8
+	VUCOMISS     c3f800000<>+0(SB), X8
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z8, Z0, Z0
+	VMULPS Y8, Y1, Y1
+	VMULPS Z8, Z2, Z2
+	VMULPS Y8, Y3, Y3
+	VMULPS Z8, Z4, Z4
+	VMULPS Y8, Y5, Y5
+	VMULPS Z8, Z6, Z6
+	VMULPS Y8, Y7, Y7
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z8
+	VADDPS    Z8, Z0, Z0
+	VADDPS    Z8, Z2, Z2
+	VADDPS    Z8, Z4, Z4
+	VADDPS    Z8, Z6, Z6
+	VMOVUPS.Z 64(AX), K1, Y8
+	VADDPS    Y8, Y1, Y1
+	VADDPS    Y8, Y3, Y3
+	VADDPS    Y8, Y5, Y5
+	VADDPS    Y8, Y7, Y7
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z8
+	VPXORD       X11, X11, X11
+	VUCOMISS     X11, X8
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R9)
+	VMOVUPS Y1, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z2, (R9)
+	VMOVUPS Y3, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z4, (R9)
+	VMOVUPS Y5, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z6, (R9)
+	VMOVUPS Y7, K1, 64(R9)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R9, R11
+	VMOVUPS     (R11), Z9
+	VFMADD231PS Z9, Z8, Z0
+	VMOVUPS.Z   64(R11), K1, Y9
+	VFMADD231PS Y9, Y8, Y1
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z9
+	VFMADD231PS Z9, Z8, Z2
+	VMOVUPS.Z   64(R11), K1, Y9
+	VFMADD231PS Y9, Y8, Y3
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z9
+	VFMADD231PS Z9, Z8, Z4
+	VMOVUPS.Z   64(R11), K1, Y9
+	VFMADD231PS Y9, Y8, Y5
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z9
+	VFMADD231PS Z9, Z8, Z6
+	VMOVUPS.Z   64(R11), K1, Y9
+	VFMADD231PS Y9, Y8, Y7
+	JMP         store
+
+// func gemm5x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm5x24AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	MOVQ c+48(FP), R9
+	MOVQ ldc+56(FP), R10
+	SHLQ $0x02, R10
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R9, R11
+	MOVQ $0x00000005, R12
+
+fetch:
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R10, R11
+	DECQ       R12
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R11
+	SUBQ   $0x10, R11
+	MOVL   $0x000000ff, R12
+	BZHIL  R11, R12, R12
+	KMOVW  R12, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+
+loop:
+	VMOVUPS      (SI), Z10
+	VMOVUPS.Z    64(SI), K1, Y11
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (CX)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (CX)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R8), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R8)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z10
+	VUCOMISS     c3f800000<>+0(SB), X10
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z10, Z0, Z0
+	VMULPS Y10, Y1, Y1
+	VMULPS Z10, Z2, Z2
+	VMULPS Y10, Y3, Y3
+	VMULPS Z10, Z4, Z4
+	VMULPS Y10, Y5, Y5
+	VMULPS Z10, Z6, Z6
+	VMULPS Y10, Y7, Y7
+	VMULPS Z10, Z8, Z8
+	VMULPS Y10, Y9, Y9
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z10
+	VADDPS    Z10, Z0, Z0
+	VADDPS    Z10, Z2, Z2
+	VADDPS    Z10, Z4, Z4
+	VADDPS    Z10, Z6, Z6
+	VADDPS    Z10, Z8, Z8
+	VMOVUPS.Z 64(AX), K1, Y10
+	VADDPS    Y10, Y1, Y1
+	VADDPS    Y10, Y3, Y3
+	VADDPS    Y10, Y5, Y5
+	VADDPS    Y10, Y7, Y7
+	VADDPS    Y10, Y9, Y9
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z10
+	VPXORD       X13, X13, X13
+	VUCOMISS     X13, X10
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R9)
+	VMOVUPS Y1, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z2, (R9)
+	VMOVUPS Y3, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z4, (R9)
+	VMOVUPS Y5, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z6, (R9)
+	VMOVUPS Y7, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z8, (R9)
+	VMOVUPS Y9, K1, 64(R9)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R9, R11
+	VMOVUPS     (R11), Z11
+	VFMADD231PS Z11, Z10, Z0
+	VMOVUPS.Z   64(R11), K1, Y11
+	VFMADD231PS Y11, Y10, Y1
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z11
+	VFMADD231PS Z11, Z10, Z2
+	VMOVUPS.Z   64(R11), K1, Y11
+	VFMADD231PS Y11, Y10, Y3
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z11
+	VFMADD231PS Z11, Z10, Z4
+	VMOVUPS.Z   64(R11), K1, Y11
+	VFMADD231PS Y11, Y10, Y5
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z11
+	VFMADD231PS Z11, Z10, Z6
+	VMOVUPS.Z   64(R11), K1, Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z11
+	VFMADD231PS Z11, Z10, Z8
+	VMOVUPS.Z   64(R11), K1, Y11
+	VFMADD231PS Y11, Y10, Y9
+	JMP         store
+
+// func gemm6x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm6x24AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	MOVQ c+48(FP), R9
+	MOVQ ldc+56(FP), R10
+	SHLQ $0x02, R10
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R9, R11
+	MOVQ $0x00000006, R12
+
+fetch:
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R10, R11
+	DECQ       R12
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R11
+	SUBQ   $0x10, R11
+	MOVL   $0x000000ff, R12
+	BZHIL  R11, R12, R12
+	KMOVW  R12, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+
+loop:
+	VMOVUPS      (SI), Z12
+	VMOVUPS.Z    64(SI), K1, Y13
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (CX)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (CX)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R8), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R8)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R8)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z12
+	VUCOMISS     c3f800000<>+0(SB), X12
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z12, Z0, Z0
+	VMULPS Y12, Y1, Y1
+	VMULPS Z12, Z2, Z2
+	VMULPS Y12, Y3, Y3
+	VMULPS Z12, Z4, Z4
+	VMULPS Y12, Y5, Y5
+	VMULPS Z12, Z6, Z6
+	VMULPS Y12, Y7, Y7
+	VMULPS Z12, Z8, Z8
+	VMULPS Y12, Y9, Y9
+	VMULPS Z12, Z10, Z10
+	VMULPS Y12, Y11, Y11
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z12
+	VADDPS    Z12, Z0, Z0
+	VADDPS    Z12, Z2, Z2
+	VADDPS    Z12, Z4, Z4
+	VADDPS    Z12, Z6, Z6
+	VADDPS    Z12, Z8, Z8
+	VADDPS    Z12, Z10, Z10
+	VMOVUPS.Z 64(AX), K1, Y12
+	VADDPS    Y12, Y1, Y1
+	VADDPS    Y12, Y3, Y3
+	VADDPS    Y12, Y5, Y5
+	VADDPS    Y12, Y7, Y7
+	VADDPS    Y12, Y9, Y9
+	VADDPS    Y12, Y11, Y11
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z12
+	VPXORD       X15, X15, X15
+	VUCOMISS     X15, X12
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R9)
+	VMOVUPS Y1, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z2, (R9)
+	VMOVUPS Y3, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z4, (R9)
+	VMOVUPS Y5, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z6, (R9)
+	VMOVUPS Y7, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z8, (R9)
+	VMOVUPS Y9, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z10, (R9)
+	VMOVUPS Y11, K1, 64(R9)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R9, R11
+	VMOVUPS     (R11), Z13
+	VFMADD231PS Z13, Z12, Z0
+	VMOVUPS.Z   64(R11), K1, Y13
+	VFMADD231PS Y13, Y12, Y1
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z13
+	VFMADD231PS Z13, Z12, Z2
+	VMOVUPS.Z   64(R11), K1, Y13
+	VFMADD231PS Y13, Y12, Y3
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z13
+	VFMADD231PS Z13, Z12, Z4
+	VMOVUPS.Z   64(R11), K1, Y13
+	VFMADD231PS Y13, Y12, Y5
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z13
+	VFMADD231PS Z13, Z12, Z6
+	VMOVUPS.Z   64(R11), K1, Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z13
+	VFMADD231PS Z13, Z12, Z8
+	VMOVUPS.Z   64(R11), K1, Y13
+	VFMADD231PS Y13, Y12, Y9
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z13
+	VFMADD231PS Z13, Z12, Z10
+	VMOVUPS.Z   64(R11), K1, Y13
+	VFMADD231PS Y13, Y12, Y11
+	JMP         store
+
+// func gemm7x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm7x24AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	LEAQ (R8)(DX*2), R9
+	ADDQ DX, R9
+	MOVQ c+48(FP), R10
+	MOVQ ldc+56(FP), R11
+	SHLQ $0x02, R11
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R10, R12
+	MOVQ $0x00000007, R13
+
+fetch:
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
+	DECQ       R13
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R12
+	SUBQ   $0x10, R12
+	MOVL   $0x000000ff, R13
+	BZHIL  R12, R13, R13
+	KMOVW  R13, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+
+loop:
+	VMOVUPS      (SI), Z14
+	VMOVUPS.Z    64(SI), K1, Y15
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Y15, Y16, Y1
+	VBROADCASTSS (CX)(DX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Y15, Y16, Y3
+	VBROADCASTSS (CX)(DX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Y15, Y16, Y5
+	VBROADCASTSS (R8), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Y15, Y16, Y7
+	VBROADCASTSS (R8)(DX*1), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Y15, Y16, Y9
+	VBROADCASTSS (R8)(DX*2), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Y15, Y16, Y11
+	VBROADCASTSS (R9), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Y15, Y16, Y13
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z14
+	VUCOMISS     c3f800000<>+0(SB), X14
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z14, Z0, Z0
+	VMULPS Y14, Y1, Y1
+	VMULPS Z14, Z2, Z2
+	VMULPS Y14, Y3, Y3
+	VMULPS Z14, Z4, Z4
+	VMULPS Y14, Y5, Y5
+	VMULPS Z14, Z6, Z6
+	VMULPS Y14, Y7, Y7
+	VMULPS Z14, Z8, Z8
+	VMULPS Y14, Y9, Y9
+	VMULPS Z14, Z10, Z10
+	VMULPS Y14, Y11, Y11
+	VMULPS Z14, Z12, Z12
+	VMULPS Y14, Y13, Y13
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z14
+	VADDPS    Z14, Z0, Z0
+	VADDPS    Z14, Z2, Z2
+	VADDPS    Z14, Z4, Z4
+	VADDPS    Z14, Z6, Z6
+	VADDPS    Z14, Z8, Z8
+	VADDPS    Z14, Z10, Z10
+	VADDPS    Z14, Z12, Z12
+	VMOVUPS.Z 64(AX), K1, Y14
+	VADDPS    Y14, Y1, Y1
+	VADDPS    Y14, Y3, Y3
+	VADDPS    Y14, Y5, Y5
+	VADDPS    Y14, Y7, Y7
+	VADDPS    Y14, Y9, Y9
+	VADDPS    Y14, Y11, Y11
+	VADDPS    Y14, Y13, Y13
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z14
+	VPXORD       X17, X17, X17
+	VUCOMISS     X17, X14
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R10)
+	VMOVUPS Y1, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z2, (R10)
+	VMOVUPS Y3, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z4, (R10)
+	VMOVUPS Y5, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z6, (R10)
+	VMOVUPS Y7, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z8, (R10)
+	VMOVUPS Y9, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z10, (R10)
+	VMOVUPS Y11, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z12, (R10)
+	VMOVUPS Y13, K1, 64(R10)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R10, R12
+	VMOVUPS     (R12), Z15
+	VFMADD231PS Z15, Z14, Z0
+	VMOVUPS.Z   64(R12), K1, Y15
+	VFMADD231PS Y15, Y14, Y1
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z15
+	VFMADD231PS Z15, Z14, Z2
+	VMOVUPS.Z   64(R12), K1, Y15
+	VFMADD231PS Y15, Y14, Y3
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z15
+	VFMADD231PS Z15, Z14, Z4
+	VMOVUPS.Z   64(R12), K1, Y15
+	VFMADD231PS Y15, Y14, Y5
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z15
+	VFMADD231PS Z15, Z14, Z6
+	VMOVUPS.Z   64(R12), K1, Y15
+	VFMADD231PS Y15, Y14, Y7
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z15
+	VFMADD231PS Z15, Z14, Z8
+	VMOVUPS.Z   64(R12), K1, Y15
+	VFMADD231PS Y15, Y14, Y9
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z15
+	VFMADD231PS Z15, Z14, Z10
+	VMOVUPS.Z   64(R12), K1, Y15
+	VFMADD231PS Y15, Y14, Y11
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z15
+	VFMADD231PS Z15, Z14, Z12
+	VMOVUPS.Z   64(R12), K1, Y15
+	VFMADD231PS Y15, Y14, Y13
+	JMP         store
+
+// func gemm8x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm8x24AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	LEAQ (R8)(DX*2), R9
+	ADDQ DX, R9
+	MOVQ c+48(FP), R10
+	MOVQ ldc+56(FP), R11
+	SHLQ $0x02, R11
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R10, R12
+	MOVQ $0x00000008, R13
+
+fetch:
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
+	DECQ       R13
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R12
+	SUBQ   $0x10, R12
+	MOVL   $0x000000ff, R13
+	BZHIL  R12, R13, R13
+	KMOVW  R13, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+	VPXORD Z14, Z14, Z14
+	VPXORD Y15, Y15, Y15
+
+loop:
+	VMOVUPS      (SI), Z16
+	VMOVUPS.Z    64(SI), K1, Y17
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Y17, Y18, Y1
+	VBROADCASTSS (CX)(DX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Y17, Y18, Y3
+	VBROADCASTSS (CX)(DX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Y17, Y18, Y5
+	VBROADCASTSS (R8), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Y17, Y18, Y7
+	VBROADCASTSS (R8)(DX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Y17, Y18, Y9
+	VBROADCASTSS (R8)(DX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Y17, Y18, Y11
+	VBROADCASTSS (R9), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Y17, Y18, Y13
+	VBROADCASTSS (R9)(DX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Y17, Y18, Y15
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z16
+	VUCOMISS     c3f800000<>+0(SB), X16
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z16, Z0, Z0
+	VMULPS Y16, Y1, Y1
+	VMULPS Z16, Z2, Z2
+	VMULPS Y16, Y3, Y3
+	VMULPS Z16, Z4, Z4
+	VMULPS Y16, Y5, Y5
+	VMULPS Z16, Z6, Z6
+	VMULPS Y16, Y7, Y7
+	VMULPS Z16, Z8, Z8
+	VMULPS Y16, Y9, Y9
+	VMULPS Z16, Z10, Z10
+	VMULPS Y16, Y11, Y11
+	VMULPS Z16, Z12, Z12
+	VMULPS Y16, Y13, Y13
+	VMULPS Z16, Z14, Z14
+	VMULPS Y16, Y15, Y15
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z16
+	VADDPS    Z16, Z0, Z0
+	VADDPS    Z16, Z2, Z2
+	VADDPS    Z16, Z4, Z4
+	VADDPS    Z16, Z6, Z6
+	VADDPS    Z16, Z8, Z8
+	VADDPS    Z16, Z10, Z10
+	VADDPS    Z16, Z12, Z12
+	VADDPS    Z16, Z14, Z14
+	VMOVUPS.Z 64(AX), K1, Y16
+	VADDPS    Y16, Y1, Y1
+	VADDPS    Y16, Y3, Y3
+	VADDPS    Y16, Y5, Y5
+	VADDPS    Y16, Y7, Y7
+	VADDPS    Y16, Y9, Y9
+	VADDPS    Y16, Y11, Y11
+	VADDPS    Y16, Y13, Y13
+	VADDPS    Y16, Y15, Y15
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z16
+	VPXORD       X19, X19, X19
+	VUCOMISS     X19, X16
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R10)
+	VMOVUPS Y1, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z2, (R10)
+	VMOVUPS Y3, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z4, (R10)
+	VMOVUPS Y5, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z6, (R10)
+	VMOVUPS Y7, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z8, (R10)
+	VMOVUPS Y9, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z10, (R10)
+	VMOVUPS Y11, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z12, (R10)
+	VMOVUPS Y13, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z14, (R10)
+	VMOVUPS Y15, K1, 64(R10)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R10, R12
+	VMOVUPS     (R12), Z17
+	VFMADD231PS Z17, Z16, Z0
+	VMOVUPS.Z   64(R12), K1, Y17
+	VFMADD231PS Y17, Y16, Y1
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z17
+	VFMADD231PS Z17, Z16, Z2
+	VMOVUPS.Z   64(R12), K1, Y17
+	VFMADD231PS Y17, Y16, Y3
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z17
+	VFMADD231PS Z17, Z16, Z4
+	VMOVUPS.Z   64(R12), K1, Y17
+	VFMADD231PS Y17, Y16, Y5
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z17
+	VFMADD231PS Z17, Z16, Z6
+	VMOVUPS.Z   64(R12), K1, Y17
+	VFMADD231PS Y17, Y16, Y7
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z17
+	VFMADD231PS Z17, Z16, Z8
+	VMOVUPS.Z   64(R12), K1, Y17
+	VFMADD231PS Y17, Y16, Y9
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z17
+	VFMADD231PS Z17, Z16, Z10
+	VMOVUPS.Z   64(R12), K1, Y17
+	VFMADD231PS Y17, Y16, Y11
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z17
+	VFMADD231PS Z17, Z16, Z12
+	VMOVUPS.Z   64(R12), K1, Y17
+	VFMADD231PS Y17, Y16, Y13
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z17
+	VFMADD231PS Z17, Z16, Z14
+	VMOVUPS.Z   64(R12), K1, Y17
+	VFMADD231PS Y17, Y16, Y15
+	JMP         store
+
+// func gemm9x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm9x24AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	LEAQ (R8)(DX*2), R9
+	ADDQ DX, R9
+	MOVQ c+48(FP), R10
+	MOVQ ldc+56(FP), R11
+	SHLQ $0x02, R11
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R10, R12
+	MOVQ $0x00000009, R13
+
+fetch:
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
+	DECQ       R13
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R12
+	SUBQ   $0x10, R12
+	MOVL   $0x000000ff, R13
+	BZHIL  R12, R13, R13
+	KMOVW  R13, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+	VPXORD Z14, Z14, Z14
+	VPXORD Y15, Y15, Y15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+
+loop:
+	VMOVUPS      (SI), Z18
+	VMOVUPS.Z    64(SI), K1, Y19
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Y19, Y20, Y1
+	VBROADCASTSS (CX)(DX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Y19, Y20, Y3
+	VBROADCASTSS (CX)(DX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Y19, Y20, Y5
+	VBROADCASTSS (R8), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Y19, Y20, Y7
+	VBROADCASTSS (R8)(DX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Y19, Y20, Y9
+	VBROADCASTSS (R8)(DX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Y19, Y20, Y11
+	VBROADCASTSS (R9), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Y19, Y20, Y13
+	VBROADCASTSS (R9)(DX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Y19, Y20, Y15
+	VBROADCASTSS (R9)(DX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Y19, Y20, Y17
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z18
+	VUCOMISS     c3f800000<>+0(SB), X18
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z18, Z0, Z0
+	VMULPS Y18, Y1, Y1
+	VMULPS Z18, Z2, Z2
+	VMULPS Y18, Y3, Y3
+	VMULPS Z18, Z4, Z4
+	VMULPS Y18, Y5, Y5
+	VMULPS Z18, Z6, Z6
+	VMULPS Y18, Y7, Y7
+	VMULPS Z18, Z8, Z8
+	VMULPS Y18, Y9, Y9
+	VMULPS Z18, Z10, Z10
+	VMULPS Y18, Y11, Y11
+	VMULPS Z18, Z12, Z12
+	VMULPS Y18, Y13, Y13
+	VMULPS Z18, Z14, Z14
+	VMULPS Y18, Y15, Y15
+	VMULPS Z18, Z16, Z16
+	VMULPS Y18, Y17, Y17
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z18
+	VADDPS    Z18, Z0, Z0
+	VADDPS    Z18, Z2, Z2
+	VADDPS    Z18, Z4, Z4
+	VADDPS    Z18, Z6, Z6
+	VADDPS    Z18, Z8, Z8
+	VADDPS    Z18, Z10, Z10
+	VADDPS    Z18, Z12, Z12
+	VADDPS    Z18, Z14, Z14
+	VADDPS    Z18, Z16, Z16
+	VMOVUPS.Z 64(AX), K1, Y18
+	VADDPS    Y18, Y1, Y1
+	VADDPS    Y18, Y3, Y3
+	VADDPS    Y18, Y5, Y5
+	VADDPS    Y18, Y7, Y7
+	VADDPS    Y18, Y9, Y9
+	VADDPS    Y18, Y11, Y11
+	VADDPS    Y18, Y13, Y13
+	VADDPS    Y18, Y15, Y15
+	VADDPS    Y18, Y17, Y17
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z18
+	VPXORD       X21, X21, X21
+	VUCOMISS     X21, X18
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R10)
+	VMOVUPS Y1, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z2, (R10)
+	VMOVUPS Y3, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z4, (R10)
+	VMOVUPS Y5, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z6, (R10)
+	VMOVUPS Y7, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z8, (R10)
+	VMOVUPS Y9, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z10, (R10)
+	VMOVUPS Y11, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z12, (R10)
+	VMOVUPS Y13, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z14, (R10)
+	VMOVUPS Y15, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z16, (R10)
+	VMOVUPS Y17, K1, 64(R10)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R10, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z0
+	VMOVUPS.Z   64(R12), K1, Y19
+	VFMADD231PS Y19, Y18, Y1
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z2
+	VMOVUPS.Z   64(R12), K1, Y19
+	VFMADD231PS Y19, Y18, Y3
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z4
+	VMOVUPS.Z   64(R12), K1, Y19
+	VFMADD231PS Y19, Y18, Y5
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z6
+	VMOVUPS.Z   64(R12), K1, Y19
+	VFMADD231PS Y19, Y18, Y7
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z8
+	VMOVUPS.Z   64(R12), K1, Y19
+	VFMADD231PS Y19, Y18, Y9
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z10
+	VMOVUPS.Z   64(R12), K1, Y19
+	VFMADD231PS Y19, Y18, Y11
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z12
+	VMOVUPS.Z   64(R12), K1, Y19
+	VFMADD231PS Y19, Y18, Y13
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z14
+	VMOVUPS.Z   64(R12), K1, Y19
+	VFMADD231PS Y19, Y18, Y15
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z16
+	VMOVUPS.Z   64(R12), K1, Y19
+	VFMADD231PS Y19, Y18, Y17
+	JMP         store
+
+// func gemm10x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm10x24AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	LEAQ (R8)(DX*2), R9
+	ADDQ DX, R9
+	LEAQ (R9)(DX*2), R10
+	ADDQ DX, R10
+	MOVQ c+48(FP), R11
+	MOVQ ldc+56(FP), R12
+	SHLQ $0x02, R12
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R11, R13
+	MOVQ $0x0000000a, R14
+
+fetch:
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R12, R13
+	DECQ       R14
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R13
+	SUBQ   $0x10, R13
+	MOVL   $0x000000ff, R14
+	BZHIL  R13, R14, R14
+	KMOVW  R14, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+	VPXORD Z14, Z14, Z14
+	VPXORD Y15, Y15, Y15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+	VPXORD Z18, Z18, Z18
+	VPXORD Y19, Y19, Y19
+
+loop:
+	VMOVUPS      (SI), Z20
+	VMOVUPS.Z    64(SI), K1, Y21
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Y21, Y22, Y1
+	VBROADCASTSS (CX)(DX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Y21, Y22, Y3
+	VBROADCASTSS (CX)(DX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Y21, Y22, Y5
+	VBROADCASTSS (R8), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Y21, Y22, Y7
+	VBROADCASTSS (R8)(DX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Y21, Y22, Y9
+	VBROADCASTSS (R8)(DX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Y21, Y22, Y11
+	VBROADCASTSS (R9), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Y21, Y22, Y13
+	VBROADCASTSS (R9)(DX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Y21, Y22, Y15
+	VBROADCASTSS (R9)(DX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Y21, Y22, Y17
+	VBROADCASTSS (R10), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Y21, Y22, Y19
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	ADDQ         BX, R10
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z20
+	VUCOMISS     c3f800000<>+0(SB), X20
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z20, Z0, Z0
+	VMULPS Y20, Y1, Y1
+	VMULPS Z20, Z2, Z2
+	VMULPS Y20, Y3, Y3
+	VMULPS Z20, Z4, Z4
+	VMULPS Y20, Y5, Y5
+	VMULPS Z20, Z6, Z6
+	VMULPS Y20, Y7, Y7
+	VMULPS Z20, Z8, Z8
+	VMULPS Y20, Y9, Y9
+	VMULPS Z20, Z10, Z10
+	VMULPS Y20, Y11, Y11
+	VMULPS Z20, Z12, Z12
+	VMULPS Y20, Y13, Y13
+	VMULPS Z20, Z14, Z14
+	VMULPS Y20, Y15, Y15
+	VMULPS Z20, Z16, Z16
+	VMULPS Y20, Y17, Y17
+	VMULPS Z20, Z18, Z18
+	VMULPS Y20, Y19, Y19
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z20
+	VADDPS    Z20, Z0, Z0
+	VADDPS    Z20, Z2, Z2
+	VADDPS    Z20, Z4, Z4
+	VADDPS    Z20, Z6, Z6
+	VADDPS    Z20, Z8, Z8
+	VADDPS    Z20, Z10, Z10
+	VADDPS    Z20, Z12, Z12
+	VADDPS    Z20, Z14, Z14
+	VADDPS    Z20, Z16, Z16
+	VADDPS    Z20, Z18, Z18
+	VMOVUPS.Z 64(AX), K1, Y20
+	VADDPS    Y20, Y1, Y1
+	VADDPS    Y20, Y3, Y3
+	VADDPS    Y20, Y5, Y5
+	VADDPS    Y20, Y7, Y7
+	VADDPS    Y20, Y9, Y9
+	VADDPS    Y20, Y11, Y11
+	VADDPS    Y20, Y13, Y13
+	VADDPS    Y20, Y15, Y15
+	VADDPS    Y20, Y17, Y17
+	VADDPS    Y20, Y19, Y19
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z20
+	VPXORD       X23, X23, X23
+	VUCOMISS     X23, X20
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R11)
+	VMOVUPS Y1, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z2, (R11)
+	VMOVUPS Y3, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z4, (R11)
+	VMOVUPS Y5, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z6, (R11)
+	VMOVUPS Y7, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z8, (R11)
+	VMOVUPS Y9, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z10, (R11)
+	VMOVUPS Y11, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z12, (R11)
+	VMOVUPS Y13, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z14, (R11)
+	VMOVUPS Y15, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z16, (R11)
+	VMOVUPS Y17, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z18, (R11)
+	VMOVUPS Y19, K1, 64(R11)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R11, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z0
+	VMOVUPS.Z   64(R13), K1, Y21
+	VFMADD231PS Y21, Y20, Y1
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z2
+	VMOVUPS.Z   64(R13), K1, Y21
+	VFMADD231PS Y21, Y20, Y3
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z4
+	VMOVUPS.Z   64(R13), K1, Y21
+	VFMADD231PS Y21, Y20, Y5
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z6
+	VMOVUPS.Z   64(R13), K1, Y21
+	VFMADD231PS Y21, Y20, Y7
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z8
+	VMOVUPS.Z   64(R13), K1, Y21
+	VFMADD231PS Y21, Y20, Y9
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z10
+	VMOVUPS.Z   64(R13), K1, Y21
+	VFMADD231PS Y21, Y20, Y11
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z12
+	VMOVUPS.Z   64(R13), K1, Y21
+	VFMADD231PS Y21, Y20, Y13
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z14
+	VMOVUPS.Z   64(R13), K1, Y21
+	VFMADD231PS Y21, Y20, Y15
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z16
+	VMOVUPS.Z   64(R13), K1, Y21
+	VFMADD231PS Y21, Y20, Y17
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z18
+	VMOVUPS.Z   64(R13), K1, Y21
+	VFMADD231PS Y21, Y20, Y19
+	JMP         store
+
+// func gemm11x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm11x24AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	LEAQ (R8)(DX*2), R9
+	ADDQ DX, R9
+	LEAQ (R9)(DX*2), R10
+	ADDQ DX, R10
+	MOVQ c+48(FP), R11
+	MOVQ ldc+56(FP), R12
+	SHLQ $0x02, R12
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R11, R13
+	MOVQ $0x0000000b, R14
+
+fetch:
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R12, R13
+	DECQ       R14
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R13
+	SUBQ   $0x10, R13
+	MOVL   $0x000000ff, R14
+	BZHIL  R13, R14, R14
+	KMOVW  R14, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+	VPXORD Z14, Z14, Z14
+	VPXORD Y15, Y15, Y15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+	VPXORD Z18, Z18, Z18
+	VPXORD Y19, Y19, Y19
+	VPXORD Z20, Z20, Z20
+	VPXORD Y21, Y21, Y21
+
+loop:
+	VMOVUPS      (SI), Z22
+	VMOVUPS.Z    64(SI), K1, Y23
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Y23, Y24, Y1
+	VBROADCASTSS (CX)(DX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Y23, Y24, Y3
+	VBROADCASTSS (CX)(DX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Y23, Y24, Y5
+	VBROADCASTSS (R8), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Y23, Y24, Y7
+	VBROADCASTSS (R8)(DX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Y23, Y24, Y9
+	VBROADCASTSS (R8)(DX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Y23, Y24, Y11
+	VBROADCASTSS (R9), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Y23, Y24, Y13
+	VBROADCASTSS (R9)(DX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Y23, Y24, Y15
+	VBROADCASTSS (R9)(DX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Y23, Y24, Y17
+	VBROADCASTSS (R10), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Y23, Y24, Y19
+	VBROADCASTSS (R10)(DX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Y23, Y24, Y21
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	ADDQ         BX, R10
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z22
+	VUCOMISS     c3f800000<>+0(SB), X22
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z22, Z0, Z0
+	VMULPS Y22, Y1, Y1
+	VMULPS Z22, Z2, Z2
+	VMULPS Y22, Y3, Y3
+	VMULPS Z22, Z4, Z4
+	VMULPS Y22, Y5, Y5
+	VMULPS Z22, Z6, Z6
+	VMULPS Y22, Y7, Y7
+	VMULPS Z22, Z8, Z8
+	VMULPS Y22, Y9, Y9
+	VMULPS Z22, Z10, Z10
+	VMULPS Y22, Y11, Y11
+	VMULPS Z22, Z12, Z12
+	VMULPS Y22, Y13, Y13
+	VMULPS Z22, Z14, Z14
+	VMULPS Y22, Y15, Y15
+	VMULPS Z22, Z16, Z16
+	VMULPS Y22, Y17, Y17
+	VMULPS Z22, Z18, Z18
+	VMULPS Y22, Y19, Y19
+	VMULPS Z22, Z20, Z20
+	VMULPS Y22, Y21, Y21
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z22
+	VADDPS    Z22, Z0, Z0
+	VADDPS    Z22, Z2, Z2
+	VADDPS    Z22, Z4, Z4
+	VADDPS    Z22, Z6, Z6
+	VADDPS    Z22, Z8, Z8
+	VADDPS    Z22, Z10, Z10
+	VADDPS    Z22, Z12, Z12
+	VADDPS    Z22, Z14, Z14
+	VADDPS    Z22, Z16, Z16
+	VADDPS    Z22, Z18, Z18
+	VADDPS    Z22, Z20, Z20
+	VMOVUPS.Z 64(AX), K1, Y22
+	VADDPS    Y22, Y1, Y1
+	VADDPS    Y22, Y3, Y3
+	VADDPS    Y22, Y5, Y5
+	VADDPS    Y22, Y7, Y7
+	VADDPS    Y22, Y9, Y9
+	VADDPS    Y22, Y11, Y11
+	VADDPS    Y22, Y13, Y13
+	VADDPS    Y22, Y15, Y15
+	VADDPS    Y22, Y17, Y17
+	VADDPS    Y22, Y19, Y19
+	VADDPS    Y22, Y21, Y21
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z22
+	VPXORD       X25, X25, X25
+	VUCOMISS     X25, X22
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R11)
+	VMOVUPS Y1, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z2, (R11)
+	VMOVUPS Y3, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z4, (R11)
+	VMOVUPS Y5, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z6, (R11)
+	VMOVUPS Y7, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z8, (R11)
+	VMOVUPS Y9, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z10, (R11)
+	VMOVUPS Y11, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z12, (R11)
+	VMOVUPS Y13, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z14, (R11)
+	VMOVUPS Y15, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z16, (R11)
+	VMOVUPS Y17, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z18, (R11)
+	VMOVUPS Y19, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z20, (R11)
+	VMOVUPS Y21, K1, 64(R11)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R11, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z0
+	VMOVUPS.Z   64(R13), K1, Y23
+	VFMADD231PS Y23, Y22, Y1
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z2
+	VMOVUPS.Z   64(R13), K1, Y23
+	VFMADD231PS Y23, Y22, Y3
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z4
+	VMOVUPS.Z   64(R13), K1, Y23
+	VFMADD231PS Y23, Y22, Y5
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z6
+	VMOVUPS.Z   64(R13), K1, Y23
+	VFMADD231PS Y23, Y22, Y7
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z8
+	VMOVUPS.Z   64(R13), K1, Y23
+	VFMADD231PS Y23, Y22, Y9
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z10
+	VMOVUPS.Z   64(R13), K1, Y23
+	VFMADD231PS Y23, Y22, Y11
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z12
+	VMOVUPS.Z   64(R13), K1, Y23
+	VFMADD231PS Y23, Y22, Y13
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z14
+	VMOVUPS.Z   64(R13), K1, Y23
+	VFMADD231PS Y23, Y22, Y15
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z16
+	VMOVUPS.Z   64(R13), K1, Y23
+	VFMADD231PS Y23, Y22, Y17
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z18
+	VMOVUPS.Z   64(R13), K1, Y23
+	VFMADD231PS Y23, Y22, Y19
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z20
+	VMOVUPS.Z   64(R13), K1, Y23
+	VFMADD231PS Y23, Y22, Y21
+	JMP         store
+
+// func gemm12x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3, MMX+
+TEXT ·gemm12x24AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	LEAQ (R8)(DX*2), R9
+	ADDQ DX, R9
+	LEAQ (R9)(DX*2), R10
+	ADDQ DX, R10
+	MOVQ c+48(FP), R11
+	MOVQ ldc+56(FP), R12
+	SHLQ $0x02, R12
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R11, R13
+	MOVQ $0x0000000c, R14
+
+fetch:
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R12, R13
+	DECQ       R14
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R13
+	SUBQ   $0x10, R13
+	MOVL   $0x000000ff, R14
+	BZHIL  R13, R14, R14
+	KMOVW  R14, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+	VPXORD Z14, Z14, Z14
+	VPXORD Y15, Y15, Y15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+	VPXORD Z18, Z18, Z18
+	VPXORD Y19, Y19, Y19
+	VPXORD Z20, Z20, Z20
+	VPXORD Y21, Y21, Y21
+	VPXORD Z22, Z22, Z22
+	VPXORD Y23, Y23, Y23
+
+loop:
+	VMOVUPS      (SI), Z24
+	VMOVUPS.Z    64(SI), K1, Y25
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Y25, Y26, Y1
+	VBROADCASTSS (CX)(DX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Y25, Y26, Y3
+	VBROADCASTSS (CX)(DX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Y25, Y26, Y5
+	VBROADCASTSS (R8), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Y25, Y26, Y7
+	VBROADCASTSS (R8)(DX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Y25, Y26, Y9
+	VBROADCASTSS (R8)(DX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Y25, Y26, Y11
+	VBROADCASTSS (R9), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Y25, Y26, Y13
+	VBROADCASTSS (R9)(DX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Y25, Y26, Y15
+	VBROADCASTSS (R9)(DX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Y25, Y26, Y17
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Y25, Y26, Y19
+	VBROADCASTSS (R10)(DX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Y25, Y26, Y21
+	VBROADCASTSS (R10)(DX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Y25, Y26, Y23
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	ADDQ         BX, R10
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z24
+	VUCOMISS     c3f800000<>+0(SB), X24
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z24, Z0, Z0
+	VMULPS Y24, Y1, Y1
+	VMULPS Z24, Z2, Z2
+	VMULPS Y24, Y3, Y3
+	VMULPS Z24, Z4, Z4
+	VMULPS Y24, Y5, Y5
+	VMULPS Z24, Z6, Z6
+	VMULPS Y24, Y7, Y7
+	VMULPS Z24, Z8, Z8
+	VMULPS Y24, Y9, Y9
+	VMULPS Z24, Z10, Z10
+	VMULPS Y24, Y11, Y11
+	VMULPS Z24, Z12, Z12
+	VMULPS Y24, Y13, Y13
+	VMULPS Z24, Z14, Z14
+	VMULPS Y24, Y15, Y15
+	VMULPS Z24, Z16, Z16
+	VMULPS Y24, Y17, Y17
+	VMULPS Z24, Z18, Z18
+	VMULPS Y24, Y19, Y19
+	VMULPS Z24, Z20, Z20
+	VMULPS Y24, Y21, Y21
+	VMULPS Z24, Z22, Z22
+	VMULPS Y24, Y23, Y23
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z24
+	VADDPS    Z24, Z0, Z0
+	VADDPS    Z24, Z2, Z2
+	VADDPS    Z24, Z4, Z4
+	VADDPS    Z24, Z6, Z6
+	VADDPS    Z24, Z8, Z8
+	VADDPS    Z24, Z10, Z10
+	VADDPS    Z24, Z12, Z12
+	VADDPS    Z24, Z14, Z14
+	VADDPS    Z24, Z16, Z16
+	VADDPS    Z24, Z18, Z18
+	VADDPS    Z24, Z20, Z20
+	VADDPS    Z24, Z22, Z22
+	VMOVUPS.Z 64(AX), K1, Y24
+	VADDPS    Y24, Y1, Y1
+	VADDPS    Y24, Y3, Y3
+	VADDPS    Y24, Y5, Y5
+	VADDPS    Y24, Y7, Y7
+	VADDPS    Y24, Y9, Y9
+	VADDPS    Y24, Y11, Y11
+	VADDPS    Y24, Y13, Y13
+	VADDPS    Y24, Y15, Y15
+	VADDPS    Y24, Y17, Y17
+	VADDPS    Y24, Y19, Y19
+	VADDPS    Y24, Y21, Y21
+	VADDPS    Y24, Y23, Y23
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z24
+	VPXORD       X27, X27, X27
+	VUCOMISS     X27, X24
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R11)
+	VMOVUPS Y1, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z2, (R11)
+	VMOVUPS Y3, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z4, (R11)
+	VMOVUPS Y5, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z6, (R11)
+	VMOVUPS Y7, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z8, (R11)
+	VMOVUPS Y9, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z10, (R11)
+	VMOVUPS Y11, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z12, (R11)
+	VMOVUPS Y13, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z14, (R11)
+	VMOVUPS Y15, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z16, (R11)
+	VMOVUPS Y17, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z18, (R11)
+	VMOVUPS Y19, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z20, (R11)
+	VMOVUPS Y21, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z22, (R11)
+	VMOVUPS Y23, K1, 64(R11)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R11, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z0
+	VMOVUPS.Z   64(R13), K1, Y25
+	VFMADD231PS Y25, Y24, Y1
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z2
+	VMOVUPS.Z   64(R13), K1, Y25
+	VFMADD231PS Y25, Y24, Y3
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z4
+	VMOVUPS.Z   64(R13), K1, Y25
+	VFMADD231PS Y25, Y24, Y5
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z6
+	VMOVUPS.Z   64(R13), K1, Y25
+	VFMADD231PS Y25, Y24, Y7
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z8
+	VMOVUPS.Z   64(R13), K1, Y25
+	VFMADD231PS Y25, Y24, Y9
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z10
+	VMOVUPS.Z   64(R13), K1, Y25
+	VFMADD231PS Y25, Y24, Y11
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z12
+	VMOVUPS.Z   64(R13), K1, Y25
+	VFMADD231PS Y25, Y24, Y13
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z14
+	VMOVUPS.Z   64(R13), K1, Y25
+	VFMADD231PS Y25, Y24, Y15
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z16
+	VMOVUPS.Z   64(R13), K1, Y25
+	VFMADD231PS Y25, Y24, Y17
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z18
+	VMOVUPS.Z   64(R13), K1, Y25
+	VFMADD231PS Y25, Y24, Y19
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z20
+	VMOVUPS.Z   64(R13), K1, Y25
+	VFMADD231PS Y25, Y24, Y21
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z22
+	VMOVUPS.Z   64(R13), K1, Y25
+	VFMADD231PS Y25, Y24, Y23
+	JMP         store
+
+// func gemm1x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemm1x32AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	MOVQ c+48(FP), DX
+	MOVQ ldc+56(FP), R8
+	SHLQ $0x02, R8
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ DX, R9
+	MOVQ $0x00000001, R10
+
+fetch:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       R8, R9
+	DECQ       R10
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R8
+	SUBQ   $0x10, R8
+	MOVL   $0x0000ffff, R9
+	BZHIL  R8, R9, R9
+	KMOVW  R9, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+
+loop:
+	VMOVUPS      (SI), Z2
+	VMOVUPS.Z    64(SI), K1, Z3
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         BX, CX
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z2
+	VUCOMISS     c3f800000<>+0(SB), X2
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z2, Z0, Z0
+	VMULPS Z2, Z1, Z1
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z2
+	VADDPS    Z2, Z0, Z0
+	VMOVUPS.Z 64(AX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z2
+	VPXORD       X5, X5, X5
+	VUCOMISS     X5, X2
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, K1, 64(DX)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        DX, R9
+	VMOVUPS     (R9), Z3
+	VFMADD231PS Z3, Z2, Z0
+	VMOVUPS.Z   64(R9), K1, Z3
+	VFMADD231PS Z3, Z2, Z1
+	JMP         store
+
+// func gemm2x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemm2x32AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	MOVQ c+48(FP), R8
+	MOVQ ldc+56(FP), R9
+	SHLQ $0x02, R9
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R8, R10
+	MOVQ $0x00000002, R11
+
+fetch:
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	ADDQ       R9, R10
+	DECQ       R11
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R10
+	SUBQ   $0x10, R10
+	MOVL   $0x0000ffff, R11
+	BZHIL  R10, R11, R11
+	KMOVW  R11, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+
+loop:
+	VMOVUPS      (SI), Z4
+	VMOVUPS.Z    64(SI), K1, Z5
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (CX)(DX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         BX, CX
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z4
+	VUCOMISS     c3f800000<>+0(SB), X4
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z4, Z0, Z0
+	VMULPS Z4, Z1, Z1
+	VMULPS Z4, Z2, Z2
+	VMULPS Z4, Z3, Z3
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z4
+	VADDPS    Z4, Z0, Z0
+	VADDPS    Z4, Z2, Z2
+	VMOVUPS.Z 64(AX), K1, Z4
+	VADDPS    Z4, Z1, Z1
+	VADDPS    Z4, Z3, Z3
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z4
+	VPXORD       X7, X7, X7
+	VUCOMISS     X7, X4
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, K1, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z2, (R8)
+	VMOVUPS Z3, K1, 64(R8)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R8, R10
+	VMOVUPS     (R10), Z5
+	VFMADD231PS Z5, Z4, Z0
+	VMOVUPS.Z   64(R10), K1, Z5
+	VFMADD231PS Z5, Z4, Z1
+	ADDQ        R9, R10
+	VMOVUPS     (R10), Z5
+	VFMADD231PS Z5, Z4, Z2
+	VMOVUPS.Z   64(R10), K1, Z5
+	VFMADD231PS Z5, Z4, Z3
+	JMP         store
+
+// func gemm3x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemm3x32AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	MOVQ c+48(FP), R8
+	MOVQ ldc+56(FP), R9
+	SHLQ $0x02, R9
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R8, R10
+	MOVQ $0x00000003, R11
+
+fetch:
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	ADDQ       R9, R10
+	DECQ       R11
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R10
+	SUBQ   $0x10, R10
+	MOVL   $0x0000ffff, R11
+	BZHIL  R10, R11, R11
+	KMOVW  R11, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+
+loop:
+	VMOVUPS      (SI), Z6
+	VMOVUPS.Z    64(SI), K1, Z7
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (CX)(DX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (CX)(DX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         BX, CX
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z6
+	VUCOMISS     c3f800000<>+0(SB), X6
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z6, Z0, Z0
+	VMULPS Z6, Z1, Z1
+	VMULPS Z6, Z2, Z2
+	VMULPS Z6, Z3, Z3
+	VMULPS Z6, Z4, Z4
+	VMULPS Z6, Z5, Z5
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z6
+	VADDPS    Z6, Z0, Z0
+	VADDPS    Z6, Z2, Z2
+	VADDPS    Z6, Z4, Z4
+	VMOVUPS.Z 64(AX), K1, Z6
+	VADDPS    Z6, Z1, Z1
+	VADDPS    Z6, Z3, Z3
+	VADDPS    Z6, Z5, Z5
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z6
+	VPXORD       X9, X9, X9
+	VUCOMISS     X9, X6
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, K1, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z2, (R8)
+	VMOVUPS Z3, K1, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z4, (R8)
+	VMOVUPS Z5, K1, 64(R8)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R8, R10
+	VMOVUPS     (R10), Z7
+	VFMADD231PS Z7, Z6, Z0
+	VMOVUPS.Z   64(R10), K1, Z7
+	VFMADD231PS Z7, Z6, Z1
+	ADDQ        R9, R10
+	VMOVUPS     (R10), Z7
+	VFMADD231PS Z7, Z6, Z2
+	VMOVUPS.Z   64(R10), K1, Z7
+	VFMADD231PS Z7, Z6, Z3
+	ADDQ        R9, R10
+	VMOVUPS     (R10), Z7
+	VFMADD231PS Z7, Z6, Z4
+	VMOVUPS.Z   64(R10), K1, Z7
+	VFMADD231PS Z7, Z6, Z5
+	JMP         store
+
+// func gemm4x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemm4x32AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	MOVQ c+48(FP), R9
+	MOVQ ldc+56(FP), R10
+	SHLQ $0x02, R10
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R9, R11
+	MOVQ $0x00000004, R12
+
+fetch:
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R10, R11
+	DECQ       R12
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R11
+	SUBQ   $0x10, R11
+	MOVL   $0x0000ffff, R12
+	BZHIL  R11, R12, R12
+	KMOVW  R12, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+loop:
+	VMOVUPS      (SI), Z8
+	VMOVUPS.Z    64(SI), K1, Z9
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (CX)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (CX)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (R8), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z8
+	VUCOMISS     c3f800000<>+0(SB), X8
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z8, Z0, Z0
+	VMULPS Z8, Z1, Z1
+	VMULPS Z8, Z2, Z2
+	VMULPS Z8, Z3, Z3
+	VMULPS Z8, Z4, Z4
+	VMULPS Z8, Z5, Z5
+	VMULPS Z8, Z6, Z6
+	VMULPS Z8, Z7, Z7
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z8
+	VADDPS    Z8, Z0, Z0
+	VADDPS    Z8, Z2, Z2
+	VADDPS    Z8, Z4, Z4
+	VADDPS    Z8, Z6, Z6
+	VMOVUPS.Z 64(AX), K1, Z8
+	VADDPS    Z8, Z1, Z1
+	VADDPS    Z8, Z3, Z3
+	VADDPS    Z8, Z5, Z5
+	VADDPS    Z8, Z7, Z7
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z8
+	VPXORD       X11, X11, X11
+	VUCOMISS     X11, X8
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R9)
+	VMOVUPS Z1, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z2, (R9)
+	VMOVUPS Z3, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z4, (R9)
+	VMOVUPS Z5, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z6, (R9)
+	VMOVUPS Z7, K1, 64(R9)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R9, R11
+	VMOVUPS     (R11), Z9
+	VFMADD231PS Z9, Z8, Z0
+	VMOVUPS.Z   64(R11), K1, Z9
+	VFMADD231PS Z9, Z8, Z1
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z9
+	VFMADD231PS Z9, Z8, Z2
+	VMOVUPS.Z   64(R11), K1, Z9
+	VFMADD231PS Z9, Z8, Z3
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z9
+	VFMADD231PS Z9, Z8, Z4
+	VMOVUPS.Z   64(R11), K1, Z9
+	VFMADD231PS Z9, Z8, Z5
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z9
+	VFMADD231PS Z9, Z8, Z6
+	VMOVUPS.Z   64(R11), K1, Z9
+	VFMADD231PS Z9, Z8, Z7
+	JMP         store
+
+// func gemm5x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemm5x32AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	MOVQ c+48(FP), R9
+	MOVQ ldc+56(FP), R10
+	SHLQ $0x02, R10
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R9, R11
+	MOVQ $0x00000005, R12
+
+fetch:
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R10, R11
+	DECQ       R12
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R11
+	SUBQ   $0x10, R11
+	MOVL   $0x0000ffff, R12
+	BZHIL  R11, R12, R12
+	KMOVW  R12, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+
+loop:
+	VMOVUPS      (SI), Z10
+	VMOVUPS.Z    64(SI), K1, Z11
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (CX)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (CX)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R8), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (R8)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z10
+	VUCOMISS     c3f800000<>+0(SB), X10
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z10, Z0, Z0
+	VMULPS Z10, Z1, Z1
+	VMULPS Z10, Z2, Z2
+	VMULPS Z10, Z3, Z3
+	VMULPS Z10, Z4, Z4
+	VMULPS Z10, Z5, Z5
+	VMULPS Z10, Z6, Z6
+	VMULPS Z10, Z7, Z7
+	VMULPS Z10, Z8, Z8
+	VMULPS Z10, Z9, Z9
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z10
+	VADDPS    Z10, Z0, Z0
+	VADDPS    Z10, Z2, Z2
+	VADDPS    Z10, Z4, Z4
+	VADDPS    Z10, Z6, Z6
+	VADDPS    Z10, Z8, Z8
+	VMOVUPS.Z 64(AX), K1, Z10
+	VADDPS    Z10, Z1, Z1
+	VADDPS    Z10, Z3, Z3
+	VADDPS    Z10, Z5, Z5
+	VADDPS    Z10, Z7, Z7
+	VADDPS    Z10, Z9, Z9
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z10
+	VPXORD       X13, X13, X13
+	VUCOMISS     X13, X10
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R9)
+	VMOVUPS Z1, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z2, (R9)
+	VMOVUPS Z3, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z4, (R9)
+	VMOVUPS Z5, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z6, (R9)
+	VMOVUPS Z7, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z8, (R9)
+	VMOVUPS Z9, K1, 64(R9)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R9, R11
+	VMOVUPS     (R11), Z11
+	VFMADD231PS Z11, Z10, Z0
+	VMOVUPS.Z   64(R11), K1, Z11
+	VFMADD231PS Z11, Z10, Z1
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z11
+	VFMADD231PS Z11, Z10, Z2
+	VMOVUPS.Z   64(R11), K1, Z11
+	VFMADD231PS Z11, Z10, Z3
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z11
+	VFMADD231PS Z11, Z10, Z4
+	VMOVUPS.Z   64(R11), K1, Z11
+	VFMADD231PS Z11, Z10, Z5
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z11
+	VFMADD231PS Z11, Z10, Z6
+	VMOVUPS.Z   64(R11), K1, Z11
+	VFMADD231PS Z11, Z10, Z7
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z11
+	VFMADD231PS Z11, Z10, Z8
+	VMOVUPS.Z   64(R11), K1, Z11
+	VFMADD231PS Z11, Z10, Z9
+	JMP         store
+
+// func gemm6x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemm6x32AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	MOVQ c+48(FP), R9
+	MOVQ ldc+56(FP), R10
+	SHLQ $0x02, R10
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R9, R11
+	MOVQ $0x00000006, R12
+
+fetch:
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R10, R11
+	DECQ       R12
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R11
+	SUBQ   $0x10, R11
+	MOVL   $0x0000ffff, R12
+	BZHIL  R11, R12, R12
+	KMOVW  R12, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+
+loop:
+	VMOVUPS      (SI), Z12
+	VMOVUPS.Z    64(SI), K1, Z13
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (CX)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (CX)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS (R8), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (R8)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (R8)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z12
+	VUCOMISS     c3f800000<>+0(SB), X12
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z12, Z0, Z0
+	VMULPS Z12, Z1, Z1
+	VMULPS Z12, Z2, Z2
+	VMULPS Z12, Z3, Z3
+	VMULPS Z12, Z4, Z4
+	VMULPS Z12, Z5, Z5
+	VMULPS Z12, Z6, Z6
+	VMULPS Z12, Z7, Z7
+	VMULPS Z12, Z8, Z8
+	VMULPS Z12, Z9, Z9
+	VMULPS Z12, Z10, Z10
+	VMULPS Z12, Z11, Z11
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z12
+	VADDPS    Z12, Z0, Z0
+	VADDPS    Z12, Z2, Z2
+	VADDPS    Z12, Z4, Z4
+	VADDPS    Z12, Z6, Z6
+	VADDPS    Z12, Z8, Z8
+	VADDPS    Z12, Z10, Z10
+	VMOVUPS.Z 64(AX), K1, Z12
+	VADDPS    Z12, Z1, Z1
+	VADDPS    Z12, Z3, Z3
+	VADDPS    Z12, Z5, Z5
+	VADDPS    Z12, Z7, Z7
+	VADDPS    Z12, Z9, Z9
+	VADDPS    Z12, Z11, Z11
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z12
+	VPXORD       X15, X15, X15
+	VUCOMISS     X15, X12
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R9)
+	VMOVUPS Z1, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z2, (R9)
+	VMOVUPS Z3, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z4, (R9)
+	VMOVUPS Z5, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z6, (R9)
+	VMOVUPS Z7, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z8, (R9)
+	VMOVUPS Z9, K1, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z10, (R9)
+	VMOVUPS Z11, K1, 64(R9)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R9, R11
+	VMOVUPS     (R11), Z13
+	VFMADD231PS Z13, Z12, Z0
+	VMOVUPS.Z   64(R11), K1, Z13
+	VFMADD231PS Z13, Z12, Z1
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z13
+	VFMADD231PS Z13, Z12, Z2
+	VMOVUPS.Z   64(R11), K1, Z13
+	VFMADD231PS Z13, Z12, Z3
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z13
+	VFMADD231PS Z13, Z12, Z4
+	VMOVUPS.Z   64(R11), K1, Z13
+	VFMADD231PS Z13, Z12, Z5
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z13
+	VFMADD231PS Z13, Z12, Z6
+	VMOVUPS.Z   64(R11), K1, Z13
+	VFMADD231PS Z13, Z12, Z7
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z13
+	VFMADD231PS Z13, Z12, Z8
+	VMOVUPS.Z   64(R11), K1, Z13
+	VFMADD231PS Z13, Z12, Z9
+	ADDQ        R10, R11
+	VMOVUPS     (R11), Z13
+	VFMADD231PS Z13, Z12, Z10
+	VMOVUPS.Z   64(R11), K1, Z13
+	VFMADD231PS Z13, Z12, Z11
+	JMP         store
+
+// func gemm7x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemm7x32AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	LEAQ (R8)(DX*2), R9
+	ADDQ DX, R9
+	MOVQ c+48(FP), R10
+	MOVQ ldc+56(FP), R11
+	SHLQ $0x02, R11
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R10, R12
+	MOVQ $0x00000007, R13
+
+fetch:
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
+	DECQ       R13
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R12
+	SUBQ   $0x10, R12
+	MOVL   $0x0000ffff, R13
+	BZHIL  R12, R13, R13
+	KMOVW  R13, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+
+loop:
+	VMOVUPS      (SI), Z14
+	VMOVUPS.Z    64(SI), K1, Z15
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS (CX)(DX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS (CX)(DX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS (R8), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS (R8)(DX*1), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS (R8)(DX*2), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS (R9), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z14
+	VUCOMISS     c3f800000<>+0(SB), X14
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z14, Z0, Z0
+	VMULPS Z14, Z1, Z1
+	VMULPS Z14, Z2, Z2
+	VMULPS Z14, Z3, Z3
+	VMULPS Z14, Z4, Z4
+	VMULPS Z14, Z5, Z5
+	VMULPS Z14, Z6, Z6
+	VMULPS Z14, Z7, Z7
+	VMULPS Z14, Z8, Z8
+	VMULPS Z14, Z9, Z9
+	VMULPS Z14, Z10, Z10
+	VMULPS Z14, Z11, Z11
+	VMULPS Z14, Z12, Z12
+	VMULPS Z14, Z13, Z13
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z14
+	VADDPS    Z14, Z0, Z0
+	VADDPS    Z14, Z2, Z2
+	VADDPS    Z14, Z4, Z4
+	VADDPS    Z14, Z6, Z6
+	VADDPS    Z14, Z8, Z8
+	VADDPS    Z14, Z10, Z10
+	VADDPS    Z14, Z12, Z12
+	VMOVUPS.Z 64(AX), K1, Z14
+	VADDPS    Z14, Z1, Z1
+	VADDPS    Z14, Z3, Z3
+	VADDPS    Z14, Z5, Z5
+	VADDPS    Z14, Z7, Z7
+	VADDPS    Z14, Z9, Z9
+	VADDPS    Z14, Z11, Z11
+	VADDPS    Z14, Z13, Z13
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z14
+	VPXORD       X17, X17, X17
+	VUCOMISS     X17, X14
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R10)
+	VMOVUPS Z1, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z2, (R10)
+	VMOVUPS Z3, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z4, (R10)
+	VMOVUPS Z5, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z7, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z9, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z10, (R10)
+	VMOVUPS Z11, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z12, (R10)
+	VMOVUPS Z13, K1, 64(R10)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R10, R12
+	VMOVUPS     (R12), Z15
+	VFMADD231PS Z15, Z14, Z0
+	VMOVUPS.Z   64(R12), K1, Z15
+	VFMADD231PS Z15, Z14, Z1
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z15
+	VFMADD231PS Z15, Z14, Z2
+	VMOVUPS.Z   64(R12), K1, Z15
+	VFMADD231PS Z15, Z14, Z3
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z15
+	VFMADD231PS Z15, Z14, Z4
+	VMOVUPS.Z   64(R12), K1, Z15
+	VFMADD231PS Z15, Z14, Z5
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z15
+	VFMADD231PS Z15, Z14, Z6
+	VMOVUPS.Z   64(R12), K1, Z15
+	VFMADD231PS Z15, Z14, Z7
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z15
+	VFMADD231PS Z15, Z14, Z8
+	VMOVUPS.Z   64(R12), K1, Z15
+	VFMADD231PS Z15, Z14, Z9
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z15
+	VFMADD231PS Z15, Z14, Z10
+	VMOVUPS.Z   64(R12), K1, Z15
+	VFMADD231PS Z15, Z14, Z11
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z15
+	VFMADD231PS Z15, Z14, Z12
+	VMOVUPS.Z   64(R12), K1, Z15
+	VFMADD231PS Z15, Z14, Z13
+	JMP         store
+
+// func gemm8x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemm8x32AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	LEAQ (R8)(DX*2), R9
+	ADDQ DX, R9
+	MOVQ c+48(FP), R10
+	MOVQ ldc+56(FP), R11
+	SHLQ $0x02, R11
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R10, R12
+	MOVQ $0x00000008, R13
+
+fetch:
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
+	DECQ       R13
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R12
+	SUBQ   $0x10, R12
+	MOVL   $0x0000ffff, R13
+	BZHIL  R12, R13, R13
+	KMOVW  R13, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+
+loop:
+	VMOVUPS      (SI), Z16
+	VMOVUPS.Z    64(SI), K1, Z17
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (CX)(DX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (CX)(DX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R8), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R8)(DX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R8)(DX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R9), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R9)(DX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z16
+	VUCOMISS     c3f800000<>+0(SB), X16
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z16, Z0, Z0
+	VMULPS Z16, Z1, Z1
+	VMULPS Z16, Z2, Z2
+	VMULPS Z16, Z3, Z3
+	VMULPS Z16, Z4, Z4
+	VMULPS Z16, Z5, Z5
+	VMULPS Z16, Z6, Z6
+	VMULPS Z16, Z7, Z7
+	VMULPS Z16, Z8, Z8
+	VMULPS Z16, Z9, Z9
+	VMULPS Z16, Z10, Z10
+	VMULPS Z16, Z11, Z11
+	VMULPS Z16, Z12, Z12
+	VMULPS Z16, Z13, Z13
+	VMULPS Z16, Z14, Z14
+	VMULPS Z16, Z15, Z15
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z16
+	VADDPS    Z16, Z0, Z0
+	VADDPS    Z16, Z2, Z2
+	VADDPS    Z16, Z4, Z4
+	VADDPS    Z16, Z6, Z6
+	VADDPS    Z16, Z8, Z8
+	VADDPS    Z16, Z10, Z10
+	VADDPS    Z16, Z12, Z12
+	VADDPS    Z16, Z14, Z14
+	VMOVUPS.Z 64(AX), K1, Z16
+	VADDPS    Z16, Z1, Z1
+	VADDPS    Z16, Z3, Z3
+	VADDPS    Z16, Z5, Z5
+	VADDPS    Z16, Z7, Z7
+	VADDPS    Z16, Z9, Z9
+	VADDPS    Z16, Z11, Z11
+	VADDPS    Z16, Z13, Z13
+	VADDPS    Z16, Z15, Z15
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z16
+	VPXORD       X19, X19, X19
+	VUCOMISS     X19, X16
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R10)
+	VMOVUPS Z1, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z2, (R10)
+	VMOVUPS Z3, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z4, (R10)
+	VMOVUPS Z5, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z7, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z9, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z10, (R10)
+	VMOVUPS Z11, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z12, (R10)
+	VMOVUPS Z13, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z14, (R10)
+	VMOVUPS Z15, K1, 64(R10)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R10, R12
+	VMOVUPS     (R12), Z17
+	VFMADD231PS Z17, Z16, Z0
+	VMOVUPS.Z   64(R12), K1, Z17
+	VFMADD231PS Z17, Z16, Z1
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z17
+	VFMADD231PS Z17, Z16, Z2
+	VMOVUPS.Z   64(R12), K1, Z17
+	VFMADD231PS Z17, Z16, Z3
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z17
+	VFMADD231PS Z17, Z16, Z4
+	VMOVUPS.Z   64(R12), K1, Z17
+	VFMADD231PS Z17, Z16, Z5
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z17
+	VFMADD231PS Z17, Z16, Z6
+	VMOVUPS.Z   64(R12), K1, Z17
+	VFMADD231PS Z17, Z16, Z7
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z17
+	VFMADD231PS Z17, Z16, Z8
+	VMOVUPS.Z   64(R12), K1, Z17
+	VFMADD231PS Z17, Z16, Z9
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z17
+	VFMADD231PS Z17, Z16, Z10
+	VMOVUPS.Z   64(R12), K1, Z17
+	VFMADD231PS Z17, Z16, Z11
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z17
+	VFMADD231PS Z17, Z16, Z12
+	VMOVUPS.Z   64(R12), K1, Z17
+	VFMADD231PS Z17, Z16, Z13
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z17
+	VFMADD231PS Z17, Z16, Z14
+	VMOVUPS.Z   64(R12), K1, Z17
+	VFMADD231PS Z17, Z16, Z15
+	JMP         store
+
+// func gemm9x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemm9x32AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	LEAQ (R8)(DX*2), R9
+	ADDQ DX, R9
+	MOVQ c+48(FP), R10
+	MOVQ ldc+56(FP), R11
+	SHLQ $0x02, R11
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R10, R12
+	MOVQ $0x00000009, R13
+
+fetch:
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
+	DECQ       R13
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R12
+	SUBQ   $0x10, R12
+	MOVL   $0x0000ffff, R13
+	BZHIL  R12, R13, R13
+	KMOVW  R13, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+
+loop:
+	VMOVUPS      (SI), Z18
+	VMOVUPS.Z    64(SI), K1, Z19
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (CX)(DX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (CX)(DX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R8), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R8)(DX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R8)(DX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R9), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R9)(DX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R9)(DX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z18
+	VUCOMISS     c3f800000<>+0(SB), X18
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z18, Z0, Z0
+	VMULPS Z18, Z1, Z1
+	VMULPS Z18, Z2, Z2
+	VMULPS Z18, Z3, Z3
+	VMULPS Z18, Z4, Z4
+	VMULPS Z18, Z5, Z5
+	VMULPS Z18, Z6, Z6
+	VMULPS Z18, Z7, Z7
+	VMULPS Z18, Z8, Z8
+	VMULPS Z18, Z9, Z9
+	VMULPS Z18, Z10, Z10
+	VMULPS Z18, Z11, Z11
+	VMULPS Z18, Z12, Z12
+	VMULPS Z18, Z13, Z13
+	VMULPS Z18, Z14, Z14
+	VMULPS Z18, Z15, Z15
+	VMULPS Z18, Z16, Z16
+	VMULPS Z18, Z17, Z17
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z18
+	VADDPS    Z18, Z0, Z0
+	VADDPS    Z18, Z2, Z2
+	VADDPS    Z18, Z4, Z4
+	VADDPS    Z18, Z6, Z6
+	VADDPS    Z18, Z8, Z8
+	VADDPS    Z18, Z10, Z10
+	VADDPS    Z18, Z12, Z12
+	VADDPS    Z18, Z14, Z14
+	VADDPS    Z18, Z16, Z16
+	VMOVUPS.Z 64(AX), K1, Z18
+	VADDPS    Z18, Z1, Z1
+	VADDPS    Z18, Z3, Z3
+	VADDPS    Z18, Z5, Z5
+	VADDPS    Z18, Z7, Z7
+	VADDPS    Z18, Z9, Z9
+	VADDPS    Z18, Z11, Z11
+	VADDPS    Z18, Z13, Z13
+	VADDPS    Z18, Z15, Z15
+	VADDPS    Z18, Z17, Z17
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z18
+	VPXORD       X21, X21, X21
+	VUCOMISS     X21, X18
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R10)
+	VMOVUPS Z1, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z2, (R10)
+	VMOVUPS Z3, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z4, (R10)
+	VMOVUPS Z5, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z7, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z9, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z10, (R10)
+	VMOVUPS Z11, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z12, (R10)
+	VMOVUPS Z13, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z14, (R10)
+	VMOVUPS Z15, K1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z16, (R10)
+	VMOVUPS Z17, K1, 64(R10)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R10, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z0
+	VMOVUPS.Z   64(R12), K1, Z19
+	VFMADD231PS Z19, Z18, Z1
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z2
+	VMOVUPS.Z   64(R12), K1, Z19
+	VFMADD231PS Z19, Z18, Z3
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z4
+	VMOVUPS.Z   64(R12), K1, Z19
+	VFMADD231PS Z19, Z18, Z5
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z6
+	VMOVUPS.Z   64(R12), K1, Z19
+	VFMADD231PS Z19, Z18, Z7
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z8
+	VMOVUPS.Z   64(R12), K1, Z19
+	VFMADD231PS Z19, Z18, Z9
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z10
+	VMOVUPS.Z   64(R12), K1, Z19
+	VFMADD231PS Z19, Z18, Z11
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z12
+	VMOVUPS.Z   64(R12), K1, Z19
+	VFMADD231PS Z19, Z18, Z13
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z14
+	VMOVUPS.Z   64(R12), K1, Z19
+	VFMADD231PS Z19, Z18, Z15
+	ADDQ        R11, R12
+	VMOVUPS     (R12), Z19
+	VFMADD231PS Z19, Z18, Z16
+	VMOVUPS.Z   64(R12), K1, Z19
+	VFMADD231PS Z19, Z18, Z17
+	JMP         store
+
+// func gemm10x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemm10x32AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	LEAQ (R8)(DX*2), R9
+	ADDQ DX, R9
+	LEAQ (R9)(DX*2), R10
+	ADDQ DX, R10
+	MOVQ c+48(FP), R11
+	MOVQ ldc+56(FP), R12
+	SHLQ $0x02, R12
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R11, R13
+	MOVQ $0x0000000a, R14
+
+fetch:
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R12, R13
+	DECQ       R14
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R13
+	SUBQ   $0x10, R13
+	MOVL   $0x0000ffff, R14
+	BZHIL  R13, R14, R14
+	KMOVW  R14, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+
+loop:
+	VMOVUPS      (SI), Z20
+	VMOVUPS.Z    64(SI), K1, Z21
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (CX)(DX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (CX)(DX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R8), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R8)(DX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R8)(DX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R9), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R9)(DX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R9)(DX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R10), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	ADDQ         BX, R10
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z20
+	VUCOMISS     c3f800000<>+0(SB), X20
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z20, Z0, Z0
+	VMULPS Z20, Z1, Z1
+	VMULPS Z20, Z2, Z2
+	VMULPS Z20, Z3, Z3
+	VMULPS Z20, Z4, Z4
+	VMULPS Z20, Z5, Z5
+	VMULPS Z20, Z6, Z6
+	VMULPS Z20, Z7, Z7
+	VMULPS Z20, Z8, Z8
+	VMULPS Z20, Z9, Z9
+	VMULPS Z20, Z10, Z10
+	VMULPS Z20, Z11, Z11
+	VMULPS Z20, Z12, Z12
+	VMULPS Z20, Z13, Z13
+	VMULPS Z20, Z14, Z14
+	VMULPS Z20, Z15, Z15
+	VMULPS Z20, Z16, Z16
+	VMULPS Z20, Z17, Z17
+	VMULPS Z20, Z18, Z18
+	VMULPS Z20, Z19, Z19
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z20
+	VADDPS    Z20, Z0, Z0
+	VADDPS    Z20, Z2, Z2
+	VADDPS    Z20, Z4, Z4
+	VADDPS    Z20, Z6, Z6
+	VADDPS    Z20, Z8, Z8
+	VADDPS    Z20, Z10, Z10
+	VADDPS    Z20, Z12, Z12
+	VADDPS    Z20, Z14, Z14
+	VADDPS    Z20, Z16, Z16
+	VADDPS    Z20, Z18, Z18
+	VMOVUPS.Z 64(AX), K1, Z20
+	VADDPS    Z20, Z1, Z1
+	VADDPS    Z20, Z3, Z3
+	VADDPS    Z20, Z5, Z5
+	VADDPS    Z20, Z7, Z7
+	VADDPS    Z20, Z9, Z9
+	VADDPS    Z20, Z11, Z11
+	VADDPS    Z20, Z13, Z13
+	VADDPS    Z20, Z15, Z15
+	VADDPS    Z20, Z17, Z17
+	VADDPS    Z20, Z19, Z19
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z20
+	VPXORD       X23, X23, X23
+	VUCOMISS     X23, X20
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R11)
+	VMOVUPS Z1, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z2, (R11)
+	VMOVUPS Z3, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z4, (R11)
+	VMOVUPS Z5, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z6, (R11)
+	VMOVUPS Z7, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z8, (R11)
+	VMOVUPS Z9, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z10, (R11)
+	VMOVUPS Z11, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z12, (R11)
+	VMOVUPS Z13, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z14, (R11)
+	VMOVUPS Z15, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z16, (R11)
+	VMOVUPS Z17, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z18, (R11)
+	VMOVUPS Z19, K1, 64(R11)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R11, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z0
+	VMOVUPS.Z   64(R13), K1, Z21
+	VFMADD231PS Z21, Z20, Z1
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z2
+	VMOVUPS.Z   64(R13), K1, Z21
+	VFMADD231PS Z21, Z20, Z3
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z4
+	VMOVUPS.Z   64(R13), K1, Z21
+	VFMADD231PS Z21, Z20, Z5
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z6
+	VMOVUPS.Z   64(R13), K1, Z21
+	VFMADD231PS Z21, Z20, Z7
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z8
+	VMOVUPS.Z   64(R13), K1, Z21
+	VFMADD231PS Z21, Z20, Z9
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z10
+	VMOVUPS.Z   64(R13), K1, Z21
+	VFMADD231PS Z21, Z20, Z11
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z12
+	VMOVUPS.Z   64(R13), K1, Z21
+	VFMADD231PS Z21, Z20, Z13
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z14
+	VMOVUPS.Z   64(R13), K1, Z21
+	VFMADD231PS Z21, Z20, Z15
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z16
+	VMOVUPS.Z   64(R13), K1, Z21
+	VFMADD231PS Z21, Z20, Z17
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z21
+	VFMADD231PS Z21, Z20, Z18
+	VMOVUPS.Z   64(R13), K1, Z21
+	VFMADD231PS Z21, Z20, Z19
+	JMP         store
+
+// func gemm11x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemm11x32AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	LEAQ (R8)(DX*2), R9
+	ADDQ DX, R9
+	LEAQ (R9)(DX*2), R10
+	ADDQ DX, R10
+	MOVQ c+48(FP), R11
+	MOVQ ldc+56(FP), R12
+	SHLQ $0x02, R12
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R11, R13
+	MOVQ $0x0000000b, R14
+
+fetch:
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R12, R13
+	DECQ       R14
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R13
+	SUBQ   $0x10, R13
+	MOVL   $0x0000ffff, R14
+	BZHIL  R13, R14, R14
+	KMOVW  R14, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+
+loop:
+	VMOVUPS      (SI), Z22
+	VMOVUPS.Z    64(SI), K1, Z23
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (CX)(DX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (CX)(DX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R8), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R8)(DX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R8)(DX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R9), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R9)(DX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R9)(DX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R10), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R10)(DX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	ADDQ         BX, R10
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z22
+	VUCOMISS     c3f800000<>+0(SB), X22
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z22, Z0, Z0
+	VMULPS Z22, Z1, Z1
+	VMULPS Z22, Z2, Z2
+	VMULPS Z22, Z3, Z3
+	VMULPS Z22, Z4, Z4
+	VMULPS Z22, Z5, Z5
+	VMULPS Z22, Z6, Z6
+	VMULPS Z22, Z7, Z7
+	VMULPS Z22, Z8, Z8
+	VMULPS Z22, Z9, Z9
+	VMULPS Z22, Z10, Z10
+	VMULPS Z22, Z11, Z11
+	VMULPS Z22, Z12, Z12
+	VMULPS Z22, Z13, Z13
+	VMULPS Z22, Z14, Z14
+	VMULPS Z22, Z15, Z15
+	VMULPS Z22, Z16, Z16
+	VMULPS Z22, Z17, Z17
+	VMULPS Z22, Z18, Z18
+	VMULPS Z22, Z19, Z19
+	VMULPS Z22, Z20, Z20
+	VMULPS Z22, Z21, Z21
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z22
+	VADDPS    Z22, Z0, Z0
+	VADDPS    Z22, Z2, Z2
+	VADDPS    Z22, Z4, Z4
+	VADDPS    Z22, Z6, Z6
+	VADDPS    Z22, Z8, Z8
+	VADDPS    Z22, Z10, Z10
+	VADDPS    Z22, Z12, Z12
+	VADDPS    Z22, Z14, Z14
+	VADDPS    Z22, Z16, Z16
+	VADDPS    Z22, Z18, Z18
+	VADDPS    Z22, Z20, Z20
+	VMOVUPS.Z 64(AX), K1, Z22
+	VADDPS    Z22, Z1, Z1
+	VADDPS    Z22, Z3, Z3
+	VADDPS    Z22, Z5, Z5
+	VADDPS    Z22, Z7, Z7
+	VADDPS    Z22, Z9, Z9
+	VADDPS    Z22, Z11, Z11
+	VADDPS    Z22, Z13, Z13
+	VADDPS    Z22, Z15, Z15
+	VADDPS    Z22, Z17, Z17
+	VADDPS    Z22, Z19, Z19
+	VADDPS    Z22, Z21, Z21
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z22
+	VPXORD       X25, X25, X25
+	VUCOMISS     X25, X22
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R11)
+	VMOVUPS Z1, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z2, (R11)
+	VMOVUPS Z3, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z4, (R11)
+	VMOVUPS Z5, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z6, (R11)
+	VMOVUPS Z7, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z8, (R11)
+	VMOVUPS Z9, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z10, (R11)
+	VMOVUPS Z11, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z12, (R11)
+	VMOVUPS Z13, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z14, (R11)
+	VMOVUPS Z15, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z16, (R11)
+	VMOVUPS Z17, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z18, (R11)
+	VMOVUPS Z19, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z20, (R11)
+	VMOVUPS Z21, K1, 64(R11)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R11, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z0
+	VMOVUPS.Z   64(R13), K1, Z23
+	VFMADD231PS Z23, Z22, Z1
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z2
+	VMOVUPS.Z   64(R13), K1, Z23
+	VFMADD231PS Z23, Z22, Z3
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z4
+	VMOVUPS.Z   64(R13), K1, Z23
+	VFMADD231PS Z23, Z22, Z5
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z6
+	VMOVUPS.Z   64(R13), K1, Z23
+	VFMADD231PS Z23, Z22, Z7
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z8
+	VMOVUPS.Z   64(R13), K1, Z23
+	VFMADD231PS Z23, Z22, Z9
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z10
+	VMOVUPS.Z   64(R13), K1, Z23
+	VFMADD231PS Z23, Z22, Z11
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z12
+	VMOVUPS.Z   64(R13), K1, Z23
+	VFMADD231PS Z23, Z22, Z13
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z14
+	VMOVUPS.Z   64(R13), K1, Z23
+	VFMADD231PS Z23, Z22, Z15
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z16
+	VMOVUPS.Z   64(R13), K1, Z23
+	VFMADD231PS Z23, Z22, Z17
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z18
+	VMOVUPS.Z   64(R13), K1, Z23
+	VFMADD231PS Z23, Z22, Z19
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z23
+	VFMADD231PS Z23, Z22, Z20
+	VMOVUPS.Z   64(R13), K1, Z23
+	VFMADD231PS Z23, Z22, Z21
+	JMP         store
+
+// func gemm12x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-88
+	MOVQ kc+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ rs+16(FP), DX
+	MOVQ cs+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ bs+40(FP), DI
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+	LEAQ (CX)(DX*2), R8
+	ADDQ DX, R8
+	LEAQ (R8)(DX*2), R9
+	ADDQ DX, R9
+	LEAQ (R9)(DX*2), R10
+	ADDQ DX, R10
+	MOVQ c+48(FP), R11
+	MOVQ ldc+56(FP), R12
+	SHLQ $0x02, R12
+	CMPQ AX, $0x40
+	JLT  fetched
+	MOVQ R11, R13
+	MOVQ $0x0000000c, R14
+
+fetch:
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R12, R13
+	DECQ       R14
+	JNZ        fetch
+
+fetched:
+	MOVQ   n+80(FP), R13
+	SUBQ   $0x10, R13
+	MOVL   $0x0000ffff, R14
+	BZHIL  R13, R14, R14
+	KMOVW  R14, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+
+loop:
+	VMOVUPS      (SI), Z24
+	VMOVUPS.Z    64(SI), K1, Z25
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (CX)(DX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (CX)(DX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R8), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R8)(DX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R8)(DX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R9), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R9)(DX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R9)(DX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R10)(DX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R10)(DX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	ADDQ         BX, R10
+	DECQ         AX
+	JNZ          loop
+	VBROADCASTSS alpha+64(FP), Z24
+	VUCOMISS     c3f800000<>+0(SB), X24
+	JNE          scale
+	JNP          scaled
+
+scale:
+	VMULPS Z24, Z0, Z0
+	VMULPS Z24, Z1, Z1
+	VMULPS Z24, Z2, Z2
+	VMULPS Z24, Z3, Z3
+	VMULPS Z24, Z4, Z4
+	VMULPS Z24, Z5, Z5
+	VMULPS Z24, Z6, Z6
+	VMULPS Z24, Z7, Z7
+	VMULPS Z24, Z8, Z8
+	VMULPS Z24, Z9, Z9
+	VMULPS Z24, Z10, Z10
+	VMULPS Z24, Z11, Z11
+	VMULPS Z24, Z12, Z12
+	VMULPS Z24, Z13, Z13
+	VMULPS Z24, Z14, Z14
+	VMULPS Z24, Z15, Z15
+	VMULPS Z24, Z16, Z16
+	VMULPS Z24, Z17, Z17
+	VMULPS Z24, Z18, Z18
+	VMULPS Z24, Z19, Z19
+	VMULPS Z24, Z20, Z20
+	VMULPS Z24, Z21, Z21
+	VMULPS Z24, Z22, Z22
+	VMULPS Z24, Z23, Z23
+
+scaled:
+	MOVQ      bias+72(FP), AX
+	TESTQ     AX, AX
+	JZ        nobias
+	VMOVUPS   (AX), Z24
+	VADDPS    Z24, Z0, Z0
+	VADDPS    Z24, Z2, Z2
+	VADDPS    Z24, Z4, Z4
+	VADDPS    Z24, Z6, Z6
+	VADDPS    Z24, Z8, Z8
+	VADDPS    Z24, Z10, Z10
+	VADDPS    Z24, Z12, Z12
+	VADDPS    Z24, Z14, Z14
+	VADDPS    Z24, Z16, Z16
+	VADDPS    Z24, Z18, Z18
+	VADDPS    Z24, Z20, Z20
+	VADDPS    Z24, Z22, Z22
+	VMOVUPS.Z 64(AX), K1, Z24
+	VADDPS    Z24, Z1, Z1
+	VADDPS    Z24, Z3, Z3
+	VADDPS    Z24, Z5, Z5
+	VADDPS    Z24, Z7, Z7
+	VADDPS    Z24, Z9, Z9
+	VADDPS    Z24, Z11, Z11
+	VADDPS    Z24, Z13, Z13
+	VADDPS    Z24, Z15, Z15
+	VADDPS    Z24, Z17, Z17
+	VADDPS    Z24, Z19, Z19
+	VADDPS    Z24, Z21, Z21
+	VADDPS    Z24, Z23, Z23
+
+nobias:
+	VBROADCASTSS beta+68(FP), Z24
+	VPXORD       X27, X27, X27
+	VUCOMISS     X27, X24
+	JNE          accumulate
+	JP           accumulate
+
+store:
+	VMOVUPS Z0, (R11)
+	VMOVUPS Z1, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z2, (R11)
+	VMOVUPS Z3, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z4, (R11)
+	VMOVUPS Z5, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z6, (R11)
+	VMOVUPS Z7, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z8, (R11)
+	VMOVUPS Z9, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z10, (R11)
+	VMOVUPS Z11, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z12, (R11)
+	VMOVUPS Z13, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z14, (R11)
+	VMOVUPS Z15, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z16, (R11)
+	VMOVUPS Z17, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z18, (R11)
+	VMOVUPS Z19, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z20, (R11)
+	VMOVUPS Z21, K1, 64(R11)
+	ADDQ    R12, R11
+	VMOVUPS Z22, (R11)
+	VMOVUPS Z23, K1, 64(R11)
+	VZEROUPPER
+	RET
+
+accumulate:
+	MOVQ        R11, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z0
+	VMOVUPS.Z   64(R13), K1, Z25
+	VFMADD231PS Z25, Z24, Z1
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z2
+	VMOVUPS.Z   64(R13), K1, Z25
+	VFMADD231PS Z25, Z24, Z3
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z4
+	VMOVUPS.Z   64(R13), K1, Z25
+	VFMADD231PS Z25, Z24, Z5
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z6
+	VMOVUPS.Z   64(R13), K1, Z25
+	VFMADD231PS Z25, Z24, Z7
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z8
+	VMOVUPS.Z   64(R13), K1, Z25
+	VFMADD231PS Z25, Z24, Z9
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z10
+	VMOVUPS.Z   64(R13), K1, Z25
+	VFMADD231PS Z25, Z24, Z11
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z12
+	VMOVUPS.Z   64(R13), K1, Z25
+	VFMADD231PS Z25, Z24, Z13
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z14
+	VMOVUPS.Z   64(R13), K1, Z25
+	VFMADD231PS Z25, Z24, Z15
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z16
+	VMOVUPS.Z   64(R13), K1, Z25
+	VFMADD231PS Z25, Z24, Z17
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z18
+	VMOVUPS.Z   64(R13), K1, Z25
+	VFMADD231PS Z25, Z24, Z19
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z20
+	VMOVUPS.Z   64(R13), K1, Z25
+	VFMADD231PS Z25, Z24, Z21
+	ADDQ        R12, R13
+	VMOVUPS     (R13), Z25
+	VFMADD231PS Z25, Z24, Z22
+	VMOVUPS.Z   64(R13), K1, Z25
+	VFMADD231PS Z25, Z24, Z23
+	JMP         store
+
 // func dot1x4(k8 int, a *float32, lda int, b *float32, ldb int, out *float32)
 // Requires: AVX, FMA3
 TEXT ·dot1x4(SB), NOSPLIT, $0-48
@@ -5855,6 +11628,115 @@ loop:
 	VMOVUPS    Y0, 32(BX)(DI*1)
 	ADDQ       DX, CX
 	ADDQ       $0x40, BX
+	DECQ       AX
+	JNZ        loop
+
+done:
+	VZEROUPPER
+	RET
+
+// func pack4x12(n int, src *float32, ld int, dst *float32, ps int)
+// Requires: AVX, MMX+
+TEXT ·pack4x12(SB), NOSPLIT, $0-40
+	MOVQ  n+0(FP), AX
+	MOVQ  src+8(FP), CX
+	MOVQ  ld+16(FP), DX
+	MOVQ  dst+24(FP), BX
+	MOVQ  ps+32(FP), SI
+	SHLQ  $0x02, DX
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	TESTQ AX, AX
+	JZ    done
+
+loop:
+	LEAQ       (CX)(DX*4), R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 128(R8)
+	VMOVUPS    (CX), Y0
+	VMOVUPS    Y0, (BX)
+	VMOVUPS    32(CX), X0
+	VMOVUPS    X0, 32(BX)
+	VMOVUPS    48(CX), Y0
+	VMOVUPS    Y0, (BX)(SI*1)
+	VMOVUPS    80(CX), X0
+	VMOVUPS    X0, 32(BX)(SI*1)
+	VMOVUPS    96(CX), Y0
+	VMOVUPS    Y0, (BX)(SI*2)
+	VMOVUPS    128(CX), X0
+	VMOVUPS    X0, 32(BX)(SI*2)
+	VMOVUPS    144(CX), Y0
+	VMOVUPS    Y0, (BX)(DI*1)
+	VMOVUPS    176(CX), X0
+	VMOVUPS    X0, 32(BX)(DI*1)
+	ADDQ       DX, CX
+	ADDQ       $0x30, BX
+	DECQ       AX
+	JNZ        loop
+
+done:
+	VZEROUPPER
+	RET
+
+// func pack4x32(n int, src *float32, ld int, dst *float32, ps int)
+// Requires: AVX, MMX+
+TEXT ·pack4x32(SB), NOSPLIT, $0-40
+	MOVQ  n+0(FP), AX
+	MOVQ  src+8(FP), CX
+	MOVQ  ld+16(FP), DX
+	MOVQ  dst+24(FP), BX
+	MOVQ  ps+32(FP), SI
+	SHLQ  $0x02, DX
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	TESTQ AX, AX
+	JZ    done
+
+loop:
+	LEAQ       (CX)(DX*4), R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 128(R8)
+	PREFETCHT0 192(R8)
+	PREFETCHT0 256(R8)
+	PREFETCHT0 320(R8)
+	PREFETCHT0 384(R8)
+	PREFETCHT0 448(R8)
+	VMOVUPS    (CX), Y0
+	VMOVUPS    Y0, (BX)
+	VMOVUPS    32(CX), Y0
+	VMOVUPS    Y0, 32(BX)
+	VMOVUPS    64(CX), Y0
+	VMOVUPS    Y0, 64(BX)
+	VMOVUPS    96(CX), Y0
+	VMOVUPS    Y0, 96(BX)
+	VMOVUPS    128(CX), Y0
+	VMOVUPS    Y0, (BX)(SI*1)
+	VMOVUPS    160(CX), Y0
+	VMOVUPS    Y0, 32(BX)(SI*1)
+	VMOVUPS    192(CX), Y0
+	VMOVUPS    Y0, 64(BX)(SI*1)
+	VMOVUPS    224(CX), Y0
+	VMOVUPS    Y0, 96(BX)(SI*1)
+	VMOVUPS    256(CX), Y0
+	VMOVUPS    Y0, (BX)(SI*2)
+	VMOVUPS    288(CX), Y0
+	VMOVUPS    Y0, 32(BX)(SI*2)
+	VMOVUPS    320(CX), Y0
+	VMOVUPS    Y0, 64(BX)(SI*2)
+	VMOVUPS    352(CX), Y0
+	VMOVUPS    Y0, 96(BX)(SI*2)
+	VMOVUPS    384(CX), Y0
+	VMOVUPS    Y0, (BX)(DI*1)
+	VMOVUPS    416(CX), Y0
+	VMOVUPS    Y0, 32(BX)(DI*1)
+	VMOVUPS    448(CX), Y0
+	VMOVUPS    Y0, 64(BX)(DI*1)
+	VMOVUPS    480(CX), Y0
+	VMOVUPS    Y0, 96(BX)(DI*1)
+	ADDQ       DX, CX
+	ADDQ       $0x80, BX
 	DECQ       AX
 	JNZ        loop
 
@@ -6948,16 +12830,6 @@ DATA c3f000000<>+20(SB)/4, $0x3f000000
 DATA c3f000000<>+24(SB)/4, $0x3f000000
 DATA c3f000000<>+28(SB)/4, $0x3f000000
 GLOBL c3f000000<>(SB), RODATA|NOPTR, $32
-
-DATA c3f800000<>+0(SB)/4, $0x3f800000
-DATA c3f800000<>+4(SB)/4, $0x3f800000
-DATA c3f800000<>+8(SB)/4, $0x3f800000
-DATA c3f800000<>+12(SB)/4, $0x3f800000
-DATA c3f800000<>+16(SB)/4, $0x3f800000
-DATA c3f800000<>+20(SB)/4, $0x3f800000
-DATA c3f800000<>+24(SB)/4, $0x3f800000
-DATA c3f800000<>+28(SB)/4, $0x3f800000
-GLOBL c3f800000<>(SB), RODATA|NOPTR, $32
 
 DATA c7fffffff<>+0(SB)/4, $0x7fffffff
 DATA c7fffffff<>+4(SB)/4, $0x7fffffff

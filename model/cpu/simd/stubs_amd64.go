@@ -75,6 +75,114 @@ func gemmP6x16(kc int, a *float32, b *float32, bs int, c *float32, ldc int, alph
 func gemmR6x16(kc int, a *float32, lda int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
 
 //go:noescape
+func gemm1x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm2x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm3x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm4x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm5x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm6x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm1x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm2x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm3x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm4x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm5x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm6x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm1x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm2x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm3x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm4x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm5x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm6x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm7x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm8x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm9x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm10x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm11x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm12x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm1x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm2x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm3x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm4x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm5x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm6x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm7x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm8x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm9x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm10x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm11x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
+func gemm12x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int)
+
+//go:noescape
 func dot1x4(k8 int, a *float32, lda int, b *float32, ldb int, out *float32)
 
 //go:noescape
@@ -91,6 +199,12 @@ func pack4x6(n int, src *float32, ld int, dst *float32, ps int)
 
 //go:noescape
 func pack4x16(n int, src *float32, ld int, dst *float32, ps int)
+
+//go:noescape
+func pack4x12(n int, src *float32, ld int, dst *float32, ps int)
+
+//go:noescape
+func pack4x32(n int, src *float32, ld int, dst *float32, ps int)
 
 func pause(n int)
 

@@ -102,6 +102,150 @@ func gemmR6x16(kc int, a *float32, lda int, b *float32, bs int, c *float32, ldc 
 	panic(noAssembly)
 }
 
+func gemm1x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm2x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm3x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm4x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm5x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm6x8AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm1x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm2x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm3x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm4x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm5x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm6x16AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm1x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm2x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm3x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm4x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm5x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm6x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm7x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm8x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm9x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm10x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm11x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm12x24AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm1x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm2x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm3x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm4x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm5x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm6x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm7x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm8x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm9x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm10x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm11x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
+func gemm12x32AVX512(kc int, a *float32, rs int, cs int, b *float32, bs int, c *float32, ldc int, alpha float32, beta float32, bias *float32, n int) {
+	panic(noAssembly)
+}
+
 func dot1x4(k8 int, a *float32, lda int, b *float32, ldb int, out *float32) {
 	panic(noAssembly)
 }
@@ -123,6 +267,14 @@ func pack4x6(n int, src *float32, ld int, dst *float32, ps int) {
 }
 
 func pack4x16(n int, src *float32, ld int, dst *float32, ps int) {
+	panic(noAssembly)
+}
+
+func pack4x12(n int, src *float32, ld int, dst *float32, ps int) {
+	panic(noAssembly)
+}
+
+func pack4x32(n int, src *float32, ld int, dst *float32, ps int) {
 	panic(noAssembly)
 }
 

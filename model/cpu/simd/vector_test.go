@@ -6,18 +6,17 @@ import (
 	"testing"
 )
 
-// versions runs a test on the assembly and on the portable code.
+// versions runs a test on every version of the code that this machine has.
 func versions(t *testing.T, f func(t *testing.T)) {
-	t.Run("portable", func(t *testing.T) {
-		defer SetPortable(true)()
-		f(t)
-	})
-	t.Run("assembly", func(t *testing.T) {
-		if Level() == "portable" {
-			t.Skip("this processor has no AVX2 and FMA: the assembly cannot run")
-		}
-		f(t)
-	})
+	for l := Portable; l <= AVX512; l++ {
+		t.Run(l.String(), func(t *testing.T) {
+			if l > Current() {
+				t.Skipf("this processor has no %v: that assembly cannot run", l)
+			}
+			defer Limit(l)()
+			f(t)
+		})
+	}
 }
 
 // grid is n values spread over [lo, hi].
@@ -105,7 +104,7 @@ func TestExtremes(t *testing.T) {
 // TestEveryLength compares the two versions of every function on lengths that
 // reach each tail, inside a buffer whose other elements must not change.
 func TestEveryLength(t *testing.T) {
-	if Level() == "portable" {
+	if Current() == Portable {
 		t.Skip("this processor has no AVX2 and FMA: there is one version only")
 	}
 	type vectors = [5][]float32
@@ -155,7 +154,7 @@ func TestEveryLength(t *testing.T) {
 				return v
 			}
 			a := f(inner(got))
-			restore := SetPortable(true)
+			restore := Limit(Portable)
 			b := f(inner(want))
 			restore()
 			if d := math.Abs(float64(a - b)); d > 1e-5 {

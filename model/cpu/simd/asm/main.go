@@ -1,4 +1,4 @@
-// Command asm generates the AVX2 kernels of package simd. It is a module of
+// Command asm generates the AVX2 and AVX-512 kernels of package simd. It is a module of
 // its own so that users of the trainer never fetch the generator's
 // dependencies. Run it with `go generate ./model/cpu/simd`.
 package main
@@ -22,12 +22,18 @@ func main() {
 			genGemm(mr, nr, false)
 		}
 	}
+	for nr := 8; nr <= 32; nr += 8 {
+		for mr := 1; mr <= wideTiles[nr].rows; mr++ {
+			genGemm512(mr, nr)
+		}
+	}
 	for m := 1; m <= 3; m++ {
 		genDot(m)
 	}
 	genTranspose()
-	genPackRows(4, 6)
-	genPackRows(4, 16)
+	for _, w := range []int{6, 16, 12, 32} {
+		genPackRows(4, w)
+	}
 	genPause()
 	genArithmetic()
 	genReductions()

@@ -108,6 +108,9 @@ func genPackRows(np, w int) {
 	for i := range np {
 		for j := 0; j < w; j += 8 {
 			v := YMM()
+			if w-j == 4 {
+				v = XMM()
+			}
 			VMOVUPS(Mem{Base: s, Disp: 4 * (i*w + j)}, v)
 			m := to[i]
 			m.Disp = 4 * j
