@@ -1,0 +1,181 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/renameio/v2"
+)
+
+// repo is a model's folder in the cache:
+//
+//	models--ORG--NAME/refs/main                a commit
+//	models--ORG--NAME/snapshots/COMMIT/FILE    a link to ../../blobs/ETAG
+//	models--ORG--NAME/blobs/ETAG               the contents
+//	.locks/models--ORG--NAME/ETAG.lock         held while a blob is fetched
+type repo struct{ dir, locks, name string }
+
+func (c *Client) repo(name string) repo {
+	folder := "models--" + strings.ReplaceAll(name, "/", "--")
+	return repo{filepath.Join(c.Cache, folder), filepath.Join(c.Cache, ".locks", folder), name}
+}
+
+func (r repo) blob(etag string) string { return filepath.Join(r.dir, "blobs", etag) }
+
+func (r repo) snapshot(commit string) string { return filepath.Join(r.dir, "snapshots", commit) }
+
+// cached finds a revision that is whole: its configuration and its weights.
+func (r repo) cached(revision string) (string, error) {
+	commit := revision
+	if !isCommit(revision) {
+		b, err := os.ReadFile(filepath.Join(r.dir, "refs", filepath.FromSlash(revision)))
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("%s@%s is not in the cache (%s)", r.name, revision, r.dir)
+		}
+		if err != nil {
+			return "", err
+		}
+		commit = strings.TrimSpace(string(b))
+		if !isCommit(commit) {
+			return "", fmt.Errorf("%s does not hold a commit", filepath.Join(r.dir, "refs", revision))
+		}
+	}
+	dir := r.snapshot(commit)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", fmt.Errorf("%s@%s is not in the cache (%s)", r.name, revision, dir)
+	}
+	var names []string
+	for _, e := range entries {
+		if _, err := os.Stat(filepath.Join(dir, e.Name())); err == nil { // not a link to nowhere
+			names = append(names, e.Name())
+		}
+	}
+	if !slices.Contains(names, "config.json") && !slices.Contains(names, "adapter_config.json") {
+		return "", fmt.Errorf("%s is incomplete: it has no config.json", dir)
+	}
+	var index []byte
+	if slices.Contains(names, indexFile) {
+		if index, err = os.ReadFile(filepath.Join(dir, indexFile)); err != nil {
+			return "", err
+		}
+	}
+	weights, err := weightFiles(names, index)
+	if err != nil {
+		return "", fmt.Errorf("%s is incomplete: %w", dir, err)
+	}
+	for _, w := range weights {
+		if !slices.Contains(names, w) {
+			return "", fmt.Errorf("%s is incomplete: %s is missing", dir, w)
+		}
+	}
+	return dir, nil
+}
+
+// link puts a blob into a snapshot.
+func (r repo) link(commit, name, etag string) error {
+	target, path := filepath.Join("..", "..", "blobs", etag), filepath.Join(r.snapshot(commit), name)
+	if err := os.Symlink(target, path); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if old, err := os.Readlink(path); err == nil && old == target {
+		return nil
+	}
+	return renameio.Symlink(target, path) // a copy, or a link that led elsewhere
+}
+
+// setRef remembers the commit of a branch or tag.
+func (r repo) setRef(revision, commit string) error {
+	if isCommit(revision) {
+		return nil
+	}
+	path := filepath.Join(r.dir, "refs", filepath.FromSlash(revision))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return renameio.WriteFile(path, []byte(commit), 0o644)
+}
+
+// lock waits for the right to fetch a blob, which huggingface_hub respects too.
+// waiting is called once when another process has it.
+func (r repo) lock(ctx context.Context, etag string, waiting func()) (unlock func(), err error) {
+	if err := os.MkdirAll(r.locks, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(r.locks, etag+".lock"), os.O_RDWR|os.O_CREATE, 0o664)
+	if err != nil {
+		return nil, err
+	}
+	for first := true; ; first = false {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil // closing unlocks
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+		}
+		if first {
+			waiting()
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+const indexFile = "model.safetensors.index.json"
+
+// weightFiles chooses the weights among a folder's files: the shards the index
+// names, or the one file there is.
+func weightFiles(names []string, index []byte) ([]string, error) {
+	if index != nil {
+		var j struct {
+			Map map[string]string `json:"weight_map"`
+		}
+		if err := json.Unmarshal(index, &j); err != nil {
+			return nil, fmt.Errorf("%s: %w", indexFile, err)
+		}
+		var out []string
+		for _, shard := range j.Map {
+			if !plain(shard) {
+				return nil, fmt.Errorf("%s: shard %q is not a file name", indexFile, shard)
+			}
+			if !slices.Contains(out, shard) {
+				out = append(out, shard)
+			}
+		}
+		if len(out) == 0 {
+			return nil, fmt.Errorf("%s names no shard", indexFile)
+		}
+		return out, nil
+	}
+	for _, one := range []string{"model.safetensors", "adapter_model.safetensors"} {
+		if slices.Contains(names, one) {
+			return []string{one}, nil
+		}
+	}
+	for _, n := range names {
+		if e := filepath.Ext(n); e == ".bin" || e == ".pth" || e == ".pt" || e == ".gguf" {
+			return nil, fmt.Errorf("its weights are %s, not safetensors: convert them with transformers (save_pretrained) and give the folder", n)
+		}
+	}
+	return nil, errors.New("it has no weights (model.safetensors)")
+}
+
+// plain says that a name is a file in the folder itself.
+func plain(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\\\x00")
+}
