@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"vgid/collective"
 	"vgid/model/backend"
+	"vgid/model/hub"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
 	"vgid/vgid/monitor"
@@ -96,16 +98,19 @@ func (j *Job) onLead(ctx context.Context, f func() error) error {
 	case err != nil:
 		return err
 	case len(all[0]) > 0:
-		return &LeadError{string(all[0])}
+		return &LeadError{Text: string(all[0])}
 	}
 	return nil
 }
 
-// LeadError is what the other ranks get when rank 0 failed at something it did
-// for all.
-type LeadError struct{ Text string }
+// LeadError is what the other ranks get when one, mostly rank 0, failed at
+// something that all wait for.
+type LeadError struct {
+	Rank int
+	Text string
+}
 
-func (e *LeadError) Error() string { return "rank 0: " + e.Text }
+func (e *LeadError) Error() string { return fmt.Sprintf("rank %d: %s", e.Rank, e.Text) }
 
 // Benchmark opens the configured benchmark, and builds it first where the
 // configuration says what to build instead of where it is.
@@ -154,7 +159,8 @@ func (j *Job) RetainSplit() (string, error) {
 }
 
 // ModelDir resolves a model reference to a folder: a built-in one is written
-// into the run's folder first.
+// into the run's folder first, one of a hub fetched into this machine's cache.
+// All ranks call it.
 func (j *Job) ModelDir(ctx context.Context, ref string) (string, error) {
 	switch {
 	case ref == "":
@@ -168,10 +174,15 @@ func (j *Job) ModelDir(ctx context.Context, ref string) (string, error) {
 	case strings.HasPrefix(ref, "builtin:"), strings.HasPrefix(ref, "init:"):
 		return "", fmt.Errorf("model %q: the only built-in models are %s and %s", ref, quickstart.Builtin, quickstart.Init)
 	}
-	if _, err := os.Stat(filepath.Join(ref, "config.json")); err != nil {
-		return "", fmt.Errorf("model folder %s: no config.json there; give a Hugging Face folder, or %s", ref, quickstart.Builtin)
+	if _, err := os.Stat(filepath.Join(ref, "config.json")); err == nil {
+		return ref, nil
 	}
-	return ref, nil
+	if _, ok := hub.ParseRef(ref); ok {
+		if _, err := os.Stat(ref); errors.Is(err, fs.ErrNotExist) {
+			return j.fetch(ctx, ref)
+		}
+	}
+	return "", fmt.Errorf("model folder %s: no config.json there; give a Hugging Face folder, the ORG/NAME of a model on the hub, or %s", ref, quickstart.Builtin)
 }
 
 // Stage is the record of a finished stage; it is written last, as stage.json.

@@ -140,6 +140,16 @@ func with(more ...string) func(t *testing.T, dir, out string) []string {
 	return func(t *testing.T, dir, out string) []string { return append(unlearnWith(out, nil), more...) }
 }
 
+// hubModel unlearns from a model by its name, with one variable set.
+func hubModel(name, value string) func(t *testing.T, dir, out string) []string {
+	return func(t *testing.T, dir, out string) []string {
+		t.Setenv("HF_HOME", dir)
+		t.Setenv("HF_HUB_CACHE", "")
+		t.Setenv(name, value)
+		return unlearnWith(out, map[string]string{"model.base": "org/none"})
+	}
+}
+
 // line is a whole command line.
 func line(args ...string) func(t *testing.T, dir, out string) []string {
 	return func(t *testing.T, dir, out string) []string {
@@ -160,6 +170,9 @@ func textFile(content string, args ...string) func(t *testing.T, dir, out string
 var badInputs = []badInput{
 	// The model's folder.
 	{"no model folder", with("--model.base", "/nowhere/llava"), []string{"model folder /nowhere/llava", "no config.json", "give a Hugging Face folder"}},
+	{"model of no hub, offline", hubModel("HF_HUB_OFFLINE", "1"), []string{"model org/none is not a folder here", "org/none@main is not in the cache", "HF_HUB_OFFLINE is set"}},
+	{"hub out of reach", hubModel("HF_ENDPOINT", "http://127.0.0.1:1"), []string{"model org/none is not a folder here", "http://127.0.0.1:1 cannot be reached", "connection refused"}},
+	{"hub that is none", hubModel("HF_ENDPOINT", "mirror"), []string{`HF_ENDPOINT "mirror" is not an address like https://`}},
 	{"no model at all", with("--model.base", ""), []string{"model.base is empty", "give"}},
 	{"unknown built-in model", with("--model.base", "builtin:big"), []string{`"builtin:big"`, quickstart.Builtin}},
 	{"unknown model_type", brokenModel(func(t *testing.T, m string) { edit(t, m+"/config.json", `"llava"`, `"qwen9_vl"`) }),
@@ -276,6 +289,7 @@ var badInputs = []badInput{
 	{"score without file", line("score"), []string{"score: 0 arguments given, want one"}},
 	{"score of half a line", textFile("{\"prediction\":\n", "score", "DIR/file"), []string{"file:1: not valid JSON", "give {"}},
 	{"score without reference", textFile("{\"prediction\": \"a\"}\n", "score", "DIR/file"), []string{`file:1: field "reference" is missing`}},
+	{"merge of no model", line("merge", "--model", "./nowhere", "--adapter", "DIR", "--out", "DIR/out"), []string{"model folder ./nowhere does not exist, and it is no name of a model on a hub (ORG/NAME"}},
 	{"merge of no adapter", func(t *testing.T, dir, out string) []string {
 		return []string{"merge", "--model", world.Model, "--adapter", dir, "--out", out}
 	}, []string{"adapter_config.json: no such file", "give the folder of a PEFT adapter"}},

@@ -14,8 +14,8 @@ func mergeCommand() *cli.Command {
 	return &cli.Command{
 		Name: "merge", Usage: "add a PEFT adapter to the weights of its base model",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the base model"},
-			&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of the adapter"},
+			&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the base model, or its ORG/NAME on the hub"},
+			&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of the adapter, or its ORG/NAME on the hub"},
 			&cli.StringFlag{Name: "out", Usage: "`FOLDER` to write"},
 			&cli.StringFlag{Name: "dtype", Usage: "float32, bfloat16 or float16; empty: as the base model"},
 			&cli.StringFlag{Name: "max-shard", Usage: "largest `SIZE` of a weight file, such as 5GB; empty: the base model's files"},
@@ -33,7 +33,15 @@ func mergeCommand() *cli.Command {
 				return fmt.Errorf("--max-shard %w", err)
 			}
 			o := vgid.MergeOptions{DType: c.String("dtype"), MaxShardBytes: shard, AnyBase: c.Bool("any-base")}
-			if err := vgid.Merge(c.Context, c.String("model"), c.String("adapter"), c.String("out"), o); err != nil {
+			base, err := modelFolder(c, "model")
+			if err != nil {
+				return err
+			}
+			adapter, err := modelFolder(c, "adapter")
+			if err != nil {
+				return err
+			}
+			if err := vgid.Merge(c.Context, base, adapter, c.String("out"), o); err != nil {
 				return err
 			}
 			fmt.Println("model written to", c.String("out"))

@@ -24,7 +24,7 @@ func runCommand() *cli.Command {
 
 func evalCommand() *cli.Command {
 	flags := append([]cli.Flag{
-		&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model"},
+		&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model, or its ORG/NAME on the hub"},
 		&cli.StringFlag{Name: "as", Usage: "`NAME` of the model in the table and in summary.json", Value: "model"},
 	}, configFlags()...)
 	return &cli.Command{

@@ -41,7 +41,7 @@ type Data struct {
 
 // Model says where the starting model comes from and what of it is stored.
 type Model struct {
-	Base    string `yaml:"base" doc:"Hugging Face folder to start from; builtin:quickstart is the small model that ships with vgid, init:quickstart the same with random weights"`
+	Base    string `yaml:"base" doc:"Hugging Face folder to start from, or ORG/NAME[@REVISION] of a model on the hub; builtin:quickstart is the small model that ships with vgid, init:quickstart the same with random weights"`
 	Vanilla string `yaml:"vanilla" doc:"folder of a model already fine-tuned on all people; empty: the run trains one"`
 	Gold    string `yaml:"gold" doc:"folder of a retain-only model, the reference row; empty: the run trains one; none: no gold row"`
 	DType   string `yaml:"dtype" doc:"element type of written weights" oneof:"float32,bfloat16,float16"`
