@@ -37,7 +37,7 @@ var attention = func() []Kernel {
 }()
 
 // tensorCoreDims are the head sizes that the bf16 kernels are made for.
-var tensorCoreDims = []int{}
+var tensorCoreDims = []int{64, 80, 128}
 
 // Attention is the shape of an attention: the longest sequences decide the grid.
 type Attention struct {
@@ -74,7 +74,7 @@ func PlanAttention(s Attention) AttentionPlan {
 			ForwardKernel: name(""), DQKernel: name("dq_"), DKVKernel: name("dkv_"),
 			Forward: Geometry{grid(s.MaxQ, 64, s.Heads), block, 2 * 64 * row},
 			DQ:      Geometry{grid(s.MaxQ, 64, s.Heads), block, gradient},
-			DKV:     Geometry{grid(s.MaxKV, 64, s.KVHeads), block, gradient},
+			DKV:     Geometry{grid(s.MaxKV, 64, s.KVHeads), block, gradient + 512}, // lse and delta of 64 queries
 		}
 	}
 	dim, odd := s.HeadDim, s.HeadDim|1

@@ -14,6 +14,7 @@ type attended struct {
 	lq, lk              []int32
 	causal              bool
 	size                float64 // of the elements of q and k
+	opposed             bool    // q is positive, k negative: every score is
 	tensorCores         bool
 }
 
@@ -57,9 +58,16 @@ func attend(s *suite, a attended) {
 		}
 		return s.floats(dt, rows, cols, own)
 	}
-	scaled := func() float64 { return a.size * s.normal() }
+	scaled := func(sign float64) func() float64 {
+		return func() float64 {
+			if a.opposed {
+				return sign * a.size * math.Abs(s.normal())
+			}
+			return a.size * s.normal()
+		}
+	}
 	qCols, kvCols := a.heads*a.dim, a.kvHeads*a.dim
-	q, k, v := operand(qSeqs, qRows, qCols, scaled), operand(kvSeqs, kvRows, kvCols, scaled), operand(kvSeqs, kvRows, kvCols, s.normal)
+	q, k, v := operand(qSeqs, qRows, qCols, scaled(1)), operand(kvSeqs, kvRows, kvCols, scaled(-1)), operand(kvSeqs, kvRows, kvCols, s.normal)
 	o, do := operand(qSeqs, qRows, qCols, s.normal), operand(qSeqs, qRows, qCols, s.normal)
 	dq, dk, dv := operand(qSeqs, qRows, qCols, s.normal), operand(kvSeqs, kvRows, kvCols, s.normal), operand(kvSeqs, kvRows, kvCols, s.normal)
 	lse := s.floats(backend.F32, qRows, a.heads, s.normal)
@@ -140,8 +148,11 @@ func attentionCheck(name string, tensorCores bool, dims ...int) check {
 		for i := range 6 {
 			kv := 1 + s.rng.IntN(2)
 			a := attended{heads: kv * (1 + s.rng.IntN(3)), kvHeads: kv, dim: choose(s, dims...), causal: s.rng.IntN(3) > 0, size: 1, tensorCores: tensorCores}
-			if i == 5 {
+			switch i {
+			case 4:
 				a.size = 4 // scores in the tens
+			case 5:
+				a.size, a.opposed = 6, true // all of them about -200: e^-lse is no float
 			}
 			a.lq, a.lk = lengths(s, i)
 			attend(s, a)
@@ -151,7 +162,15 @@ func attentionCheck(name string, tensorCores bool, dims ...int) check {
 
 var attentionOfAny = attentionCheck("any size", false, 1, 5, 8, 16, 32, 40, 80, 96, 128)
 
-func TestAttention(t *testing.T) { runChecks(t, 4, attentionOfAny) }
+var attentionOf = map[int]check{
+	64:  attentionCheck("tensor cores, 64", true, 64),
+	80:  attentionCheck("tensor cores, 80", true, 80),
+	128: attentionCheck("tensor cores, 128", true, 128),
+}
+
+func TestAttention(t *testing.T) {
+	runChecks(t, 4, attentionOfAny, attentionOf[64], attentionOf[80], attentionOf[128])
+}
 
 func TestAttentionMutants(t *testing.T) {
 	t.Parallel()
@@ -171,5 +190,44 @@ func TestAttentionMutants(t *testing.T) {
 		mutant{"key head of the query head's number", any, any, "kv_col = head / group * dim, j0 = blockIdx.x * QUERIES, pitch = dim | 1;\n  if (j0 >= seq.lq) return;\n  int queries = min(QUERIES, seq.lq - j0), last = seq.seen(j0 + queries - 1);\n  DYNAMIC_SHARED(float, smem);\n  float *q_tile = smem, *acc", "kv_col = head * dim, j0 = blockIdx.x * QUERIES, pitch = dim | 1;\n  if (j0 >= seq.lq) return;\n  int queries = min(QUERIES, seq.lq - j0), last = seq.seen(j0 + queries - 1);\n  DYNAMIC_SHARED(float, smem);\n  float *q_tile = smem, *acc", attentionOfAny},
 		mutant{"gradient without the scale", any, any, "dk.set(row, col, scale * dk_acc[i])", "dk.set(row, col, dk_acc[i])", attentionOfAny},
 		mutant{"delta left out", any, any, "p * (dp[i] - delta[(int64_t)row * heads + head]) : 0;\n    }\n    sync_warp", "p * dp[i] : 0;\n    }\n    sync_warp", attentionOfAny},
+	)
+}
+
+func TestTensorCoreAttentionMutants(t *testing.T) {
+	t.Parallel()
+	const forward, dq, dkv, shared = "attention_bf16.cu", "attention_bf16_dq.cu", "attention_bf16_dkv.cu", "attention_mma.h"
+	c := attentionOf[80] // the width that is no power of two
+	runMutants(t, 4,
+		mutant{"accumulator not rescaled", forward, forward, "acc[n][e] *= keep[e / 2]", "acc[n][e] *= 1", c},
+		mutant{"sum not rescaled", forward, forward, "run.sum[row] * keep[row]", "run.sum[row]", c},
+		mutant{"maximum of one lane", forward, forward, "    top = max(top, shfl_xor(top, 2));\n", "", c},
+		mutant{"sum of two lanes", forward, forward, "    sum += shfl_xor(sum, 2);\n", "", c},
+		mutant{"edge not masked", forward, forward, "if (i0 + KEYS > seen_by_all) mask", "if (false) mask", c},
+		mutant{"edge by the last query", forward, forward, "seen_by_all = seq.seen(j0)", "seen_by_all = seq.seen(j0 + queries - 1)", c},
+		mutant{"masked one key late", forward, forward, "e % 2 >= limit[e / 2]", "e % 2 > limit[e / 2]", c},
+		mutant{"values used before they are here", forward, forward, "    cp_async_wait<0>();\n    sync_threads();  // the values are here", "    sync_threads();  // the values are here", c},
+		mutant{"keys used before they are here", forward, forward, "    cp_async_wait<0>();\n    sync_threads();  // the keys are here", "    sync_threads();  // the keys are here", c},
+		mutant{"keys overwritten while they are read", forward, forward, "    sync_threads();  // the values are here; the keys' tile is free\n", "", c},
+		mutant{"values overwritten while they are read", forward, forward, "    sync_threads();  // the keys are here; the values' tile is free\n", "", c},
+		mutant{"rows past the sequence written", forward, forward, "if (row + h * 8 >= seq.lq) continue;", "", c},
+		mutant{"lse in base 2", forward, forward, "fmadd(log2_fast(sum), LN2, run.top[h] * scale)", "fmadd(log2_fast(sum), 1, run.top[h] * scale)", c},
+		mutant{"heads of a group mixed up", forward, forward, "k = head_of(x.k, x.k_l, seq.k0, head / group * D)", "k = head_of(x.k, x.k_l, seq.k0, head % group * D)", c},
+		mutant{"operands of the next product swapped", forward, "tile.h", "a[1] = pack_bf16(left[2], left[3])", "a[1] = pack_bf16(right[0], right[1])", c},
+		mutant{"rows of nobody times 0", forward, "tile.h", "r < rows ? from : nullptr, r < rows);\n  }", "from, true);\n  }", c},
+
+		mutant{"dq: stage used before it is here", dq, dq, "    cp_async_wait<1>();\n", "", c},
+		mutant{"dq: stage overwritten while it is read", dq, dq, "    sync_threads();  // the stage may be loaded again\n", "", c},
+		mutant{"dq: edge not masked", dq, dq, "bool edge = i0 + KEYS > seen_by_all", "bool edge = false", c},
+		mutant{"dq: delta left out", dq, dq, "(dp[n][e] - delta[e / 2])", "dp[n][e]", c},
+		mutant{"dq: lse of the other row", dq, dq, "-lse2[e / 2]", "-lse2[1 - e / 2]", c},
+		mutant{"dq: scale forgotten", dq, dq, "acc, h, scale);", "acc, h, 1);", c},
+
+		mutant{"dkv: stage used before it is here", dkv, dkv, "    cp_async_wait<1>();\n", "", c},
+		mutant{"dkv: stage overwritten while it is read", dkv, dkv, "    sync_threads();  // the stage may be loaded again\n", "", c},
+		mutant{"dkv: one query head of the group", dkv, dkv, "for (int t = 0; t < rounds * group; t++)", "for (int t = 0; t < rounds; t++)", c},
+		mutant{"dkv: first queries left out", dkv, dkv, "seq.first_query(i0) / QUERIES * QUERIES", "(seq.first_query(i0) + QUERIES - 1) / QUERIES * QUERIES", c},
+		mutant{"dkv: edge by the sequence only", dkv, dkv, " || seq.seen(j0) < i0 + OWN;", ";", c},
+		mutant{"dkv: queries past the sequence", dkv, dkv, "j >= seq.lq || row", "row", c},
+		mutant{"dkv: the other stage's lse", dkv, dkv, "const float* stats = all_stats + t % 2 * 2 * QUERIES", "const float* stats = all_stats + (t + 1) % 2 * 2 * QUERIES", c},
 	)
 }

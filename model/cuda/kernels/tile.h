@@ -82,13 +82,17 @@ DEV void frag_b(uint32_t (&b)[2][2], const bf16* tile, int k0, int n0) {
 }
 
 // load_rows starts copying `rows` whole rows of a bf16 matrix, each on 16
-// bytes, into a tile of ROWS rows; the rest becomes 0.
+// bytes, into a tile of ROWS rows; the rest becomes 0. A thread keeps its
+// column and steps down the rows: one pointer to carry, not one per row.
 template <class T, int ROWS, int THREADS>
 DEV void load_rows(bf16* tile, const bf16* m, uint32_t stride, int rows) {
-  UNROLL for (int i = 0; i < (ROWS * T::chunks + THREADS - 1) / THREADS; i++) {
-    int at = threadIdx.x + i * THREADS, r = at / T::chunks, c = at % T::chunks;
-    if (ROWS * T::chunks % THREADS != 0 && r >= ROWS) break;
-    cp_async16(tile + T::at(r, c), r < rows ? m + (int64_t)r * stride + c * 8 : nullptr, r < rows);
+  constexpr int PASS = THREADS / T::chunks;  // rows at a time
+  int r = threadIdx.x / T::chunks, c = threadIdx.x % T::chunks;
+  if (r >= PASS) return;
+  const bf16* from = m + (int64_t)r * stride + c * 8;
+  UNROLL for (int i = 0; i < (ROWS + PASS - 1) / PASS; i++, r += PASS, from += (int64_t)PASS * stride) {
+    if (ROWS % PASS != 0 && r >= ROWS) break;
+    cp_async16(tile + T::at(r, c), r < rows ? from : nullptr, r < rows);
   }
 }
 
