@@ -225,3 +225,21 @@ func (m *Model) saves(rules *hf.ModuleRules, name string, used map[string]bool) 
 	}
 	return saved
 }
+
+// FromPEFT is the adapter that PEFT would make of its config.
+func FromPEFT(c *hf.AdapterConfig) LoRAConfig {
+	list := func(l hf.ModuleList) []string {
+		switch {
+		case strings.EqualFold(l.Pattern, allLinear):
+			return []string{allLinear}
+		case l.Pattern != "":
+			return []string{expression + l.Pattern}
+		}
+		return l.Names
+	}
+	return LoRAConfig{
+		R: c.R, Alpha: float32(c.LoraAlpha), Dropout: float32(c.LoraDropout), RSLoRA: c.UseRSLora,
+		Targets: list(c.TargetModules), Exclude: list(c.ExcludeModules), Ranks: c.RankPattern, Alphas: c.AlphaPattern,
+		Layers: c.LayersToTransform, LayersPattern: c.LayersPattern, ModulesToSave: c.ModulesToSave, Bias: c.Bias,
+	}
+}

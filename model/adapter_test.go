@@ -1,0 +1,347 @@
+package model
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"vgid/model/cpu"
+	"vgid/model/hf"
+)
+
+// onAdapters runs a test on every adapter that testdata/golden_adapters.py made
+// with PEFT, on its base.
+func onAdapters(t *testing.T, run func(t *testing.T, m *Model, g *golden, adapter, base string)) {
+	t.Helper()
+	dirs, err := filepath.Glob("testdata/adapters/*")
+	if err != nil || len(dirs) < 7 {
+		t.Fatalf("golden adapters: %v %v", dirs, err)
+	}
+	be := cpu.New(1)
+	defer be.Close()
+	for _, dir := range dirs {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			name, err := os.ReadFile(filepath.Join(dir, "base.txt"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			base := filepath.Join("testdata/golden", strings.TrimSpace(string(name)))
+			m := load(t, be, base, LoadOptions{})
+			run(t, m, openGolden(t, base, m.Config), dir, base)
+		})
+	}
+}
+
+// adapterLogits are what transformers and PEFT make of the golden batch.
+func adapterLogits(t *testing.T, g *golden, dir string) []float32 {
+	t.Helper()
+	f, err := hf.OpenSafetensors(filepath.Join(dir, "golden.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, _ := f.Info("logits")
+	v := make([]float32, info.Elements())
+	if err := f.ReadF32("logits", v); err != nil {
+		t.Fatal(err)
+	}
+	return g.unpadded(v)
+}
+
+func TestAdaptersOfPEFT(t *testing.T) {
+	onAdapters(t, func(t *testing.T, m *Model, g *golden, dir, base string) {
+		before := logits(t, m, g.seqs)
+		if _, err := m.LoadAdapter(dir); err != nil {
+			t.Fatal(err)
+		}
+		want, got := adapterLogits(t, g, dir), logits(t, m, g.seqs)
+		if relative(before, want) < 1e-2 {
+			t.Fatal("the adapter changes little")
+		}
+		if e := relative(got, want); e > 1e-4 {
+			t.Errorf("logits: relative error %g", e)
+		}
+		// The teacher is the model without the adapter, biases and whole modules
+		// included.
+		m.SetAdapter(false)
+		if off := logits(t, m, g.seqs); !slices.Equal(off, before) {
+			t.Errorf("adapter off is not the base: %g", relative(off, before))
+		}
+		clone, err := m.Clone()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer clone.Close()
+		if c := logits(t, clone, g.seqs); !slices.Equal(c, before) {
+			t.Errorf("the clone is not the base: %g", relative(c, before))
+		}
+		m.SetAdapter(true)
+		if again := logits(t, m, g.seqs); !slices.Equal(again, got) {
+			t.Errorf("adapter on again: %g", relative(again, got))
+		}
+
+		// Saved, it holds the same tensors, and is the same function.
+		saved := t.TempDir()
+		if err := m.SaveAdapter(saved, base); err != nil {
+			t.Fatal(err)
+		}
+		ours, theirs := adapterFile(t, saved), adapterFile(t, dir)
+		for name, v := range theirs {
+			own := m.family.memoryName(m.family.diskName(strings.TrimPrefix(name, peftPrefix)))
+			if m.Config.idle(m.family.diskName(own)) {
+				continue
+			}
+			if !slices.Equal(ours[peftPrefix+own], v) {
+				t.Errorf("tensor %s is not saved as it was", own)
+			}
+		}
+		n := load(t, m.be, base, LoadOptions{})
+		if _, err := n.LoadAdapter(saved); err != nil {
+			t.Fatal(err)
+		}
+		if again := logits(t, n, g.seqs); !slices.Equal(again, got) {
+			t.Errorf("saved and read again: %g", relative(again, got))
+		}
+		if err := m.MergeLoRA(); err != nil {
+			t.Fatal(err)
+		}
+		if e := relative(logits(t, m, g.seqs), got); e > 1e-5 {
+			t.Errorf("merging moves logits by %g", e)
+		}
+	})
+}
+
+// What an adapter config picks is what PEFT picked.
+func TestTargetsAreThoseOfPEFT(t *testing.T) {
+	onAdapters(t, func(t *testing.T, m *Model, _ *golden, dir, _ string) {
+		c, files, err := hf.ReadAdapter(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files.Close()
+		names, err := m.AddLoRA(FromPEFT(&c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]bool{}
+		for name := range adapterFile(t, dir) {
+			own := strings.Replace(m.family.diskName(strings.TrimPrefix(name, peftPrefix)), ".base_layer.", ".", 1)
+			if !m.Config.idle(own) {
+				want[own] = true
+			}
+		}
+		got := map[string]bool{}
+		for _, w := range m.weights {
+			if w.Trainable {
+				got[w.Name] = true
+			}
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("trained are %v, PEFT trains %v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+		}
+		if len(names) == 0 {
+			t.Error("no module")
+		}
+	})
+}
+
+// adapterFile reads all tensors of an adapter.
+func adapterFile(t *testing.T, dir string) map[string][]float32 {
+	t.Helper()
+	f, err := hf.OpenSafetensors(filepath.Join(dir, "adapter_model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	out := map[string][]float32{}
+	for _, n := range f.Names() {
+		info, _ := f.Info(n)
+		out[n] = make([]float32, info.Elements())
+		if err := f.ReadF32(n, out[n]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+// TestPEFTLoadsWhatWeSave runs testdata/check_saved.py on adapters of PEFT that
+// were read and saved here.
+func TestPEFTLoadsWhatWeSave(t *testing.T) {
+	python := os.Getenv("VGID_PYTHON")
+	if python == "" {
+		t.Skip("VGID_PYTHON names no python with transformers and peft: the adapters we save are not checked against them")
+	}
+	onAdapters(t, func(t *testing.T, m *Model, g *golden, adapter, base string) {
+		dir := t.TempDir()
+		if err := m.Save(dir, SaveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		before := logits(t, m, g.seqs[:1])
+		if _, err := m.LoadAdapter(adapter); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.SaveAdapter(filepath.Join(dir, "adapter"), dir); err != nil {
+			t.Fatal(err)
+		}
+		writeCheck(t, m, dir, g.seqs[0], before, logits(t, m, g.seqs[:1]))
+		out, err := exec.Command(python, "testdata/check_saved.py", dir).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		t.Log(strings.TrimSpace(string(out[strings.LastIndex(string(out), "transformers "):])))
+	})
+}
+
+// spoiled is an adapter folder with one thing changed.
+func spoiled(t *testing.T, from string, config func(map[string]any), tensors func([]hf.NamedTensor) []hf.NamedTensor) string {
+	t.Helper()
+	dir := t.TempDir()
+	raw, err := os.ReadFile(filepath.Join(from, "adapter_config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c map[string]any
+	if err := json.Unmarshal(raw, &c); err != nil {
+		t.Fatal(err)
+	}
+	if config != nil {
+		config(c)
+	}
+	if raw, err = json.Marshal(c); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "adapter_config.json"), raw, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := hf.OpenSafetensors(filepath.Join(from, "adapter_model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var list []hf.NamedTensor
+	for n, v := range adapterFile(t, from) {
+		info, _ := f.Info(n)
+		list = append(list, hf.NamedTensor{Name: n, Shape: info.Shape, DType: "F32", Data: v})
+	}
+	slices.SortFunc(list, func(a, b hf.NamedTensor) int { return strings.Compare(a.Name, b.Name) })
+	if tensors != nil {
+		list = tensors(list)
+	}
+	if err := hf.WriteSafetensors(filepath.Join(dir, "adapter_model.safetensors"), list, f.Metadata()); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestAdaptersThatDoNotFitAreRefused(t *testing.T) {
+	const from, base = "testdata/adapters/regex_rslora_ranks", "testdata/golden/llava_mha"
+	be := cpu.New(1)
+	defer be.Close()
+	rename := func(old, new string) func([]hf.NamedTensor) []hf.NamedTensor {
+		return func(list []hf.NamedTensor) []hf.NamedTensor {
+			for i := range list {
+				list[i].Name = strings.Replace(list[i].Name, old, new, 1)
+			}
+			return list
+		}
+	}
+	for _, tt := range []struct {
+		name, base string
+		config     func(map[string]any)
+		tensors    func([]hf.NamedTensor) []hf.NamedTensor
+		want       []string
+	}{
+		{"another rank", base, func(c map[string]any) { c["r"], c["rank_pattern"] = 5, nil }, nil, []string{"layers.0.", "lora_A.weight", "has shape [", "ask for [5 "}},
+		{"another base", "testdata/golden/llava_gqa_tied", nil, nil, []string{"lora_", "has shape", "ask for"}},
+		{"a layer too many", base, nil, rename("layers.1.mlp", "layers.9.mlp"), []string{`layers.9.mlp.down_proj.lora_A.weight" is for a layer that this model does not have`}},
+		{"half a branch", base, nil, func(l []hf.NamedTensor) []hf.NamedTensor { return l[1:] }, []string{"lora_A.weight", "is missing"}},
+		{"a layer too few", base, nil, func(l []hf.NamedTensor) []hf.NamedTensor { return l[2:] }, []string{"is missing, but target_modules picks its layer"}},
+		{"an embedding's branch", base, nil, rename(".lora_A.weight", ".lora_embedding_A"), []string{"no part of a LoRA adapter of linear layers"}},
+		{"no prefix", base, nil, rename("base_model.model.", ""), []string{"no part of a LoRA adapter"}},
+		{"a bias nobody has", base, nil, func(l []hf.NamedTensor) []hf.NamedTensor {
+			return append(l, hf.NamedTensor{Name: "base_model.model.lm_head.bias", Shape: []int{1}, DType: "F32", Data: []float32{1}})
+		}, []string{"lm_head.bias", "no weight of this model"}},
+	} {
+		m := load(t, be, tt.base, LoadOptions{})
+		before, _ := m.NumParameters()
+		_, err := m.LoadAdapter(spoiled(t, from, tt.config, tt.tensors))
+		if err == nil {
+			t.Errorf("%s: accepted", tt.name)
+			continue
+		}
+		for _, w := range tt.want {
+			if !strings.Contains(err.Error(), w) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s: error %q does not say %q", tt.name, err, w)
+			}
+		}
+		if after, trained := m.NumParameters(); after != before || trained != 0 {
+			t.Errorf("%s: a refused adapter stays attached", tt.name)
+		}
+	}
+}
+
+// An adapter says what it was made for: the same shapes are not enough.
+func TestFingerprints(t *testing.T) {
+	onGolden(t, func(t *testing.T, m *Model, _ *golden, dir string) {
+		same, err := m.Fingerprint()
+		if err != nil {
+			t.Fatal(err)
+		}
+		narrow, _ := narrowCopy(t, m)
+		for name, n := range map[string]*Model{"bfloat16": load(t, m.be, narrow, LoadOptions{}), "lazy": load(t, m.be, dir, LoadOptions{Lazy: true})} {
+			if id, err := n.Fingerprint(); err != nil || id != same {
+				t.Errorf("%s: fingerprint %s, want %s (%v)", name, id, same, err)
+			}
+		}
+		if _, err := m.AddLoRA(testAdapter(m)); err != nil {
+			t.Fatal(err)
+		}
+		adapter := t.TempDir()
+		if err := m.SaveAdapter(adapter, "there/base"); err != nil {
+			t.Fatal(err)
+		}
+		other := load(t, m.be, dir, LoadOptions{})
+		v := other.weights[len(other.weights)-1].Value
+		other.be.Fill(v, 7)
+		_, err = other.LoadAdapter(adapter)
+		if err == nil || !strings.Contains(err.Error(), `made for another base model ("there/base"`) || !strings.Contains(err.Error(), "--any-base") {
+			t.Errorf("adapter of a model of the same shapes: %v", err)
+		}
+		if _, err := other.LoadAdapterAs(adapter, AdapterOptions{AnyBase: true}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestTargetsThatAreRefused(t *testing.T) {
+	for _, tt := range []struct {
+		c    LoRAConfig
+		want string
+	}{
+		{LoRAConfig{R: 2, Targets: []string{"q_prj"}}, `pattern "q_prj" matches no linear layer of the model`},
+		{LoRAConfig{R: 2, Targets: []string{"re:nothing"}}, "match no linear layer"},
+		{LoRAConfig{R: 2, Targets: []string{"re:(q"}}, "is not a regular expression"},
+		{LoRAConfig{R: 2, Targets: []string{"all-linear", "q_proj"}}, "stands for itself"},
+		{LoRAConfig{R: 2, Targets: []string{"lm_head"}}, "the targets name lm_head: an adapter of an embedding, a convolution or the head is not implemented"},
+		{LoRAConfig{R: 2, Targets: []string{"embed_tokens", "q_proj"}}, "embed_tokens: an adapter of an embedding"},
+		{LoRAConfig{R: 2, Targets: []string{"q_proj"}, ModulesToSave: []string{"ln_f"}}, `modules_to_save "ln_f" names no module`},
+		{LoRAConfig{R: 2, Targets: []string{"q_proj"}, Bias: "few"}, `bias "few"`},
+		{LoRAConfig{R: 0, Targets: []string{"q_proj"}}, "r must be positive"},
+	} {
+		m := newTestModel(t, nil)
+		if _, err := m.AddLoRA(tt.c); err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%+v: %v, want %q", tt.c, err, tt.want)
+		}
+		m.Close()
+	}
+	tied := newTestModel(t, func(c *Config) { c.Text.TieEmbeddings = true })
+	defer tied.Close()
+	if _, err := tied.AddLoRA(LoRAConfig{R: 2, Targets: []string{"q_proj"}, ModulesToSave: []string{"embed_tokens"}}); err == nil || !strings.Contains(err.Error(), "shares between embedding and head") {
+		t.Errorf("the shared embedding as a whole: %v", err)
+	}
+}
