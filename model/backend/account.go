@@ -1,0 +1,100 @@
+package backend
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Purpose is what memory is held for.
+type Purpose uint8
+
+// The purposes of memory.
+const (
+	Other       Purpose = iota
+	Weights             // of models, trained or not
+	Gradients           // of what is trained
+	Moments             // of the optimizer
+	Activations         // and their gradients
+	Workspace           // of the operation at hand
+	purposes
+)
+
+func (p Purpose) String() string {
+	return [...]string{"other buffers", "weights", "gradients", "optimizer moments", "activations", "workspace"}[p]
+}
+
+// Remedy says which settings lower the need for such memory.
+func (p Purpose) Remedy() string {
+	switch p {
+	case Weights:
+		return "take a smaller model, or a larger card"
+	case Gradients, Moments:
+		return "train a LoRA adapter (--train.lora.rank, --unlearn.lora.rank) instead of all weights, or of a lower rank"
+	case Activations, Workspace:
+		return "lower the batch (--train.batch, --unlearn.batch) or add workers"
+	}
+	return "lower the batch or take a larger card"
+}
+
+// MemoryUse is how many bytes are held for each purpose.
+type MemoryUse [purposes]int64
+
+// Add counts bytes, negative ones when they are given back.
+func (u *MemoryUse) Add(p Purpose, bytes int64) { u[p] += bytes }
+
+// Total is the sum over all purposes.
+func (u MemoryUse) Total() int64 {
+	n := int64(0)
+	for _, b := range u {
+		n += b
+	}
+	return n
+}
+
+// String lists the purposes that hold anything.
+func (u MemoryUse) String() string {
+	var parts []string
+	for p, n := range u {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%s of %s", Bytes(n), Purpose(p)))
+		}
+	}
+	if parts == nil {
+		return "nothing"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Accountant is implemented by backends that account for their memory by what
+// it is held for.
+type Accountant interface {
+	// For says what buffers allocated from now on are for, and returns what was
+	// said before.
+	For(p Purpose) Purpose
+	// Memory is what is held now.
+	Memory() MemoryUse
+}
+
+// For tells be what the buffers are for that are allocated until the returned
+// function is called: defer backend.For(be, backend.Weights)().
+func For(be Backend, p Purpose) func() {
+	a, ok := be.(Accountant)
+	if !ok {
+		return func() {}
+	}
+	before := a.For(p)
+	return func() { a.For(before) }
+}
+
+// Bytes writes a number of bytes for people.
+type Bytes int64
+
+func (b Bytes) String() string {
+	switch {
+	case b < 1<<20:
+		return fmt.Sprintf("%.1f KiB", float64(b)/(1<<10))
+	case b < 1<<30:
+		return fmt.Sprintf("%.1f MiB", float64(b)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f GiB", float64(b)/(1<<30))
+}

@@ -1,0 +1,27 @@
+package backend
+
+// HostCopier is implemented by backends whose memory the host cannot reach and
+// that copy in the background, so that gradients are reduced while the backward
+// pass goes on.
+type HostCopier interface {
+	// NewHostCopy makes a twin of a dense F32 tensor in host memory. Its content
+	// is arbitrary until the first Fetch.
+	NewHostCopy(t Tensor) (HostCopy, error)
+}
+
+// HostCopy is the twin of a tensor. Fetch and Store are called by the goroutine
+// that uses the backend, Wait by any.
+type HostCopy interface {
+	// Values is the twin.
+	Values() []float32
+	// Fetch queues the copy of the tensor, as the operations queued so far leave
+	// it, and returns at once. Later operations run beside the copy and must not
+	// write to the tensor until Wait has returned.
+	Fetch()
+	// Wait returns when the last Fetch has arrived.
+	Wait() error
+	// Store queues the copy of the twin to the tensor, for operations queued
+	// afterwards. The twin must stay as it is until the next Sync.
+	Store()
+	Free()
+}

@@ -1,0 +1,253 @@
+//go:build cuda && cgo && linux
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"vgid/model/backend"
+	"vgid/model/cuda/driver"
+	"vgid/model/cuda/kernels"
+)
+
+// Backend implements backend.Backend on one device. Operations are queued on
+// one stream; copies for the collectives run on two others (hostcopy.go).
+type Backend struct {
+	dev     *driver.Device
+	opt     Options
+	stream  *driver.Stream
+	modules []*driver.Module
+	kernels map[string]*driver.Kernel
+	lt      *driver.Lt // nil: products run on kernels of our own
+	ltWhy   error      // why there is no lt
+
+	err     error
+	closed  bool
+	staging *ring
+	back    []byte // page-locked: downloads pass through it
+	fault   *fault
+	memory  account
+	scratch []driver.Ptr // of the operation at hand
+	copies  copyStreams
+	args    args
+}
+
+var _ backend.Backend = (*Backend)(nil)
+
+// Devices is the number of devices that this process can use.
+func Devices() (int, error) {
+	if err := driver.Load(driver.FromEnv()); err != nil {
+		return 0, err
+	}
+	return driver.Devices()
+}
+
+// Open takes hold of a device by its number among the visible ones.
+func Open(ordinal int) (backend.Backend, error) {
+	b, err := OpenWith(ordinal, Options{})
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// OpenWith is Open with options.
+func OpenWith(ordinal int, o Options) (*Backend, error) {
+	from := driver.FromEnv()
+	if err := driver.Load(from); err != nil {
+		return nil, err
+	}
+	d, err := driver.Open(ordinal)
+	if err != nil {
+		return nil, err
+	}
+	b := &Backend{dev: d, opt: o.withDefaults(), kernels: map[string]*driver.Kernel{}}
+	if err := b.start(from.Library); err != nil {
+		b.free()
+		return nil, err
+	}
+	return b, nil
+}
+
+// start makes everything that a backend holds; free takes apart as much of it
+// as there is.
+func (b *Backend) start(library string) error {
+	d := b.dev
+	if d.Major < 8 {
+		return fmt.Errorf("%s has compute capability %d.%d; the kernels need 8.0 (Ampere) or newer", d.Name, d.Major, d.Minor)
+	}
+	var err error
+	if b.stream, err = d.NewStream(); err != nil {
+		return err
+	}
+	if d.MemoryPools {
+		if err := d.KeepPool(); err != nil {
+			return err
+		}
+	}
+	if err := b.loadKernels(); err != nil {
+		return err
+	}
+	if b.staging, err = newRing(d, b.opt.StagingBytes); err != nil {
+		return err
+	}
+	if b.back, err = d.HostAlloc(min(b.opt.StagingBytes, 8<<20)); err != nil {
+		return err
+	}
+	if b.fault, err = b.newFault(); err != nil {
+		return err
+	}
+	if err := b.copies.start(d); err != nil {
+		return err
+	}
+	b.openLt(library)
+	return nil
+}
+
+func (b *Backend) loadKernels() error {
+	texts, err := kernels.Modules()
+	if err != nil {
+		return err
+	}
+	loaded := map[string]*driver.Module{}
+	for name, ptx := range texts {
+		m, err := b.dev.Load(ptx)
+		switch driver.Code(err) {
+		case 0:
+		case driver.UnsupportedPTX:
+			return fmt.Errorf("the driver (CUDA %s) is too old for the kernels, which are PTX 7.8 of CUDA 11.8; update NVIDIA's driver", version(b.dev.DriverVersion))
+		default:
+			return fmt.Errorf("kernels %s do not load on %s: %w", name, b.dev.Name, err)
+		}
+		b.modules = append(b.modules, m)
+		loaded[name] = m
+	}
+	for _, k := range kernels.All() {
+		m := loaded[k.Module]
+		if m == nil {
+			return fmt.Errorf("kernel %s: there is no PTX of %s; run make ptx", k.Name, k.Module)
+		}
+		if b.kernels[k.Name], err = m.Kernel(k.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// version writes 13000 as 13.0.
+func version(v int) string { return fmt.Sprintf("%d.%d", v/1000, v%1000/10) }
+
+// openLt looks for cuBLASLt. A simulated device brings its own in the same
+// file. Without it, products run on our kernels, and Name says so.
+func (b *Backend) openLt(library string) {
+	paths := ltCandidates()
+	switch {
+	case b.opt.CuBLASLt == "none":
+		b.ltWhy = errors.New("cuBLASLt is not wanted")
+		return
+	case b.opt.CuBLASLt != "":
+		paths = []string{b.opt.CuBLASLt}
+	case b.dev.Simulated:
+		paths = []string{library}
+	}
+	b.lt, b.ltWhy = b.dev.OpenLt(paths)
+	if b.ltWhy != nil {
+		fmt.Fprintf(os.Stderr, "vgid: cuBLASLt is not found, products run on vgid's own slower kernels; install it (it comes with PyTorch and with CUDA) or name it in VGID_CUBLASLT\n")
+	}
+}
+
+// Name implements backend.Backend.
+func (b *Backend) Name() string {
+	products := "own products"
+	if b.lt != nil {
+		products = fmt.Sprintf("cuBLASLt %d.%d", b.lt.Version()/10000, b.lt.Version()/100%100)
+	}
+	return fmt.Sprintf("cuda(%s, %s)", b.dev.Name, products)
+}
+
+// Info describes the device.
+func (b *Backend) Info() driver.Info { return b.dev.Info }
+
+// ready reports whether an operation may run: not after an earlier failure, nor
+// when its arguments do not fit, which then sticks.
+func (b *Backend) ready(check error) bool {
+	if b.err == nil {
+		b.err = check
+	}
+	return b.err == nil
+}
+
+// fail makes the first error stick.
+func (b *Backend) fail(err error) {
+	if b.err == nil {
+		b.err = err
+	}
+}
+
+// Sync implements backend.Backend.
+func (b *Backend) Sync() error {
+	if b.closed || b.err != nil {
+		return b.err
+	}
+	b.fail(b.fault.fetch(b.stream))
+	if b.err == nil {
+		b.fail(b.stream.Synchronize())
+	}
+	if b.err == nil {
+		b.fail(b.fault.read())
+	}
+	return b.err
+}
+
+// Close implements backend.Backend.
+func (b *Backend) Close() error {
+	if b.closed {
+		return nil
+	}
+	b.closed = true
+	// Frees are in stream order: wait for them. What failed before has been
+	// reported by Sync.
+	_ = b.stream.Synchronize()
+	err := b.free()
+	b.fail(errors.New("cuda: used after Close"))
+	return err
+}
+
+func (b *Backend) free() error {
+	var errs []error
+	note := func(err error) {
+		if !errors.Is(b.err, err) {
+			errs = append(errs, err)
+		}
+	}
+	if b.lt != nil {
+		b.lt.Close()
+	}
+	b.copies.close(note)
+	if b.fault != nil {
+		b.fault.close(b, note)
+	}
+	for p := range b.memory.held {
+		b.release(p)
+	}
+	if b.back != nil {
+		note(b.dev.HostFree(b.back))
+	}
+	if b.staging != nil {
+		b.staging.close(note)
+	}
+	if b.stream != nil {
+		_ = b.stream.Synchronize()
+		note(b.stream.Close())
+	}
+	for _, m := range b.modules {
+		note(m.Close())
+	}
+	note(b.dev.Close())
+	if b.err != nil {
+		return nil // a device that failed takes no more calls; Sync has said so
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,144 @@
+//go:build cuda && cgo && linux
+
+package cuda
+
+import (
+	"errors"
+
+	"vgid/model/backend"
+	"vgid/model/cuda/driver"
+	"vgid/model/cuda/kernels"
+)
+
+// product is one matrix product: c = alpha·op(x)·op(y) + beta·c (+ bias).
+type product struct {
+	c, x, y, bias  operand
+	transX, transY bool
+	alpha, beta    float32
+}
+
+// MatMul implements backend.Backend.
+func (b *Backend) MatMul(c, x, y backend.Tensor, p backend.MatMul) {
+	const op = "matmul"
+	if !b.ready(backend.CheckMatMul(c, x, y, p)) {
+		return
+	}
+	defer b.done()
+	b.multiply(product{
+		c: b.operand(op, c), x: b.operand(op, x), y: b.operand(op, y), bias: b.operand(op, p.Bias),
+		transX: p.TransA, transY: p.TransB, alpha: p.Alpha, beta: p.Beta,
+	})
+}
+
+// depth is the length of the sums.
+func (p *product) depth() int {
+	if p.transX {
+		return p.x.rows
+	}
+	return p.x.cols
+}
+
+// multiply queues a product on cuBLASLt where there is one that can do it, else
+// on our own kernels.
+func (b *Backend) multiply(p product) {
+	if b.err != nil || p.c.rows == 0 || p.c.cols == 0 {
+		return
+	}
+	if b.lt != nil && p.depth() > 0 {
+		err := b.multiplyLt(p)
+		if !errors.Is(err, driver.ErrUnsupported) {
+			b.fail(err)
+			return
+		}
+	}
+	b.multiplyOwn(p)
+}
+
+// multiplyLt queues a product on cuBLASLt, which wants both operands of one
+// type, a result no narrower than they are, and a bias of the result's type.
+func (b *Backend) multiplyLt(p product) error {
+	if p.x.dt != p.y.dt { // widening is exact
+		p.x, p.y = b.widened(p.x), b.widened(p.y)
+	}
+	out := p.c
+	if p.c.dt == backend.BF16 && p.x.dt == backend.F32 {
+		p.c = dense(b.temp(backend.F32, out.rows*out.cols), backend.F32, out.rows, out.cols)
+		if p.beta != 0 {
+			b.copy(p.c, out)
+		}
+	}
+	if p.bias.given() && (p.bias.dt != p.c.dt || p.bias.ptr%16 != 0) {
+		moved := dense(b.temp(p.c.dt, p.bias.cols), p.c.dt, 1, p.bias.cols)
+		b.copy(moved, p.bias)
+		p.bias = moved
+	}
+	if b.err != nil {
+		return b.err
+	}
+	err := b.lt.Multiply(b.stream, driver.Product{
+		A: ltType(p.x), B: ltType(p.y), D: ltType(p.c), Bias: ltType(p.bias), Compute: b.compute(p),
+		TransA: p.transX, TransB: p.transY, M: p.c.rows, N: p.c.cols, K: p.depth(),
+		LDA: p.x.stride, LDB: p.y.stride, LDD: p.c.stride,
+		AlignA: alignment(p.x), AlignB: alignment(p.y), AlignD: alignment(p.c), Workspace: ltWorkspace,
+	}, p.alpha, p.x.ptr, p.y.ptr, p.beta, p.c.ptr, p.bias.ptr, b.tempBytes)
+	if err == nil && p.c.ptr != out.ptr {
+		b.copy(out, p.c)
+	}
+	return err
+}
+
+func (b *Backend) compute(p product) driver.Compute {
+	if b.opt.TF32 && p.x.dt == backend.F32 {
+		return driver.TF32
+	}
+	return driver.Float32
+}
+
+// widened is an operand in f32, a copy where it is not.
+func (b *Backend) widened(o operand) operand {
+	if o.dt == backend.F32 {
+		return o
+	}
+	w := dense(b.temp(backend.F32, o.rows*o.cols), backend.F32, o.rows, o.cols)
+	b.copy(w, o)
+	return w
+}
+
+func ltType(o operand) driver.Type {
+	switch {
+	case !o.given():
+		return driver.None
+	case o.dt == backend.BF16:
+		return driver.R16BF
+	}
+	return driver.R32F
+}
+
+// alignment is the power of two, up to 16, that an address is a multiple of.
+func alignment(o operand) uint8 { return uint8(min(16, o.ptr&-o.ptr)) }
+
+// multiplyOwn queues a product on the kernels of this project.
+func (b *Backend) multiplyOwn(p product) {
+	s := kernels.Product{M: p.c.rows, N: p.c.cols, K: p.depth(), TransA: p.transX, TransB: p.transY, A: p.x.dt, B: p.y.dt}
+	plan := kernels.PlanProduct(s, b.dev.Processors)
+	parts := driver.Ptr(0)
+	if n := plan.Parts(s); n > 0 {
+		parts = b.temp(backend.F32, n)
+	}
+	a := b.begin().mat(p.c, p.x, p.y, p.bias).ptr(parts).i32(s.M, s.N, s.K).f32(p.alpha).f32(p.beta).i32(plan.KPart)
+	if plan.Flags {
+		a.i32(flag(p.transX), flag(p.transY))
+	}
+	b.launch(plan.Kernel, plan.Geometry)
+	if plan.Splits > 1 {
+		b.begin().mat(p.c, p.bias).ptr(parts).i32(s.M, s.N).f32(p.alpha).f32(p.beta).i32(plan.Splits)
+		b.launch("gemm_combine", plan.Combine)
+	}
+}
+
+func flag(v bool) int {
+	if v {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,118 @@
+//go:build cuda && cgo && linux
+
+package cuda
+
+import (
+	"fmt"
+
+	"vgid/model/backend"
+	"vgid/model/cuda/driver"
+)
+
+// buffer is device memory.
+type buffer struct {
+	owner *Backend
+	ptr   driver.Ptr
+	dt    backend.DType
+	n     int
+}
+
+func (b *buffer) DType() backend.DType { return b.dt }
+func (b *buffer) Len() int             { return b.n }
+
+// account knows what memory is held for.
+type account struct {
+	purpose backend.Purpose
+	use     backend.MemoryUse
+	held    map[driver.Ptr]holding
+}
+
+type holding struct {
+	purpose backend.Purpose
+	bytes   int64
+}
+
+// For implements backend.Accountant.
+func (b *Backend) For(p backend.Purpose) backend.Purpose {
+	before := b.memory.purpose
+	b.memory.purpose = p
+	return before
+}
+
+// Memory implements backend.Accountant.
+func (b *Backend) Memory() backend.MemoryUse { return b.memory.use }
+
+// FreeBytes implements backend.MemoryReporter.
+func (b *Backend) FreeBytes() (int64, error) {
+	free, _, err := b.dev.MemoryInfo()
+	return free, err
+}
+
+// allocate takes memory that work queued from now on may use.
+func (b *Backend) allocate(p backend.Purpose, bytes int64) (driver.Ptr, error) {
+	ptr, err := b.dev.Alloc(bytes, b.stream)
+	if driver.Code(err) == driver.OutOfMemory {
+		return 0, b.noMemory(p, bytes)
+	}
+	if err != nil {
+		return 0, err
+	}
+	m := &b.memory
+	if m.held == nil {
+		m.held = map[driver.Ptr]holding{}
+	}
+	m.held[ptr] = holding{p, bytes}
+	m.use.Add(p, bytes)
+	return ptr, nil
+}
+
+// release gives memory back once the work queued so far is done with it.
+func (b *Backend) release(ptr driver.Ptr) {
+	h := b.memory.held[ptr]
+	delete(b.memory.held, ptr)
+	b.memory.use.Add(h.purpose, -h.bytes)
+	if err := b.dev.Free(ptr, b.stream); err != nil {
+		b.fail(err)
+	}
+}
+
+// noMemory says what was asked for, what is held, and what helps.
+func (b *Backend) noMemory(p backend.Purpose, bytes int64) error {
+	free, total, err := b.dev.MemoryInfo()
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%s has no memory for %s of %s: this process holds %s; %s of %s are free; %s",
+		b.dev.Name, backend.Bytes(bytes), p, b.memory.use, backend.Bytes(free), backend.Bytes(total), p.Remedy())
+}
+
+// Alloc implements backend.Backend.
+func (b *Backend) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
+	switch {
+	case b.closed:
+		return nil, fmt.Errorf("cuda: alloc of %d elements on a closed backend", n)
+	case n < 0:
+		return nil, fmt.Errorf("cuda: alloc of %d elements: the count is negative", n)
+	case dt > backend.I32:
+		return nil, fmt.Errorf("cuda: alloc: unknown element type %v", dt)
+	}
+	buf := &buffer{owner: b, dt: dt, n: n}
+	bytes := int64(max(1, n)) * int64(dt.Size())
+	ptr, err := b.allocate(b.memory.purpose, bytes)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.stream.Zero(ptr, bytes); err != nil {
+		return nil, err
+	}
+	buf.ptr = ptr
+	return buf, nil
+}
+
+// Free implements backend.Backend.
+func (b *Backend) Free(buf backend.Buffer) {
+	if d, ok := buf.(*buffer); ok && d.ptr != 0 && d.owner == b && !b.closed {
+		b.release(d.ptr)
+		d.ptr, d.n = 0, 0
+	}
+}

@@ -1,0 +1,50 @@
+//go:build cuda && cgo && linux
+
+package cuda
+
+import (
+	"math"
+
+	"vgid/model/backend"
+	"vgid/model/cuda/kernels"
+)
+
+// SumSquares implements backend.Backend.
+func (b *Backend) SumSquares(dst, x backend.Tensor) {
+	const op = "sum_squares"
+	if !b.ready(backend.CheckSumSquares(dst, x)) {
+		return
+	}
+	defer b.done()
+	d, s := b.operand(op, dst), b.operand(op, x)
+	if b.err != nil || x.Len() == 0 {
+		return
+	}
+	rows, cols := flat(s)
+	g, parts := kernels.SumSquares(rows, cols)
+	part := b.temp(backend.F32, 2*parts) // of 8 bytes each
+	b.begin().ptr(part).mat(s).i64(rows, cols)
+	b.launch("sum_squares_parts", g)
+	b.begin().mat(d).ptr(part).i64(parts)
+	b.launch("sum_squares_finish", kernels.Single(256))
+}
+
+// AdamW implements backend.Backend.
+func (b *Backend) AdamW(p, g, m, v, normSq backend.Tensor, h backend.AdamW) {
+	const op = "adamw"
+	if !b.ready(backend.CheckAdamW(p, g, m, v, normSq, h)) {
+		return
+	}
+	x, grad, first, second := b.operand(op, p), b.operand(op, g), b.operand(op, m), b.operand(op, v)
+	norm := b.operand(op, normSq)
+	if h.ClipNorm <= 0 {
+		norm = operand{}
+	}
+	rate := float64(h.LR) / (1 - math.Pow(float64(h.Beta1), float64(h.Step)))
+	root := 1 / math.Sqrt(1-math.Pow(float64(h.Beta2), float64(h.Step)))
+	decay := 1 - float64(h.LR)*float64(h.WeightDecay)
+	b.begin().mat(x, grad, first, second, norm).f32(h.ClipNorm).f32(h.Beta1).f32(h.Beta2).
+		f32(float32(rate)).f32(float32(root)).f32(h.Eps).f32(float32(decay))
+	rows, cols := flat(x, grad, first, second)
+	b.elementwise(op, rows, cols)
+}

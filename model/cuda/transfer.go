@@ -1,0 +1,133 @@
+//go:build cuda && cgo && linux
+
+package cuda
+
+import (
+	"unsafe"
+
+	"vgid/model/backend"
+	"vgid/model/cuda/driver"
+)
+
+func bytesOf[T float32 | int32](v []T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
+}
+
+// Upload implements backend.Backend.
+func (b *Backend) Upload(dst backend.Tensor, src []float32) {
+	if b.ready(backend.CheckUpload(dst, len(src))) {
+		b.upload(b.operand("upload", dst), backend.F32, bytesOf(src))
+	}
+}
+
+// UploadInts implements backend.Backend.
+func (b *Backend) UploadInts(dst backend.Tensor, src []int32) {
+	if b.ready(backend.CheckUploadInts(dst, len(src))) {
+		b.upload(b.operand("upload_ints", dst), backend.I32, bytesOf(src))
+	}
+}
+
+// upload moves dense host values of 4 bytes, directly where they end up dense
+// and of the same type, else through memory that a kernel spreads them from.
+func (b *Backend) upload(dst operand, dt backend.DType, src []byte) {
+	if b.err != nil || len(src) == 0 {
+		return
+	}
+	if dst.dt == dt && (dst.stride == dst.cols || dst.rows == 1) {
+		b.stage(dst.ptr, src)
+		return
+	}
+	per := max(1, b.staging.most()/(4*dst.cols)) // rows at a time
+	for r := 0; r < dst.rows && b.err == nil; r += per {
+		n := min(per, dst.rows-r)
+		t := dense(b.temp(dt, n*dst.cols), dt, n, dst.cols)
+		if b.err == nil {
+			b.stage(t.ptr, src[4*r*dst.cols:4*(r+n)*dst.cols])
+			b.copy(dst.rowRange(r, r+n), t)
+		}
+		b.done()
+	}
+}
+
+// stage queues the copy of host memory, piece by piece.
+func (b *Backend) stage(dst driver.Ptr, src []byte) {
+	for len(src) > 0 && b.err == nil {
+		n := min(len(src), b.staging.most())
+		b.fail(b.staging.upload(b.stream, dst, n, func(to []byte) { copy(to, src) }))
+		src, dst = src[n:], dst+driver.Ptr(n)
+	}
+}
+
+// Download implements backend.Backend.
+func (b *Backend) Download(dst []float32, src backend.Tensor) error {
+	if b.ready(backend.CheckDownload(len(dst), src)) {
+		b.download(bytesOf(dst), backend.F32, b.operand("download", src))
+	}
+	return b.err
+}
+
+// DownloadInts implements backend.Backend.
+func (b *Backend) DownloadInts(dst []int32, src backend.Tensor) error {
+	if b.ready(backend.CheckDownloadInts(len(dst), src)) {
+		b.download(bytesOf(dst), backend.I32, b.operand("download_ints", src))
+	}
+	return b.err
+}
+
+func (b *Backend) download(dst []byte, dt backend.DType, src operand) {
+	if b.err == nil {
+		b.fail(b.fault.fetch(b.stream))
+	}
+	direct := src.dt == dt && (src.stride == src.cols || src.rows == 1)
+	per := max(1, len(b.back)/4/max(1, src.cols))
+	for r := 0; r < src.rows && src.cols > 0 && !direct && b.err == nil; r += per {
+		n := min(per, src.rows-r)
+		t := dense(b.temp(dt, n*src.cols), dt, n, src.cols)
+		b.copy(t, src.rowRange(r, r+n))
+		b.unstage(dst[4*r*src.cols:4*(r+n)*src.cols], t.ptr)
+		b.done()
+	}
+	if direct {
+		b.unstage(dst, src.ptr)
+	}
+	if b.err == nil {
+		b.fail(b.stream.Synchronize())
+	}
+	if b.err == nil {
+		b.fail(b.fault.read())
+	}
+}
+
+// unstage copies device memory to the host and waits for it.
+func (b *Backend) unstage(dst []byte, src driver.Ptr) {
+	for len(dst) > 0 && b.err == nil {
+		n := min(len(dst), len(b.back))
+		b.fail(b.stream.Download(b.back[:n], src))
+		if b.err == nil {
+			b.fail(b.stream.Synchronize())
+		}
+		copy(dst, b.back[:n])
+		dst, src = dst[n:], src+driver.Ptr(n)
+	}
+}
+
+// Copy implements backend.Backend.
+func (b *Backend) Copy(dst, src backend.Tensor) {
+	if b.ready(backend.CheckCopy(dst, src)) {
+		b.copy(b.operand("copy", dst), b.operand("copy", src))
+	}
+}
+
+// copy queues the conversion of a matrix.
+func (b *Backend) copy(dst, src operand) {
+	if b.err != nil {
+		return
+	}
+	rows, cols := flat(dst, src)
+	if rows == 1 && dst.dt == src.dt && cols > 0 {
+		b.fail(b.stream.Copy(dst.ptr, src.ptr, int64(cols*dst.dt.Size())))
+		return
+	}
+	b.begin().mat(dst, src)
+	b.elementwise("copy", rows, cols)
+}
