@@ -226,13 +226,9 @@ func writeCheck(t *testing.T, m *Model, dir string, s Sequence, base, adapter []
 		pixels = append(pixels, img.Pixels...)
 		grids = append(grids, img.Grid.T, img.Grid.H, img.Grid.W)
 	}
-	v := &m.Config.Vision
-	if m.Config.Type == "llava" {
-		tensors = append(tensors, hf.NamedTensor{Name: "pixel_values", Shape: []int{len(s.Images), v.Channels, v.ImageSize, v.ImageSize}, DType: "F32", Data: pixels})
-	} else {
-		n := v.patchValues()
-		tensors = append(tensors, hf.NamedTensor{Name: "pixel_values", Shape: []int{len(pixels) / n, n}, DType: "F32", Data: pixels},
-			hf.NamedTensor{Name: "image_grid_thw", Shape: []int{len(s.Images), 3}, DType: "F32", Data: floats(grids...)})
+	tensors = append(tensors, hf.NamedTensor{Name: "pixel_values", Shape: m.Config.PixelShape(s.Images), DType: "F32", Data: pixels})
+	if m.Config.Type != "llava" {
+		tensors = append(tensors, hf.NamedTensor{Name: "image_grid_thw", Shape: []int{len(s.Images), 3}, DType: "F32", Data: floats(grids...)})
 	}
 	if err := hf.WriteSafetensors(filepath.Join(dir, "check.safetensors"), tensors, nil); err != nil {
 		t.Fatal(err)

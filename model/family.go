@@ -41,6 +41,8 @@ type family interface {
 	imageMark() (token, written string)
 	// imageTokens is how many placeholders stand for an image of grid g.
 	imageTokens(c *Config, g hf.Grid) int
+	// pixelShape is the shape transformers gives the pixel_values of images.
+	pixelShape(c *Config, images []hf.Image) []int
 	// checkImages checks the images of a sequence and that its placeholders
 	// are theirs.
 	checkImages(c *Config, s *Sequence) error
@@ -106,6 +108,9 @@ func (c *Config) family() family { return families[c.Type] }
 // ImageTokens is how many placeholders stand for an image of grid g in a
 // sequence's ids. Families with images of one size take the zero Grid.
 func (c *Config) ImageTokens(g hf.Grid) int { return c.family().imageTokens(c, g) }
+
+// PixelShape is the shape transformers gives the pixel_values of images.
+func (c *Config) PixelShape(images []hf.Image) []int { return c.family().pixelShape(c, images) }
 
 // ImageMark is the token that ImageTokenID is in the tokenizer, and how an
 // image is written in a prompt for this family.

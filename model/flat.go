@@ -203,6 +203,26 @@ func (m *Model) flatView(values bool) backend.Tensor {
 	return backend.View(m.flat.grads, 0, 1, m.flat.n)
 }
 
+// EachGrad downloads the gradient of every trained parameter, in forward
+// order, under the name and shape that files give it.
+func (m *Model) EachGrad(f func(name string, shape []int, grad []float32)) error {
+	for _, w := range m.weights {
+		if !w.Trainable {
+			continue
+		}
+		g := make([]float32, w.Grad.Len())
+		if err := m.be.Download(g, w.Grad); err != nil {
+			return err
+		}
+		name := w.Name
+		if w.lora != 0 {
+			name = peftPrefix + m.family.memoryName(name)
+		}
+		f(name, w.shape, g)
+	}
+	return nil
+}
+
 // ZeroGrads clears the gradients before a step.
 func (m *Model) ZeroGrads() {
 	if m.flat != nil {

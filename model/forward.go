@@ -20,6 +20,15 @@ func (m *Model) ImageFeatures(t *tape.Tape, b *Batch) tape.Var {
 	return x
 }
 
+// Logits are the unnormalised log-probabilities of the token after each of the
+// given final hidden states, [rows, vocab]. They are valid until the tape's
+// Reset.
+func (m *Model) Logits(t *tape.Tape, hidden backend.Tensor) backend.Tensor {
+	out := t.Scratch(hidden.Rows, m.Config.Text.VocabSize)
+	m.be.MatMul(out, hidden, m.Head().Value, backend.MatMul{TransB: true, Alpha: 1})
+	return out
+}
+
 // segment runs a layer, with recomputation where that is asked for.
 func (m *Model) segment(t *tape.Tape, x tape.Var, s tape.Segment) tape.Var {
 	if m.Recompute {

@@ -20,6 +20,9 @@ type GenerateOptions struct {
 	// token: a prompt's answer does not depend on its company.
 	Seed uint64
 	EOS  []int32 // end tokens; the answer stops before the first
+	// Stop, when given, is asked after every token whether the answer so far
+	// ends there: stop strings, which need a tokenizer to be seen.
+	Stop func(answer []int32) bool
 	// MaxBatchTokens bounds the rows of the key-value cache and of a prefill;
 	// 0 means 8192. One prompt always fits.
 	MaxBatchTokens int
@@ -230,8 +233,7 @@ func (g *generation) see(as []answer) backend.Seqs {
 func (g *generation) draw(h tape.Var, first int) error {
 	m, hidden := g.m, g.tape.Value(h)
 	vocab := m.Config.Text.VocabSize
-	logits := g.tape.Scratch(hidden.Rows, vocab)
-	m.be.MatMul(logits, hidden, m.Head().Value, backend.MatMul{TransB: true, Alpha: 1})
+	logits := m.Logits(g.tape, hidden)
 	g.tokens = slices.Grow(g.tokens[:0], hidden.Rows)[:hidden.Rows]
 	if g.o.Temperature == 0 {
 		best := g.tape.ScratchInts(hidden.Rows, 1)
@@ -257,6 +259,7 @@ func (g *generation) draw(h tape.Var, first int) error {
 		end := slices.Contains(g.o.EOS, a.last)
 		if !end {
 			g.out[a.prompt] = append(g.out[a.prompt], a.last)
+			end = g.o.Stop != nil && g.o.Stop(g.out[a.prompt])
 		}
 		if end || a.drawn == g.o.MaxNew {
 			g.free = append(g.free, a.slot)

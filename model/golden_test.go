@@ -128,9 +128,7 @@ func logits(t testing.TB, m *Model, seqs []Sequence) []float32 {
 		t.Fatal(err)
 	}
 	defer b.Release()
-	h := tp.Value(m.Hidden(tp, b))
-	out := tp.Scratch(h.Rows, m.Config.Text.VocabSize)
-	m.Backend().MatMul(out, h, m.Head().Value, backend.MatMul{TransB: true, Alpha: 1})
+	out := m.Logits(tp, tp.Value(m.Hidden(tp, b)))
 	v := make([]float32, out.Len())
 	if err := m.Backend().Download(v, out); err != nil {
 		t.Fatal(err)

@@ -119,6 +119,10 @@ func (llavaFamily) imageTokens(c *Config, _ hf.Grid) int {
 	return n
 }
 
+func (llavaFamily) pixelShape(c *Config, images []hf.Image) []int {
+	return []int{len(images), c.Vision.Channels, c.Vision.ImageSize, c.Vision.ImageSize}
+}
+
 func (f llavaFamily) checkImages(c *Config, s *Sequence) error {
 	placeholders := 0
 	for _, id := range s.IDs {

@@ -143,6 +143,14 @@ func (qwen2VLFamily) imageTokens(c *Config, g hf.Grid) int {
 	return g.Patches() / (c.Vision.MergeSize * c.Vision.MergeSize)
 }
 
+func (qwen2VLFamily) pixelShape(c *Config, images []hf.Image) []int {
+	n := 0
+	for _, img := range images {
+		n += img.Grid.Patches()
+	}
+	return []int{n, c.Vision.patchValues()}
+}
+
 func (f qwen2VLFamily) checkImages(c *Config, s *Sequence) error {
 	for i := range s.Images {
 		if err := f.checkImage(c, &s.Images[i]); err != nil {

@@ -27,11 +27,9 @@ type Distill struct {
 	tape        *tape.Tape // of the teacher: records nothing
 	students    []View
 	teachers    []View
-	teacherRows []int32
-	teacherBase int
+	teacherRows responseRows // beside rows, row by row
 	rows        responseRows
 	loss        rowLoss
-	noised      []float32
 }
 
 // NewDistill makes the objective. teacher is nil when the student trains an
@@ -91,9 +89,10 @@ func (o *Distill) instruction(step int, s Sample) string {
 
 // Prepare implements Objective.
 func (o *Distill) Prepare(ctx context.Context, step int, mine []Sample) (weight [terms]float64, err error) {
-	o.students, o.teachers, o.teacherRows = o.students[:0], o.teachers[:0], o.teacherRows[:0]
-	o.teacherBase = 0
+	o.students, o.teachers = o.students[:0], o.teachers[:0]
+	o.teacherRows.reset()
 	o.rows.reset()
+	o.loss.reset(&o.rows)
 	for _, s := range mine {
 		var instruction string
 		var pixels []float32
@@ -126,11 +125,11 @@ func (o *Distill) Prepare(ctx context.Context, step int, mine []Sample) (weight 
 		trows, srows := aligned(o.cfg.Mask, teacher, student, o.enc.imageID)
 		for i, row := range srows {
 			o.rows.add(row, 0, w, s.Term)
-			o.teacherRows = append(o.teacherRows, int32(o.teacherBase)+trows[i])
+			o.teacherRows.add(trows[i], 0, w, s.Term)
 		}
 		weight[s.Term] += float64(w) * float64(len(srows))
 		o.rows.advance(student.Rows())
-		o.teacherBase += teacher.Rows()
+		o.teacherRows.advance(teacher.Rows())
 		o.students = append(o.students, student)
 		o.teachers = append(o.teachers, teacher)
 	}
@@ -155,33 +154,38 @@ func (o *Distill) rollout(ctx context.Context, s Sample, instruction string, pix
 }
 
 // Forward implements Objective.
-func (o *Distill) Forward(t *tape.Tape, norm [terms]float64, lap func(monitor.Phase)) error {
-	o.loss = rowLoss{}
-	if len(o.students) == 0 {
+func (o *Distill) Forward(t *tape.Tape, i int, norm [terms]float64, lap func(monitor.Phase)) error {
+	from, to := part(len(o.students), i, o.Parts())
+	if from == to { // more workers than samples
 		return nil
 	}
-	hidden, err := o.teach()
+	hidden, err := o.teach(from, to)
 	if err != nil {
 		return err
 	}
 	lap(monitor.PhaseTeacher)
-	b, err := o.model.Pack(sequences(o.students))
+	b, err := o.model.Pack(sequences(o.students[from:to]))
 	if err != nil {
 		return err
 	}
 	h := o.model.Hidden(t, b)
 	o.rows.scale(norm, [terms]float64{Forget: o.cfg.Alpha, Retain: o.cfg.Beta})
 	tau := float32(o.cfg.Temperature)
-	o.loss = rowLoss{o.model.KL(t, h, o.rows.student, hidden, o.rows.scaled, model.KLOptions{
+	rows, lo, hi := o.rows.cut(from, to)
+	o.loss.expect(o.model.KL(t, h, rows, hidden, o.rows.scaled[lo:hi], model.KLOptions{
 		TeacherHead: o.teacher.BaseHead(),
 		KL:          backend.KL{TeacherTemp: tau, StudentTemp: tau, Scale: tau * tau},
-	}), &o.rows, b}
+	}), lo, b)
 	return nil
 }
 
-// teach runs the teacher and keeps the hidden states of the response rows.
-func (o *Distill) teach() (backend.Tensor, error) {
-	b, err := o.teacher.Pack(sequences(o.teachers))
+// Parts implements Objective.
+func (o *Distill) Parts() int { return micro(len(o.students), o.cfg.Accumulate) }
+
+// teach runs the teacher on the samples [from, to) and keeps the hidden states
+// of their response rows.
+func (o *Distill) teach(from, to int) (backend.Tensor, error) {
+	b, err := o.teacher.Pack(sequences(o.teachers[from:to]))
 	if err != nil {
 		return backend.Tensor{}, err
 	}
@@ -191,11 +195,15 @@ func (o *Distill) teach() (backend.Tensor, error) {
 	defer o.model.SetAdapter(true)
 	mark := o.tape.Mark()
 	h := o.teacher.Hidden(o.tape, b)
-	return o.tape.Value(o.tape.Release(mark, o.teacher.Rows(o.tape, h, o.teacherRows))), nil
+	rows, _, _ := o.teacherRows.cut(from, to)
+	return o.tape.Value(o.tape.Release(mark, o.teacher.Rows(o.tape, h, rows))), nil
 }
 
+// Collect implements Objective.
+func (o *Distill) Collect() error { return o.loss.collect() }
+
 // Losses implements Objective.
-func (o *Distill) Losses() ([terms]float64, error) { return o.loss.sum() }
+func (o *Distill) Losses() [terms]float64 { return o.loss.sum }
 
 // Tokens implements Objective.
 func (o *Distill) Tokens() int { return o.rows.base }

@@ -133,7 +133,7 @@ func (e *Encoder) answer(prompt, text string) []int32 {
 	if !strings.HasSuffix(prompt, "\n") {
 		text = " " + text
 	}
-	return e.tok.Encode(text, false)
+	return e.Continue(text)
 }
 
 // Image preprocesses a picture.

@@ -139,6 +139,10 @@ func (r *Reader) expand(prompt string, images []hf.Image, special bool) ([]int32
 	return out, nil
 }
 
+// Continue encodes text that follows other text: without the tokens that begin
+// one.
+func (r *Reader) Continue(text string) []int32 { return r.tok.Encode(text, false) }
+
 // OneSize reports whether every image becomes as many tokens.
 func (r *Reader) OneSize() bool {
 	h, _ := r.proc.Size()

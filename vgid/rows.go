@@ -2,9 +2,11 @@ package vgid
 
 import "vgid/model"
 
-// responseRows lists the rows of a packed batch that a loss looks at.
+// responseRows lists the rows of packed sequences that a loss looks at, and
+// cuts the list where micro-batches begin.
 type responseRows struct {
-	base    int     // rows of the sequences before the current one
+	base    int // rows of the sequences before the current one
+	ends    []rowMark
 	student []int32 // row of the packed student batch
 	targets []int32 // token that follows
 	weights []float32
@@ -12,11 +14,40 @@ type responseRows struct {
 
 	norms  []float64 // of each row, for the reported loss
 	scaled []float32 // coef·norm·weight of each row, for the gradient
+	packed []int32   // rows in the batch of a micro-batch
 	losses []float32 // read back
 }
 
+// rowMark is the end of a sequence.
+type rowMark struct {
+	listed int // rows of the list up to it
+	base   int // rows of the sequences up to it
+}
+
+// part cuts n samples into parts and gives the bounds of one.
+func part(n, i, parts int) (from, to int) { return n * i / parts, n * (i + 1) / parts }
+
+// before is the end of what stands before sequence i.
+func (r *responseRows) before(i int) rowMark {
+	if i == 0 {
+		return rowMark{}
+	}
+	return r.ends[i-1]
+}
+
+// cut gives the listed rows of the sequences [from, to) as rows of a batch of
+// those alone, and their place in the list.
+func (r *responseRows) cut(from, to int) (rows []int32, lo, hi int) {
+	start, end := r.before(from), r.before(to)
+	r.packed = r.packed[:0]
+	for _, row := range r.student[start.listed:end.listed] {
+		r.packed = append(r.packed, row-int32(start.base))
+	}
+	return r.packed, start.listed, end.listed
+}
+
 func (r *responseRows) reset() {
-	r.base = 0
+	r.base, r.ends = 0, r.ends[:0]
 	r.student, r.targets = r.student[:0], r.targets[:0]
 	r.weights, r.term = r.weights[:0], r.term[:0]
 }
@@ -30,7 +61,10 @@ func (r *responseRows) add(i, target int32, weight float32, term Term) {
 }
 
 // advance goes on to the next sequence.
-func (r *responseRows) advance(rows int) { r.base += rows }
+func (r *responseRows) advance(rows int) {
+	r.base += rows
+	r.ends = append(r.ends, rowMark{len(r.student), r.base})
+}
 
 // weight is what each token of a response of n tokens counts. Balanced, short
 // answers (a letter, a word) weigh more than their share of tokens.
@@ -51,28 +85,43 @@ func (r *responseRows) scale(norm, coef [terms]float64) {
 	}
 }
 
-// rowLoss reads the losses of the rows back from the device.
+// rowLoss adds up the losses of the rows as they are read back from the device.
 type rowLoss struct {
-	handle model.LossHandle
-	rows   *responseRows
-	batch  *model.Batch // released once the losses are read
+	rows *responseRows
+	sum  [terms]float64
+
+	handle model.LossHandle // of the micro-batch whose losses are not read yet
+	first  int              // its first row in the list
+	batch  *model.Batch     // released once they are; nil when there is none
 }
 
-// sum returns each term's normalised loss over this worker's rows.
-func (l rowLoss) sum() (out [terms]float64, err error) {
-	if l.batch == nil { // no samples fell to this worker
-		return out, nil
+func (l *rowLoss) reset(rows *responseRows) { *l = rowLoss{rows: rows} }
+
+// expect notes the losses of a micro-batch that collect will read.
+func (l *rowLoss) expect(h model.LossHandle, first int, b *model.Batch) {
+	l.handle, l.first, l.batch = h, first, b
+}
+
+// collect waits for the device and adds each term's normalised loss.
+func (l *rowLoss) collect() error {
+	if l.batch == nil { // no samples fell to this worker, or read already
+		return nil
 	}
 	l.batch.Release()
-	l.rows.losses = append(l.rows.losses[:0], make([]float32, l.handle.Len())...)
-	if err := l.handle.Download(l.rows.losses); err != nil {
-		return out, err
+	l.batch = nil
+	r := l.rows
+	r.losses = append(r.losses[:0], make([]float32, l.handle.Len())...)
+	if err := l.handle.Download(r.losses); err != nil {
+		return err
 	}
-	for i, v := range l.rows.losses {
-		out[l.rows.term[i]] += l.rows.norms[i] * float64(v)
+	for i, v := range r.losses {
+		l.sum[r.term[l.first+i]] += r.norms[l.first+i] * float64(v)
 	}
-	return out, nil
+	return nil
 }
+
+// micro says how many parts a share of n samples is worked off in.
+func micro(n, accumulate int) int { return max(1, min(n, accumulate)) }
 
 func sequences(views []View) []model.Sequence {
 	out := make([]model.Sequence, len(views))

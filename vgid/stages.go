@@ -100,7 +100,8 @@ func (j *Job) supervised(ctx context.Context, name, from string, src Source, peo
 	if err := j.choose(m, t.LoRA, t.Modules); err != nil {
 		return Stage{}, err
 	}
-	obj := NewSupervised(m, enc, src, t.Batch, t.Balance)
+	m.Recompute = t.Recompute
+	obj := NewSupervised(m, enc, src, t)
 	return j.loop(ctx, name, from, m, obj, t.Optim, steps)
 }
 
@@ -161,6 +162,7 @@ func (j *Job) Unlearn(ctx context.Context, name, from string, p *People) (Stage,
 	if err := j.choose(m, u.LoRA, u.Modules); err != nil {
 		return Stage{}, err
 	}
+	m.Recompute = u.Recompute
 	obj, err := NewDistill(m, teacher, enc, u, j.Config.Seed, instructions, fsrc, rsrc)
 	if err != nil {
 		return Stage{}, err

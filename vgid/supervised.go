@@ -5,31 +5,31 @@ import (
 
 	"vgid/model"
 	"vgid/model/tape"
+	"vgid/vgid/config"
 	"vgid/vgid/monitor"
 )
 
 // Supervised is plain fine-tuning: cross-entropy on the answer's tokens. It
 // makes the base, the vanilla and the gold model.
 type Supervised struct {
-	model   *model.Model
-	enc     *Encoder
-	source  Source
-	batch   int
-	balance bool
+	model  *model.Model
+	enc    *Encoder
+	source Source
+	cfg    config.Train
 
 	views []View
 	rows  responseRows
 	loss  rowLoss
 }
 
-// NewSupervised makes the objective of a supervised stage; batch is global.
-func NewSupervised(m *model.Model, enc *Encoder, src Source, batch int, balance bool) *Supervised {
-	return &Supervised{model: m, enc: enc, source: src, batch: batch, balance: balance}
+// NewSupervised makes the objective of a supervised stage.
+func NewSupervised(m *model.Model, enc *Encoder, src Source, cfg config.Train) *Supervised {
+	return &Supervised{model: m, enc: enc, source: src, cfg: cfg}
 }
 
 // Draw implements Objective.
 func (o *Supervised) Draw(step int, s Shard) [][]Sample {
-	return [][]Sample{s.draw(o.source, Learn, step, o.batch, 0)}
+	return [][]Sample{s.draw(o.source, Learn, step, o.cfg.Batch, 0)}
 }
 
 // Batches implements Objective.
@@ -42,12 +42,13 @@ func (o *Supervised) Terms() []Term { return []Term{Learn} }
 func (o *Supervised) Prepare(_ context.Context, _ int, mine []Sample) (weight [terms]float64, err error) {
 	o.views = o.views[:0]
 	o.rows.reset()
+	o.loss.reset(&o.rows)
 	for _, s := range mine {
 		v, err := o.enc.Encode(s, "", nil)
 		if err != nil {
 			return weight, err
 		}
-		w := o.rows.weight(o.balance, len(v.Next))
+		w := o.rows.weight(o.cfg.Balance, len(v.Next))
 		for j, next := range v.Next {
 			o.rows.add(int32(v.First+j), next, w, Learn)
 		}
@@ -59,23 +60,30 @@ func (o *Supervised) Prepare(_ context.Context, _ int, mine []Sample) (weight [t
 }
 
 // Forward implements Objective.
-func (o *Supervised) Forward(t *tape.Tape, norm [terms]float64, _ func(monitor.Phase)) error {
-	o.loss = rowLoss{}
-	if len(o.views) == 0 { // more workers than samples
+func (o *Supervised) Forward(t *tape.Tape, i int, norm [terms]float64, _ func(monitor.Phase)) error {
+	from, to := part(len(o.views), i, o.Parts())
+	if from == to { // more workers than samples
 		return nil
 	}
-	b, err := o.model.Pack(sequences(o.views))
+	b, err := o.model.Pack(sequences(o.views[from:to]))
 	if err != nil {
 		return err
 	}
 	h := o.model.Hidden(t, b)
 	o.rows.scale(norm, [terms]float64{Learn: 1})
-	o.loss = rowLoss{o.model.CE(t, h, o.rows.student, o.rows.targets, o.rows.scaled), &o.rows, b}
+	rows, lo, hi := o.rows.cut(from, to)
+	o.loss.expect(o.model.CE(t, h, rows, o.rows.targets[lo:hi], o.rows.scaled[lo:hi]), lo, b)
 	return nil
 }
 
+// Parts implements Objective.
+func (o *Supervised) Parts() int { return micro(len(o.views), o.cfg.Accumulate) }
+
+// Collect implements Objective.
+func (o *Supervised) Collect() error { return o.loss.collect() }
+
 // Losses implements Objective.
-func (o *Supervised) Losses() ([terms]float64, error) { return o.loss.sum() }
+func (o *Supervised) Losses() [terms]float64 { return o.loss.sum }
 
 // Tokens implements Objective.
 func (o *Supervised) Tokens() int { return o.rows.base }

@@ -19,7 +19,8 @@ import (
 const terms = 3 // Learn, Forget, Retain
 
 // Objective turns a worker's share of a batch into a loss. It is used by one
-// goroutine: Draw, then for each of its batches Prepare and Forward.
+// goroutine: Draw, then for each of its batches Prepare, and for each
+// micro-batch of those Forward and Collect.
 type Objective interface {
 	// Draw returns this worker's share of the batches of a step. Each batch is
 	// followed by an update of the weights.
@@ -29,14 +30,19 @@ type Objective interface {
 	// Prepare encodes this worker's share and reports the total row weight of
 	// each term in it.
 	Prepare(ctx context.Context, step int, mine []Sample) (weight [terms]float64, err error)
-	// Forward runs the passes of the prepared share and records the loss
-	// Σ_term coef·Σ_rows w·l on the student's tape, with norm[term] = 1/Σw over
-	// all workers. The laps it takes are the phases of the step.
-	Forward(student *tape.Tape, norm [terms]float64, lap func(monitor.Phase)) error
-	// Losses returns Σ_rows norm·w·l of each term of this worker's share. It
-	// waits for the device.
-	Losses() ([terms]float64, error)
-	// Tokens is the count of tokens the student read in the last Forward.
+	// Parts is the number of micro-batches the prepared share is split into.
+	Parts() int
+	// Forward runs the passes of one of them and records the loss Σ_term
+	// coef·Σ_rows w·l on the student's tape, with norm[term] = 1/Σw over all
+	// samples of all workers. The laps it takes are the phases of the step.
+	Forward(student *tape.Tape, part int, norm [terms]float64, lap func(monitor.Phase)) error
+	// Collect reads the losses of the last Forward, before its tape is reset.
+	// It waits for the device.
+	Collect() error
+	// Losses returns Σ_rows norm·w·l of each term over what was collected since
+	// Prepare.
+	Losses() [terms]float64
+	// Tokens is the count of tokens of the student in the prepared share.
 	Tokens() int
 	// Terms are the terms that have a loss.
 	Terms() []Term
@@ -137,15 +143,16 @@ func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 		}
 		t.model.ZeroGrads()
 		t.reducer.begin(ctx)
-		t.tape.Reset(tape.Options{Grad: true, Seed: t.seed, Step: uint32(t.step)})
-		if err := t.objective.Forward(t.tape, norm, lap); err != nil {
-			return out, err
+		for part, parts := 0, t.objective.Parts(); part < parts; part++ {
+			// Gradients travel while the last micro-batch adds to them.
+			ready := t.reducer.ready
+			if part < parts-1 {
+				ready = nil
+			}
+			if err := t.micro(part, norm, ready, lap); err != nil {
+				return out, err
+			}
 		}
-		lap(monitor.PhaseForward)
-		if err := t.model.Backward(t.tape, t.reducer.ready); err != nil {
-			return out, err
-		}
-		lap(monitor.PhaseBackward)
 		if err := t.reducer.finish(); err != nil {
 			return out, err
 		}
@@ -154,10 +161,10 @@ func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 			return out, err
 		}
 		lap(monitor.PhaseOptimizer)
-		loss, err := t.objective.Losses()
-		if err != nil {
+		if err := t.objective.Collect(); err != nil {
 			return out, err
 		}
+		loss := t.objective.Losses()
 		if err := t.comm.AllReduce(ctx, collective.F64(loss[:]), collective.Sum); err != nil {
 			return out, err
 		}
@@ -184,6 +191,23 @@ func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 	s := &out.Phases
 	s.Samples, s.Tokens, s.Loss, s.GradNorm, s.LR = out.Samples, out.Tokens, out.Loss, out.GradNorm, out.LR
 	return out, nil
+}
+
+// micro adds the gradients of a micro-batch.
+func (t *Trainer) micro(part int, norm [terms]float64, ready func(int), lap func(monitor.Phase)) error {
+	if err := t.objective.Collect(); err != nil { // of the one before
+		return err
+	}
+	t.tape.Reset(tape.Options{Grad: true, Seed: t.seed, Step: uint32(t.step)})
+	if err := t.objective.Forward(t.tape, part, norm, lap); err != nil {
+		return err
+	}
+	lap(monitor.PhaseForward)
+	if err := t.model.Backward(t.tape, ready); err != nil {
+		return err
+	}
+	lap(monitor.PhaseBackward)
+	return nil
 }
 
 // State copies what a checkpoint needs.

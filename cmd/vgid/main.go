@@ -33,7 +33,8 @@ func app() *cli.App {
 		Usage: "make vision-language models forget",
 		Commands: []*cli.Command{
 			runCommand(), dataCommand(), trainCommand(), unlearnCommand(), evalCommand(),
-			summaryCommand(), mergeCommand(), scoreCommand(), benchCommand(), configCommand(),
+			summaryCommand(), mergeCommand(), scoreCommand(), forwardCommand(), generateCommand(),
+			benchCommand(), configCommand(),
 		},
 		HideHelpCommand: true,
 		ExitErrHandler:  func(*cli.Context, error) {}, // exit prints, once

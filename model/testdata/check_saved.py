@@ -1,7 +1,8 @@
 """Loads a model folder written by this project with transformers, and the adapter beside it with
 PEFT, and compares the logits.
 
-    python check_saved.py DIR    # a folder that holds, beside the model, check.safetensors
+    python check_saved.py DIR             # a folder that holds, beside the model, check.safetensors
+    python check_saved.py DIR ADAPTER     # ADAPTER on the base model it names is the model of DIR
 
 check.safetensors holds (all F32) input_ids [1, T], logits [T, vocab], for prompts with images
 pixel_values and, where the family has it, image_grid_thw, and adapter.logits for DIR/adapter.
@@ -48,4 +49,8 @@ if "adapter.logits" in check and config.model_type == "llava" and int(transforme
 elif "adapter.logits" in check:
     from peft import PeftModel
     failed |= compare("adapter", PeftModel.from_pretrained(model, os.path.join(folder, "adapter")), check["adapter.logits"])
+if len(sys.argv) > 2:
+    from peft import PeftConfig, PeftModel
+    base = cls.from_pretrained(PeftConfig.from_pretrained(sys.argv[2]).base_model_name_or_path).float().eval()
+    failed |= compare("adapter on its base", PeftModel.from_pretrained(base, sys.argv[2]), check["logits"])
 sys.exit(failed)

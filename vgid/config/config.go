@@ -77,16 +77,18 @@ type LoRA struct {
 
 // Train is a supervised stage.
 type Train struct {
-	Steps    int      `yaml:"steps" doc:"optimizer steps" min:"0"`
-	Batch    int      `yaml:"batch" doc:"samples of a step over all workers" min:"1"`
-	Optim    Optim    `yaml:"optim"`
-	LoRA     LoRA     `yaml:"lora"`
-	Modules  []string `yaml:"modules" doc:"weights trained when lora.r is 0: the end of a path, * for any characters; empty: all"`
-	Replay   float64  `yaml:"replay" doc:"fraction of a batch drawn from what the base model learned before (people outside every set)" min:"0" max:"1"`
-	TextOnly float64  `yaml:"text_only" doc:"fraction of samples without an image, where the data has such questions; -1: as the data has them" max:"1"`
-	Mix      TaskMix  `yaml:"mix"`
-	Balance  bool     `yaml:"balance" doc:"weigh an answer's tokens by 6/length, clipped to [0.5, 3], so that short answers count"`
-	Corpus   Corpus   `yaml:"corpus" doc:"the parts of the base corpus (stage base, and replay)"`
+	Steps      int      `yaml:"steps" doc:"optimizer steps" min:"0"`
+	Batch      int      `yaml:"batch" doc:"samples of a step over all workers" min:"1"`
+	Optim      Optim    `yaml:"optim"`
+	LoRA       LoRA     `yaml:"lora"`
+	Modules    []string `yaml:"modules" doc:"weights trained when lora.r is 0: the end of a path, * for any characters; empty: all"`
+	Replay     float64  `yaml:"replay" doc:"fraction of a batch drawn from what the base model learned before (people outside every set)" min:"0" max:"1"`
+	TextOnly   float64  `yaml:"text_only" doc:"fraction of samples without an image, where the data has such questions; -1: as the data has them" max:"1"`
+	Mix        TaskMix  `yaml:"mix"`
+	Balance    bool     `yaml:"balance" doc:"weigh an answer's tokens by 6/length, clipped to [0.5, 3], so that short answers count"`
+	Accumulate int      `yaml:"accumulate" doc:"micro-batches that a worker's share of a step is split into, to save memory: their gradients add up to the same step" min:"1"`
+	Recompute  bool     `yaml:"recompute" doc:"compute activations again in the backward pass instead of keeping them, to save memory"`
+	Corpus     Corpus   `yaml:"corpus" doc:"the parts of the base corpus (stage base, and replay)"`
 }
 
 // TaskMix weighs the kinds of training questions.
@@ -144,6 +146,8 @@ type Unlearn struct {
 	LoRA        LoRA        `yaml:"lora"`
 	Modules     []string    `yaml:"modules" doc:"weights trained when lora.r is 0: the end of a path, * for any characters; empty: all"`
 	Optim       Optim       `yaml:"optim"`
+	Accumulate  int         `yaml:"accumulate" doc:"micro-batches that a worker's share of a step is split into, to save memory: their gradients add up to the same step" min:"1"`
+	Recompute   bool        `yaml:"recompute" doc:"compute activations again in the backward pass instead of keeping them, to save memory"`
 }
 
 // Eval is the evaluation protocol.

@@ -14,7 +14,7 @@ func Default() Config {
 	optim := Optim{LR: 2e-5, Schedule: "linear", FinalLR: 0, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Clip: 1}
 	lora := LoRA{R: 16, Alpha: 16, Dropout: 0.05, Targets: decoder("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")}
 	mix := TaskMix{Generation: 1, Cloze: 1, Classification: 1}
-	train := Train{Steps: 1000, Batch: 4, Optim: optim, LoRA: lora, Modules: []string{}, TextOnly: -1, Mix: mix,
+	train := Train{Steps: 1000, Batch: 4, Optim: optim, LoRA: lora, Modules: []string{}, TextOnly: -1, Mix: mix, Accumulate: 1,
 		Corpus: Corpus{Describe: 0.05, Attribute: 0.15, Celebrity: 0.45, Instruction: 0.35}}
 	return Config{
 		Name: "run", Out: "runs", Device: "cpu",
@@ -31,7 +31,7 @@ func Default() Config {
 			Alpha: 1, Beta: 1, Temperature: 1, Mask: "answer", Responses: "gold", TextOnly: -1, Mix: mix,
 			Noise:       Noise{Kind: "uniform-replace", Sigma: 1, Step: 500, Ratio: 0.5},
 			Instruction: Instruction{Use: "always", Take: 1},
-			LoRA:        lora, Modules: []string{}, Optim: optim,
+			LoRA:        lora, Modules: []string{}, Optim: optim, Accumulate: 1,
 		},
 		Eval: Eval{
 			Sets: []string{"forget", "test", "retain", "celebrity"}, Modalities: []string{"image_text", "text"},

@@ -63,17 +63,28 @@ const corpusTexts = 4000
 // Create writes a model folder with the quickstart's architecture, a freshly
 // trained tokenizer and random weights.
 func Create(be backend.Backend, dir string, seed uint64) error {
-	return CreateFrom(be, dir, initConfig, corpusTexts, seed)
+	return CreateFrom(be, dir, Recipe{Config: initConfig, Texts: corpusTexts, Seed: seed})
 }
 
-// CreateFrom is Create for another config.json and number of texts to train
-// the tokenizer on.
-func CreateFrom(be backend.Backend, dir string, config []byte, texts int, seed uint64) error {
-	cfg, err := model.ParseConfig(config)
+// Recipe is what a model folder is made of.
+type Recipe struct {
+	Config    []byte   // config.json
+	Texts     int      // to train the tokenizer on
+	Special   []string // the tokenizer's special tokens; nil: the quickstart's
+	Processor []byte   // preprocessor_config.json; nil: the quickstart's
+	Seed      uint64   // of texts and weights
+}
+
+// CreateFrom is Create for another recipe.
+func CreateFrom(be backend.Backend, dir string, r Recipe) error {
+	cfg, err := model.ParseConfig(r.Config)
 	if err != nil {
 		return err
 	}
-	corpus, err := data.Corpus(seed, texts)
+	if r.Special == nil {
+		r.Special = hf.DefaultSpecial()
+	}
+	corpus, err := data.Corpus(r.Seed, r.Texts)
 	if err != nil {
 		return err
 	}
@@ -83,18 +94,23 @@ func CreateFrom(be backend.Backend, dir string, config []byte, texts int, seed u
 	if err := hf.TrainBPE(dir, slices.Values(corpus), hf.TrainOptions{
 		VocabSize: cfg.Text.VocabSize,
 		MinCount:  1, // every word of the general English part earns its tokens
-		Special:   []string{"<pad>", "<s>", "</s>", "<unk>", "<image>"},
+		Special:   r.Special,
 		KeepWords: data.Vocabulary(),
 		AddBOS:    true,
 	}); err != nil {
 		return err
 	}
-	proc := hf.CLIPImageProcessor(cfg.Vision.ImageSize)
-	proc.Mean, proc.Std = [3]float32{0.5, 0.5, 0.5}, [3]float32{0.27, 0.27, 0.27}
-	if err := proc.Write(dir); err != nil {
+	if r.Processor == nil {
+		proc := hf.CLIPImageProcessor(cfg.Vision.ImageSize)
+		proc.Mean, proc.Std = [3]float32{0.5, 0.5, 0.5}, [3]float32{0.27, 0.27, 0.27}
+		err = proc.Write(dir)
+	} else {
+		err = renameio.WriteFile(filepath.Join(dir, "preprocessor_config.json"), r.Processor, 0o644)
+	}
+	if err != nil {
 		return err
 	}
-	m, err := model.New(be, cfg, seed)
+	m, err := model.New(be, cfg, r.Seed)
 	if err != nil {
 		return err
 	}

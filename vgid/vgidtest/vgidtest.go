@@ -4,6 +4,7 @@ package vgidtest
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"path/filepath"
 
@@ -23,16 +24,45 @@ const architecture = `{
     "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 24, "patch_size": 12, "projection_dim": 32}
 }`
 
+// qwen are the architectures of the other families, with windows of two tokens.
+const qwen = `{
+  "model_type": %q, "vocab_size": 1792, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+  "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 256, "rms_norm_eps": 1e-5,
+  "rope_theta": 1e4, "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]},
+  "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "tie_word_embeddings": %t,
+  "vision_start_token_id": 4, "vision_end_token_id": 5, "image_token_id": 6, "video_token_id": 7,
+  "vision_config": {"depth": 2, "embed_dim": 32, "hidden_size": 32, "intermediate_size": 48, "out_hidden_size": 32,
+    "num_heads": 2, "mlp_ratio": 2, "patch_size": 6, "window_size": 24, "fullatt_block_indexes": [1]}
+}`
+
+// qwenProcessor reads the benchmark's portraits of 48 pixels as 16 tokens.
+const qwenProcessor = `{"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 6, "merge_size": 2,
+  "temporal_patch_size": 2, "min_pixels": 576, "max_pixels": 2304, "do_resize": true, "do_rescale": true,
+  "do_normalize": true, "do_convert_rgb": true, "rescale_factor": 0.00392156862745098, "resample": 3,
+  "image_mean": [0.5, 0.5, 0.5], "image_std": [0.27, 0.27, 0.27]}`
+
+// Families are the values of model_type that MakeFamily knows.
+var Families = []string{"llava", "qwen2_vl", "qwen2_5_vl"}
+
 // World is a model folder with random weights and a benchmark of ten
 // fictitious people, two of whom are in forget_20.
 type World struct{ Model, Data string }
 
 // Make writes a World below dir, the same at every call.
-func Make(dir string) (World, error) {
+func Make(dir string) (World, error) { return MakeFamily(dir, "llava") }
+
+// MakeFamily is Make with a model of a family.
+func MakeFamily(dir, family string) (World, error) {
 	w := World{Model: filepath.Join(dir, "model"), Data: filepath.Join(dir, "data")}
 	be := cpu.New(1)
 	defer be.Close()
-	if err := quickstart.CreateFrom(be, w.Model, []byte(architecture), 400, 1); err != nil {
+	r := quickstart.Recipe{Config: []byte(architecture), Texts: 400, Seed: 1}
+	if family != "llava" {
+		r.Config = fmt.Appendf(nil, qwen, family, family == "qwen2_5_vl")
+		r.Special = []string{"<pad>", "<s>", "</s>", "<unk>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"}
+		r.Processor = []byte(qwenProcessor)
+	}
+	if err := quickstart.CreateFrom(be, w.Model, r); err != nil {
 		return w, err
 	}
 	_, err := data.Build(context.Background(), data.BuildConfig{

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+	"github.com/urfave/cli/v2"
+
+	"vgid/model"
+	"vgid/model/cpu"
+	"vgid/vgid"
+)
+
+// askFlags are what forward and generate share.
+func askFlags(more ...cli.Flag) []cli.Flag {
+	return append([]cli.Flag{
+		&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model"},
+		&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of a PEFT adapter of it"},
+		&cli.StringFlag{Name: "prompt", Usage: "raw `TEXT`; each image has a mark in it: <image>, or the model's own"},
+		&cli.StringSliceFlag{Name: "image", Usage: "image `FILE`; one for each mark, in their order"},
+		&cli.IntFlag{Name: "threads", Usage: "CPU threads; 0 takes GOMAXPROCS"},
+	}, more...)
+}
+
+// ask opens the model of the command line and runs f on it.
+func ask(c *cli.Context, f func(a *vgid.Asker) error) error {
+	if err := noArgs(c); err != nil {
+		return err
+	}
+	if c.Int("threads") < 0 {
+		return fmt.Errorf("%s--threads %d must not be negative", command(c), c.Int("threads"))
+	}
+	be := cpu.New(c.Int("threads"))
+	defer be.Close()
+	a, err := vgid.OpenAsker(c.Context, be, c.String("model"), c.String("adapter"))
+	if err != nil {
+		return err
+	}
+	defer a.Model.Close()
+	return f(a)
+}
+
+func forwardCommand() *cli.Command {
+	return &cli.Command{
+		Name: "forward", Usage: "run a model on one prompt and write what it computed, to check anything against anything",
+		Description: `FILE is safetensors: input_ids and labels [1, tokens], pixel_values (and image_grid_thw) as
+transformers shapes them, logits [tokens, vocab]. With --grad also loss, the mean cross-entropy of the
+labels, and grad.<name> of every trained parameter: the adapter's where one is given, else all. The labels
+are all tokens after the first, or those of --answer, which is appended to the prompt; -100 stands where
+there is none.`,
+		Flags: askFlags(
+			&cli.StringFlag{Name: "out", Usage: "`FILE` to write"},
+			&cli.BoolFlag{Name: "grad", Usage: "also loss and gradients"},
+			&cli.StringFlag{Name: "answer", Usage: "`TEXT` behind the prompt, whose tokens alone are the labels"},
+			&cli.BoolFlag{Name: "recompute", Usage: "compute activations twice instead of keeping them"},
+		),
+		Action: func(c *cli.Context) error {
+			if err := need(c, "model", "prompt", "out"); err != nil {
+				return err
+			}
+			return ask(c, func(a *vgid.Asker) error { return forward(c, a) })
+		},
+	}
+}
+
+func forward(c *cli.Context, a *vgid.Asker) error {
+	a.Model.Recompute = c.Bool("recompute")
+	if _, adapter := a.Model.Adapter(); c.Bool("grad") && !adapter {
+		if _, err := a.Model.Trainable("*"); err != nil {
+			return err
+		}
+	}
+	s, err := a.Sequence(c.String("prompt"), c.StringSlice("image"))
+	if err != nil {
+		return err
+	}
+	first := 1
+	if c.IsSet("answer") {
+		first = len(s.IDs)
+		if s.IDs = append(s.IDs, a.Continue(c.String("answer"))...); len(s.IDs) == first {
+			return fmt.Errorf("%s--answer is empty", command(c))
+		}
+	}
+	p, err := a.Forward(s, first, c.Bool("grad"))
+	if err != nil {
+		return err
+	}
+	if err := p.Write(c.String("out"), a.Model.Config); err != nil {
+		return err
+	}
+	fmt.Printf("%d tokens, %d images written to %s\n", len(s.IDs), len(s.Images), c.String("out"))
+	if c.Bool("grad") {
+		fmt.Printf("loss %.6g, %d gradients\n", p.Loss, len(p.Grads))
+	}
+	return nil
+}
+
+func generateCommand() *cli.Command {
+	return &cli.Command{
+		Name: "generate", Usage: "let a model continue a prompt, or those of a file",
+		Description: `Prints the answer. With --in and --out, FILE.jsonl holds one object a line, {"prompt": TEXT,
+"images": [FILE, …]} with paths relative to it, and each is written with the field answer added. Prompts share passes.`,
+		Flags: askFlags(
+			&cli.StringFlag{Name: "in", Usage: "`FILE.jsonl` of prompts, instead of --prompt"},
+			&cli.StringFlag{Name: "out", Usage: "`FILE.jsonl` to write, with --in"},
+			&cli.IntFlag{Name: "max-new", Value: 64, Usage: "most tokens of an answer"},
+			&cli.Float64Flag{Name: "temperature", Usage: "0 takes the likeliest token"},
+			&cli.Float64Flag{Name: "top-p", Usage: "draw among the likeliest tokens of this probability; 0: all"},
+			&cli.IntFlag{Name: "top-k", Usage: "draw among this many of the likeliest tokens; 0: all"},
+			&cli.Uint64Flag{Name: "seed", Usage: "of the draws"},
+			&cli.StringSliceFlag{Name: "stop", Usage: "`TEXT` that ends an answer; may be given several times"},
+			&cli.IntFlag{Name: "batch-tokens", Value: 8192, Usage: "most tokens in flight"},
+		),
+		Action: func(c *cli.Context) error {
+			if err := need(c, "model"); err != nil {
+				return err
+			}
+			switch file, prompt := c.IsSet("in"), c.IsSet("prompt"); {
+			case file && (prompt || c.IsSet("image")):
+				return fmt.Errorf("%s--in brings its own prompts: leave --prompt and --image out", command(c))
+			case !file && !prompt:
+				return fmt.Errorf("%s--prompt is missing (or --in and --out); %s --help tells more", command(c), c.Command.HelpName)
+			case file != c.IsSet("out"):
+				return fmt.Errorf("%s--in and --out belong together", command(c))
+			}
+			return ask(c, func(a *vgid.Asker) error { return generate(c, a) })
+		},
+	}
+}
+
+func generate(c *cli.Context, a *vgid.Asker) error {
+	o := model.GenerateOptions{
+		MaxNew: c.Int("max-new"), Temperature: float32(c.Float64("temperature")), TopP: float32(c.Float64("top-p")),
+		TopK: c.Int("top-k"), Seed: c.Uint64("seed"), MaxBatchTokens: c.Int("batch-tokens"),
+	}
+	stops := c.StringSlice("stop")
+	if !c.IsSet("in") {
+		out, err := a.Answers(c.Context, []vgid.Question{{Prompt: c.String("prompt"), Images: c.StringSlice("image")}}, o, stops)
+		if err == nil {
+			fmt.Println(out[0])
+		}
+		return err
+	}
+	in, err := os.Open(c.String("in"))
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := renameio.NewPendingFile(c.String("out"), renameio.WithPermissions(0o644))
+	if err != nil {
+		return err
+	}
+	defer out.Cleanup()
+	n, err := a.AnswerLines(c.Context, in, c.String("in"), filepath.Dir(c.String("in")), out, o, stops)
+	if err != nil {
+		return err
+	}
+	if err := out.CloseAtomicallyReplace(); err != nil {
+		return err
+	}
+	fmt.Printf("%d answers written to %s\n", n, c.String("out"))
+	return nil
+}

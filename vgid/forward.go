@@ -1,0 +1,197 @@
+package vgid
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"image"
+	"os"
+
+	"vgid/model"
+	"vgid/model/backend"
+	"vgid/model/hf"
+	"vgid/model/tape"
+)
+
+// Asker is a loaded model with what its folder says about prompts: what `vgid
+// forward` and `vgid generate` ask.
+type Asker struct {
+	*Reader
+	Model *model.Model
+}
+
+// OpenAsker loads a model folder and, where adapter is not empty, a PEFT
+// adapter onto it.
+func OpenAsker(ctx context.Context, be backend.Backend, dir, adapter string) (*Asker, error) {
+	m, err := model.Load(ctx, be, dir)
+	if err != nil {
+		return nil, err
+	}
+	r, err := OpenReader(dir, m.Config)
+	if err == nil && adapter != "" {
+		_, err = m.LoadAdapter(adapter)
+	}
+	if err != nil {
+		m.Close()
+		return nil, err
+	}
+	return &Asker{r, m}, nil
+}
+
+// Picture decodes and preprocesses an image file.
+func (a *Asker) Picture(path string) (hf.Image, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return hf.Image{}, err
+	}
+	var img image.Image
+	if img, err = hf.DecodeImage(raw, path); err != nil {
+		return hf.Image{}, err
+	}
+	out, err := a.proc.Process(img)
+	if err != nil {
+		return out, fmt.Errorf("%s: %w", path, err)
+	}
+	return out, nil
+}
+
+// Sequence is a prompt as the model reads it: raw text in which every image of
+// paths has a mark.
+func (a *Asker) Sequence(prompt string, paths []string) (model.Sequence, error) {
+	var s model.Sequence
+	for _, p := range paths {
+		img, err := a.Picture(p)
+		if err != nil {
+			return s, err
+		}
+		s.Images = append(s.Images, img)
+	}
+	var err error
+	s.IDs, err = a.Tokens(prompt, s.Images)
+	return s, err
+}
+
+// Pass is what Forward computes.
+type Pass struct {
+	Sequence model.Sequence
+	// Labels are the tokens whose cross-entropy is the loss, -100 elsewhere:
+	// Labels[i] is predicted by row i-1, as in transformers.
+	Labels []int32
+	Logits []float32 // [tokens, vocab]
+	Loss   float64   // with gradients: the mean over the labels
+	Grads  []hf.NamedTensor
+}
+
+// Forward runs one sequence. With grad set it also differentiates the mean
+// cross-entropy of the tokens from first on for what the model trains.
+func (a *Asker) Forward(s model.Sequence, first int, grad bool) (*Pass, error) {
+	m := a.Model
+	out := &Pass{Sequence: s, Labels: make([]int32, len(s.IDs))}
+	var rows, targets []int32
+	for i := range s.IDs {
+		if out.Labels[i] = -100; i >= max(1, first) {
+			out.Labels[i] = s.IDs[i]
+			rows, targets = append(rows, int32(i-1)), append(targets, s.IDs[i])
+		}
+	}
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("the prompt is one token: there is none whose loss could be taken")
+	}
+	b, err := m.Pack([]model.Sequence{s})
+	if err != nil {
+		return nil, err
+	}
+	defer b.Release()
+	t := tape.New(m.Backend(), backend.F32)
+	defer t.Close()
+	t.Reset(tape.Options{Grad: grad})
+	if grad {
+		m.ZeroGrads()
+	}
+	h := m.Hidden(t, b)
+	logits := m.Logits(t, t.Value(h))
+	out.Logits = make([]float32, logits.Len())
+	if err := m.Backend().Download(out.Logits, logits); err != nil {
+		return nil, err
+	}
+	if !grad {
+		return out, t.Err()
+	}
+	return out, a.differentiate(t, h, rows, targets, out)
+}
+
+func (a *Asker) differentiate(t *tape.Tape, h tape.Var, rows, targets []int32, out *Pass) error {
+	weights := make([]float32, len(rows))
+	for i := range weights {
+		weights[i] = 1 / float32(len(rows))
+	}
+	loss := a.Model.CE(t, h, rows, targets, weights)
+	if err := a.Model.Backward(t, nil); err != nil {
+		return err
+	}
+	each := make([]float32, loss.Len())
+	if err := loss.Download(each); err != nil {
+		return err
+	}
+	for _, l := range each {
+		out.Loss += float64(l) / float64(len(each))
+	}
+	return a.Model.EachGrad(func(name string, shape []int, g []float32) {
+		out.Grads = append(out.Grads, hf.NamedTensor{Name: "grad." + name, Shape: shape, DType: "F32", Data: g})
+	})
+}
+
+// Write stores the pass as safetensors: input_ids and labels [1, tokens] and,
+// where there are images, pixel_values and image_grid_thw as the processor of
+// transformers shapes them; logits [tokens, vocab]; loss [1] and grad.<name>.
+func (p *Pass) Write(path string, cfg *model.Config) error {
+	ids, labels := p.Sequence.IDs, p.Labels
+	n := len(ids)
+	tensors := []hf.Stream{
+		integers("input_ids", []int{1, n}, ids), integers("labels", []int{1, n}, labels),
+		floats("logits", []int{n, cfg.Text.VocabSize}, p.Logits),
+	}
+	if images := p.Sequence.Images; len(images) > 0 {
+		var pixels []float32
+		var grids []int32
+		for _, img := range images {
+			pixels = append(pixels, img.Pixels...)
+			grids = append(grids, int32(img.Grid.T), int32(img.Grid.H), int32(img.Grid.W))
+		}
+		shape := cfg.PixelShape(images)
+		tensors = append(tensors, floats("pixel_values", shape, pixels))
+		if images[0].Grid != (hf.Grid{}) {
+			tensors = append(tensors, integers("image_grid_thw", []int{len(images), 3}, grids))
+		}
+	}
+	if p.Grads != nil {
+		tensors = append(tensors, floats("loss", []int{1}, []float32{float32(p.Loss)}))
+		for _, g := range p.Grads {
+			tensors = append(tensors, floats(g.Name, g.Shape, g.Data))
+		}
+	}
+	return hf.WriteStreams(path, tensors, map[string]string{"format": "pt"})
+}
+
+// integers is a tensor of I64, the type transformers has for ids.
+func integers(name string, shape []int, v []int32) hf.Stream {
+	return hf.Stream{Name: name, TensorInfo: hf.TensorInfo{DType: "I64", Shape: shape}, Raw: func() ([]byte, error) {
+		var b []byte
+		for _, x := range v {
+			b = binary.LittleEndian.AppendUint64(b, uint64(int64(x)))
+		}
+		return b, nil
+	}}
+}
+
+func floats(name string, shape []int, v []float32) hf.Stream {
+	info := hf.TensorInfo{DType: "F32", Shape: shape}
+	width := len(v)
+	if len(shape) > 0 && shape[0] > 0 {
+		width /= shape[0]
+	}
+	return hf.Stream{Name: name, TensorInfo: info, Rows: func(dst []float32, from int) error {
+		copy(dst, v[from*width:])
+		return nil
+	}}
+}
