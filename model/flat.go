@@ -29,12 +29,14 @@ func (f *flat) free(be backend.Backend) {
 
 // Trainable chooses what is trained besides the adapter: the parameters that
 // one of the patterns names, or none. A pattern is a path or the end of one at
-// a dot, of a parameter or of a module that holds it; * stands for any run of
-// characters. Weights that no output depends on are left out. It returns the
+// a dot, in files or in memory, of a parameter or of a module that holds it; *
+// stands for any run of characters. Weights that no output depends on are left out. It returns the
 // names that are trained now, the adapter's included, in forward order.
 // Optimizers made before are void.
 func (m *Model) Trainable(patterns ...string) ([]string, error) {
-	hit, err := selected("parameter", patterns, len(m.weights), func(i int) string { return m.weights[i].Name }, matchesParam)
+	hit, err := selected("parameter", patterns, len(m.weights), func(i int) string { return m.weights[i].Name }, func(pattern, name string) bool {
+		return matchesParam(pattern, name) || matchesParam(pattern, m.family.memoryName(name))
+	})
 	if err != nil {
 		return nil, err
 	}

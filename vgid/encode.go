@@ -29,6 +29,9 @@ func NewEncoder(dir string, m *model.Model, prompt config.Prompt) (*Encoder, err
 	if !ok {
 		return nil, fmt.Errorf("%s: the tokenizer has no end-of-sequence token (eos_token in tokenizer_config.json)", dir)
 	}
+	if prompt, err = r.turns(prompt); err != nil {
+		return nil, err
+	}
 	return &Encoder{Reader: r, prompt: prompt, eos: eos, images: map[*data.Image]hf.Image{}}, nil
 }
 

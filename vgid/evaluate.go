@@ -16,11 +16,11 @@ import (
 	"vgid/vgid/data"
 )
 
-// protocol is the configured evaluation protocol.
-func (j *Job) protocol() (eval.Protocol, error) {
+// protocol is the configured evaluation protocol in the turns of a prompt.
+func (j *Job) protocol(prompt config.Prompt) (eval.Protocol, error) {
 	c := j.Config.Eval
-	chat := eval.Chat{Image: j.Config.Prompt.Template, Text: j.Config.Prompt.Text}
-	if c.Prompts == "mllmu" && j.Config.Prompt == config.Default().Prompt {
+	chat := eval.Chat{Image: prompt.Template, Text: prompt.Text}
+	if c.Prompts == "mllmu" && prompt == config.Default().Prompt {
 		chat = eval.LLaVAChat
 	}
 	p, err := eval.NewProtocol(c.Prompts, chat, j.Config.Seed)
@@ -65,15 +65,15 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 	if err != nil {
 		return nil, stage, err
 	}
-	proto, err := j.protocol()
-	if err != nil {
-		return nil, stage, err
-	}
 	m, enc, err := j.open(ctx, dir)
 	if err != nil {
 		return nil, stage, err
 	}
 	defer m.Close()
+	proto, err := j.protocol(enc.prompt)
+	if err != nil {
+		return nil, stage, err
+	}
 	out, err := eval.Run(ctx, sets, proto, &Answerer{Model: m, Encoder: enc, BatchTokens: j.Config.Eval.BatchTokens}, j.shard())
 	if err != nil {
 		return nil, stage, err
@@ -124,16 +124,16 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 	if err != nil {
 		return nil, err
 	}
-	proto, err := j.protocol()
-	if err != nil {
-		return nil, err
-	}
-	proto.Modalities, proto.Likelihood = []data.Modality{data.ImageText}, false
 	m, enc, err := j.open(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
 	defer m.Close()
+	proto, err := j.protocol(enc.prompt)
+	if err != nil {
+		return nil, err
+	}
+	proto.Modalities, proto.Likelihood = []data.Modality{data.ImageText}, false
 	u := j.Config.Unlearn
 	noise, err := NewNoiser(u.Noise, j.Config.Seed, m.Config.Vision)
 	if err != nil {
@@ -156,9 +156,11 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 				if at < 0 {
 					return "", fmt.Errorf("question %q is not part of its prompt", clip(it.Asked))
 				}
-				if i := strings.LastIndex(prompt[:at], "\n"); i >= 0 {
-					at = i + 1
+				line := strings.LastIndex(prompt[:at], "\n") + 1
+				if i := strings.LastIndex(prompt[line:at], eval.ImageMark); i >= 0 { // and behind the image
+					line += i + len(eval.ImageMark)
 				}
+				at = line
 				prompt = prompt[:at] + u + " " + prompt[at:]
 			}
 			return prompt, nil

@@ -58,7 +58,7 @@ func unlearn(t *testing.T, j *Job) Stage {
 // answered are the logits of a question with an image.
 func answered(t *testing.T, j *Job, dir, adapter string) *Pass {
 	t.Helper()
-	a, err := OpenAsker(context.Background(), j.Backend, dir, adapter)
+	a, err := OpenAsker(context.Background(), j.Backend, dir, adapter, model.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestReaderRefusesWhatDoesNotBelongTogether(t *testing.T) {
 			}
 			be := cpu.New(1)
 			defer be.Close()
-			_, err = OpenAsker(t.Context(), be, w.Model, "")
+			_, err = OpenAsker(t.Context(), be, w.Model, "", model.LoadOptions{})
 			if err == nil {
 				t.Fatal("opened")
 			}
@@ -259,7 +259,7 @@ func TestReaderRefusesWhatDoesNotBelongTogether(t *testing.T) {
 
 func TestStopStrings(t *testing.T) {
 	j := family(t, "qwen2_vl", nil)
-	a, err := OpenAsker(t.Context(), j.Backend, j.Config.Model.Base, "")
+	a, err := OpenAsker(t.Context(), j.Backend, j.Config.Model.Base, "", model.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,5 +288,67 @@ func TestStopStrings(t *testing.T) {
 	ids, err := a.Model.Generate(t.Context(), []model.Sequence{{IDs: []int32{1, 20, 21}}}, o)
 	if err != nil || len(ids[0]) != 5 {
 		t.Errorf("stopped after %d tokens, %v", len(ids[0]), err)
+	}
+}
+
+// chatTemplate is in the style of Qwen2-VL's.
+const chatTemplate = `{% for m in messages %}<s>{{ m.role }}
+{% for p in m.content %}{% if p.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ p.text }}{% endif %}{% endfor %}{{ '\n' }}{% endfor %}{% if add_generation_prompt %}<s>assistant
+{% endif %}`
+
+// TestChatTemplateOfTheFolder runs unlearning, the teacher's table and the
+// evaluation in the turns of the model's own template, with the default
+// adapter.
+func TestChatTemplateOfTheFolder(t *testing.T) {
+	targets := strings.Join(config.Default().Unlearn.LoRA.Targets, ",")
+	j := family(t, "qwen2_5_vl", map[string]string{
+		"prompt.template": config.ChatTemplate, "unlearn.lora.targets": targets, "eval.prompts": "mllmu",
+	})
+	if err := os.WriteFile(filepath.Join(j.Config.Model.Base, "chat_template.jinja"), []byte(chatTemplate), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m, enc, err := j.open(t.Context(), j.Config.Model.Base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Prompt{
+		Template: "user\n<image>{prompt}\n<s>assistant\n", Text: "user\n{prompt}\n<s>assistant\n", Subject: j.Config.Prompt.Subject,
+	}
+	if enc.prompt != want { // the first <s> is the tokenizer's
+		t.Errorf("turns %+v, want %+v", enc.prompt, want)
+	}
+	p, err := j.People(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewPeople(p.Forget, j.Config.Unlearn.Mix, 0, 1, "x", "the person")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := enc.Encode(s.At(0), "Forget {subject}.", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := enc.tok.Decode(v.Seq.IDs, false)
+	for _, part := range []string{"<s>user\n<|vision_start|><|image_pad|>", "<|vision_end|>Forget the person. ", "\n<s>assistant\n"} {
+		if strings.Count(text, part) != 1 {
+			t.Errorf("%q is not once in %q", part, text)
+		}
+	}
+	if n := strings.Count(text, "<|image_pad|>"); n != 16 {
+		t.Errorf("%d image tokens for 48×48 pixels", n)
+	}
+	m.Close()
+
+	stage := unlearn(t, j)
+	if _, err := j.TeacherTable(t.Context(), j.Config.Model.Base, p); err != nil {
+		t.Error(err)
+	}
+	out, _, err := j.Evaluate(t.Context(), "unlearned", stage.Model, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out.Answers) == 0 {
+		t.Error("nothing was asked")
 	}
 }

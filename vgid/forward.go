@@ -18,12 +18,15 @@ import (
 type Asker struct {
 	*Reader
 	Model *model.Model
+	// Render puts every prompt into the folder's chat template, as a user's
+	// message behind its images. Prompts then have no marks of their own.
+	Render bool
 }
 
 // OpenAsker loads a model folder and, where adapter is not empty, a PEFT
 // adapter onto it.
-func OpenAsker(ctx context.Context, be backend.Backend, dir, adapter string) (*Asker, error) {
-	m, err := model.Load(ctx, be, dir)
+func OpenAsker(ctx context.Context, be backend.Backend, dir, adapter string, o model.LoadOptions) (*Asker, error) {
+	m, err := model.LoadAs(ctx, be, dir, o)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +38,7 @@ func OpenAsker(ctx context.Context, be backend.Backend, dir, adapter string) (*A
 		m.Close()
 		return nil, err
 	}
-	return &Asker{r, m}, nil
+	return &Asker{Reader: r, Model: m}, nil
 }
 
 // Picture decodes and preprocesses an image file.
@@ -56,7 +59,7 @@ func (a *Asker) Picture(path string) (hf.Image, error) {
 }
 
 // Sequence is a prompt as the model reads it: raw text in which every image of
-// paths has a mark.
+// paths has a mark, unless the chat template puts them there.
 func (a *Asker) Sequence(prompt string, paths []string) (model.Sequence, error) {
 	var s model.Sequence
 	for _, p := range paths {
@@ -67,6 +70,13 @@ func (a *Asker) Sequence(prompt string, paths []string) (model.Sequence, error) 
 		s.Images = append(s.Images, img)
 	}
 	var err error
+	if a.Render {
+		if prompt, err = a.Chat(prompt, len(paths)); err != nil {
+			return s, err
+		}
+		s.IDs, err = a.expand(prompt, s.Images, true)
+		return s, err
+	}
 	s.IDs, err = a.Tokens(prompt, s.Images)
 	return s, err
 }

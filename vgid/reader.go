@@ -9,6 +9,7 @@ import (
 	"vgid/eval"
 	"vgid/model"
 	"vgid/model/hf"
+	"vgid/vgid/config"
 )
 
 // Reader turns prompts and pictures into what a model reads, by the tokenizer
@@ -142,6 +143,51 @@ func (r *Reader) expand(prompt string, images []hf.Image, special bool) ([]int32
 // Continue encodes text that follows other text: without the tokens that begin
 // one.
 func (r *Reader) Continue(text string) []int32 { return r.tok.Encode(text, false) }
+
+// Chat renders one message of a user, its images before its text, by the chat
+// template of the model's folder, up to where the answer begins.
+func (r *Reader) Chat(text string, images int) (string, error) {
+	t, err := hf.LoadChatTemplate(r.dir)
+	if err != nil {
+		return "", err
+	}
+	m := hf.Message{Role: "user"}
+	for range images {
+		m.Parts = append(m.Parts, hf.Part{Type: "image"})
+	}
+	m.Parts = append(m.Parts, hf.Part{Type: "text", Text: text})
+	out, err := t.Render([]hf.Message{m}, true)
+	if err != nil {
+		return "", err
+	}
+	// A template may write the first token itself; the tokenizer adds it too.
+	if bos, ok := r.tok.BOS(); ok {
+		if ids := r.tok.Encode("", true); len(ids) > 0 && ids[0] == bos {
+			out = strings.TrimPrefix(out, r.tok.Token(bos))
+		}
+	}
+	if n := strings.Count(out, r.mark); n != images || !strings.Contains(out, text) {
+		return "", fmt.Errorf("%s: the chat template renders %d marks %s for %d images, or not the text: %q", r.dir, n, r.mark, images, clip(out))
+	}
+	return out, nil
+}
+
+// turns fills in the prompts of a configuration that leaves them to the chat
+// template of the model's folder.
+func (r *Reader) turns(p config.Prompt) (config.Prompt, error) {
+	if p.Template != config.ChatTemplate {
+		return p, nil
+	}
+	image, err := r.Chat("{prompt}", 1)
+	if err != nil {
+		return p, fmt.Errorf("prompt.template: %w", err)
+	}
+	if p.Text, err = r.Chat("{prompt}", 0); err != nil {
+		return p, fmt.Errorf("prompt.template: %w", err)
+	}
+	p.Template = strings.Replace(image, r.written, eval.ImageMark, 1)
+	return p, nil
+}
 
 // OneSize reports whether every image becomes as many tokens.
 func (r *Reader) OneSize() bool {

@@ -16,10 +16,12 @@ import (
 // askFlags are what forward and generate share.
 func askFlags(more ...cli.Flag) []cli.Flag {
 	return append([]cli.Flag{
-		&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model"},
-		&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of a PEFT adapter of it"},
+		&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model, or its ORG/NAME on the hub"},
+		&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of a PEFT adapter of it, or its ORG/NAME on the hub"},
 		&cli.StringFlag{Name: "prompt", Usage: "raw `TEXT`; each image has a mark in it: <image>, or the model's own"},
 		&cli.StringSliceFlag{Name: "image", Usage: "image `FILE`; one for each mark, in their order"},
+		&cli.BoolFlag{Name: "chat", Usage: "put the prompt into the model's chat template, as a user's message behind its images"},
+		&cli.StringFlag{Name: "dtype", Value: "auto", Usage: "how weights are kept in memory: float32, bfloat16, or auto, as in the files; arithmetic is float32"},
 		&cli.IntFlag{Name: "threads", Usage: "CPU threads; 0 takes GOMAXPROCS"},
 	}, more...)
 }
@@ -32,13 +34,24 @@ func ask(c *cli.Context, f func(a *vgid.Asker) error) error {
 	if c.Int("threads") < 0 {
 		return fmt.Errorf("%s--threads %d must not be negative", command(c), c.Int("threads"))
 	}
+	dir, err := modelFolder(c, "model")
+	if err != nil {
+		return err
+	}
+	adapter := ""
+	if c.IsSet("adapter") {
+		if adapter, err = modelFolder(c, "adapter"); err != nil {
+			return err
+		}
+	}
 	be := cpu.New(c.Int("threads"))
 	defer be.Close()
-	a, err := vgid.OpenAsker(c.Context, be, c.String("model"), c.String("adapter"))
+	a, err := vgid.OpenAsker(c.Context, be, dir, adapter, model.LoadOptions{Weights: c.String("dtype")})
 	if err != nil {
 		return err
 	}
 	defer a.Model.Close()
+	a.Render = c.Bool("chat")
 	return f(a)
 }
 

@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -128,6 +129,47 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
+// TestChat: with --chat the folder's template makes what --prompt says in full,
+// and bfloat16 weights give about the same.
+func TestChat(t *testing.T) {
+	w, err := vgidtest.MakeFamily(t.TempDir(), "qwen2_vl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := "{% for m in messages %}{{ bos_token }}{{ m.role }}:{% for p in m.content %}{% if p.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ p.text }}{% endif %}{% endfor %}{% endfor %} ANSWER:"
+	if err := os.WriteFile(filepath.Join(w.Model, "chat_template.jinja"), []byte(template), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	dir, p := t.TempDir(), picture(t, 40, 31)
+	logits := func(name string, args ...string) []float32 {
+		out := filepath.Join(dir, name)
+		must(t, program, append([]string{"forward", "--model", w.Model, "--image", p, "--threads", "1", "--out", out}, args...)...)
+		f, err := hf.OpenSafetensors(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		info, _ := f.Info("logits")
+		v := make([]float32, info.Elements())
+		if err := f.ReadF32("logits", v); err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	raw := logits("raw", "--prompt", "user:<image>Who? ANSWER:")
+	if chat := logits("chat", "--prompt", "Who?", "--chat"); !slices.Equal(chat, raw) {
+		t.Error("the template's prompt is not the one written in full")
+	}
+	half := logits("half", "--prompt", "Who?", "--chat", "--dtype", "bfloat16")
+	worst := 0.0
+	for i := range raw {
+		worst = max(worst, math.Abs(float64(half[i]-raw[i])))
+	}
+	if worst == 0 || worst > 0.1 {
+		t.Errorf("bfloat16 weights change the logits by %g", worst)
+	}
+}
+
 func TestAskingRefusesBadInput(t *testing.T) {
 	p := picture(t, 30, 40)
 	bad := filepath.Join(t.TempDir(), "bad.jsonl")
@@ -140,7 +182,9 @@ func TestAskingRefusesBadInput(t *testing.T) {
 		want []string
 	}{
 		{"no model", []string{"forward", "--prompt", "a", "--out", "x"}, []string{"--model is missing"}},
-		{"no folder", []string{"generate", "--model", "/nowhere", "--prompt", "a"}, []string{"/nowhere", "config.json"}},
+		{"no folder", []string{"generate", "--model", "/nowhere", "--prompt", "a"}, []string{"/nowhere"}},
+		{"no template", []string{"generate", "--model", world.Model, "--prompt", "a", "--chat"}, []string{world.Model, "no chat template"}},
+		{"dtype", []string{"generate", "--model", world.Model, "--prompt", "a", "--dtype", "int8"}, []string{"int8", "bfloat16"}},
 		{"no image for a mark", []string{"generate", "--model", world.Model, "--prompt", "<image>"}, []string{"<image>", "0 images"}},
 		{"no mark for an image", []string{"generate", "--model", world.Model, "--prompt", "a", "--image", p}, []string{"of 1 images only 0", "<image>"}},
 		{"no such image", []string{"generate", "--model", world.Model, "--prompt", "<image>", "--image", p + "x"}, []string{p + "x"}},

@@ -47,9 +47,12 @@ type Model struct {
 	DType   string `yaml:"dtype" doc:"element type of written weights" oneof:"float32,bfloat16,float16"`
 }
 
+// ChatTemplate, as prompt.template, stands for the model's own.
+const ChatTemplate = "chat"
+
 // Prompt is the chat wrapper of both training and evaluation.
 type Prompt struct {
-	Template string `yaml:"template" doc:"turn with an image; {prompt} is the question, with an instruction prepended where there is one"`
+	Template string `yaml:"template" doc:"turn with an image; {prompt} is the question, with an instruction prepended where there is one; chat: both turns are made by the chat template of the model's folder"`
 	Text     string `yaml:"text" doc:"turn without an image"`
 	Subject  string `yaml:"subject" doc:"what {subject} of an instruction stands for when there is an image; otherwise the person's name"`
 }

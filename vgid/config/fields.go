@@ -79,8 +79,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("config: data.profiles and data.splits belong together: set both or neither")
 	case c.Unlearn.BatchRetain == 0 && c.Unlearn.Beta > 0:
 		return fmt.Errorf("config: unlearn.batch_retain is 0 while unlearn.beta is %g: set beta to 0 to unlearn without a retain term", c.Unlearn.Beta)
+	case c.Prompt.Template == ChatTemplate: // what stands in the model's folder
 	case !strings.Contains(c.Prompt.Template, "<image>") || !strings.Contains(c.Prompt.Template, "{prompt}"):
-		return fmt.Errorf("config: prompt.template needs both <image> and {prompt}")
+		return fmt.Errorf("config: prompt.template needs both <image> and {prompt}, or is %s", ChatTemplate)
 	case !strings.Contains(c.Prompt.Text, "{prompt}"):
 		return fmt.Errorf("config: prompt.text needs {prompt}")
 	}
