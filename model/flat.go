@@ -141,10 +141,12 @@ func (m *Model) evict(ws []*weight) error {
 }
 
 func (m *Model) fillFlat(f *flat) error {
+	defer backend.For(m.be, backend.Weights)()
 	var err error
 	if f.values, err = m.be.Alloc(backend.F32, f.n); err != nil {
 		return fmt.Errorf("no memory for %d trained values: %w", f.n, err)
 	}
+	defer backend.For(m.be, backend.Gradients)()
 	if f.grads, err = m.be.Alloc(backend.F32, f.n); err != nil {
 		m.be.Free(f.values)
 		return fmt.Errorf("no memory for %d gradients: %w", f.n, err)

@@ -58,6 +58,7 @@ func (m *Model) newCache(rows int) (*kvCache, error) {
 	c := &m.Config.Text
 	width := c.KVHeads * c.HeadDim
 	n := rows * width
+	defer backend.For(m.be, backend.Activations)()
 	buf, err := m.be.Alloc(backend.F32, 2*c.Layers*n)
 	if err != nil {
 		return nil, fmt.Errorf("generate: no memory for a cache of %d tokens: %w", rows, err)

@@ -37,6 +37,7 @@ func (m *Model) NewOptimizer(cfg OptimizerConfig) (*Optimizer, error) {
 	if m.flat == nil {
 		return nil, fmt.Errorf("optimizer: nothing is trained; add an adapter or choose trainable parameters")
 	}
+	defer backend.For(m.be, backend.Moments)()
 	o := &Optimizer{m: m, cfg: cfg, flat: m.flat}
 	var err error
 	for _, b := range []struct {

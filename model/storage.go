@@ -178,6 +178,7 @@ func gib(n int64) string { return fmt.Sprintf("%.2f GiB", float64(n)/(1<<30)) }
 // place gives weights memory of their own, one buffer for those of a group and
 // element type.
 func (m *Model) place(ws []*weight) error {
+	defer backend.For(m.be, backend.Weights)()
 	for g := range groups(ws) {
 		for _, dt := range []backend.DType{backend.F32, backend.BF16} {
 			n := 0

@@ -13,6 +13,7 @@ import (
 	"vgid/collective"
 	"vgid/collective/mem"
 	"vgid/model"
+	"vgid/model/backend"
 	"vgid/model/cpu"
 	"vgid/model/hf"
 	"vgid/vgid/config"
@@ -55,6 +56,12 @@ func small(t *testing.T, over map[string]string) config.Config {
 // onWorld runs f on n workers in this process, each with a device of its own.
 func onWorld(t *testing.T, n int, c config.Config, f func(ctx context.Context, j *Job) error) {
 	t.Helper()
+	onDevices(t, n, c, func() (backend.Backend, error) { return cpu.New(1), nil }, f)
+}
+
+// onDevices is onWorld with devices of another kind.
+func onDevices(t *testing.T, n int, c config.Config, open func() (backend.Backend, error), f func(ctx context.Context, j *Job) error) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var wg sync.WaitGroup
@@ -70,7 +77,11 @@ func onWorld(t *testing.T, n int, c config.Config, f func(ctx context.Context, j
 					return
 				}
 			}
-			be := cpu.New(1)
+			be, err := open()
+			if err != nil {
+				errs[r] = err
+				return
+			}
 			j := &Job{
 				Config: c, Comm: comm, Backend: be, Show: monitor.NewProgress(nil),
 				Metrics: monitor.NewMetrics(r, n, func() (uint64, uint64) { return 0, 0 }),
@@ -80,7 +91,9 @@ func onWorld(t *testing.T, n int, c config.Config, f func(ctx context.Context, j
 				cancel()
 			}
 			comm.Close()
-			be.Close()
+			if err := be.Close(); err != nil && errs[r] == nil {
+				errs[r] = err
+			}
 		})
 	}
 	wg.Wait()

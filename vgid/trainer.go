@@ -102,6 +102,7 @@ func NewTrainer(stage string, comm *collective.Comm, m *model.Model, obj Objecti
 
 // Close frees the trainer's device memory, not the model's.
 func (t *Trainer) Close() {
+	t.reducer.close()
 	t.tape.Close()
 	t.opt.Close()
 }

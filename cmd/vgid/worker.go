@@ -11,7 +11,6 @@ import (
 	"vgid/collective"
 	"vgid/collective/wire"
 	"vgid/launch"
-	"vgid/model/cpu"
 	"vgid/vgid"
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
@@ -38,7 +37,10 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, comm.Close()) }()
-	be := cpu.New(cfg.Threads)
+	be, err := openDevice(cfg, w)
+	if err != nil {
+		return err
+	}
 	defer func() { err = errors.Join(err, be.Close()) }()
 
 	job := &vgid.Job{Config: cfg, Comm: comm, Backend: be, Show: monitor.NewProgress(nil)}

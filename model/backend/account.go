@@ -29,9 +29,9 @@ func (p Purpose) Remedy() string {
 	case Weights:
 		return "take a smaller model, or a larger card"
 	case Gradients, Moments:
-		return "train a LoRA adapter (--train.lora.rank, --unlearn.lora.rank) instead of all weights, or of a lower rank"
+		return "train a LoRA adapter instead of all weights (--train.lora.r, --unlearn.lora.r), or one of lower rank"
 	case Activations, Workspace:
-		return "lower the batch (--train.batch, --unlearn.batch) or add workers"
+		return "lower the batch (--train.batch, --unlearn.batch_forget, --unlearn.batch_retain, --eval.batch_tokens) or add workers"
 	}
 	return "lower the batch or take a larger card"
 }

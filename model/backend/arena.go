@@ -34,6 +34,7 @@ func (a *Arena) Alloc(rows, cols int) Tensor {
 		a.off = 0
 	}
 	if a.cur == len(a.chunks) {
+		defer For(a.be, Activations)()
 		b, err := a.be.Alloc(a.dt, max(n, arenaChunk, a.held()/2))
 		if err != nil {
 			if a.err == nil {

@@ -9,8 +9,7 @@ type HostCopier interface {
 	NewHostCopy(t Tensor) (HostCopy, error)
 }
 
-// HostCopy is the twin of a tensor. Fetch and Store are called by the goroutine
-// that uses the backend, Wait by any.
+// HostCopy is the twin of a tensor, used by the goroutine that uses the backend.
 type HostCopy interface {
 	// Values is the twin.
 	Values() []float32
@@ -18,7 +17,9 @@ type HostCopy interface {
 	// it, and returns at once. Later operations run beside the copy and must not
 	// write to the tensor until Wait has returned.
 	Fetch()
-	// Wait returns when the last Fetch has arrived.
+	// Arrived reports, without waiting, whether the last Fetch has arrived.
+	Arrived() bool
+	// Wait returns when it has.
 	Wait() error
 	// Store queues the copy of the twin to the tensor, for operations queued
 	// afterwards. The twin must stay as it is until the next Sync.

@@ -93,6 +93,11 @@ func (c *hostCopy) Fetch() {
 	}
 }
 
+func (c *hostCopy) Arrived() bool {
+	done, err := c.done[1].Done()
+	return done || err != nil // Wait reports the error
+}
+
 func (c *hostCopy) Wait() error {
 	if c.err != nil {
 		return c.err

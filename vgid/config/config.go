@@ -10,7 +10,7 @@ type Config struct {
 	Name    string `yaml:"name" doc:"name of the run; outputs go to out/name"`
 	Out     string `yaml:"out" doc:"folder that holds the runs"`
 	Seed    uint64 `yaml:"seed" doc:"seed of everything random: people, order of samples, noise, dropout, initial LoRA weights"`
-	Device  string `yaml:"device" doc:"cpu (cuda comes with the build tag of that name)" oneof:"cpu"`
+	Device  string `yaml:"device" doc:"cpu, or cuda in a build with it (make cuda): a worker takes the GPU of its rank on its machine; CUDA_VISIBLE_DEVICES narrows them" oneof:"cpu,cuda"`
 	Threads int    `yaml:"threads" doc:"CPU threads of each worker; 0 takes GOMAXPROCS, which the launcher sets to cores / workers on this machine" min:"0"`
 	Resume  bool   `yaml:"resume" doc:"continue an interrupted run from its last checkpoint, skipping finished stages"`
 

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"fmt"
+
+	"vgid/launch"
+	"vgid/model/backend"
+	"vgid/model/cpu"
+	"vgid/model/cuda"
+	"vgid/vgid/config"
+)
+
+// openDevice takes hold of what the configuration says this worker computes on.
+// Workers of a machine that outnumber its GPUs share them in turn.
+func openDevice(cfg config.Config, w launch.Worker) (backend.Backend, error) {
+	if cfg.Device != "cuda" {
+		return cpu.New(cfg.Threads), nil
+	}
+	n, err := cuda.Devices()
+	if err != nil {
+		return nil, fmt.Errorf("--device cuda: %w", err)
+	}
+	be, err := cuda.Open(w.LocalRank % max(1, n))
+	if err != nil {
+		return nil, fmt.Errorf("--device cuda: %w", err)
+	}
+	return be, nil
+}
