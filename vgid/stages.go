@@ -10,6 +10,7 @@ import (
 
 	"vgid/model"
 	"vgid/model/hf"
+	"vgid/model/hub"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
 )
@@ -282,7 +283,7 @@ func (j *Job) save(ctx context.Context, name, from string, m *model.Model) (adap
 	}
 	return adapter, j.onLead(ctx, func() error {
 		if adapter != "" {
-			err := hf.ReplaceFolder(adapter, func(dir string) error { return m.SaveAdapter(dir, from) })
+			err := hf.ReplaceFolder(adapter, func(dir string) error { return m.SaveAdapter(dir, hub.Name(from)) })
 			if err != nil {
 				return err
 			}

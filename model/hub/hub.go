@@ -145,6 +145,17 @@ func Folder(ctx context.Context, given string, log io.Writer) (string, error) {
 	return dir, nil
 }
 
+var snapshotPath = regexp.MustCompile(`models--([^/]+)--([^/]+)/snapshots/[0-9a-f]{40}/?$`)
+
+// Name is what a folder is called in files that others read: ORG/NAME where it
+// lies in a hub's cache, else its path.
+func Name(dir string) string {
+	if m := snapshotPath.FindStringSubmatch(filepath.ToSlash(dir)); m != nil {
+		return m[1] + "/" + m[2]
+	}
+	return dir
+}
+
 // Fetch gives the folder of a model, with all files that loading it takes.
 // Several processes may ask at once: each file is fetched by one of them.
 func (c *Client) Fetch(ctx context.Context, ref Ref) (string, error) {

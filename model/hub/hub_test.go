@@ -145,6 +145,9 @@ func TestFetch(t *testing.T) {
 	if want := filepath.Join(c.Cache, "models--org--tiny", "snapshots", commit); dir != want {
 		t.Errorf("folder %s, want %s", dir, want)
 	}
+	if Name(dir) != "org/tiny" || Name(c.Cache) != c.Cache {
+		t.Errorf("called %s and %s", Name(dir), Name(c.Cache))
+	}
 	same(t, dir, h.files, needed...)
 	sum := sha256.Sum256(h.files["model-1.safetensors"])
 	if to, err := os.Readlink(filepath.Join(dir, "model-1.safetensors")); err != nil || to != "../../blobs/"+hex.EncodeToString(sum[:]) {
