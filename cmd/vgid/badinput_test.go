@@ -167,6 +167,13 @@ func textFile(content string, args ...string) func(t *testing.T, dir, out string
 	}
 }
 
+// tokenizing is vgid tokenize on a file with that content.
+func tokenizing(content string, more ...string) func(t *testing.T, dir, out string) []string {
+	return func(t *testing.T, dir, out string) []string {
+		return append(textFile(content, "tokenize", "--in", "DIR/file", "--model", world.Model)(t, dir, out), more...)
+	}
+}
+
 var badInputs = []badInput{
 	// The model's folder.
 	{"no model folder", with("--model.base", "/nowhere/llava"), []string{"model folder /nowhere/llava", "no config.json", "give a Hugging Face folder"}},
@@ -290,6 +297,14 @@ var badInputs = []badInput{
 	{"score of half a line", textFile("{\"prediction\":\n", "score", "DIR/file"), []string{"file:1: not valid JSON", "give {"}},
 	{"score without reference", textFile("{\"prediction\": \"a\"}\n", "score", "DIR/file"), []string{`file:1: field "reference" is missing`}},
 	{"merge of no model", line("merge", "--model", "./nowhere", "--adapter", "DIR", "--out", "DIR/out"), []string{"model folder ./nowhere does not exist, and it is no name of a model on a hub (ORG/NAME"}},
+	{"tokenize without a tokenizer", line("tokenize", "--model", "DIR"), []string{"tokenizer.json: no such file", "a model's folder holds"}},
+	{"tokenize no file", func(_ *testing.T, dir, _ string) []string {
+		return []string{"tokenize", "--model", world.Model, "--in", dir + "/none"}
+	}, []string{"none: no such file"}},
+	{"tokenize without a model", line("tokenize"), []string{"tokenize: --model is missing"}},
+	{"tokenize a line without quotes", tokenizing("\"a\"\nb\n"), []string{"file:2: not a JSON string", "in double quotes"}},
+	{"decode half a list", tokenizing("[1]\n[1,\n", "--decode"), []string{"file:2: not a JSON list of ids", "[1,2,3]"}},
+	{"decode an id too large", tokenizing("[99999999]\n", "--decode"), []string{"file:1: id 99999999 has no token", "ids below"}},
 	{"merge of no adapter", func(t *testing.T, dir, out string) []string {
 		return []string{"merge", "--model", world.Model, "--adapter", dir, "--out", out}
 	}, []string{"adapter_config.json: no such file", "give the folder of a PEFT adapter"}},

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -196,5 +197,36 @@ func TestRunOnTwoWorkers(t *testing.T) {
 	}
 	if !strings.Contains(p.out.String(), "[0] ") {
 		t.Error("the output of rank 0 has no prefix")
+	}
+}
+
+// Ids and texts go there and back, in order, over more than one chunk of lines.
+func TestTokenize(t *testing.T) {
+	dir := t.TempDir()
+	var texts strings.Builder
+	for i := range 10000 {
+		b, err := json.Marshal(fmt.Sprintf("the person number %d is\n\"here\" <image>", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts.Write(append(b, '\n'))
+	}
+	in, ids := filepath.Join(dir, "texts"), filepath.Join(dir, "ids")
+	if err := os.WriteFile(in, []byte(texts.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	encoded := must(t, program, "tokenize", "--model", world.Model, "--in", in, "--no-special")
+	if n := strings.Count(encoded, "\n"); n != 10000 || !strings.HasPrefix(encoded, "[") {
+		t.Fatalf("%d lines of ids, the first %.40q", n, encoded)
+	}
+	if err := os.WriteFile(ids, []byte(encoded), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	want := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(texts.String())
+	if got := must(t, program, "tokenize", "--model", world.Model, "--in", ids, "--decode"); got != want {
+		t.Errorf("decoded, the texts differ: %.200q", got)
+	}
+	if got := must(t, program, "tokenize", "--model", world.Model, "--in", ids, "--decode", "--no-special"); strings.Contains(got, "<image>") {
+		t.Error("--no-special leaves special tokens in")
 	}
 }
