@@ -6,12 +6,17 @@ import (
 )
 
 // source returns an operand that may be bfloat16.
-func (b *Backend) source(op string, t backend.Tensor, transposed bool) source {
-	buf := b.buffer(op, t)
+func (b *Backend) source(op string, t backend.Tensor, transposed bool) (s source) {
+	s.set(b.buffer(op, t), t, transposed)
+	return s
+}
+
+// set makes s an operand; buf is the storage of t, nil after a failure.
+func (s *source) set(buf *buffer, t backend.Tensor, transposed bool) {
+	s.f, s.h = nil, nil
 	if buf == nil {
-		return source{}
+		return
 	}
-	var s source
 	if buf.dt == backend.BF16 {
 		s.h = buf.h[min(t.Off, buf.n):]
 	} else {
@@ -22,9 +27,8 @@ func (b *Backend) source(op string, t backend.Tensor, transposed bool) source {
 		s.rs = max(1, t.Cols)
 	}
 	if transposed {
-		return s.transposed()
+		s.rs, s.cs = s.cs, s.rs
 	}
-	return s
 }
 
 // MatMul implements backend.Backend. The operands may be bfloat16; they are
@@ -41,7 +45,8 @@ func (b *Backend) MatMul(c, x, y backend.Tensor, p backend.MatMul) {
 	if p.TransA {
 		t.k = x.Rows
 	}
-	t.a, t.b = b.source(op, x, p.TransA), b.source(op, y, p.TransB)
+	t.a.set(b.buffer(op, x), x, p.TransA)
+	t.b.set(b.buffer(op, y), y, p.TransB)
 	dst := b.mat(op, b.writable(op, c))
 	t.c, t.ldc = dst.d, dst.ld
 	t.alpha, t.beta, t.bias = p.Alpha, p.Beta, nil
