@@ -25,8 +25,9 @@ const (
 	// narrowCols is the width up to which A is read in place: a panel of rows is
 	// fetched once, and B packed to that width stays in the second-level cache.
 	narrowCols = 256
-	// smallA is the size of an A, in elements, that is read in place however
-	// wide the result: it stays in the first-level cache as it is.
+	// smallA is the size of an A, in elements, that one thread reads in place
+	// however wide the result: it stays in the first-level cache as it is. More
+	// threads share a wide result by columns, each packing its own.
 	smallA = 4096
 	// smallDepth is the height up to which B is read in place as well: the
 	// multiplications of attention.
@@ -62,7 +63,7 @@ func (t *gemmTask) plan(serial bool) {
 	case aInPlace && t.b.rs == 1 && t.m <= dotRows && t.k >= 16 && t.n >= 4:
 		t.strategy, t.byRows = dotProduct, false
 		t.step = cut(t.n, 4, 16, 256, splits)
-	case aInPlace && t.m > t.directRows() && (t.n <= narrowCols || t.m*t.k <= smallA):
+	case aInPlace && t.m > t.directRows() && (t.n <= narrowCols || serial && t.m*t.k <= smallA):
 		t.strategy, t.byRows = narrow, true
 		t.inPlace = t.b.h == nil && t.b.cs == 1 && (simd.InPlace() || t.n%cols == 0) && t.k <= smallDepth
 		if t.m < splits*rows {
