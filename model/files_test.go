@@ -203,6 +203,8 @@ func TestConfigSpellings(t *testing.T) {
 func FuzzParseConfig(f *testing.F) {
 	f.Add([]byte(`{"model_type":"llava","vision_feature_layer":[-1],"text_config":{"rope_scaling":{"type":"linear","factor":2}},"vision_config":{}}`))
 	f.Add([]byte(`{"model_type":"llava","text_config":{"num_attention_heads":0},"vision_config":{"num_attention_heads":0}}`))
+	f.Add([]byte(qwen2Released))
+	f.Add([]byte(qwen25Released))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := ParseConfig(data)
 		if err != nil {

@@ -234,6 +234,16 @@ func (m *Model) BaseHead() backend.Tensor {
 	return m.text.Head.Value
 }
 
+// SetDropout replaces the dropout of the adapter's branches in the passes that
+// follow; what SaveAdapter writes stays as it is.
+func (m *Model) SetDropout(p float32) {
+	for _, mod := range m.modules {
+		if lo := mod.lin.Parts[mod.part].LoRA; lo != nil {
+			lo.Dropout = p
+		}
+	}
+}
+
 // Adapter is the adapter's description and whether there is one.
 func (m *Model) Adapter() (LoRAConfig, bool) {
 	if m.adapter == nil {

@@ -164,7 +164,7 @@ func (f qwen2VLFamily) checkImages(c *Config, s *Sequence) error {
 			return fmt.Errorf("token %d is video_token_id %d: videos are not implemented", i, c.VideoTokenID)
 		case c.ImageTokenID:
 			if n == len(s.Images) {
-				return fmt.Errorf("token %d is image_token_id %d, but the %d images have their tokens already", i, c.ImageTokenID, n)
+				return fmt.Errorf("token %d is image_token_id %d, but there is no image for it: the text has %d images", i, c.ImageTokenID, n)
 			}
 			want := f.imageTokens(c, s.Images[n].Grid)
 			for end := i + want - 1; i < end; i++ {

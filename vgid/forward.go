@@ -112,6 +112,7 @@ func (a *Asker) Forward(s model.Sequence, first int, grad bool) (*Pass, error) {
 		return nil, err
 	}
 	defer b.Release()
+	m.SetDropout(0) // the derivative of what is written, not of a draw around it
 	t := tape.New(m.Backend(), backend.F32)
 	defer t.Close()
 	t.Reset(tape.Options{Grad: grad})

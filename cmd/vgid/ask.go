@@ -62,7 +62,7 @@ func forwardCommand() *cli.Command {
 transformers shapes them, logits [tokens, vocab]. With --grad also loss, the mean cross-entropy of the
 labels, and grad.<name> of every trained parameter: the adapter's where one is given, else all. The labels
 are all tokens after the first, or those of --answer, which is appended to the prompt; -100 stands where
-there is none.`,
+there is none. Nothing is dropped out.`,
 		Flags: askFlags(
 			&cli.StringFlag{Name: "out", Usage: "`FILE` to write"},
 			&cli.BoolFlag{Name: "grad", Usage: "also loss and gradients"},

@@ -20,7 +20,7 @@ config = AutoConfig.from_pretrained(folder)
 model = getattr(transformers, config.architectures[0]).from_pretrained(folder).float().eval()
 given = {k: got[k] for k in ("input_ids", "labels", "pixel_values", "image_grid_thw") if k in got}
 given["attention_mask"] = torch.ones_like(given["input_ids"])
-if "image_grid_thw" in given:
+if "image_grid_thw" in given and int(transformers.__version__.split(".")[0]) >= 5:
     given["mm_token_type_ids"] = (given["input_ids"] == config.image_token_id).long()
 
 
@@ -42,7 +42,7 @@ def own_name(name):
 
 if len(sys.argv) > 3:
     from peft import PeftModel
-    model = PeftModel.from_pretrained(model, sys.argv[3], is_trainable=True)
+    model = PeftModel.from_pretrained(model, sys.argv[3], is_trainable=True).eval()
 out = model(**given)
 worst = error(got["logits"], out.logits[0].detach())
 said, bad = f"logits {worst:.2g}", worst > 1e-4
