@@ -159,7 +159,7 @@ func (t *headTask) kl(student, teacher []float32, weight float32, s *scratch) fl
 	return t.scale * simd.KL(student, teacher, lseS, lseT, weight*t.scale/t.tempS)
 }
 
-func logSumExp(x, tmp []float32) float32 {
+func logSumExp(x, tmp []float32) float64 {
 	top := simd.Max(x)
-	return top + float32(math.Log(float64(simd.ExpSum(tmp, x, top))))
+	return float64(top) + math.Log(float64(simd.ExpSum(tmp, x, top)))
 }

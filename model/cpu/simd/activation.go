@@ -161,23 +161,27 @@ func SoftmaxBackward(ds, p, dp []float32, delta, scale float32) {
 	}
 }
 
-// KL returns Σ p·(log p - log q) for q = e^(s - lseS), p = e^(t - lseT), and
-// replaces s by gain·(q - p).
-func KL(s, t []float32, lseS, lseT, gain float32) float32 {
+// KL returns Σ p·(log p - log q) + q - p for q = e^(s - lseS), p = e^(t - lseT),
+// and replaces s by gain·(q - p).
+//
+// As p and q sum to one, that is their divergence; but an error of the two
+// log-sum-exps, which would be as large as a small divergence, cancels in it.
+// For the same reason log p - log q is formed from the differences.
+func KL(s, t []float32, lseS, lseT float64, gain float32) float32 {
 	n := len(s)
 	if n == 0 {
 		return 0
 	}
 	t = t[:n]
 	if avx2 {
-		return klAVX2(n, &s[0], &t[0], lseS, lseT, gain)
+		return klAVX2(n, &s[0], &t[0], float32(lseS), float32(lseT), float32(lseS-lseT), gain)
 	}
 	var sum float64
 	for i := range s {
-		logQ, logP := float64(s[i]-lseS), float64(t[i]-lseT)
-		p := math.Exp(logP)
-		sum += p * (logP - logQ)
-		s[i] = gain * float32(math.Exp(logQ)-p)
+		logQ, logP := float64(s[i])-lseS, float64(t[i])-lseT
+		p, q := math.Exp(logP), math.Exp(logQ)
+		sum += p*(logP-logQ) + q - p
+		s[i] = gain * float32(q-p)
 	}
 	return float32(sum)
 }

@@ -14070,7 +14070,7 @@ done:
 	VZEROUPPER
 	RET
 
-// func klAVX2(n int, s *float32, t *float32, lseS float32, lseT float32, gain float32) float32
+// func klAVX2(n int, s *float32, t *float32, lseS float32, lseT float32, shift float32, gain float32) float32
 // Requires: AVX, AVX2, FMA3, SSE
 TEXT ·klAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
@@ -14080,65 +14080,67 @@ TEXT ·klAVX2(SB), NOSPLIT, $0-44
 	VXORPS       Y0, Y0, Y0
 	VBROADCASTSS lseS+24(FP), Y1
 	VBROADCASTSS lseT+28(FP), Y2
-	VBROADCASTSS gain+32(FP), Y3
+	VBROADCASTSS shift+32(FP), Y3
+	VBROADCASTSS gain+36(FP), Y4
 	SUBQ         $0x08, AX
 	JLT          tail
 
 single:
-	VMOVUPS      (DX)(CX*4), Y4
-	VSUBPS       Y1, Y4, Y4
-	VMOVUPS      (BX)(CX*4), Y5
-	VSUBPS       Y2, Y5, Y5
-	VSUBPS       Y4, Y5, Y6
-	VMOVUPS      c42b0bd71<>+0(SB), Y7
-	VMINPS       Y4, Y7, Y8
-	VMOVUPS      cc2aea8f6<>+0(SB), Y7
-	VMAXPS       Y8, Y7, Y8
-	VMULPS       c3fb8aa3b<>+0(SB), Y8, Y7
-	VROUNDPS     $0x08, Y7, Y7
-	VFNMADD231PS c3f318000<>+0(SB), Y7, Y8
-	VFNMADD231PS cb95e8083<>+0(SB), Y7, Y8
+	VMOVUPS      (DX)(CX*4), Y5
+	VMOVUPS      (BX)(CX*4), Y6
+	VSUBPS       Y5, Y6, Y7
+	VADDPS       Y3, Y7, Y7
+	VSUBPS       Y1, Y5, Y5
+	VMOVUPS      c42b0bd71<>+0(SB), Y8
+	VMINPS       Y5, Y8, Y9
+	VMOVUPS      cc2aea8f6<>+0(SB), Y8
+	VMAXPS       Y9, Y8, Y9
+	VMULPS       c3fb8aa3b<>+0(SB), Y9, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VFNMADD231PS c3f318000<>+0(SB), Y8, Y9
+	VFNMADD231PS cb95e8083<>+0(SB), Y8, Y9
+	VMOVUPS      c39509272<>+0(SB), Y10
+	VFMADD213PS  c3ab6a18b<>+0(SB), Y9, Y10
+	VFMADD213PS  c3c088870<>+0(SB), Y9, Y10
+	VFMADD213PS  c3d2aaa75<>+0(SB), Y9, Y10
+	VFMADD213PS  c3e2aaaab<>+0(SB), Y9, Y10
+	VFMADD213PS  c3f000000<>+0(SB), Y9, Y10
+	VMOVUPS      c3f800000<>+0(SB), Y11
+	VFMADD213PS  Y11, Y9, Y10
+	VFMADD213PS  Y11, Y9, Y10
+	VCVTPS2DQ    Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       Y8, Y10, Y10
+	VCMPPS       $0x05, cc2aea8f6<>+0(SB), Y5, Y8
+	VANDPS       Y8, Y10, Y10
+	VSUBPS       Y2, Y6, Y5
+	VMOVUPS      c42b0bd71<>+0(SB), Y6
+	VMINPS       Y5, Y6, Y8
+	VMOVUPS      cc2aea8f6<>+0(SB), Y6
+	VMAXPS       Y8, Y6, Y8
+	VMULPS       c3fb8aa3b<>+0(SB), Y8, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VFNMADD231PS c3f318000<>+0(SB), Y6, Y8
+	VFNMADD231PS cb95e8083<>+0(SB), Y6, Y8
 	VMOVUPS      c39509272<>+0(SB), Y9
 	VFMADD213PS  c3ab6a18b<>+0(SB), Y8, Y9
 	VFMADD213PS  c3c088870<>+0(SB), Y8, Y9
 	VFMADD213PS  c3d2aaa75<>+0(SB), Y8, Y9
 	VFMADD213PS  c3e2aaaab<>+0(SB), Y8, Y9
 	VFMADD213PS  c3f000000<>+0(SB), Y8, Y9
-	VMOVUPS      c3f800000<>+0(SB), Y10
-	VFMADD213PS  Y10, Y8, Y9
-	VFMADD213PS  Y10, Y8, Y9
-	VCVTPS2DQ    Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPADDD       Y7, Y9, Y9
-	VCMPPS       $0x05, cc2aea8f6<>+0(SB), Y4, Y7
-	VANDPS       Y7, Y9, Y9
-	VMOVUPS      c42b0bd71<>+0(SB), Y4
-	VMINPS       Y5, Y4, Y7
-	VMOVUPS      cc2aea8f6<>+0(SB), Y4
-	VMAXPS       Y7, Y4, Y7
-	VMULPS       c3fb8aa3b<>+0(SB), Y7, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VFNMADD231PS c3f318000<>+0(SB), Y4, Y7
-	VFNMADD231PS cb95e8083<>+0(SB), Y4, Y7
-	VMOVUPS      c39509272<>+0(SB), Y8
-	VFMADD213PS  c3ab6a18b<>+0(SB), Y7, Y8
-	VFMADD213PS  c3c088870<>+0(SB), Y7, Y8
-	VFMADD213PS  c3d2aaa75<>+0(SB), Y7, Y8
-	VFMADD213PS  c3e2aaaab<>+0(SB), Y7, Y8
-	VFMADD213PS  c3f000000<>+0(SB), Y7, Y8
-	VMOVUPS      c3f800000<>+0(SB), Y10
-	VFMADD213PS  Y10, Y7, Y8
-	VFMADD213PS  Y10, Y7, Y8
-	VCVTPS2DQ    Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       Y4, Y8, Y8
-	VCMPPS       $0x05, cc2aea8f6<>+0(SB), Y5, Y4
-	VANDPS       Y4, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VADDPS       Y6, Y0, Y0
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       Y3, Y9, Y9
-	VMOVUPS      Y9, (DX)(CX*4)
+	VMOVUPS      c3f800000<>+0(SB), Y11
+	VFMADD213PS  Y11, Y8, Y9
+	VFMADD213PS  Y11, Y8, Y9
+	VCVTPS2DQ    Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPADDD       Y6, Y9, Y9
+	VCMPPS       $0x05, cc2aea8f6<>+0(SB), Y5, Y6
+	VANDPS       Y6, Y9, Y9
+	VSUBPS       Y9, Y10, Y10
+	VFMADD213PS  Y10, Y9, Y7
+	VADDPS       Y7, Y0, Y0
+	VMULPS       Y4, Y10, Y10
+	VMOVUPS      Y10, (DX)(CX*4)
 	ADDQ         $0x08, CX
 	SUBQ         $0x08, AX
 	JGE          single
@@ -14148,62 +14150,63 @@ tail:
 	JZ           done
 	LEAQ         tailmasks<>+0(SB), SI
 	NEGQ         AX
-	VMOVUPS      64(SI)(AX*4), Y4
-	VMASKMOVPS   (DX)(CX*4), Y4, Y5
-	VSUBPS       Y1, Y5, Y1
-	VMASKMOVPS   (BX)(CX*4), Y4, Y5
-	VSUBPS       Y2, Y5, Y2
-	VSUBPS       Y1, Y2, Y5
-	VMOVUPS      c42b0bd71<>+0(SB), Y6
-	VMINPS       Y1, Y6, Y7
-	VMOVUPS      cc2aea8f6<>+0(SB), Y6
-	VMAXPS       Y7, Y6, Y7
-	VMULPS       c3fb8aa3b<>+0(SB), Y7, Y6
-	VROUNDPS     $0x08, Y6, Y6
-	VFNMADD231PS c3f318000<>+0(SB), Y6, Y7
-	VFNMADD231PS cb95e8083<>+0(SB), Y6, Y7
-	VMOVUPS      c39509272<>+0(SB), Y8
-	VFMADD213PS  c3ab6a18b<>+0(SB), Y7, Y8
-	VFMADD213PS  c3c088870<>+0(SB), Y7, Y8
-	VFMADD213PS  c3d2aaa75<>+0(SB), Y7, Y8
-	VFMADD213PS  c3e2aaaab<>+0(SB), Y7, Y8
-	VFMADD213PS  c3f000000<>+0(SB), Y7, Y8
-	VMOVUPS      c3f800000<>+0(SB), Y9
-	VFMADD213PS  Y9, Y7, Y8
-	VFMADD213PS  Y9, Y7, Y8
-	VCVTPS2DQ    Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       Y6, Y8, Y8
-	VCMPPS       $0x05, cc2aea8f6<>+0(SB), Y1, Y6
-	VANDPS       Y6, Y8, Y8
-	VMOVUPS      c42b0bd71<>+0(SB), Y1
-	VMINPS       Y2, Y1, Y6
-	VMOVUPS      cc2aea8f6<>+0(SB), Y1
-	VMAXPS       Y6, Y1, Y6
-	VMULPS       c3fb8aa3b<>+0(SB), Y6, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS c3f318000<>+0(SB), Y1, Y6
-	VFNMADD231PS cb95e8083<>+0(SB), Y1, Y6
-	VMOVUPS      c39509272<>+0(SB), Y7
-	VFMADD213PS  c3ab6a18b<>+0(SB), Y6, Y7
-	VFMADD213PS  c3c088870<>+0(SB), Y6, Y7
-	VFMADD213PS  c3d2aaa75<>+0(SB), Y6, Y7
-	VFMADD213PS  c3e2aaaab<>+0(SB), Y6, Y7
-	VFMADD213PS  c3f000000<>+0(SB), Y6, Y7
-	VMOVUPS      c3f800000<>+0(SB), Y9
-	VFMADD213PS  Y9, Y6, Y7
-	VFMADD213PS  Y9, Y6, Y7
-	VCVTPS2DQ    Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VPADDD       Y1, Y7, Y7
-	VCMPPS       $0x05, cc2aea8f6<>+0(SB), Y2, Y1
-	VANDPS       Y1, Y7, Y7
-	VMULPS       Y7, Y5, Y5
-	VANDPS       Y4, Y5, Y5
-	VADDPS       Y5, Y0, Y0
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       Y3, Y8, Y8
-	VMASKMOVPS   Y8, Y4, (DX)(CX*4)
+	VMOVUPS      64(SI)(AX*4), Y5
+	VMASKMOVPS   (DX)(CX*4), Y5, Y6
+	VMASKMOVPS   (BX)(CX*4), Y5, Y7
+	VSUBPS       Y6, Y7, Y8
+	VADDPS       Y3, Y8, Y8
+	VSUBPS       Y1, Y6, Y1
+	VMOVUPS      c42b0bd71<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y6
+	VMOVUPS      cc2aea8f6<>+0(SB), Y3
+	VMAXPS       Y6, Y3, Y6
+	VMULPS       c3fb8aa3b<>+0(SB), Y6, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VFNMADD231PS c3f318000<>+0(SB), Y3, Y6
+	VFNMADD231PS cb95e8083<>+0(SB), Y3, Y6
+	VMOVUPS      c39509272<>+0(SB), Y9
+	VFMADD213PS  c3ab6a18b<>+0(SB), Y6, Y9
+	VFMADD213PS  c3c088870<>+0(SB), Y6, Y9
+	VFMADD213PS  c3d2aaa75<>+0(SB), Y6, Y9
+	VFMADD213PS  c3e2aaaab<>+0(SB), Y6, Y9
+	VFMADD213PS  c3f000000<>+0(SB), Y6, Y9
+	VMOVUPS      c3f800000<>+0(SB), Y10
+	VFMADD213PS  Y10, Y6, Y9
+	VFMADD213PS  Y10, Y6, Y9
+	VCVTPS2DQ    Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y9, Y9
+	VCMPPS       $0x05, cc2aea8f6<>+0(SB), Y1, Y3
+	VANDPS       Y3, Y9, Y9
+	VSUBPS       Y2, Y7, Y1
+	VMOVUPS      c42b0bd71<>+0(SB), Y2
+	VMINPS       Y1, Y2, Y3
+	VMOVUPS      cc2aea8f6<>+0(SB), Y2
+	VMAXPS       Y3, Y2, Y3
+	VMULPS       c3fb8aa3b<>+0(SB), Y3, Y2
+	VROUNDPS     $0x08, Y2, Y2
+	VFNMADD231PS c3f318000<>+0(SB), Y2, Y3
+	VFNMADD231PS cb95e8083<>+0(SB), Y2, Y3
+	VMOVUPS      c39509272<>+0(SB), Y6
+	VFMADD213PS  c3ab6a18b<>+0(SB), Y3, Y6
+	VFMADD213PS  c3c088870<>+0(SB), Y3, Y6
+	VFMADD213PS  c3d2aaa75<>+0(SB), Y3, Y6
+	VFMADD213PS  c3e2aaaab<>+0(SB), Y3, Y6
+	VFMADD213PS  c3f000000<>+0(SB), Y3, Y6
+	VMOVUPS      c3f800000<>+0(SB), Y7
+	VFMADD213PS  Y7, Y3, Y6
+	VFMADD213PS  Y7, Y3, Y6
+	VCVTPS2DQ    Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VCMPPS       $0x05, cc2aea8f6<>+0(SB), Y1, Y2
+	VANDPS       Y2, Y6, Y6
+	VSUBPS       Y6, Y9, Y9
+	VFMADD213PS  Y9, Y6, Y8
+	VANDPS       Y5, Y8, Y8
+	VADDPS       Y8, Y0, Y0
+	VMULPS       Y4, Y9, Y9
+	VMASKMOVPS   Y9, Y5, (DX)(CX*4)
 
 done:
 	VEXTRACTF128 $0x01, Y0, X1

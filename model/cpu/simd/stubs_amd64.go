@@ -284,7 +284,7 @@ func expSumAVX2(n int, dst *float32, x *float32, shift float32) float32
 func softmaxBackwardAVX2(n int, ds *float32, p *float32, dp *float32, delta float32, scale float32)
 
 //go:noescape
-func klAVX2(n int, s *float32, t *float32, lseS float32, lseT float32, gain float32) float32
+func klAVX2(n int, s *float32, t *float32, lseS float32, lseT float32, shift float32, gain float32) float32
 
 //go:noescape
 func adamwAVX2(n int, p *float32, grad *float32, m *float32, v *float32, clip float32, beta1 float32, beta2 float32, rate float32, root float32, eps float32, decay float32)

@@ -382,7 +382,7 @@ func softmaxBackwardAVX2(n int, ds *float32, p *float32, dp *float32, delta floa
 	panic(noAssembly)
 }
 
-func klAVX2(n int, s *float32, t *float32, lseS float32, lseT float32, gain float32) float32 {
+func klAVX2(n int, s *float32, t *float32, lseS float32, lseT float32, shift float32, gain float32) float32 {
 	panic(noAssembly)
 }
 

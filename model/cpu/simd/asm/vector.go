@@ -256,18 +256,20 @@ func genSoftmax() {
 			l.store(mul(mul(scale, l.load("p")), sub(l.load("dp"), delta)), "ds")
 		}
 	})
-	// One row of a KL divergence from logits s (student) and t (teacher) and
-	// their log-sum-exp: returns Σ p·(log p - log q) and leaves gain·(q - p) in s.
-	sum("klAVX2", "s, t", "lseS, lseT, gain", 1, func() func(lane, vec) {
-		lseS, lseT, gain := broadcast("lseS"), broadcast("lseT"), broadcast("gain")
+	// One row of a KL divergence from logits s (student) and t (teacher), their
+	// log-sum-exp and the difference of these: returns Σ p·(log p - log q) + q - p
+	// and leaves gain·(q - p) in s. See KL for why.
+	sum("klAVX2", "s, t", "lseS, lseT, shift, gain", 1, func() func(lane, vec) {
+		lseS, lseT, shift, gain := broadcast("lseS"), broadcast("lseT"), broadcast("shift"), broadcast("gain")
 		return func(l lane, acc vec) {
-			logQ, logP := sub(l.load("s"), lseS), sub(l.load("t"), lseT)
-			diff := sub(logP, logQ)
-			q := exp(logQ)
-			p := exp(logP)
-			VMULPS(p, diff, diff)
-			VADDPS(l.keep(diff), acc, acc)
+			s, t := l.load("s"), l.load("t")
+			diff := sub(t, s)
+			VADDPS(shift, diff, diff)
+			q := exp(sub(s, lseS))
+			p := exp(sub(t, lseT))
 			VSUBPS(p, q, q)
+			VFMADD213PS(q, p, diff) // p·diff + (q - p)
+			VADDPS(l.keep(diff), acc, acc)
 			VMULPS(gain, q, q)
 			l.store(q, "s")
 		}
