@@ -150,6 +150,24 @@ func TestAdaptersOfEveryFamily(t *testing.T) {
 	})
 }
 
+// TestPatternsNameTheDecoderOfEveryFamily: one spelling, that of memory under
+// transformers 5, means the same layers everywhere.
+func TestPatternsNameTheDecoderOfEveryFamily(t *testing.T) {
+	onGolden(t, func(t *testing.T, m *Model, _ *golden, _ string) {
+		names, err := m.Trainable("language_model.*.q_proj.weight", "language_model.layers.0.mlp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := m.Config.Text.Layers + 3 + 3*flag(m.Config.Text.MLPBias); len(names) != n {
+			t.Errorf("trained are %v, want %d weights", names, n)
+		}
+		names, err = m.AddLoRA(LoRAConfig{R: 1, Alpha: 1, Targets: []string{"language_model.*.down_proj"}})
+		if err != nil || len(names) != m.Config.Text.Layers {
+			t.Errorf("adapter on %v: %v", names, err)
+		}
+	})
+}
+
 // testAdapter reaches the tower, the projector and the decoder.
 func testAdapter(m *Model) LoRAConfig {
 	targets := []string{"attn.qkv", "merger.mlp.2", "o_proj", "down_proj"}
@@ -195,7 +213,11 @@ func TestTransformersLoadsEveryFamily(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		t.Log(strings.TrimSpace(string(out[strings.LastIndex(string(out), "transformers "):])))
+		for line := range strings.Lines(string(out)) {
+			if strings.HasPrefix(line, "transformers ") {
+				t.Log(strings.TrimSpace(line))
+			}
+		}
 	})
 }
 
