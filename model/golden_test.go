@@ -216,39 +216,42 @@ func goldenFolders(t testing.TB) []string {
 func TestAgainstTransformers(t *testing.T) {
 	for _, dir := range goldenFolders(t) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			onBothBackends(t, func(t *testing.T, be backend.Backend) {
-				m, err := Load(context.Background(), be, dir)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer m.Close()
-				g := openGolden(t, dir, m.Config)
-				d := relative(logits(t, m, g.seqs), g.unpadded(g.read(t, "logits")))
-				if !(d <= 1e-4) {
-					t.Errorf("relative error of the logits %g", d)
-				}
-				if _, err := m.Trainable("*"); err != nil {
-					t.Fatal(err)
-				}
-				tp := tape.New(be, backend.F32)
-				defer tp.Close()
-				loss, want := g.step(t, m, tp), float64(g.read(t, "loss")[0])
-				if math.Abs(loss-want) > 1e-5*want {
-					t.Errorf("loss %g, want %g", loss, want)
-				}
-				worst := g.compareGrads(t, m)
-				t.Logf("relative error of logits %.2g, loss %.7g vs %.7g, of the worst gradient %.2g", d, loss, want, worst)
-
-				prompts := slices.Clone(g.seqs)
-				out, err := m.Generate(context.Background(), prompts, GenerateOptions{MaxNew: 8})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got, want := slices.Concat(out...), g.ints(t, "generated"); !slices.Equal(got, want) {
-					t.Errorf("generated %v, want %v", got, want)
-				}
-			})
+			onBothBackends(t, func(t *testing.T, be backend.Backend) { againstTransformers(t, be, dir) })
 		})
+	}
+}
+
+func againstTransformers(t *testing.T, be backend.Backend, dir string) {
+	t.Helper()
+	m, err := Load(context.Background(), be, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	g := openGolden(t, dir, m.Config)
+	d := relative(logits(t, m, g.seqs), g.unpadded(g.read(t, "logits")))
+	if !(d <= 1e-4) {
+		t.Errorf("relative error of the logits %g", d)
+	}
+	if _, err := m.Trainable("*"); err != nil {
+		t.Fatal(err)
+	}
+	tp := tape.New(be, backend.F32)
+	defer tp.Close()
+	loss, want := g.step(t, m, tp), float64(g.read(t, "loss")[0])
+	if math.Abs(loss-want) > 1e-5*want {
+		t.Errorf("loss %g, want %g", loss, want)
+	}
+	worst := g.compareGrads(t, m)
+	t.Logf("relative error of logits %.2g, loss %.7g vs %.7g, of the worst gradient %.2g", d, loss, want, worst)
+
+	prompts := slices.Clone(g.seqs)
+	out, err := m.Generate(context.Background(), prompts, GenerateOptions{MaxNew: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := slices.Concat(out...), g.ints(t, "generated"); !slices.Equal(got, want) {
+		t.Errorf("generated %v, want %v", got, want)
 	}
 }
 

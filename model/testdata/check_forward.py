@@ -6,6 +6,8 @@ Feeds the file's input_ids, pixel_values and labels to the model (with ADAPTER, 
 and compares logits and, where the file has them, loss and every gradient. The relative error of a
 tensor is max|delta| / max|ref|; fails above 1e-4 for logits and loss, 1e-3 for gradients.
 """
+import json
+import os
 import sys
 
 import torch
@@ -17,7 +19,8 @@ torch.set_num_threads(1)
 folder, file = sys.argv[1:3]
 got = load_file(file)
 config = AutoConfig.from_pretrained(folder)
-model = getattr(transformers, config.architectures[0]).from_pretrained(folder).float().eval()
+with open(os.path.join(folder, "config.json")) as f:
+    model = getattr(transformers, json.load(f)["architectures"][0]).from_pretrained(folder).float().eval()
 given = {k: got[k] for k in ("input_ids", "labels", "pixel_values", "image_grid_thw") if k in got}
 given["attention_mask"] = torch.ones_like(given["input_ids"])
 if "image_grid_thw" in given and int(transformers.__version__.split(".")[0]) >= 5:

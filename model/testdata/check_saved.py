@@ -8,6 +8,7 @@ check.safetensors holds (all F32) input_ids [1, T], logits [T, vocab], for promp
 pixel_values and, where the family has it, image_grid_thw, and adapter.logits for DIR/adapter.
 Prints the largest relative error, max|delta| / max|ref|; fails above 1e-4.
 """
+import json
 import os
 import sys
 
@@ -20,7 +21,8 @@ torch.set_num_threads(1)
 folder = sys.argv[1]
 check = load_file(os.path.join(folder, "check.safetensors"))
 config = AutoConfig.from_pretrained(folder)
-cls = getattr(transformers, config.architectures[0])
+with open(os.path.join(folder, "config.json")) as f:
+    cls = getattr(transformers, json.load(f)["architectures"][0])
 model, info = cls.from_pretrained(folder, output_loading_info=True)
 bad = {k: v for k, v in info.items() if v and k in ("missing_keys", "unexpected_keys", "mismatched_keys")}
 assert not bad, bad
