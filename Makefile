@@ -2,6 +2,7 @@
 # make test   every test, under the race detector
 # make ptx    compile the CUDA kernels again; needs clang-19, nothing of NVIDIA
 # make cuda   the commands with the GPU backend, in bin/cuda; needs a C compiler
+# make gpu-check   on a machine with a GPU: selftest and benches, into runs/gpu-check.txt
 # make base   train the quickstart's base model again (about ten minutes)
 
 GO ?= go
@@ -9,7 +10,7 @@ LDFLAGS := -s -w
 # The default build is pure Go: one static binary that runs anywhere.
 export CGO_ENABLED = 0
 
-.PHONY: run test build cuda ptx base clean
+.PHONY: run test test-simulated gpu-check build cuda ptx base clean
 run: build
 	bin/vgid-launch --nodes 2 --local -- bin/vgid run --config quickstart
 
@@ -35,6 +36,28 @@ test:
 		echo 'make test: NO C COMPILER FOUND, RUNNING WITHOUT THE RACE DETECTOR'; \
 		$(GO) test -timeout 15m ./...; \
 	fi
+	@$(MAKE) --no-print-directory test-simulated
+
+# The GPU backend on the simulated device: a fake driver that runs the CUDA
+# kernels on the host. What that shows is in docs/cuda.md.
+SIMULATED = ./model/cuda ./model/cuda/driver ./vgid/... ./cmd/vgid
+test-simulated:
+	@if ! command -v cc >/dev/null 2>&1 || ! command -v g++ >/dev/null 2>&1 || [ "$$(uname -sm)" != 'Linux x86_64' ]; then \
+		echo 'make test: NO C AND C++ COMPILER ON x86-64 LINUX, THE SIMULATED DEVICE IS NOT TESTED'; \
+	else \
+		echo 'simulated device: vet and tests with -tags cuda'; \
+		$(CUDA_ENV) $(GO) vet -tags cuda ./model/cuda/... ./vgid/... ./cmd/... && \
+		$(CUDA_ENV) $(GO) test -tags cuda -timeout 10m -run 'Simulated|Load|Launch|Events|Graph|Peer|Fault|Refus' $(SIMULATED); \
+	fi
+
+# What a person with a card runs: is everything right, and how fast is it?
+gpu-check: cuda
+	@mkdir -p runs
+	@( nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv 2>/dev/null || echo 'no nvidia-smi'; \
+	  bin/cuda/vgid selftest --device cuda --rounds 20 --steps 20 && \
+	  bin/cuda/vgid bench step --device cuda ) 2>&1 | tee runs/gpu-check.txt; \
+	echo 'gpu-check: the table is in runs/gpu-check.txt'; \
+	! grep -qE 'FAILED|^vgid: ' runs/gpu-check.txt
 
 ptx:
 	model/cuda/kernels/build.sh

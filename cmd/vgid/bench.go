@@ -9,7 +9,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"vgid/collective/collbench"
+	"vgid/model/backend"
 	"vgid/model/cpu/gemmbench"
+	"vgid/model/cuda"
 	"vgid/vgid/stepbench"
 )
 
@@ -39,17 +41,23 @@ func benchCommand() *cli.Command {
 					jsonFlag, threads,
 					&cli.StringFlag{Name: "python", Usage: "`INTERPRETER` with torch; without it vgid is measured alone"},
 					&cli.StringFlag{Name: "script", Usage: "PyTorch's side of the comparison", Value: "model/testdata/bench_step.py"},
+					&cli.StringFlag{Name: "device", Usage: "cpu, or cuda for the first GPU", Value: "cpu"},
+					&cli.IntFlag{Name: "samples", Usage: "samples of a step", Value: 32},
 					&cli.IntFlag{Name: "steps", Usage: "steps of a round", Value: 15},
 					&cli.IntFlag{Name: "rounds", Usage: "rounds of both programs in turn", Value: 3},
 				},
 				Action: func(c *cli.Context) error {
-					if err := positive(c, "threads", "steps", "rounds"); err != nil {
+					if err := positive(c, "threads", "steps", "rounds", "samples"); err != nil {
 						return err
 					}
-					rows, err := stepbench.Run(c.Context, stepbench.Options{
+					o := stepbench.Options{
 						Threads: c.IntSlice("threads"), Steps: c.Int("steps"), Rounds: c.Int("rounds"),
-						Python: c.String("python"), Script: c.String("script"),
-					})
+						Python: c.String("python"), Script: c.String("script"), Samples: c.Int("samples"),
+					}
+					if err := chooseDevice(c, &o); err != nil {
+						return err
+					}
+					rows, err := stepbench.Run(c.Context, o)
 					if err != nil {
 						return err
 					}
@@ -72,6 +80,19 @@ func benchCommand() *cli.Command {
 			},
 		},
 	}
+}
+
+// chooseDevice lets bench step measure a GPU, once whatever the threads.
+func chooseDevice(c *cli.Context, o *stepbench.Options) error {
+	switch device := c.String("device"); {
+	case device == "cuda" && o.Python != "":
+		return fmt.Errorf("--python with --device cuda: PyTorch's side of the comparison runs on the CPU; leave one of the two out")
+	case device == "cuda":
+		o.Open, o.Threads = func() (backend.Backend, error) { return cuda.Open(0) }, []int{1}
+	case device != "cpu":
+		return fmt.Errorf("--device %q: must be cpu or cuda", device)
+	}
+	return nil
 }
 
 // positive refuses numbers below 1 in the named flags.

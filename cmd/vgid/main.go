@@ -34,7 +34,7 @@ func app() *cli.App {
 		Commands: []*cli.Command{
 			runCommand(), dataCommand(), trainCommand(), unlearnCommand(), evalCommand(),
 			summaryCommand(), mergeCommand(), scoreCommand(), forwardCommand(), generateCommand(),
-			tokenizeCommand(), benchCommand(), configCommand(),
+			tokenizeCommand(), benchCommand(), selftestCommand(), configCommand(),
 		},
 		HideHelpCommand: true,
 		ExitErrHandler:  func(*cli.Context, error) {}, // exit prints, once

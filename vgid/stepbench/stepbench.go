@@ -4,6 +4,7 @@ package stepbench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -31,6 +32,10 @@ type Options struct {
 	Rounds  int    // of both programs in turn
 	Python  string // interpreter with torch; empty: vgid alone
 	Script  string // bench_step.py
+	// Open makes the device to measure; nil: the CPU, with each number of threads.
+	Open func() (backend.Backend, error)
+	// Samples of a step; 0: 32.
+	Samples int
 }
 
 // Row is the result for one number of threads. The batch is full fine-tuning
@@ -83,7 +88,16 @@ func Run(ctx context.Context, o Options) ([]Row, error) {
 }
 
 func run(ctx context.Context, threads int, o Options) (Row, error) {
-	b, err := newBench(threads)
+	open := o.Open
+	if open == nil {
+		open = func() (backend.Backend, error) { return cpu.New(threads), nil }
+	}
+	be, err := open()
+	if err != nil {
+		return Row{}, err
+	}
+	defer be.Close()
+	b, err := newBench(be, cmp.Or(o.Samples, defaultSamples))
 	if err != nil {
 		return Row{}, err
 	}
@@ -130,12 +144,39 @@ type bench struct {
 	step    uint32
 }
 
-func newBench(threads int) (*bench, error) {
+const defaultSamples = 32
+
+// Curve trains on a device, which stays the caller's, and gives the loss of each
+// step. Eight samples make a step.
+func Curve(ctx context.Context, be backend.Backend, steps int) ([]float64, error) {
+	b, err := newBench(be, 8)
+	if err != nil {
+		return nil, err
+	}
+	defer b.close()
+	var curve []float64
+	for range steps {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := b.train(); err != nil {
+			return nil, err
+		}
+		loss := 0.0
+		for i, l := range b.losses {
+			loss += float64(b.weights[i]) * float64(l)
+		}
+		curve = append(curve, loss)
+	}
+	return curve, nil
+}
+
+func newBench(be backend.Backend, samples int) (*bench, error) {
 	cfg, err := quickstart.Config()
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{be: cpu.New(threads)}
+	b := &bench{be: be}
 	if b.m, err = model.New(b.be, cfg, 1); err != nil {
 		return nil, err
 	}
@@ -146,7 +187,7 @@ func newBench(threads int) (*bench, error) {
 		return nil, err
 	}
 	b.tape = tape.New(b.be, backend.F32)
-	b.shape = batch(32, cfg.ImageTokens(hf.Grid{}))
+	b.shape = batch(samples, cfg.ImageTokens(hf.Grid{}))
 	side := cfg.Vision.ImageSize
 	for i, n := range b.shape.Lengths {
 		s := model.Sequence{Sample: uint32(i)}
@@ -179,7 +220,6 @@ func (b *bench) close() {
 	b.tape.Close()
 	b.opt.Close()
 	b.m.Close()
-	b.be.Close()
 }
 
 // round is the median time of a step, in milliseconds, after three to warm up.

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"vgid/model/cpu"
+	"vgid/model/cuda"
+	"vgid/vgid/selftest"
+)
+
+func selftestCommand() *cli.Command {
+	return &cli.Command{
+		Name: "selftest", Usage: "compare a GPU with the CPU: every operation on random shapes, then a few training steps", HideHelpCommand: true,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "device", Usage: "cuda", Value: "cuda"},
+			&cli.IntFlag{Name: "ordinal", Usage: "which of the visible GPUs"},
+			&cli.Uint64Flag{Name: "seed", Usage: "of shapes and values"},
+			&cli.IntFlag{Name: "rounds", Usage: "random shapes of each operation", Value: 5},
+			&cli.IntFlag{Name: "steps", Usage: "training steps; 0: none", Value: 5},
+		},
+		Action: func(c *cli.Context) (err error) {
+			if err := noArgs(c); err != nil {
+				return err
+			}
+			if d := c.String("device"); d != "cuda" {
+				return fmt.Errorf("selftest: --device %q: only cuda is compared with the CPU", d)
+			}
+			dev, err := cuda.Open(c.Int("ordinal"))
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, dev.Close()) }()
+			reference := cpu.New(0)
+			defer reference.Close()
+			simulated := false
+			for _, line := range cuda.Describe(dev, &simulated) {
+				fmt.Println(line)
+			}
+			return selftest.Run(c.Context, dev, reference, selftest.Options{
+				Seed: c.Uint64("seed"), Rounds: c.Int("rounds"), Steps: c.Int("steps"), Large: !simulated,
+			}, os.Stdout)
+		},
+	}
+}

@@ -1,0 +1,33 @@
+//go:build cuda && cgo && linux
+
+package cuda
+
+import (
+	"fmt"
+
+	"vgid/model/backend"
+)
+
+// Describe says what is known of a device, a line each, and whether it is
+// simulated.
+func Describe(be backend.Backend, simulated *bool) []string {
+	b, ok := be.(*Backend)
+	if !ok {
+		return nil
+	}
+	d := b.dev.Info
+	*simulated = d.Simulated
+	lines := []string{
+		fmt.Sprintf("device    %s, compute capability %d.%d, %d multiprocessors, %s", d.Name, d.Major, d.Minor, d.Processors, backend.Bytes(d.Memory)),
+		fmt.Sprintf("driver    CUDA %s", version(d.DriverVersion)),
+	}
+	if b.lt != nil {
+		lines = append(lines, fmt.Sprintf("cuBLASLt  %d, %s", b.lt.Version(), b.lt.Path()))
+	} else {
+		lines = append(lines, fmt.Sprintf("cuBLASLt  none, products run on vgid's kernels (%v)", b.ltWhy))
+	}
+	if d.Simulated {
+		lines = append(lines, "This is a SIMULATED DEVICE: it shows that the kernels compute the right thing, and nothing about a real card's times.")
+	}
+	return lines
+}

@@ -1,0 +1,163 @@
+// Package selftest compares a device with the CPU on the machine it runs on:
+// every operation on random shapes, then a few training steps.
+package selftest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"text/tabwriter"
+	"time"
+
+	"vgid/model/backend"
+	"vgid/vgid/stepbench"
+)
+
+// Options say how much is tried.
+type Options struct {
+	Seed   uint64
+	Rounds int // random shapes of each operation
+	// Large adds times on shapes of a 7B model. On a simulated device they are
+	// out of reach.
+	Large bool
+	Steps int // of training; 0 leaves it out
+}
+
+// Run tests dev against reference, a CPU, and writes a table. It returns an
+// error when anything is further off than it may be.
+func Run(ctx context.Context, dev, reference backend.Backend, o Options, to io.Writer) error {
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "operation\tshapes\tlargest error\tallowed\tTFLOP/s\tGB/s\t")
+	bad := 0
+	for i, op := range operations {
+		rng := rand.New(rand.NewPCG(o.Seed, uint64(i)))
+		worst := 0.0
+		for range o.Rounds {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			e, err := compare(dev, reference, op.make(rng, false), rng.Uint64())
+			if err != nil {
+				w.Flush()
+				return fmt.Errorf("selftest: %s: %w", op.name, err)
+			}
+			worst = max(worst, e)
+		}
+		verdict := ""
+		if !(worst <= op.tolerance) {
+			verdict = "FAILED"
+			bad++
+		}
+		speed := "-\t-"
+		if o.Large {
+			var err error
+			if speed, err = measure(dev, op.make(rng, true), o.Seed); err != nil {
+				return fmt.Errorf("selftest: %s, large: %w", op.name, err)
+			}
+		}
+		fmt.Fprintf(w, "%s\t%d\t%.1e\t%.0e\t%s\t%s\n", op.name, o.Rounds, worst, op.tolerance, speed, verdict)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if bad > 0 {
+		return fmt.Errorf("selftest: %d of %d operations are further from the CPU than they may be", bad, len(operations))
+	}
+	if o.Steps > 0 {
+		return train(ctx, dev, reference, o.Steps, to)
+	}
+	return nil
+}
+
+// curveTolerance bounds the difference of losses, relative to the loss: sums in
+// another order, over a few steps.
+const curveTolerance = 1e-3
+
+// train compares the loss curves of the quickstart model.
+func train(ctx context.Context, dev, reference backend.Backend, steps int, to io.Writer) error {
+	want, err := stepbench.Curve(ctx, reference, steps)
+	if err != nil {
+		return fmt.Errorf("selftest: training on %s: %w", reference.Name(), err)
+	}
+	got, err := stepbench.Curve(ctx, dev, steps)
+	if err != nil {
+		return fmt.Errorf("selftest: training on %s: %w", dev.Name(), err)
+	}
+	worst := 0.0
+	for i := range want {
+		worst = max(worst, math.Abs(got[i]-want[i])/want[i])
+	}
+	fmt.Fprintf(to, "training: %d steps of the quickstart model, loss %.5f to %.5f, at most %.1e from the CPU's (allowed %.0e)\n",
+		steps, got[0], got[steps-1], worst, curveTolerance)
+	if !(worst <= curveTolerance) {
+		return fmt.Errorf("selftest: the loss curve leaves the CPU's by %.2g", worst)
+	}
+	return nil
+}
+
+// compare runs a call on both and gives the largest error of its outputs,
+// relative to 1 + |value|.
+func compare(dev, reference backend.Backend, c call, seed uint64) (float64, error) {
+	a, err := c.on(dev, seed, true)
+	if err != nil {
+		return 0, err
+	}
+	defer a.free(dev)
+	b, err := c.on(reference, seed, false)
+	if err != nil {
+		return 0, err
+	}
+	defer b.free(reference)
+	c.run(dev, a.tensors)
+	c.run(reference, b.tensors)
+	worst := 0.0
+	for _, i := range c.outputs {
+		got, err := a.read(dev, i)
+		if err != nil {
+			return 0, err
+		}
+		want, err := b.read(reference, i)
+		if err != nil {
+			return 0, err
+		}
+		for j := range want {
+			if math.IsNaN(got[j]) != math.IsNaN(want[j]) {
+				return math.Inf(1), nil
+			}
+			worst = max(worst, math.Abs(got[j]-want[j])/(1+math.Abs(want[j])))
+		}
+	}
+	return worst, nil
+}
+
+// measure gives the rates of a call, from repetitions of at least a tenth of a
+// second, after one to warm up.
+func measure(dev backend.Backend, c call, seed uint64) (string, error) {
+	a, err := c.on(dev, seed, true)
+	if err != nil {
+		return "", err
+	}
+	defer a.free(dev)
+	c.run(dev, a.tensors)
+	if err := dev.Sync(); err != nil {
+		return "", err
+	}
+	for n := 1; ; n *= 4 {
+		begin := time.Now()
+		for range n {
+			c.run(dev, a.tensors)
+		}
+		if err := dev.Sync(); err != nil {
+			return "", err
+		}
+		if s := time.Since(begin).Seconds() / float64(n); s*float64(n) > 0.1 || n >= 1<<16 {
+			flops := "-"
+			if c.flops > 0 {
+				flops = fmt.Sprintf("%.1f", c.flops/s/1e12)
+			}
+			return fmt.Sprintf("%s\t%.0f", flops, c.bytes()/s/1e9), nil
+		}
+	}
+}
