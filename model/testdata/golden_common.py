@@ -7,7 +7,7 @@ golden.safetensors of a case holds
   logits, loss                       of the padded batch; loss is the mean over the labelled tokens
   grad.<name>                        of every parameter, under the names of the model folder
   generated                          greedy continuation of every sequence, 8 tokens
-and, where the case has an adapter in DIR/<case>/adapter, curve (the losses of 20 AdamW steps) and
+and, where the case has an adapter in its folder adapter, curve (the losses of 20 AdamW steps) and
 adapter.logits after them.
 """
 import json
@@ -126,4 +126,7 @@ def train_adapter(model, batch, folder, gold, targets):
 
 
 def write(gold, folder):
+    for extra in ("generation_config.json", "adapter/README.md"):
+        if os.path.exists(os.path.join(folder, extra)):
+            os.remove(os.path.join(folder, extra))
     save_file({k: v.contiguous() for k, v in gold.items()}, os.path.join(folder, "golden.safetensors"))

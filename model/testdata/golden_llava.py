@@ -1,6 +1,6 @@
 """Golden values of tiny random LLaVA checkpoints, computed with transformers.
 
-    python golden_llava.py DIR    # DIR/<case>/: a model folder and golden.safetensors (see golden_common.py)
+    python golden_llava.py golden    # golden/llava_<case>/: a model folder and golden.safetensors (see golden_common.py)
 
 Written with torch 2.9.1, transformers 5.23.0, peft 0.21.2 on CPU, float32.
 """
@@ -96,7 +96,7 @@ def old_config(c):
 
 def main(root):
     for name, case in CASES.items():
-        folder = os.path.join(root, name)
+        folder = os.path.join(root, "llava_" + name)
         model = build(case)
         model.save_pretrained(folder)
         layout = case.get("layout")

@@ -1,6 +1,6 @@
 """Golden values of tiny random Qwen2-VL and Qwen2.5-VL checkpoints, computed with transformers.
 
-    python golden_qwen.py DIR    # DIR/<case>/: a model folder and golden.safetensors (see golden_common.py)
+    python golden_qwen.py golden    # golden/<case>/: a model folder and golden.safetensors (see golden_common.py)
 
 Written with torch 2.9.1, transformers 5.23.0, peft 0.21.2 on CPU, float32.
 """
