@@ -1,0 +1,117 @@
+//go:build cuda && cgo && linux
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"vgid/model/cuda/kernels/simbuild"
+	"vgid/model/cuda/sim"
+)
+
+// simulated gives the environment of commands that run on a simulated device
+// with these settings.
+func simulated(t *testing.T, settings string, more ...string) []string {
+	t.Helper()
+	lib, err := sim.Library(t.Context())
+	if errors.Is(err, simbuild.ErrNoCompiler) {
+		t.Skip("SKIPPED: simulated device: ", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append([]string{"VGID_CUDA_DRIVER=" + lib, "VGID_CUDA_SIM=" + settings}, more...)
+}
+
+// What can be wrong with a card is one line that says what and what to do.
+func TestBadDeviceSimulated(t *testing.T) {
+	for _, c := range []struct {
+		name, settings string
+		env            []string
+		want           []string
+	}{
+		{"no driver", "", []string{"VGID_CUDA_DRIVER=/nowhere/libcuda.so.1"}, []string{"no CUDA driver", "/nowhere/libcuda.so.1", "--device cpu"}},
+		{"no card", "devices=0", nil, []string{"no card", "--device cpu"}},
+		{"none visible", "", []string{"CUDA_VISIBLE_DEVICES="}, []string{`CUDA_VISIBLE_DEVICES is ""`}},
+		{"wrong card", "", []string{"CUDA_VISIBLE_DEVICES=4"}, []string{`CUDA_VISIBLE_DEVICES is "4"`}},
+		{"old driver", "ptx=71,driver=11010", nil, []string{"CUDA 11.1", "too old", "update"}},
+		{"little memory", "memory=6000000", nil, []string{"no memory for", "this process holds", "are free", "--"}},
+		{"lost at once", "lose_after=3", nil, []string{"the CUDA device is lost"}},
+		{"lost in a step", "lose_after=400", nil, []string{"the CUDA device is lost", "CUDA_ERROR_UNKNOWN"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := start(t, simulated(t, c.settings, c.env...), program, unlearnWith(t.TempDir(), map[string]string{"device": "cuda"})...)
+			code, text := p.wait(), p.err.String()
+			if code != 1 || strings.Count(text, "\n") != 1 {
+				t.Errorf("exit %d, not one line: %q", code, text)
+			}
+			for _, w := range c.want {
+				if !strings.Contains(text, w) {
+					t.Errorf("%q does not say %q", text, w)
+				}
+			}
+		})
+	}
+}
+
+// Without cuBLASLt the run goes on with our own products, and says so.
+func TestWithoutCuBLASLtSimulated(t *testing.T) {
+	p := start(t, simulated(t, "", "VGID_CUBLASLT=/nowhere/libcublasLt.so"), program,
+		unlearnWith(t.TempDir(), map[string]string{"device": "cuda", "unlearn.steps": "1"})...)
+	if code := p.wait(); code != 0 || !strings.Contains(p.err.String(), "cuBLASLt is not found") || !strings.Contains(p.out.String(), "own products") {
+		t.Errorf("exit %d\n%s\n%s", code, p.out.String(), p.err.String())
+	}
+}
+
+// Two worker processes on one simulated device train as one does.
+func TestProcessesShareADeviceSimulated(t *testing.T) {
+	env := simulated(t, "seed=3")
+	dir := t.TempDir()
+	set := map[string]string{"device": "cuda", "collective.bucket_kib": "16"}
+	set["name"] = "one"
+	if p := start(t, env, program, unlearnWith(dir, set)...); p.wait() != 0 {
+		t.Fatal(p.err.String())
+	}
+	set["name"] = "two"
+	args := append([]string{"--nodes", "2", "--local", "--", program}, unlearnWith(dir, set)...)
+	if p := start(t, env, launcher(t), args...); p.wait() != 0 {
+		t.Fatal(p.err.String())
+	}
+	one, two := losses(t, dir, "one"), losses(t, dir, "two")
+	for i := range one {
+		if math.Abs(one[i]-two[i]) > 5e-5*one[i] {
+			t.Errorf("step %d: loss %.9g with two processes, %.9g with one", i+1, two[i], one[i])
+		}
+	}
+}
+
+// losses gives the whole loss of each step of unlearning.
+func losses(t *testing.T, dir, name string) []float64 {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(dir, name, "unlearned", "history.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []float64
+	for _, line := range strings.Split(strings.TrimSpace(string(raw)), "\n") {
+		var p struct{ Loss map[string]float64 }
+		if err := json.Unmarshal([]byte(line), &p); err != nil {
+			t.Fatal(err)
+		}
+		sum := 0.0
+		for _, l := range p.Loss {
+			sum += l
+		}
+		out = append(out, sum)
+	}
+	if len(out) != 5 {
+		t.Fatalf("%s: %d steps", name, len(out))
+	}
+	return out
+}
