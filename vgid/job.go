@@ -225,6 +225,9 @@ func (j *Job) resumeAlike(ctx context.Context, stage, mine string) error {
 }
 
 func (j *Job) finish(ctx context.Context, s *Stage) error {
+	if a, ok := j.Backend.(backend.Accountant); ok {
+		j.Show.Printf("%s: on the device %s", s.Name, a.Memory())
+	}
 	peaks := []float64{peakMemory()}
 	if err := j.Comm.AllReduce(ctx, collective.F64(peaks), collective.Max); err != nil {
 		return err

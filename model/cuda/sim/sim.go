@@ -42,17 +42,11 @@ import (
 // before, and returns its path. It fails with simbuild.ErrNoCompiler where there
 // is no compiler, and outside the module's source tree.
 func Library(ctx context.Context) (string, error) {
-	return LibraryWith(ctx, nil)
-}
-
-// LibraryWith is Library with other texts for sources of the kernels' folder,
-// by their path relative to it: a kernel with a mistake in it, say.
-func LibraryWith(ctx context.Context, replace map[string]string) (string, error) {
 	root, err := simbuild.Root()
 	if err != nil {
 		return "", err
 	}
-	kernels, err := simbuild.Objects(ctx, simbuild.Options{Replace: replace})
+	kernels, err := simbuild.Objects(ctx, simbuild.Options{})
 	if err != nil {
 		return "", err
 	}
