@@ -108,7 +108,7 @@ func (m *Model) loadAdapter(conf *hf.AdapterConfig, files *hf.Weights, o Adapter
 	}
 	var whole []*weight
 	for _, w := range m.weights {
-		if found.whole[w.Name] != "" && !m.Config.idle(w.Name) {
+		if found.whole[w.Name] != "" {
 			whole = append(whole, w)
 		}
 	}

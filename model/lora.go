@@ -76,7 +76,7 @@ func (m *Model) AddLoRA(c LoRAConfig) ([]string, error) {
 		return nil, fmt.Errorf("lora: %w", err)
 	}
 	for _, w := range m.weights {
-		if w.lora == 1 {
+		if w.lora == 1 && !m.dry() {
 			m.initA(w, c.Seed)
 		}
 	}

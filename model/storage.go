@@ -212,6 +212,9 @@ const pieceElements = 1 << 20
 
 // read fills weights from their tensors, a few rows at a time.
 func (m *Model) read(ctx context.Context, ws []*weight) error {
+	if m.dry() {
+		return nil
+	}
 	var host []float32
 	for _, w := range ws {
 		if err := ctx.Err(); err != nil {

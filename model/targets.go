@@ -193,20 +193,21 @@ func (m *Model) replaced(c *LoRAConfig, hits []picked) ([]*weight, error) {
 	used := map[string]bool{}
 	for _, w := range m.weights {
 		module, bias := strings.CutSuffix(w.Name, ".bias")
-		if w.lora != 0 || m.Config.idle(w.Name) {
+		if w.lora != 0 {
 			continue
 		}
+		// PEFT wants whole modules in the file even where no output depends on them.
 		saved := m.saves(rules, w.Name, used)
 		if saved && m.Config.Text.TieEmbeddings && w.Param == m.text.Head {
 			return nil, fmt.Errorf("modules_to_save names %s, which this model shares between embedding and head: not implemented", w.Name)
 		}
-		if saved || bias && (c.Bias == "all" || c.Bias == "lora_only" && carries[module]) {
+		if saved || bias && !m.Config.idle(w.Name) && (c.Bias == "all" || c.Bias == "lora_only" && carries[module]) {
 			out = append(out, w)
 		}
 	}
 	for _, n := range c.ModulesToSave {
 		if !used[n] {
-			return nil, fmt.Errorf("modules_to_save %q names no module of the model that an output depends on", n)
+			return nil, fmt.Errorf("modules_to_save %q names no module of the model", n)
 		}
 	}
 	return out, nil
