@@ -85,6 +85,21 @@ var operations = []operation{
 		return call{tensors: []tensor{out(n*grid*grid, 3*p*p), f32(n, 3*grid*p*grid*p)}, outputs: []int{0},
 			run: func(be backend.Backend, t tensors) { be.Patchify(t[0], t[1], 3, grid*p, grid*p, p) }}
 	}},
+	onRows("gelu bf16", 1e-2, []int{0}, func(r, c int) []tensor { return []tensor{half16(r, c), bf16(r, c)} },
+		func(be backend.Backend, t tensors) { be.Activate(t[0], t[1], backend.GELU) }),
+	onRows("swiglu bf16", 1e-2, []int{0}, func(r, c int) []tensor { return []tensor{half16(r, c), bf16(r, c), bf16(r, c)} },
+		func(be backend.Backend, t tensors) { be.SwiGLU(t[0], t[1], t[2]) }),
+	onRows("swiglu bf16 backward", 1e-2, []int{0, 1}, func(r, c int) []tensor {
+		return []tensor{half16(r, c), half16(r, c), bf16(r, c), bf16(r, c), bf16(r, c)}
+	}, func(be backend.Backend, t tensors) { be.SwiGLUBackward(t[0], t[1], t[2], t[3], t[4]) }),
+	onRows("rms_norm bf16", 1e-2, []int{0, 1}, func(r, c int) []tensor { return []tensor{half16(r, c), out(r, 1), bf16(r, c), bf16(1, c)} },
+		func(be backend.Backend, t tensors) { be.RMSNorm(t[0], t[1], t[2], t[3], 1e-5) }),
+	onRows("rms_norm bf16 backward", 2e-2, []int{0, 1}, func(r, c int) []tensor {
+		return []tensor{half16(r, c), out(1, c), bf16(r, c), bf16(r, c), bf16(1, c), out(r, 1).of(uniform)}
+	}, func(be backend.Backend, t tensors) { be.RMSNormBackward(t[0], t[1], t[2], t[3], t[4], t[5]) }),
+	onRows("layer_norm bf16", 1e-2, []int{0, 1}, func(r, c int) []tensor {
+		return []tensor{half16(r, c), out(r, 2), bf16(r, c), bf16(1, c), bf16(1, c)}
+	}, func(be backend.Backend, t tensors) { be.LayerNorm(t[0], t[1], t[2], t[3], t[4], 1e-2) }),
 	product("matmul f32", 1e-4, backend.F32, backend.F32, backend.F32),
 	product("matmul f32, bf16 weight", 1e-4, backend.F32, backend.BF16, backend.F32),
 	product("matmul bf16 to f32", 1e-3, backend.BF16, backend.BF16, backend.F32),
@@ -160,6 +175,9 @@ func attention(name string, tolerance float64, dt backend.DType, backward bool) 
 		return c
 	}}
 }
+
+// half16 is a bf16 output.
+func half16(rows, cols int) tensor { return out(rows, cols).as(backend.BF16) }
 
 // half keeps logits of long rows within a few units.
 func half(rng *rand.Rand) float64 { return 0.3 * rng.NormFloat64() }
