@@ -8,6 +8,7 @@ require (
 	github.com/hashicorp/memberlist v0.7.0 // discovery of nodes (launch/discovery)
 	github.com/parquet-go/parquet-go v0.32.0 // the benchmark's files (vgid/data)
 	github.com/prometheus/client_golang v1.25.0 // metrics (vgid/monitor)
+	github.com/rivo/uniseg v0.4.7 // user-perceived characters, which SentencePiece's normalizer replaces as a whole
 	github.com/urfave/cli/v2 v2.27.7 // the commands
 	go.uber.org/goleak v1.3.0 // tests: no goroutine outlives its owner
 	go.yaml.in/yaml/v4 v4.0.0 // the configuration file

@@ -45,19 +45,9 @@ func newBPE(j modelJSON) (*bpe, error) {
 	if j.Suffix != nil {
 		m.suffix = *j.Suffix
 	}
-	top := int32(-1)
-	for tok, id := range j.Vocab {
-		if id < 0 || id > maxTokenID {
-			return nil, fmt.Errorf("model.vocab: token %q: id %d is out of range", tok, id)
-		}
-		top = max(top, id)
-	}
-	m.tokens = make([]string, top+1)
-	for tok, id := range j.Vocab {
-		if old := m.tokens[id]; old != "" {
-			return nil, fmt.Errorf("model.vocab: id %d belongs to both %q and %q", id, old, tok)
-		}
-		m.tokens[id] = tok
+	var err error
+	if m.tokens, err = tokensByID(j.Vocab); err != nil {
+		return nil, err
 	}
 	if j.Unk != nil {
 		id, ok := j.Vocab[*j.Unk]
@@ -66,9 +56,7 @@ func newBPE(j modelJSON) (*bpe, error) {
 		}
 		m.unk = id
 	}
-	for b := range m.fallback {
-		m.fallback[b] = m.lookup(fmt.Sprintf("<0x%02X>", b))
-	}
+	m.fallback = fallbackIDs(j.Vocab)
 	m.merges = make(map[uint64]merge, len(j.Merges))
 	for rank, pair := range j.Merges {
 		a, okA := j.Vocab[pair[0]]
@@ -184,7 +172,7 @@ func (m *bpe) symbols(ids []int32, word string) []int32 {
 		if id, ok := m.vocab[tok]; ok {
 			inUnk = false
 			ids = append(ids, id)
-		} else if m.byteFallback && m.covers(tok) {
+		} else if m.byteFallback && covered(&m.fallback, tok) {
 			for k := 0; k < len(tok); k++ {
 				ids = append(ids, m.fallback[tok[k]])
 			}
@@ -194,15 +182,6 @@ func (m *bpe) symbols(ids []int32, word string) []int32 {
 		}
 	}
 	return ids
-}
-
-func (m *bpe) covers(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if m.fallback[s[i]] < 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // maxScan is the longest word merged by scanning all pairs each time, which is

@@ -5,6 +5,8 @@ type bpeWork struct {
 	ids        []int32
 	prev, next []int32 // linked list over ids; -1 ends it
 	heap       []candidate
+	steps      []step // of a Unigram model
+	text       []byte // of a WordPiece model
 }
 
 // candidate is a pair that could merge; it is stale when the symbols at pos

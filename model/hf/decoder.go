@@ -41,6 +41,19 @@ func newDecoder(raw json.RawMessage) (decoder, error) {
 		return eachToken(plain(func(s string) string { return stripToken(s, c) })), nil
 	case "Metaspace":
 		return newMetaspaceDecoder(c), nil
+	case "WordPiece":
+		return newWordPieceDecoder(c), nil
+	case "BPEDecoder":
+		return func(toks []string) ([]string, error) {
+			for i, t := range toks {
+				blank := " "
+				if i == len(toks)-1 {
+					blank = ""
+				}
+				toks[i] = strings.ReplaceAll(t, c.Suffix, blank)
+			}
+			return toks, nil
+		}, nil
 	}
 	return nil, fmt.Errorf("type %q is not supported", c.Type)
 }
@@ -134,9 +147,32 @@ func decodeFallback(toks []string) ([]string, error) {
 	return out, nil
 }
 
+// tidy are the blanks a WordPiece decoder takes out, one after the other.
+var tidy = [][2]string{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"},
+	{" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}}
+
+func newWordPieceDecoder(c component) decoder {
+	return func(toks []string) ([]string, error) {
+		for i, t := range toks {
+			if tail, ok := strings.CutPrefix(t, c.Prefix); ok && i > 0 {
+				t = tail
+			} else if i > 0 {
+				t = " " + t
+			}
+			if c.Cleanup {
+				for _, r := range tidy {
+					t = strings.ReplaceAll(t, r[0], r[1])
+				}
+			}
+			toks[i] = t
+		}
+		return toks, nil
+	}
+}
+
 func newMetaspaceDecoder(c component) decoder {
 	rep := c.Replacement
-	keep := c.PrependMode == "never" || c.PrependMode == "" && !c.AddPrefix
+	keep := c.prependMode() == "never"
 	return func(toks []string) ([]string, error) {
 		for i, t := range toks {
 			blank := " "

@@ -62,6 +62,18 @@ func newNormalizer(raw json.RawMessage) (normalizer, error) {
 		}), nil
 	case "Replace":
 		return newReplace(c)
+	case "BertNormalizer":
+		return newBertNormalizer(c), nil
+	case "Nmt":
+		return plain(nmtClean), nil
+	case "ByteLevel":
+		return plain(toByteLevel), nil
+	case "Precompiled":
+		m, err := newCharsmap(c.Charsmap)
+		if err != nil {
+			return nil, err
+		}
+		return plain(m.normalize), nil
 	}
 	return nil, fmt.Errorf("type %q is not supported", c.Type)
 }

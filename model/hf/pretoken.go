@@ -48,7 +48,7 @@ func (p *preTokenizer) add(raw json.RawMessage) error {
 		}
 	case "ByteLevel":
 		p.byteLevel = true
-		if c.AddPrefix {
+		if c.AddPrefix != nil && *c.AddPrefix {
 			p.steps = append(p.steps, addPrefixSpace)
 		}
 		if c.UseRegex == nil || *c.UseRegex {
@@ -72,6 +72,38 @@ func (p *preTokenizer) add(raw json.RawMessage) error {
 		p.steps = append(p.steps, s)
 	case "WhitespaceSplit":
 		s, err := behave(runeMatcher(unicode.IsSpace), "Removed", false)
+		if err != nil {
+			return err
+		}
+		p.steps = append(p.steps, s)
+	case "BertPreTokenizer":
+		for _, m := range []struct {
+			is       func(rune) bool
+			behavior string
+		}{{unicode.IsSpace, "Removed"}, {isPunctuation, "Isolated"}} {
+			s, err := behave(runeMatcher(m.is), m.behavior, false)
+			if err != nil {
+				return err
+			}
+			p.steps = append(p.steps, s)
+		}
+	case "Punctuation":
+		b := c.Behavior
+		if b == "" {
+			b = "Isolated"
+		}
+		s, err := behave(runeMatcher(isPunctuation), b, false)
+		if err != nil {
+			return fmt.Errorf("Punctuation: %w", err)
+		}
+		p.steps = append(p.steps, s)
+	case "Whitespace":
+		p.steps = append(p.steps, splitWords)
+	case "CharDelimiterSplit":
+		if utf8.RuneCountInString(c.Delimiter) != 1 {
+			return fmt.Errorf("CharDelimiterSplit: delimiter %q is not one character", c.Delimiter)
+		}
+		s, err := behave(stringMatcher(c.Delimiter), "Removed", false)
 		if err != nil {
 			return err
 		}
@@ -108,6 +140,36 @@ func addPrefixSpace(s string, first bool, yield func(string, bool) error) error 
 		s = " " + s
 	}
 	return yield(s, first)
+}
+
+// splitWords gives the runs of word characters and of neither those nor blanks.
+func splitWords(s string, first bool, yield func(string, bool) error) error {
+	class := func(r rune) int {
+		switch {
+		case isWord(r):
+			return letter
+		case unicode.IsSpace(r):
+			return space
+		}
+		return other
+	}
+	start, now := 0, space
+	for i, r := range s {
+		c := class(r)
+		if c == now {
+			continue
+		}
+		if now != space {
+			if err := yield(s[start:i], first && start == 0); err != nil {
+				return err
+			}
+		}
+		start, now = i, c
+	}
+	if now != space {
+		return yield(s[start:], first && start == 0)
+	}
+	return nil
 }
 
 // matcher lists consecutive ranges that cover s: matches and what lies between.
@@ -276,19 +338,24 @@ func behave(find matcher, behavior string, invert bool) (splitter, error) {
 	}, nil
 }
 
+// prependMode is Metaspace's prepend_scheme, which older files call add_prefix_space.
+func (c *component) prependMode() string {
+	switch {
+	case c.PrependMode != "":
+		return c.PrependMode
+	case c.AddPrefix != nil && !*c.AddPrefix:
+		return "never"
+	}
+	return "always"
+}
+
 // newMetaspace writes spaces as the replacement character and splits before it.
 func newMetaspace(c component) (splitter, error) {
 	rep := c.Replacement
 	if utf8.RuneCountInString(rep) != 1 {
 		return nil, fmt.Errorf("Metaspace: replacement %q is not one character", rep)
 	}
-	mode := c.PrependMode
-	if mode == "" {
-		mode = "never"
-		if c.AddPrefix {
-			mode = "always"
-		}
-	}
+	mode := c.prependMode()
 	if mode != "always" && mode != "first" && mode != "never" {
 		return nil, fmt.Errorf("Metaspace: prepend_scheme %q is not supported", mode)
 	}

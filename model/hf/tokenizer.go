@@ -14,20 +14,21 @@ import (
 	"unicode/utf8"
 )
 
-// Tokenizer is a tokenizer.json with a BPE model: byte-level (GPT-2, Qwen,
-// Llama 3) or with byte fallback (Llama 2). It may be used by several
-// goroutines at once. Truncation and padding settings in the file are
+// Tokenizer is a tokenizer.json: BPE, byte-level (GPT-2, Qwen, Llama 3) or
+// with byte fallback (Llama 2, Gemma), Unigram (T5), WordPiece (BERT) or
+// WordLevel. It may be used by several goroutines at once. Truncation and padding settings in the file are
 // ignored, as transformers does unless asked.
 type Tokenizer struct {
 	normalize normalizer
 	pre       preTokenizer
-	model     *bpe
+	model     tokenModel
 	decode    decoder
 	post      template
 
 	tokens  []string         // by id, added tokens included; "" where unused
 	ids     map[string]int32 // added tokens win over the vocabulary
 	special map[int32]bool
+	shown   map[int32]string // what Decode takes added tokens for that the normalizer changes
 
 	raw        addedMatcher // added tokens sought before normalization
 	normalized addedMatcher // and after
@@ -60,22 +61,9 @@ func newTokenizer(b []byte, cfg tokenizerConfig) (*Tokenizer, error) {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return nil, err
 	}
-	kind, err := modelType(j.Model)
-	if err != nil {
-		return nil, fmt.Errorf("model: %w", err)
-	}
-	if kind != "BPE" {
-		return nil, fmt.Errorf("model.type %q is not supported, only BPE", kind)
-	}
-	var mj modelJSON
-	if err := json.Unmarshal(j.Model, &mj); err != nil {
-		return nil, fmt.Errorf("model: %w", err)
-	}
 	t := &Tokenizer{}
 	t.work.New = func() any { return &bpeWork{} }
-	if t.model, err = newBPE(mj); err != nil {
-		return nil, err
-	}
+	var err error
 	if t.normalize, err = newNormalizer(j.Normalizer); err != nil {
 		return nil, fmt.Errorf("normalizer: %w", err)
 	}
@@ -88,31 +76,19 @@ func newTokenizer(b []byte, cfg tokenizerConfig) (*Tokenizer, error) {
 	if err = t.post.wrap(j.PostProcessor); err != nil {
 		return nil, fmt.Errorf("post_processor: %w", err)
 	}
-	if err = t.setUpModel(); err != nil {
+	if t.model, t.tokens, err = newModel(j.Model, t.pre.byteLevel); err != nil {
 		return nil, err
 	}
+	t.ids, t.special, t.shown = make(map[string]int32, len(t.tokens)), map[int32]bool{}, map[int32]string{}
+	for id, tok := range t.tokens {
+		t.ids[tok] = int32(id)
+	}
+	delete(t.ids, "")
 	if err = t.addTokens(cfg.merge(j.AddedTokens)); err != nil {
 		return nil, err
 	}
 	t.bos, t.eos, t.pad = t.named(cfg.Named["bos_token"]), t.named(cfg.Named["eos_token"]), t.named(cfg.Named["pad_token"])
 	return t, t.checkTemplate()
-}
-
-func (t *Tokenizer) setUpModel() error {
-	if t.pre.byteLevel {
-		if t.model.prefix != "" || t.model.suffix != "" {
-			// Words of such models (CLIP's text tokenizer) need their own spelling.
-			return fmt.Errorf("model: byte-level words with continuing_subword_prefix or end_of_word_suffix are not supported")
-		}
-		t.model.setByteLevel()
-	}
-	t.tokens = append([]string(nil), t.model.tokens...)
-	t.ids = make(map[string]int32, len(t.model.vocab))
-	for tok, id := range t.model.vocab {
-		t.ids[tok] = id
-	}
-	t.special = map[int32]bool{}
-	return nil
 }
 
 func (t *Tokenizer) addTokens(list []addedToken) error {
@@ -138,6 +114,9 @@ func (t *Tokenizer) addTokens(list []addedToken) error {
 			return fmt.Errorf("added_tokens: %q: %w", a.Content, err)
 		}
 		t.normalized.add(text, a)
+		if text != a.Content {
+			t.shown[a.ID] = text
+		}
 	}
 	return nil
 }
@@ -206,10 +185,15 @@ func (t *Tokenizer) Encode(text string, addSpecial bool) []int32 {
 func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
 	toks := make([]string, 0, len(ids))
 	for _, id := range ids {
-		if id < 0 || int(id) >= len(t.tokens) || t.tokens[id] == "" || skipSpecial && t.special[id] {
+		if id < 0 || int(id) >= len(t.tokens) || t.tokens[id] == "" {
 			continue
 		}
-		toks = append(toks, t.tokens[id])
+		// The reference looks at what it shows, too, to tell what is special.
+		if text, ok := t.shown[id]; ok {
+			toks = append(toks, text)
+		} else if !skipSpecial || !t.special[id] {
+			toks = append(toks, t.tokens[id])
+		}
 	}
 	// Like Encode: a Replace expression without limits cannot fail.
 	toks, _ = t.decode(toks)

@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-var goldenTokenizers = []string{"gpt2", "roberta", "qwen", "llama3", "llama2", "meta"}
+var goldenTokenizers = []string{"gpt2", "roberta", "qwen", "llama3", "llama2", "meta", "unigram", "unigram-bytes", "wordpiece", "wordlevel", "gemma", "llama2-first"}
 
 type goldenRow struct {
 	Text    *string
@@ -158,7 +158,7 @@ func TestWordSplitEqualsEngine(t *testing.T) {
 
 // Scanning and the heap are two ways to the same merges.
 func TestMergeScanEqualsHeap(t *testing.T) {
-	m := mustTokenizer(t, "testdata/gpt2").model
+	m := mustTokenizer(t, "testdata/gpt2").model.(*bpe)
 	rapid.Check(t, func(r *rapid.T) {
 		text := rapid.StringOfN(rapid.RuneFrom([]rune("aenrstioł ")), 1, maxScan/2, maxScan).Draw(r, "word")
 		w := &bpeWork{ids: m.byteSymbols(nil, text)}
@@ -171,10 +171,14 @@ func TestMergeScanEqualsHeap(t *testing.T) {
 
 func TestTokenizerRefusals(t *testing.T) {
 	for _, c := range []struct{ name, json, want string }{
-		{"unigram", `{"model":{"type":"Unigram","vocab":[]}}`, `model.type "Unigram" is not supported`},
-		{"wordpiece", `{"model":{"type":"WordPiece","vocab":{}}}`, `"WordPiece"`},
-		{"normalizer", `{"normalizer":{"type":"Precompiled"},"model":{"type":"BPE","vocab":{},"merges":[]}}`, `normalizer: type "Precompiled"`},
-		{"pre", `{"pre_tokenizer":{"type":"BertPreTokenizer"},"model":{"type":"BPE","vocab":{},"merges":[]}}`, `"BertPreTokenizer"`},
+		{"kind", `{"model":{"type":"Morphemes"}}`, `model.type "Morphemes" is not supported`},
+		{"no unknown id", `{"model":{"type":"Unigram","vocab":[["a",0]]}}`, `model.unk_id is missing`},
+		{"unknown id", `{"model":{"type":"Unigram","unk_id":1,"vocab":[["a",0]]}}`, `model.unk_id 1 is not in model.vocab`},
+		{"scores", `{"model":{"type":"Unigram","unk_id":0,"vocab":[["a"]]}}`, `is not [token, score]`},
+		{"no unknown word", `{"model":{"type":"WordPiece","vocab":{}}}`, `model.unk_token "[UNK]" is not in model.vocab`},
+		{"normalizer", `{"normalizer":{"type":"Unigraph"},"model":{"type":"BPE","vocab":{},"merges":[]}}`, `normalizer: type "Unigraph"`},
+		{"charsmap", `{"normalizer":{"type":"Precompiled","precompiled_charsmap":"/////wAA"},"model":{"type":"BPE","vocab":{},"merges":[]}}`, `normalizer: precompiled_charsmap is truncated`},
+		{"pre", `{"pre_tokenizer":{"type":"UnicodeScripts"},"model":{"type":"BPE","vocab":{},"merges":[]}}`, `"UnicodeScripts"`},
 		{"regex", `{"pre_tokenizer":{"type":"Split","pattern":{"Regex":"("},"behavior":"Isolated"},"model":{"type":"BPE","vocab":{},"merges":[]}}`, `regular expression "("`},
 		{"decoder", `{"decoder":{"type":"CTC"},"model":{"type":"BPE","vocab":{},"merges":[]}}`, `decoder: type "CTC"`},
 		{"merge", `{"model":{"type":"BPE","vocab":{"a":0},"merges":["a b"]}}`, `entry 0 ("a" "b")`},

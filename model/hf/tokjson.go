@@ -113,12 +113,21 @@ type component struct {
 	Stop         int     `json:"stop"`
 	Behavior     string  `json:"behavior"`
 	Invert       bool    `json:"invert"`
-	AddPrefix    bool    `json:"add_prefix_space"`
+	AddPrefix    *bool   `json:"add_prefix_space"`
 	UseRegex     *bool   `json:"use_regex"`
 	Individual   bool    `json:"individual_digits"`
 	Replacement  string  `json:"replacement"`
 	PrependMode  string  `json:"prepend_scheme"`
 	MetaSplit    *bool   `json:"split"`
+	CleanText    bool    `json:"clean_text"`
+	Chinese      bool    `json:"handle_chinese_chars"`
+	StripAccents *bool   `json:"strip_accents"`
+	Lowercase    bool    `json:"lowercase"`
+	Charsmap     string  `json:"precompiled_charsmap"`
+	Prefix       string  `json:"prefix"`
+	Cleanup      bool    `json:"cleanup"`
+	Suffix       string  `json:"suffix"`
+	Delimiter    string  `json:"delimiter"`
 	Single       []piece `json:"single"`
 	SpecialToken map[string]struct {
 		IDs []int32 `json:"ids"`

@@ -1,6 +1,6 @@
 """Golden tokenizers: trains tiny tokenizers with the reference library and records their ids.
 
-Needs: pip install tokenizers. Run in this folder: python make_tokenizers.py
+Needs: pip install tokenizers sentencepiece protobuf. Run in this folder: python make_tokenizers.py
 Writes <name>/tokenizer.json, <name>/tokenizer_config.json, <name>/golden.json.
 """
 import json, os, random
@@ -30,6 +30,26 @@ NASTY = ["", " ", "  ", "   ", "\n", "\n\n", "\r\n", "\t", " \n ", "\n \n  x", "
          "日本語 中文한국어", "العربية עברית", "हिन्दी ไทย", "Ελλάς ΣΑΣ", "İstanbul ß ẞ", "▁ ▁▁a ▁", "<0x41> <0x0A>", "a\u0300\u0301b", "\U0010ffff\U000e0001",
          "x" * 300, "ab" * 200, " " * 70, "\n" * 33, "..." * 40, "a.b,c;d:e!f?", "http://x.y/z?q=1&r=2#t", "{\"k\": [1, 2]}", "def f(x):\n\treturn x\n",
          "\u1680\u2028\u2029", "\u180e", "\x1c\x1d\x1e\x1f x", "$75,000 salary", "<imag", "<image", "<<image>>", "</s", "Ġ Ċ ġĠa", "é" * 50]
+
+
+def charsmap():
+    """A character map in SentencePiece's format: its own compiler makes it of these rules."""
+    import io, tempfile
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2
+    rules = {chr(0xff21 + i): chr(0x41 + i) for i in range(26)} | {chr(0xff41 + i): chr(0x61 + i) for i in range(26)}
+    rules |= {"\ufb01": "fi", "\u2460": "1", "\u2026": "...", "\u00a0": " ", "\u3000": " ", "\t": " ", "\n": " ", "\r": " ", "e\u0301": "\u00e9",
+              "a\u0300": "\u00e0", "o\u0308\u0301": "ö", "\u1100\u1161": "\uac00", "\u200b": "", "\u007f": "", "\u2122": "TM", "\u0130": "I"}
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as f:
+        for src, dst in rules.items():
+            f.write(" ".join(f"{ord(c):X}" for c in src) + "\t" + " ".join(f"{ord(c):X}" for c in dst) + "\n")
+        f.flush()
+        out = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter([" ".join(WORDS)] * 20), model_writer=out, vocab_size=150,
+                                                 hard_vocab_limit=False, normalization_rule_tsv=f.name, minloglevel=2)
+    m = sentencepiece_model_pb2.ModelProto()
+    m.ParseFromString(out.getvalue())
+    return m.normalizer_spec.precompiled_charsmap
 
 
 def strings(extra):
@@ -128,3 +148,59 @@ tok.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tok
 tok.decoder = decoders.Metaspace()
 train(tok, 300, ["<unk>"], [])
 save("meta", tok, ["...", "a-b--c", "x,;y", "12-34"], {})
+
+# T5 style: Unigram behind SentencePiece's normalizer, here with a map of our own.
+tok = Tokenizer(models.Unigram())
+tok.normalizer = normalizers.Sequence([normalizers.Precompiled(charsmap()), normalizers.Strip(left=False, right=True),
+                                       normalizers.Replace(Regex(" {2,}"), "▁")])
+tok.pre_tokenizer = pre_tokenizers.Metaspace()
+tok.decoder = decoders.Metaspace()
+tok.train_from_iterator(corpus(), trainers.UnigramTrainer(vocab_size=400, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False))
+tok.add_special_tokens([AddedToken("<extra_id_0>", lstrip=True, rstrip=True), "<image>"])
+tok.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
+save("unigram", tok, ["<extra_id_0>", " <extra_id_0> ", "<image>", "\uff21\uff22", "e\u0301", "\ufb01", "\u2460"], {"eos_token": "</s>", "pad_token": "<pad>"})
+
+# Unigram with bytes for unknown characters, the text in one piece.
+tok = Tokenizer(models.Unigram())
+tok.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never", split=False)
+tok.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+tok.train_from_iterator(corpus(), trainers.UnigramTrainer(
+    vocab_size=600, special_tokens=["<unk>", "<s>"] + [f"<0x{b:02X}>" for b in range(256)], unk_token="<unk>", show_progress=False))
+j = json.loads(tok.to_str())
+j["model"]["byte_fallback"] = True
+j["added_tokens"] = [t for t in j["added_tokens"] if t["id"] < 2]
+save("unigram-bytes", Tokenizer.from_str(json.dumps(j)), ["<s>"], {"bos_token": "<s>"})
+
+# BERT style.
+tok = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=40))
+tok.normalizer = normalizers.BertNormalizer()
+tok.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+tok.decoder = decoders.WordPiece()
+tok.train_from_iterator(corpus(), trainers.WordPieceTrainer(vocab_size=420, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]"], show_progress=False))
+tok.add_tokens([AddedToken("Quux", normalized=True)])
+tok.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+save("wordpiece", tok, ["[SEP]", "Quux", "quux", "it ' s do not"], {"pad_token": "[PAD]"})
+
+# Whole words.
+tok = Tokenizer(models.WordLevel(unk_token="[UNK]"))
+tok.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC(), normalizers.Lowercase()])
+tok.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.Punctuation("contiguous"), pre_tokenizers.Digits(),
+                                             pre_tokenizers.CharDelimiterSplit("x")])
+tok.train_from_iterator(corpus(), trainers.WordLevelTrainer(vocab_size=300, special_tokens=["[UNK]"], show_progress=False))
+save("wordlevel", tok, ["axb", "?!.", "12a"], {})
+
+
+def fallback_bpe(name, normalizer, pre, decoder):
+    """A byte-fallback BPE with these parts, its merges those of llama2."""
+    j = json.load(open("llama2/tokenizer.json"))
+    tok = Tokenizer.from_str(json.dumps(j))
+    tok.normalizer, tok.pre_tokenizer, tok.decoder = normalizer, pre, decoder
+    j = json.loads(tok.to_str())
+    save(name, Tokenizer.from_str(json.dumps(j)), ["<image>", "<s>", " <s> "], {"bos_token": "<s>", "eos_token": "</s>"})
+
+
+fallback_bpe("gemma", normalizers.Replace(" ", "▁"), pre_tokenizers.Split(" ", "merged_with_previous"),
+             decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]))
+# Llama 2 as transformers writes it with legacy=False.
+fallback_bpe("llama2-first", None, pre_tokenizers.Metaspace(prepend_scheme="first", split=False),
+             decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]))
