@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 }
 
 // program links the runner from objects.
-func program(t testing.TB, objects []string) string {
+func program(t testing.TB, objects []string, flags ...string) string {
 	binaries.Do(func() {
 		dir, err := os.MkdirTemp("", "kernels-*")
 		if err != nil {
@@ -56,7 +56,7 @@ func program(t testing.TB, objects []string) string {
 		t.Fatal(err)
 	}
 	f.Close()
-	if err := simbuild.Link(t.Context(), f.Name(), objects); err != nil {
+	if err := simbuild.Link(t.Context(), f.Name(), objects, flags...); err != nil {
 		t.Fatal(err)
 	}
 	return f.Name()
@@ -65,18 +65,21 @@ func program(t testing.TB, objects []string) string {
 // compiled gives the objects of the unchanged kernels and of the runner.
 func compiled(t testing.TB, flags ...string) []string {
 	t.Helper()
-	kernels, err := simbuild.Objects(t.Context(), simbuild.Options{Flags: flags})
+	runner := objects(t, simbuild.Options{Flags: flags, Only: []string{"hostsim/runner.cpp"}})
+	return append(objects(t, simbuild.Options{Flags: flags}), runner...)
+}
+
+// objects compiles, or skips the test where nothing can.
+func objects(t testing.TB, o simbuild.Options) []string {
+	t.Helper()
+	out, err := simbuild.Objects(t.Context(), o)
 	if errors.Is(err, simbuild.ErrNoCompiler) {
 		t.Skipf("SKIPPED: %v", err)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	runner, err := simbuild.Objects(t.Context(), simbuild.Options{Flags: flags, Only: []string{"hostsim/runner.cpp"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return append(kernels, runner...)
+	return out
 }
 
 // start runs a program. Blocks of a launch go over two OS threads.

@@ -33,7 +33,7 @@ DEV float exp_of(float x) {
   p = fmadd(p, r, 1.f);
   p = fmadd(p, r, 1.f);
   if (is_nan(p)) return p;
-  return bits_as<float>(bits_as<int>(p) + ((int)n << 23));
+  return bits_as<float>(bits_as<uint32_t>(p) + ((uint32_t)(int)n << 23));
 }
 
 // reciprocal gives 1/d for 1 ≤ d < 2^126 to one unit of the last place, without the

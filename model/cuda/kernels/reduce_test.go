@@ -28,14 +28,55 @@ func (s *suite) indices(n, limit int, distinct bool) []int32 {
 	return v
 }
 
+// withWrong gives the indices to the reference and, with some of those to skip
+// turned into ones past the end, to the kernel, which must skip them as well.
+func (s *suite) withWrong(v []int32, limit int) (*tensor, uint64) {
+	wrong := slices.Clone(v)
+	for i := range wrong {
+		if wrong[i] == -1 {
+			wrong[i] = int32(limit + s.rng.IntN(3))
+		}
+	}
+	return s.integers(1, v...), s.integers(1, wrong...).at
+}
+
+// addedInOrder checks that dst is the sum in f32 in row order, to the bit.
+func (s *suite) addedInOrder(dst, src, index *tensor) {
+	if s.err != nil {
+		return
+	}
+	want := decode(backend.F32, dst.before)
+	from := decode(src.t.Buf.DType(), src.before)
+	for r, i := range s.readInts(index.at, src.t.Rows) {
+		for c := range src.t.Cols {
+			if i >= 0 {
+				want[dst.t.Off+int(i)*dst.t.Stride+c] += from[src.t.Off+r*src.t.Stride+c]
+			}
+		}
+	}
+	raw, err := s.h.read(dst.base, len(dst.before))
+	if err != nil {
+		s.fail("%v", err)
+		return
+	}
+	for at, v := range decode(backend.F32, raw) {
+		if math.Float32bits(v) != math.Float32bits(want[at]) {
+			s.fail("scatter_add_rows does not add in row order: %v, want %v", v, want[at])
+		}
+	}
+}
+
 // readInts gives n I32 of the runner's memory.
 func (s *suite) readInts(at uint64, n int) []int32 {
+	v := make([]int32, n)
+	if s.err != nil {
+		return v
+	}
 	raw, err := s.h.read(at, 4*n)
 	if err != nil {
 		s.fail("%v", err)
-		return make([]int32, n)
+		return v
 	}
-	v := make([]int32, n)
 	for i := range v {
 		v[i] = int32(binary.LittleEndian.Uint32(raw[4*i:]))
 	}
@@ -77,26 +118,27 @@ var rowCases = []kernelCase{
 	{"gather_rows", func(s *suite, rows, cols int) {
 		n := s.rng.IntN(9)
 		src, dst := s.floats(s.dtype(), n, cols, s.normal), s.floats(s.dtype(), rows, cols, junk)
-		index := s.integers(1, s.indices(rows, n, false)...)
-		s.launch("gather_rows", Elementwise(rows, cols), dst, src, index.at, 1, n, rows, cols)
+		index, at := s.withWrong(s.indices(rows, n, false), n)
+		s.launch("gather_rows", Elementwise(rows, cols), dst, src, at, 1, n, rows, cols)
 		s.ref.GatherRows(dst.t, src.t, index.t)
 		s.same("gather_rows", 0, 0, dst)
 	}},
 	{"scatter_rows", func(s *suite, rows, cols int) {
 		n := s.rng.IntN(2*rows + 1)
 		src, dst := s.floats(s.dtype(), rows, cols, s.normal), s.floats(s.dtype(), n, cols, s.normal)
-		index := s.integers(1, s.indices(rows, n, true)...)
-		s.launch("scatter_rows", Elementwise(rows, cols), dst, src, index.at, 1, n, rows, cols)
+		index, at := s.withWrong(s.indices(rows, n, true), n)
+		s.launch("scatter_rows", Elementwise(rows, cols), dst, src, at, 1, n, rows, cols)
 		s.ref.ScatterRows(dst.t, src.t, index.t)
 		s.same("scatter_rows", 0, 0, dst)
 	}},
 	{"scatter_add_rows", func(s *suite, rows, cols int) {
 		n := 1 + s.rng.IntN(6)
 		src, dst := s.floats(s.dtype(), rows, cols, s.normal), s.floats(backend.F32, n, cols, s.normal)
-		index := s.integers(1, s.indices(rows, n, false)...)
-		s.launch("scatter_add_rows", ScatterAdd(rows, cols), dst, src, index.at, 1, n, rows, cols)
+		index, at := s.withWrong(s.indices(rows, n, false), n)
+		s.launch("scatter_add_rows", ScatterAdd(rows, cols), dst, src, at, 1, n, rows, cols)
 		s.ref.ScatterAddRows(dst.t, src.t, index.t)
 		s.same("scatter_add_rows", 1e-5, 1e-5, dst)
+		s.addedInOrder(dst, src, index)
 	}},
 	{"argmax", func(s *suite, rows, cols int) {
 		if cols == 0 {

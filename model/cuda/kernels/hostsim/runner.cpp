@@ -57,6 +57,12 @@ static char* alloc(size_t bytes) {
   return a.at;
 }
 
+static bool inside(uintptr_t at, size_t bytes) {
+  for (const Allocation& a : allocations)
+    if (at >= (uintptr_t)a.at && at + bytes <= (uintptr_t)a.at + a.bytes) return true;
+  return false;
+}
+
 static std::string reset() {
   std::string bad;
   for (const Allocation& a : allocations) {
@@ -107,7 +113,10 @@ int main() {
       uintptr_t at = 0;
       size_t n = 0;
       in >> at >> n;
-      if (command == "write") {
+      if (!inside(at, n)) {
+        std::cout << "fail " << command << " outside of every buffer\n";
+        std::cin.ignore(command == "write" ? n : 0);
+      } else if (command == "write") {
         std::cin.read((char*)at, n);
         std::cout << "ok\n";
       } else {
