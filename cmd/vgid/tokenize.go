@@ -15,7 +15,7 @@ func tokenizeCommand() *cli.Command {
 		Description: `Reads one JSON string a line, such as "a text\n", and writes its ids, such as [5,17,2].
 With --decode it reads lists of ids and writes JSON strings.`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "model", Usage: "`FOLDER` with tokenizer.json"},
+			&cli.StringFlag{Name: "model", Usage: "`FOLDER` with tokenizer.json, or its ORG/NAME on the hub"},
 			&cli.StringFlag{Name: "in", Usage: "`FILE` to read; standard input without it"},
 			&cli.BoolFlag{Name: "decode", Usage: "from ids to texts"},
 			&cli.BoolFlag{Name: "no-special", Usage: "without the tokens put around a text; with --decode, leave special tokens out"},
@@ -27,7 +27,11 @@ With --decode it reads lists of ids and writes JSON strings.`,
 			if err := need(c, "model"); err != nil {
 				return err
 			}
-			tok, err := hf.LoadTokenizer(c.String("model"))
+			dir, err := modelFolder(c, "model")
+			if err != nil {
+				return err
+			}
+			tok, err := hf.LoadTokenizer(dir)
 			if err != nil {
 				return err
 			}

@@ -1,7 +1,9 @@
 package hf
 
 import (
+	"compress/gzip"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,11 +26,18 @@ type goldenRow struct {
 
 func readGolden(t *testing.T, path string, v any) {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", path))
+	f, err := os.Open(filepath.Join("testdata", path))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(b, v); err != nil {
+	defer f.Close()
+	in := io.Reader(f)
+	if strings.HasSuffix(path, ".gz") {
+		if in, err = gzip.NewReader(f); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	if err := json.NewDecoder(in).Decode(v); err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
 }
@@ -48,7 +57,7 @@ func TestTokenizerGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tok := mustTokenizer(t, filepath.Join("testdata", name))
 			var rows []goldenRow
-			readGolden(t, name+"/golden.json", &rows)
+			readGolden(t, name+"/golden.json.gz", &rows)
 			for pass := range 2 { // the second pass reads the word cache
 				for _, r := range rows {
 					if r.Text != nil {
@@ -93,7 +102,7 @@ func TestTokenizerRoles(t *testing.T) {
 func TestTokenizerConcurrent(t *testing.T) {
 	tok := mustTokenizer(t, "testdata/qwen")
 	var rows []goldenRow
-	readGolden(t, "qwen/golden.json", &rows)
+	readGolden(t, "qwen/golden.json.gz", &rows)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {

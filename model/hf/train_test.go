@@ -28,7 +28,7 @@ func readModel(t *testing.T, dir string) modelJSON {
 
 func goldenCorpus(t *testing.T) []string {
 	var texts []string
-	readGolden(t, "gpt2/corpus.json", &texts)
+	readGolden(t, "gpt2/corpus.json.gz", &texts)
 	return texts
 }
 

@@ -1,9 +1,10 @@
 """Golden tokenizers: trains tiny tokenizers with the reference library and records their ids.
 
 Needs: pip install tokenizers sentencepiece protobuf. Run in this folder: python make_tokenizers.py
-Writes <name>/tokenizer.json, <name>/tokenizer_config.json, <name>/golden.json.
+Writes <name>/tokenizer.json, <name>/tokenizer_config.json, <name>/golden.json.gz.
+Training Unigram and WordPiece differs from run to run; a tokenizer.json of these that exists is kept.
 """
-import json, os, random
+import gzip, json, os, random
 
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers,
                         processors, trainers)
@@ -58,9 +59,17 @@ def strings(extra):
     return NASTY + ["".join(r.choice(pool) for _ in range(r.randint(1, 9))) for _ in range(260)]
 
 
-def save(name, tok, extra, config):
+def write_gz(path, value):
+    with open(path, "wb") as f, gzip.GzipFile("", "wb", 9, f, mtime=0) as z:
+        z.write(json.dumps(value, ensure_ascii=True).encode())
+
+
+def save(name, tok, extra, config, keep=False):
     os.makedirs(name, exist_ok=True)
-    tok.save(f"{name}/tokenizer.json", pretty=False)
+    if keep and os.path.exists(f"{name}/tokenizer.json"):
+        tok = Tokenizer.from_file(f"{name}/tokenizer.json")
+    else:
+        tok.save(f"{name}/tokenizer.json", pretty=False)
     json.dump(config, open(f"{name}/tokenizer_config.json", "w"))
     rows = []
     for s in strings(extra):
@@ -73,7 +82,7 @@ def save(name, tok, extra, config):
         ids = [r.randrange(tok.get_vocab_size()) for _ in range(r.randint(1, 7))]
         rows.append({"ids": ids, "decoded": tok.decode(ids, skip_special_tokens=False),
                      "skipped": tok.decode(ids, skip_special_tokens=True)})
-    json.dump(rows, open(f"{name}/golden.json", "w"), ensure_ascii=True)
+    write_gz(f"{name}/golden.json.gz", rows)
 
 
 def train(tok, size, special, alphabet):
@@ -90,7 +99,7 @@ tok.decoder = decoders.ByteLevel()
 tok.post_processor = processors.ByteLevel()
 train(tok, 420, ["<pad>", "<s>", "</s>", "<unk>", "<image>"], ALPHABET)
 save("gpt2", tok, ["<image>", "<s>", "</s>"], {"bos_token": "<s>", "eos_token": {"content": "</s>"}, "pad_token": "<pad>"})
-json.dump(list(corpus()), open("gpt2/corpus.json", "w"), ensure_ascii=True)
+write_gz("gpt2/corpus.json.gz", list(corpus()))
 
 # GPT-2 style with a prefix space, lstrip/rstrip/single-word tokens and Roberta's post-processor.
 tok = Tokenizer(models.BPE())
@@ -158,7 +167,7 @@ tok.decoder = decoders.Metaspace()
 tok.train_from_iterator(corpus(), trainers.UnigramTrainer(vocab_size=400, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False))
 tok.add_special_tokens([AddedToken("<extra_id_0>", lstrip=True, rstrip=True), "<image>"])
 tok.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
-save("unigram", tok, ["<extra_id_0>", " <extra_id_0> ", "<image>", "\uff21\uff22", "e\u0301", "\ufb01", "\u2460"], {"eos_token": "</s>", "pad_token": "<pad>"})
+save("unigram", tok, ["<extra_id_0>", " <extra_id_0> ", "<image>", "\uff21\uff22", "e\u0301", "\ufb01", "\u2460"], {"eos_token": "</s>", "pad_token": "<pad>"}, keep=True)
 
 # Unigram with bytes for unknown characters, the text in one piece.
 tok = Tokenizer(models.Unigram())
@@ -169,7 +178,7 @@ tok.train_from_iterator(corpus(), trainers.UnigramTrainer(
 j = json.loads(tok.to_str())
 j["model"]["byte_fallback"] = True
 j["added_tokens"] = [t for t in j["added_tokens"] if t["id"] < 2]
-save("unigram-bytes", Tokenizer.from_str(json.dumps(j)), ["<s>"], {"bos_token": "<s>"})
+save("unigram-bytes", Tokenizer.from_str(json.dumps(j)), ["<s>"], {"bos_token": "<s>"}, keep=True)
 
 # BERT style.
 tok = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=40))
@@ -179,7 +188,7 @@ tok.decoder = decoders.WordPiece()
 tok.train_from_iterator(corpus(), trainers.WordPieceTrainer(vocab_size=420, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]"], show_progress=False))
 tok.add_tokens([AddedToken("Quux", normalized=True)])
 tok.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
-save("wordpiece", tok, ["[SEP]", "Quux", "quux", "it ' s do not"], {"pad_token": "[PAD]"})
+save("wordpiece", tok, ["[SEP]", "Quux", "quux", "it ' s do not"], {"pad_token": "[PAD]"}, keep=True)
 
 # Whole words.
 tok = Tokenizer(models.WordLevel(unk_token="[UNK]"))
