@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -192,6 +193,44 @@ func TestWorldSizeDoesNotMatter(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// PEFT's options reach the adapter that is written, and the options of the base
+// the training.
+func TestAdapterOptions(t *testing.T) {
+	c := small(t, map[string]string{
+		"unlearn.lora.rslora": "true", "unlearn.lora.exclude": "k_proj", "unlearn.lora.bias": "none",
+		"unlearn.lora.modules_to_save": "multi_modal_projector", "model.weights": "bfloat16",
+	})
+	var stage Stage
+	onWorld(t, 1, c, func(ctx context.Context, j *Job) error {
+		p, err := j.People(ctx)
+		if err != nil {
+			return err
+		}
+		stage, err = j.Unlearn(ctx, "unlearned", c.Model.Base, p)
+		return err
+	})
+	a, files, err := hf.ReadAdapter(stage.Adapter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer files.Close()
+	if !a.UseRSLora || !slices.Equal(a.ModulesToSave, []string{"multi_modal_projector"}) {
+		t.Errorf("adapter_config.json has use_rslora %v and modules_to_save %v", a.UseRSLora, a.ModulesToSave)
+	}
+	var whole, excluded int
+	for _, n := range files.Names() {
+		if strings.Contains(n, "multi_modal_projector") {
+			whole++
+		}
+		if strings.Contains(n, "k_proj") {
+			excluded++
+		}
+	}
+	if whole == 0 || excluded != 0 {
+		t.Errorf("the adapter holds %d tensors of the module to save and %d of the one excluded", whole, excluded)
 	}
 }
 

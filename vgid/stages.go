@@ -186,7 +186,7 @@ func (j *Job) instructions() ([]string, error) {
 }
 
 func (j *Job) open(ctx context.Context, dir string) (*model.Model, *Encoder, error) {
-	m, err := model.Load(ctx, j.Backend, dir)
+	m, err := model.LoadAs(ctx, j.Backend, dir, model.LoadOptions{Weights: j.Config.Model.Weights})
 	if err != nil {
 		return nil, nil, err
 	}

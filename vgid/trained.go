@@ -14,7 +14,8 @@ func (j *Job) choose(m *model.Model, l config.LoRA, modules []string) error {
 	var err error
 	if l.R > 0 {
 		names, err = m.AddLoRA(model.LoRAConfig{
-			R: l.R, Alpha: float32(l.Alpha), Dropout: float32(l.Dropout), Targets: l.Targets, Seed: j.Config.Seed,
+			R: l.R, Alpha: float32(l.Alpha), Dropout: float32(l.Dropout), Targets: l.Targets, Exclude: l.Exclude,
+			RSLoRA: l.RSLoRA, ModulesToSave: l.ModulesToSave, Bias: l.Bias, Seed: j.Config.Seed,
 		})
 	} else {
 		if len(modules) == 0 {

@@ -45,6 +45,7 @@ type Model struct {
 	Vanilla string `yaml:"vanilla" doc:"folder of a model already fine-tuned on all people; empty: the run trains one"`
 	Gold    string `yaml:"gold" doc:"folder of a retain-only model, the reference row; empty: the run trains one; none: no gold row"`
 	DType   string `yaml:"dtype" doc:"element type of written weights" oneof:"float32,bfloat16,float16"`
+	Weights string `yaml:"weights" doc:"element type of weights in memory while they are not trained; auto: bfloat16 where the files hold that, else float32, so that no value changes" oneof:"auto,float32,bfloat16"`
 }
 
 // ChatTemplate, as prompt.template, stands for the model's own.
@@ -70,12 +71,16 @@ type Optim struct {
 	Clip        float64 `yaml:"clip" doc:"largest global gradient norm; 0: no clipping" min:"0"`
 }
 
-// LoRA describes low-rank adapters.
+// LoRA describes low-rank adapters, with the options of PEFT's LoraConfig.
 type LoRA struct {
-	R       int      `yaml:"r" doc:"rank; 0 trains the full weights instead" min:"0" max:"4096"`
-	Alpha   float64  `yaml:"alpha" doc:"scale: the update is alpha/r times B·A"`
-	Dropout float64  `yaml:"dropout" doc:"dropout before A" min:"0"`
-	Targets []string `yaml:"targets" doc:"linear layers that get an adapter: the end of a path, * for any characters; the full list is printed at start"`
+	R             int      `yaml:"r" doc:"rank; 0 trains the full weights instead" min:"0" max:"4096"`
+	Alpha         float64  `yaml:"alpha" doc:"scale: the update is alpha/r times B·A"`
+	Dropout       float64  `yaml:"dropout" doc:"dropout before A" min:"0"`
+	Targets       []string `yaml:"targets" doc:"linear layers that get an adapter: the end of a path, * for any characters; all-linear for all but the head; re: and an expression that whole paths match; the full list is printed at start"`
+	Exclude       []string `yaml:"exclude" doc:"layers left out, written as targets are"`
+	RSLoRA        bool     `yaml:"rslora" doc:"scale by alpha/√r instead of alpha/r"`
+	ModulesToSave []string `yaml:"modules_to_save" doc:"modules that are trained as a whole and saved with the adapter"`
+	Bias          string   `yaml:"bias" doc:"whose biases are trained" oneof:"none,all,lora_only"`
 }
 
 // Train is a supervised stage.

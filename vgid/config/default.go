@@ -12,14 +12,14 @@ import (
 // published objective and protocol at the size of a 7B model.
 func Default() Config {
 	optim := Optim{LR: 2e-5, Schedule: "linear", FinalLR: 0, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Clip: 1}
-	lora := LoRA{R: 16, Alpha: 16, Dropout: 0.05, Targets: decoder("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")}
+	lora := LoRA{Bias: "none", Exclude: []string{}, ModulesToSave: []string{}, R: 16, Alpha: 16, Dropout: 0.05, Targets: decoder("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")}
 	mix := TaskMix{Generation: 1, Cloze: 1, Classification: 1}
 	train := Train{Steps: 1000, Batch: 4, Optim: optim, LoRA: lora, Modules: []string{}, TextOnly: -1, Mix: mix, Accumulate: 1,
 		Corpus: Corpus{Describe: 0.05, Attribute: 0.15, Celebrity: 0.45, Instruction: 0.35}}
 	return Config{
 		Name: "run", Out: "runs", Device: "cpu",
 		Data:  Data{Forget: "forget_5", People: 60, Celebrities: 80, Views: 8, ImageSize: 96},
-		Model: Model{DType: "float32"},
+		Model: Model{DType: "float32", Weights: "auto"},
 		Prompt: Prompt{
 			Template: "USER: <image>\n{prompt}\nASSISTANT:",
 			Text:     "USER:\n{prompt}\nASSISTANT:",
