@@ -231,3 +231,29 @@ func FuzzTokenizerEncode(f *testing.F) {
 		}
 	})
 }
+
+// Whatever tokenizer.json says, loading it ends in an error of one line or in
+// a tokenizer that encodes and decodes.
+func FuzzTokenizerJSON(f *testing.F) {
+	vocab := `"vocab":{"a":0,"b":1,"ab":2,"[UNK]":3,"▁":4}`
+	for _, s := range []string{
+		`{"model":{"type":"BPE",` + vocab + `,"merges":["a b"]}}`,
+		`{"model":{"type":"WordPiece",` + vocab + `},"pre_tokenizer":{"type":"BertPreTokenizer"},"decoder":{"type":"WordPiece","prefix":"##","cleanup":true}}`,
+		`{"model":{"type":"WordLevel","unk_token":"a",` + vocab + `},"normalizer":{"type":"BertNormalizer","clean_text":true,"lowercase":true}}`,
+		`{"model":{"type":"Unigram","unk_id":0,"vocab":[["u",0],["a",-1],["ab",-2]]},"pre_tokenizer":{"type":"Metaspace","replacement":"▁","prepend_scheme":"first"}}`,
+		`{"added_tokens":[{"id":9,"content":"<x>","lstrip":true,"single_word":true}],"normalizer":{"type":"Precompiled","precompiled_charsmap":"BAAAAAAAAAAAAAAA"},"model":{"type":"BPE","vocab":{},"merges":[]}}`,
+		`{"pre_tokenizer":{"type":"Split","pattern":{"Regex":"a+"},"behavior":"MergedWithNext"},"post_processor":{"type":"BertProcessing","cls":["a",0],"sep":["b",1]},"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":[]}}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		tok, err := newTokenizer(b, tokenizerConfig{})
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") {
+				t.Fatalf("error of more than one line: %q", err)
+			}
+			return
+		}
+		tok.Decode(tok.Encode("ab <x> a\n1é▁", true), true)
+	})
+}
