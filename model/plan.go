@@ -25,13 +25,13 @@ type PlanOptions struct {
 
 // Need is the memory of one step of work, in bytes.
 type Need struct {
-	Step        string
-	Weights     int64 // that are copied to memory
-	Mapped      int64 // that stay in the file; the system can drop and read them again
-	Trained     int64 // trained values, their gradients and moments
-	Activations int64 // of the passes, the batch and the cache
-	Total       int64 // the most that is allocated at once; without Mapped
-	Parameters  int   // trained
+	Step        string `json:"step"`
+	Weights     int64  `json:"weights"`     // that are copied to memory
+	Mapped      int64  `json:"mapped"`      // that stay in the file; the system can drop and read them again
+	Trained     int64  `json:"trained"`     // trained values, their gradients and moments
+	Activations int64  `json:"activations"` // of the passes, the batch and the cache
+	Total       int64  `json:"total"`       // the most that is allocated at once; without Mapped
+	Parameters  int    `json:"parameters"`  // trained
 }
 
 // dry reports whether the device keeps no contents.
@@ -216,14 +216,7 @@ func vgidStep(m, teacher *Model, seqs []Sequence, answer int, opt *Optimizer) er
 // Blank is a sequence of so many tokens that begins with that many images,
 // black ones of side×side pixels where the tower takes any size.
 func (c *Config) Blank(tokens, images, side int) (Sequence, error) {
-	v := &c.Vision
-	img := hf.Image{Pixels: make([]float32, v.Channels*v.ImageSize*v.ImageSize)}
-	if v.MergeSize > 0 {
-		unit := v.PatchSize * v.MergeSize
-		n := max(1, (side+unit/2)/unit) * v.MergeSize
-		img.Grid = hf.Grid{T: 1, H: n, W: n}
-		img.Pixels = make([]float32, img.Grid.Patches()*v.patchValues())
-	}
+	img := c.blankImage(side)
 	var s Sequence
 	text := int32(0)
 	if c.ImageTokenID == 0 {
@@ -243,4 +236,16 @@ func (c *Config) Blank(tokens, images, side int) (Sequence, error) {
 		s.IDs = append(s.IDs, text)
 	}
 	return s, nil
+}
+
+// blankImage is a black image.
+func (c *Config) blankImage(side int) hf.Image {
+	v := &c.Vision
+	if v.MergeSize == 0 {
+		return hf.Image{Pixels: make([]float32, v.Channels*v.ImageSize*v.ImageSize)}
+	}
+	unit := v.PatchSize * v.MergeSize
+	n := max(1, (side+unit/2)/unit) * v.MergeSize
+	g := hf.Grid{T: 1, H: n, W: n}
+	return hf.Image{Grid: g, Pixels: make([]float32, g.Patches()*v.patchValues())}
 }

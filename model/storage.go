@@ -162,15 +162,11 @@ func memory(ws []*weight) (bytes, narrow int64) {
 // affordable refuses weights that the device has no memory for, before any of
 // it is taken.
 func (m *Model) affordable(need int64, hint string) error {
-	be, ok := m.be.(backend.MemoryReporter)
-	if !ok {
-		return nil
-	}
-	free, err := be.FreeBytes()
-	if err != nil || need <= free {
+	free, known := freeMemory(m.be)
+	if !known || need <= free {
 		return nil // where it is not known the device will say
 	}
-	return fmt.Errorf("the weights take %s of memory and %s are free: %s are missing%s", gib(need), gib(free), gib(need-free), hint)
+	return tooMuch("the weights take", need, free, hint)
 }
 
 func gib(n int64) string { return fmt.Sprintf("%.2f GiB", float64(n)/(1<<30)) }

@@ -34,7 +34,7 @@ func app() *cli.App {
 		Commands: []*cli.Command{
 			runCommand(), dataCommand(), trainCommand(), unlearnCommand(), evalCommand(),
 			summaryCommand(), mergeCommand(), scoreCommand(), forwardCommand(), generateCommand(),
-			tokenizeCommand(), benchCommand(), selftestCommand(), configCommand(),
+			tokenizeCommand(), inspectCommand(), benchCommand(), selftestCommand(), configCommand(),
 		},
 		HideHelpCommand: true,
 		ExitErrHandler:  func(*cli.Context, error) {}, // exit prints, once

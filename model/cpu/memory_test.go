@@ -42,6 +42,12 @@ func TestFreeBytes(t *testing.T) {
 			}
 			continue
 		}
+		total, terr := totalBytes(c.root)
+		if want := int64(24000000 << 10); terr != nil || total != want && total != 8000000 {
+			t.Errorf("%s: %d bytes in all, %v", c.name, total, terr)
+		} else if limited := c.root["sys/fs/cgroup/box/memory.max"]; (total == 8000000) != (limited != nil && string(limited.Data) != "max\n") {
+			t.Errorf("%s: %d bytes in all", c.name, total)
+		}
 		if c.want == 1 {
 			c.want = 0
 		}

@@ -214,6 +214,30 @@ func (t *Tokenizer) Token(id int32) string {
 // rows an embedding needs.
 func (t *Tokenizer) Size() int { return len(t.tokens) }
 
+// Kind names the model of the tokenizer: "byte-level BPE", "BPE with byte
+// fallback", "BPE", "Unigram", "WordPiece" or "WordLevel".
+func (t *Tokenizer) Kind() string {
+	m := t.model
+	if s, ok := m.(spelled); ok {
+		m = s.tokenModel
+	}
+	switch m := m.(type) {
+	case *bpe:
+		switch {
+		case t.pre.byteLevel:
+			return "byte-level BPE"
+		case m.byteFallback:
+			return "BPE with byte fallback"
+		}
+		return "BPE"
+	case *unigram:
+		return "Unigram"
+	case *wordPiece:
+		return "WordPiece"
+	}
+	return "WordLevel"
+}
+
 // IsSpecial reports whether Decode leaves id out when skipping special tokens.
 func (t *Tokenizer) IsSpecial(id int32) bool { return t.special[id] }
 

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"vgid/model"
+	"vgid/vgid"
+	"vgid/vgid/config"
+)
+
+func inspectCommand() *cli.Command {
+	return &cli.Command{
+		Name: "inspect", Usage: "what is in a model's folder, what would be trained, and the memory each step takes on this machine",
+		Description: `Reads headers only. The memory is what the steps allocate when they are taken on a device that only
+counts; a step of VGID is the teacher's pass, the student's and the update. "mapped" are weights that stay
+in their file: the system keeps as much of them in memory as there is room for, and reads the rest again.`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model, or its ORG/NAME on the hub"},
+			&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of a PEFT adapter of it, or its ORG/NAME on the hub"},
+			&cli.StringFlag{Name: "targets", Value: strings.Join(config.Default().Unlearn.LoRA.Targets, ","), Usage: "linear layers that would get an adapter, separated by commas"},
+			&cli.IntFlag{Name: "r", Value: 16, Usage: "rank of that adapter"},
+			&cli.BoolFlag{Name: "full", Usage: "list the weights of full fine-tuning instead of an adapter's layers"},
+			&cli.StringFlag{Name: "dtype", Value: "auto", Usage: "how weights are kept in memory: float32, bfloat16, or auto, as in the files"},
+			&cli.IntFlag{Name: "batch", Value: 1, Usage: "sequences of a pass, each with one image"},
+			&cli.IntFlag{Name: "tokens", Usage: "tokens of a sequence, those of its image included; 0: the image's and 128"},
+			&cli.IntFlag{Name: "image-side", Value: 448, Usage: "side of the images in `PIXELS`, for towers that take any size"},
+			&cli.IntFlag{Name: "max-new", Value: 64, Usage: "tokens that are generated"},
+			&cli.BoolFlag{Name: "json", Usage: "print JSON instead of tables; it lists every module"},
+		},
+		Action: func(c *cli.Context) error {
+			if err := noArgs(c); err != nil {
+				return err
+			}
+			if err := need(c, "model"); err != nil {
+				return err
+			}
+			for flag, least := range map[string]int{"r": 1, "batch": 1, "tokens": 0, "image-side": 1, "max-new": 1} {
+				if c.Int(flag) < least {
+					return fmt.Errorf("%s--%s %d must be at least %d", command(c), flag, c.Int(flag), least)
+				}
+			}
+			if c.Bool("full") && c.IsSet("adapter") {
+				return fmt.Errorf("%s--full and --adapter exclude each other", command(c))
+			}
+			o := vgid.InspectOptions{
+				LoRA: model.LoRAConfig{R: c.Int("r"), Alpha: float32(c.Int("r")), Targets: strings.Split(c.String("targets"), ",")},
+				Full: c.Bool("full"), DType: c.String("dtype"), Batch: c.Int("batch"), Tokens: c.Int("tokens"), Side: c.Int("image-side"), New: c.Int("max-new"),
+			}
+			dir, err := modelFolder(c, "model")
+			if err != nil {
+				return err
+			}
+			if c.IsSet("adapter") {
+				if o.Adapter, err = modelFolder(c, "adapter"); err != nil {
+					return err
+				}
+			}
+			r, err := vgid.Inspect(c.Context, dir, o)
+			if err != nil {
+				return err
+			}
+			return show(c, r, func(w io.Writer) error { return inspection(w, r) })
+		},
+	}
+}
+
+// inspection is what people read.
+func inspection(to io.Writer, r *vgid.Inspection) error {
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	row := func(cells ...string) { fmt.Fprintln(w, strings.Join(cells, "\t")) }
+	row("folder", r.Folder)
+	row("family", r.Family)
+	row("decoder", r.Text)
+	row("vision", r.Vision)
+	for _, p := range r.Parts {
+		row("", fmt.Sprintf("%s: %s parameters in %d tensors", p.Part, thousands(p.Parameters), p.Tensors))
+	}
+	var types []string
+	for _, t := range r.Types {
+		types = append(types, fmt.Sprintf("%s: %d tensors, %s", t.DType, t.Tensors, size(t.Bytes)))
+	}
+	row("types", strings.Join(types, "; "))
+	for i, f := range r.Files {
+		name := ""
+		if i == 0 {
+			name = "files"
+		}
+		row(name, fmt.Sprintf("%s: %d tensors, %s", f.Name, f.Tensors, size(f.Bytes)))
+	}
+	row("tokenizer", orNone(r.Tokenizer))
+	row("images", orNone(r.Images))
+	row("chat", map[bool]string{true: "the folder has a template", false: "no template"}[r.ChatTemplate])
+	for _, p := range r.Problems {
+		row("PROBLEM", p)
+	}
+	row("trained", fmt.Sprintf("%s: %d in all", r.Trained, len(r.Modules)))
+	row("", r.Shortened)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(to, "\nmemory of a pass over %d × %d tokens with an image each, %d generated; this machine has %s, %s are free\n",
+		r.Batch, r.Tokens, r.New, size(r.Memory), size(r.Free))
+	w = tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	row("step", "trained parameters", "mapped", "weights", "training", "activations", "total", "")
+	for _, s := range r.Steps {
+		row(s.Step, thousands(s.Parameters), size(s.Mapped), size(s.Weights), size(s.Trained), size(s.Activations), size(s.Total), verdict(s, r.Free))
+	}
+	return w.Flush()
+}
+
+func verdict(s vgid.Step, free int64) string {
+	switch {
+	case s.Missing > 0:
+		return "needs " + size(s.Missing) + " more"
+	case s.Total+s.Mapped > free:
+		return "fits; mapped weights are partly read again and again"
+	}
+	return "fits"
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none that can be used"
+	}
+	return s
+}
+
+// size is a number of bytes as people read it.
+func size(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.2f GiB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	case n == 0:
+		return "–"
+	}
+	return fmt.Sprintf("%d B", n)
+}
+
+// thousands is a count with its digits in groups of three.
+func thousands(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,75 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"vgid/vgid"
+	"vgid/vgid/quickstart"
+)
+
+func TestInspect(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "model")
+	if err := quickstart.Extract(dir); err != nil {
+		t.Fatal(err)
+	}
+	table := must(t, program, "inspect", "--model", dir, "--batch", "2")
+	for _, want := range []string{dir, "llava", "2048 tokens", "byte-level BPE", "CLIP, to 48×48", "no template", "BF16: 98 tensors", "layers.*.self_attn.q_proj [0…3]", "2 × 144 tokens", "lora step, recompute", "fits"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("the table does not say %q:\n%s", want, table)
+		}
+	}
+	if strings.Contains(table, "PROBLEM") {
+		t.Errorf("a sound folder has problems:\n%s", table)
+	}
+
+	ask := func(more ...string) (r vgid.Inspection) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(must(t, program, append([]string{"inspect", "--json", "--model", dir}, more...)...)), &r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	lora, full := ask("--targets", "*language_model*.q_proj", "--r", "4"), ask("--full")
+	if len(lora.Modules) != 4 || lora.Steps[2].Parameters != 4*4*(128+128) {
+		t.Errorf("%d parameters in %v", lora.Steps[2].Parameters, lora.Modules)
+	}
+	all := 0
+	for _, p := range full.Parts {
+		if p.Part != "unused" {
+			all += p.Parameters
+		}
+	}
+	if n := full.Steps[4].Parameters; n != all || full.Steps[4].Missing != 0 {
+		t.Errorf("%d parameters are trained, the parts have %d; %d bytes are missing", n, all, full.Steps[4].Missing)
+	}
+	// What only some commands need is a problem, not an error.
+	remove(t, filepath.Join(dir, "tokenizer.json"))
+	edit(t, filepath.Join(dir, "preprocessor_config.json"), "CLIPImageProcessor", "OtherProcessor")
+	if r := ask(); len(r.Problems) != 2 || r.Tokenizer != "" || r.Images != "" {
+		t.Errorf("problems %q", r.Problems)
+	}
+}
+
+// An adapter that is given says what is trained; it is checked on its base.
+func TestInspectAdapter(t *testing.T) {
+	out := t.TempDir()
+	must(t, program, append([]string{"unlearn"}, flags(out, map[string]string{"unlearn.steps": "1"})...)...)
+	adapter := filepath.Join(out, "r", "unlearned", "adapter")
+	var r vgid.Inspection
+	if err := json.Unmarshal([]byte(must(t, program, "inspect", "--json", "--model", world.Model, "--adapter", adapter)), &r); err != nil {
+		t.Fatal(err)
+	}
+	st, err := os.Stat(filepath.Join(adapter, "adapter_model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := r.Steps[2].Parameters; n == 0 || int64(4*n) > st.Size() || int64(4*n) < st.Size()/2 || len(r.Modules) == 0 {
+		t.Errorf("%d parameters in %v, the file has %d bytes", n, r.Modules, st.Size())
+	}
+}

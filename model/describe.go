@@ -1,0 +1,64 @@
+package model
+
+import (
+	"context"
+	"fmt"
+
+	"vgid/model/backend"
+	"vgid/model/dry"
+)
+
+// PartSize is how much of a model is in one of its parts.
+type PartSize struct {
+	Part       string `json:"part"` // "vision tower", "projector", "decoder" or "unused"
+	Parameters int    `json:"parameters"`
+	Tensors    int    `json:"tensors"`
+}
+
+var partNames = map[part]string{partTower: "vision tower", partProjector: "projector", partText: "decoder", partIdle: "unused"}
+
+// Sizes are the parts of the model without an adapter, in the order of the
+// forward pass; parts without weights are left out. What no output depends on
+// is "unused".
+func (m *Model) Sizes() []PartSize {
+	var out []PartSize
+	for _, p := range []part{partTower, partProjector, partText, partIdle} {
+		s := PartSize{Part: partNames[p]}
+		for _, w := range m.weights {
+			if w.lora == 0 && m.family.part(m.Config, w.Name) == p {
+				s.Parameters += w.Value.Len()
+				s.Tensors++
+			}
+		}
+		if s.Tensors > 0 {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Layout reads a model folder's headers: the result has every weight's shape
+// and no value, and cannot run. It may be given an adapter and be told what to
+// train, to see what that would be.
+func Layout(ctx context.Context, dir string) (*Model, error) {
+	return LoadAs(ctx, &dry.Backend{}, dir, LoadOptions{})
+}
+
+// SideTokens is how many tokens an image of side×side pixels takes; families
+// with images of one size ignore side.
+func (c *Config) SideTokens(side int) int { return c.ImageTokens(c.blankImage(side).Grid) }
+
+// tooMuch is the refusal of work that takes more memory than is free.
+func tooMuch(what string, need, free int64, hint string) error {
+	return fmt.Errorf("%s %s of memory and %s are free: %s are missing%s", what, gib(need), gib(free), gib(need-free), hint)
+}
+
+// freeMemory is what the device says is left, and whether it is known.
+func freeMemory(be backend.Backend) (int64, bool) {
+	r, ok := be.(backend.MemoryReporter)
+	if !ok {
+		return 0, false
+	}
+	free, err := r.FreeBytes()
+	return free, err == nil
+}

@@ -1,0 +1,243 @@
+package vgid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"vgid/model"
+	"vgid/model/cpu"
+	"vgid/model/hf"
+)
+
+// InspectOptions say what work on a model is asked about.
+type InspectOptions struct {
+	Adapter string // folder; empty for one that would be made as LoRA says
+	LoRA    model.LoRAConfig
+	Full    bool // all weights would be trained, not an adapter
+	DType   string
+	Batch   int // sequences
+	Tokens  int // of a sequence; 0: those of an image and 128 more
+	Side    int // of an image in pixels, for towers that take any size
+	New     int // generated
+}
+
+// Inspection is what a model folder holds and what work on it takes.
+type Inspection struct {
+	Folder string `json:"folder"`
+	Family string `json:"family"`
+	Text   string `json:"text"`
+	Vision string `json:"vision"`
+
+	Parts []model.PartSize `json:"parts"`
+	Types []TypeSize       `json:"types"`
+	Files []FileSize       `json:"files"`
+
+	Tokenizer    string   `json:"tokenizer"` // empty where it cannot be used
+	Images       string   `json:"images"`
+	ChatTemplate bool     `json:"chat_template"`
+	Problems     []string `json:"problems"`
+
+	Trained   string   `json:"trained"` // of what kind the list is
+	Modules   []string `json:"modules"`
+	Shortened string   `json:"-"` // the list as people read it
+
+	Free   int64  `json:"free_memory"` // of this machine, in bytes
+	Memory int64  `json:"memory"`
+	Batch  int    `json:"batch"`
+	Tokens int    `json:"tokens"`
+	New    int    `json:"new_tokens"`
+	Steps  []Step `json:"steps"`
+}
+
+// TypeSize is how much of the files is of one element type.
+type TypeSize struct {
+	DType   string `json:"dtype"`
+	Tensors int    `json:"tensors"`
+	Bytes   int64  `json:"bytes"`
+}
+
+// FileSize is a weight file.
+type FileSize struct {
+	Name    string `json:"name"`
+	Tensors int    `json:"tensors"`
+	Bytes   int64  `json:"bytes"`
+}
+
+// Step is the memory of one step of work, and how much of it this machine lacks.
+type Step struct {
+	model.Need
+	Missing int64 `json:"missing"`
+}
+
+// textBesideImage is how many tokens of text a sequence has besides its image
+// where nothing is said.
+const textBesideImage = 128
+
+// Inspect looks at the headers of a model folder. What makes it unusable is an
+// error, what only some commands need is listed as a problem.
+func Inspect(ctx context.Context, dir string, o InspectOptions) (*Inspection, error) {
+	m, err := model.Layout(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	r := &Inspection{Folder: dir, Parts: m.Sizes(), Problems: []string{}, Batch: o.Batch, New: o.New}
+	r.describe(m.Config)
+	if err := r.weights(dir); err != nil {
+		return nil, err
+	}
+	r.assets(dir, m.Config)
+	if err := r.trained(ctx, m, dir, &o); err != nil {
+		return nil, err
+	}
+	return r, r.plan(ctx, m.Config, dir, o)
+}
+
+func (r *Inspection) describe(c *model.Config) {
+	t, v := &c.Text, &c.Vision
+	tied := ""
+	if t.TieEmbeddings {
+		tied = ", head tied to the embedding"
+	}
+	r.Family = c.Type
+	r.Text = fmt.Sprintf("%d layers, width %d, MLP %d, %d heads of %d, %d of keys and values, %d tokens, %d positions%s",
+		t.Layers, t.HiddenSize, t.IntermediateSize, t.Heads, t.HeadDim, t.KVHeads, t.VocabSize, t.MaxPositions, tied)
+	r.Vision = fmt.Sprintf("%d layers, width %d, MLP %d, %d heads, patches of %d×%d", v.Layers, v.HiddenSize, v.IntermediateSize, v.Heads, v.PatchSize, v.PatchSize)
+	if v.MergeSize > 0 {
+		r.Vision += fmt.Sprintf(" merged %d×%d, images of any size", v.MergeSize, v.MergeSize)
+	} else {
+		r.Vision += fmt.Sprintf(", images of %d×%d, %d tokens each", v.ImageSize, v.ImageSize, c.SideTokens(0))
+	}
+}
+
+// weights lists files and element types.
+func (r *Inspection) weights(dir string) error {
+	files, err := hf.OpenWeights(dir)
+	if err != nil {
+		return err
+	}
+	defer files.Close()
+	types := map[string]*TypeSize{}
+	for _, f := range files.Layout() {
+		st, err := os.Stat(filepath.Join(dir, f.File))
+		if err != nil {
+			return err
+		}
+		r.Files = append(r.Files, FileSize{f.File, len(f.Names), st.Size()})
+		for _, n := range f.Names {
+			info, _ := files.Info(n)
+			t := types[info.DType]
+			if t == nil {
+				t = &TypeSize{DType: info.DType}
+				types[info.DType] = t
+			}
+			t.Tensors++
+			t.Bytes += info.Bytes()
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(types)) {
+		r.Types = append(r.Types, *types[k])
+	}
+	return nil
+}
+
+// assets are the files beside the weights.
+func (r *Inspection) assets(dir string, c *model.Config) {
+	problem := func(err error) { r.Problems = append(r.Problems, strings.ReplaceAll(err.Error(), "\n", "; ")) }
+	tok, terr := hf.LoadTokenizer(dir)
+	if terr == nil {
+		r.Tokenizer = fmt.Sprintf("%s, %d tokens", tok.Kind(), tok.Size())
+	}
+	proc, perr := hf.LoadImageProcessor(dir)
+	switch p := proc.(type) {
+	case *hf.CLIPProcessor:
+		h, w := p.Size()
+		r.Images = fmt.Sprintf("CLIP, to %d×%d", w, h)
+	case *hf.QwenProcessor:
+		r.Images = fmt.Sprintf("Qwen2-VL, patches of %d×%d merged %d×%d", p.Patch, p.Patch, p.Merge, p.Merge)
+	}
+	for _, err := range []error{terr, perr} {
+		if err != nil {
+			problem(err)
+		}
+	}
+	if terr == nil && perr == nil { // whether they belong together
+		if _, err := OpenReader(dir, c); err != nil {
+			problem(err)
+		}
+	}
+	_, err := hf.LoadChatTemplate(dir)
+	if r.ChatTemplate = err == nil; err != nil && !errors.Is(err, hf.ErrNoChatTemplate) {
+		problem(err)
+	}
+}
+
+// trained lists what would be trained. An adapter that is given is checked
+// against the model, and says what o.LoRA is.
+func (r *Inspection) trained(ctx context.Context, m *model.Model, dir string, o *InspectOptions) error {
+	var err error
+	switch {
+	case o.Adapter != "":
+		err = r.adapter(ctx, dir, o)
+	case o.Full:
+		r.Trained = "all weights"
+		r.Modules, err = m.Trainable("*")
+	default:
+		r.Trained = fmt.Sprintf("LoRA r=%d on %s", o.LoRA.R, strings.Join(o.LoRA.Targets, ", "))
+		r.Modules, err = m.AddLoRA(o.LoRA)
+	}
+	r.Shortened = abbreviate(r.Modules)
+	return err
+}
+
+func (r *Inspection) adapter(ctx context.Context, dir string, o *InspectOptions) error {
+	be := cpu.New(1)
+	defer be.Close()
+	base, err := model.LoadAs(ctx, be, dir, model.LoadOptions{Lazy: true})
+	if err != nil {
+		return err
+	}
+	defer base.Close()
+	if r.Modules, err = base.LoadAdapter(o.Adapter); err != nil {
+		return err
+	}
+	conf, files, err := hf.ReadAdapter(o.Adapter)
+	if err != nil {
+		return err
+	}
+	o.LoRA = model.FromPEFT(&conf)
+	r.Trained = fmt.Sprintf("the adapter %s, r=%d", o.Adapter, conf.R)
+	return files.Close()
+}
+
+func (r *Inspection) plan(ctx context.Context, c *model.Config, dir string, o InspectOptions) error {
+	r.Tokens = o.Tokens
+	if r.Tokens == 0 {
+		r.Tokens = min(c.SideTokens(o.Side)+textBesideImage, c.Text.MaxPositions-o.New)
+	}
+	needs, err := model.Plan(ctx, dir, model.PlanOptions{
+		Load: model.LoadOptions{Weights: o.DType}, Adopts: true, LoRA: o.LoRA,
+		Batch: o.Batch, Tokens: r.Tokens, Answer: textBesideImage / 2, Images: 1, Side: o.Side, New: o.New,
+	})
+	if err != nil {
+		return err
+	}
+	be := cpu.New(1)
+	defer be.Close()
+	if r.Free, err = be.FreeBytes(); err != nil {
+		return err
+	}
+	if r.Memory, err = cpu.TotalBytes(); err != nil {
+		return err
+	}
+	for _, n := range needs {
+		r.Steps = append(r.Steps, Step{n, max(0, n.Total-r.Free)})
+	}
+	return nil
+}
