@@ -194,7 +194,7 @@ var badInputs = []badInput{
 	{"a few bytes of weights", brokenModel(func(t *testing.T, m string) { os.Truncate(m+"/model.safetensors", 4) }),
 		[]string{"model.safetensors: truncated", "found 4 bytes", "fetch or write the file again"}},
 	{"weights of another config", brokenModel(func(t *testing.T, m string) { edit(t, m+"/config.json", `"hidden_size": 32`, `"hidden_size": 64`) }),
-		[]string{"model", "shape"}},
+		[]string{"model: tensor ", "has shape [", "config.json asks for ["}},
 	{"no tokenizer", brokenModel(func(t *testing.T, m string) { remove(t, m+"/tokenizer.json") }), []string{"tokenizer.json: no such file", "a model's folder holds"}},
 	{"tokenizer without <image>", brokenModel(func(t *testing.T, m string) { edit(t, m+"/tokenizer.json", "<image>", "<imago>") }),
 		[]string{"tokenizer.json has no token <image>", "take the tokenizer"}},

@@ -1,0 +1,158 @@
+//go:build linux
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"vgid/model/hf"
+)
+
+// tensorsOf are the tensors of a model folder.
+func tensorsOf(t *testing.T, dir string) []hf.NamedTensor {
+	t.Helper()
+	w, err := hf.OpenWeights(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	var out []hf.NamedTensor
+	for _, n := range w.Names() {
+		info, _ := w.Info(n)
+		x := hf.NamedTensor{Name: n, Shape: info.Shape, DType: info.DType, Data: make([]float32, info.Elements())}
+		if err := w.ReadF32(n, x.Data); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// copied is a copy of the small world's model.
+func copied(t *testing.T, dir string) string {
+	t.Helper()
+	m := filepath.Join(dir, "model")
+	if err := os.CopyFS(m, os.DirFS(world.Model)); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// rewritten is a copy whose weights f changed, in files of at most shard bytes.
+func rewritten(t *testing.T, dir string, shard int64, f func([]hf.NamedTensor) []hf.NamedTensor) string {
+	t.Helper()
+	m := copied(t, dir)
+	if err := hf.WriteWeights(m, f(tensorsOf(t, m)), shard); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func unchanged(l []hf.NamedTensor) []hf.NamedTensor { return l }
+
+// shardOf is a weight file of a folder that has several.
+func shardOf(t *testing.T, dir string, i int) string {
+	t.Helper()
+	s, err := filepath.Glob(filepath.Join(dir, "model-*-of-*.safetensors"))
+	if err != nil || len(s) <= i {
+		t.Fatalf("weight files %v, %v", s, err)
+	}
+	return s[i]
+}
+
+// onSharded is a command on a copy of the model in several files that f breaks.
+func onSharded(f func(t *testing.T, m string), command string, more ...string) func(t *testing.T, dir, out string) []string {
+	return func(t *testing.T, dir, out string) []string {
+		m := rewritten(t, dir, 40000, unchanged)
+		f(t, m)
+		return append([]string{command, "--model", m}, more...)
+	}
+}
+
+// adapterOf trains an adapter of the small world's model for one step.
+func adapterOf(t *testing.T, dir string) string {
+	t.Helper()
+	must(t, program, append([]string{"unlearn"}, flags(dir, map[string]string{"unlearn.steps": "1"})...)...)
+	return filepath.Join(dir, "r", "unlearned", "adapter")
+}
+
+// What can be wrong with weights and adapters, tried on the commands that take
+// any model.
+func init() {
+	missing := func(t *testing.T, m string) { remove(t, shardOf(t, m, 1)) }
+	badInputs = append(badInputs, []badInput{
+		{"inspect a missing shard", onSharded(missing, "inspect"),
+			[]string{"model.safetensors.index.json: shard model-00002-of-", "is missing (it holds tensor", "fetch it, too"}},
+		{"forward of a missing shard", onSharded(missing, "forward", "--prompt", "a", "--out", "/nowhere/f"),
+			[]string{"model.safetensors.index.json: shard model-00002-of-", "fetch it, too"}},
+		{"generate from half a shard", onSharded(func(t *testing.T, m string) { os.Truncate(shardOf(t, m, 1), 20000) }, "generate", "--prompt", "a"),
+			[]string{"model-00002-of-", "truncated: tensor", "the file has", "fetch or write the file again"}},
+		{"a shard in the place of another", onSharded(func(t *testing.T, m string) {
+			if err := os.WriteFile(shardOf(t, m, 1), read(t, shardOf(t, m, 0)), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}, "inspect"), []string{"model.safetensors.index.json: tensor ", "is in model-00002-of-", "the index says model-00001-of-"}},
+		{"an index without its tensor", onSharded(func(t *testing.T, m string) {
+			edit(t, filepath.Join(m, "model.safetensors.index.json"), "multi_modal_projector.linear_1.bias", "multi_modal_projector.linear_9.bias")
+		}, "inspect"), []string{`model.safetensors.index.json: tensor "multi_modal_projector.linear_9.bias" is not in its shard model-`}},
+		{"a weight under two names", func(t *testing.T, dir, out string) []string {
+			return []string{"inspect", "--model", rewritten(t, dir, 0, func(l []hf.NamedTensor) []hf.NamedTensor {
+				i := slices.IndexFunc(l, func(x hf.NamedTensor) bool { return x.Name == "multi_modal_projector.linear_1.bias" })
+				again := l[i]
+				again.Name = "model." + again.Name // as transformers 5 has it in memory
+				return append(l, again)
+			})}
+		}, []string{`"model.multi_modal_projector.linear_1.bias"`, "are the same weight"}},
+		{"a weight of another shape", func(t *testing.T, dir, out string) []string {
+			return []string{"inspect", "--model", rewritten(t, dir, 0, func(l []hf.NamedTensor) []hf.NamedTensor {
+				i := slices.IndexFunc(l, func(x hf.NamedTensor) bool { return x.Name == "multi_modal_projector.linear_1.bias" })
+				l[i].Shape = []int{1, len(l[i].Data)}
+				return l
+			})}
+		}, []string{`tensor "multi_modal_projector.linear_1.bias" has shape [1 32], config.json asks for [32]`}},
+		{"a weight that is missing", func(t *testing.T, dir, out string) []string {
+			return []string{"inspect", "--model", rewritten(t, dir, 0, func(l []hf.NamedTensor) []hf.NamedTensor { return slices.Delete(l, 1, 2) })}
+		}, []string{"model: tensor ", "is missing"}},
+		{"weights in 8-bit floats", func(t *testing.T, dir, out string) []string {
+			m := copied(t, dir)
+			var list []hf.Stream
+			for _, x := range tensorsOf(t, m) {
+				list = append(list, hf.Stream{Name: x.Name, TensorInfo: hf.TensorInfo{DType: "F8_E4M3", Shape: x.Shape}, Raw: func() ([]byte, error) { return make([]byte, len(x.Data)), nil }})
+			}
+			if err := hf.WriteStreams(filepath.Join(m, "model.safetensors"), list, nil); err != nil {
+				t.Fatal(err)
+			}
+			return []string{"inspect", "--model", m}
+		}, []string{"tensor ", "has dtype F8_E4M3, which is not implemented", "use a model in float32, bfloat16 or float16"}},
+		{"merge of an adapter of other weights", func(t *testing.T, dir, out string) []string {
+			m := rewritten(t, dir, 0, func(l []hf.NamedTensor) []hf.NamedTensor {
+				for _, x := range l {
+					for i := range x.Data {
+						x.Data[i] = 2*x.Data[i] + 1
+					}
+				}
+				return l
+			})
+			return []string{"merge", "--model", m, "--adapter", adapterOf(t, dir), "--out", out}
+		}, []string{"the adapter was made for another base model", "than this one (fingerprint", "give the model it was trained on, or --any-base"}},
+		{"merge to a full disk", func(t *testing.T, dir, out string) []string {
+			adapter, full := adapterOf(t, dir), filepath.Join(dir, "full")
+			if err := os.Mkdir(full, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			mount(t, full, 0, "size=200k") // the model takes more
+			return []string{"merge", "--model", world.Model, "--adapter", adapter, "--out", filepath.Join(full, "m")}
+		}, []string{"model.safetensors", "no space left on device", "free some space"}},
+		{"inspect no model", line("inspect"), []string{"inspect: --model is missing"}},
+		{"inspect for no sequence", line("inspect", "--model", "DIR", "--batch", "0"), []string{"inspect: --batch 0 must be at least 1"}},
+		{"inspect too few tokens", func(t *testing.T, dir, out string) []string {
+			return []string{"inspect", "--model", world.Model, "--tokens", "2"}
+		}, []string{"2 tokens are too few for", "of 1 images"}},
+		{"inspect another storage", func(t *testing.T, dir, out string) []string {
+			return []string{"inspect", "--model", world.Model, "--dtype", "float8"}
+		}, []string{`weights "float8" cannot be kept`, "use auto, float32 or bfloat16"}},
+	}...)
+}
