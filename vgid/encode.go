@@ -11,13 +11,19 @@ import (
 )
 
 // Encoder is a Reader of samples. The benchmark's images are kept, so that each
-// is decoded once.
+// is decoded once as long as they are not too large together.
 type Encoder struct {
 	*Reader
 	prompt config.Prompt
 	eos    int32
 	images map[*data.Image]hf.Image
+	order  []*data.Image // of images, the oldest first
+	held   int           // values in images
 }
+
+// keepPixels bounds the images that are kept, in values: 1 GiB. Those of a
+// LLaVA take a third of a million, a photo for Qwen easily ten times that.
+const keepPixels = 1 << 28
 
 // NewEncoder prepares the tokenizer and image processor of the model's folder.
 func NewEncoder(dir string, m *model.Model, prompt config.Prompt) (*Encoder, error) {
@@ -155,8 +161,20 @@ func (e *Encoder) Image(p Picture) (hf.Image, error) {
 	if err != nil {
 		return hf.Image{}, fmt.Errorf("%s: %w", p.File.Where, err)
 	}
-	e.images[p.File] = img
+	e.keep(p.File, img, keepPixels)
 	return img, nil
+}
+
+// keep remembers an image and forgets the oldest ones beyond most values.
+func (e *Encoder) keep(f *data.Image, img hf.Image, most int) {
+	e.images[f] = img
+	e.order = append(e.order, f)
+	e.held += len(img.Pixels)
+	for e.held > most && len(e.order) > 1 {
+		e.held -= len(e.images[e.order[0]].Pixels)
+		delete(e.images, e.order[0])
+		e.order = e.order[1:]
+	}
 }
 
 // aligned lists the rows of teacher and student whose predictions are compared.

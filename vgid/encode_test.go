@@ -7,6 +7,7 @@ import (
 
 	"vgid/model/cpu"
 	"vgid/model/hf"
+	"vgid/vgid/data"
 )
 
 func view(first int, ids ...int32) View {
@@ -106,5 +107,17 @@ func TestAbbreviate(t *testing.T) {
 	got := abbreviate([]string{"a.layers.0.q", "a.layers.0.k", "a.layers.1.q", "a.layers.1.k", "head"})
 	if want := "a.layers.*.q [0…1], a.layers.*.k [0…1], head"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestEncoderKeepsALimit(t *testing.T) {
+	e := &Encoder{images: map[*data.Image]hf.Image{}}
+	files := make([]data.Image, 5)
+	for i := range files {
+		e.keep(&files[i], hf.Image{Pixels: make([]float32, 10)}, 25)
+	}
+	e.keep(&files[0], hf.Image{Pixels: make([]float32, 40)}, 25) // larger than all that may be kept: alone
+	if _, ok := e.images[&files[0]]; !ok || len(e.images) != 1 || e.held != 40 || len(e.order) != 1 {
+		t.Errorf("%d images of %d values are kept in %d places; want the newest alone", len(e.images), e.held, len(e.order))
 	}
 }
