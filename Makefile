@@ -69,4 +69,4 @@ base: build
 	cp -r runs/base-know/base/model vgid/quickstart/base
 
 clean:
-	rm -rf bin
+	rm -rf bin .cache
