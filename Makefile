@@ -40,13 +40,13 @@ test:
 
 # The GPU backend on the simulated device: a fake driver that runs the CUDA
 # kernels on the host. What that shows is in docs/cuda.md.
-SIMULATED = ./model/cuda ./model/cuda/driver ./vgid/... ./cmd/vgid
+SIMULATED = ./model ./model/cuda ./model/cuda/driver ./vgid/... ./cmd/vgid
 test-simulated:
 	@if ! command -v cc >/dev/null 2>&1 || ! command -v g++ >/dev/null 2>&1 || [ "$$(uname -sm)" != 'Linux x86_64' ]; then \
 		echo 'make test: NO C AND C++ COMPILER ON x86-64 LINUX, THE SIMULATED DEVICE IS NOT TESTED'; \
 	else \
 		echo 'simulated device: vet and tests with -tags cuda'; \
-		$(CUDA_ENV) $(GO) vet -tags cuda ./model/cuda/... ./vgid/... ./cmd/... && \
+		$(CUDA_ENV) $(GO) vet -tags cuda ./model ./model/cuda/... ./vgid/... ./cmd/... && \
 		$(CUDA_ENV) $(GO) test -tags cuda -timeout 10m -run 'Simulated|Load|Launch|Events|Graph|Peer|Fault|Refus' $(SIMULATED); \
 	fi
 

@@ -21,10 +21,10 @@ func (m *Model) ImageFeatures(t *tape.Tape, b *Batch) tape.Var {
 }
 
 // Logits are the unnormalised log-probabilities of the token after each of the
-// given final hidden states, [rows, vocab]. They are valid until the tape's
+// given final hidden states, F32 [rows, vocab]. They are valid until the tape's
 // Reset.
 func (m *Model) Logits(t *tape.Tape, hidden backend.Tensor) backend.Tensor {
-	out := t.Scratch(hidden.Rows, m.Config.Text.VocabSize)
+	out := t.ScratchF32(hidden.Rows, m.Config.Text.VocabSize)
 	m.be.MatMul(out, hidden, m.Head().Value, backend.MatMul{TransB: true, Alpha: 1})
 	return out
 }

@@ -59,7 +59,7 @@ func (m *Model) newCache(rows int) (*kvCache, error) {
 	width := c.KVHeads * c.HeadDim
 	n := rows * width
 	defer backend.For(m.be, backend.Activations)()
-	buf, err := m.be.Alloc(backend.F32, 2*c.Layers*n)
+	buf, err := m.be.Alloc(backend.ActivationType(m.be), 2*c.Layers*n)
 	if err != nil {
 		return nil, fmt.Errorf("generate: no memory for a cache of %d tokens: %w", rows, err)
 	}
@@ -128,7 +128,7 @@ func (m *Model) Generate(ctx context.Context, prompts []Sequence, o GenerateOpti
 	for s := slots - 1; s >= 0; s-- {
 		g.free = append(g.free, int32(s*g.slot))
 	}
-	g.tape = tape.New(m.be, backend.F32)
+	g.tape = tape.For(m.be)
 	defer g.tape.Close()
 	return g.out, g.run(ctx, prompts)
 }

@@ -122,10 +122,10 @@ func (p *planned) forward() error {
 		return err
 	}
 	defer b.Release()
-	t := tape.New(p.m.be, backend.F32)
+	t := tape.For(p.m.be)
 	defer t.Close()
 	h := t.Value(p.m.Hidden(t, b))
-	t.Scratch(h.Rows, p.m.Config.Text.VocabSize)
+	t.ScratchF32(h.Rows, p.m.Config.Text.VocabSize)
 	return t.Err()
 }
 
@@ -178,7 +178,7 @@ func (p *planned) step(full, recompute bool) error {
 // vgidStep takes the steps of vgid's Distill objective on the last rows of
 // every sequence.
 func vgidStep(m, teacher *Model, seqs []Sequence, answer int, opt *Optimizer) error {
-	record, plain := tape.New(m.be, backend.F32), tape.New(m.be, backend.F32)
+	record, plain := tape.For(m.be), tape.For(m.be)
 	defer record.Close()
 	defer plain.Close()
 	b, err := teacher.Pack(seqs)

@@ -17,7 +17,7 @@ func (m *Model) ScoreContinuations(ctx context.Context, prompts []Sequence, cont
 	if len(prompts) != len(continuations) {
 		return nil, fmt.Errorf("score: %d prompts but %d continuations", len(prompts), len(continuations))
 	}
-	t := tape.New(m.be, backend.F32)
+	t := tape.For(m.be)
 	defer t.Close()
 	out := make([]float64, len(prompts))
 	var seqs []Sequence

@@ -45,7 +45,7 @@ func NewDistill(student, teacher *model.Model, enc *Encoder, cfg config.Unlearn,
 	}
 	return &Distill{
 		cfg: cfg, seed: seed, model: student, teacher: teacher, enc: enc, noise: noise,
-		instructions: instructions, forget: forget, retain: retain, tape: tape.New(student.Backend(), backend.F32),
+		instructions: instructions, forget: forget, retain: retain, tape: tape.For(student.Backend()),
 	}, nil
 }
 

@@ -113,7 +113,7 @@ func (a *Asker) Forward(s model.Sequence, first int, grad bool) (*Pass, error) {
 	}
 	defer b.Release()
 	m.SetDropout(0) // the derivative of what is written, not of a draw around it
-	t := tape.New(m.Backend(), backend.F32)
+	t := tape.For(m.Backend())
 	defer t.Close()
 	t.Reset(tape.Options{Grad: grad})
 	if grad {

@@ -96,7 +96,7 @@ func NewTrainer(stage string, comm *collective.Comm, m *model.Model, obj Objecti
 	}
 	return &Trainer{
 		stage: stage, comm: comm, be: be, model: m, objective: obj, optim: optim, steps: steps, seed: seed,
-		tape: tape.New(be, backend.F32), opt: opt, reducer: red, sched: sched,
+		tape: tape.For(be), opt: opt, reducer: red, sched: sched,
 	}, nil
 }
 

@@ -16,11 +16,15 @@ func openDevice(cfg config.Config, w launch.Worker) (backend.Backend, error) {
 	if cfg.Device != "cuda" {
 		return cpu.New(cfg.Threads), nil
 	}
+	p, err := cuda.ParsePrecision(cfg.Precision)
+	if err != nil {
+		return nil, err
+	}
 	n, err := cuda.Devices()
 	if err != nil {
 		return nil, fmt.Errorf("--device cuda: %w", err)
 	}
-	be, err := cuda.Open(w.LocalRank % max(1, n))
+	be, err := cuda.Open(w.LocalRank%max(1, n), p)
 	if err != nil {
 		return nil, fmt.Errorf("--device cuda: %w", err)
 	}

@@ -29,7 +29,7 @@ func selftestCommand() *cli.Command {
 			if d := c.String("device"); d != "cuda" {
 				return fmt.Errorf("selftest: --device %q: only cuda is compared with the CPU", d)
 			}
-			dev, err := cuda.Open(c.Int("ordinal"))
+			dev, err := cuda.Open(c.Int("ordinal"), cuda.Float32)
 			if err != nil {
 				return err
 			}

@@ -196,6 +196,21 @@ type HostMemory interface {
 	HostF32(t Tensor) ([]float32, error)
 }
 
+// Activator is implemented by devices that choose the element type of
+// activations and their gradients.
+type Activator interface {
+	ActivationType() DType
+}
+
+// ActivationType is the element type of activations on a device: F32 where it
+// does not choose.
+func ActivationType(be Backend) DType {
+	if a, ok := be.(Activator); ok {
+		return a.ActivationType()
+	}
+	return F32
+}
+
 // Adopter is implemented by backends whose buffers can be memory that exists
 // already, such as a mapped file: frozen weights then need no copy.
 type Adopter interface {

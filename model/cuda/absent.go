@@ -15,7 +15,7 @@ var ErrAbsent = errors.New("this vgid was built without CUDA; build it with make
 func Devices() (int, error) { return 0, ErrAbsent }
 
 // Open takes hold of a device by its number among the visible ones.
-func Open(ordinal int) (backend.Backend, error) { return nil, ErrAbsent }
+func Open(ordinal int, p Precision) (backend.Backend, error) { return nil, ErrAbsent }
 
 // Describe says what is known of a device, a line each.
 func Describe(be backend.Backend, simulated *bool) []string { return nil }

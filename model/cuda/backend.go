@@ -45,8 +45,8 @@ func Devices() (int, error) {
 }
 
 // Open takes hold of a device by its number among the visible ones.
-func Open(ordinal int) (backend.Backend, error) {
-	b, err := OpenWith(ordinal, Options{})
+func Open(ordinal int, p Precision) (backend.Backend, error) {
+	b, err := OpenWith(ordinal, Options{Precision: p})
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +165,14 @@ func (b *Backend) Name() string {
 		products = fmt.Sprintf("cuBLASLt %d.%d", b.lt.Version()/10000, b.lt.Version()/100%100)
 	}
 	return fmt.Sprintf("cuda(%s, %s)", b.dev.Name, products)
+}
+
+// ActivationType implements backend.Activator.
+func (b *Backend) ActivationType() backend.DType {
+	if b.opt.Precision == BFloat16 {
+		return backend.BF16
+	}
+	return backend.F32
 }
 
 // Info describes the device.

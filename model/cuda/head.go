@@ -63,11 +63,11 @@ func orOne(v float32) float32 {
 }
 
 // head finds the operands of a head. Weights of another type than the rows are
-// widened once, not for every chunk, where products would widen them.
+// converted once, not for every chunk, where products would convert them.
 func (b *Backend) head(op string, dh, dw, h, w backend.Tensor) head {
 	g := head{b.operand(op, dh), b.operand(op, dw), b.operand(op, h), b.operand(op, w)}
-	if b.lt != nil && g.h.dt != g.w.dt && b.err == nil {
-		g.w = b.widened(g.w)
+	if b.err == nil && g.h.dt != g.w.dt && (b.lt != nil || b.opt.Precision == BFloat16) {
+		g.w = b.converted(g.w, g.h.dt)
 	}
 	return g
 }

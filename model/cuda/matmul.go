@@ -44,6 +44,9 @@ func (b *Backend) multiply(p product) {
 	if b.err != nil || p.c.rows == 0 || p.c.cols == 0 {
 		return
 	}
+	if b.opt.Precision == BFloat16 && p.x.dt != p.y.dt {
+		p.x, p.y = b.converted(p.x, backend.BF16), b.converted(p.y, backend.BF16)
+	}
 	if b.lt != nil && p.depth() > 0 {
 		err := b.multiplyLt(p)
 		if !errors.Is(err, driver.ErrUnsupported) {
@@ -58,7 +61,7 @@ func (b *Backend) multiply(p product) {
 // type, a result no narrower than they are, and a bias of the result's type.
 func (b *Backend) multiplyLt(p product) error {
 	if p.x.dt != p.y.dt { // widening is exact
-		p.x, p.y = b.widened(p.x), b.widened(p.y)
+		p.x, p.y = b.converted(p.x, backend.F32), b.converted(p.y, backend.F32)
 	}
 	out := p.c
 	if p.c.dt == backend.BF16 && p.x.dt == backend.F32 {
@@ -88,18 +91,18 @@ func (b *Backend) multiplyLt(p product) error {
 }
 
 func (b *Backend) compute(p product) driver.Compute {
-	if b.opt.TF32 && p.x.dt == backend.F32 {
+	if b.opt.Precision == TF32 && p.x.dt == backend.F32 {
 		return driver.TF32
 	}
 	return driver.Float32
 }
 
-// widened is an operand in f32, a copy where it is not.
-func (b *Backend) widened(o operand) operand {
-	if o.dt == backend.F32 {
+// converted is an operand in another type, a copy where it is not.
+func (b *Backend) converted(o operand, dt backend.DType) operand {
+	if o.dt == dt {
 		return o
 	}
-	w := dense(b.temp(backend.F32, o.rows*o.cols), backend.F32, o.rows, o.cols)
+	w := dense(b.temp(dt, o.rows*o.cols), dt, o.rows, o.cols)
 	b.copy(w, o)
 	return w
 }

@@ -9,9 +9,7 @@ import (
 
 // Options of a backend.
 type Options struct {
-	// TF32 lets products of f32 operands round them to 10 bits of mantissa,
-	// which tensor cores multiply some eight times faster.
-	TF32 bool
+	Precision Precision
 	// CuBLASLt names the library to use; empty looks where it usually is, and
 	// "none" does without.
 	CuBLASLt string

@@ -111,6 +111,9 @@ type node struct {
 	heads    int
 }
 
+// For makes a tape whose activations have the element type the device chose.
+func For(be backend.Backend) *Tape { return New(be, backend.ActivationType(be)) }
+
 // New makes a tape whose activations have element type dt.
 func New(be backend.Backend, dt backend.DType) *Tape {
 	t := &Tape{be: be, act: newPool(be, dt), ints: newPool(be, backend.I32)}
@@ -220,8 +223,8 @@ func (t *Tape) Floats(v []float32, cols int) backend.Tensor {
 	return x
 }
 
-// Scratch returns uninitialised activations memory of this step.
-func (t *Tape) Scratch(rows, cols int) backend.Tensor { return t.act.get(rows, cols) }
+// ScratchF32 returns uninitialised F32 memory of this step.
+func (t *Tape) ScratchF32(rows, cols int) backend.Tensor { return t.stat.get(rows, cols) }
 
 // ScratchInts returns uninitialised I32 memory of this step.
 func (t *Tape) ScratchInts(rows, cols int) backend.Tensor { return t.ints.get(rows, cols) }

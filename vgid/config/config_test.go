@@ -66,6 +66,8 @@ func TestRefusals(t *testing.T) {
 		{yaml: "train:\n  steps: -1\n", want: "train.steps: -1 is below the least value 0"},
 		{yaml: "unlearn:\n  noise:\n    step: 1000\n", want: "above the greatest value 999"},
 		{yaml: "device: cudaa\n", want: `device: "cudaa" is not one of`},
+		{yaml: "precision: bf16\n", want: `precision: "bf16" is not one of`},
+		{yaml: "precision: bfloat16\n", want: "precision: bfloat16 needs device: cuda"},
 		{yaml: "eval:\n  sets: [forget, tset]\n", want: `"tset" is not one of`},
 		{yaml: "a: [", want: "config "},
 		{yaml: "seed: 1\nname: x\nseed: 2\n", want: `:3: key "seed" stands here for the second time`},

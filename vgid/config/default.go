@@ -17,7 +17,7 @@ func Default() Config {
 	train := Train{Steps: 1000, Batch: 4, Optim: optim, LoRA: lora, Modules: []string{}, TextOnly: -1, Mix: mix, Accumulate: 1,
 		Corpus: Corpus{Describe: 0.05, Attribute: 0.15, Celebrity: 0.45, Instruction: 0.35}}
 	return Config{
-		Name: "run", Out: "runs", Device: "cpu",
+		Name: "run", Out: "runs", Device: "cpu", Precision: "float32",
 		Data:  Data{Forget: "forget_5", People: 60, Celebrities: 80, Views: 8, ImageSize: 96},
 		Model: Model{DType: "float32", Weights: "auto"},
 		Prompt: Prompt{

@@ -67,6 +67,8 @@ func (c Config) Validate() error {
 		}
 	}
 	switch {
+	case c.Device == "cpu" && c.Precision != "float32":
+		return fmt.Errorf("config: precision: %s needs device: cuda; the CPU computes in float32", c.Precision)
 	case c.Out == "":
 		return fmt.Errorf("config: out is empty: name the folder that holds the runs")
 	case c.Name == "." || !filepath.IsLocal(c.Name):

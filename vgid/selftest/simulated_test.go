@@ -23,7 +23,7 @@ func TestSelftestSimulated(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("VGID_CUDA_DRIVER", lib)
-	dev, err := cuda.Open(0)
+	dev, err := cuda.Open(0, cuda.Float32)
 	if err != nil {
 		t.Fatal(err)
 	}

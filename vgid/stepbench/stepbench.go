@@ -186,7 +186,7 @@ func newBench(be backend.Backend, samples int) (*bench, error) {
 	if b.opt, err = b.m.NewOptimizer(model.OptimizerConfig{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.02, ClipNorm: 1}); err != nil {
 		return nil, err
 	}
-	b.tape = tape.New(b.be, backend.F32)
+	b.tape = tape.For(b.be)
 	b.shape = batch(samples, cfg.ImageTokens(hf.Grid{}))
 	side := cfg.Vision.ImageSize
 	for i, n := range b.shape.Lengths {
