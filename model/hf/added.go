@@ -97,7 +97,8 @@ func (m *addedMatcher) split(s string, visit func(text string, at int, token *ad
 
 func isWord(r rune) bool {
 	return r == '_' || unicode.IsLetter(r) || unicode.Is(unicode.M, r) || unicode.Is(unicode.Nd, r) ||
-		unicode.Is(unicode.Pc, r) || unicode.Is(unicode.Other_Alphabetic, r) || unicode.Is(unicode.Join_Control, r) || unicode.Is(unicode.Nl, r)
+		unicode.Is(unicode.Pc, r) || unicode.Is(unicode.Other_Alphabetic, r) || unicode.Is(unicode.Join_Control, r) || unicode.Is(unicode.Nl, r) ||
+		unicode.Is(laterWords, r)
 }
 
 func wordEnds(s string) bool {

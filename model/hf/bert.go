@@ -13,6 +13,7 @@ func newBertNormalizer(c component) normalizer {
 	if c.StripAccents != nil {
 		accents = *c.StripAccents
 	}
+	decompose := around(norm.NFD.String, inert)
 	return plain(func(s string) string {
 		if c.CleanText {
 			s = strings.Map(cleanRune, s)
@@ -22,11 +23,11 @@ func newBertNormalizer(c component) normalizer {
 		}
 		if accents {
 			s = strings.Map(func(r rune) rune {
-				if unicode.Is(unicode.Mn, r) {
+				if unicode.Is(unicode.Mn, r) && !unicode.Is(keptByBert, r) || r == 0x1734 {
 					return -1
 				}
 				return r
-			}, norm.NFD.String(s))
+			}, decompose(s))
 		}
 		if c.Lowercase {
 			s = lowercase(s)
@@ -40,7 +41,7 @@ func cleanRune(r rune) rune {
 	switch {
 	case r == '\t' || r == '\n' || r == '\r':
 		return ' '
-	case r == 0 || r == 0xfffd || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co):
+	case r == 0 || r == 0xfffd || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co) && !unicode.Is(notControl, r):
 		return -1
 	case unicode.IsSpace(r):
 		return ' '
@@ -65,9 +66,11 @@ func spaceIdeographs(s string) string {
 	return b.String()
 }
 
-// isPunctuation is ASCII's visible signs and Unicode's punctuation.
+// isPunctuation is ASCII's visible signs and Unicode's punctuation, two signs that
+// were punctuation once among it.
 func isPunctuation(r rune) bool {
-	return r >= '!' && r <= '/' || r >= ':' && r <= '@' || r >= '[' && r <= '`' || r >= '{' && r <= '~' || unicode.IsPunct(r)
+	return r >= '!' && r <= '/' || r >= ':' && r <= '@' || r >= '[' && r <= '`' || r >= '{' && r <= '~' || r == 0x166d || r == 0x111c9 ||
+		unicode.IsPunct(r) && !unicode.Is(notPunctuation, r)
 }
 
 // nmtClean is SentencePiece's treatment of control characters and blanks.

@@ -32,13 +32,13 @@ func newNormalizer(raw json.RawMessage) (normalizer, error) {
 	case "Sequence":
 		return normalizerSequence(c.Normalizers)
 	case "NFC":
-		return plain(norm.NFC.String), nil
+		return plain(around(norm.NFC.String, inert)), nil
 	case "NFD":
-		return plain(norm.NFD.String), nil
+		return plain(around(norm.NFD.String, inert)), nil
 	case "NFKC":
-		return plain(norm.NFKC.String), nil
+		return plain(around(norm.NFKC.String, inert, inertCompat)), nil
 	case "NFKD":
-		return plain(norm.NFKD.String), nil
+		return plain(around(norm.NFKD.String, inert, inertCompat)), nil
 	case "Lowercase":
 		return plain(lowercase), nil
 	case "StripAccents":
@@ -127,14 +127,15 @@ func lowercase(s string) string {
 		if r == 'İ' {
 			return r
 		}
-		return unicode.ToLower(r)
+		return toLower(r)
 	}, s), "İ", "i̇")
 }
 
 // stripMarks removes combining marks.
 func stripMarks(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.M, r) {
+		// The second range was of marks when the reference's table was made.
+		if unicode.Is(unicode.M, r) && !unicode.Is(keptMarks, r) || r >= 0x1cf2 && r <= 0x1cf3 {
 			return -1
 		}
 		return r

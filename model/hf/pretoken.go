@@ -63,7 +63,7 @@ func (p *preTokenizer) add(raw json.RawMessage) error {
 		if c.Individual {
 			b = "Isolated"
 		}
-		s, err := behave(runeMatcher(unicode.IsNumber), b, false)
+		s, err := behave(runeMatcher(isDigit), b, false)
 		if err != nil {
 			return err
 		}
