@@ -62,3 +62,13 @@ func freeMemory(be backend.Backend) (int64, bool) {
 	free, err := r.FreeBytes()
 	return free, err == nil
 }
+
+// trainable refuses so many float32 buffers of n values where there is no
+// memory for them, before any is taken.
+func (m *Model) trainable(buffers, n int, what string) error {
+	need := 4 * int64(buffers) * int64(n)
+	if free, known := freeMemory(m.be); known && need > free {
+		return tooMuch(what, need, free, "; train fewer weights: an adapter, or one of a smaller r or fewer targets")
+	}
+	return nil
+}

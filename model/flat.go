@@ -141,6 +141,9 @@ func (m *Model) evict(ws []*weight) error {
 }
 
 func (m *Model) fillFlat(f *flat) error {
+	if err := m.trainable(2, f.n, "the trained values and their gradients take"); err != nil {
+		return err
+	}
 	defer backend.For(m.be, backend.Weights)()
 	var err error
 	if f.values, err = m.be.Alloc(backend.F32, f.n); err != nil {

@@ -37,6 +37,9 @@ func (m *Model) NewOptimizer(cfg OptimizerConfig) (*Optimizer, error) {
 	if m.flat == nil {
 		return nil, fmt.Errorf("optimizer: nothing is trained; add an adapter or choose trainable parameters")
 	}
+	if err := m.trainable(2, m.flat.n, "the optimizer's moments take"); err != nil {
+		return nil, fmt.Errorf("optimizer: %w", err)
+	}
 	defer backend.For(m.be, backend.Moments)()
 	o := &Optimizer{m: m, cfg: cfg, flat: m.flat}
 	var err error

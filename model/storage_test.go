@@ -212,6 +212,42 @@ func TestTooLittleMemoryIsRefused(t *testing.T) {
 	}
 }
 
+// So are the buffers of what is trained; the model is then as it was.
+func TestTooLittleMemoryToTrainIsRefused(t *testing.T) {
+	m := newTestModel(t, nil)
+	defer m.Close()
+	dir := t.TempDir()
+	if err := m.Save(dir, SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	be := newMeter(t)
+	n, err := LoadAs(context.Background(), be, dir, LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	loaded := be.bytes
+	refused := func(err error, what string) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), what) || !strings.Contains(err.Error(), "are missing; train fewer weights") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("error %v does not say %q", err, what)
+		}
+	}
+	be.free = 100
+	_, err = n.AddLoRA(testAdapter(n))
+	refused(err, "the trained values and their gradients take")
+	if be.bytes != loaded {
+		t.Errorf("%d bytes were taken all the same", be.bytes-loaded)
+	}
+	be.free = 0
+	if _, err := n.AddLoRA(testAdapter(n)); err != nil {
+		t.Fatal(err)
+	}
+	be.free = 100
+	_, err = n.NewOptimizer(OptimizerConfig{})
+	refused(err, "the optimizer's moments take")
+}
+
 // A model is written under the names, in the files and with the element types
 // it was read from, to the byte where nothing changed.
 func TestSaveKeepsTheLayout(t *testing.T) {
