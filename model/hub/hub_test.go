@@ -30,8 +30,8 @@ type fakeHub struct {
 	hub, cdn  *httptest.Server
 	api       func(w http.ResponseWriter, r *http.Request) bool // true: answered
 	large     func(w http.ResponseWriter, r *http.Request) bool
-	ask       http.Header // of the last call of the API
-	leaked    atomic.Bool // a token reached the second server
+	ask       atomic.Pointer[http.Header] // of the last call of the API
+	leaked    atomic.Bool                 // a token reached the second server
 	downloads atomic.Int32
 }
 
@@ -52,7 +52,8 @@ func newHub(t *testing.T, files map[string][]byte) *fakeHub {
 			return
 		}
 		if strings.HasPrefix(r.URL.Path, "/api/models/org/tiny/revision/") {
-			h.ask = r.Header.Clone()
+			ask := r.Header.Clone()
+			h.ask.Store(&ask)
 			json.NewEncoder(w).Encode(map[string]any{"sha": commit, "siblings": h.siblings()})
 			return
 		}
@@ -156,8 +157,8 @@ func TestFetch(t *testing.T) {
 	if ref, _ := os.ReadFile(filepath.Join(c.Cache, "models--org--tiny", "refs", "main")); string(ref) != commit {
 		t.Errorf("refs/main holds %q", ref)
 	}
-	if h.ask.Get("Authorization") != "Bearer secret" || h.leaked.Load() {
-		t.Errorf("the hub got %q, the other server a token: %v", h.ask.Get("Authorization"), h.leaked.Load())
+	if h.ask.Load().Get("Authorization") != "Bearer secret" || h.leaked.Load() {
+		t.Errorf("the hub got %q, the other server a token: %v", h.ask.Load().Get("Authorization"), h.leaked.Load())
 	}
 	if !strings.Contains(log.String(), "org/tiny: fetching 5 files, ") {
 		t.Errorf("log %q", log)
