@@ -50,12 +50,17 @@ test-simulated:
 		$(CUDA_ENV) $(GO) test -tags cuda -timeout 10m -run 'Simulated|Load|Launch|Events|Graph|Peer|Fault|Refus' $(SIMULATED); \
 	fi
 
+# PyTorch's side of the benches, where there is one.
+PEER = $(shell python3 -c 'import torch, transformers, peft' 2>/dev/null && echo --python python3)
 # What a person with a card runs: is everything right, and how fast is it?
 gpu-check: cuda
 	@mkdir -p runs
 	@( nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv 2>/dev/null || echo 'no nvidia-smi'; \
 	  bin/cuda/vgid selftest --device cuda --rounds 20 --steps 20 && \
-	  bin/cuda/vgid bench step --device cuda ) 2>&1 | tee runs/gpu-check.txt; \
+	  bin/cuda/vgid bench step --device cuda && \
+	  for step in train vgid; do \
+	    bin/cuda/vgid bench step --device cuda --shape llava-7b --step $$step $(PEER) || exit 1; \
+	  done ) 2>&1 | tee runs/gpu-check.txt; \
 	echo 'gpu-check: the table is in runs/gpu-check.txt'; \
 	! grep -qE 'FAILED|^vgid: ' runs/gpu-check.txt
 

@@ -286,6 +286,12 @@ var badInputs = []badInput{
 
 	// Other commands.
 	{"bench of no steps", line("bench", "step", "--steps", "0"), []string{"bench step: --steps 0: must be at least 1"}},
+	{"bench of no shape", line("bench", "step", "--shape", "llava"), []string{`--shape "llava": must be quickstart, llava-7b or tiny`}},
+	{"bench of a step nobody knows", line("bench", "step", "--step", "sgd"), []string{`--step "sgd": must be train or vgid`}},
+	{"bench of bfloat16 on the CPU", line("bench", "step", "--shape", "tiny", "--precision", "bfloat16"), []string{"bench step: --precision bfloat16 needs --device cuda"}},
+	{"bench of PyTorch's adapter on the CPU", line("bench", "step", "--shape", "tiny", "--python", "python3"), []string{"bench step: --python: ", "give --device cuda"}},
+	{"bench of a batch of the whole model", line("bench", "step", "--batch", "3"), []string{"bench step: --batch: is of an adapter's training"}},
+	{"bench of too few tokens", line("bench", "step", "--shape", "tiny", "--tokens", "3"), []string{"bench step: ", "too few"}},
 	{"bench on no threads", line("bench", "gemm", "--threads", "-1"), []string{"bench gemm: --threads -1: must be at least 1"}},
 	{"bench of one process", line("bench", "collective", "--procs", "1"), []string{"bench collective: 1 processes asked for, want 2"}},
 	{"place of a worker by half", func(t *testing.T, dir, out string) []string {

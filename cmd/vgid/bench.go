@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -36,12 +37,17 @@ func benchCommand() *cli.Command {
 				},
 			},
 			{
-				Name: "step", Usage: "training steps of the quickstart model, beside PyTorch where there is one",
+				Name: "step", Usage: "training steps of the quickstart model, or of a LoRA adapter on another shape, beside PyTorch where there is one",
 				Flags: []cli.Flag{
 					jsonFlag, threads,
 					&cli.StringFlag{Name: "python", Usage: "`INTERPRETER` with torch; without it vgid is measured alone"},
-					&cli.StringFlag{Name: "script", Usage: "PyTorch's side of the comparison", Value: "model/testdata/bench_step.py"},
+					&cli.StringFlag{Name: "script", Usage: "PyTorch's side of the comparison; empty: bench_step.py or bench_adapter.py in model/testdata"},
 					&cli.StringFlag{Name: "device", Usage: "cpu, or cuda for the first GPU", Value: "cpu"},
+					&cli.StringFlag{Name: "shape", Usage: "quickstart, or llava-7b or tiny with random weights and an adapter of rank 16", Value: "quickstart"},
+					&cli.StringFlag{Name: "step", Usage: "train, or vgid: teacher and student, of an adapter", Value: "train"},
+					&cli.StringFlag{Name: "precision", Usage: "of an adapter's training: float32, or tf32 or bfloat16 on cuda; empty: bfloat16 on cuda, float32 on the CPU"},
+					&cli.IntFlag{Name: "batch", Usage: "sequences of an adapter's step", Value: 4},
+					&cli.IntFlag{Name: "tokens", Usage: "tokens of each, its image's included; 0: 1024, or 32 for small shapes"},
 					&cli.IntFlag{Name: "samples", Usage: "samples of a step", Value: 32},
 					&cli.IntFlag{Name: "steps", Usage: "steps of a round", Value: 15},
 					&cli.IntFlag{Name: "rounds", Usage: "rounds of both programs in turn", Value: 3},
@@ -50,9 +56,15 @@ func benchCommand() *cli.Command {
 					if err := positive(c, "threads", "steps", "rounds", "samples"); err != nil {
 						return err
 					}
+					if adapterBench(c) {
+						return benchAdapter(c)
+					}
+					if err := onlyAdapter(c); err != nil {
+						return err
+					}
 					o := stepbench.Options{
 						Threads: c.IntSlice("threads"), Steps: c.Int("steps"), Rounds: c.Int("rounds"),
-						Python: c.String("python"), Script: c.String("script"), Samples: c.Int("samples"),
+						Python: c.String("python"), Script: cmp.Or(c.String("script"), "model/testdata/bench_step.py"), Samples: c.Int("samples"),
 					}
 					if err := chooseDevice(c, &o); err != nil {
 						return err

@@ -115,3 +115,20 @@ func losses(t *testing.T, dir, name string) []float64 {
 	}
 	return out
 }
+
+// Both steps of an adapter's bench run on a device, in bfloat16 and TF32, and the
+// table says what it cannot know.
+func TestBenchAdapterSimulated(t *testing.T) {
+	env := simulated(t, "seed=3")
+	for _, args := range [][]string{{"--step", "train"}, {"--step", "vgid", "--precision", "tf32"}} {
+		p := start(t, env, program, append([]string{"bench", "step", "--device", "cuda", "--shape", "tiny", "--batch", "2", "--tokens", "12", "--steps", "1", "--rounds", "1"}, args...)...)
+		if code := p.wait(); code != 0 {
+			t.Fatalf("%v: exit %d: %s", args, code, p.err.String())
+		}
+		for _, w := range []string{"tokens/s", "unknown", "of weights", "of activations", args[1] + " step"} {
+			if !strings.Contains(p.out.String(), w) {
+				t.Errorf("%v: %q does not say %q", args, p.out.String(), w)
+			}
+		}
+	}
+}

@@ -73,6 +73,8 @@ type Accountant interface {
 	For(p Purpose) Purpose
 	// Memory is what is held now.
 	Memory() MemoryUse
+	// Peak is what was held when most was.
+	Peak() MemoryUse
 }
 
 // For tells be what the buffers are for that are allocated until the returned

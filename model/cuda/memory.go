@@ -24,6 +24,7 @@ func (b *buffer) Len() int             { return b.n }
 type account struct {
 	purpose backend.Purpose
 	use     backend.MemoryUse
+	peak    backend.MemoryUse // use when its total was greatest
 	held    map[driver.Ptr]holding
 }
 
@@ -41,6 +42,9 @@ func (b *Backend) For(p backend.Purpose) backend.Purpose {
 
 // Memory implements backend.Accountant.
 func (b *Backend) Memory() backend.MemoryUse { return b.memory.use }
+
+// Peak implements backend.Accountant.
+func (b *Backend) Peak() backend.MemoryUse { return b.memory.peak }
 
 // FreeBytes implements backend.MemoryReporter.
 func (b *Backend) FreeBytes() (int64, error) {
@@ -63,6 +67,9 @@ func (b *Backend) allocate(p backend.Purpose, bytes int64) (driver.Ptr, error) {
 	}
 	m.held[ptr] = holding{p, bytes}
 	m.use.Add(p, bytes)
+	if m.use.Total() > m.peak.Total() {
+		m.peak = m.use
+	}
 	return ptr, nil
 }
 

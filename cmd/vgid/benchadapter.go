@@ -1,0 +1,76 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"vgid/model/backend"
+	"vgid/model/cpu"
+	"vgid/model/cuda"
+	"vgid/vgid/stepbench"
+)
+
+// adapterBench reports whether bench step is to measure an adapter.
+func adapterBench(c *cli.Context) bool {
+	return c.String("shape") != "quickstart" || c.String("step") != "train"
+}
+
+// onlyAdapter refuses flags that bench step of the whole quickstart model has
+// no use for.
+func onlyAdapter(c *cli.Context) error {
+	for _, f := range []string{"precision", "batch", "tokens"} {
+		if c.IsSet(f) {
+			return fmt.Errorf("%s--%s: is of an adapter's training; give --shape llava-7b or tiny, or --step vgid", command(c), f)
+		}
+	}
+	return nil
+}
+
+func benchAdapter(c *cli.Context) error {
+	if err := positive(c, "batch"); err != nil {
+		return err
+	}
+	shape, step, device := c.String("shape"), c.String("step"), c.String("device")
+	small := map[string]int{"llava-7b": 1024, "tiny": 32, "quickstart": 32}
+	switch {
+	case small[shape] == 0:
+		return fmt.Errorf("%s--shape %q: must be quickstart, llava-7b or tiny", command(c), shape)
+	case step != "train" && step != "vgid":
+		return fmt.Errorf("%s--step %q: must be train or vgid", command(c), step)
+	case device != "cpu" && device != "cuda":
+		return fmt.Errorf("%s--device %q: must be cpu or cuda", command(c), device)
+	case c.Int("tokens") < 0:
+		return fmt.Errorf("%s--tokens %d: must be at least 1", command(c), c.Int("tokens"))
+	case c.IsSet("samples"):
+		return fmt.Errorf("%s--samples: is of the whole quickstart model; an adapter's step has --batch", command(c))
+	}
+	precision := cmp.Or(c.String("precision"), map[string]string{"cpu": "float32", "cuda": "bfloat16"}[device])
+	p, err := cuda.ParsePrecision(precision)
+	if err != nil {
+		return fmt.Errorf("%s--%w", command(c), err)
+	}
+	if device == "cpu" && p != cuda.Float32 {
+		return fmt.Errorf("%s--precision %s needs --device cuda; the CPU computes in float32", command(c), precision)
+	}
+	if device == "cpu" && c.String("python") != "" {
+		return fmt.Errorf("%s--python: an adapter is compared with PyTorch on a GPU only; give --device cuda", command(c))
+	}
+	o := stepbench.AdapterOptions{
+		Shape: shape, VGID: step == "vgid", Batch: c.Int("batch"), Tokens: cmp.Or(c.Int("tokens"), small[shape]),
+		Steps: c.Int("steps"), Rounds: c.Int("rounds"),
+		Python: c.String("python"), Script: cmp.Or(c.String("script"), "model/testdata/bench_adapter.py"),
+		Open: func() (backend.Backend, error) {
+			if device == "cuda" {
+				return cuda.Open(0, p)
+			}
+			return cpu.New(0), nil
+		},
+	}
+	row, err := stepbench.RunAdapter(c.Context, o)
+	if err != nil {
+		return fmt.Errorf("%s%w", command(c), err)
+	}
+	return show(c, row, row.Table)
+}

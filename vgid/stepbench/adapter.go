@@ -1,0 +1,302 @@
+package stepbench
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"vgid/model"
+	"vgid/model/backend"
+	"vgid/model/tape"
+	"vgid/vgid/quickstart"
+)
+
+//go:embed shapes
+var shapes embed.FS
+
+// AdapterOptions say which adapter's training is measured.
+type AdapterOptions struct {
+	Shape          string // llava-7b, tiny or quickstart
+	VGID           bool   // teacher and student, divergence; else the student's cross-entropy
+	Batch, Tokens  int    // sequences of a step and tokens of each, its image's included
+	Steps, Rounds  int
+	Open           func() (backend.Backend, error)
+	Python, Script string // interpreter with torch, transformers and peft, and bench_adapter.py
+}
+
+// AdapterRow is the result. A step is forward, backward, clipping and AdamW of
+// an adapter of rank 16 on all linear layers of the decoder; the last eighth of
+// every sequence has a loss.
+type AdapterRow struct {
+	Shape      string            `json:"shape"`
+	Step       string            `json:"step"`
+	Device     string            `json:"device"`
+	Tokens     int               `json:"tokens_per_step"` // of the student
+	StepMS     float64           `json:"step_ms"`         // median over rounds of the round's median
+	TokensPerS float64           `json:"tokens_per_s"`
+	TFLOP      float64           `json:"tflop_per_step"`
+	MFU        float64           `json:"mfu,omitempty"` // of the card's dense bfloat16 peak; 0: not known
+	Peak       backend.MemoryUse `json:"-"`             // when most was held
+	PeakText   string            `json:"peak_memory,omitempty"`
+
+	TorchStepMS     float64 `json:"torch_step_ms,omitempty"`
+	TorchTokensPerS float64 `json:"torch_tokens_per_s,omitempty"`
+	TorchMFU        float64 `json:"torch_mfu,omitempty"`
+	TorchPeakBytes  int64   `json:"torch_peak_bytes,omitempty"`
+	Ratio           float64 `json:"ratio,omitempty"` // of tokens/s; above 1 vgid is faster
+}
+
+const rank, alpha = 16, 32
+
+// decoderLayers are all of its linear layers, for vgid and PEFT alike.
+const decoderLayers = `.*language_model.*_proj`
+
+func (o *AdapterOptions) answer() int { return max(1, o.Tokens/8) }
+
+// config is the shape's config.json.
+func (o *AdapterOptions) config() (*model.Config, []byte, error) {
+	if o.Shape == "quickstart" {
+		c, err := quickstart.Config()
+		return c, nil, err
+	}
+	raw, err := shapes.ReadFile("shapes/" + o.Shape + ".json")
+	if err != nil {
+		return nil, nil, fmt.Errorf("shape %q: must be llava-7b, tiny or quickstart", o.Shape)
+	}
+	c, err := model.ParseConfig(raw)
+	return c, raw, err
+}
+
+// RunAdapter measures vgid and then, on the device it has left, PyTorch.
+func RunAdapter(ctx context.Context, o AdapterOptions) (AdapterRow, error) {
+	row := AdapterRow{Shape: o.Shape, Step: "train", Tokens: o.Batch * o.Tokens}
+	if o.VGID {
+		row.Step = "vgid"
+	}
+	c, raw, err := o.config()
+	if err != nil {
+		return row, err
+	}
+	if o.Python != "" && raw == nil {
+		return row, fmt.Errorf("shape %s has no counterpart in PyTorch for --step vgid; take llava-7b or tiny", o.Shape)
+	}
+	if err := o.ours(ctx, c, &row); err != nil {
+		return row, err
+	}
+	peak := peakTFLOPS(row.Device)
+	row.TokensPerS = float64(row.Tokens) / row.StepMS * 1000
+	if peak > 0 {
+		row.MFU = row.TFLOP / (row.StepMS / 1000) / peak
+	}
+	if o.Python == "" {
+		return row, nil
+	}
+	if err := o.theirs(ctx, raw, &row); err != nil {
+		return row, err
+	}
+	row.TorchTokensPerS = float64(row.Tokens) / row.TorchStepMS * 1000
+	row.Ratio = row.TokensPerS / row.TorchTokensPerS
+	if peak > 0 {
+		row.TorchMFU = row.TFLOP / (row.TorchStepMS / 1000) / peak
+	}
+	return row, nil
+}
+
+func (o *AdapterOptions) ours(ctx context.Context, c *model.Config, row *AdapterRow) error {
+	be, err := o.Open()
+	if err != nil {
+		return err
+	}
+	defer be.Close()
+	row.Device = be.Name()
+	weights := model.LoadOptions{Weights: "float32"}
+	if backend.ActivationType(be) == backend.BF16 {
+		weights.Weights = "bfloat16"
+	}
+	m, err := model.Random(be, c, 1, weights)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if _, err := m.AddLoRA(model.LoRAConfig{R: rank, Alpha: alpha, Targets: []string{"re:" + decoderLayers}, Seed: 1}); err != nil {
+		return err
+	}
+	opt, err := m.NewOptimizer(model.OptimizerConfig{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, ClipNorm: 1})
+	if err != nil {
+		return err
+	}
+	defer opt.Close()
+	s := adapterStep{m: m, opt: opt, vgid: o.VGID, student: tape.For(be), teacher: tape.For(be)}
+	defer s.student.Close()
+	defer s.teacher.Close()
+	if err := s.data(o); err != nil {
+		return err
+	}
+	_, trained := m.NumParameters()
+	row.TFLOP = flops(c, o.Batch, o.Tokens, o.answer(), trained, o.VGID) / 1e12
+	var rounds []float64
+	for range o.Rounds {
+		ms, err := s.round(ctx, o.Steps)
+		if err != nil {
+			return err
+		}
+		rounds = append(rounds, ms)
+	}
+	row.StepMS = median(rounds)
+	if a, ok := be.(backend.Accountant); ok {
+		row.Peak = a.Peak()
+		row.PeakText = fmt.Sprintf("%v: %v", backend.Bytes(row.Peak.Total()), row.Peak)
+	}
+	return nil
+}
+
+// adapterStep is a model in training.
+type adapterStep struct {
+	m                *model.Model
+	opt              *model.Optimizer
+	vgid             bool
+	student, teacher *tape.Tape
+	seqs             []model.Sequence
+	rows, targets    []int32
+	weights, losses  []float32
+	step             uint32
+}
+
+func (s *adapterStep) data(o *AdapterOptions) error {
+	seq, err := s.m.Config.Blank(o.Tokens, 1, 0)
+	if err != nil {
+		return err
+	}
+	for i := range o.Batch {
+		seq.Sample = uint32(i)
+		s.seqs = append(s.seqs, seq)
+		for k := range o.answer() {
+			s.rows = append(s.rows, int32((i+1)*o.Tokens-o.answer()+k-1))
+			s.targets = append(s.targets, int32((i*37+k*101)%s.m.Config.Text.VocabSize))
+		}
+	}
+	for range s.rows {
+		s.weights = append(s.weights, 1/float32(len(s.rows)))
+	}
+	s.losses = make([]float32, len(s.rows))
+	return nil
+}
+
+// round is the median time of a step, in milliseconds, after three to warm up.
+func (s *adapterStep) round(ctx context.Context, steps int) (float64, error) {
+	var ms []float64
+	for i := range steps + 3 {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		begin := time.Now()
+		if err := s.train(); err != nil {
+			return 0, err
+		}
+		if i >= 3 {
+			ms = append(ms, time.Since(begin).Seconds()*1000)
+		}
+	}
+	return median(ms), nil
+}
+
+// train takes a step, and waits for its losses.
+func (s *adapterStep) train() error {
+	m := s.m
+	b, err := m.Pack(s.seqs)
+	if err != nil {
+		return err
+	}
+	defer b.Release()
+	s.teacher.Reset(tape.Options{})
+	var hidden backend.Tensor
+	if s.vgid {
+		m.SetAdapter(false)
+		mark := s.teacher.Mark()
+		hidden = s.teacher.Value(s.teacher.Release(mark, m.Rows(s.teacher, m.Hidden(s.teacher, b), s.rows)))
+		m.SetAdapter(true)
+	}
+	m.ZeroGrads()
+	s.student.Reset(tape.Options{Grad: true, Step: s.step})
+	s.step++
+	var loss model.LossHandle
+	if h := m.Hidden(s.student, b); s.vgid {
+		loss = m.KL(s.student, h, s.rows, hidden, s.weights, model.KLOptions{TeacherHead: m.BaseHead()})
+	} else {
+		loss = m.CE(s.student, h, s.rows, s.targets, s.weights)
+	}
+	if err := m.Backward(s.student, nil); err != nil {
+		return err
+	}
+	if err := s.opt.Step(1e-4); err != nil {
+		return err
+	}
+	return loss.Download(s.losses)
+}
+
+// theirs runs the same steps in PyTorch, in a process of its own.
+func (o *AdapterOptions) theirs(ctx context.Context, config []byte, row *AdapterRow) error {
+	dir, err := os.MkdirTemp("", "vgid-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "config.json")
+	if err := os.WriteFile(path, config, 0o600); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, o.Python, o.Script, "--config", path, "--step", row.Step, "--device", "cuda",
+		"--batch", strconv.Itoa(o.Batch), "--tokens", strconv.Itoa(o.Tokens), "--answer", strconv.Itoa(o.answer()),
+		"--rank", strconv.Itoa(rank), "--alpha", strconv.Itoa(alpha), "--targets", decoderLayers,
+		"--steps", strconv.Itoa(o.Steps*o.Rounds), "--warmup", "3")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", o.Python, o.Script, err, lastLine(errs.Bytes()))
+	}
+	var r struct {
+		StepMS    float64 `json:"step_ms_median"`
+		PeakBytes int64   `json:"peak_bytes"`
+	}
+	if err := json.Unmarshal(lastLine(out.Bytes()), &r); err != nil || r.StepMS <= 0 {
+		return fmt.Errorf("%s printed no step_ms_median: %q", o.Script, out.String())
+	}
+	row.TorchStepMS, row.TorchPeakBytes = r.StepMS, r.PeakBytes
+	return nil
+}
+
+// Table prints the row for people.
+func (r AdapterRow) Table(to io.Writer) error {
+	mfu := func(v float64) string {
+		if v == 0 {
+			return "unknown"
+		}
+		return fmt.Sprintf("%.1f %%", 100*v)
+	}
+	peak := "unknown"
+	if r.PeakText != "" {
+		peak = r.PeakText
+	}
+	fmt.Fprintf(to, "%s, %s step of a rank-%d adapter on %s, %.4g TFLOP\n", r.Shape, r.Step, rank, r.Device, r.TFLOP)
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "program\ttokens/step\tms/step\ttokens/s\tMFU\tpeak memory")
+	fmt.Fprintf(w, "vgid\t%d\t%.1f\t%.0f\t%s\t%s\n", r.Tokens, r.StepMS, r.TokensPerS, mfu(r.MFU), peak)
+	if r.Ratio > 0 {
+		peak = "unknown"
+		if r.TorchPeakBytes > 0 {
+			peak = backend.Bytes(r.TorchPeakBytes).String()
+		}
+		fmt.Fprintf(w, "transformers + PEFT\t%d\t%.1f\t%.0f\t%s\t%s\n", r.Tokens, r.TorchStepMS, r.TorchTokensPerS, mfu(r.TorchMFU), peak)
+		fmt.Fprintf(w, "ratio of tokens/s\t\t\t%.2f\n", r.Ratio)
+	}
+	return w.Flush()
+}
