@@ -40,6 +40,17 @@ func (a args) eval(f *frame) (argValues, error) {
 	return v, nil
 }
 
+// applied evaluates what a filter or a test is applied to, and then its
+// arguments.
+func (a args) applied(f *frame, of expr) (Value, argValues, error) {
+	v, err := of.eval(f)
+	if err != nil {
+		return nil, argValues{}, err
+	}
+	values, err := a.eval(f)
+	return v, values, err
+}
+
 // take gives the argument at position i or of that name.
 func (a *argValues) take(i int, name string) (Value, bool) {
 	if i < len(a.list) {
@@ -97,11 +108,7 @@ type filterExpr struct {
 }
 
 func (e *filterExpr) eval(f *frame) (Value, error) {
-	v, err := e.of.eval(f)
-	if err != nil {
-		return nil, err
-	}
-	a, err := e.args.eval(f)
+	v, a, err := e.args.applied(f, e.of)
 	if err != nil {
 		return nil, err
 	}
@@ -119,11 +126,7 @@ type testExpr struct {
 }
 
 func (e *testExpr) eval(f *frame) (Value, error) {
-	v, err := e.of.eval(f)
-	if err != nil {
-		return nil, err
-	}
-	a, err := e.args.eval(f)
+	v, a, err := e.args.applied(f, e.of)
 	if err != nil {
 		return nil, err
 	}
