@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"text/tabwriter"
-	"time"
 
 	"vgid/model"
 	"vgid/model/backend"
@@ -145,7 +144,7 @@ func (o *AdapterOptions) ours(ctx context.Context, c *model.Config, row *Adapter
 	row.TFLOP = flops(c, o.Batch, o.Tokens, o.answer(), trained, o.VGID) / 1e12
 	var rounds []float64
 	for range o.Rounds {
-		ms, err := s.round(ctx, o.Steps)
+		ms, err := round(ctx, o.Steps, s.train)
 		if err != nil {
 			return err
 		}
@@ -189,24 +188,6 @@ func (s *adapterStep) data(o *AdapterOptions) error {
 	}
 	s.losses = make([]float32, len(s.rows))
 	return nil
-}
-
-// round is the median time of a step, in milliseconds, after three to warm up.
-func (s *adapterStep) round(ctx context.Context, steps int) (float64, error) {
-	var ms []float64
-	for i := range steps + 3 {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		begin := time.Now()
-		if err := s.train(); err != nil {
-			return 0, err
-		}
-		if i >= 3 {
-			ms = append(ms, time.Since(begin).Seconds()*1000)
-		}
-	}
-	return median(ms), nil
 }
 
 // train takes a step, and waits for its losses.

@@ -105,7 +105,7 @@ func run(ctx context.Context, threads int, o Options) (Row, error) {
 	row := Row{Threads: threads, Tokens: b.tokens}
 	var ours, theirs []float64
 	for range o.Rounds {
-		ms, err := b.round(ctx, o.Steps)
+		ms, err := round(ctx, o.Steps, b.train)
 		if err != nil {
 			return row, err
 		}
@@ -223,14 +223,14 @@ func (b *bench) close() {
 }
 
 // round is the median time of a step, in milliseconds, after three to warm up.
-func (b *bench) round(ctx context.Context, steps int) (float64, error) {
+func round(ctx context.Context, steps int, train func() error) (float64, error) {
 	var ms []float64
 	for i := range steps + 3 {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
 		begin := time.Now()
-		if err := b.train(); err != nil {
+		if err := train(); err != nil {
 			return 0, err
 		}
 		if i >= 3 {
