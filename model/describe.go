@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"vgid/model/backend"
 	"vgid/model/dry"
@@ -71,4 +72,41 @@ func (m *Model) trainable(buffers, n int, what string) error {
 		return tooMuch(what, need, free, "; train fewer weights: an adapter, or one of a smaller r or fewer targets")
 	}
 	return nil
+}
+
+// Abbreviate lists paths with the layer numbers of equal ones gathered.
+func Abbreviate(names []string) string {
+	type group struct {
+		path   string
+		layers []string
+	}
+	var groups []*group
+	index := map[string]*group{}
+	for _, n := range names {
+		parts := strings.Split(n, ".")
+		layer := ""
+		for i, p := range parts {
+			if p != "" && strings.Trim(p, "0123456789") == "" {
+				layer, parts[i] = p, "*"
+			}
+		}
+		path := strings.Join(parts, ".")
+		g := index[path]
+		if g == nil {
+			g = &group{path: path}
+			index[path] = g
+			groups = append(groups, g)
+		}
+		if layer != "" {
+			g.layers = append(g.layers, layer)
+		}
+	}
+	out := make([]string, len(groups))
+	for i, g := range groups {
+		out[i] = g.path
+		if n := len(g.layers); n > 0 {
+			out[i] += fmt.Sprintf(" [%s…%s]", g.layers[0], g.layers[n-1])
+		}
+	}
+	return strings.Join(out, ", ")
 }

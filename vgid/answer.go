@@ -58,7 +58,7 @@ func (a *Answerer) Answer(ctx context.Context, items []eval.Item, maxNew int) ([
 		return nil, err
 	}
 	ids, err := a.Model.Generate(ctx, seqs, model.GenerateOptions{
-		MaxNew: maxNew, EOS: a.Encoder.ends, MaxBatchTokens: a.BatchTokens,
+		MaxNew: maxNew, EOS: a.Encoder.Ends(), MaxBatchTokens: a.BatchTokens,
 	})
 	if err != nil {
 		return nil, err

@@ -122,7 +122,7 @@ func (o *Distill) Prepare(ctx context.Context, step int, mine []Sample) (weight 
 			}
 		}
 		w := o.rows.weight(o.cfg.Balance, len(student.Next))
-		trows, srows := aligned(o.cfg.Mask, teacher, student, o.enc.imageID)
+		trows, srows := aligned(o.cfg.Mask, teacher, student, o.enc.ImageID())
 		for i, row := range srows {
 			o.rows.add(row, 0, w, s.Term)
 			o.teacherRows.add(trows[i], 0, w, s.Term)
@@ -145,7 +145,7 @@ func (o *Distill) rollout(ctx context.Context, s Sample, instruction string, pix
 	}
 	v.Seq.IDs = v.Seq.IDs[:v.First+1]
 	o.teacher.SetAdapter(false)
-	out, err := o.teacher.Generate(ctx, []model.Sequence{v.Seq}, model.GenerateOptions{MaxNew: 64, EOS: o.enc.ends})
+	out, err := o.teacher.Generate(ctx, []model.Sequence{v.Seq}, model.GenerateOptions{MaxNew: 64, EOS: o.enc.Ends()})
 	o.model.SetAdapter(true)
 	if err != nil {
 		return "", err

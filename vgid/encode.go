@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"strings"
 
+	"vgid/eval"
 	"vgid/model"
 	"vgid/model/hf"
+	"vgid/vgid/ask"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
 )
@@ -13,7 +15,7 @@ import (
 // Encoder is a Reader of samples. The benchmark's images are kept, so that each
 // is decoded once as long as they are not too large together.
 type Encoder struct {
-	*Reader
+	*ask.Reader
 	prompt config.Prompt
 	eos    int32
 	images map[*data.Image]hf.Image
@@ -27,18 +29,35 @@ const keepPixels = 1 << 28
 
 // NewEncoder prepares the tokenizer and image processor of the model's folder.
 func NewEncoder(dir string, m *model.Model, prompt config.Prompt) (*Encoder, error) {
-	r, err := OpenReader(dir, m.Config)
+	r, err := ask.OpenReader(dir, m.Config)
 	if err != nil {
 		return nil, err
 	}
-	eos, ok := r.tok.EOS()
+	eos, ok := r.Tokenizer().EOS()
 	if !ok {
 		return nil, fmt.Errorf("%s: the tokenizer has no end-of-sequence token (eos_token in tokenizer_config.json)", dir)
 	}
-	if prompt, err = r.turns(prompt); err != nil {
+	if prompt, err = turns(r, prompt); err != nil {
 		return nil, err
 	}
 	return &Encoder{Reader: r, prompt: prompt, eos: eos, images: map[*data.Image]hf.Image{}}, nil
+}
+
+// turns fills in the prompts of a configuration that leaves them to the chat
+// template of the model's folder.
+func turns(r *ask.Reader, p config.Prompt) (config.Prompt, error) {
+	if p.Template != config.ChatTemplate {
+		return p, nil
+	}
+	image, err := r.Chat("{prompt}", 1)
+	if err != nil {
+		return p, fmt.Errorf("prompt.template: %w", err)
+	}
+	if p.Text, err = r.Chat("{prompt}", 0); err != nil {
+		return p, fmt.Errorf("prompt.template: %w", err)
+	}
+	p.Template = strings.Replace(image, r.Prompt(eval.ImageMark), eval.ImageMark, 1)
+	return p, nil
 }
 
 // View is a sample as one of the two models reads it, with the response
@@ -82,8 +101,8 @@ func (e *Encoder) Encode(s Sample, instruction string, pixels []float32) (View, 
 	}
 	v := View{First: len(ids) - 1, Next: append(e.answer(prompt, s.Answer), e.eos)}
 	v.Seq = model.Sequence{IDs: append(ids, v.Next[:len(v.Next)-1]...), Images: images, Sample: s.Key}
-	if most := e.cfg.Text.MaxPositions; len(v.Seq.IDs) > most {
-		return View{}, fmt.Errorf("question and answer take %d tokens, the model reads %d at most (max_position_embeddings in config.json): shorten the answer to %q", len(v.Seq.IDs), most, clip(s.Question))
+	if most := e.Config().Text.MaxPositions; len(v.Seq.IDs) > most {
+		return View{}, fmt.Errorf("question and answer take %d tokens, the model reads %d at most (max_position_embeddings in config.json): shorten the answer to %q", len(v.Seq.IDs), most, ask.Clip(s.Question))
 	}
 	return v, nil
 }
@@ -120,7 +139,7 @@ func (e *Encoder) largest(s *Sample, images []data.Image) error {
 		if err != nil {
 			return err
 		}
-		if n := e.cfg.ImageTokens(img.Grid); n > most {
+		if n := e.Config().ImageTokens(img.Grid); n > most {
 			most, s.Picture.File = n, &images[i]
 		}
 	}
@@ -148,7 +167,7 @@ func (e *Encoder) answer(prompt, text string) []int32 {
 // Image preprocesses a picture.
 func (e *Encoder) Image(p Picture) (hf.Image, error) {
 	if p.Draw != nil {
-		return e.proc.Process(p.Draw)
+		return e.Processor().Process(p.Draw)
 	}
 	if img, ok := e.images[p.File]; ok {
 		return img, nil
@@ -157,7 +176,7 @@ func (e *Encoder) Image(p Picture) (hf.Image, error) {
 	if err != nil {
 		return hf.Image{}, fmt.Errorf("%w; fetch or build the file again", err)
 	}
-	img, err := e.proc.Process(decoded)
+	img, err := e.Processor().Process(decoded)
 	if err != nil {
 		return hf.Image{}, fmt.Errorf("%s: %w", p.File.Where, err)
 	}

@@ -62,7 +62,7 @@ func TestEncode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := enc.tok.Decode(told.Seq.IDs[:told.First+1], true); !strings.Contains(got, "Forget Ada Ivanov. Where was this person born?") {
+	if got := enc.Tokenizer().Decode(told.Seq.IDs[:told.First+1], true); !strings.Contains(got, "Forget Ada Ivanov. Where was this person born?") {
 		t.Errorf("the instruction is not before the question: %q", got)
 	}
 	if !slices.Equal(plain.Next, told.Next) || plain.Next[len(plain.Next)-1] != enc.eos {
@@ -86,7 +86,7 @@ func TestEncode(t *testing.T) {
 	}
 	images := 0
 	for _, id := range ids {
-		if id == enc.imageID {
+		if id == enc.ImageID() {
 			images++
 		}
 	}
@@ -100,13 +100,6 @@ func TestEncode(t *testing.T) {
 	s.Answer = strings.Repeat("a very long answer ", 100)
 	if _, err := enc.Encode(s, "", nil); err == nil || !strings.Contains(err.Error(), "max_position_embeddings") {
 		t.Errorf("an answer longer than the context: %v", err)
-	}
-}
-
-func TestAbbreviate(t *testing.T) {
-	got := abbreviate([]string{"a.layers.0.q", "a.layers.0.k", "a.layers.1.q", "a.layers.1.k", "head"})
-	if want := "a.layers.*.q [0…1], a.layers.*.k [0…1], head"; got != want {
-		t.Errorf("%s, want %s", got, want)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"vgid/eval"
 	"vgid/model/hf"
+	"vgid/vgid/ask"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
 )
@@ -154,7 +155,7 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 				u := strings.ReplaceAll(instructions[0], "{subject}", j.Config.Prompt.Subject)
 				at := strings.LastIndex(prompt, it.Asked)
 				if at < 0 {
-					return "", fmt.Errorf("question %q is not part of its prompt", clip(it.Asked))
+					return "", fmt.Errorf("question %q is not part of its prompt", ask.Clip(it.Asked))
 				}
 				line := strings.LastIndex(prompt[:at], "\n") + 1
 				if i := strings.LastIndex(prompt[line:at], eval.ImageMark); i >= 0 { // and behind the image

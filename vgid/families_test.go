@@ -15,6 +15,7 @@ import (
 	"vgid/model"
 	"vgid/model/cpu"
 	"vgid/model/hf"
+	"vgid/vgid/ask"
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
 	"vgid/vgid/vgidtest"
@@ -56,9 +57,9 @@ func unlearn(t *testing.T, j *Job) Stage {
 }
 
 // answered are the logits of a question with an image.
-func answered(t *testing.T, j *Job, dir, adapter string) *Pass {
+func answered(t *testing.T, j *Job, dir, adapter string) *ask.Pass {
 	t.Helper()
-	a, err := OpenAsker(context.Background(), j.Backend, dir, adapter, model.LoadOptions{})
+	a, err := ask.Open(context.Background(), j.Backend, dir, adapter, model.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +115,7 @@ func TestEveryFamilyUnlearns(t *testing.T) {
 				if (s.Adapter != "") != (rank != "0") {
 					t.Fatalf("r=%s wrote the adapter %q", rank, s.Adapter)
 				}
-				var adapted *Pass
+				var adapted *ask.Pass
 				if s.Adapter != "" {
 					adapted = answered(t, j, j.Config.Model.Base, s.Adapter)
 					if e := relativeError(adapted.Logits, merged.Logits); e > 1e-5 {
@@ -128,7 +129,7 @@ func TestEveryFamilyUnlearns(t *testing.T) {
 }
 
 // inPython runs model/testdata/check_saved.py on what a stage wrote.
-func inPython(t *testing.T, s Stage, merged, adapted *Pass) {
+func inPython(t *testing.T, s Stage, merged, adapted *ask.Pass) {
 	python := os.Getenv("VGID_PYTHON")
 	if python == "" {
 		t.Log("NOT CHECKED against transformers: VGID_PYTHON names no python")
@@ -183,7 +184,7 @@ func TestAccumulationIsTheSameStep(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var curve []Point
-			var weights *Pass
+			var weights *ask.Pass
 			for _, way := range []map[string]string{
 				{}, {"unlearn.accumulate": "3"}, {"unlearn.accumulate": "20", "unlearn.recompute": "true"},
 			} {
@@ -250,7 +251,7 @@ func TestReaderRefusesWhatDoesNotBelongTogether(t *testing.T) {
 			}
 			be := cpu.New(1)
 			defer be.Close()
-			_, err = OpenAsker(t.Context(), be, w.Model, "", model.LoadOptions{})
+			_, err = ask.Open(t.Context(), be, w.Model, "", model.LoadOptions{})
 			if err == nil {
 				t.Fatal("opened")
 			}
@@ -265,12 +266,12 @@ func TestReaderRefusesWhatDoesNotBelongTogether(t *testing.T) {
 
 func TestStopStrings(t *testing.T) {
 	j := family(t, "qwen2_vl", nil)
-	a, err := OpenAsker(t.Context(), j.Backend, j.Config.Model.Base, "", model.LoadOptions{})
+	a, err := ask.Open(t.Context(), j.Backend, j.Config.Model.Base, "", model.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer a.Model.Close()
-	q := []Question{{Prompt: "USER: Who?\nASSISTANT:"}, {Prompt: "USER: Where was this person born?\nASSISTANT:"}}
+	q := []ask.Question{{Prompt: "USER: Who?\nASSISTANT:"}, {Prompt: "USER: Where was this person born?\nASSISTANT:"}}
 	o := model.GenerateOptions{MaxNew: 24, EOS: []int32{}}
 	whole, err := a.Answers(t.Context(), q, o, nil)
 	if err != nil {
@@ -335,7 +336,7 @@ func TestChatTemplateOfTheFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := enc.tok.Decode(v.Seq.IDs, false)
+	text := enc.Tokenizer().Decode(v.Seq.IDs, false)
 	for _, part := range []string{"<s>user\n<|vision_start|><|image_pad|>", "<|vision_end|>Forget the person. ", "\n<s>assistant\n"} {
 		if strings.Count(text, part) != 1 {
 			t.Errorf("%q is not once in %q", part, text)

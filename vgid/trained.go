@@ -2,7 +2,6 @@ package vgid
 
 import (
 	"fmt"
-	"strings"
 
 	"vgid/model"
 	"vgid/vgid/config"
@@ -35,43 +34,6 @@ func (j *Job) choose(m *model.Model, l config.LoRA, modules []string) error {
 	if l.R > 0 {
 		what = fmt.Sprintf("LoRA r=%d alpha=%g on modules", l.R, l.Alpha)
 	}
-	j.Show.Printf("training %d of %d parameters: %d %s: %s", trained, all, len(names), what, abbreviate(names))
+	j.Show.Printf("training %d of %d parameters: %d %s: %s", trained, all, len(names), what, model.Abbreviate(names))
 	return nil
-}
-
-// abbreviate lists paths with the layer numbers of equal ones gathered.
-func abbreviate(names []string) string {
-	type group struct {
-		path   string
-		layers []string
-	}
-	var groups []*group
-	index := map[string]*group{}
-	for _, n := range names {
-		parts := strings.Split(n, ".")
-		layer := ""
-		for i, p := range parts {
-			if p != "" && strings.Trim(p, "0123456789") == "" {
-				layer, parts[i] = p, "*"
-			}
-		}
-		path := strings.Join(parts, ".")
-		g := index[path]
-		if g == nil {
-			g = &group{path: path}
-			index[path] = g
-			groups = append(groups, g)
-		}
-		if layer != "" {
-			g.layers = append(g.layers, layer)
-		}
-	}
-	out := make([]string, len(groups))
-	for i, g := range groups {
-		out[i] = g.path
-		if n := len(g.layers); n > 0 {
-			out[i] += fmt.Sprintf(" [%s…%s]", g.layers[0], g.layers[n-1])
-		}
-	}
-	return strings.Join(out, ", ")
 }

@@ -10,7 +10,7 @@ import (
 
 	"vgid/model"
 	"vgid/model/cpu"
-	"vgid/vgid"
+	"vgid/vgid/ask"
 )
 
 // askFlags are what forward and generate share.
@@ -26,8 +26,8 @@ func askFlags(more ...cli.Flag) []cli.Flag {
 	}, more...)
 }
 
-// ask opens the model of the command line and runs f on it.
-func ask(c *cli.Context, f func(a *vgid.Asker) error) error {
+// withModel opens the model of the command line and runs f on it.
+func withModel(c *cli.Context, f func(a *ask.Asker) error) error {
 	if err := noArgs(c); err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func ask(c *cli.Context, f func(a *vgid.Asker) error) error {
 	}
 	be := cpu.New(c.Int("threads"))
 	defer be.Close()
-	a, err := vgid.OpenAsker(c.Context, be, dir, adapter, model.LoadOptions{Weights: c.String("dtype")})
+	a, err := ask.Open(c.Context, be, dir, adapter, model.LoadOptions{Weights: c.String("dtype")})
 	if err != nil {
 		return err
 	}
@@ -73,12 +73,12 @@ there is none. Nothing is dropped out.`,
 			if err := need(c, "model", "prompt", "out"); err != nil {
 				return err
 			}
-			return ask(c, func(a *vgid.Asker) error { return forward(c, a) })
+			return withModel(c, func(a *ask.Asker) error { return forward(c, a) })
 		},
 	}
 }
 
-func forward(c *cli.Context, a *vgid.Asker) error {
+func forward(c *cli.Context, a *ask.Asker) error {
 	a.Model.Recompute = c.Bool("recompute")
 	if _, adapter := a.Model.Adapter(); c.Bool("grad") && !adapter {
 		if _, err := a.Model.Trainable("*"); err != nil {
@@ -138,19 +138,19 @@ func generateCommand() *cli.Command {
 			case file != c.IsSet("out"):
 				return fmt.Errorf("%s--in and --out belong together", command(c))
 			}
-			return ask(c, func(a *vgid.Asker) error { return generate(c, a) })
+			return withModel(c, func(a *ask.Asker) error { return generate(c, a) })
 		},
 	}
 }
 
-func generate(c *cli.Context, a *vgid.Asker) error {
+func generate(c *cli.Context, a *ask.Asker) error {
 	o := model.GenerateOptions{
 		MaxNew: c.Int("max-new"), Temperature: float32(c.Float64("temperature")), TopP: float32(c.Float64("top-p")),
 		TopK: c.Int("top-k"), Seed: c.Uint64("seed"), MaxBatchTokens: c.Int("batch-tokens"),
 	}
 	stops := c.StringSlice("stop")
 	if !c.IsSet("in") {
-		out, err := a.Answers(c.Context, []vgid.Question{{Prompt: c.String("prompt"), Images: c.StringSlice("image")}}, o, stops)
+		out, err := a.Answers(c.Context, []ask.Question{{Prompt: c.String("prompt"), Images: c.StringSlice("image")}}, o, stops)
 		if err == nil {
 			fmt.Println(out[0])
 		}

@@ -9,8 +9,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"vgid/model"
-	"vgid/vgid"
 	"vgid/vgid/config"
+	"vgid/vgid/folder"
 )
 
 func inspectCommand() *cli.Command {
@@ -47,7 +47,7 @@ in their file: the system keeps as much of them in memory as there is room for, 
 			if c.Bool("full") && c.IsSet("adapter") {
 				return fmt.Errorf("%s--full and --adapter exclude each other", command(c))
 			}
-			o := vgid.InspectOptions{
+			o := folder.InspectOptions{
 				LoRA: model.LoRAConfig{R: c.Int("r"), Alpha: float32(c.Int("r")), Targets: strings.Split(c.String("targets"), ",")},
 				Full: c.Bool("full"), DType: c.String("dtype"), Batch: c.Int("batch"), Tokens: c.Int("tokens"), Side: c.Int("image-side"), New: c.Int("max-new"),
 			}
@@ -60,7 +60,7 @@ in their file: the system keeps as much of them in memory as there is room for, 
 					return err
 				}
 			}
-			r, err := vgid.Inspect(c.Context, dir, o)
+			r, err := folder.Inspect(c.Context, dir, o)
 			if err != nil {
 				return err
 			}
@@ -70,7 +70,7 @@ in their file: the system keeps as much of them in memory as there is room for, 
 }
 
 // inspection is what people read.
-func inspection(to io.Writer, r *vgid.Inspection) error {
+func inspection(to io.Writer, r *folder.Inspection) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	row := func(cells ...string) { fmt.Fprintln(w, strings.Join(cells, "\t")) }
 	row("folder", r.Folder)
@@ -113,7 +113,7 @@ func inspection(to io.Writer, r *vgid.Inspection) error {
 	return w.Flush()
 }
 
-func verdict(s vgid.Step, free int64) string {
+func verdict(s folder.Step, free int64) string {
 	switch {
 	case s.Missing > 0:
 		return "needs " + size(s.Missing) + " more"

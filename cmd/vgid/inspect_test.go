@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/vgid"
+	"vgid/vgid/folder"
 	"vgid/vgid/quickstart"
 )
 
@@ -28,7 +28,7 @@ func TestInspect(t *testing.T) {
 		t.Errorf("a sound folder has problems:\n%s", table)
 	}
 
-	ask := func(more ...string) (r vgid.Inspection) {
+	ask := func(more ...string) (r folder.Inspection) {
 		t.Helper()
 		if err := json.Unmarshal([]byte(must(t, program, append([]string{"inspect", "--json", "--model", dir}, more...)...)), &r); err != nil {
 			t.Fatal(err)
@@ -61,7 +61,7 @@ func TestInspectAdapter(t *testing.T) {
 	out := t.TempDir()
 	must(t, program, append([]string{"unlearn"}, flags(out, map[string]string{"unlearn.steps": "1"})...)...)
 	adapter := filepath.Join(out, "r", "unlearned", "adapter")
-	var r vgid.Inspection
+	var r folder.Inspection
 	if err := json.Unmarshal([]byte(must(t, program, "inspect", "--json", "--model", world.Model, "--adapter", adapter)), &r); err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"vgid/vgid"
+	"vgid/vgid/folder"
 )
 
 func mergeCommand() *cli.Command {
@@ -32,7 +32,7 @@ func mergeCommand() *cli.Command {
 			if err != nil {
 				return fmt.Errorf("--max-shard %w", err)
 			}
-			o := vgid.MergeOptions{DType: c.String("dtype"), MaxShardBytes: shard, AnyBase: c.Bool("any-base")}
+			o := folder.MergeOptions{DType: c.String("dtype"), MaxShardBytes: shard, AnyBase: c.Bool("any-base")}
 			base, err := modelFolder(c, "model")
 			if err != nil {
 				return err
@@ -41,7 +41,7 @@ func mergeCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			if err := vgid.Merge(c.Context, base, adapter, c.String("out"), o); err != nil {
+			if err := folder.Merge(c.Context, base, adapter, c.String("out"), o); err != nil {
 				return err
 			}
 			fmt.Println("model written to", c.String("out"))

@@ -1,4 +1,4 @@
-package vgid
+package ask
 
 import (
 	"errors"
@@ -9,7 +9,6 @@ import (
 	"vgid/eval"
 	"vgid/model"
 	"vgid/model/hf"
-	"vgid/vgid/config"
 )
 
 // Reader turns prompts and pictures into what a model reads, by the tokenizer
@@ -127,7 +126,7 @@ func (r *Reader) expand(prompt string, images []hf.Image, special bool) ([]int32
 			continue
 		}
 		if n == len(images) {
-			return nil, fmt.Errorf("prompt %q has more marks %s than its %d images", clip(prompt), r.mark, n)
+			return nil, fmt.Errorf("prompt %q has more marks %s than its %d images", Clip(prompt), r.mark, n)
 		}
 		for range r.cfg.ImageTokens(images[n].Grid) {
 			out = append(out, id)
@@ -135,7 +134,7 @@ func (r *Reader) expand(prompt string, images []hf.Image, special bool) ([]int32
 		n++
 	}
 	if n != len(images) {
-		return nil, fmt.Errorf("prompt %q: of %d images only %d have a mark: write %s where each goes", clip(prompt), len(images), n, r.written)
+		return nil, fmt.Errorf("prompt %q: of %d images only %d have a mark: write %s where each goes", Clip(prompt), len(images), n, r.written)
 	}
 	return out, nil
 }
@@ -167,27 +166,22 @@ func (r *Reader) Chat(text string, images int) (string, error) {
 		}
 	}
 	if n := strings.Count(out, r.mark); n != images || !strings.Contains(out, text) {
-		return "", fmt.Errorf("%s: the chat template renders %d marks %s for %d images, or not the text: %q", r.dir, n, r.mark, images, clip(out))
+		return "", fmt.Errorf("%s: the chat template renders %d marks %s for %d images, or not the text: %q", r.dir, n, r.mark, images, Clip(out))
 	}
 	return out, nil
 }
 
-// turns fills in the prompts of a configuration that leaves them to the chat
-// template of the model's folder.
-func (r *Reader) turns(p config.Prompt) (config.Prompt, error) {
-	if p.Template != config.ChatTemplate {
-		return p, nil
-	}
-	image, err := r.Chat("{prompt}", 1)
-	if err != nil {
-		return p, fmt.Errorf("prompt.template: %w", err)
-	}
-	if p.Text, err = r.Chat("{prompt}", 0); err != nil {
-		return p, fmt.Errorf("prompt.template: %w", err)
-	}
-	p.Template = strings.Replace(image, r.written, eval.ImageMark, 1)
-	return p, nil
-}
+// Ends are the tokens that end an answer.
+func (r *Reader) Ends() []int32 { return r.ends }
+
+// ImageID is the token that stands for a piece of an image.
+func (r *Reader) ImageID() int32 { return r.imageID }
+
+// Config is the model's.
+func (r *Reader) Config() *model.Config { return r.cfg }
+
+// Tokenizer is the folder's tokenizer.
+func (r *Reader) Tokenizer() *hf.Tokenizer { return r.tok }
 
 // OneSize reports whether every image becomes as many tokens.
 func (r *Reader) OneSize() bool {
@@ -203,7 +197,8 @@ func (r *Reader) Decode(ids []int32) string {
 // Processor is the folder's image processor.
 func (r *Reader) Processor() hf.ImageProcessor { return r.proc }
 
-func clip(s string) string {
+// Clip is the beginning of a text that an error quotes.
+func Clip(s string) string {
 	if r := []rune(s); len(r) > 80 {
 		return string(r[:80]) + "…"
 	}

@@ -1,4 +1,4 @@
-package vgid
+package folder
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"vgid/model"
 	"vgid/model/cpu"
 	"vgid/model/hf"
+	"vgid/vgid/ask"
 )
 
 // InspectOptions say what work on a model is asked about.
@@ -168,7 +169,7 @@ func (r *Inspection) assets(dir string, c *model.Config) {
 		}
 	}
 	if terr == nil && perr == nil { // whether they belong together
-		if _, err := OpenReader(dir, c); err != nil {
+		if _, err := ask.OpenReader(dir, c); err != nil {
 			problem(err)
 		}
 	}
@@ -192,7 +193,7 @@ func (r *Inspection) trained(ctx context.Context, m *model.Model, dir string, o 
 		r.Trained = fmt.Sprintf("LoRA r=%d on %s", o.LoRA.R, strings.Join(o.LoRA.Targets, ", "))
 		r.Modules, err = m.AddLoRA(o.LoRA)
 	}
-	r.Shortened = abbreviate(r.Modules)
+	r.Shortened = model.Abbreviate(r.Modules)
 	return err
 }
 

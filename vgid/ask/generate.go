@@ -1,4 +1,4 @@
-package vgid
+package ask
 
 import (
 	"bufio"

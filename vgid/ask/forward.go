@@ -1,4 +1,4 @@
-package vgid
+package ask
 
 import (
 	"context"
@@ -23,9 +23,9 @@ type Asker struct {
 	Render bool
 }
 
-// OpenAsker loads a model folder and, where adapter is not empty, a PEFT
+// Open loads a model folder and, where adapter is not empty, a PEFT
 // adapter onto it.
-func OpenAsker(ctx context.Context, be backend.Backend, dir, adapter string, o model.LoadOptions) (*Asker, error) {
+func Open(ctx context.Context, be backend.Backend, dir, adapter string, o model.LoadOptions) (*Asker, error) {
 	m, err := model.LoadAs(ctx, be, dir, o)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package vgid
+package folder
 
 import (
 	"context"
