@@ -6,7 +6,6 @@ package model
 
 import (
 	"fmt"
-	"hash/fnv"
 	"math"
 
 	"vgid/model/backend"
@@ -98,15 +97,9 @@ func (m *Model) init(w *weight, seed uint64) {
 		m.be.Fill(w.Value, w.fill)
 		return
 	}
-	h := fnv.New32a()
-	h.Write([]byte(w.Name))
-	key := backend.Key{Seed: seed, Site: h.Sum32()}
 	row := make([]float32, w.Value.Cols)
 	for r := range w.Value.Rows {
-		backend.FillRandom(row, backend.Normal, key, uint32(r))
-		for i := range row {
-			row[i] *= float32(w.std)
-		}
+		w.row(row, r, seed)
 		m.be.Upload(w.Value.RowRange(r, r+1), row)
 	}
 }

@@ -1,10 +1,6 @@
 package model
 
-import (
-	"hash/fnv"
-
-	"vgid/model/backend"
-)
+import "vgid/model/backend"
 
 // Random is New with matrices kept as o says and the values drawn by the
 // device, for measurements of models that have no files. In float32 the values
@@ -53,9 +49,7 @@ func (m *Model) draw(seed uint64, rows int) error {
 			m.be.Fill(w.Value, w.fill)
 			continue
 		}
-		h := fnv.New32a()
-		h.Write([]byte(w.Name))
-		m.be.Random(w.Value, backend.Normal, backend.Key{Seed: seed, Site: h.Sum32()}, backend.View(buf, 0, w.Value.Rows, 1))
+		m.be.Random(w.Value, backend.Normal, w.key(seed), backend.View(buf, 0, w.Value.Rows, 1))
 		m.be.Scale(w.Value, float32(w.std))
 	}
 	return m.be.Sync()

@@ -27,14 +27,26 @@ type SaveOptions struct {
 
 var fileDTypes = map[string]string{"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
+// fileDType is the type of o as files name it, float32's where none is said.
+func (o SaveOptions) fileDType() (string, error) {
+	if o.DType == "" {
+		return "F32", nil
+	}
+	dt, ok := fileDTypes[o.DType]
+	if !ok {
+		return "", fmt.Errorf("dtype %q cannot be written; use float32, bfloat16 or float16", o.DType)
+	}
+	return dt, nil
+}
+
 // Save writes config.json, generation_config.json and the weights to dir,
 // which it makes when it does not exist, under the names of the files the model
 // came from. Tensors are made one after the other, so little memory is needed.
 // Every file appears whole or not at all, config.json last. A model with an
 // adapter is refused unless it is to be merged.
 func (m *Model) Save(dir string, o SaveOptions) error {
-	if _, ok := fileDTypes[o.DType]; !ok && o.DType != "" {
-		return fmt.Errorf("dtype %q cannot be written; use float32, bfloat16 or float16", o.DType)
+	if _, err := o.fileDType(); err != nil {
+		return err
 	}
 	if m.adapter != nil && !o.Merge {
 		return fmt.Errorf("%s: the model has an adapter; merge it or save the adapter", dir)

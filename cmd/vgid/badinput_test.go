@@ -292,6 +292,10 @@ var badInputs = []badInput{
 	{"bench of PyTorch's adapter on the CPU", line("bench", "step", "--shape", "tiny", "--python", "python3"), []string{"bench step: --python: ", "give --device cuda"}},
 	{"bench of a batch of the whole model", line("bench", "step", "--batch", "3"), []string{"bench step: --batch: is of an adapter's training"}},
 	{"bench of too few tokens", line("bench", "step", "--shape", "tiny", "--tokens", "3"), []string{"bench step: ", "too few"}},
+	{"bench checkpoint of no shape", line("bench", "checkpoint", "--shape", "gpt", "--out", "none"), []string{`bench checkpoint: --shape "gpt": must be llava-7b, tiny or quickstart`}},
+	{"bench checkpoint of no type", func(_ *testing.T, dir, _ string) []string {
+		return []string{"bench", "checkpoint", "--shape", "tiny", "--dtype", "int8", "--out", filepath.Join(dir, "m")}
+	}, []string{`dtype "int8" cannot be written; use float32, bfloat16 or float16`}},
 	{"bench on no threads", line("bench", "gemm", "--threads", "-1"), []string{"bench gemm: --threads -1: must be at least 1"}},
 	{"bench of one process", line("bench", "collective", "--procs", "1"), []string{"bench collective: 1 processes asked for, want 2"}},
 	{"place of a worker by half", func(t *testing.T, dir, out string) []string {

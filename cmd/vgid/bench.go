@@ -76,6 +76,7 @@ func benchCommand() *cli.Command {
 					return show(c, rows, func(w io.Writer) error { return stepbench.Table(w, rows) })
 				},
 			},
+			checkpointCommand(),
 			{
 				Name: "collective", Usage: "all-reduce between processes: time, latency, bus bandwidth as NCCL defines it",
 				Flags: []cli.Flag{jsonFlag, &cli.IntSliceFlag{Name: "procs", Usage: "numbers of processes, each measured", Value: cli.NewIntSlice(2, 4)}},

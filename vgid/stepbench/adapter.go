@@ -61,15 +61,16 @@ const decoderLayers = `.*language_model.*_proj`
 
 func (o *AdapterOptions) answer() int { return max(1, o.Tokens/8) }
 
-// config is the shape's config.json.
-func (o *AdapterOptions) config() (*model.Config, []byte, error) {
-	if o.Shape == "quickstart" {
+// Shape is a model's architecture by its name, and its config.json but for the
+// quickstart's.
+func Shape(name string) (*model.Config, []byte, error) {
+	if name == "quickstart" {
 		c, err := quickstart.Config()
 		return c, nil, err
 	}
-	raw, err := shapes.ReadFile("shapes/" + o.Shape + ".json")
+	raw, err := shapes.ReadFile("shapes/" + name + ".json")
 	if err != nil {
-		return nil, nil, fmt.Errorf("shape %q: must be llava-7b, tiny or quickstart", o.Shape)
+		return nil, nil, fmt.Errorf("shape %q: must be llava-7b, tiny or quickstart", name)
 	}
 	c, err := model.ParseConfig(raw)
 	return c, raw, err
@@ -81,7 +82,7 @@ func RunAdapter(ctx context.Context, o AdapterOptions) (AdapterRow, error) {
 	if o.VGID {
 		row.Step = "vgid"
 	}
-	c, raw, err := o.config()
+	c, raw, err := Shape(o.Shape)
 	if err != nil {
 		return row, err
 	}

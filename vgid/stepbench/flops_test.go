@@ -20,7 +20,7 @@ func TestPeak(t *testing.T) {
 // 23 layers of the tower count.
 func TestFLOPs(t *testing.T) {
 	o := AdapterOptions{Shape: "llava-7b"}
-	c, _, err := o.config()
+	c, _, err := Shape(o.Shape)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"vgid/model"
+	"vgid/model/hf"
+	"vgid/vgid/stepbench"
+)
+
+func checkpointCommand() *cli.Command {
+	return &cli.Command{
+		Name: "checkpoint", Usage: "write a model folder of a known shape with random weights, to measure loading and steps of its size",
+		Description: "The folder has no tokenizer and no image processor. llava-7b takes 14.13 GB in bfloat16.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "shape", Usage: "llava-7b, tiny or quickstart", Value: "llava-7b"},
+			&cli.IntFlag{Name: "layers", Usage: "layers of the decoder; 0: the shape's"},
+			&cli.StringFlag{Name: "dtype", Usage: "float32, bfloat16 or float16", Value: "bfloat16"},
+			&cli.StringFlag{Name: "max-shard", Usage: "largest `SIZE` of a weight file", Value: "5GB"},
+			&cli.Uint64Flag{Name: "seed", Usage: "of the weights"},
+			&cli.StringFlag{Name: "out", Usage: "`FOLDER` to write"},
+		},
+		Action: func(c *cli.Context) error {
+			if err := noArgs(c); err != nil {
+				return err
+			}
+			if err := need(c, "out"); err != nil {
+				return err
+			}
+			if c.Int("layers") < 0 {
+				return fmt.Errorf("%s--layers %d: must be at least 1", command(c), c.Int("layers"))
+			}
+			shard, err := parseSize(c.String("max-shard"))
+			if err != nil {
+				return fmt.Errorf("%s--max-shard %w", command(c), err)
+			}
+			shape, _, err := stepbench.Shape(c.String("shape"))
+			if err != nil {
+				return fmt.Errorf("%s--%w", command(c), err)
+			}
+			if n := c.Int("layers"); n > 0 {
+				shape.Text.Layers = n
+			}
+			o := model.SaveOptions{DType: c.String("dtype"), MaxShardBytes: shard}
+			err = hf.ReplaceFolder(c.String("out"), func(dir string) error {
+				return model.WriteRandom(c.Context, dir, shape, c.Uint64("seed"), o)
+			})
+			if err != nil {
+				return err
+			}
+			fmt.Println("model written to", c.String("out"))
+			return nil
+		},
+	}
+}
