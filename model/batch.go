@@ -4,14 +4,14 @@ import (
 	"fmt"
 
 	"vgid/model/backend"
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 )
 
 // Sequence is one sample: token ids, in which every image is already expanded
 // to its ImageTokens() placeholders, and its images in order.
 type Sequence struct {
 	IDs    []int32
-	Images []hf.Image
+	Images []imaging.Image
 	Sample uint32 // global number of the sample, keys its randomness
 }
 

@@ -5,7 +5,7 @@ import (
 
 	"vgid/model/backend"
 	"vgid/model/cpu"
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/model/tape"
 )
 
@@ -61,7 +61,7 @@ func BenchmarkStep(b *testing.B) {
 						ids[p] = 399
 					}
 				}
-				seqs = append(seqs, Sequence{IDs: ids, Images: []hf.Image{testImage(m.Config, i)}, Sample: uint32(i)})
+				seqs = append(seqs, Sequence{IDs: ids, Images: []imaging.Image{testImage(m.Config, i)}, Sample: uint32(i)})
 				for p := 34; p < 45; p++ {
 					rows, targets, weights = append(rows, int32(46*i+p)), append(targets, ids[p+1]), append(weights, 1./352)
 				}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/model/tape"
 )
 
@@ -40,9 +40,9 @@ type family interface {
 	// how an image is written in a prompt.
 	imageMark() (token, written string)
 	// imageTokens is how many placeholders stand for an image of grid g.
-	imageTokens(c *Config, g hf.Grid) int
+	imageTokens(c *Config, g imaging.Grid) int
 	// pixelShape is the shape transformers gives the pixel_values of images.
-	pixelShape(c *Config, images []hf.Image) []int
+	pixelShape(c *Config, images []imaging.Image) []int
 	// checkImages checks the images of a sequence and that its placeholders
 	// are theirs.
 	checkImages(c *Config, s *Sequence) error
@@ -107,10 +107,10 @@ func (c *Config) family() family { return families[c.Type] }
 
 // ImageTokens is how many placeholders stand for an image of grid g in a
 // sequence's ids. Families with images of one size take the zero Grid.
-func (c *Config) ImageTokens(g hf.Grid) int { return c.family().imageTokens(c, g) }
+func (c *Config) ImageTokens(g imaging.Grid) int { return c.family().imageTokens(c, g) }
 
 // PixelShape is the shape transformers gives the pixel_values of images.
-func (c *Config) PixelShape(images []hf.Image) []int { return c.family().pixelShape(c, images) }
+func (c *Config) PixelShape(images []imaging.Image) []int { return c.family().pixelShape(c, images) }
 
 // ImageMark is the token that ImageTokenID is in the tokenizer, and how an
 // image is written in a prompt for this family.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/model/ref"
 )
 
@@ -182,7 +182,7 @@ func TestConfigSpellings(t *testing.T) {
 			func(c *Config) bool {
 				return c.Text.HiddenSize == 4096 && c.Text.Layers == 32 && c.Text.KVHeads == 32 && c.Text.HeadDim == 128 &&
 					c.Text.IntermediateSize == 11008 && c.Text.RoPE == RoPE{Theta: 1e4, Type: "default"} && !c.Text.TieEmbeddings &&
-					c.Vision.Act == "quick_gelu" && c.ImageTokens(hf.Grid{}) == 576 && c.DType == "float16" && c.PadTokenID == 32001
+					c.Vision.Act == "quick_gelu" && c.ImageTokens(imaging.Grid{}) == 576 && c.DType == "float16" && c.PadTokenID == 32001
 			}},
 		{"transformers 5", `{"model_type":"llava","dtype":"bfloat16","text_config":{"model_type":"llama","vocab_size":32064,"rope_parameters":{"rope_theta":5e5,"rope_type":"linear","factor":2},"eos_token_id":[2,3]},"vision_config":{}}`,
 			func(c *Config) bool {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 )
 
 func greedyByRecomputing(t *testing.T, m *Model, s Sequence, n int, eos int32) []int32 {
@@ -171,8 +171,8 @@ func TestSequencesThatDoNotFitAreRefused(t *testing.T) {
 		{Sequence{IDs: []int32{1, 13}}, "id 13"},
 		{Sequence{IDs: []int32{1, -1}}, "id -1"},
 		{Sequence{IDs: []int32{1, img}}, "1 image tokens"},
-		{Sequence{IDs: []int32{1}, Images: []hf.Image{testImage(m.Config, 0)}}, "0 image tokens in the text, but 1 images of 4"},
-		{Sequence{IDs: []int32{img, img, img, img}, Images: []hf.Image{{Pixels: []float32{1, 2}}}}, "image 0 has 2 values"},
+		{Sequence{IDs: []int32{1}, Images: []imaging.Image{testImage(m.Config, 0)}}, "0 image tokens in the text, but 1 images of 4"},
+		{Sequence{IDs: []int32{img, img, img, img}, Images: []imaging.Image{{Pixels: []float32{1, 2}}}}, "image 0 has 2 values"},
 	} {
 		_, err := m.Pack([]Sequence{{IDs: []int32{1}}, tt.s})
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "sequence 1") {

@@ -12,6 +12,7 @@ import (
 	"vgid/model/backend"
 	"vgid/model/cpu"
 	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/model/ref"
 	"vgid/model/tape"
 )
@@ -103,9 +104,9 @@ func (g *golden) addImages(t testing.TB, images []int32) {
 	width := len(pixels) / info.Shape[0]
 	for i, count := range images {
 		for range count {
-			img, rows := hf.Image{}, 1
+			img, rows := imaging.Image{}, 1
 			if grids != nil {
-				img.Grid = hf.Grid{T: int(grids[3*n]), H: int(grids[3*n+1]), W: int(grids[3*n+2])}
+				img.Grid = imaging.Grid{T: int(grids[3*n]), H: int(grids[3*n+1]), W: int(grids[3*n+2])}
 				rows = img.Grid.Patches()
 			}
 			img.Pixels, pixels = pixels[:rows*width], pixels[rows*width:]

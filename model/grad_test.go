@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"vgid/model/backend"
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/model/ref"
 	"vgid/model/tape"
 )
@@ -40,23 +40,23 @@ func randomise(m *Model, seed uint64) {
 	}
 }
 
-func testImage(c *Config, n int) hf.Image {
+func testImage(c *Config, n int) imaging.Image {
 	p := make([]float32, c.Vision.Channels*c.Vision.ImageSize*c.Vision.ImageSize)
 	backend.FillRandom(p, backend.Normal, backend.Key{Seed: 9}, uint32(n))
-	return hf.Image{Pixels: p}
+	return imaging.Image{Pixels: p}
 }
 
 // testSequences are one with two images and one with none.
 func testSequences(c *Config) []Sequence {
 	ids := []int32{1, 3}
 	for i := range 2 {
-		for range c.ImageTokens(hf.Grid{}) {
+		for range c.ImageTokens(imaging.Grid{}) {
 			ids = append(ids, int32(c.ImageTokenID))
 		}
 		ids = append(ids, int32(4+i))
 	}
 	return []Sequence{
-		{IDs: append(ids, 6, 5), Images: []hf.Image{testImage(c, 0), testImage(c, 1)}, Sample: 11},
+		{IDs: append(ids, 6, 5), Images: []imaging.Image{testImage(c, 0), testImage(c, 1)}, Sample: 11},
 		{IDs: []int32{1, 7, 8, 9, 3}, Sample: 12},
 	}
 }

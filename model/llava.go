@@ -5,7 +5,7 @@ import (
 	"reflect"
 	"strings"
 
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/model/tape"
 )
 
@@ -111,7 +111,7 @@ func (c *Config) hiddenState(featureLayer int) int {
 
 func (llavaFamily) imageMark() (token, written string) { return "<image>", "<image>" }
 
-func (llavaFamily) imageTokens(c *Config, _ hf.Grid) int {
+func (llavaFamily) imageTokens(c *Config, _ imaging.Grid) int {
 	n := c.Vision.clipPatches()
 	if c.FeatureSelect == "full" {
 		n++
@@ -119,7 +119,7 @@ func (llavaFamily) imageTokens(c *Config, _ hf.Grid) int {
 	return n
 }
 
-func (llavaFamily) pixelShape(c *Config, images []hf.Image) []int {
+func (llavaFamily) pixelShape(c *Config, images []imaging.Image) []int {
 	return []int{len(images), c.Vision.Channels, c.Vision.ImageSize, c.Vision.ImageSize}
 }
 
@@ -130,7 +130,7 @@ func (f llavaFamily) checkImages(c *Config, s *Sequence) error {
 			placeholders++
 		}
 	}
-	each := f.imageTokens(c, hf.Grid{})
+	each := f.imageTokens(c, imaging.Grid{})
 	if placeholders != len(s.Images)*each {
 		return fmt.Errorf("%d image tokens in the text, but %d images of %d tokens", placeholders, len(s.Images), each)
 	}

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 )
 
 // llavaText are LlamaConfig's defaults, which fill the sparse files of the
@@ -137,7 +137,7 @@ func (llavaFamily) json(c *Config) map[string]any {
 			"layer_norm_eps": v.LayerNormEps, "attention_dropout": 0.0, "projection_dim": v.ProjectionDim,
 			"torch_dtype": c.DType,
 		},
-		"image_token_index": c.ImageTokenID, "image_seq_length": c.ImageTokens(hf.Grid{}),
+		"image_token_index": c.ImageTokenID, "image_seq_length": c.ImageTokens(imaging.Grid{}),
 		"projector_hidden_act": c.ProjectorAct, "multimodal_projector_bias": c.ProjectorBias,
 		"vision_feature_layer": intList(c.FeatureLayers), "vision_feature_select_strategy": c.FeatureSelect,
 		"tie_word_embeddings": c.Text.TieEmbeddings, "torch_dtype": c.DType,

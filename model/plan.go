@@ -6,7 +6,7 @@ import (
 
 	"vgid/model/backend"
 	"vgid/model/dry"
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/model/tape"
 )
 
@@ -239,13 +239,13 @@ func (c *Config) Blank(tokens, images, side int) (Sequence, error) {
 }
 
 // blankImage is a black image.
-func (c *Config) blankImage(side int) hf.Image {
+func (c *Config) blankImage(side int) imaging.Image {
 	v := &c.Vision
 	if v.MergeSize == 0 {
-		return hf.Image{Pixels: make([]float32, v.Channels*v.ImageSize*v.ImageSize)}
+		return imaging.Image{Pixels: make([]float32, v.Channels*v.ImageSize*v.ImageSize)}
 	}
 	unit := v.PatchSize * v.MergeSize
 	n := max(1, (side+unit/2)/unit) * v.MergeSize
-	g := hf.Grid{T: 1, H: n, W: n}
-	return hf.Image{Grid: g, Pixels: make([]float32, g.Patches()*v.patchValues())}
+	g := imaging.Grid{T: 1, H: n, W: n}
+	return imaging.Image{Grid: g, Pixels: make([]float32, g.Patches()*v.patchValues())}
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/model/tape"
 )
 
@@ -139,11 +139,11 @@ func (qwen2VLFamily) imageMark() (token, written string) {
 	return "<|image_pad|>", "<|vision_start|><|image_pad|><|vision_end|>"
 }
 
-func (qwen2VLFamily) imageTokens(c *Config, g hf.Grid) int {
+func (qwen2VLFamily) imageTokens(c *Config, g imaging.Grid) int {
 	return g.Patches() / (c.Vision.MergeSize * c.Vision.MergeSize)
 }
 
-func (qwen2VLFamily) pixelShape(c *Config, images []hf.Image) []int {
+func (qwen2VLFamily) pixelShape(c *Config, images []imaging.Image) []int {
 	n := 0
 	for _, img := range images {
 		n += img.Grid.Patches()
@@ -181,7 +181,7 @@ func (f qwen2VLFamily) checkImages(c *Config, s *Sequence) error {
 	return nil
 }
 
-func (qwen2VLFamily) checkImage(c *Config, img *hf.Image) error {
+func (qwen2VLFamily) checkImage(c *Config, img *imaging.Image) error {
 	v, g := &c.Vision, img.Grid
 	switch {
 	case g.T > 1:

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/model/ref"
 )
 
@@ -35,7 +35,7 @@ func TestReleasedQwenConfigs(t *testing.T) {
 	v := &c.Vision
 	if c.Text.HeadDim != 128 || c.Text.KVHeads != 2 || !c.Text.QKVBias || c.Text.AttentionBias || !c.Text.TieEmbeddings || c.DType != "bfloat16" ||
 		c.Text.RoPE != (RoPE{Theta: 1e6, Type: "default", Sections: [3]int{16, 24, 24}}) || v.HiddenSize != 1280 || v.IntermediateSize != 5120 ||
-		v.Act != "quick_gelu" || v.WindowSize != 0 || c.ImageTokens(hf.Grid{T: 1, H: 26, W: 36}) != 234 {
+		v.Act != "quick_gelu" || v.WindowSize != 0 || c.ImageTokens(imaging.Grid{T: 1, H: 26, W: 36}) != 234 {
 		t.Errorf("Qwen2-VL read as %+v", c)
 	}
 	if c, err = ParseConfig([]byte(qwen25Released)); err != nil {
@@ -81,8 +81,8 @@ func TestQwenSequencesThatDoNotFitAreRefused(t *testing.T) {
 	}
 	defer m.Close()
 	img, video := int32(m.Config.ImageTokenID), int32(m.Config.VideoTokenID)
-	image := func(h, w int) hf.Image {
-		return hf.Image{Pixels: make([]float32, h*w*24), Grid: hf.Grid{T: 1, H: h, W: w}}
+	image := func(h, w int) imaging.Image {
+		return imaging.Image{Pixels: make([]float32, h*w*24), Grid: imaging.Grid{T: 1, H: h, W: w}}
 	}
 	odd, frames, short := image(2, 3), image(2, 2), image(2, 2)
 	frames.Grid.T, short.Pixels = 2, short.Pixels[1:]
@@ -91,13 +91,13 @@ func TestQwenSequencesThatDoNotFitAreRefused(t *testing.T) {
 		want string
 	}{
 		{Sequence{IDs: []int32{1, img}}, "no image"},
-		{Sequence{IDs: []int32{1, 2}, Images: []hf.Image{image(2, 2)}}, "tokens for 0 of its 1 images"},
-		{Sequence{IDs: []int32{1, img, 2, img}, Images: []hf.Image{image(2, 4)}}, "image 0 needs 2 image tokens behind each other"},
-		{Sequence{IDs: []int32{1, img}, Images: []hf.Image{image(2, 4)}}, "image 0 needs 2"},
+		{Sequence{IDs: []int32{1, 2}, Images: []imaging.Image{image(2, 2)}}, "tokens for 0 of its 1 images"},
+		{Sequence{IDs: []int32{1, img, 2, img}, Images: []imaging.Image{image(2, 4)}}, "image 0 needs 2 image tokens behind each other"},
+		{Sequence{IDs: []int32{1, img}, Images: []imaging.Image{image(2, 4)}}, "image 0 needs 2"},
 		{Sequence{IDs: []int32{1, video}}, "video_token_id"},
-		{Sequence{IDs: []int32{1, img}, Images: []hf.Image{odd}}, "2×3"},
-		{Sequence{IDs: []int32{1, img, img}, Images: []hf.Image{frames}}, "2 frames"},
-		{Sequence{IDs: []int32{1, img}, Images: []hf.Image{short}}, "95 values"},
+		{Sequence{IDs: []int32{1, img}, Images: []imaging.Image{odd}}, "2×3"},
+		{Sequence{IDs: []int32{1, img, img}, Images: []imaging.Image{frames}}, "2 frames"},
+		{Sequence{IDs: []int32{1, img}, Images: []imaging.Image{short}}, "95 values"},
 	} {
 		if _, err := m.Pack([]Sequence{tt.s}); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("error %v, want it to say %q", err, tt.want)

@@ -5,7 +5,7 @@ import (
 
 	"vgid/eval"
 	"vgid/model"
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/vgid/data"
 )
 
@@ -17,7 +17,7 @@ type Answerer struct {
 
 	// Disturb, when set, changes an item's prompt and query image before they
 	// are encoded: how the teacher's answers are looked at.
-	Disturb func(it *eval.Item, prompt string, images []hf.Image) (string, error)
+	Disturb func(it *eval.Item, prompt string, images []imaging.Image) (string, error)
 }
 
 func (a *Answerer) sequence(it *eval.Item) (model.Sequence, error) {

@@ -6,7 +6,7 @@ import (
 
 	"vgid/eval"
 	"vgid/model"
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/vgid/ask"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
@@ -18,7 +18,7 @@ type Encoder struct {
 	*ask.Reader
 	prompt config.Prompt
 	eos    int32
-	images map[*data.Image]hf.Image
+	images map[*data.Image]imaging.Image
 	order  []*data.Image // of images, the oldest first
 	held   int           // values in images
 }
@@ -40,7 +40,7 @@ func NewEncoder(dir string, m *model.Model, prompt config.Prompt) (*Encoder, err
 	if prompt, err = turns(r, prompt); err != nil {
 		return nil, err
 	}
-	return &Encoder{Reader: r, prompt: prompt, eos: eos, images: map[*data.Image]hf.Image{}}, nil
+	return &Encoder{Reader: r, prompt: prompt, eos: eos, images: map[*data.Image]imaging.Image{}}, nil
 }
 
 // turns fills in the prompts of a configuration that leaves them to the chat
@@ -80,9 +80,9 @@ func (e *Encoder) Encode(s Sample, instruction string, pixels []float32) (View, 
 			question = strings.ReplaceAll(in, "{subject}", s.Subject) + " " + question
 		}
 	}
-	var images []hf.Image
+	var images []imaging.Image
 	if !s.Picture.None() {
-		img := hf.Image{Pixels: pixels}
+		img := imaging.Image{Pixels: pixels}
 		if pixels == nil || !e.OneSize() {
 			own, err := e.Image(s.Picture)
 			if err != nil {
@@ -92,7 +92,7 @@ func (e *Encoder) Encode(s Sample, instruction string, pixels []float32) (View, 
 				img.Pixels = own.Pixels
 			}
 		}
-		images = []hf.Image{img}
+		images = []imaging.Image{img}
 	}
 	prompt := e.Wrap(question, !s.Picture.None())
 	ids, err := e.Tokens(prompt, images)
@@ -165,27 +165,27 @@ func (e *Encoder) answer(prompt, text string) []int32 {
 }
 
 // Image preprocesses a picture.
-func (e *Encoder) Image(p Picture) (hf.Image, error) {
+func (e *Encoder) Image(p Picture) (imaging.Image, error) {
 	if p.Draw != nil {
 		return e.Processor().Process(p.Draw)
 	}
 	if img, ok := e.images[p.File]; ok {
 		return img, nil
 	}
-	decoded, err := hf.DecodeImage(p.File.Bytes, p.File.Where)
+	decoded, err := imaging.Decode(p.File.Bytes, p.File.Where)
 	if err != nil {
-		return hf.Image{}, fmt.Errorf("%w; fetch or build the file again", err)
+		return imaging.Image{}, fmt.Errorf("%w; fetch or build the file again", err)
 	}
 	img, err := e.Processor().Process(decoded)
 	if err != nil {
-		return hf.Image{}, fmt.Errorf("%s: %w", p.File.Where, err)
+		return imaging.Image{}, fmt.Errorf("%s: %w", p.File.Where, err)
 	}
 	e.keep(p.File, img, keepPixels)
 	return img, nil
 }
 
 // keep remembers an image and forgets the oldest ones beyond most values.
-func (e *Encoder) keep(f *data.Image, img hf.Image, most int) {
+func (e *Encoder) keep(f *data.Image, img imaging.Image, most int) {
 	e.images[f] = img
 	e.order = append(e.order, f)
 	e.held += len(img.Pixels)

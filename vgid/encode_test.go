@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"vgid/model/cpu"
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/vgid/data"
 )
 
@@ -80,7 +80,7 @@ func TestEncode(t *testing.T) {
 	if n := strings.Count(enc.Wrap("x", true), "<image>"); n != 1 || strings.Contains(b.Text, "<image>") {
 		t.Errorf("the wrapped prompt has %d images", n)
 	}
-	ids, err := enc.Tokens(enc.Wrap("x", true), []hf.Image{{}})
+	ids, err := enc.Tokens(enc.Wrap("x", true), []imaging.Image{{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestEncode(t *testing.T) {
 			images++
 		}
 	}
-	if want := m.Config.ImageTokens(hf.Grid{}); images != want {
+	if want := m.Config.ImageTokens(imaging.Grid{}); images != want {
 		t.Errorf("%d image tokens, want %d", images, want)
 	}
 	if _, err := m.Pack(sequences([]View{plain, told})); err != nil {
@@ -104,12 +104,12 @@ func TestEncode(t *testing.T) {
 }
 
 func TestEncoderKeepsALimit(t *testing.T) {
-	e := &Encoder{images: map[*data.Image]hf.Image{}}
+	e := &Encoder{images: map[*data.Image]imaging.Image{}}
 	files := make([]data.Image, 5)
 	for i := range files {
-		e.keep(&files[i], hf.Image{Pixels: make([]float32, 10)}, 25)
+		e.keep(&files[i], imaging.Image{Pixels: make([]float32, 10)}, 25)
 	}
-	e.keep(&files[0], hf.Image{Pixels: make([]float32, 40)}, 25) // larger than all that may be kept: alone
+	e.keep(&files[0], imaging.Image{Pixels: make([]float32, 40)}, 25) // larger than all that may be kept: alone
 	if _, ok := e.images[&files[0]]; !ok || len(e.images) != 1 || e.held != 40 || len(e.order) != 1 {
 		t.Errorf("%d images of %d values are kept in %d places; want the newest alone", len(e.images), e.held, len(e.order))
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"vgid/eval"
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/vgid/ask"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
@@ -146,7 +146,7 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 	}
 	for _, iv := range interventions {
 		a := &Answerer{Model: m, Encoder: enc, BatchTokens: j.Config.Eval.BatchTokens}
-		a.Disturb = func(it *eval.Item, prompt string, images []hf.Image) (string, error) {
+		a.Disturb = func(it *eval.Item, prompt string, images []imaging.Image) (string, error) {
 			if iv.noise && it.Own >= 0 {
 				images[it.Own] = noise.Apply(images[it.Own], 0, uint32(it.Index))
 			}

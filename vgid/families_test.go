@@ -15,6 +15,7 @@ import (
 	"vgid/model"
 	"vgid/model/cpu"
 	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/vgid/ask"
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
@@ -70,7 +71,7 @@ func answered(t *testing.T, j *Job, dir, adapter string) *ask.Pass {
 		t.Fatal(err)
 	}
 	raw := p.Forget[0].Images[0]
-	img, err := hf.DecodeImage(raw.Bytes, raw.Where)
+	img, err := imaging.Decode(raw.Bytes, raw.Where)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func answered(t *testing.T, j *Job, dir, adapter string) *ask.Pass {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Images = []hf.Image{own}
+	s.Images = []imaging.Image{own}
 	if s.IDs, err = a.Tokens("USER: <image>\nWho is the person?\nASSISTANT: Nobody.", s.Images); err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"vgid/model"
 	"vgid/model/backend"
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/vgid/config"
 )
 
@@ -69,13 +69,13 @@ func NewNoiser(cfg config.Noise, seed uint64, tower model.VisionConfig) (*Noiser
 // step and the sample; with Fixed noise not on the step. A still picture that
 // a tower reads as several equal frames stays one: its frames get the same
 // noise.
-func (n *Noiser) Apply(img hf.Image, step, sample uint32) hf.Image {
+func (n *Noiser) Apply(img imaging.Image, step, sample uint32) imaging.Image {
 	if n.cfg.Fixed {
 		step = 0
 	}
 	key := backend.Key{Seed: n.seed, Step: step, Site: siteNoise}
 	src := img.Pixels
-	out := hf.Image{Pixels: make([]float32, len(src)), Grid: img.Grid}
+	out := imaging.Image{Pixels: make([]float32, len(src)), Grid: img.Grid}
 	switch n.cfg.Kind {
 	case "none":
 		copy(out.Pixels, src)
@@ -121,7 +121,7 @@ func combine(dst, x, e []float32, a, b float32) {
 
 // mask sets a random share of the blocks of Patch pixels to 0, the mean colour
 // of normalised pixel space.
-func (n *Noiser) mask(img hf.Image, key backend.Key, sample uint32) {
+func (n *Noiser) mask(img imaging.Image, key backend.Key, sample uint32) {
 	t, side := &n.tower, n.cfg.Patch
 	height, width := t.ImageSize, t.ImageSize
 	if t.MergeSize > 0 {

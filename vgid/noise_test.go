@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"vgid/model"
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/vgid/config"
 )
 
@@ -31,17 +31,17 @@ func TestNoiseKinds(t *testing.T) {
 	clip := model.VisionConfig{Channels: 3, ImageSize: 36, PatchSize: 12}
 	qwen := model.VisionConfig{Channels: 3, PatchSize: 4, MergeSize: 2, TemporalSize: 2}
 	t.Run("planes", func(t *testing.T) {
-		noiseKinds(t, clip, hf.Image{Pixels: make([]float32, 3*36*36)}, 7)
+		noiseKinds(t, clip, imaging.Image{Pixels: make([]float32, 3*36*36)}, 7)
 	})
 	t.Run("patches", func(t *testing.T) {
-		g := hf.Grid{T: 1, H: 8, W: 10}
-		noiseKinds(t, qwen, hf.Image{Pixels: make([]float32, g.Patches()*96), Grid: g}, 6)
+		g := imaging.Grid{T: 1, H: 8, W: 10}
+		noiseKinds(t, qwen, imaging.Image{Pixels: make([]float32, g.Patches()*96), Grid: g}, 6)
 	})
 }
 
 // noiseKinds tries every kind on img; wrong is a side of masked patches that
 // does not fit the tower's.
-func noiseKinds(t *testing.T, tower model.VisionConfig, img hf.Image, wrong int) {
+func noiseKinds(t *testing.T, tower model.VisionConfig, img imaging.Image, wrong int) {
 	src := img.Pixels
 	for i := range src {
 		src[i] = float32(i/16*3%7) - 3
@@ -132,8 +132,8 @@ func noiseKinds(t *testing.T, tower model.VisionConfig, img hf.Image, wrong int)
 // either blank or whole, wherever the tower's layout puts its patches.
 func TestMaskedPatchesAreSquares(t *testing.T) {
 	qwen := model.VisionConfig{Channels: 3, PatchSize: 4, MergeSize: 2, TemporalSize: 2}
-	g := hf.Grid{T: 1, H: 12, W: 10}
-	img := hf.Image{Pixels: make([]float32, g.Patches()*96), Grid: g}
+	g := imaging.Grid{T: 1, H: 12, W: 10}
+	img := imaging.Image{Pixels: make([]float32, g.Patches()*96), Grid: g}
 	for i := range img.Pixels {
 		img.Pixels[i] = 1
 	}
@@ -141,7 +141,7 @@ func TestMaskedPatchesAreSquares(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proc := hf.Qwen2VLImageProcessor()
+	proc := imaging.NewQwen2VL()
 	proc.Patch, proc.Mean, proc.Std = 4, [3]float32{}, [3]float32{1, 1, 1}
 	rgba, err := proc.Denormalize(n.Apply(img, 1, 1))
 	if err != nil {

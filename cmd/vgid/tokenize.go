@@ -4,9 +4,9 @@ import (
 	"io"
 	"os"
 
-	"github.com/urfave/cli/v2"
+	"vgid/model/hf/tokenizer"
 
-	"vgid/model/hf"
+	"github.com/urfave/cli/v2"
 )
 
 func tokenizeCommand() *cli.Command {
@@ -31,7 +31,7 @@ With --decode it reads lists of ids and writes JSON strings.`,
 			if err != nil {
 				return err
 			}
-			tok, err := hf.LoadTokenizer(dir)
+			tok, err := tokenizer.Load(dir)
 			if err != nil {
 				return err
 			}

@@ -163,5 +163,5 @@ func WriteAdapter(dir string, c AdapterConfig, tensors []NamedTensor, metadata m
 	if err := WriteSafetensors(filepath.Join(dir, adapterWeightsName), tensors, meta); err != nil {
 		return err
 	}
-	return writeJSON(path, c)
+	return WriteJSON(path, c)
 }

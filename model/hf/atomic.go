@@ -38,8 +38,8 @@ func syncDir(dir string) error {
 	return d.Sync()
 }
 
-// writeJSON writes v as indented JSON, leaving <, > and & readable.
-func writeJSON(path string, v any) error {
+// WriteJSON writes v as indented JSON, leaving <, > and & readable.
+func WriteJSON(path string, v any) error {
 	return writeAtomic(path, func(w io.Writer) error {
 		e := json.NewEncoder(w)
 		e.SetEscapeHTML(false)

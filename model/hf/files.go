@@ -57,5 +57,5 @@ func ReadGenerationConfig(dir string) (GenerationConfig, error) {
 
 // WriteGenerationConfig writes dir/generation_config.json.
 func WriteGenerationConfig(dir string, c GenerationConfig) error {
-	return writeJSON(filepath.Join(dir, "generation_config.json"), c)
+	return WriteJSON(filepath.Join(dir, "generation_config.json"), c)
 }

@@ -77,7 +77,7 @@ func CopyConfig(to, from, dtype string) error {
 	case !changed: // as it was written, to the byte
 		return CopyFile(to, from, "config.json")
 	}
-	return writeJSON(filepath.Join(to, "config.json"), all)
+	return WriteJSON(filepath.Join(to, "config.json"), all)
 }
 
 // setDType replaces the dtypes of a config and the configs in it, and reports

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"vgid/model/hf/hftest"
+
 	"pgregory.net/rapid"
 )
 
@@ -51,8 +53,8 @@ func TestSafetensorsRefusals(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := OpenSafetensors(path)
-			wantError(t, err, c.want)
-			wantError(t, err, path)
+			hftest.WantError(t, err, c.want)
+			hftest.WantError(t, err, path)
 		})
 	}
 }
@@ -95,8 +97,8 @@ func checkWeights(t *testing.T, dir string) {
 		})
 	}
 	wg.Wait()
-	wantError(t, w.ReadF32("a.weight", make([]float32, 3)), "has 12 elements, the destination 3")
-	wantError(t, w.ReadF32("nope", nil), `no tensor "nope"`)
+	hftest.WantError(t, w.ReadF32("a.weight", make([]float32, 3)), "has 12 elements, the destination 3")
+	hftest.WantError(t, w.ReadF32("nope", nil), `no tensor "nope"`)
 }
 
 func TestWeightsRoundTrip(t *testing.T) {
@@ -131,7 +133,7 @@ func TestWeightsRoundTrip(t *testing.T) {
 func TestShardRefusals(t *testing.T) {
 	dir := t.TempDir()
 	_, err := OpenWeights(dir)
-	wantError(t, err, "neither model.safetensors nor")
+	hftest.WantError(t, err, "neither model.safetensors nor")
 	if err := WriteWeights(dir, testTensors(), 40); err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +141,7 @@ func TestShardRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = OpenWeights(dir)
-	wantError(t, err, "shard model-00002-of-00003.safetensors is missing")
+	hftest.WantError(t, err, "shard model-00002-of-00003.safetensors is missing")
 	for _, c := range []struct{ index, want string }{
 		{`{"weight_map":{"a":"../x.safetensors"}}`, "not a plain file name"},
 		{`{"weight_map":{}}`, "missing or empty"},
@@ -149,7 +151,7 @@ func TestShardRefusals(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := OpenWeights(dir)
-		wantError(t, err, c.want)
+		hftest.WantError(t, err, c.want)
 	}
 }
 
@@ -163,7 +165,7 @@ func TestWriteRefusals(t *testing.T) {
 		{[]NamedTensor{{"a", []int{1}, "I64", make([]float32, 1)}}, `dtype "I64" cannot be written`},
 		{[]NamedTensor{{"a", nil, "F32", make([]float32, 1)}, {"a", nil, "F32", make([]float32, 1)}}, "given twice"},
 	} {
-		wantError(t, WriteSafetensors(path, c.list, nil), c.want)
+		hftest.WantError(t, WriteSafetensors(path, c.list, nil), c.want)
 	}
 	if _, err := os.Stat(path); err == nil {
 		t.Error("a refused write left a file")
@@ -182,7 +184,7 @@ func TestReadAfterClose(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, w.ReadF32("scalar", make([]float32, 1)), "after Close")
+	hftest.WantError(t, w.ReadF32("scalar", make([]float32, 1)), "after Close")
 }
 
 // Every half widens and comes back; floats round to the nearest, ties to even.
@@ -246,9 +248,9 @@ func TestAdapterRoundTrip(t *testing.T) {
 		t.Errorf("pattern written as %s (%v)", b, err)
 	}
 	c.R = 0
-	wantError(t, WriteAdapter(dir, c, nil, nil), "r is 0")
+	hftest.WantError(t, WriteAdapter(dir, c, nil, nil), "r is 0")
 	c.R, c.PeftType = 1, "IA3"
-	wantError(t, WriteAdapter(dir, c, nil, nil), `peft_type "IA3"`)
+	hftest.WantError(t, WriteAdapter(dir, c, nil, nil), `peft_type "IA3"`)
 }
 
 func TestSmallFiles(t *testing.T) {
@@ -261,20 +263,6 @@ func TestSmallFiles(t *testing.T) {
 	got, err := ReadGenerationConfig(dir)
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("read back %+v (%v)", got, err)
-	}
-	if s, err := ReadChatTemplate(dir); s != "" || err != nil {
-		t.Errorf("template %q %v of a folder without one", s, err)
-	}
-	for _, f := range []struct{ name, text, want string }{
-		{"tokenizer_config.json", `{"chat_template":[{"name":"x","template":"X"},{"name":"default","template":"D"}]}`, "D"},
-		{"chat_template.jinja", "J\n", "J\n"},
-	} {
-		if err := os.WriteFile(filepath.Join(dir, f.name), []byte(f.text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if s, err := ReadChatTemplate(dir); s != f.want || err != nil {
-			t.Errorf("%s: template %q %v, want %q", f.name, s, err, f.want)
-		}
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+
+	"vgid/model/hf/hftest"
 )
 
 // A streamed file is the file that is written from memory, whatever the pieces.
@@ -87,7 +89,7 @@ func TestFailingStreamLeavesNothing(t *testing.T) {
 	} {
 		err := WriteShards(dir, []Shard{{"model.safetensors", []Stream{s}}})
 		if s.DType == "I64" && err != nil && !errors.Is(err, bad) {
-			wantError(t, err, `tensor "x": I64 [2] needs 16 bytes, the source gives 15`)
+			hftest.WantError(t, err, `tensor "x": I64 [2] needs 16 bytes, the source gives 15`)
 		} else if !errors.Is(err, bad) {
 			t.Errorf("error %v", err)
 		}

@@ -78,7 +78,7 @@ func WriteShards(dir string, shards []Shard) error {
 	}
 	if len(shards) != 1 || shards[0].File != singleName {
 		index := map[string]any{"metadata": map[string]int64{"total_size": total}, "weight_map": weightMap}
-		if err := writeJSON(filepath.Join(dir, indexName), index); err != nil {
+		if err := WriteJSON(filepath.Join(dir, indexName), index); err != nil {
 			return err
 		}
 		delete(stale, indexName)

@@ -10,6 +10,7 @@ import (
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/model/tape"
 )
 
@@ -42,14 +43,14 @@ func Open(ctx context.Context, be backend.Backend, dir, adapter string, o model.
 }
 
 // Picture decodes and preprocesses an image file.
-func (a *Asker) Picture(path string) (hf.Image, error) {
+func (a *Asker) Picture(path string) (imaging.Image, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
-		return hf.Image{}, err
+		return imaging.Image{}, err
 	}
 	var img image.Image
-	if img, err = hf.DecodeImage(raw, path); err != nil {
-		return hf.Image{}, err
+	if img, err = imaging.Decode(raw, path); err != nil {
+		return imaging.Image{}, err
 	}
 	out, err := a.proc.Process(img)
 	if err != nil {
@@ -171,7 +172,7 @@ func (p *Pass) Write(path string, cfg *model.Config) error {
 		}
 		shape := cfg.PixelShape(images)
 		tensors = append(tensors, floats("pixel_values", shape, pixels))
-		if images[0].Grid != (hf.Grid{}) {
+		if images[0].Grid != (imaging.Grid{}) {
 			tensors = append(tensors, integers("image_grid_thw", []int{len(images), 3}, grids))
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"vgid/eval"
 	"vgid/model"
 	"vgid/model/hf"
+	"vgid/model/hf/imaging"
+	"vgid/model/hf/tokenizer"
 )
 
 // Reader turns prompts and pictures into what a model reads, by the tokenizer
@@ -16,8 +18,8 @@ import (
 // is expanded to the image's placeholders, and preprocessed images.
 type Reader struct {
 	dir  string
-	tok  *hf.Tokenizer
-	proc hf.ImageProcessor
+	tok  *tokenizer.Tokenizer
+	proc imaging.Processor
 	cfg  *model.Config
 
 	mark    string // the token that stands for an image
@@ -29,11 +31,11 @@ type Reader struct {
 // OpenReader reads the tokenizer and image processor of the folder of a model
 // and checks that they belong to it.
 func OpenReader(dir string, cfg *model.Config) (*Reader, error) {
-	tok, err := hf.LoadTokenizer(dir)
+	tok, err := tokenizer.Load(dir)
 	if err != nil {
 		return nil, err
 	}
-	proc, err := hf.LoadImageProcessor(dir)
+	proc, err := imaging.LoadProcessor(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +69,7 @@ func (r *Reader) checkProcessor() error {
 	v := &r.cfg.Vision
 	const take = "take the preprocessor_config.json that came with the model"
 	switch p := r.proc.(type) {
-	case *hf.QwenProcessor:
+	case *imaging.QwenProcessor:
 		if p.Patch != v.PatchSize || p.Merge != v.MergeSize || p.Temporal != v.TemporalSize {
 			return fmt.Errorf("%s: the image processor makes patches of %d×%d pixels and %d frames, merged %d×%d, config.json's vision_config says %d, %d and %d: %s", r.dir, p.Patch, p.Patch, p.Temporal, p.Merge, p.Merge, v.PatchSize, v.TemporalSize, v.MergeSize, take)
 		}
@@ -111,12 +113,12 @@ func (r *Reader) Prompt(prompt string) string {
 
 // Tokens encodes a prompt, with the mark of each image expanded to the image's
 // tokens.
-func (r *Reader) Tokens(prompt string, images []hf.Image) ([]int32, error) {
+func (r *Reader) Tokens(prompt string, images []imaging.Image) ([]int32, error) {
 	return r.expand(r.Prompt(prompt), images, true)
 }
 
 // expand encodes a prompt in the model's own writing.
-func (r *Reader) expand(prompt string, images []hf.Image, special bool) ([]int32, error) {
+func (r *Reader) expand(prompt string, images []imaging.Image, special bool) ([]int32, error) {
 	ids := r.tok.Encode(prompt, special)
 	out := make([]int32, 0, len(ids))
 	n := 0
@@ -146,16 +148,16 @@ func (r *Reader) Continue(text string) []int32 { return r.tok.Encode(text, false
 // Chat renders one message of a user, its images before its text, by the chat
 // template of the model's folder, up to where the answer begins.
 func (r *Reader) Chat(text string, images int) (string, error) {
-	t, err := hf.LoadChatTemplate(r.dir)
+	t, err := tokenizer.LoadChatTemplate(r.dir)
 	if err != nil {
 		return "", err
 	}
-	m := hf.Message{Role: "user"}
+	m := tokenizer.Message{Role: "user"}
 	for range images {
-		m.Parts = append(m.Parts, hf.Part{Type: "image"})
+		m.Parts = append(m.Parts, tokenizer.Part{Type: "image"})
 	}
-	m.Parts = append(m.Parts, hf.Part{Type: "text", Text: text})
-	out, err := t.Render([]hf.Message{m}, true)
+	m.Parts = append(m.Parts, tokenizer.Part{Type: "text", Text: text})
+	out, err := t.Render([]tokenizer.Message{m}, true)
 	if err != nil {
 		return "", err
 	}
@@ -181,7 +183,7 @@ func (r *Reader) ImageID() int32 { return r.imageID }
 func (r *Reader) Config() *model.Config { return r.cfg }
 
 // Tokenizer is the folder's tokenizer.
-func (r *Reader) Tokenizer() *hf.Tokenizer { return r.tok }
+func (r *Reader) Tokenizer() *tokenizer.Tokenizer { return r.tok }
 
 // OneSize reports whether every image becomes as many tokens.
 func (r *Reader) OneSize() bool {
@@ -195,7 +197,7 @@ func (r *Reader) Decode(ids []int32) string {
 }
 
 // Processor is the folder's image processor.
-func (r *Reader) Processor() hf.ImageProcessor { return r.proc }
+func (r *Reader) Processor() imaging.Processor { return r.proc }
 
 // Clip is the beginning of a text that an error quotes.
 func Clip(s string) string {

@@ -13,6 +13,8 @@ import (
 	"vgid/model"
 	"vgid/model/cpu"
 	"vgid/model/hf"
+	"vgid/model/hf/imaging"
+	"vgid/model/hf/tokenizer"
 	"vgid/vgid/ask"
 )
 
@@ -151,16 +153,16 @@ func (r *Inspection) weights(dir string) error {
 // assets are the files beside the weights.
 func (r *Inspection) assets(dir string, c *model.Config) {
 	problem := func(err error) { r.Problems = append(r.Problems, strings.ReplaceAll(err.Error(), "\n", "; ")) }
-	tok, terr := hf.LoadTokenizer(dir)
+	tok, terr := tokenizer.Load(dir)
 	if terr == nil {
 		r.Tokenizer = fmt.Sprintf("%s, %d tokens", tok.Kind(), tok.Size())
 	}
-	proc, perr := hf.LoadImageProcessor(dir)
+	proc, perr := imaging.LoadProcessor(dir)
 	switch p := proc.(type) {
-	case *hf.CLIPProcessor:
+	case *imaging.CLIPProcessor:
 		h, w := p.Size()
 		r.Images = fmt.Sprintf("CLIP, to %d×%d", w, h)
-	case *hf.QwenProcessor:
+	case *imaging.QwenProcessor:
 		r.Images = fmt.Sprintf("Qwen2-VL, patches of %d×%d merged %d×%d", p.Patch, p.Patch, p.Merge, p.Merge)
 	}
 	for _, err := range []error{terr, perr} {
@@ -173,8 +175,8 @@ func (r *Inspection) assets(dir string, c *model.Config) {
 			problem(err)
 		}
 	}
-	_, err := hf.LoadChatTemplate(dir)
-	if r.ChatTemplate = err == nil; err != nil && !errors.Is(err, hf.ErrNoChatTemplate) {
+	_, err := tokenizer.LoadChatTemplate(dir)
+	if r.ChatTemplate = err == nil; err != nil && !errors.Is(err, tokenizer.ErrNoChatTemplate) {
 		problem(err)
 	}
 }

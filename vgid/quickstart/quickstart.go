@@ -15,7 +15,8 @@ import (
 
 	"vgid/model"
 	"vgid/model/backend"
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
+	"vgid/model/hf/tokenizer"
 	"vgid/vgid/data"
 )
 
@@ -82,7 +83,7 @@ func CreateFrom(be backend.Backend, dir string, r Recipe) error {
 		return err
 	}
 	if r.Special == nil {
-		r.Special = hf.DefaultSpecial()
+		r.Special = tokenizer.DefaultSpecial()
 	}
 	corpus, err := data.Corpus(r.Seed, r.Texts)
 	if err != nil {
@@ -91,7 +92,7 @@ func CreateFrom(be backend.Backend, dir string, r Recipe) error {
 	for i, text := range corpus { // the marks of a turn are tokens, too
 		corpus[i] = "USER: <image>\n" + text + "\nASSISTANT:"
 	}
-	if err := hf.TrainBPE(dir, slices.Values(corpus), hf.TrainOptions{
+	if err := tokenizer.TrainBPE(dir, slices.Values(corpus), tokenizer.TrainOptions{
 		VocabSize: cfg.Text.VocabSize,
 		MinCount:  1, // every word of the general English part earns its tokens
 		Special:   r.Special,
@@ -101,7 +102,7 @@ func CreateFrom(be backend.Backend, dir string, r Recipe) error {
 		return err
 	}
 	if r.Processor == nil {
-		proc := hf.CLIPImageProcessor(cfg.Vision.ImageSize)
+		proc := imaging.NewCLIP(cfg.Vision.ImageSize)
 		proc.Mean, proc.Std = [3]float32{0.5, 0.5, 0.5}, [3]float32{0.27, 0.27, 0.27}
 		err = proc.Write(dir)
 	} else {

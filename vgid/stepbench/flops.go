@@ -4,7 +4,7 @@ import (
 	"strings"
 
 	"vgid/model"
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 )
 
 // peaks are TFLOP/s of dense bfloat16 products with float32 sums, from NVIDIA's
@@ -56,7 +56,7 @@ func flops(c *model.Config, batch, tokens, answer, adapter int, vgid bool) float
 	w, patches := float64(v.HiddenSize), float64((v.ImageSize/v.PatchSize)*(v.ImageSize/v.PatchSize))
 	s := patches + 1
 	tower := float64(layers)*(2*s*(4*w*w+2*w*float64(v.IntermediateSize))+4*s*s*w) + 2*patches*w*float64(v.Channels*v.PatchSize*v.PatchSize)
-	projector := 2 * float64(c.ImageTokens(hf.Grid{})) * (w*d + d*d)
+	projector := 2 * float64(c.ImageTokens(imaging.Grid{})) * (w*d + d*d)
 	images := float64(batch) * (tower + projector)
 
 	lora := 2 * n * float64(adapter)

@@ -20,7 +20,7 @@ import (
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/cpu"
-	"vgid/model/hf"
+	"vgid/model/hf/imaging"
 	"vgid/model/tape"
 	"vgid/vgid/quickstart"
 )
@@ -187,17 +187,17 @@ func newBench(be backend.Backend, samples int) (*bench, error) {
 		return nil, err
 	}
 	b.tape = tape.For(b.be)
-	b.shape = batch(samples, cfg.ImageTokens(hf.Grid{}))
+	b.shape = batch(samples, cfg.ImageTokens(imaging.Grid{}))
 	side := cfg.Vision.ImageSize
 	for i, n := range b.shape.Lengths {
 		s := model.Sequence{Sample: uint32(i)}
 		if b.shape.Images[i] {
-			for range cfg.ImageTokens(hf.Grid{}) {
+			for range cfg.ImageTokens(imaging.Grid{}) {
 				s.IDs = append(s.IDs, int32(cfg.ImageTokenID))
 			}
 			px := make([]float32, 3*side*side)
 			backend.FillRandom(px, backend.Normal, backend.Key{}, uint32(i))
-			s.Images = []hf.Image{{Pixels: px}}
+			s.Images = []imaging.Image{{Pixels: px}}
 		}
 		for len(s.IDs) < n {
 			s.IDs = append(s.IDs, int32(10+(i*131+len(s.IDs)*17)%(cfg.Text.VocabSize-10)))

@@ -1,0 +1,149 @@
+package imaging
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"math"
+)
+
+// CLIPProcessor makes the pixels a CLIP vision tower reads: convert to RGB,
+// resize, centre crop, rescale, normalise.
+type CLIPProcessor struct {
+	PadToSquare  bool // first, with the mean colour (LlavaImageProcessor's do_pad)
+	DoResize     bool
+	ShortestEdge int // resize so that the shorter side has this length; 0: to Height × Width
+	Height       int
+	Width        int
+	Resample     Resample
+
+	DoCenterCrop bool
+	CropHeight   int
+	CropWidth    int
+	PixelScale
+}
+
+// NewCLIP is the processor of CLIP with square pictures of the
+// given side in pixels.
+func NewCLIP(side int) *CLIPProcessor {
+	return &CLIPProcessor{
+		DoResize: true, ShortestEdge: side, Resample: Bicubic,
+		DoCenterCrop: true, CropHeight: side, CropWidth: side,
+		PixelScale: clipScale(),
+	}
+}
+
+// maxSide bounds configured sides, so that a mistyped size fails at once.
+const maxSide = 1 << 14
+
+func (p *CLIPProcessor) validate() error {
+	if err := p.Resample.validate(); err != nil {
+		return err
+	}
+	if h, w := p.Size(); h <= 0 || w <= 0 || h > maxSide || w > maxSide {
+		return fmt.Errorf("size and crop_size do not fix the picture's size: %d×%d pixels (each side must be 1 to %d)", h, w, maxSide)
+	}
+	if p.DoResize && (p.ShortestEdge < 0 || p.ShortestEdge > maxSide || p.ShortestEdge == 0 && (p.Height <= 0 || p.Width <= 0 || p.Height > maxSide || p.Width > maxSide)) {
+		return fmt.Errorf("size: %d or %d×%d pixels is out of range", p.ShortestEdge, p.Height, p.Width)
+	}
+	return p.PixelScale.validate()
+}
+
+// Size is the height and width of the pixels every picture becomes.
+func (p *CLIPProcessor) Size() (h, w int) {
+	switch {
+	case p.DoCenterCrop:
+		return p.CropHeight, p.CropWidth
+	case p.DoResize && p.ShortestEdge == 0:
+		return p.Height, p.Width
+	}
+	return 0, 0
+}
+
+// Process shows transparent pictures on white, as transformers 5 does (older
+// releases dropped alpha), and gives img as float32 [3, h, w] with h, w from
+// Size, channels R, G, B. Of the resized picture only what the crop keeps is
+// computed.
+func (p *CLIPProcessor) Process(img image.Image) (Image, error) {
+	if img.Bounds().Empty() {
+		return Image{}, errors.New("image is empty")
+	}
+	rgb := overWhite(img)
+	if p.PadToSquare {
+		side := max(rgb.W, rgb.H)
+		if side*side > MaxPixels {
+			return Image{}, fmt.Errorf("image of %d×%d pixels would be padded to %d×%d, more than %d pixels: crop it", rgb.W, rgb.H, side, side, MaxPixels)
+		}
+		rgb = p.padToSquare(rgb)
+	}
+	w, h := rgb.W, rgb.H
+	if p.DoResize {
+		w, h = p.target(w, h)
+	}
+	out := image.Rect(0, 0, w, h)
+	if p.DoCenterCrop {
+		left, top := floorHalf(w-p.CropWidth), floorHalf(h-p.CropHeight)
+		out = image.Rect(left, top, left+p.CropWidth, top+p.CropHeight)
+	}
+	seen := out.Intersect(image.Rect(0, 0, w, h)) // never empty: the crop is about the middle
+	part, err := resizeWindow(rgb, w, h, p.Resample, seen)
+	if err != nil {
+		return Image{}, err
+	}
+	return Image{Pixels: p.planes(part.frame(out.Dx(), out.Dy(), seen.Min.Sub(out.Min), [3]byte{}))}, nil
+}
+
+// target is the size after resizing; the longer side is rounded down.
+func (p *CLIPProcessor) target(w, h int) (int, int) {
+	if p.ShortestEdge == 0 {
+		return p.Width, p.Height
+	}
+	s := p.ShortestEdge
+	if w <= h {
+		return s, s * h / w
+	}
+	return s * w / h, s
+}
+
+// floorHalf rounds down either way, which for padding gives the odd pixel to
+// the front.
+func floorHalf(n int) int { return int(math.Floor(float64(n) / 2)) }
+
+func (p *CLIPProcessor) padToSquare(img RGB) RGB {
+	var paper [3]byte
+	for c, m := range p.Mean {
+		paper[c] = byte(max(0, min(255, float64(m)*255)))
+	}
+	side := max(img.W, img.H)
+	return img.frame(side, side, image.Pt((side-img.W)/2, (side-img.H)/2), paper)
+}
+
+// planes gives img as [3, h, w].
+func (p *CLIPProcessor) planes(img RGB) []float32 {
+	table := p.tables()
+	n := img.W * img.H
+	out := make([]float32, 3*n)
+	for i := range n {
+		out[i] = table[0][img.Pix[3*i]]
+		out[n+i] = table[1][img.Pix[3*i+1]]
+		out[2*n+i] = table[2][img.Pix[3*i+2]]
+	}
+	return out
+}
+
+// Denormalize turns pixels [3, h, w] with h, w from Size back into a picture.
+func (p *CLIPProcessor) Denormalize(in Image) (*image.RGBA, error) {
+	h, w := p.Size()
+	n := h * w
+	if len(in.Pixels) != 3*n {
+		return nil, fmt.Errorf("%d pixel values, a %d×%d picture has %d", len(in.Pixels), h, w, 3*n)
+	}
+	img := image.NewRGBA(image.Rect(0, 0, w, h))
+	for i := range n {
+		for c := range 3 {
+			img.Pix[4*i+c] = p.sample(c, in.Pixels[c*n+i])
+		}
+		img.Pix[4*i+3] = 255
+	}
+	return img, nil
+}

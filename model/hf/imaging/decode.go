@@ -1,0 +1,179 @@
+package imaging
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/gif"
+	"image/png"
+	"io"
+	"strings"
+
+	"golang.org/x/image/bmp"
+	"golang.org/x/image/webp"
+
+	"vgid/model/jpeg"
+)
+
+// MaxPixels bounds the images Decode accepts: a small file can
+// declare a picture that would take all memory. It is the limit of Pillow.
+const MaxPixels = 178_956_970
+
+// format is a kind of image file, known by its first bytes; '?' stands for any.
+type format struct {
+	name, magic string
+	size        func(data []byte) (w, h int, err error)
+	decode      func(data []byte) (image.Image, error)
+}
+
+var formats = []format{
+	{"png", "\x89PNG\r\n\x1a\n", sizeBy(png.DecodeConfig), decodePNG},
+	{"jpeg", "\xff\xd8", jpeg.Size, decodeJPEG},
+	{"gif", "GIF8", sizeBy(gif.DecodeConfig), firstFrame},
+	{"webp", "RIFF????WEBP", sizeBy(webp.DecodeConfig), decodeWebP},
+	{"bmp", "BM", sizeBy(bmp.DecodeConfig), func(b []byte) (image.Image, error) { return bmp.Decode(bytes.NewReader(b)) }},
+}
+
+func sizeBy(config func(io.Reader) (image.Config, error)) func([]byte) (int, int, error) {
+	return func(b []byte) (int, int, error) {
+		c, err := config(bytes.NewReader(b))
+		return c.Width, c.Height, err
+	}
+}
+
+// others are files people take for images, or give instead of one.
+var others = []struct{ magic, what string }{
+	{"II*\x00", "a TIFF image"},
+	{"MM\x00*", "a TIFF image"},
+	{"????ftypheic", "a HEIC image"},
+	{"????ftypmif1", "a HEIF image"},
+	{"????ftypavif", "an AVIF image"},
+	{"\x00\x00\x00\x0cjP", "a JPEG 2000 image"},
+	{"\xff\x0a", "a JPEG XL image"},
+	{"%PDF", "a PDF document"},
+	{"<svg", "an SVG drawing"},
+	{"<?xml", "an XML or SVG document"},
+	{"<", "an HTML page"},
+	{"version https://git-lfs", "a Git LFS pointer, not the file it stands for"},
+}
+
+func startsLike(data []byte, magic string) bool {
+	if len(data) < len(magic) {
+		return false
+	}
+	for i := range magic {
+		if magic[i] != '?' && data[i] != magic[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// formatOf tells a file's kind by its first bytes, whatever its name says.
+func formatOf(data []byte) (format, error) {
+	for _, f := range formats {
+		if startsLike(data, f.magic) {
+			return f, nil
+		}
+	}
+	if len(data) == 0 {
+		return format{}, errors.New("the image is empty (0 bytes)")
+	}
+	const readable = "PNG, JPEG, GIF, WebP and BMP are read"
+	for _, o := range others {
+		if startsLike(data, o.magic) {
+			return format{}, fmt.Errorf("this is %s; %s", o.what, readable)
+		}
+	}
+	return format{}, fmt.Errorf("%d bytes are not a readable image (they begin %q); %s", len(data), data[:min(len(data), 12)], readable)
+}
+
+// Decode decodes PNG, JPEG, GIF, WebP or BMP bytes as Pillow does: of an
+// animation the first frame, upright where EXIF or XMP data says how the camera
+// was held, without regard to colour profiles. name says in errors which record
+// the bytes came from. The size is checked from the header before any pixel is
+// decoded. A picture with transparency keeps it.
+func Decode(data []byte, name string) (image.Image, error) {
+	f, err := formatOf(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	w, h, err := f.size(data)
+	if err != nil {
+		return nil, corrupt(name, f.name, len(data), err)
+	}
+	if w <= 0 || h <= 0 {
+		return nil, fmt.Errorf("%s: %s image of %d×%d pixels is empty", name, f.name, w, h)
+	}
+	if int64(w)*int64(h) > MaxPixels {
+		return nil, fmt.Errorf("%s: %s image of %d×%d pixels exceeds %d pixels: scale it down first", name, f.name, w, h, MaxPixels)
+	}
+	img, err := f.decode(data)
+	if err != nil {
+		return nil, corrupt(name, f.name, len(data), err)
+	}
+	return upright(img, orientation(f.name, data)), nil
+}
+
+// corrupt leaves out the prefix that some decoders put before their errors.
+func corrupt(name, format string, size int, err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errors.New("the data ends early")
+	}
+	return fmt.Errorf("%s: corrupt %s image of %d bytes: %s", name, format, size, strings.TrimPrefix(err.Error(), format+": "))
+}
+
+// ReadImage is Decode for a stream.
+func ReadImage(r io.Reader, name string) (image.Image, error) {
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return Decode(b, name)
+}
+
+// decodeJPEG leaves no difference to libjpeg-turbo. Pillow takes it that
+// every file with four components stores the complement of its inks.
+func decodeJPEG(data []byte) (image.Image, error) {
+	p, err := jpeg.Decode(data)
+	if err != nil {
+		return nil, err
+	}
+	rect := image.Rect(0, 0, p.W, p.H)
+	switch p.Space {
+	case jpeg.Grey:
+		return &image.Gray{Pix: p.Pix, Stride: p.W, Rect: rect}, nil
+	case jpeg.CMYK:
+		for i := range p.Pix {
+			p.Pix[i] = 255 - p.Pix[i]
+		}
+		return &image.CMYK{Pix: p.Pix, Stride: 4 * p.W, Rect: rect}, nil
+	}
+	return RGB{p.Pix, p.W, p.H}, nil
+}
+
+// firstFrame places a GIF's first frame on its screen: a frame may cover a
+// part only, the rest shows palette entry 0, as in Pillow.
+func firstFrame(data []byte) (image.Image, error) {
+	c, err := gif.DecodeConfig(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	img, err := gif.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	frame, ok := img.(*image.Paletted)
+	screen := image.Rect(0, 0, c.Width, c.Height)
+	if !ok || frame.Rect == screen {
+		return img, nil
+	}
+	full := image.NewPaletted(screen, frame.Palette)
+	for y := frame.Rect.Min.Y; y < frame.Rect.Max.Y; y++ {
+		for x := frame.Rect.Min.X; x < frame.Rect.Max.X; x++ {
+			full.SetColorIndex(x, y, frame.ColorIndexAt(x, y))
+		}
+	}
+	return full, nil
+}

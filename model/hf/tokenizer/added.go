@@ -1,0 +1,112 @@
+package tokenizer
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// addedMatcher finds added tokens in text, longest first at each position.
+type addedMatcher struct {
+	start [256]bool // bytes some token starts with
+	root  *trieNode
+}
+
+type trieNode struct {
+	kids  map[byte]*trieNode
+	token *addedToken
+}
+
+func (m *addedMatcher) add(text string, t *addedToken) {
+	if text == "" {
+		return
+	}
+	if m.root == nil {
+		m.root = &trieNode{}
+	}
+	m.start[text[0]] = true
+	n := m.root
+	for i := 0; i < len(text); i++ {
+		if n.kids == nil {
+			n.kids = map[byte]*trieNode{}
+		}
+		next := n.kids[text[i]]
+		if next == nil {
+			next = &trieNode{}
+			n.kids[text[i]] = next
+		}
+		n = next
+	}
+	if n.token == nil {
+		n.token = t
+	}
+}
+
+// longest is the token that starts at s[i] with the most bytes.
+func (m *addedMatcher) longest(s string, i int) (*addedToken, int) {
+	var best *addedToken
+	end := i
+	n := m.root
+	for k := i; k < len(s) && n != nil; k++ {
+		if n = n.kids[s[k]]; n != nil && n.token != nil {
+			best, end = n.token, k+1
+		}
+	}
+	return best, end
+}
+
+// split visits the text between tokens (token nil) and the tokens, in order.
+func (m *addedMatcher) split(s string, visit func(text string, at int, token *addedToken) error) error {
+	done := 0
+	for i := 0; m.root != nil && i < len(s); {
+		if !m.start[s[i]] {
+			i++
+			continue
+		}
+		t, end := m.longest(s, i)
+		if t == nil {
+			i++
+			continue
+		}
+		from, next := i, end
+		if t.SingleWord && (wordEnds(s[:i]) || wordStarts(s[end:])) {
+			i = next
+			continue
+		}
+		if t.LStrip {
+			from = max(done, len(strings.TrimRightFunc(s[:i], unicode.IsSpace)))
+		}
+		if t.RStrip {
+			next = len(s) - len(strings.TrimLeftFunc(s[end:], unicode.IsSpace))
+		}
+		if done < from {
+			if err := visit(s[done:from], done, nil); err != nil {
+				return err
+			}
+		}
+		if err := visit(s[from:next], from, t); err != nil {
+			return err
+		}
+		done, i = next, next
+	}
+	if done < len(s) {
+		return visit(s[done:], done, nil)
+	}
+	return nil
+}
+
+func isWord(r rune) bool {
+	return r == '_' || unicode.IsLetter(r) || unicode.Is(unicode.M, r) || unicode.Is(unicode.Nd, r) ||
+		unicode.Is(unicode.Pc, r) || unicode.Is(unicode.Other_Alphabetic, r) || unicode.Is(unicode.Join_Control, r) || unicode.Is(unicode.Nl, r) ||
+		unicode.Is(laterWords, r)
+}
+
+func wordEnds(s string) bool {
+	r, n := utf8.DecodeLastRuneInString(s)
+	return n > 0 && isWord(r)
+}
+
+func wordStarts(s string) bool {
+	r, n := utf8.DecodeRuneInString(s)
+	return n > 0 && isWord(r)
+}

@@ -1,0 +1,252 @@
+package tokenizer
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"unicode/utf8"
+)
+
+// bpe is a byte-pair-encoding model: it turns one pre-tokenized word into ids.
+type bpe struct {
+	vocab        map[string]int32
+	tokens       []string // by id; "" where an id is unused
+	merges       map[uint64]merge
+	prefix       string // continuing_subword_prefix
+	suffix       string // end_of_word_suffix
+	unk          int32  // -1: characters without a token are dropped
+	fuseUnk      bool
+	byteFallback bool
+	fallback     [256]int32 // ids of <0x00>…<0xFF>, -1 where missing
+	ignoreMerges bool
+
+	// For byte-level models words arrive as raw bytes; these replace the
+	// spelling in byteRune characters.
+	byteLevel bool
+	byteID    [256]int32
+	rawVocab  map[string]int32
+
+	cache wordCache
+}
+
+type merge struct{ rank, id int32 }
+
+func pairKey(a, b int32) uint64 { return uint64(uint32(a))<<32 | uint64(uint32(b)) }
+
+// newBPE builds the tables from the "model" object of tokenizer.json.
+func newBPE(j modelJSON) (*bpe, error) {
+	m := &bpe{vocab: j.Vocab, unk: -1, fuseUnk: j.FuseUnk, byteFallback: j.ByteFallback, ignoreMerges: j.IgnoreMerges}
+	if j.Dropout != nil && *j.Dropout != 0 {
+		return nil, fmt.Errorf("model.dropout %v: encoding with dropout is not supported", *j.Dropout)
+	}
+	if j.Prefix != nil {
+		m.prefix = *j.Prefix
+	}
+	if j.Suffix != nil {
+		m.suffix = *j.Suffix
+	}
+	var err error
+	if m.tokens, err = tokensByID(j.Vocab); err != nil {
+		return nil, err
+	}
+	if j.Unk != nil {
+		id, ok := j.Vocab[*j.Unk]
+		if !ok {
+			return nil, fmt.Errorf("model.unk_token %q is not in model.vocab", *j.Unk)
+		}
+		m.unk = id
+	}
+	m.fallback = fallbackIDs(j.Vocab)
+	m.merges = make(map[uint64]merge, len(j.Merges))
+	for rank, pair := range j.Merges {
+		a, okA := j.Vocab[pair[0]]
+		b, okB := j.Vocab[pair[1]]
+		id, okC := j.Vocab[pair[0]+strings.TrimPrefix(pair[1], m.prefix)]
+		if !okA || !okB || !okC {
+			return nil, fmt.Errorf("model.merges: entry %d (%q %q) uses a token outside model.vocab", rank, pair[0], pair[1])
+		}
+		m.merges[pairKey(a, b)] = merge{int32(rank), id}
+	}
+	return m, nil
+}
+
+// setByteLevel prepares for words given as raw bytes.
+func (m *bpe) setByteLevel() {
+	m.byteLevel = true
+	m.rawVocab = make(map[string]int32, len(m.vocab))
+	for tok, id := range m.vocab {
+		if raw, ok := fromByteLevel(tok); ok {
+			m.rawVocab[string(raw)] = id
+		}
+	}
+	for b := range m.byteID {
+		m.byteID[b] = m.lookup(string(byteRune[b]))
+	}
+}
+
+func (m *bpe) lookup(tok string) int32 {
+	if id, ok := m.vocab[tok]; ok {
+		return id
+	}
+	return -1
+}
+
+// encode appends the ids of one word.
+func (m *bpe) encode(dst []int32, word string, w *bpeWork) []int32 {
+	if word == "" {
+		return dst
+	}
+	if m.ignoreMerges {
+		id, ok := m.vocab[word]
+		if m.byteLevel {
+			id, ok = m.rawVocab[word]
+		}
+		if ok {
+			return append(dst, id)
+		}
+	}
+	if len(word) > maxCachedWord {
+		return append(dst, m.split(word, w)...)
+	}
+	if ids, ok := m.cache.get(word); ok {
+		return append(dst, ids...)
+	}
+	ids := m.split(word, w)
+	m.cache.put(word, ids)
+	return append(dst, ids...)
+}
+
+// split applies the merges to a word; the result is valid until w is used again.
+func (m *bpe) split(word string, w *bpeWork) []int32 {
+	w.ids = w.ids[:0]
+	if m.byteLevel {
+		w.ids = m.byteSymbols(w.ids, word)
+	} else {
+		w.ids = m.symbols(w.ids, word)
+	}
+	if len(w.ids) <= maxScan {
+		return m.mergeScan(w.ids)
+	}
+	return m.mergeHeap(w)
+}
+
+// byteSymbols starts a word with one symbol per byte.
+func (m *bpe) byteSymbols(ids []int32, word string) []int32 {
+	inUnk := false
+	for i := 0; i < len(word); i++ {
+		id := m.byteID[word[i]]
+		if id < 0 {
+			ids = m.appendUnk(ids, &inUnk)
+			continue
+		}
+		inUnk = false
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// appendUnk adds the unknown token, once per run when fuse_unk is set.
+func (m *bpe) appendUnk(ids []int32, inUnk *bool) []int32 {
+	if m.unk < 0 || *inUnk && m.fuseUnk {
+		return ids
+	}
+	*inUnk = true
+	return append(ids, m.unk)
+}
+
+// symbols starts a word with one symbol per character, its bytes where byte
+// fallback covers a character without a token.
+func (m *bpe) symbols(ids []int32, word string) []int32 {
+	inUnk := false
+	for i := 0; i < len(word); {
+		_, n := utf8.DecodeRuneInString(word[i:])
+		c := word[i : i+n]
+		tok := c
+		if m.prefix != "" && i > 0 {
+			tok = m.prefix + tok
+		}
+		if m.suffix != "" && i+n == len(word) {
+			tok += m.suffix
+		}
+		i += n
+		if id, ok := m.vocab[tok]; ok {
+			inUnk = false
+			ids = append(ids, id)
+		} else if m.byteFallback && covered(&m.fallback, tok) {
+			for k := 0; k < len(tok); k++ {
+				ids = append(ids, m.fallback[tok[k]])
+			}
+			inUnk = false
+		} else {
+			ids = m.appendUnk(ids, &inUnk)
+		}
+	}
+	return ids
+}
+
+// maxScan is the longest word merged by scanning all pairs each time, which is
+// faster than the heap for ordinary words.
+const maxScan = 24
+
+// mergeScan repeatedly merges the leftmost pair of lowest rank, in place.
+func (m *bpe) mergeScan(ids []int32) []int32 {
+	var next [maxScan]merge // next[i]: the merge of ids[i] and ids[i+1]; rank -1 when none
+	look := func(i int) {
+		next[i] = merge{-1, -1}
+		if i+1 < len(ids) {
+			if mg, ok := m.merges[pairKey(ids[i], ids[i+1])]; ok {
+				next[i] = mg
+			}
+		}
+	}
+	for i := range ids {
+		look(i)
+	}
+	for {
+		best := -1
+		for i := 0; i+1 < len(ids); i++ {
+			if next[i].rank >= 0 && (best < 0 || next[i].rank < next[best].rank) {
+				best = i
+			}
+		}
+		if best < 0 {
+			return ids
+		}
+		ids[best] = next[best].id
+		copy(ids[best+1:], ids[best+2:])
+		copy(next[best+1:], next[best+2:len(ids)])
+		ids = ids[:len(ids)-1]
+		look(best)
+		if best > 0 {
+			look(best - 1)
+		}
+	}
+}
+
+const (
+	maxCachedWord  = 64      // bytes; longer words hardly repeat
+	maxCachedWords = 1 << 16 // bounds the memory of a long run
+)
+
+// wordCache remembers the ids of words across calls and goroutines.
+type wordCache struct {
+	mu sync.RWMutex
+	m  map[string][]int32
+}
+
+func (c *wordCache) get(word string) ([]int32, bool) {
+	c.mu.RLock()
+	ids, ok := c.m[word]
+	c.mu.RUnlock()
+	return ids, ok
+}
+
+func (c *wordCache) put(word string, ids []int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// Starting over is simpler than eviction and as good: frequent words return at once.
+	if c.m == nil || len(c.m) >= maxCachedWords {
+		c.m = make(map[string][]int32)
+	}
+	c.m[strings.Clone(word)] = append([]int32(nil), ids...)
+}

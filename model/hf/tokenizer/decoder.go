@@ -1,0 +1,186 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// decoder rewrites the list of tokens; the pieces are joined at the end.
+type decoder func([]string) ([]string, error)
+
+func newDecoder(raw json.RawMessage) (decoder, error) {
+	if isNull(raw) {
+		return func(toks []string) ([]string, error) { return []string{strings.Join(toks, " ")}, nil }, nil
+	}
+	c, err := parseComponent(raw)
+	if err != nil {
+		return nil, err
+	}
+	switch c.Type {
+	case "Sequence":
+		return decoderSequence(c.Decoders)
+	case "ByteLevel":
+		return decodeByteLevel, nil
+	case "ByteFallback":
+		return decodeFallback, nil
+	case "Fuse":
+		return func(toks []string) ([]string, error) { return []string{strings.Join(toks, "")}, nil }, nil
+	case "Replace":
+		f, err := newReplace(c)
+		if err != nil {
+			return nil, err
+		}
+		return eachToken(f), nil
+	case "Strip":
+		if utf8.RuneCountInString(c.Content) != 1 {
+			return nil, fmt.Errorf("Strip: content %q is not one character", c.Content)
+		}
+		return eachToken(plain(func(s string) string { return stripToken(s, c) })), nil
+	case "Metaspace":
+		return newMetaspaceDecoder(c), nil
+	case "WordPiece":
+		return newWordPieceDecoder(c), nil
+	case "BPEDecoder":
+		return func(toks []string) ([]string, error) {
+			for i, t := range toks {
+				blank := " "
+				if i == len(toks)-1 {
+					blank = ""
+				}
+				toks[i] = strings.ReplaceAll(t, c.Suffix, blank)
+			}
+			return toks, nil
+		}, nil
+	}
+	return nil, fmt.Errorf("type %q is not supported", c.Type)
+}
+
+func decoderSequence(list []json.RawMessage) (decoder, error) {
+	steps := make([]decoder, len(list))
+	for i, raw := range list {
+		d, err := newDecoder(raw)
+		if err != nil {
+			return nil, err
+		}
+		steps[i] = d
+	}
+	return func(toks []string) ([]string, error) {
+		for _, d := range steps {
+			var err error
+			if toks, err = d(toks); err != nil {
+				return nil, err
+			}
+		}
+		return toks, nil
+	}, nil
+}
+
+func eachToken(f normalizer) decoder {
+	return func(toks []string) ([]string, error) {
+		for i, t := range toks {
+			var err error
+			if toks[i], err = f(t); err != nil {
+				return nil, err
+			}
+		}
+		return toks, nil
+	}
+}
+
+// stripToken removes up to Start and Stop copies of the content at the ends.
+func stripToken(s string, c component) string {
+	for k := 0; k < c.Start && strings.HasPrefix(s, c.Content); k++ {
+		s = s[len(c.Content):]
+	}
+	for k := 0; k < c.Stop && strings.HasSuffix(s, c.Content); k++ {
+		s = s[:len(s)-len(c.Content)]
+	}
+	return s
+}
+
+// decodeByteLevel undoes the byteRune spelling; a token with any other
+// character (an added token) stands for its own bytes.
+func decodeByteLevel(toks []string) ([]string, error) {
+	var out []byte
+	for _, t := range toks {
+		if raw, ok := fromByteLevel(t); ok {
+			out = append(out, raw...)
+		} else {
+			out = append(out, t...)
+		}
+	}
+	return []string{lossyUTF8(out)}, nil
+}
+
+// decodeFallback joins runs of <0xXX> tokens; a run that is not UTF-8 becomes
+// one U+FFFD per byte.
+func decodeFallback(toks []string) ([]string, error) {
+	var out []string
+	var run []byte
+	flush := func() {
+		if len(run) == 0 {
+			return
+		}
+		if utf8.Valid(run) {
+			out = append(out, string(run))
+		} else {
+			for range run {
+				out = append(out, "\uFFFD")
+			}
+		}
+		run = run[:0]
+	}
+	for _, t := range toks {
+		if len(t) == 6 && strings.HasPrefix(t, "<0x") && t[5] == '>' {
+			if b, err := strconv.ParseUint(t[3:5], 16, 8); err == nil {
+				run = append(run, byte(b))
+				continue
+			}
+		}
+		flush()
+		out = append(out, t)
+	}
+	flush()
+	return out, nil
+}
+
+// tidy are the blanks a WordPiece decoder takes out, one after the other.
+var tidy = [][2]string{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"},
+	{" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}}
+
+func newWordPieceDecoder(c component) decoder {
+	return func(toks []string) ([]string, error) {
+		for i, t := range toks {
+			if tail, ok := strings.CutPrefix(t, c.Prefix); ok && i > 0 {
+				t = tail
+			} else if i > 0 {
+				t = " " + t
+			}
+			if c.Cleanup {
+				for _, r := range tidy {
+					t = strings.ReplaceAll(t, r[0], r[1])
+				}
+			}
+			toks[i] = t
+		}
+		return toks, nil
+	}
+}
+
+func newMetaspaceDecoder(c component) decoder {
+	rep := c.Replacement
+	keep := c.prependMode() == "never"
+	return func(toks []string) ([]string, error) {
+		for i, t := range toks {
+			blank := " "
+			if i == 0 && !keep {
+				blank = ""
+			}
+			toks[i] = strings.ReplaceAll(t, rep, blank)
+		}
+		return toks, nil
+	}
+}

@@ -1,0 +1,143 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/dlclark/regexp2"
+	"golang.org/x/text/unicode/norm"
+)
+
+// normalizer rewrites text before it is split.
+type normalizer func(string) (string, error)
+
+func sameText(s string) (string, error) { return s, nil }
+
+// plain lifts a rewriting that cannot fail.
+func plain(f func(string) string) normalizer {
+	return func(s string) (string, error) { return f(s), nil }
+}
+
+func newNormalizer(raw json.RawMessage) (normalizer, error) {
+	if isNull(raw) {
+		return sameText, nil
+	}
+	c, err := parseComponent(raw)
+	if err != nil {
+		return nil, err
+	}
+	switch c.Type {
+	case "Sequence":
+		return normalizerSequence(c.Normalizers)
+	case "NFC":
+		return plain(around(norm.NFC.String, inert)), nil
+	case "NFD":
+		return plain(around(norm.NFD.String, inert)), nil
+	case "NFKC":
+		return plain(around(norm.NFKC.String, inert, inertCompat)), nil
+	case "NFKD":
+		return plain(around(norm.NFKD.String, inert, inertCompat)), nil
+	case "Lowercase":
+		return plain(lowercase), nil
+	case "StripAccents":
+		return plain(stripMarks), nil
+	case "Strip":
+		return plain(func(s string) string {
+			if c.StripLeft {
+				s = strings.TrimLeftFunc(s, unicode.IsSpace)
+			}
+			if c.StripRight {
+				s = strings.TrimRightFunc(s, unicode.IsSpace)
+			}
+			return s
+		}), nil
+	case "Prepend":
+		return plain(func(s string) string {
+			if s == "" {
+				return s
+			}
+			return c.Prepend + s
+		}), nil
+	case "Replace":
+		return newReplace(c)
+	case "BertNormalizer":
+		return newBertNormalizer(c), nil
+	case "Nmt":
+		return plain(nmtClean), nil
+	case "ByteLevel":
+		return plain(toByteLevel), nil
+	case "Precompiled":
+		m, err := newCharsmap(c.Charsmap)
+		if err != nil {
+			return nil, err
+		}
+		return plain(m.normalize), nil
+	}
+	return nil, fmt.Errorf("type %q is not supported", c.Type)
+}
+
+func normalizerSequence(list []json.RawMessage) (normalizer, error) {
+	steps := make([]normalizer, len(list))
+	for i, raw := range list {
+		n, err := newNormalizer(raw)
+		if err != nil {
+			return nil, err
+		}
+		steps[i] = n
+	}
+	return func(s string) (string, error) {
+		for _, n := range steps {
+			var err error
+			if s, err = n(s); err != nil {
+				return "", err
+			}
+		}
+		return s, nil
+	}, nil
+}
+
+// newReplace serves the Replace normalizer and the Replace decoder.
+func newReplace(c component) (normalizer, error) {
+	if c.Pattern.String != nil {
+		old := *c.Pattern.String
+		if old == "" {
+			return nil, fmt.Errorf("Replace: the pattern is empty")
+		}
+		return plain(func(s string) string { return strings.ReplaceAll(s, old, c.Content) }), nil
+	}
+	if c.Pattern.Regex == nil {
+		return nil, fmt.Errorf("Replace: pattern is neither String nor Regex")
+	}
+	re, err := compileRegex(*c.Pattern.Regex)
+	if err != nil {
+		return nil, fmt.Errorf("Replace: %w", err)
+	}
+	return func(s string) (string, error) {
+		// ReplaceFunc and not Replace: the content is literal text, no $1.
+		return re.ReplaceFunc(s, func(regexp2.Match) string { return c.Content }, -1, -1)
+	}, nil
+}
+
+// lowercase maps character by character, as the reference does: no final
+// sigma, and the one character whose lower case is two characters.
+func lowercase(s string) string {
+	return strings.ReplaceAll(strings.Map(func(r rune) rune {
+		if r == 'İ' {
+			return r
+		}
+		return toLower(r)
+	}, s), "İ", "i̇")
+}
+
+// stripMarks removes combining marks.
+func stripMarks(s string) string {
+	return strings.Map(func(r rune) rune {
+		// The second range was of marks when the reference's table was made.
+		if unicode.Is(unicode.M, r) && !unicode.Is(keptMarks, r) || r >= 0x1cf2 && r <= 0x1cf3 {
+			return -1
+		}
+		return r
+	}, s)
+}

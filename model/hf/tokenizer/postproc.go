@@ -1,0 +1,86 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// template is what a post-processor puts before and after one sequence.
+type template struct{ before, after []int32 }
+
+func (t *template) wrap(raw json.RawMessage) error {
+	if isNull(raw) {
+		return nil
+	}
+	c, err := parseComponent(raw)
+	if err != nil {
+		return err
+	}
+	switch c.Type {
+	case "ByteLevel": // moves offsets only
+		return nil
+	case "Sequence":
+		for _, r := range c.Processors {
+			if err := t.wrap(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	case "TemplateProcessing":
+		return t.addTemplate(c)
+	case "BertProcessing", "RobertaProcessing":
+		cls, err := tokenPair(c.Cls)
+		if err != nil {
+			return fmt.Errorf("cls: %w", err)
+		}
+		sep, err := tokenPair(c.Sep)
+		if err != nil {
+			return fmt.Errorf("sep: %w", err)
+		}
+		t.before = append([]int32{cls}, t.before...)
+		t.after = append(t.after, sep)
+		return nil
+	}
+	return fmt.Errorf("type %q is not supported", c.Type)
+}
+
+func (t *template) addTemplate(c component) error {
+	var before, after []int32
+	seen := false
+	for _, p := range c.Single {
+		switch {
+		case p.Sequence != nil:
+			if seen || p.Sequence.ID != "A" {
+				return fmt.Errorf("TemplateProcessing: single must hold sequence A once")
+			}
+			seen = true
+		case p.Special != nil:
+			s, ok := c.SpecialToken[p.Special.ID]
+			if !ok {
+				return fmt.Errorf("TemplateProcessing: special token %q is not in special_tokens", p.Special.ID)
+			}
+			if seen {
+				after = append(after, s.IDs...)
+			} else {
+				before = append(before, s.IDs...)
+			}
+		}
+	}
+	if !seen {
+		return fmt.Errorf("TemplateProcessing: single does not hold sequence A")
+	}
+	t.before = append(before, t.before...)
+	t.after = append(t.after, after...)
+	return nil
+}
+
+// tokenPair reads ["token", id].
+func tokenPair(raw json.RawMessage) (int32, error) {
+	var pair []json.RawMessage
+	if err := json.Unmarshal(raw, &pair); err != nil || len(pair) != 2 {
+		return 0, fmt.Errorf("expected [token, id]")
+	}
+	var id int32
+	err := json.Unmarshal(pair[1], &id)
+	return id, err
+}

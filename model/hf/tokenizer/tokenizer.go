@@ -1,0 +1,251 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"unicode/utf8"
+)
+
+// Tokenizer is a tokenizer.json: BPE, byte-level (GPT-2, Qwen, Llama 3) or
+// with byte fallback (Llama 2, Gemma), Unigram (T5), WordPiece (BERT) or
+// WordLevel. It may be used by several goroutines at once. Truncation and
+// padding settings in the file are ignored, as transformers does unless asked.
+type Tokenizer struct {
+	normalize normalizer
+	pre       preTokenizer
+	model     tokenModel
+	decode    decoder
+	post      template
+
+	tokens  []string         // by id, added tokens included; "" where unused
+	ids     map[string]int32 // added tokens win over the vocabulary
+	special map[int32]bool
+	shown   map[int32]string // what Decode takes added tokens for that the normalizer changes
+
+	raw        addedMatcher // added tokens sought before normalization
+	normalized addedMatcher // and after
+
+	bos, eos, pad int32
+	work          sync.Pool
+}
+
+// Load reads dir/tokenizer.json, and the names of the begin, end and
+// pad tokens from tokenizer_config.json or special_tokens_map.json.
+func Load(dir string) (*Tokenizer, error) {
+	path := filepath.Join(dir, "tokenizer.json")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w; a model's folder holds its tokenizer", err)
+	}
+	cfg, err := readTokenizerConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	t, err := newTokenizer(b, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return t, nil
+}
+
+func newTokenizer(b []byte, cfg tokenizerConfig) (*Tokenizer, error) {
+	var j tokenizerJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return nil, err
+	}
+	t := &Tokenizer{}
+	t.work.New = func() any { return &bpeWork{} }
+	var err error
+	if t.normalize, err = newNormalizer(j.Normalizer); err != nil {
+		return nil, fmt.Errorf("normalizer: %w", err)
+	}
+	if t.pre, err = newPreTokenizer(j.PreTokenizer); err != nil {
+		return nil, fmt.Errorf("pre_tokenizer: %w", err)
+	}
+	if t.decode, err = newDecoder(j.Decoder); err != nil {
+		return nil, fmt.Errorf("decoder: %w", err)
+	}
+	if err = t.post.wrap(j.PostProcessor); err != nil {
+		return nil, fmt.Errorf("post_processor: %w", err)
+	}
+	if t.model, t.tokens, err = newModel(j.Model, t.pre.byteLevel); err != nil {
+		return nil, err
+	}
+	t.ids, t.special, t.shown = make(map[string]int32, len(t.tokens)), map[int32]bool{}, map[int32]string{}
+	for id, tok := range t.tokens {
+		t.ids[tok] = int32(id)
+	}
+	delete(t.ids, "")
+	if err = t.addTokens(cfg.merge(j.AddedTokens)); err != nil {
+		return nil, err
+	}
+	t.bos, t.eos, t.pad = t.named(cfg.Named["bos_token"]), t.named(cfg.Named["eos_token"]), t.named(cfg.Named["pad_token"])
+	return t, t.checkTemplate()
+}
+
+func (t *Tokenizer) addTokens(list []addedToken) error {
+	for i := range list {
+		a := &list[i]
+		if a.ID < 0 || a.ID > maxTokenID {
+			return fmt.Errorf("added_tokens: %q: id %d is out of range", a.Content, a.ID)
+		}
+		for int(a.ID) >= len(t.tokens) {
+			t.tokens = append(t.tokens, "")
+		}
+		t.tokens[a.ID] = a.Content
+		t.ids[a.Content] = a.ID
+		if a.Special {
+			t.special[a.ID] = true
+		}
+		if !a.Normalized {
+			t.raw.add(a.Content, a)
+			continue
+		}
+		text, err := t.normalize(a.Content)
+		if err != nil {
+			return fmt.Errorf("added_tokens: %q: %w", a.Content, err)
+		}
+		t.normalized.add(text, a)
+		if text != a.Content {
+			t.shown[a.ID] = text
+		}
+	}
+	return nil
+}
+
+// named is the id of a configured special token, -1 when there is none.
+func (t *Tokenizer) named(tok string) int32 {
+	if id, ok := t.ids[tok]; ok && tok != "" {
+		return id
+	}
+	return -1
+}
+
+func (t *Tokenizer) checkTemplate() error {
+	for _, id := range append(append([]int32(nil), t.post.before...), t.post.after...) {
+		if id < 0 || int(id) >= len(t.tokens) {
+			return fmt.Errorf("post_processor: id %d is not in the vocabulary", id)
+		}
+	}
+	return nil
+}
+
+// Encode turns text into ids. Added tokens are recognised in the text; with
+// addSpecial the post-processor's tokens (such as begin-of-text) are put
+// around. Bytes that are not UTF-8 count as U+FFFD.
+func (t *Tokenizer) Encode(text string, addSpecial bool) []int32 {
+	if !utf8.ValidString(text) {
+		text = lossyUTF8([]byte(text))
+	}
+	w := t.work.Get().(*bpeWork)
+	defer t.work.Put(w)
+	out := make([]int32, 0, len(text)/3+len(t.post.before)+len(t.post.after))
+	if addSpecial {
+		out = append(out, t.post.before...)
+	}
+	word := func(s string) error {
+		out = t.model.encode(out, s, w)
+		return nil
+	}
+	// The only error a split can give is an expression that runs into the
+	// engine's limits; none is set, so there is none to report.
+	_ = t.raw.split(text, func(s string, at int, tok *addedToken) error {
+		if tok != nil {
+			out = append(out, tok.ID)
+			return nil
+		}
+		n, err := t.normalize(s)
+		if err != nil {
+			return err
+		}
+		return t.normalized.split(n, func(s string, at2 int, tok *addedToken) error {
+			if tok != nil {
+				out = append(out, tok.ID)
+				return nil
+			}
+			return t.pre.run(s, at == 0 && at2 == 0, word)
+		})
+	})
+	if addSpecial {
+		out = append(out, t.post.after...)
+	}
+	return out
+}
+
+// Decode turns ids into text; ids without a token are left out, and special
+// tokens too with skipSpecial.
+func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
+	toks := make([]string, 0, len(ids))
+	for _, id := range ids {
+		if id < 0 || int(id) >= len(t.tokens) || t.tokens[id] == "" {
+			continue
+		}
+		// The reference looks at what it shows, too, to tell what is special.
+		if text, ok := t.shown[id]; ok {
+			toks = append(toks, text)
+		} else if !skipSpecial || !t.special[id] {
+			toks = append(toks, t.tokens[id])
+		}
+	}
+	// Like Encode: a Replace expression without limits cannot fail.
+	toks, _ = t.decode(toks)
+	return strings.Join(toks, "")
+}
+
+// ID is the id of a token as the vocabulary spells it.
+func (t *Tokenizer) ID(token string) (int32, bool) {
+	id, ok := t.ids[token]
+	return id, ok
+}
+
+// Token is the vocabulary's spelling of id, "" when id is unused.
+func (t *Tokenizer) Token(id int32) string {
+	if id < 0 || int(id) >= len(t.tokens) {
+		return ""
+	}
+	return t.tokens[id]
+}
+
+// Size is one more than the largest id, added tokens included: the number of
+// rows an embedding needs.
+func (t *Tokenizer) Size() int { return len(t.tokens) }
+
+// Kind names the model of the tokenizer: "byte-level BPE", "BPE with byte
+// fallback", "BPE", "Unigram", "WordPiece" or "WordLevel".
+func (t *Tokenizer) Kind() string {
+	m := t.model
+	if s, ok := m.(spelled); ok {
+		m = s.tokenModel
+	}
+	switch m := m.(type) {
+	case *bpe:
+		switch {
+		case t.pre.byteLevel:
+			return "byte-level BPE"
+		case m.byteFallback:
+			return "BPE with byte fallback"
+		}
+		return "BPE"
+	case *unigram:
+		return "Unigram"
+	case *wordPiece:
+		return "WordPiece"
+	}
+	return "WordLevel"
+}
+
+// IsSpecial reports whether Decode leaves id out when skipping special tokens.
+func (t *Tokenizer) IsSpecial(id int32) bool { return t.special[id] }
+
+// BOS is the begin-of-text id; false when the folder names none.
+func (t *Tokenizer) BOS() (int32, bool) { return t.bos, t.bos >= 0 }
+
+// EOS is the end-of-text id; false when the folder names none.
+func (t *Tokenizer) EOS() (int32, bool) { return t.eos, t.eos >= 0 }
+
+// Pad is the padding id; false when the folder names none.
+func (t *Tokenizer) Pad() (int32, bool) { return t.pad, t.pad >= 0 }

@@ -1,0 +1,78 @@
+package tokenizer
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode"
+
+	"vgid/model/hf/hftest"
+)
+
+// sameUnicode skips where Go's own classes are not those the differences are to.
+func sameUnicode(t *testing.T) {
+	t.Helper()
+	if unicode.Version != "15.0.0" {
+		t.Skipf("this Go knows Unicode %s; unicode.go lists how the reference differs from 15.0.0", unicode.Version)
+	}
+}
+
+// Every code point goes through normalizers and pre-tokenizers as through the
+// reference's (testdata/make_unicode.py).
+func TestUnicodeAsReference(t *testing.T) {
+	sameUnicode(t)
+	var rows []struct {
+		Normalizer   json.RawMessage `json:"normalizer"`
+		PreTokenizer json.RawMessage `json:"pre_tokenizer"`
+		Digests      []string        `json:"digests"`
+	}
+	hftest.Golden(t, "unicode.json.gz", &rows)
+	blocks := make([]string, 0x110)
+	for b := range blocks {
+		var s strings.Builder
+		for c := rune(b << 12); c < rune(b+1)<<12; c++ {
+			if c > 0 && (c < 0xd800 || c >= 0xe000) {
+				fmt.Fprintf(&s, "a\u0345%c\u0334 %cb%c1\n", c, c, c)
+			}
+		}
+		blocks[b] = s.String()
+	}
+	for _, row := range rows {
+		t.Run(string(row.Normalizer)+string(row.PreTokenizer), func(t *testing.T) {
+			t.Parallel()
+			norm, err := newNormalizer(row.Normalizer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pre, err := newPreTokenizer(row.PreTokenizer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for b, text := range blocks {
+				// Beyond the ideographs hardly anything is assigned.
+				if (slow || b >= 0x40) && b%16 != 0 {
+					continue
+				}
+				out, err := norm(text)
+				if err == nil && row.PreTokenizer != nil {
+					var words []string
+					err = pre.run(text, true, func(w string) error {
+						words = append(words, w)
+						return nil
+					})
+					out = strings.Join(words, "\x00")
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				sum := sha256.Sum256([]byte(out))
+				if got := hex.EncodeToString(sum[:4]); got != row.Digests[b] {
+					t.Errorf("code points %X000-%XFFF come out differently", b, b)
+				}
+			}
+		})
+	}
+}
