@@ -42,12 +42,20 @@ func (m *Model) Sizes() []PartSize {
 // and no value, and cannot run. It may be given an adapter and be told what to
 // train, to see what that would be.
 func Layout(ctx context.Context, dir string) (*Model, error) {
-	return LoadAs(ctx, &dry.Backend{}, dir, LoadOptions{})
+	return LoadAs(ctx, countOnly(), dir, LoadOptions{})
 }
 
-// SideTokens is how many tokens an image of side×side pixels takes; families
-// with images of one size ignore side.
-func (c *Config) SideTokens(side int) int { return c.ImageTokens(c.blankImage(side).Grid) }
+// countOnly is a device that keeps no contents.
+func countOnly() backend.Backend {
+	be, _ := dry.New(dry.Options{})
+	return be
+}
+
+// dry reports whether the device keeps no contents.
+func (m *Model) dry() bool {
+	_, ok := m.be.(interface{ Dry() })
+	return ok
+}
 
 // tooMuch is the refusal of work that takes more memory than is free.
 func tooMuch(what string, need, free int64, hint string) error {

@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"vgid/model/backend"
-	"vgid/model/dry"
 	"vgid/model/hf"
 )
 
@@ -17,7 +16,7 @@ import (
 // generation_config.json and the weights in o's type and shards. There is no
 // tokenizer.
 func WriteRandom(ctx context.Context, dir string, c *Config, seed uint64, o SaveOptions) error {
-	m, err := assemble(&dry.Backend{}, c)
+	m, err := assemble(countOnly(), c)
 	if err != nil {
 		return err
 	}

@@ -209,6 +209,9 @@ const pieceElements = 1 << 20
 // read fills weights from their tensors, a few rows at a time.
 func (m *Model) read(ctx context.Context, ws []*weight) error {
 	if m.dry() {
+		for _, w := range ws {
+			m.be.Fill(w.Value, 0)
+		}
 		return nil
 	}
 	var host []float32

@@ -11,6 +11,7 @@ import (
 
 	"vgid/model/backend"
 	"vgid/model/cpu"
+	"vgid/model/dry"
 	"vgid/model/hf"
 	"vgid/model/tape"
 )
@@ -365,6 +366,28 @@ func TestMergedFolder(t *testing.T) {
 		}
 		if e := relative(logits(t, load(t, m.be, whole, LoadOptions{}), g.seqs), inMemory); e > 1e-6 {
 			t.Errorf("the merged folder is %g off", e)
+		}
+	})
+}
+
+// What a device that only counts takes as mapped is what the CPU maps.
+func TestMappedWeightsAreCounted(t *testing.T) {
+	adoptAll(t)
+	onGolden(t, func(t *testing.T, m *Model, _ *golden, dir string) {
+		narrow, _ := narrowCopy(t, m)
+		for _, dir := range []string{dir, narrow} {
+			n := load(t, newMeter(t), dir, LoadOptions{})
+			want := int64(0)
+			for _, w := range n.weights {
+				if w.mapped {
+					want += int64(w.Value.Len()) * int64(w.stored.Size())
+				}
+			}
+			be, counts := dry.New(dry.Like(n.be))
+			load(t, be, dir, LoadOptions{})
+			if got := counts.Mapped(); got != want || want == 0 {
+				t.Errorf("%d bytes are mapped, %d counted", want, got)
+			}
 		}
 	})
 }

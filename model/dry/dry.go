@@ -2,7 +2,7 @@
 // asked of it. A pass over it takes the memory that the same pass takes on a
 // device, and tells how much that is before any of it exists.
 //
-// Downloads give zeros; operations do not look at their arguments.
+// Downloads give zeros; operations look at the shapes of their arguments only.
 package dry
 
 import (
@@ -12,36 +12,95 @@ import (
 	"vgid/model/backend"
 )
 
-// Backend counts bytes.
-type Backend struct {
-	live, peak, mapped int64
+// Options say how the device that is imitated deals with memory. The zero value
+// is the CPU that reads its files.
+type Options struct {
+	Adopts      bool          // mapped files are its memory, as on the CPU
+	Activations backend.DType // their element type
+	CUDA        bool          // operations take workspace as those of model/cuda do
+	LogitBytes  int           // CUDA: most that logits take; 0: its default
 }
 
-// Adopting is a Backend that adopts memory, as the CPU does.
-type Adopting struct{ Backend }
+// Like are the Options of a device that exists.
+func Like(be backend.Backend) Options {
+	o := Options{Activations: backend.ActivationType(be)}
+	_, o.Adopts = be.(backend.Adopter)
+	_, host := be.(backend.HostMemory)
+	_, accounts := be.(backend.Accountant)
+	o.CUDA = accounts && !host
+	return o
+}
+
+// Backend counts bytes.
+type Backend struct {
+	opt     Options
+	purpose backend.Purpose
+	use     backend.MemoryUse // allocated now
+	peak    backend.MemoryUse // when most was
+	mapped  int64
+
+	written, mostWritten int64
+}
+
+// adopting is a Backend that adopts memory.
+type adopting struct{ *Backend }
 
 var (
-	_ backend.Backend = (*Backend)(nil)
-	_ backend.Adopter = (*Adopting)(nil)
+	_ backend.Accountant = (*Backend)(nil)
+	_ backend.Activator  = (*Backend)(nil)
+	_ backend.Adopter    = adopting{}
 )
 
+// New makes a device and its counts.
+func New(o Options) (backend.Backend, *Backend) {
+	b := &Backend{opt: o}
+	if o.Adopts {
+		return adopting{b}, b
+	}
+	return b, b
+}
+
 type buffer struct {
-	dt   backend.DType
-	n    int
-	lent bool
+	dt      backend.DType
+	n       int
+	lent    bool
+	purpose backend.Purpose
+	high    int // elements before the end of what was written
 }
 
 func (b *buffer) DType() backend.DType { return b.dt }
 func (b *buffer) Len() int             { return b.n }
+func (b *buffer) bytes() int64         { return int64(b.n) * int64(b.dt.Size()) }
 
 // Live is how many bytes are allocated now.
-func (b *Backend) Live() int64 { return b.live }
+func (b *Backend) Live() int64 { return b.use.Total() }
 
-// Peak is the most that was.
-func (b *Backend) Peak() int64 { return b.peak }
+// Most is the most that was.
+func (b *Backend) Most() int64 { return b.peak.Total() }
+
+// Written is the most bytes that were allocated at once and had been written
+// to, each buffer up to the last written element. A system that gives memory
+// when it is touched, as a CPU's does, has given no more than that.
+func (b *Backend) Written() int64 { return b.mostWritten }
 
 // Mapped is how many bytes were adopted.
 func (b *Backend) Mapped() int64 { return b.mapped }
+
+// For implements backend.Accountant.
+func (b *Backend) For(p backend.Purpose) backend.Purpose {
+	before := b.purpose
+	b.purpose = p
+	return before
+}
+
+// Memory implements backend.Accountant.
+func (b *Backend) Memory() backend.MemoryUse { return b.use }
+
+// Peak implements backend.Accountant.
+func (b *Backend) Peak() backend.MemoryUse { return b.peak }
+
+// ActivationType implements backend.Activator.
+func (b *Backend) ActivationType() backend.DType { return b.opt.Activations }
 
 // Name implements backend.Backend.
 func (b *Backend) Name() string { return "dry" }
@@ -51,21 +110,44 @@ func (b *Backend) Dry() {}
 
 // Alloc implements backend.Backend.
 func (b *Backend) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
-	b.live += int64(n) * int64(dt.Size())
-	b.peak = max(b.peak, b.live)
-	return &buffer{dt: dt, n: n}, nil
+	x := &buffer{dt: dt, n: n, purpose: b.purpose}
+	b.take(b.purpose, x.bytes())
+	return x, nil
+}
+
+func (b *Backend) take(p backend.Purpose, bytes int64) {
+	b.use.Add(p, bytes)
+	if b.use.Total() > b.peak.Total() {
+		b.peak = b.use
+	}
 }
 
 // Free implements backend.Backend.
 func (b *Backend) Free(x backend.Buffer) {
 	if h, ok := x.(*buffer); ok && !h.lent {
-		b.live -= int64(h.n) * int64(h.dt.Size())
-		h.n = 0
+		b.use.Add(h.purpose, -h.bytes())
+		b.written -= int64(h.high) * int64(h.dt.Size())
+		h.n, h.high = 0, 0
 	}
 }
 
+// wrote notes that an operation writes to tensors.
+func (b *Backend) wrote(ts ...backend.Tensor) {
+	for _, t := range ts {
+		h, ok := t.Buf.(*buffer)
+		if !ok || h.lent || t.Len() == 0 {
+			continue
+		}
+		if end := t.Off + (t.Rows-1)*t.Stride + t.Cols; end > h.high {
+			b.written += int64(end-h.high) * int64(h.dt.Size())
+			h.high = end
+		}
+	}
+	b.mostWritten = max(b.mostWritten, b.written)
+}
+
 // Adopt implements backend.Adopter.
-func (b *Adopting) Adopt(dt backend.DType, mem []byte) (backend.Buffer, error) {
+func (b adopting) Adopt(dt backend.DType, mem []byte) (backend.Buffer, error) {
 	if uintptr(unsafe.Pointer(unsafe.SliceData(mem)))%uintptr(dt.Size()) != 0 {
 		return nil, fmt.Errorf("dry: memory is not aligned to %v", dt)
 	}

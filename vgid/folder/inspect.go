@@ -12,9 +12,11 @@ import (
 
 	"vgid/model"
 	"vgid/model/cpu"
+	"vgid/model/dry"
 	"vgid/model/hf"
 	"vgid/model/hf/imaging"
 	"vgid/model/hf/tokenizer"
+	"vgid/model/plan"
 	"vgid/vgid/ask"
 )
 
@@ -74,7 +76,7 @@ type FileSize struct {
 
 // Step is the memory of one step of work, and how much of it this machine lacks.
 type Step struct {
-	model.Need
+	plan.Need
 	Missing int64 `json:"missing"`
 }
 
@@ -224,8 +226,8 @@ func (r *Inspection) plan(ctx context.Context, c *model.Config, dir string, o In
 	if r.Tokens == 0 {
 		r.Tokens = min(c.SideTokens(o.Side)+textBesideImage, c.Text.MaxPositions-o.New)
 	}
-	needs, err := model.Plan(ctx, dir, model.PlanOptions{
-		Load: model.LoadOptions{Weights: o.DType}, Adopts: true, LoRA: o.LoRA,
+	needs, err := plan.Foretell(ctx, dir, plan.Options{
+		Load: model.LoadOptions{Weights: o.DType}, Device: dry.Options{Adopts: true}, LoRA: o.LoRA,
 		Batch: o.Batch, Tokens: r.Tokens, Answer: textBesideImage / 2, Images: 1, Side: o.Side, New: o.New,
 	})
 	if err != nil {

@@ -1,0 +1,109 @@
+// Package plan foretells how much memory work on a model takes, by doing it on
+// a device that only counts, and does the same work on a real device, to see
+// whether that was right.
+package plan
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"vgid/model"
+	"vgid/model/backend"
+	"vgid/model/dry"
+)
+
+// Options describe work.
+type Options struct {
+	Load   model.LoadOptions
+	Device dry.Options // that it is foretold for
+	LoRA   model.LoRAConfig
+	Batch  int // sequences of a pass
+	Tokens int // of a sequence, those of its image included
+	Answer int // of them those that have a loss
+	Images int // of a sequence
+	Side   int // of an image in pixels, for towers that take any size
+	New    int // tokens generated
+}
+
+// Need is the memory of one step of work, in bytes.
+type Need struct {
+	Step        string `json:"step"`
+	Weights     int64  `json:"weights"`     // that are copied to memory
+	Mapped      int64  `json:"mapped"`      // that stay in the file; the system can drop and read them again
+	Trained     int64  `json:"trained"`     // trained values, their gradients and moments
+	Activations int64  `json:"activations"` // of the passes, the batch and the cache
+	Total       int64  `json:"total"`       // the most that is allocated at once; without Mapped
+	Written     int64  `json:"written"`     // of it what was written to; the rest is only reserved on a CPU
+	Parameters  int    `json:"parameters"`  // trained
+
+	ByPurpose backend.MemoryUse `json:"-"` // of Total
+}
+
+// A step is work on a loaded model.
+var steps = []struct {
+	name string
+	run  func(w *work) error
+}{
+	{"load", func(*work) error { return nil }},
+	{"forward", (*work).forward},
+	{LoRAStep, func(w *work) error { return w.step(false, false) }},
+	{LoRAStep + Recompute, func(w *work) error { return w.step(false, true) }},
+	{FullStep, func(w *work) error { return w.step(true, false) }},
+	{FullStep + Recompute, func(w *work) error { return w.step(true, true) }},
+	{"generate", (*work).generate},
+}
+
+// Steps of work by their names: of VGID on an adapter or on all weights,
+// followed by Recompute where activations are computed again.
+const (
+	LoRAStep  = "lora step"
+	FullStep  = "full step"
+	Recompute = ", recompute"
+)
+
+// Names are those of all steps.
+func Names() []string {
+	var names []string
+	for _, s := range steps {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// Foretell tells the memory of the steps of work on the model in dir, or of
+// those that are named: loading, a forward pass with all logits, a VGID step of
+// an adapter and of all weights, each without and with recomputation, and
+// generation. Nothing is read but headers.
+func Foretell(ctx context.Context, dir string, o Options, names ...string) ([]Need, error) {
+	var out []Need
+	for _, s := range steps {
+		if len(names) > 0 && !slices.Contains(names, s.name) {
+			continue
+		}
+		be, counts := dry.New(o.Device)
+		w := &work{be: be, o: o, count: func() backend.MemoryUse { return counts.Memory() }}
+		if err := w.do(ctx, dir, s.run); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+		n := Need{
+			Step: s.name, Weights: w.weights, Mapped: counts.Mapped(), Trained: w.trained,
+			Total: counts.Most(), Written: counts.Written(), Parameters: w.parameters, ByPurpose: counts.Peak(),
+		}
+		n.Activations = n.Total - n.Weights - n.Trained
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+// Do takes one of the steps on a device.
+func Do(ctx context.Context, be backend.Backend, dir string, o Options, name string) error {
+	for _, s := range steps {
+		if s.name == name {
+			w := &work{be: be, o: o}
+			return w.do(ctx, dir, s.run)
+		}
+	}
+	return fmt.Errorf("step %q is none of %s", name, strings.Join(Names(), "; "))
+}

@@ -1,0 +1,148 @@
+package plan
+
+import (
+	"path/filepath"
+	"testing"
+
+	"vgid/model"
+	"vgid/model/backend"
+	"vgid/model/cpu"
+	"vgid/model/dry"
+)
+
+// gauge is a CPU backend that knows what it holds. It hides that the CPU adopts
+// memory.
+type gauge struct {
+	backend.Backend
+	live, peak int64
+}
+
+func (g *gauge) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
+	g.live += int64(n) * int64(dt.Size())
+	g.peak = max(g.peak, g.live)
+	return g.Backend.Alloc(dt, n)
+}
+
+func (g *gauge) Free(b backend.Buffer) {
+	g.live -= int64(b.Len()) * int64(b.DType().Size())
+	g.Backend.Free(b)
+}
+
+// onModels runs a test on the tiny model of each family, with work on it.
+func onModels(t *testing.T, f func(t *testing.T, dir string, o Options)) {
+	dirs, err := filepath.Glob("../testdata/golden/*/config.json")
+	if err != nil || len(dirs) == 0 {
+		t.Fatalf("no models in model/testdata/golden (%v)", err)
+	}
+	for _, path := range dirs {
+		dir := filepath.Dir(path)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			c, err := model.ReadConfig(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := Options{
+				LoRA:  model.LoRAConfig{R: 2, Alpha: 4, Targets: []string{"o_proj", "down_proj"}},
+				Batch: 3, Tokens: min(40, c.Text.MaxPositions-4), Answer: 5, Images: 1, Side: 16, New: 4,
+			}
+			f(t, dir, o)
+		})
+	}
+}
+
+// What is foretold is what the same work then allocates, to the byte.
+func TestForetoldIsWhatIsAllocated(t *testing.T) {
+	onModels(t, func(t *testing.T, dir string, o Options) {
+		needs, err := Foretell(t.Context(), dir, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(needs) != len(Names()) {
+			t.Fatalf("%d steps are foretold, there are %q", len(needs), Names())
+		}
+		byName := map[string]Need{}
+		for _, want := range needs {
+			byName[want.Step] = want
+			g := &gauge{Backend: cpu.New(1)}
+			if err := Do(t.Context(), g, dir, o, want.Step); err != nil {
+				t.Fatal(err)
+			}
+			if g.peak != want.Total {
+				t.Errorf("%s: %d bytes were allocated, %d foretold", want.Step, g.peak, want.Total)
+			}
+			if g.live != 0 {
+				t.Errorf("%s: %d bytes are left", want.Step, g.live)
+			}
+			if want.Written <= 0 || want.Written > want.Total {
+				t.Errorf("%s: %d of %d bytes are written", want.Step, want.Written, want.Total)
+			}
+			g.Close()
+		}
+		if full, lora := byName[FullStep], byName[LoRAStep]; full.Trained <= lora.Trained || full.Parameters <= lora.Parameters {
+			t.Errorf("all weights: %+v, an adapter: %+v", full, lora)
+		}
+	})
+}
+
+// touched fills what is allocated with a value that nothing computes, and finds
+// what has been written to since.
+type touched struct {
+	backend.Backend
+	live    map[backend.Buffer]int
+	written int64
+}
+
+const untouched = -7.25e30
+
+func (g *touched) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
+	b, err := g.Backend.Alloc(dt, n)
+	if err == nil && dt == backend.F32 {
+		g.Backend.Fill(backend.View(b, 0, 1, n), untouched)
+		g.live[b] = n
+	}
+	return b, err
+}
+
+func (g *touched) Free(b backend.Buffer) {
+	if n := g.live[b]; n > 0 {
+		values := make([]float32, n)
+		if g.Backend.Download(values, backend.View(b, 0, 1, n)) == nil {
+			for n > 0 && values[n-1] == untouched {
+				n--
+			}
+			g.written += 4 * int64(n)
+		}
+	}
+	delete(g.live, b)
+	g.Backend.Free(b)
+}
+
+// What is foretold to be written is no more than what is: float32 memory that
+// the pass leaves alone at the end of its buffers does not count.
+func TestWrittenIsWhatIsWritten(t *testing.T) {
+	onModels(t, func(t *testing.T, dir string, o Options) {
+		o.Batch, o.New = 1, 1
+		for _, name := range []string{"forward", LoRAStep} {
+			needs, err := Foretell(t.Context(), dir, o, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := &touched{Backend: cpu.New(1), live: map[backend.Buffer]int{}}
+			if err := Do(t.Context(), g, dir, o, name); err != nil {
+				t.Fatal(err)
+			}
+			g.Close()
+			// Zeros that nobody writes and indices are on the side that is foretold too low.
+			if got, want := g.written, needs[0].Written; want > got+1<<14 || want < got/2 {
+				t.Errorf("%s: %d bytes of float32 were written, %d foretold, %d allocated", name, got, want, needs[0].Total)
+			}
+		}
+	})
+}
+
+func TestUnknownStep(t *testing.T) {
+	be, _ := dry.New(dry.Options{})
+	if err := Do(t.Context(), be, "../testdata/golden/llava_mha", Options{}, "leap"); err == nil {
+		t.Error("a step that nobody knows was taken")
+	}
+}
