@@ -26,8 +26,16 @@ type bpe struct {
 	byteID    [256]int32
 	rawVocab  map[string]int32
 
+	// Where no merge can reach across, a word falls into parts with ids of their
+	// own: a whole text of Llama 2, which has no pre-tokenizer, into its words.
+	parts  bool
+	joined map[rune]bool // last characters of what a merge joins to a word mark
+
 	cache wordCache
 }
+
+// wordMark is how SentencePiece writes a space, at the start of a word.
+const wordMark = "▁"
 
 type merge struct{ rank, id int32 }
 
@@ -67,12 +75,20 @@ func newBPE(j modelJSON) (*bpe, error) {
 		}
 		m.merges[pairKey(a, b)] = merge{int32(rank), id}
 	}
+	_, marked := j.Vocab[wordMark]
+	m.parts, m.joined = marked && m.prefix == "" && m.suffix == "", map[rune]bool{}
+	for _, pair := range j.Merges {
+		if strings.HasPrefix(pair[1], wordMark) {
+			last, _ := utf8.DecodeLastRuneInString(pair[0])
+			m.joined[last] = true
+		}
+	}
 	return m, nil
 }
 
 // setByteLevel prepares for words given as raw bytes.
 func (m *bpe) setByteLevel() {
-	m.byteLevel = true
+	m.byteLevel, m.parts = true, false
 	m.rawVocab = make(map[string]int32, len(m.vocab))
 	for tok, id := range m.vocab {
 		if raw, ok := fromByteLevel(tok); ok {
@@ -105,6 +121,36 @@ func (m *bpe) encode(dst []int32, word string, w *bpeWork) []int32 {
 			return append(dst, id)
 		}
 	}
+	for m.parts {
+		n := m.partEnd(word)
+		if n == len(word) {
+			break
+		}
+		dst, word = m.encodePart(dst, word[:n], w), word[n:]
+	}
+	return m.encodePart(dst, word, w)
+}
+
+// partEnd is where the first part of a word ends: before a mark that no merge
+// joins to the character in front of it. Both must have a token, lest bytes or
+// unknown characters stand for them.
+func (m *bpe) partEnd(word string) int {
+	for at := 1; at < len(word); {
+		i := strings.Index(word[at:], wordMark)
+		if i < 0 {
+			break
+		}
+		at += i
+		last, n := utf8.DecodeLastRuneInString(word[:at])
+		if _, ok := m.vocab[word[at-n:at]]; ok && !m.joined[last] {
+			return at
+		}
+		at += len(wordMark)
+	}
+	return len(word)
+}
+
+func (m *bpe) encodePart(dst []int32, word string, w *bpeWork) []int32 {
 	if len(word) > maxCachedWord {
 		return append(dst, m.split(word, w)...)
 	}
