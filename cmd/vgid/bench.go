@@ -22,6 +22,7 @@ func benchCommand() *cli.Command {
 	return &cli.Command{
 		Name: "bench", Usage: "measure this machine", HideHelpCommand: true,
 		Subcommands: []*cli.Command{
+			benchTokenize(),
 			{
 				Name: "gemm", Usage: "matrix products, beside OpenBLAS where it is installed",
 				Flags: []cli.Flag{jsonFlag, threads},

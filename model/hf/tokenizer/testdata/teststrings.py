@@ -1,4 +1,4 @@
-"""Strings for comparing tokenizers: the same ones as teststrings_test.go makes, from a counter.
+"""Strings for comparing tokenizers: the same ones as the Go package teststrings makes, from a counter.
 
 String i of a tokenizer depends on i, pieces.json and the tokenizer's added tokens only. Run in this
 folder, python teststrings.py writes digests.json: for each tokenizer here, the SHA-256 of the ids of each
@@ -26,7 +26,8 @@ class Random:
 
 def load_pieces(tokenizer_json):
     """Lists of pieces by their kind, the added tokens of this tokenizer (64 at most) one of them."""
-    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "pieces.json"), encoding="utf-8") as f:
+    here = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(here, "..", "teststrings", "pieces.json"), encoding="utf-8") as f:
         pieces = json.load(f)
     with open(tokenizer_json, encoding="utf-8") as f:
         added = [t["content"] for t in json.load(f)["added_tokens"]][:64]

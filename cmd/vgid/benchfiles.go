@@ -1,0 +1,54 @@
+package main
+
+import (
+	"path/filepath"
+	"runtime"
+
+	"github.com/urfave/cli/v2"
+
+	"vgid/model/hf/tokenizer/tokbench"
+)
+
+// benchTokenize measures the encoding of texts.
+func benchTokenize() *cli.Command {
+	return &cli.Command{
+		Name: "tokenize", Usage: "encoding of texts, beside the tokenizers library where there is a Python that has it",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: "print JSON instead of a table"},
+			&cli.StringFlag{Name: "model", Usage: "`FOLDER` with tokenizer.json, the file itself, or the model's ORG/NAME on the hub"},
+			&cli.StringFlag{Name: "texts", Usage: "`FILE` with a JSON string a line; without it strings of many scripts are made"},
+			&cli.StringFlag{Name: "python", Usage: "`INTERPRETER` with tokenizers; without it vgid is measured alone"},
+			&cli.IntSliceFlag{Name: "threads", Usage: "numbers of threads, each measured", Value: cli.NewIntSlice(1, max(2, runtime.NumCPU()))},
+			&cli.IntFlag{Name: "strings", Usage: "strings that are made for a round", Value: 20000},
+			&cli.IntFlag{Name: "rounds", Usage: "rounds of all programs in turn, each of other texts", Value: 5},
+		},
+		Action: func(c *cli.Context) error {
+			if err := noArgs(c); err != nil {
+				return err
+			}
+			if err := need(c, "model"); err != nil {
+				return err
+			}
+			if err := positive(c, "threads", "strings", "rounds"); err != nil {
+				return err
+			}
+			o := tokbench.Options{Strings: c.Int("strings"), Threads: c.IntSlice("threads"), Rounds: c.Int("rounds"), Python: c.String("python")}
+			var err error
+			if file := c.String("model"); filepath.Base(file) == "tokenizer.json" {
+				o.Dir = filepath.Dir(file)
+			} else if o.Dir, err = modelFolder(c, "model"); err != nil {
+				return err
+			}
+			if path := c.String("texts"); path != "" {
+				if o.Texts, err = tokbench.ReadTexts(path); err != nil {
+					return err
+				}
+			}
+			r, err := tokbench.Run(c.Context, o)
+			if err != nil {
+				return err
+			}
+			return show(c, r, r.Table)
+		},
+	}
+}

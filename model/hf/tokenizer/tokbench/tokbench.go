@@ -1,0 +1,320 @@
+// Package tokbench measures how fast a tokenizer encodes, and the tokenizers
+// library beside it where there is a Python that has it.
+package tokbench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"vgid/model/hf/tokenizer"
+	"vgid/model/hf/tokenizer/teststrings"
+)
+
+// Options say what is measured. Every way to encode, on its own tokenizer,
+// takes each part of the texts once: the first to warm up, the others timed.
+type Options struct {
+	Dir     string   // folder with tokenizer.json
+	Texts   []string // nil: Strings of teststrings for each round
+	Strings int
+	Threads []int  // each is measured
+	Rounds  int    // of all ways in turn
+	Python  string // interpreter with tokenizers; empty: vgid alone
+}
+
+// Report is the result.
+type Report struct {
+	Tokenizer string  `json:"tokenizer"` // its kind and size
+	Reference string  `json:"reference"` // version of the library; "absent" without Python
+	Texts     int     `json:"texts_per_round"`
+	Bytes     float64 `json:"bytes_per_text"` // UTF-8
+	Same      int     `json:"texts_with_equal_ids"`
+	Rows      []Row   `json:"rows"`
+}
+
+// Row is one way to encode. The clock is the processor time of the process on
+// one thread, so that other programs do not count, and the time that passes on
+// several.
+type Row struct {
+	Threads  int     `json:"threads"`
+	Program  string  `json:"program"`
+	MBPerS   float64 `json:"mb_per_s"` // million bytes of UTF-8; median of rounds
+	TokensPS float64 `json:"tokens_per_s"`
+	// Ratio is the median over rounds of this way's time to vgid's on as many
+	// threads; above 1 vgid is faster. 0 for vgid itself.
+	Ratio float64 `json:"ratio,omitempty"`
+}
+
+// ours is the name of vgid's rows.
+const ours = "vgid"
+
+// way is a row in the making.
+type way struct {
+	threads int
+	program string
+	encode  func(part int) (seconds float64, err error)
+	seconds []float64 // of each round
+}
+
+// Run measures, and fails when the ids of any text differ.
+func Run(ctx context.Context, o Options) (Report, error) {
+	path := filepath.Join(o.Dir, "tokenizer.json")
+	tok, err := tokenizer.Load(o.Dir)
+	if err != nil {
+		return Report{}, err
+	}
+	parts := o.Rounds + 1
+	if o.Texts == nil {
+		if o.Texts, err = made(path, o.Strings*parts); err != nil {
+			return Report{}, err
+		}
+	}
+	size := len(o.Texts) / parts
+	if size == 0 {
+		return Report{}, fmt.Errorf("%d texts are too few for %d rounds and one to warm up", len(o.Texts), o.Rounds)
+	}
+	o.Texts = o.Texts[:size*parts]
+	report := Report{Tokenizer: fmt.Sprintf("%s, %d tokens", tok.Kind(), tok.Size()), Reference: "absent", Texts: size}
+	ids := make([][]int32, len(o.Texts))
+	encode(tok, o.Texts, ids, runtime.GOMAXPROCS(0))
+	work := count(o.Texts, ids, parts)
+	for _, t := range o.Texts {
+		report.Bytes += float64(len(t)) / float64(len(o.Texts))
+	}
+
+	var ways []*way
+	for _, n := range o.Threads {
+		w, err := mine(o, size, n)
+		if err != nil {
+			return report, err
+		}
+		ways = append(ways, w)
+	}
+	if o.Python != "" {
+		dir, err := os.MkdirTemp("", "vgid-bench-")
+		if err != nil {
+			return report, err
+		}
+		defer os.RemoveAll(dir)
+		if err := writeScript(dir, o.Texts); err != nil {
+			return report, err
+		}
+		for _, n := range o.Threads {
+			r, err := startReference(ctx, o.Python, dir, path, parts, n)
+			if err != nil {
+				return report, err
+			}
+			defer r.close()
+			if report.Reference == "absent" {
+				report.Reference = "tokenizers " + r.version
+				if err := equal(r, dir, o.Texts, ids); err != nil {
+					return report, err
+				}
+				report.Same = len(ids)
+			}
+			ways = append(ways, theirs(r, size, n)...)
+		}
+		slices.SortStableFunc(ways, func(a, b *way) int { return a.threads - b.threads })
+	}
+	for part := range parts {
+		for _, w := range ways {
+			if err := ctx.Err(); err != nil {
+				return report, err
+			}
+			s, err := w.encode(part)
+			if err != nil {
+				return report, fmt.Errorf("%s: %w", w.program, err)
+			}
+			w.seconds = append(w.seconds, s)
+		}
+	}
+	report.Rows = rows(ways, work)
+	return report, nil
+}
+
+// made are n strings of teststrings.
+func made(path string, n int) ([]string, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := teststrings.For(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	out := make([]string, n)
+	for i := range out {
+		out[i] = m.String(i)
+	}
+	return out, nil
+}
+
+// load is what a part holds.
+type load struct{ bytes, tokens float64 }
+
+func count(texts []string, ids [][]int32, parts int) []load {
+	out, size := make([]load, parts), len(texts)/parts
+	for i, t := range texts {
+		out[i/size].bytes += float64(len(t))
+		out[i/size].tokens += float64(len(ids[i]))
+	}
+	return out
+}
+
+// mine encodes with a tokenizer of its own, whose memory of words is its own.
+func mine(o Options, size, threads int) (*way, error) {
+	tok, err := tokenizer.Load(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return &way{threads: threads, program: ours, encode: func(part int) (float64, error) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threads)) // the garbage collector's threads count, too
+		texts, ids := o.Texts[part*size:(part+1)*size], make([][]int32, size)
+		runtime.GC() // what others have left is not this way's
+		begin := clock(threads)
+		encode(tok, texts, ids, threads)
+		return (clock(threads) - begin).Seconds(), nil
+	}}, nil
+}
+
+// encode shares texts among goroutines, some at a time since texts differ in length.
+func encode(tok *tokenizer.Tokenizer, texts []string, ids [][]int32, threads int) {
+	const some = 64
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range threads {
+		wg.Go(func() {
+			for {
+				from := int(next.Add(some)) - some
+				if from >= len(texts) {
+					return
+				}
+				for i := from; i < min(from+some, len(texts)); i++ {
+					ids[i] = tok.Encode(texts[i], true)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// theirs are the library's calls; text by text it has one thread.
+func theirs(r *reference, size, threads int) (out []*way) {
+	calls := []string{"encode", "encode_batch", "encode_batch_fast"}
+	if threads > 1 {
+		calls = calls[1:]
+	}
+	for _, call := range calls {
+		out = append(out, &way{threads: threads, program: "tokenizers " + call, encode: func(part int) (float64, error) {
+			return r.seconds(call, part, size, threads)
+		}})
+	}
+	return out
+}
+
+// equal compares ids text by text and shows the first that differ.
+func equal(r *reference, dir string, texts []string, ids [][]int32) error {
+	want, err := r.ids(dir)
+	if err != nil {
+		return err
+	}
+	if len(want) != len(ids) {
+		return fmt.Errorf("the library encoded %d texts of %d", len(want), len(ids))
+	}
+	for i := range ids {
+		if !slices.Equal(ids[i], want[i]) {
+			return fmt.Errorf("text %d, %q: the ids are %v, the library's %v", i+1, texts[i], ids[i], want[i])
+		}
+	}
+	return nil
+}
+
+func rows(ways []*way, work []load) (out []Row) {
+	mine := map[int][]float64{}
+	for _, w := range ways {
+		if w.program == ours {
+			mine[w.threads] = w.seconds
+		}
+	}
+	for _, w := range ways {
+		var mb, tokens, ratio []float64
+		for part, s := range w.seconds {
+			if part > 0 { // the first was to warm up
+				mb, tokens = append(mb, work[part].bytes/s*1e-6), append(tokens, work[part].tokens/s)
+				ratio = append(ratio, s/mine[w.threads][part])
+			}
+		}
+		row := Row{Threads: w.threads, Program: w.program, MBPerS: median(mb), TokensPS: median(tokens)}
+		if w.program != ours {
+			row.Ratio = median(ratio)
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	n := len(v)
+	return (v[(n-1)/2] + v[n/2]) / 2
+}
+
+var start = time.Now()
+
+func clock(threads int) time.Duration {
+	var u syscall.Rusage
+	if threads == 1 && syscall.Getrusage(syscall.RUSAGE_SELF, &u) == nil {
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	return time.Since(start)
+}
+
+// ReadTexts reads a JSON string a line, as vgid tokenize does.
+func ReadTexts(path string) ([]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	texts := []string{}
+	for d := json.NewDecoder(f); ; {
+		var s *string
+		err := d.Decode(&s)
+		if errors.Is(err, io.EOF) {
+			return texts, nil
+		}
+		if err != nil || s == nil {
+			return nil, fmt.Errorf("%s: text %d is not a JSON string; give one a line, as vgid tokenize takes", path, len(texts)+1)
+		}
+		texts = append(texts, *s)
+	}
+}
+
+// Table prints the report for people.
+func (r Report) Table(to io.Writer) error {
+	fmt.Fprintf(to, "%s; %d texts of %.0f bytes a round\n", r.Tokenizer, r.Texts, r.Bytes)
+	if r.Same > 0 {
+		fmt.Fprintf(to, "%s: equal ids of all %d texts\n", r.Reference, r.Same)
+	}
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "threads\tprogram\tMB/s\ttokens/s\tratio")
+	for _, row := range r.Rows {
+		fmt.Fprintf(w, "%d\t%s\t%.2f\t%.0f\t", row.Threads, row.Program, row.MBPerS, row.TokensPS)
+		if row.Ratio > 0 {
+			fmt.Fprintf(w, "%.2f", row.Ratio)
+		}
+		fmt.Fprintln(w)
+	}
+	return w.Flush()
+}
