@@ -91,6 +91,6 @@ func (b *Backend) seqs(op string, s backend.Seqs) operand {
 	for i := range s.Start {
 		host = append(host, s.Start[i], s.Len[i])
 	}
-	b.stage(t.ptr, bytesOf(host))
+	b.stageTemp(t.ptr, bytesOf(host))
 	return t
 }

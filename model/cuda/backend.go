@@ -13,7 +13,8 @@ import (
 )
 
 // Backend implements backend.Backend on one device. Operations are queued on
-// one stream; copies for the collectives run on two others (hostcopy.go).
+// one stream; uploads run on another (input.go), copies for the collectives on
+// two more (hostcopy.go).
 type Backend struct {
 	dev     *driver.Device
 	opt     Options
@@ -25,7 +26,7 @@ type Backend struct {
 
 	err     error
 	closed  bool
-	staging *ring
+	input   input
 	back    []byte // page-locked: downloads pass through it
 	fault   *fault
 	memory  account
@@ -90,7 +91,7 @@ func (b *Backend) start(library string) error {
 	if err := b.loadKernels(); err != nil {
 		return err
 	}
-	if b.staging, err = newRing(d, b.opt.StagingBytes); err != nil {
+	if err := b.input.start(d, b.opt.StagingBytes); err != nil {
 		return err
 	}
 	if b.back, err = d.HostAlloc(min(b.opt.StagingBytes, 8<<20)); err != nil {
@@ -199,6 +200,7 @@ func (b *Backend) Sync() error {
 	if b.closed || b.err != nil {
 		return b.err
 	}
+	b.receive()
 	b.fail(b.fault.fetch(b.stream))
 	if b.err == nil {
 		b.fail(b.stream.Synchronize())
@@ -217,6 +219,7 @@ func (b *Backend) Close() error {
 	b.closed = true
 	// Frees are in stream order: wait for them. What failed before has been
 	// reported by Sync.
+	_ = b.input.stream.Synchronize()
 	_ = b.stream.Synchronize()
 	err := b.free()
 	b.fail(errors.New("cuda: used after Close"))
@@ -243,9 +246,7 @@ func (b *Backend) free() error {
 	if b.back != nil {
 		note(b.dev.HostFree(b.back))
 	}
-	if b.staging != nil {
-		b.staging.close(note)
-	}
+	b.input.close(note)
 	if b.stream != nil {
 		_ = b.stream.Synchronize()
 		note(b.stream.Close())

@@ -34,6 +34,7 @@ func (c *copyStreams) close(note func(error)) {
 // hostCopy implements backend.HostCopy.
 type hostCopy struct {
 	b    *Backend
+	buf  *buffer
 	t    operand
 	host []byte
 	done [2]*driver.Event // operations before the copy, the copy itself
@@ -42,14 +43,15 @@ type hostCopy struct {
 
 // NewHostCopy implements backend.HostCopier.
 func (b *Backend) NewHostCopy(t backend.Tensor) (backend.HostCopy, error) {
-	o := b.operand("host copy", t)
+	buf := b.buffer("host copy", t)
 	if b.err != nil {
 		return nil, b.err
 	}
+	o := place(buf, t)
 	if o.dt != backend.F32 || !t.Dense() {
 		return nil, fmt.Errorf("host copy: %v is not a dense f32 tensor", t)
 	}
-	c := &hostCopy{b: b, t: o}
+	c := &hostCopy{b: b, buf: buf, t: o}
 	var err error
 	if c.host, err = b.dev.HostAlloc(4 * max(1, t.Len())); err != nil {
 		return nil, err
@@ -69,28 +71,20 @@ func (c *hostCopy) Values() []float32 {
 
 func (c *hostCopy) bytes() []byte { return c.host[:4*c.t.rows*c.t.cols] }
 
-// between queues f on a side stream after what is queued on another.
-func (c *hostCopy) between(side, after *driver.Stream, f func() error) error {
-	for _, step := range []func() error{
-		func() error { return c.done[0].Record(after) },
-		func() error { return side.Wait(c.done[0]) },
-		f,
-		func() error { return c.done[1].Record(side) },
-	} {
-		if err := step(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (c *hostCopy) Fetch() {
-	c.err = c.b.err
-	if c.err == nil {
-		out := c.b.copies.out
-		c.err = c.between(out, c.b.stream, func() error { return out.Download(c.bytes(), c.t.ptr) })
-		c.b.fail(c.err)
+	c.b.touch(c.buf)
+	if c.err = c.b.err; c.err != nil {
+		return
 	}
+	out := c.b.copies.out
+	c.err = follow(out, c.b.stream, c.done[0])
+	if c.err == nil {
+		c.err = out.Download(c.bytes(), c.t.ptr)
+	}
+	if c.err == nil {
+		c.err = c.done[1].Record(out)
+	}
+	c.b.fail(c.err)
 }
 
 func (c *hostCopy) Arrived() bool {
@@ -113,12 +107,10 @@ func (c *hostCopy) Store() {
 	in := c.b.copies.in
 	err := in.Upload(c.t.ptr, c.bytes())
 	if err == nil {
-		err = c.done[1].Record(in)
-	}
-	if err == nil {
-		err = c.b.stream.Wait(c.done[1])
+		err = follow(c.b.stream, in, c.done[1])
 	}
 	c.b.fail(err)
+	c.b.touch(c.buf)
 }
 
 func (c *hostCopy) Free() {

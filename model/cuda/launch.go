@@ -39,20 +39,36 @@ func dense(p driver.Ptr, dt backend.DType, rows, cols int) operand {
 	return operand{ptr: p, rows: rows, cols: cols, stride: cols, dt: dt}
 }
 
-// operand finds the memory of a tensor; a tensor that is not given has none.
+// operand finds the memory of a tensor for an operation that is queued next; a
+// tensor that is not given has none.
 func (b *Backend) operand(op string, t backend.Tensor) operand {
 	if t.IsZero() || b.err != nil {
 		return operand{}
 	}
+	buf := b.buffer(op, t)
+	if buf == nil {
+		return operand{}
+	}
+	b.touch(buf)
+	return place(buf, t)
+}
+
+// buffer is a tensor's; nil, with the error noted, when it is not alive here.
+func (b *Backend) buffer(op string, t backend.Tensor) *buffer {
 	buf, ok := t.Buf.(*buffer)
-	if !ok || buf.owner != b {
+	switch {
+	case !ok || buf.owner != b:
 		b.fail(fmt.Errorf("%s: %v belongs to another backend", op, t))
-		return operand{}
-	}
-	if buf.ptr == 0 && buf.n > 0 {
+	case buf.ptr == 0 && buf.n > 0:
 		b.fail(fmt.Errorf("%s: %v has been freed", op, t))
-		return operand{}
+	default:
+		return buf
 	}
+	return nil
+}
+
+// place is where a tensor lies in its buffer.
+func place(buf *buffer, t backend.Tensor) operand {
 	o := operand{rows: t.Rows, cols: t.Cols, stride: t.Stride, dt: buf.dt}
 	if t.Rows <= 1 {
 		o.stride = t.Cols

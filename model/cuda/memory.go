@@ -15,6 +15,9 @@ type buffer struct {
 	ptr   driver.Ptr
 	dt    backend.DType
 	n     int
+
+	touched int64 // the epoch of the last operation on it, see input
+	copied  int64 // the number of the last copy into it
 }
 
 func (b *buffer) DType() backend.DType { return b.dt }
@@ -113,12 +116,14 @@ func (b *Backend) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
 		return nil, err
 	}
 	buf.ptr = ptr
+	b.touch(buf)
 	return buf, nil
 }
 
 // Free implements backend.Backend.
 func (b *Backend) Free(buf backend.Buffer) {
 	if d, ok := buf.(*buffer); ok && d.ptr != 0 && d.owner == b && !b.closed {
+		b.touch(d) // not before what is copied to it
 		b.release(d.ptr)
 		d.ptr, d.n = 0, 0
 	}

@@ -16,45 +16,39 @@ func bytesOf[T float32 | int32](v []T) []byte {
 // Upload implements backend.Backend.
 func (b *Backend) Upload(dst backend.Tensor, src []float32) {
 	if b.ready(backend.CheckUpload(dst, len(src))) {
-		b.upload(b.operand("upload", dst), backend.F32, bytesOf(src))
+		b.upload("upload", dst, backend.F32, bytesOf(src))
 	}
 }
 
 // UploadInts implements backend.Backend.
 func (b *Backend) UploadInts(dst backend.Tensor, src []int32) {
 	if b.ready(backend.CheckUploadInts(dst, len(src))) {
-		b.upload(b.operand("upload_ints", dst), backend.I32, bytesOf(src))
+		b.upload("upload_ints", dst, backend.I32, bytesOf(src))
 	}
 }
 
 // upload moves dense host values of 4 bytes, directly where they end up dense
 // and of the same type, else through memory that a kernel spreads them from.
-func (b *Backend) upload(dst operand, dt backend.DType, src []byte) {
-	if b.err != nil || len(src) == 0 {
+func (b *Backend) upload(op string, to backend.Tensor, dt backend.DType, src []byte) {
+	buf := b.buffer(op, to)
+	if buf == nil || len(src) == 0 {
 		return
 	}
+	dst := place(buf, to)
 	if dst.dt == dt && (dst.stride == dst.cols || dst.rows == 1) {
-		b.stage(dst.ptr, src)
+		b.stage(buf, dst.ptr, src)
 		return
 	}
-	per := max(1, b.staging.most()/(4*dst.cols)) // rows at a time
+	b.touch(buf)
+	per := max(1, b.input.ring.most()/(4*dst.cols)) // rows at a time
 	for r := 0; r < dst.rows && b.err == nil; r += per {
 		n := min(per, dst.rows-r)
 		t := dense(b.temp(dt, n*dst.cols), dt, n, dst.cols)
 		if b.err == nil {
-			b.stage(t.ptr, src[4*r*dst.cols:4*(r+n)*dst.cols])
+			b.stageTemp(t.ptr, src[4*r*dst.cols:4*(r+n)*dst.cols])
 			b.copy(dst.rowRange(r, r+n), t)
 		}
 		b.done()
-	}
-}
-
-// stage queues the copy of host memory, piece by piece.
-func (b *Backend) stage(dst driver.Ptr, src []byte) {
-	for len(src) > 0 && b.err == nil {
-		n := min(len(src), b.staging.most())
-		b.fail(b.staging.upload(b.stream, dst, n, func(to []byte) { copy(to, src) }))
-		src, dst = src[n:], dst+driver.Ptr(n)
 	}
 }
 

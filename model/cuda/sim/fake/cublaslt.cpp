@@ -181,7 +181,7 @@ int cublasLtMatmul(void*, void* desc, const float* alpha, const void* a, void* l
                                     multiply(o, alpha_, a, x, b, y, beta_, d, z);
                                     return CUDA_SUCCESS;
                                   },
-                                  nullptr, nullptr});
+                                  nullptr, nullptr, true});
   return 0;
 }
 

@@ -83,6 +83,7 @@ int64_t vgid_sim_counter(const char* name) {
   if (!strcmp(name, "launches")) return counters.launches;
   if (!strcmp(name, "waits")) return counters.waits;
   if (!strcmp(name, "pageable")) return counters.pageable;
+  if (!strcmp(name, "ahead")) return counters.ahead;
   if (!strcmp(name, "peak_bytes")) return counters.peak_bytes;
   if (!strcmp(name, "allocations")) return counters.allocations;
   if (!strcmp(name, "live")) {

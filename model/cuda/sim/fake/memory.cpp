@@ -25,11 +25,14 @@ static uint64_t reserve(size_t n, Device* d, bool open) {
   memset(m + kPage, kFresh, body);
   if (!open) mprotect(m + kPage, body, PROT_NONE);
   uint64_t p = (uint64_t)(m + kPage + ((body - n) & ~15ull));
-  ranges[p] = {m, body + 2 * kPage, n, d, false};
+  ranges[p] = {m, body + 2 * kPage, n, d, false, open};
   return p;
 }
 
-static void open(const Range& r) { mprotect(r.map + kPage, r.map_bytes - 2 * kPage, PROT_READ | PROT_WRITE); }
+static void open(Range& r) {
+  mprotect(r.map + kPage, r.map_bytes - 2 * kPage, PROT_READ | PROT_WRITE);
+  r.open = true;
+}
 
 // release closes memory and keeps its address unused for a while, so that a
 // late access faults. It reports writes around the range.
@@ -89,13 +92,34 @@ static CUresult take(Device* d, size_t n) {
   return CUDA_SUCCESS;
 }
 
-// copy queues a memory copy or does it at once.
-static CUresult copy(Device* d, CUstream s, void* dst, const void* src, size_t n) {
-  return enqueue(d, s, {[=] {
-                          memcpy(dst, src, n);
-                          return CUDA_SUCCESS;
-                        },
-                        nullptr, nullptr});
+// closed reports whether a copy comes before the allocation of its memory, or
+// after the free. Memory of the host is always there.
+static bool closed(const void* p, bool device) {
+  if (!device) return false;
+  auto it = ranges.upper_bound((uint64_t)p);
+  if (it == ranges.begin()) return true;
+  --it;
+  return (uint64_t)p >= it->first + it->second.bytes || !it->second.open;
+}
+
+static CUresult too_early() {
+  message = "a copy to or from memory that is freed, or not yet allocated in stream order";
+  return CUDA_ERROR_ILLEGAL_ADDRESS;
+}
+
+enum { kToDevice = 1, kFromDevice = 2 };
+
+// copy queues a memory copy.
+static CUresult copy(Device* d, CUstream s, void* dst, const void* src, size_t n, int way, bool upload = false) {
+  if (!n) return CUDA_SUCCESS;
+  Op op{[=] {
+          if (closed(dst, way & kToDevice) || closed(src, way & kFromDevice)) return too_early();
+          memcpy(dst, src, n);
+          return CUDA_SUCCESS;
+        },
+        nullptr, nullptr};
+  if (upload) op.upload = n;
+  return enqueue(d, s, op);
 }
 
 static CUresult wait(CUstream s) {
@@ -185,10 +209,11 @@ CUresult cuMemFreeHost(void* p) {
 CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dst, const void* src, size_t n, CUstream s) {
   ENTER;
   if (CUresult r = device_bytes(dev, dst, n, "cuMemcpyHtoDAsync")) return r;
-  if (pinned(src, n)) return copy(dev, s, (void*)dst, src, n);
+  if (pinned(src, n)) return copy(dev, s, (void*)dst, src, n, kToDevice, true);
   counters.pageable++;
   auto kept = std::make_shared<std::string>((const char*)src, n);
   return enqueue(dev, s, {[=] {
+                            if (closed((void*)dst, true)) return too_early();
                             memcpy((void*)dst, kept->data(), n);
                             return CUDA_SUCCESS;
                           },
@@ -198,7 +223,7 @@ CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dst, const void* src, size_t n, CUstre
 CUresult cuMemcpyDtoHAsync_v2(void* dst, CUdeviceptr src, size_t n, CUstream s) {
   ENTER;
   if (CUresult r = device_bytes(dev, src, n, "cuMemcpyDtoHAsync")) return r;
-  if (CUresult r = copy(dev, s, dst, (void*)src, n)) return r;
+  if (CUresult r = copy(dev, s, dst, (void*)src, n, kFromDevice)) return r;
   if (pinned(dst, n) || (s && s->capture)) return CUDA_SUCCESS;
   counters.pageable++;
   return wait(s ? s : &dev->null_stream);
@@ -208,14 +233,14 @@ CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr dst, CUdeviceptr src, size_t n, CUstre
   ENTER;
   if (CUresult r = device_bytes(dev, dst, n, "cuMemcpyDtoDAsync")) return r;
   if (CUresult r = device_bytes(dev, src, n, "cuMemcpyDtoDAsync")) return r;
-  return copy(dev, s, (void*)dst, (void*)src, n);
+  return copy(dev, s, (void*)dst, (void*)src, n, kToDevice | kFromDevice);
 }
 
 CUresult cuMemcpyPeerAsync(CUdeviceptr dst, CUcontext to, CUdeviceptr src, CUcontext from, size_t n, CUstream s) {
   ENTER;
   if (CUresult r = device_bytes(to->device, dst, n, "cuMemcpyPeerAsync")) return r;
   if (CUresult r = device_bytes(from->device, src, n, "cuMemcpyPeerAsync")) return r;
-  return copy(dev, s, (void*)dst, (void*)src, n);
+  return copy(dev, s, (void*)dst, (void*)src, n, kToDevice | kFromDevice);
 }
 
 // The synchronous copies do not wait for streams that do not wait for the null
@@ -223,14 +248,14 @@ CUresult cuMemcpyPeerAsync(CUdeviceptr dst, CUcontext to, CUdeviceptr src, CUcon
 CUresult cuMemcpyHtoD_v2(CUdeviceptr dst, const void* src, size_t n) {
   ENTER;
   if (CUresult r = device_bytes(dev, dst, n, "cuMemcpyHtoD")) return r;
-  copy(dev, nullptr, (void*)dst, src, n);
+  copy(dev, nullptr, (void*)dst, src, n, kToDevice);
   return wait(&dev->null_stream);
 }
 
 CUresult cuMemcpyDtoH_v2(void* dst, CUdeviceptr src, size_t n) {
   ENTER;
   if (CUresult r = device_bytes(dev, src, n, "cuMemcpyDtoH")) return r;
-  copy(dev, nullptr, dst, (void*)src, n);
+  copy(dev, nullptr, dst, (void*)src, n, kFromDevice);
   return wait(&dev->null_stream);
 }
 
@@ -238,6 +263,7 @@ CUresult cuMemsetD8Async(CUdeviceptr p, unsigned char v, size_t n, CUstream s) {
   ENTER;
   if (CUresult r = device_bytes(dev, p, n, "cuMemsetD8Async")) return r;
   return enqueue(dev, s, {[=] {
+                            if (closed((void*)p, n)) return too_early();
                             memset((void*)p, v, n);
                             return CUDA_SUCCESS;
                           },

@@ -186,7 +186,7 @@ CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, uns
                             message = why;
                             return why.find("access to") != std::string::npos ? CUDA_ERROR_ILLEGAL_ADDRESS : CUDA_ERROR_LAUNCH_FAILED;
                           },
-                          nullptr, nullptr});
+                          nullptr, nullptr, true});
 }
 
 }  // extern "C"

@@ -32,6 +32,7 @@ extern Config config;
 // Counters are read by tests.
 struct Counters {
   int64_t launches, waits, pageable, peak_bytes, allocations;
+  int64_t ahead;  // bytes copied from the host before kernels that were queued earlier
 };
 extern Counters counters;
 
@@ -45,6 +46,9 @@ struct Mark {
 struct Op {
   std::function<CUresult()> run;
   std::shared_ptr<Mark> after, sets;
+  bool kernel = false;
+  int64_t upload = 0;   // bytes copied from the host
+  uint64_t number = 0;  // in the order of queueing, over all streams
 };
 
 struct Device;
@@ -94,6 +98,7 @@ struct Range {
   size_t map_bytes, bytes;
   Device* device;  // null for page-locked host memory
   bool freed;      // a free is queued
+  bool open;       // its allocation has had its turn in the queue
 };
 
 extern std::recursive_mutex mutex;

@@ -20,6 +20,8 @@ static uint64_t draw() {
 CUresult enqueue(Device* d, CUstream s, Op op) {
   if (!s) s = &d->null_stream;
   if (s->device != d) return CUDA_ERROR_INVALID_HANDLE;
+  static uint64_t queued;
+  op.number = ++queued;
   if (s->capture)
     s->capture->push_back(op);
   else
@@ -29,10 +31,19 @@ CUresult enqueue(Device* d, CUstream s, Op op) {
 
 static bool ready(CUstream s) { return !s->queue.empty() && (!s->queue.front().after || s->queue.front().after->done); }
 
+// overtakes reports whether kernels that were queued before op still wait.
+static bool overtakes(const Op& op, Device* d) {
+  for (CUstream s : streams)
+    for (const Op& o : s->queue)
+      if (s->device == d && o.kernel && o.number < op.number) return true;
+  return false;
+}
+
 static void step(CUstream s) {
   Op op = s->queue.front();
   s->queue.pop_front();
   Device* d = s->device;
+  if (op.upload && overtakes(op, d)) counters.ahead += op.upload;
   if (!d->sticky && op.run) {
     CUresult r = op.run();
     if (r) fail(d, r, message);
