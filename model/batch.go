@@ -93,12 +93,18 @@ func (m *Model) check(s *Sequence) error {
 	return m.family.checkImages(c, s)
 }
 
-// batch takes a released batch or makes one.
+// batch takes the batch that was released first, or makes one. Where the device
+// copies beside its operations, the last one released is left alone: its passes
+// may still be queued, and what is packed next arrives while they run.
 func (m *Model) batch() *Batch {
 	var b *Batch
-	if n := len(m.free); n > 0 {
-		b = m.free[n-1]
-		m.free = m.free[:n-1]
+	keep := 0
+	if _, ok := m.be.(backend.HostCopier); ok {
+		keep = 1
+	}
+	if len(m.free) > keep {
+		b = m.free[0]
+		m.free = m.free[:copy(m.free, m.free[1:])]
 	} else {
 		b = &Batch{m: m, segments: make([]segment, m.Config.Text.Layers), vision: m.net.images(m)}
 	}

@@ -46,11 +46,15 @@ func NewDistill(student, teacher *model.Model, enc *Encoder, cfg config.Unlearn,
 	return &Distill{
 		cfg: cfg, seed: seed, model: student, teacher: teacher, enc: enc, noise: noise,
 		instructions: instructions, forget: forget, retain: retain, tape: tape.For(student.Backend()),
+		loss: rowLoss{be: student.Backend()},
 	}, nil
 }
 
-// Close frees the teacher's activations.
-func (o *Distill) Close() { o.tape.Close() }
+// Close implements Objective.
+func (o *Distill) Close() {
+	o.tape.Close()
+	o.loss.close()
+}
 
 // Draw implements Objective.
 func (o *Distill) Draw(step int, s Shard) [][]Sample {
@@ -159,6 +163,7 @@ func (o *Distill) Forward(t *tape.Tape, i int, norm [terms]float64, lap func(mon
 	if from == to { // more workers than samples
 		return nil
 	}
+	o.loss.release()
 	hidden, err := o.teach(from, to)
 	if err != nil {
 		return err
@@ -172,11 +177,10 @@ func (o *Distill) Forward(t *tape.Tape, i int, norm [terms]float64, lap func(mon
 	o.rows.scale(norm, [terms]float64{Forget: o.cfg.Alpha, Retain: o.cfg.Beta})
 	tau := float32(o.cfg.Temperature)
 	rows, lo, hi := o.rows.cut(from, to)
-	o.loss.expect(o.model.KL(t, h, rows, hidden, o.rows.scaled[lo:hi], model.KLOptions{
+	return o.loss.expect(o.model.KL(t, h, rows, hidden, o.rows.scaled[lo:hi], model.KLOptions{
 		TeacherHead: o.teacher.BaseHead(),
 		KL:          backend.KL{TeacherTemp: tau, StudentTemp: tau, Scale: tau * tau},
 	}), lo, b)
-	return nil
 }
 
 // Parts implements Objective.

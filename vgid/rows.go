@@ -1,6 +1,11 @@
 package vgid
 
-import "vgid/model"
+import (
+	"fmt"
+
+	"vgid/model"
+	"vgid/model/backend"
+)
 
 // responseRows lists the rows of packed sequences that a loss looks at, and
 // cuts the list where micro-batches begin.
@@ -85,39 +90,74 @@ func (r *responseRows) scale(norm, coef [terms]float64) {
 	}
 }
 
-// rowLoss adds up the losses of the rows as they are read back from the device.
+// rowLoss adds up the losses of a share's rows. They gather on the device until
+// all micro-batches are queued, so that the host waits once.
 type rowLoss struct {
+	be   backend.Backend
 	rows *responseRows
 	sum  [terms]float64
 
-	handle model.LossHandle // of the micro-batch whose losses are not read yet
-	first  int              // its first row in the list
-	batch  *model.Batch     // released once they are; nil when there is none
+	buf   backend.Buffer // the losses in the order of the list
+	n     int            // how many there are
+	batch *model.Batch   // of the last micro-batch, until its backward pass is queued
 }
 
-func (l *rowLoss) reset(rows *responseRows) { *l = rowLoss{rows: rows} }
-
-// expect notes the losses of a micro-batch that collect will read.
-func (l *rowLoss) expect(h model.LossHandle, first int, b *model.Batch) {
-	l.handle, l.first, l.batch = h, first, b
+func (l *rowLoss) reset(rows *responseRows) {
+	l.rows, l.sum, l.n = rows, [terms]float64{}, 0
+	l.release()
 }
 
-// collect waits for the device and adds each term's normalised loss.
+// expect keeps the losses of a micro-batch, the rows from first on.
+func (l *rowLoss) expect(h model.LossHandle, first int, b *model.Batch) error {
+	l.batch = b
+	if rows := len(l.rows.student); l.buf == nil || l.buf.Len() < rows {
+		l.free()
+		var err error
+		if l.buf, err = l.be.Alloc(backend.F32, rows+rows/4); err != nil {
+			return fmt.Errorf("no memory for the losses: %w", err)
+		}
+	}
+	l.n = first + h.Len()
+	l.be.Copy(backend.View(l.buf, first, h.Len(), 1), h.Rows)
+	return nil
+}
+
+// release gives the last micro-batch back. Its backward pass has been queued.
+func (l *rowLoss) release() {
+	if l.batch != nil {
+		l.batch.Release()
+		l.batch = nil
+	}
+}
+
+// collect waits for the device and adds up each term's normalised loss.
 func (l *rowLoss) collect() error {
-	if l.batch == nil { // no samples fell to this worker, or read already
+	l.release()
+	if l.n == 0 { // no samples fell to this worker
 		return nil
 	}
-	l.batch.Release()
-	l.batch = nil
 	r := l.rows
-	r.losses = append(r.losses[:0], make([]float32, l.handle.Len())...)
-	if err := l.handle.Download(r.losses); err != nil {
+	r.losses = append(r.losses[:0], make([]float32, l.n)...)
+	if err := l.be.Download(r.losses, backend.View(l.buf, 0, l.n, 1)); err != nil {
 		return err
 	}
 	for i, v := range r.losses {
-		l.sum[r.term[l.first+i]] += r.norms[l.first+i] * float64(v)
+		l.sum[r.term[i]] += r.norms[i] * float64(v)
 	}
 	return nil
+}
+
+// close gives back all that is held.
+func (l *rowLoss) close() {
+	l.release()
+	l.free()
+}
+
+func (l *rowLoss) free() {
+	if l.buf != nil {
+		l.be.Free(l.buf)
+		l.buf = nil
+	}
 }
 
 // micro says how many parts a share of n samples is worked off in.

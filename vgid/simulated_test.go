@@ -86,6 +86,29 @@ func TestUnlearnSimulated(t *testing.T) {
 	}
 }
 
+// Nothing waits for the device inside a step: micro-batches add no waits (20, were
+// each to wait; a wait for an empty queue does not count, so the numbers may differ
+// a little). And the next pass's input arrives while earlier passes still compute:
+// with a single batch in turn, 1,400 bytes arrived early, in place of 206,000.
+func TestStepsDoNotWaitSimulated(t *testing.T) {
+	simulatedDevice(t)
+	run := func(accumulate string) (waits, ahead int64) {
+		c := small(t, map[string]string{"unlearn.accumulate": accumulate})
+		waits, ahead = driver.SimulatedCounter("waits"), driver.SimulatedCounter("ahead")
+		unlearnOn(t, 1, c, func() (backend.Backend, error) { return cuda.Open(0, cuda.Float32) })
+		return driver.SimulatedCounter("waits") - waits, driver.SimulatedCounter("ahead") - ahead
+	}
+	one, aheadOne := run("1")
+	four, aheadFour := run("4")
+	t.Logf("the host waits %d times in a run of whole batches, %d in one of four micro-batches; %d and %d bytes arrive early", one, four, aheadOne, aheadFour)
+	if four > one+3 {
+		t.Errorf("the host waits %d times, with micro-batches %d times", one, four)
+	}
+	if aheadOne < 50_000 || aheadFour < aheadOne {
+		t.Errorf("%d bytes of input arrive while earlier passes compute, with micro-batches %d", aheadOne, aheadFour)
+	}
+}
+
 // Training whose activations are bfloat16 follows the CPU's float32 curve: the
 // losses of five steps may differ by 2e-2 of the whole; 7e-3 was seen. What is trained stays
 // finite and moves as on the CPU, an adapter and all weights alike.

@@ -103,6 +103,7 @@ func (j *Job) supervised(ctx context.Context, name, from string, src Source, peo
 	}
 	m.Recompute = t.Recompute
 	obj := NewSupervised(m, enc, src, t)
+	defer obj.Close()
 	return j.loop(ctx, name, from, m, obj, t.Optim, steps)
 }
 

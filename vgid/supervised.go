@@ -24,7 +24,7 @@ type Supervised struct {
 
 // NewSupervised makes the objective of a supervised stage.
 func NewSupervised(m *model.Model, enc *Encoder, src Source, cfg config.Train) *Supervised {
-	return &Supervised{model: m, enc: enc, source: src, cfg: cfg}
+	return &Supervised{model: m, enc: enc, source: src, cfg: cfg, loss: rowLoss{be: m.Backend()}}
 }
 
 // Draw implements Objective.
@@ -65,6 +65,7 @@ func (o *Supervised) Forward(t *tape.Tape, i int, norm [terms]float64, _ func(mo
 	if from == to { // more workers than samples
 		return nil
 	}
+	o.loss.release()
 	b, err := o.model.Pack(sequences(o.views[from:to]))
 	if err != nil {
 		return err
@@ -72,9 +73,11 @@ func (o *Supervised) Forward(t *tape.Tape, i int, norm [terms]float64, _ func(mo
 	h := o.model.Hidden(t, b)
 	o.rows.scale(norm, [terms]float64{Learn: 1})
 	rows, lo, hi := o.rows.cut(from, to)
-	o.loss.expect(o.model.CE(t, h, rows, o.rows.targets[lo:hi], o.rows.scaled[lo:hi]), lo, b)
-	return nil
+	return o.loss.expect(o.model.CE(t, h, rows, o.rows.targets[lo:hi], o.rows.scaled[lo:hi]), lo, b)
 }
+
+// Close implements Objective.
+func (o *Supervised) Close() { o.loss.close() }
 
 // Parts implements Objective.
 func (o *Supervised) Parts() int { return micro(len(o.views), o.cfg.Accumulate) }

@@ -36,16 +36,17 @@ type Objective interface {
 	// coef·Σ_rows w·l on the student's tape, with norm[term] = 1/Σw over all
 	// samples of all workers. The laps it takes are the phases of the step.
 	Forward(student *tape.Tape, part int, norm [terms]float64, lap func(monitor.Phase)) error
-	// Collect reads the losses of the last Forward, before its tape is reset.
-	// It waits for the device.
+	// Collect reads the losses of every Forward since Prepare. It waits for the
+	// device; nothing before it does.
 	Collect() error
-	// Losses returns Σ_rows norm·w·l of each term over what was collected since
-	// Prepare.
+	// Losses returns Σ_rows norm·w·l of each term over what was collected.
 	Losses() [terms]float64
 	// Tokens is the count of tokens of the student in the prepared share.
 	Tokens() int
 	// Terms are the terms that have a loss.
 	Terms() []Term
+	// Close frees the objective's device memory, not its models'.
+	Close()
 }
 
 // StepResult is what a step did, over all workers but for Samples and Tokens.
@@ -196,9 +197,6 @@ func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 
 // micro adds the gradients of a micro-batch.
 func (t *Trainer) micro(part int, norm [terms]float64, ready func(int), lap func(monitor.Phase)) error {
-	if err := t.objective.Collect(); err != nil { // of the one before
-		return err
-	}
 	t.tape.Reset(tape.Options{Grad: true, Seed: t.seed, Step: uint32(t.step)})
 	if err := t.objective.Forward(t.tape, part, norm, lap); err != nil {
 		return err
