@@ -296,6 +296,8 @@ var badInputs = []badInput{
 	{"bench checkpoint of no type", func(_ *testing.T, dir, _ string) []string {
 		return []string{"bench", "checkpoint", "--shape", "tiny", "--dtype", "int8", "--out", filepath.Join(dir, "m")}
 	}, []string{`dtype "int8" cannot be written; use float32, bfloat16 or float16`}},
+	{"bench memory of no model", line("bench", "memory", "--model", "/nowhere/m"), []string{"/nowhere/m"}},
+	{"bench memory of no sequences", line("bench", "memory", "--model", "m", "--batch", "0"), []string{"bench memory: --batch 0: must be at least 1"}},
 	{"bench on no threads", line("bench", "gemm", "--threads", "-1"), []string{"bench gemm: --threads -1: must be at least 1"}},
 	{"bench of one process", line("bench", "collective", "--procs", "1"), []string{"bench collective: 1 processes asked for, want 2"}},
 	{"place of a worker by half", func(t *testing.T, dir, out string) []string {

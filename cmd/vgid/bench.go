@@ -78,6 +78,7 @@ func benchCommand() *cli.Command {
 				},
 			},
 			checkpointCommand(),
+			memoryCommand(jsonFlag),
 			{
 				Name: "collective", Usage: "all-reduce between processes: time, latency, bus bandwidth as NCCL defines it",
 				Flags: []cli.Flag{jsonFlag, &cli.IntSliceFlag{Name: "procs", Usage: "numbers of processes, each measured", Value: cli.NewIntSlice(2, 4)}},

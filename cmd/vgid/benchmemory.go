@@ -1,0 +1,75 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"vgid/model"
+	"vgid/model/plan"
+	"vgid/vgid/config"
+	"vgid/vgid/stepbench"
+)
+
+func memoryCommand(jsonFlag cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name: "memory", Usage: "take one VGID step on the CPU and compare its peak memory with what inspect foretells",
+		Description: `The model is a folder, or what bench checkpoint makes; it needs no tokenizer. The step is the teacher's pass,
+the student's and the update, on blank images and text of the given length. 2 sequences stand for one to
+forget and one to retain.`,
+		Flags: []cli.Flag{
+			jsonFlag,
+			&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model, or its ORG/NAME on the hub"},
+			&cli.BoolFlag{Name: "full", Usage: "train all weights instead of an adapter"},
+			&cli.BoolFlag{Name: "recompute", Value: true, Usage: "compute activations again in the backward pass instead of keeping them"},
+			&cli.IntFlag{Name: "r", Value: 16, Usage: "rank of the adapter"},
+			&cli.StringFlag{Name: "targets", Value: strings.Join(config.Default().Unlearn.LoRA.Targets, ","), Usage: "linear layers that get an adapter, separated by commas"},
+			&cli.StringFlag{Name: "dtype", Value: "auto", Usage: "how weights are kept in memory: float32, bfloat16, or auto, as in the files"},
+			&cli.IntFlag{Name: "batch", Value: 2, Usage: "sequences of the step, each with one image"},
+			&cli.IntFlag{Name: "tokens", Usage: "tokens of a sequence, those of its image included; 0: the image's and 64"},
+			&cli.IntFlag{Name: "image-side", Value: 448, Usage: "side of the images in `PIXELS`, for towers that take any size"},
+			&cli.IntFlag{Name: "threads", Usage: "0: all processors"},
+		},
+		Action: func(c *cli.Context) error {
+			if err := noArgs(c); err != nil {
+				return err
+			}
+			if err := need(c, "model"); err != nil {
+				return err
+			}
+			if err := positive(c, "r", "batch", "image-side"); err != nil {
+				return err
+			}
+			if c.Int("tokens") < 0 || c.Int("threads") < 0 {
+				return fmt.Errorf("%s--tokens and --threads must not be negative", command(c))
+			}
+			dir, err := modelFolder(c, "model")
+			if err != nil {
+				return err
+			}
+			shape, err := model.ReadConfig(dir)
+			if err != nil {
+				return err
+			}
+			tokens := cmp.Or(c.Int("tokens"), min(shape.SideTokens(c.Int("image-side"))+64, shape.Text.MaxPositions))
+			o := stepbench.MemoryOptions{Dir: dir, Step: plan.LoRAStep, Threads: c.Int("threads"), Work: plan.Options{
+				Load: model.LoadOptions{Weights: c.String("dtype")}, Batch: c.Int("batch"), Tokens: tokens, Answer: max(1, min(32, tokens/2)),
+				Images: 1, Side: c.Int("image-side"),
+				LoRA: model.LoRAConfig{R: c.Int("r"), Alpha: float32(c.Int("r")), Targets: strings.Split(c.String("targets"), ",")},
+			}}
+			if c.Bool("full") {
+				o.Step = plan.FullStep
+			}
+			if c.Bool("recompute") {
+				o.Step += plan.Recompute
+			}
+			row, err := stepbench.RunMemory(c.Context, o)
+			if err != nil {
+				return fmt.Errorf("%s%w", command(c), err)
+			}
+			return show(c, row, row.Table)
+		},
+	}
+}

@@ -1,0 +1,148 @@
+package stepbench
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"vgid/model/backend"
+	"vgid/model/cpu"
+	"vgid/model/dry"
+	"vgid/model/plan"
+)
+
+// MemoryOptions say which step's memory is measured.
+type MemoryOptions struct {
+	Dir     string // of the model
+	Step    string // as plan names it
+	Threads int
+	Work    plan.Options // Device is the CPU's whatever is said
+}
+
+// MemoryRow is what a step on the CPU was foretold to take and what it took.
+type MemoryRow struct {
+	Step       string    `json:"step"`
+	Device     string    `json:"device"`
+	Batch      int       `json:"batch"`
+	Tokens     int       `json:"tokens"` // of a sequence
+	Parameters int       `json:"trained_parameters"`
+	Foretold   plan.Need `json:"foretold"`
+	Seconds    float64   `json:"seconds"` // loading and the step
+	Free       int64     `json:"free_before"`
+	Before     int64     `json:"resident_before"`   // VmRSS of the process before the model was opened
+	Resident   int64     `json:"resident_foretold"` // with Before
+	Peak       int64     `json:"resident_peak"`     // VmHWM
+	PeakOwn    int64     `json:"own_peak"`          // of RssAnon, seen ten times a second
+	PeakFiles  int64     `json:"files_peak"`        // of RssFile
+}
+
+// RunMemory foretells a step, takes it once on the CPU, and compares. The
+// process should have done nothing else before: the kernel tells its peak.
+func RunMemory(ctx context.Context, o MemoryOptions) (MemoryRow, error) {
+	be := cpu.New(o.Threads)
+	defer be.Close()
+	o.Work.Device = dry.Like(be)
+	row := MemoryRow{Step: o.Step, Device: be.Name(), Batch: o.Work.Batch, Tokens: o.Work.Tokens}
+	needs, err := plan.Foretell(ctx, o.Dir, o.Work, o.Step)
+	if err != nil {
+		return row, err
+	}
+	if len(needs) == 0 {
+		return row, fmt.Errorf("step %q is none of %s", o.Step, strings.Join(plan.Names(), "; "))
+	}
+	row.Foretold, row.Parameters = needs[0], needs[0].Parameters
+	if row.Free, err = be.FreeBytes(); err != nil {
+		return row, err
+	}
+	if n := row.Foretold.Written; n > row.Free {
+		return row, fmt.Errorf("%s: %s takes %v besides the mapped weights and %v are free", o.Dir, o.Step, backend.Bytes(n), backend.Bytes(row.Free))
+	}
+	before, err := status()
+	if err != nil {
+		return row, err
+	}
+	row.Before = before["VmRSS"]
+	row.Resident = row.Before + row.Foretold.Mapped + row.Foretold.Written
+	stop := watch(func(s map[string]int64) {
+		row.PeakOwn, row.PeakFiles = max(row.PeakOwn, s["RssAnon"]), max(row.PeakFiles, s["RssFile"])
+	})
+	begin := time.Now()
+	err = plan.Do(ctx, be, o.Dir, o.Work, o.Step)
+	row.Seconds = time.Since(begin).Seconds()
+	stop()
+	if err != nil {
+		return row, err
+	}
+	after, err := status()
+	row.Peak = after["VmHWM"]
+	return row, err
+}
+
+// watch looks at this process ten times a second until the returned function
+// has returned.
+func watch(see func(map[string]int64)) (stop func()) {
+	end := make(chan struct{})
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			if s, err := status(); err == nil {
+				see(s)
+			}
+			select {
+			case <-end:
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	return func() {
+		close(end)
+		wait.Wait()
+	}
+}
+
+// status are the sizes in /proc/self/status, in bytes.
+func status() (map[string]int64, error) {
+	f, err := os.Open("/proc/self/status")
+	if err != nil {
+		return nil, fmt.Errorf("the memory of this process cannot be seen here: %w", err)
+	}
+	defer f.Close()
+	sizes := map[string]int64{}
+	s := bufio.NewScanner(f)
+	for s.Scan() {
+		name, rest, _ := strings.Cut(s.Text(), ":")
+		if kib, ok := strings.CutSuffix(strings.TrimSpace(rest), " kB"); ok {
+			n, err := strconv.ParseInt(kib, 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("/proc/self/status: %s: %w", name, err)
+			}
+			sizes[name] = n << 10
+		}
+	}
+	return sizes, s.Err()
+}
+
+// Table prints the row for people.
+func (r MemoryRow) Table(to io.Writer) error {
+	gib := func(n int64) string { return fmt.Sprintf("%.3f GiB", float64(n)/(1<<30)) }
+	fmt.Fprintf(to, "%s on %s: %d × %d tokens with an image each, %d trained parameters; %.1f s with loading; %s were free\n",
+		r.Step, r.Device, r.Batch, r.Tokens, r.Parameters, r.Seconds, gib(r.Free))
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\tforetold\tmeasured")
+	fmt.Fprintf(w, "process before the step\t–\t%s\n", gib(r.Before))
+	fmt.Fprintf(w, "weights mapped from their files\t%s\t%s\n", gib(r.Foretold.Mapped), gib(r.PeakFiles))
+	fmt.Fprintf(w, "allocated\t%s\t–\n", gib(r.Foretold.Total))
+	fmt.Fprintf(w, "  of it written to\t%s\t%s\n", gib(r.Foretold.Written), gib(r.PeakOwn))
+	fmt.Fprintf(w, "resident at the peak\t%s\t%s\n", gib(r.Resident), gib(r.Peak))
+	return w.Flush()
+}
