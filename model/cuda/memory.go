@@ -49,10 +49,18 @@ func (b *Backend) Memory() backend.MemoryUse { return b.memory.use }
 // Peak implements backend.Accountant.
 func (b *Backend) Peak() backend.MemoryUse { return b.memory.peak }
 
-// FreeBytes implements backend.MemoryReporter.
+// FreeBytes implements backend.MemoryReporter: what the device has left, and what
+// this process's pool keeps of it unused. It waits for the frees that are queued.
 func (b *Backend) FreeBytes() (int64, error) {
+	if err := b.stream.Synchronize(); err != nil {
+		return 0, err
+	}
 	free, _, err := b.dev.MemoryInfo()
-	return free, err
+	if err != nil || !b.dev.MemoryPools {
+		return free, err
+	}
+	reserved, used, err := b.dev.PoolInfo()
+	return free + reserved - used, err
 }
 
 // allocate takes memory that work queued from now on may use.
@@ -88,12 +96,12 @@ func (b *Backend) release(ptr driver.Ptr) {
 
 // noMemory says what was asked for, what is held, and what helps.
 func (b *Backend) noMemory(p backend.Purpose, bytes int64) error {
-	free, total, err := b.dev.MemoryInfo()
+	free, err := b.FreeBytes()
 	if err != nil {
 		return err
 	}
 	return fmt.Errorf("%s has no memory for %s of %s: this process holds %s; %s of %s are free; %s",
-		b.dev.Name, backend.Bytes(bytes), p, b.memory.use, backend.Bytes(free), backend.Bytes(total), p.Remedy())
+		b.dev.Name, backend.Bytes(bytes), p, b.memory.use, backend.Bytes(free), backend.Bytes(b.dev.Memory), p.Remedy())
 }
 
 // Alloc implements backend.Backend.

@@ -26,6 +26,16 @@ static CUresult keep_pool(CUcontext c, CUdevice d) {
 	if (!r) r = cuMemPoolSetAttribute(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &all);
 	return r;
 }
+// pool_info is what the device's pool has taken of the device, and what of that
+// is in use.
+static CUresult pool_info(CUcontext c, CUdevice d, uint64_t *reserved, uint64_t *used) {
+	CUmemoryPool pool;
+	CUresult r = cuCtxSetCurrent(c);
+	if (!r) r = cuDeviceGetDefaultMemPool(&pool, d);
+	if (!r) r = cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, reserved);
+	if (!r) r = cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_USED_MEM_CURRENT, used);
+	return r;
+}
 static CUresult trim_pool(CUcontext c, CUdevice d) {
 	CUmemoryPool pool;
 	CUresult r = cuCtxSetCurrent(c);
@@ -54,6 +64,14 @@ func (d *Device) KeepPool() error {
 // TrimPool gives memory that is free back to the device.
 func (d *Device) TrimPool() error {
 	return check("cuMemPoolTrimTo", C.trim_pool(d.c(), C.CUdevice(d.dev)))
+}
+
+// PoolInfo is how much of the device's memory this process's pool holds, and how
+// much of that is in use; the rest serves its next allocations.
+func (d *Device) PoolInfo() (reserved, used int64, err error) {
+	var r, u C.uint64_t
+	err = check("cuMemPoolGetAttribute", C.pool_info(d.c(), C.CUdevice(d.dev), &r, &u))
+	return int64(r), int64(u), err
 }
 
 // Alloc allocates n bytes that work queued on s from now on may use. Their

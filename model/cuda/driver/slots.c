@@ -94,6 +94,7 @@ const char *const vgid_cuda_name[VGID_CUDA_SLOTS] = {
 	"cuMemGetAddressRange_v2",
 	"cuMemGetInfo_v2",
 	"cuMemHostAlloc",
+	"cuMemPoolGetAttribute",
 	"cuMemPoolSetAttribute",
 	"cuMemPoolTrimTo",
 	"cuMemPrefetchAsync",
@@ -274,6 +275,7 @@ void *vgid_cuda_slot[VGID_CUDA_SLOTS] = {
 	(void *)vgid_cuda_absent, // cuMemGetAddressRange_v2
 	(void *)vgid_cuda_absent, // cuMemGetInfo_v2
 	(void *)vgid_cuda_absent, // cuMemHostAlloc
+	(void *)vgid_cuda_absent, // cuMemPoolGetAttribute
 	(void *)vgid_cuda_absent, // cuMemPoolSetAttribute
 	(void *)vgid_cuda_absent, // cuMemPoolTrimTo
 	(void *)vgid_cuda_absent, // cuMemPrefetchAsync

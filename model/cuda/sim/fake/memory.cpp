@@ -1,6 +1,9 @@
 // memory.cpp: device memory between guard pages, page-locked memory, copies.
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#include <algorithm>
 
 #include "sim.h"
 
@@ -25,7 +28,7 @@ static uint64_t reserve(size_t n, Device* d, bool open) {
   memset(m + kPage, kFresh, body);
   if (!open) mprotect(m + kPage, body, PROT_NONE);
   uint64_t p = (uint64_t)(m + kPage + ((body - n) & ~15ull));
-  ranges[p] = {m, body + 2 * kPage, n, d, false, open};
+  ranges[p] = {m, body + 2 * kPage, n, d, false, !open, open};
   return p;
 }
 
@@ -52,7 +55,13 @@ static CUresult release(uint64_t p) {
     munmap(quarantine.front().first, quarantine.front().second);
     quarantine.pop_front();
   }
-  if (r.device) r.device->used -= r.bytes;
+  if (Device* d = r.device) {
+    d->used -= r.bytes;
+    if (r.pooled) {
+      d->pooled -= r.bytes;
+      d->reserved = std::min(d->reserved, std::max(d->pooled, d->threshold));
+    }
+  }
   return result;
 }
 
@@ -75,8 +84,12 @@ static bool pinned(const void* p, size_t n) {
   return r && !r->device;
 }
 
-static CUresult take(Device* d, size_t n) {
-  auto fits = [&] { return d->used + (int64_t)n <= config.memory; };
+// left is what the device can still give: to others than the pool not what that
+// holds.
+static int64_t left(Device* d) { return config.memory - (d->used - d->pooled) - d->reserved; }
+
+static CUresult take(Device* d, size_t n, bool pooled) {
+  auto fits = [&] { return (int64_t)n <= left(d) + (pooled ? d->reserved - d->pooled : 0); };
   if (!fits()) {  // frees may be queued
     CUresult r = run_until([&] {
       for (CUstream s : streams)
@@ -87,6 +100,10 @@ static CUresult take(Device* d, size_t n) {
   }
   if (!fits()) return CUDA_ERROR_OUT_OF_MEMORY;
   d->used += n;
+  if (pooled) {
+    d->pooled += n;
+    d->reserved = std::max(d->reserved, d->pooled);
+  }
   counters.allocations++;
   if (d->used > counters.peak_bytes) counters.peak_bytes = d->used;
   return CUDA_SUCCESS;
@@ -135,7 +152,7 @@ extern "C" {
 CUresult cuMemAlloc_v2(CUdeviceptr* p, size_t n) {
   ENTER;
   if (n == 0) return CUDA_ERROR_INVALID_VALUE;
-  if (CUresult r = take(dev, n)) return r;
+  if (CUresult r = take(dev, n, false)) return r;
   *p = reserve(n, dev, true);
   return *p ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
@@ -157,7 +174,7 @@ CUresult cuMemAllocAsync(CUdeviceptr* p, size_t n, CUstream s) {
   if (!config.pools) return CUDA_ERROR_NOT_SUPPORTED;
   if (s && s->capture) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   if (n == 0) return CUDA_ERROR_INVALID_VALUE;
-  if (CUresult r = take(dev, n)) return r;
+  if (CUresult r = take(dev, n, true)) return r;
   uint64_t at = reserve(n, dev, false);
   if (!at) return CUDA_ERROR_OUT_OF_MEMORY;
   *p = at;
@@ -181,13 +198,33 @@ CUresult cuDeviceGetDefaultMemPool(CUmemoryPool* pool, CUdevice d) {
   return config.pools ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
 }
 
-CUresult cuMemPoolSetAttribute(CUmemoryPool, CUmemPool_attribute, void*) { return CUDA_SUCCESS; }
-CUresult cuMemPoolTrimTo(CUmemoryPool, size_t) { return CUDA_SUCCESS; }
+static Device* owner(CUmemoryPool pool) { return devices[(intptr_t)pool - 1]; }
+
+CUresult cuMemPoolSetAttribute(CUmemoryPool pool, CUmemPool_attribute a, void* v) {
+  Lock lock(mutex);
+  if (a != CU_MEMPOOL_ATTR_RELEASE_THRESHOLD) return CUDA_ERROR_INVALID_VALUE;
+  owner(pool)->threshold = (int64_t)std::min(*(uint64_t*)v, (uint64_t)INT64_MAX);
+  return CUDA_SUCCESS;
+}
+
+CUresult cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute a, void* v) {
+  Lock lock(mutex);
+  Device* d = owner(pool);
+  *(uint64_t*)v = a == CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT ? d->reserved : d->pooled;
+  return a == CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT || a == CU_MEMPOOL_ATTR_USED_MEM_CURRENT ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+CUresult cuMemPoolTrimTo(CUmemoryPool pool, size_t keep) {
+  Lock lock(mutex);
+  Device* d = owner(pool);
+  d->reserved = std::min(d->reserved, std::max(d->pooled, (int64_t)keep));
+  return CUDA_SUCCESS;
+}
 
 CUresult cuMemGetInfo_v2(size_t* available, size_t* total) {
   ENTER;
   *total = config.memory;
-  *available = config.memory - dev->used;
+  *available = left(dev);
   return CUDA_SUCCESS;
 }
 

@@ -85,7 +85,8 @@ namespace sim {
 struct Device {
   int number;
   int retained = 0;
-  int64_t used = 0, kernels = 0;
+  int64_t used = 0, kernels = 0;  // used: live bytes
+  int64_t pooled = 0, reserved = 0, threshold = 0;  // of the pool: live, held, held when free
   CUresult sticky = CUDA_SUCCESS;  // an error after which the context is dead
   CUctx_st context;
   CUstream_st null_stream;
@@ -98,6 +99,7 @@ struct Range {
   size_t map_bytes, bytes;
   Device* device;  // null for page-locked host memory
   bool freed;      // a free is queued
+  bool pooled;     // allocated in stream order
   bool open;       // its allocation has had its turn in the queue
 };
 

@@ -1,0 +1,47 @@
+//go:build cuda && cgo && linux
+
+package cuda
+
+import (
+	"testing"
+
+	"vgid/model/backend"
+)
+
+// Memory that was given back is free, though the pool keeps it from others: a
+// model that is loaded after another is not refused.
+func TestFreeBytesSimulated(t *testing.T) {
+	b := openTest(Options{})(t).(*Backend)
+	if !b.Info().MemoryPools {
+		t.Skip("the device has no pool")
+	}
+	free := func() int64 {
+		n, err := b.FreeBytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	const bytes = 32 << 20
+	before := free()
+	buf, err := b.Alloc(backend.F32, bytes/4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := free(); n != before-bytes {
+		t.Errorf("with %d bytes taken of %d, %d are free", bytes, before, n)
+	}
+	b.Free(buf)
+	if n := free(); n != before {
+		t.Errorf("all given back, %d bytes are free, %d were", n, before)
+	}
+	if shown, _, err := b.dev.MemoryInfo(); err != nil || shown > before-bytes {
+		t.Errorf("%d bytes are free for others, %v: the pool does not keep what was given back", shown, err)
+	}
+	if err := b.dev.TrimPool(); err != nil {
+		t.Fatal(err)
+	}
+	if shown, _, err := b.dev.MemoryInfo(); err != nil || shown != free() {
+		t.Errorf("trimmed, %d bytes are free for others, %d for us, %v", shown, free(), err)
+	}
+}
