@@ -41,13 +41,20 @@ test:
 # The GPU backend on the simulated device: a fake driver that runs the CUDA
 # kernels on the host. What that shows is in docs/cuda.md.
 SIMULATED = ./model ./model/cuda ./model/cuda/driver ./vgid/... ./cmd/vgid
+# Of these, what the race detector looks at as well: one operation of the suite,
+# the queues, and VGID on two workers whose gradients are reduced while backward
+# goes on. It sees the Go side.
+RACED = -run '^Test(Uploads|Operations|FreeBytes|Launch|Events|Unlearn|ComplianceSimulated).*/(attention|buffer)' \
+	./model/cuda ./model/cuda/driver ./vgid
 test-simulated:
 	@if ! command -v cc >/dev/null 2>&1 || ! command -v g++ >/dev/null 2>&1 || [ "$$(uname -sm)" != 'Linux x86_64' ]; then \
 		echo 'make test: NO C AND C++ COMPILER ON x86-64 LINUX, THE SIMULATED DEVICE IS NOT TESTED'; \
 	else \
 		echo 'simulated device: vet and tests with -tags cuda'; \
 		$(CUDA_ENV) $(GO) vet -tags cuda ./model ./model/cuda/... ./vgid/... ./cmd/... && \
-		$(CUDA_ENV) $(GO) test -tags cuda -timeout 10m -run 'Simulated|Load|Launch|Events|Graph|Peer|Fault|Refus' $(SIMULATED); \
+		$(CUDA_ENV) $(GO) test -tags cuda -timeout 10m -run 'Simulated|Load|Launch|Events|Graph|Peer|Fault|Refus' $(SIMULATED) && \
+		echo 'simulated device: a part of them under the race detector' && \
+		$(CUDA_ENV) $(GO) test -race -tags cuda -timeout 5m $(RACED); \
 	fi
 
 # PyTorch's side of the benches, where there is one.
