@@ -33,6 +33,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"vgid/model/cuda/kernels/simbuild"
@@ -42,11 +43,39 @@ import (
 // before, and returns its path. It fails with simbuild.ErrNoCompiler where there
 // is no compiler, and outside the module's source tree.
 func Library(ctx context.Context) (string, error) {
+	kernels, err := simbuild.Objects(ctx, simbuild.Options{})
+	if err != nil {
+		return "", err
+	}
+	return link(ctx, kernels)
+}
+
+// LibraryWith is a library of other kernels: unit, a source, is compiled with the
+// texts of replace, see simbuild.Options. It is for tests of the tests.
+func LibraryWith(ctx context.Context, unit string, replace map[string]string) (string, error) {
 	root, err := simbuild.Root()
 	if err != nil {
 		return "", err
 	}
-	kernels, err := simbuild.Objects(ctx, simbuild.Options{})
+	sources, err := simbuild.Sources(root)
+	if err != nil {
+		return "", err
+	}
+	others, err := simbuild.Objects(ctx, simbuild.Options{Only: slices.DeleteFunc(sources, func(s string) bool { return s == unit })})
+	if err != nil {
+		return "", err
+	}
+	changed, err := simbuild.Objects(ctx, simbuild.Options{Only: []string{unit}, Replace: replace})
+	if err != nil {
+		return "", err
+	}
+	// Of an inline function in several objects the linker takes the first.
+	return link(ctx, append(changed, others...))
+}
+
+// link makes the library of kernels and the driver's files.
+func link(ctx context.Context, kernels []string) (string, error) {
+	root, err := simbuild.Root()
 	if err != nil {
 		return "", err
 	}
