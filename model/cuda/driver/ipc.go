@@ -25,14 +25,16 @@ import "unsafe"
 // Handle names device memory to another process of the same machine.
 type Handle [C.CU_IPC_HANDLE_SIZE]byte
 
-// Share names memory that was not allocated in stream order.
+// Share names memory of AllocShareable. What is allocated in stream order cannot
+// be shared so.
 func (d *Device) Share(p Ptr) (Handle, error) {
 	var h Handle
 	err := check("cuIpcGetMemHandle", C.share(d.c(), C.CUdeviceptr(p), (*C.CUipcMemHandle)(unsafe.Pointer(&h))))
 	return h, err
 }
 
-// Attach maps memory that another process shares.
+// Attach maps memory that another process shares; the driver refuses the
+// process's own.
 func (d *Device) Attach(h Handle) (Ptr, error) {
 	var p C.CUdeviceptr
 	err := check("cuIpcOpenMemHandle", C.attach(d.c(), &p, (*C.CUipcMemHandle)(unsafe.Pointer(&h))))

@@ -78,12 +78,7 @@ func (d *Device) PoolInfo() (reserved, used int64, err error) {
 // content is arbitrary.
 func (d *Device) Alloc(n int64, s *Stream) (Ptr, error) {
 	if !d.MemoryPools {
-		var p Ptr
-		err := d.do("cuMemAlloc", func() (err error) {
-			p, err = cu.MemAlloc(n)
-			return err
-		})
-		return p, err
+		return d.AllocShareable(n)
 	}
 	var p C.CUdeviceptr
 	err := check("cuMemAllocAsync", C.alloc_async(d.c(), &p, C.size_t(n), s.c()))
@@ -93,9 +88,24 @@ func (d *Device) Alloc(n int64, s *Stream) (Ptr, error) {
 // Free frees memory once the work queued on s so far is done.
 func (d *Device) Free(p Ptr, s *Stream) error {
 	if !d.MemoryPools {
-		return d.do("cuMemFree", func() error { return cu.MemFree(p) }) // waits for the device
+		return d.FreeShareable(p)
 	}
 	return check("cuMemFreeAsync", C.free_async(d.c(), C.CUdeviceptr(p), s.c()))
+}
+
+// AllocShareable allocates n bytes that other processes may be given, see Share.
+func (d *Device) AllocShareable(n int64) (Ptr, error) {
+	var p Ptr
+	err := d.do("cuMemAlloc", func() (err error) {
+		p, err = cu.MemAlloc(n)
+		return err
+	})
+	return p, err
+}
+
+// FreeShareable frees what AllocShareable returned. It waits for the device.
+func (d *Device) FreeShareable(p Ptr) error {
+	return d.do("cuMemFree", func() error { return cu.MemFree(p) })
 }
 
 // MemoryInfo is how much memory of the device is free, over all processes, and

@@ -2,6 +2,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -28,7 +29,7 @@ static uint64_t reserve(size_t n, Device* d, bool open) {
   memset(m + kPage, kFresh, body);
   if (!open) mprotect(m + kPage, body, PROT_NONE);
   uint64_t p = (uint64_t)(m + kPage + ((body - n) & ~15ull));
-  ranges[p] = {m, body + 2 * kPage, n, d, false, !open, open};
+  ranges[p] = {m, body + 2 * kPage, n, d, false, !open, open, 0, false};
   return p;
 }
 
@@ -55,7 +56,8 @@ static CUresult release(uint64_t p) {
     munmap(quarantine.front().first, quarantine.front().second);
     quarantine.pop_front();
   }
-  if (Device* d = r.device) {
+  if (r.shared) close(r.shared);
+  if (Device* d = r.attached ? nullptr : r.device) {
     d->used -= r.bytes;
     if (r.pooled) {
       d->pooled -= r.bytes;
@@ -70,6 +72,34 @@ Range* find(uint64_t p, size_t n) {
   if (it == ranges.begin()) return nullptr;
   --it;
   return !it->second.freed && p + n <= it->first + it->second.bytes ? &it->second : nullptr;
+}
+
+bool share(Range* r) {
+  if (r->shared) return true;
+  size_t body = r->map_bytes - 2 * kPage;
+  char* m = r->map + kPage;
+  int file = memfd_create("device memory", 0);
+  bool ok = file > 0 && write(file, m, body) == (ssize_t)body &&
+            mmap(m, body, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) == m;
+  if (ok) r->shared = file;
+  return ok;
+}
+
+uint64_t attach(Device* d, int file, size_t map_bytes, size_t bytes) {
+  size_t body = map_bytes - 2 * kPage;
+  char* m = (char*)mmap(nullptr, map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (m == MAP_FAILED || mmap(m + kPage, body, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) == MAP_FAILED) return 0;
+  uint64_t p = (uint64_t)(m + kPage + ((body - bytes) & ~15ull));
+  ranges[p] = {m, map_bytes, bytes, d, false, false, true, 0, true};
+  return p;
+}
+
+CUresult detach(uint64_t p) {
+  auto it = ranges.find(p);
+  if (it == ranges.end() || !it->second.attached) return CUDA_ERROR_INVALID_VALUE;
+  munmap(it->second.map, it->second.map_bytes);
+  ranges.erase(it);
+  return CUDA_SUCCESS;
 }
 
 CUresult device_bytes(Device* d, uint64_t p, size_t n, const char* call) {

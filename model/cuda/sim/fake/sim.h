@@ -101,6 +101,8 @@ struct Range {
   bool freed;      // a free is queued
   bool pooled;     // allocated in stream order
   bool open;       // its allocation has had its turn in the queue
+  int shared;      // the file behind memory that other processes may map, or 0
+  bool attached;   // another process's
 };
 
 extern std::recursive_mutex mutex;
@@ -119,6 +121,12 @@ Range* find(uint64_t p, size_t n);
 
 // device_bytes checks that n bytes at p are memory of d. It explains in message.
 CUresult device_bytes(Device* d, uint64_t p, size_t n, const char* call);
+
+// share puts a file behind a range, for other processes; attach maps another
+// process's file. Both fail with false, or 0.
+bool share(Range* r);
+uint64_t attach(Device* d, int file, size_t map_bytes, size_t bytes);
+CUresult detach(uint64_t p);
 
 // enqueue queues work on a stream, the null stream of d when s is null.
 CUresult enqueue(Device* d, CUstream s, Op op);
