@@ -14,6 +14,9 @@ type Answerer struct {
 	Model       *model.Model
 	Encoder     *Encoder
 	BatchTokens int // most tokens in flight
+	// Unseen, when set, are the pixels that stand for every image where all have
+	// one size: for the memory of an answer it does not matter what they show.
+	Unseen []float32
 
 	// Disturb, when set, changes an item's prompt and query image before they
 	// are encoded: how the teacher's answers are looked at.
@@ -23,6 +26,10 @@ type Answerer struct {
 func (a *Answerer) sequence(it *eval.Item) (model.Sequence, error) {
 	s := model.Sequence{Sample: uint32(it.Index)}
 	for _, img := range it.Images {
+		if a.Unseen != nil && a.Encoder.OneSize() {
+			s.Images = append(s.Images, imaging.Image{Pixels: a.Unseen})
+			continue
+		}
 		own, err := a.Encoder.Image(Picture{File: img})
 		if err != nil {
 			return s, err

@@ -34,7 +34,7 @@ type Distill struct {
 
 // NewDistill makes the objective. teacher is nil when the student trains an
 // adapter: the teacher is then the student without it, and the base weights
-// exist once.
+// exist once. A teacher is the objective's from now on, which closes it.
 func NewDistill(student, teacher *model.Model, enc *Encoder, cfg config.Unlearn, seed uint64, instructions []string, forget, retain Source) (*Distill, error) {
 	noise, err := NewNoiser(cfg.Noise, seed, student.Config.Vision)
 	if err != nil {
@@ -54,6 +54,9 @@ func NewDistill(student, teacher *model.Model, enc *Encoder, cfg config.Unlearn,
 func (o *Distill) Close() {
 	o.tape.Close()
 	o.loss.close()
+	if o.teacher != o.model {
+		o.teacher.Close()
+	}
 }
 
 // Draw implements Objective.
@@ -211,3 +214,13 @@ func (o *Distill) Losses() [terms]float64 { return o.loss.sum }
 
 // Tokens implements Objective.
 func (o *Distill) Tokens() int { return o.rows.base }
+
+// Length implements Objective.
+func (o *Distill) Length(step int, s Sample) (int, error) {
+	student, err := o.enc.Encode(s, "", unseen)
+	if err != nil || s.Term != Forget {
+		return 2 * student.Rows(), err
+	}
+	teacher, err := o.enc.Encode(s, o.instruction(step, s), unseen)
+	return student.Rows() + teacher.Rows(), err
+}

@@ -71,6 +71,10 @@ type View struct {
 // Rows is the count of rows, that is of tokens fed.
 func (v View) Rows() int { return len(v.Seq.IDs) }
 
+// unseen are the pixels of an image that need not be looked at: for its tokens
+// its size counts.
+var unseen = []float32{}
+
 // Encode renders a sample. instruction, when not empty, is prepended to the
 // question; pixels, when not nil, replace the image's own.
 func (e *Encoder) Encode(s Sample, instruction string, pixels []float32) (View, error) {
@@ -119,7 +123,7 @@ func (e *Encoder) Fits(set string, people []data.Profile, subject string, instru
 				return fmt.Errorf("the %s set, person %s: %w", set, p.ID, err)
 			}
 			for _, u := range append([]string{""}, instructions...) {
-				if _, err := e.Encode(s, u, []float32{}); err != nil {
+				if _, err := e.Encode(s, u, unseen); err != nil {
 					return fmt.Errorf("the %s set, person %s: %w", set, p.ID, err)
 				}
 			}

@@ -66,16 +66,16 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 	if err != nil {
 		return nil, stage, err
 	}
-	m, enc, err := j.open(ctx, dir)
+	items, proto, enc, err := j.affordAnswers(ctx, name, dir, sets)
+	if err != nil {
+		return nil, stage, err
+	}
+	m, err := j.load(ctx, dir)
 	if err != nil {
 		return nil, stage, err
 	}
 	defer m.Close()
-	proto, err := j.protocol(enc.prompt)
-	if err != nil {
-		return nil, stage, err
-	}
-	out, err := eval.Run(ctx, sets, proto, &Answerer{Model: m, Encoder: enc, BatchTokens: j.Config.Eval.BatchTokens}, j.shard())
+	out, err := eval.RunItems(ctx, items, proto, &Answerer{Model: m, Encoder: enc, BatchTokens: j.Config.Eval.BatchTokens}, j.shard())
 	if err != nil {
 		return nil, stage, err
 	}

@@ -30,6 +30,7 @@ type Job struct {
 	Backend backend.Backend
 	Metrics *monitor.Metrics
 	Show    *monitor.Progress // silent on all ranks but 0
+	Place   string            // what memory the device has: workers that say the same share it
 
 	stopAfter int // tests: fail after this many steps
 }

@@ -63,6 +63,16 @@ func onWorld(t *testing.T, n int, c config.Config, f func(ctx context.Context, j
 // onDevices is onWorld with devices of another kind.
 func onDevices(t *testing.T, n int, c config.Config, open func() (backend.Backend, error), f func(ctx context.Context, j *Job) error) {
 	t.Helper()
+	for r, err := range tryDevices(t, n, c, open, f) {
+		if err != nil {
+			t.Fatalf("world %d, rank %d: %v", n, r, err)
+		}
+	}
+}
+
+// tryDevices is onDevices for what may fail: it gives every rank's error.
+func tryDevices(t *testing.T, n int, c config.Config, open func() (backend.Backend, error), f func(ctx context.Context, j *Job) error) []error {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var wg sync.WaitGroup
@@ -98,11 +108,7 @@ func onDevices(t *testing.T, n int, c config.Config, open func() (backend.Backen
 		})
 	}
 	wg.Wait()
-	for r, err := range errs {
-		if err != nil {
-			t.Fatalf("world %d, rank %d: %v", n, r, err)
-		}
-	}
+	return errs
 }
 
 func readModel(t *testing.T, dir string) map[string][]float32 {

@@ -76,6 +76,12 @@ func (o *Supervised) Forward(t *tape.Tape, i int, norm [terms]float64, _ func(mo
 	return o.loss.expect(o.model.CE(t, h, rows, o.rows.targets[lo:hi], o.rows.scaled[lo:hi]), lo, b)
 }
 
+// Length implements Objective.
+func (o *Supervised) Length(_ int, s Sample) (int, error) {
+	v, err := o.enc.Encode(s, "", unseen)
+	return v.Rows(), err
+}
+
 // Close implements Objective.
 func (o *Supervised) Close() { o.loss.close() }
 

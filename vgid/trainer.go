@@ -45,7 +45,11 @@ type Objective interface {
 	Tokens() int
 	// Terms are the terms that have a loss.
 	Terms() []Term
-	// Close frees the objective's device memory, not its models'.
+	// Length is how many tokens the passes over a sample read, of the teacher and
+	// the student together.
+	Length(step int, s Sample) (int, error)
+	// Close frees the objective's device memory, and its teacher's, not the
+	// student's.
 	Close()
 }
 

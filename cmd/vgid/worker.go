@@ -37,13 +37,13 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, comm.Close()) }()
-	be, err := openDevice(cfg, w)
+	be, place, err := openDevice(cfg, w)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, be.Close()) }()
 
-	job := &vgid.Job{Config: cfg, Comm: comm, Backend: be, Show: monitor.NewProgress(nil)}
+	job := &vgid.Job{Config: cfg, Comm: comm, Backend: be, Show: monitor.NewProgress(nil), Place: place}
 	if w.Rank == 0 {
 		job.Show = monitor.NewProgress(os.Stdout)
 	}

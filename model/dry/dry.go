@@ -86,6 +86,9 @@ func (b *Backend) Written() int64 { return b.mostWritten }
 // Mapped is how many bytes were adopted.
 func (b *Backend) Mapped() int64 { return b.mapped }
 
+// Restart forgets the peaks, not what is allocated.
+func (b *Backend) Restart() { b.peak, b.mostWritten = b.use, b.written }
+
 // For implements backend.Accountant.
 func (b *Backend) For(p backend.Purpose) backend.Purpose {
 	before := b.purpose

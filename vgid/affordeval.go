@@ -1,0 +1,76 @@
+package vgid
+
+import (
+	"context"
+	"fmt"
+
+	"vgid/eval"
+	"vgid/model"
+	"vgid/model/backend"
+	"vgid/model/dry"
+)
+
+// affordAnswers makes the questions of an evaluation, answers this rank's on a
+// device that only counts, and refuses the stage where there is less memory than
+// that takes. All ranks call it.
+func (j *Job) affordAnswers(ctx context.Context, name, dir string, sets []eval.Set) (items []eval.Item, p eval.Protocol, enc *Encoder, err error) {
+	like := dry.Like(j.Backend)
+	be, counts := dry.New(like)
+	twin := *j
+	twin.Backend = be
+	m, enc, err := twin.open(ctx, dir)
+	if err != nil {
+		return nil, p, nil, err
+	}
+	defer m.Close()
+	if p, err = j.protocol(enc.prompt); err != nil {
+		return nil, p, nil, err
+	}
+	if items, err = eval.BuildItems(sets, p); err != nil {
+		return nil, p, nil, err
+	}
+	var mine []eval.Item
+	for i := j.Comm.Rank(); i < len(items); i += j.Comm.Size() {
+		mine = append(mine, items[i])
+	}
+	v := m.Config.Vision
+	a := &Answerer{Model: m, Encoder: enc, Unseen: make([]float32, v.Channels*v.ImageSize*v.ImageSize)}
+	prompts, err := a.sequences(mine)
+	if err != nil {
+		return nil, p, nil, err
+	}
+	need := func(batchTokens int) (int64, error) {
+		counts.Restart()
+		// The device says token 0 to everything: answers end at once, in a cache
+		// that has room for whole ones.
+		_, err := m.Generate(ctx, prompts, model.GenerateOptions{MaxNew: p.MaxNew, EOS: []int32{0}, MaxBatchTokens: batchTokens})
+		return taken(counts, like), err
+	}
+	most, err := need(j.Config.Eval.BatchTokens)
+	if err != nil {
+		return nil, p, nil, err
+	}
+	return items, p, enc, j.claim(ctx, name+": answering takes", most, func(free int64, workers int) string {
+		n := j.Config.Eval.BatchTokens
+		now := most
+		for n > 64 && now*int64(workers) > free {
+			n = max(64, n/2)
+			if now, err = need(n); err != nil {
+				return err.Error()
+			}
+		}
+		if n == j.Config.Eval.BatchTokens || now*int64(workers) > free {
+			return "take a machine with more memory, or fewer workers on this one"
+		}
+		return fmt.Sprintf("with --eval.batch_tokens %d it takes %v", n, backend.Bytes(now*int64(workers)))
+	})
+}
+
+// taken is what a device like that gives for what was counted: the CPU's system
+// gives memory when it is touched.
+func taken(counts *dry.Backend, like dry.Options) int64 {
+	if like.Adopts {
+		return counts.Written()
+	}
+	return counts.Most()
+}

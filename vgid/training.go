@@ -1,0 +1,162 @@
+package vgid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"vgid/model"
+	"vgid/model/hf"
+	"vgid/model/hub"
+	"vgid/vgid/config"
+)
+
+func (j *Job) open(ctx context.Context, dir string) (*model.Model, *Encoder, error) {
+	m, err := j.load(ctx, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	enc, err := NewEncoder(dir, m, j.Config.Prompt)
+	if err != nil {
+		m.Close()
+		return nil, nil, err
+	}
+	return m, enc, nil
+}
+
+func (j *Job) load(ctx context.Context, dir string) (*model.Model, error) {
+	return model.LoadAs(ctx, j.Backend, dir, model.LoadOptions{Weights: j.Config.Model.Weights})
+}
+
+// training is a stage that trains.
+type training struct {
+	name, from string // its name, and the folder of the model it starts from
+	section    string // of the configuration: train or unlearn
+	steps      int
+	optim      config.Optim
+	// fits checks that the model can read what it will be trained on.
+	fits func(enc *Encoder) error
+	// begin chooses what of a model is trained and makes the objective, as j's
+	// configuration says.
+	begin func(j *Job, m *model.Model, enc *Encoder) (Objective, error)
+}
+
+// train runs a stage, once it is known that a step of it fits the memory.
+func (j *Job) train(ctx context.Context, t training) (Stage, error) {
+	enc, err := j.afford(ctx, &t)
+	if err != nil {
+		return Stage{}, err
+	}
+	m, err := j.load(ctx, t.from)
+	if err != nil {
+		return Stage{}, err
+	}
+	defer m.Close()
+	obj, err := t.begin(j, m, enc)
+	if err != nil {
+		return Stage{}, err
+	}
+	defer obj.Close()
+	return j.loop(ctx, t.name, t.from, m, obj, t.optim, t.steps)
+}
+
+var errStopped = errors.New("stopped for a test")
+
+// loop runs a stage's steps, with checkpoints, and writes its model.
+func (j *Job) loop(ctx context.Context, name, from string, m *model.Model, obj Objective, optim config.Optim, steps int) (Stage, error) {
+	begin := time.Now()
+	stage := Stage{Name: name, Steps: steps, Model: j.path(name, "model")}
+	t, err := NewTrainer(name, j.Comm, m, obj, optim, steps, j.Config.Seed, j.Config.Collective)
+	if err != nil {
+		return stage, err
+	}
+	defer t.Close()
+	ckpt := j.path(name, "checkpoint")
+	if j.Config.Resume {
+		s, ok, err := LoadCheckpoint(ckpt, j.Config.For(name).Digest(), t.layout())
+		if err != nil {
+			return stage, err
+		}
+		if ok {
+			if err := t.Restore(s); err != nil {
+				return stage, fmt.Errorf("checkpoint %s: %w", ckpt, err)
+			}
+			j.Show.Printf("%s: resumed after step %d", name, s.Step)
+		}
+	}
+	if err := j.resumeAlike(ctx, name, fmt.Sprintf("goes on after step %d", t.step)); err != nil {
+		return stage, err
+	}
+	hist, err := j.openHistory(name, t.step)
+	if err != nil {
+		return stage, err
+	}
+	defer hist.Close()
+	j.Show.Start(name, steps, "steps")
+	for t.step < t.steps {
+		r, err := t.Step(ctx)
+		if err != nil {
+			return stage, err
+		}
+		j.Metrics.Observe(r.Phases)
+		if err := hist.add(r); err != nil {
+			return stage, err
+		}
+		j.Show.Update(r.Step, lossText(r))
+		if r.Step == j.stopAfter {
+			return stage, errStopped
+		}
+		if every := j.Config.Checkpoint.Every; every > 0 && r.Step%every == 0 && r.Step < steps {
+			if err := j.checkpoint(ctx, ckpt, t); err != nil {
+				return stage, err
+			}
+		}
+	}
+	if err := hist.Close(); err != nil {
+		return stage, err
+	}
+	if stage.Adapter, err = j.save(ctx, name, from, m); err != nil {
+		return stage, err
+	}
+	// With what a kill in the middle of writing left there.
+	if err := j.onLead(ctx, func() error { return os.RemoveAll(ckpt) }); err != nil {
+		return stage, err
+	}
+	j.Show.Finish(hist.last)
+	stage.Seconds = time.Since(begin).Seconds()
+	return stage, j.finish(ctx, &stage)
+}
+
+func (j *Job) checkpoint(ctx context.Context, dir string, t *Trainer) error {
+	return j.onLead(ctx, func() error {
+		s, err := t.State()
+		if err != nil {
+			return err
+		}
+		return SaveCheckpoint(dir, j.Config.For(t.stage).Digest(), s)
+	})
+}
+
+// save writes the stage's model, with an adapter also on its own in PEFT's
+// format and merged into the weights in the model folder.
+func (j *Job) save(ctx context.Context, name, from string, m *model.Model) (adapter string, err error) {
+	if _, ok := m.Adapter(); ok {
+		adapter = j.path(name, "adapter")
+	}
+	return adapter, j.onLead(ctx, func() error {
+		if adapter != "" {
+			err := hf.ReplaceFolder(adapter, func(dir string) error { return m.SaveAdapter(dir, hub.Name(from)) })
+			if err != nil {
+				return err
+			}
+		}
+		return hf.ReplaceFolder(j.path(name, "model"), func(dir string) error {
+			if err := hf.CopyAssets(dir, from); err != nil {
+				return err
+			}
+			return m.Save(dir, model.SaveOptions{DType: j.Config.Model.DType, Merge: true})
+		})
+	})
+}
