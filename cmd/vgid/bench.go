@@ -23,6 +23,7 @@ func benchCommand() *cli.Command {
 		Name: "bench", Usage: "measure this machine", HideHelpCommand: true,
 		Subcommands: []*cli.Command{
 			benchTokenize(),
+			benchLoad(),
 			{
 				Name: "gemm", Usage: "matrix products, beside OpenBLAS where it is installed",
 				Flags: []cli.Flag{jsonFlag, threads},

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"vgid/model/hf/tokenizer/tokbench"
+	"vgid/model/loadbench"
 )
 
 // benchTokenize measures the encoding of texts.
@@ -45,6 +46,41 @@ func benchTokenize() *cli.Command {
 				}
 			}
 			r, err := tokbench.Run(c.Context, o)
+			if err != nil {
+				return err
+			}
+			return show(c, r, r.Table)
+		},
+	}
+}
+
+// benchLoad measures the loading of a checkpoint.
+func benchLoad() *cli.Command {
+	return &cli.Command{
+		Name: "load", Usage: "time and memory to load a model's weights, beside safetensors where there is a Python that has it",
+		Description: "Every program loads in a process of its own, first only so that a model could use the weights, then reading every byte on one thread.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: "print JSON instead of a table"},
+			&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model, or its ORG/NAME on the hub"},
+			&cli.StringFlag{Name: "python", Usage: "`INTERPRETER` with safetensors and torch; without it vgid is measured alone"},
+			&cli.BoolFlag{Name: "cold", Usage: "also with the files out of the page cache (Linux)"},
+			&cli.IntFlag{Name: "rounds", Usage: "rounds of all programs in turn", Value: 3},
+		},
+		Action: func(c *cli.Context) error {
+			if err := noArgs(c); err != nil {
+				return err
+			}
+			if err := need(c, "model"); err != nil {
+				return err
+			}
+			if err := positive(c, "rounds"); err != nil {
+				return err
+			}
+			dir, err := modelFolder(c, "model")
+			if err != nil {
+				return err
+			}
+			r, err := loadbench.Run(c.Context, loadbench.Options{Dir: dir, Rounds: c.Int("rounds"), Cold: c.Bool("cold"), Python: c.String("python")})
 			if err != nil {
 				return err
 			}

@@ -16,12 +16,15 @@ import (
 	"vgid/collective"
 	"vgid/collective/collbench"
 	"vgid/launch"
+	"vgid/model/loadbench"
 	"vgid/vgid"
 )
 
 func main() {
-	if ran, err := collbench.WorkerMain(); ran {
-		exit(err)
+	for _, worker := range []func() (bool, error){collbench.WorkerMain, loadbench.WorkerMain} {
+		if ran, err := worker(); ran {
+			exit(err)
+		}
 	}
 	ctx := untilSignal()
 	exit(ownEnd(ctx, app().RunContext(ctx, os.Args)))

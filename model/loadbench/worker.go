@@ -1,0 +1,126 @@
+package loadbench
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"vgid/model"
+	"vgid/model/cpu"
+	"vgid/model/hf"
+)
+
+const envName = "VGID_LOADBENCH"
+
+// job is what a process of our own is told, in its environment.
+type job struct {
+	Dir  string `json:"dir"`
+	Read bool   `json:"read"`
+}
+
+// sample is what one process measured; memory is in bytes.
+type sample struct {
+	Program string  `json:"program,omitempty"`
+	Seconds float64 `json:"seconds"`
+	Before  int64   `json:"before"` // largest resident set before loading
+	Peak    int64   `json:"peak"`   // and after
+	Own     int64   `json:"own"`    // of what is resident at the end, what no file backs
+	Tensors int     `json:"tensors"`
+	Bytes   int64   `json:"bytes"`
+	Sum     uint64  `json:"sum"` // of all bytes as 64-bit words; 0 when they were not read
+
+	process float64 // seconds from start to end of the process
+}
+
+// WorkerMain does a process's part when Run started this one, and says that it
+// did; main then ends with err.
+func WorkerMain() (ran bool, err error) {
+	spec, ok := os.LookupEnv(envName)
+	if !ok {
+		return false, nil
+	}
+	var j job
+	if err := json.Unmarshal([]byte(spec), &j); err != nil {
+		return true, fmt.Errorf("%s: %w", envName, err)
+	}
+	s, err := j.do(context.Background())
+	if err != nil {
+		return true, err
+	}
+	return true, json.NewEncoder(os.Stdout).Encode(s)
+}
+
+// do loads a model that could run or, to read every byte, opens its weights.
+func (j job) do(ctx context.Context) (s sample, err error) {
+	be := cpu.New(1)
+	defer be.Close()
+	if s.Before, err = memory("VmHWM"); err != nil {
+		return s, err
+	}
+	begin := time.Now()
+	if j.Read {
+		w, err := hf.OpenWeights(j.Dir)
+		if err != nil {
+			return s, err
+		}
+		defer w.Close()
+		for _, name := range w.Names() {
+			b, err := w.Raw(name)
+			if err != nil {
+				return s, err
+			}
+			s.Tensors, s.Bytes, s.Sum = s.Tensors+1, s.Bytes+int64(len(b)), s.Sum+wordSum(b)
+		}
+	} else {
+		m, err := model.LoadAs(ctx, be, j.Dir, model.LoadOptions{Weights: "auto"})
+		if err != nil {
+			return s, err
+		}
+		defer m.Close()
+	}
+	s.Seconds = time.Since(begin).Seconds()
+	if s.Peak, err = memory("VmHWM"); err != nil {
+		return s, err
+	}
+	s.Own, err = memory("RssAnon")
+	return s, err
+}
+
+// wordSum adds little-endian 64-bit words, and the bytes behind the last.
+func wordSum(b []byte) (sum uint64) {
+	for ; len(b) >= 32; b = b[32:] {
+		sum += binary.LittleEndian.Uint64(b) + binary.LittleEndian.Uint64(b[8:]) +
+			binary.LittleEndian.Uint64(b[16:]) + binary.LittleEndian.Uint64(b[24:])
+	}
+	for ; len(b) >= 8; b = b[8:] {
+		sum += binary.LittleEndian.Uint64(b)
+	}
+	for _, c := range b {
+		sum += uint64(c)
+	}
+	return sum
+}
+
+// memory is a field of this process's status, in bytes.
+func memory(field string) (int64, error) {
+	const path = "/proc/self/status"
+	status, err := os.ReadFile(path)
+	if err != nil {
+		return 0, fmt.Errorf("memory of a process is measured on Linux only: %w", err)
+	}
+	for line := range bytes.Lines(status) {
+		if rest, ok := bytes.CutPrefix(line, []byte(field+":")); ok {
+			kb, err := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(rest), []byte("kB")))), 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("%s: %s: %w", path, field, err)
+			}
+			return kb << 10, nil
+		}
+	}
+	return 0, fmt.Errorf("%s has no %s", path, field)
+}
