@@ -59,7 +59,7 @@ func (m *Model) dry() bool {
 
 // tooMuch is the refusal of work that takes more memory than is free.
 func tooMuch(what string, need, free int64, hint string) error {
-	return fmt.Errorf("%s %s of memory and %s are free: %s are missing%s", what, gib(need), gib(free), gib(need-free), hint)
+	return fmt.Errorf("%s %v of memory and %v are free: %v are missing%s", what, backend.Bytes(need), backend.Bytes(free), backend.Bytes(need-free), hint)
 }
 
 // freeMemory is what the device says is left, and whether it is known.

@@ -63,7 +63,7 @@ func (m *Model) fetch(ctx context.Context, ws []*weight) error {
 	need, narrow := memory(own)
 	hint := ""
 	if narrow < need {
-		hint = fmt.Sprintf("; kept as bfloat16 they take %s", gib(narrow))
+		hint = fmt.Sprintf("; kept as bfloat16 they take %v", backend.Bytes(narrow))
 	}
 	if err := m.affordable(need, hint); err != nil {
 		return err
@@ -168,8 +168,6 @@ func (m *Model) affordable(need int64, hint string) error {
 	}
 	return tooMuch("the weights take", need, free, hint)
 }
-
-func gib(n int64) string { return fmt.Sprintf("%.2f GiB", float64(n)/(1<<30)) }
 
 // place gives weights memory of their own, one buffer for those of a group and
 // element type.

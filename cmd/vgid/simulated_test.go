@@ -41,9 +41,9 @@ func TestBadDeviceSimulated(t *testing.T) {
 		{"none visible", "", []string{"CUDA_VISIBLE_DEVICES="}, []string{`CUDA_VISIBLE_DEVICES is ""`}},
 		{"wrong card", "", []string{"CUDA_VISIBLE_DEVICES=4"}, []string{`CUDA_VISIBLE_DEVICES is "4"`}},
 		{"old driver", "ptx=71,driver=11010", nil, []string{"CUDA 11.1", "too old", "update"}},
-		{"little memory", "memory=6000000", nil, []string{"no memory for", "this process holds", "are free", "--"}},
+		{"little memory", "memory=6000000", nil, []string{"a step takes", "5.7 MiB are free", "are missing", "--unlearn."}},
 		{"lost at once", "lose_after=3", nil, []string{"the CUDA device is lost"}},
-		{"lost in a step", "lose_after=400", nil, []string{"the CUDA device is lost", "CUDA_ERROR_UNKNOWN"}},
+		{"lost in a step", "lose_after=400", nil, []string{"the CUDA device is lost", "CUDA_ERROR_UNKNOWN", "--resume true"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := start(t, simulated(t, c.settings, c.env...), program, unlearnWith(t.TempDir(), map[string]string{"device": "cuda"})...)
@@ -60,11 +60,26 @@ func TestBadDeviceSimulated(t *testing.T) {
 	}
 }
 
+// Memory that runs out in a step: what was asked for, what is held, what is free,
+// what helps.
+func TestMemoryRunsOutSimulated(t *testing.T) {
+	p := start(t, simulated(t, "memory=4000000"), program, "bench", "step", "--device", "cuda", "--shape", "tiny", "--batch", "4", "--steps", "1", "--rounds", "1")
+	code, text := p.wait(), p.err.String()
+	if code != 1 || strings.Count(text, "\n") != 1 {
+		t.Errorf("exit %d, not one line: %q", code, text)
+	}
+	for _, w := range []string{"has no memory for", "this process holds", "of weights", "are free", "lower the batch (--"} {
+		if !strings.Contains(text, w) {
+			t.Errorf("%q does not say %q", text, w)
+		}
+	}
+}
+
 // Without cuBLASLt the run goes on with our own products, and says so.
 func TestWithoutCuBLASLtSimulated(t *testing.T) {
 	p := start(t, simulated(t, "", "VGID_CUBLASLT=/nowhere/libcublasLt.so"), program,
 		unlearnWith(t.TempDir(), map[string]string{"device": "cuda", "unlearn.steps": "1"})...)
-	if code := p.wait(); code != 0 || !strings.Contains(p.err.String(), "cuBLASLt is not found") || !strings.Contains(p.out.String(), "own products") {
+	if code := p.wait(); code != 0 || !strings.Contains(p.err.String(), "VGID_CUBLASLT: cuBLASLt: /nowhere/libcublasLt.so: cannot open") || !strings.Contains(p.out.String(), "own products") {
 		t.Errorf("exit %d\n%s\n%s", code, p.out.String(), p.err.String())
 	}
 }

@@ -13,6 +13,10 @@ import (
 // maxLine bounds a line that is held back until its end is known.
 const maxLine = 64 << 10
 
+// mostKept is how many characters of a worker's last line are kept: enough for
+// the remedy at the end of what a device without memory says.
+const mostKept = 600
+
 // stream takes one output of a worker: to the launcher's output, line by line
 // behind a prefix or untouched, to the log, and its last line to memory.
 type stream struct {
@@ -89,8 +93,8 @@ func (s *stream) remember(text []byte) {
 		return
 	}
 	s.keep = strings.HasPrefix(t, "panic: ") || strings.HasPrefix(t, "fatal error: ")
-	if r := []rune(t); len(r) > 300 {
-		t = string(r[:300]) + "…"
+	if r := []rune(t); len(r) > mostKept {
+		t = string(r[:mostKept]) + "…"
 	}
 	s.last = t
 }

@@ -93,6 +93,8 @@ type Bytes int64
 
 func (b Bytes) String() string {
 	switch {
+	case b < 1<<10:
+		return fmt.Sprintf("%d B", int64(b))
 	case b < 1<<20:
 		return fmt.Sprintf("%.1f KiB", float64(b)/(1<<10))
 	case b < 1<<30:

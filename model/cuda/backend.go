@@ -154,7 +154,10 @@ func (b *Backend) openLt(library string) {
 		paths = []string{library}
 	}
 	b.lt, b.ltWhy = b.dev.OpenLt(paths)
-	if b.ltWhy != nil {
+	switch {
+	case b.ltWhy != nil && b.opt.CuBLASLt != "":
+		fmt.Fprintf(os.Stderr, "vgid: VGID_CUBLASLT: %v; products run on vgid's own slower kernels\n", b.ltWhy)
+	case b.ltWhy != nil:
 		fmt.Fprintf(os.Stderr, "vgid: cuBLASLt is not found, products run on vgid's own slower kernels; install it (it comes with PyTorch and with CUDA) or name it in VGID_CUBLASLT\n")
 	}
 }

@@ -62,7 +62,10 @@ func TestLoadFails(t *testing.T) {
 		{"no card", []string{"VGID_CUDA_SIM=devices=0"}, "finds no card"},
 		{"empty list", []string{"CUDA_VISIBLE_DEVICES="}, `CUDA_VISIBLE_DEVICES is ""`},
 		{"wrong list", []string{"CUDA_VISIBLE_DEVICES=3"}, `CUDA_VISIBLE_DEVICES is "3"`},
-		{"broken driver", []string{"VGID_CUDA_SIM=init=999"}, "does not start"},
+		{"broken driver", []string{"VGID_CUDA_SIM=init=999"}, "does not start (cuInit: CUresult 999): is the kernel module"},
+		{"fabric not up", []string{"VGID_CUDA_SIM=init=802"}, "fabricmanager"},
+		{"another failure", []string{"VGID_CUDA_SIM=init=805"}, "look at nvidia-smi"},
+		{"not a driver", []string{"VGID_CUDA_DRIVER=libm.so.6"}, "libm.so.6 is not a CUDA driver"},
 		{"unknown setting", []string{"VGID_CUDA_SIM=speed=9"}, `no setting "speed"`},
 		{"fine", nil, "<nil>"},
 	} {

@@ -38,6 +38,8 @@ int vgid_cuda_start(void) {
 		if (!strcmp(vgid_cuda_name[i], "cuInit"))
 			*(void **)&init = bound[i];
 	}
+	if (init == (void *)vgid_cuda_absent)
+		return -1;
 	int result = init(0);
 	if (!result)
 		memcpy(vgid_cuda_slot, bound, sizeof bound);

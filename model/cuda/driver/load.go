@@ -53,6 +53,18 @@ func FromEnv() Options {
 	return o
 }
 
+// notDriver is what vgid_cuda_start answers for a library without cuInit.
+const notDriver = -1
+
+// startFailures are what is usually the matter when cuInit fails.
+var startFailures = map[int]string{
+	int(C.CUDA_ERROR_SYSTEM_NOT_READY):               "the system is not ready: on machines with NVSwitch, start nvidia-fabricmanager",
+	int(C.CUDA_ERROR_SYSTEM_DRIVER_MISMATCH):         "its library and its kernel module are of different versions: reboot, or reload the module",
+	int(C.CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE): "its library is a compatibility package that this card does not take: remove that package from the library path",
+	int(C.CUDA_ERROR_STUB_LIBRARY):                   "the library is a toolkit's stub: take the folder stubs from LD_LIBRARY_PATH",
+	int(C.CUDA_ERROR_UNKNOWN):                        "is the kernel module nvidia_uvm loaded (nvidia-modprobe -u)? Look at nvidia-smi and dmesg",
+}
+
 // Load opens the CUDA driver. Later calls do nothing, whatever their options:
 // a process has one driver. The error of a machine without driver or device is
 // one line.
@@ -77,12 +89,18 @@ func Load(o Options) error {
 		return err
 	}
 	switch r := int(C.vgid_cuda_start()); {
+	case r == notDriver:
+		return fmt.Errorf("%s is not a CUDA driver: it has no cuInit; install NVIDIA's driver, or use --device cpu", path)
 	case r == NoDevice && o.Visible != nil:
 		return fmt.Errorf("no CUDA device is visible: CUDA_VISIBLE_DEVICES is %q; unset it or name devices that nvidia-smi lists, or use --device cpu", *o.Visible)
 	case r == NoDevice:
 		return errors.New("no CUDA device is visible: the driver is installed but finds no card (look at nvidia-smi), or use --device cpu")
 	case r != 0:
-		return fmt.Errorf("the CUDA driver does not start: %w", &Error{Call: "cuInit", Code: r})
+		why, known := startFailures[r]
+		if !known {
+			why = "look at nvidia-smi"
+		}
+		return fmt.Errorf("the CUDA driver does not start (cuInit: CUresult %d): %s, or use --device cpu", r, why)
 	}
 	if lacks := C.vgid_cuda_missing(0); lacks != nil {
 		return fmt.Errorf("the CUDA driver %s lacks %s: it is older than CUDA 12; update NVIDIA's driver", path, C.GoString(lacks))

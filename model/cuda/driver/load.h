@@ -13,7 +13,7 @@ long vgid_cuda_init_later(unsigned flags);
 int vgid_cuda_open(const char *path, char *error, size_t size);
 
 // vgid_cuda_start initialises the opened library and binds the stubs to it. It
-// returns the CUresult of cuInit.
+// returns the CUresult of cuInit, -1 when the library has no such function.
 int vgid_cuda_start(void);
 
 // vgid_cuda_missing returns the i-th function that the loaded driver lacks, or
