@@ -27,7 +27,7 @@ func (j *Job) fetch(ctx context.Context, ref string) (string, error) {
 	var own result
 	running := true
 	go func() {
-		dir, err := hub.Folder(ctx, ref, lines{j.Show})
+		dir, err := hub.Folder(ctx, ref, hub.Whole, lines{j.Show})
 		ended <- result{dir, err}
 	}()
 	defer func() {

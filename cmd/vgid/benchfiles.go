@@ -37,7 +37,7 @@ func benchTokenize() *cli.Command {
 			var err error
 			if file := c.String("model"); filepath.Base(file) == "tokenizer.json" {
 				o.Dir = filepath.Dir(file)
-			} else if o.Dir, err = modelFolder(c, "model"); err != nil {
+			} else if o.Dir, err = tokenizerFolder(c, "model"); err != nil {
 				return err
 			}
 			if path := c.String("texts"); path != "" {

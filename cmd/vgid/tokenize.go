@@ -27,7 +27,7 @@ With --decode it reads lists of ids and writes JSON strings.`,
 			if err := need(c, "model"); err != nil {
 				return err
 			}
-			dir, err := modelFolder(c, "model")
+			dir, err := tokenizerFolder(c, "model")
 			if err != nil {
 				return err
 			}

@@ -94,44 +94,31 @@ func wanted(name string) bool {
 	return false
 }
 
-// fetch brings all files a model takes into the cache and links them.
-func (s *session) fetch(ctx context.Context, l *listing) (string, error) {
+// fetch brings all files a model, or a part, takes into the cache and links them.
+func (s *session) fetch(ctx context.Context, l *listing, part Part) (string, error) {
 	var names []string
 	var get []*file
-	at := map[string]*file{}
 	for i := range l.Files {
 		f := &l.Files[i]
-		if at[f.Name] = f; plain(f.Name) {
+		if plain(f.Name) {
 			names = append(names, f.Name)
 		}
 		if wanted(f.Name) {
 			get = append(get, f)
 		}
 	}
-	if at["config.json"] == nil && at["adapter_config.json"] == nil {
+	switch part.missing(names) {
+	case "config.json":
 		return "", fmt.Errorf("%s has no config.json: it is not a model that transformers would load", s.ref)
+	case "tokenizer.json":
+		return "", fmt.Errorf("%s has no tokenizer.json: write one with transformers (AutoTokenizer, save_pretrained) and give the folder", s.ref)
 	}
-	var index []byte
-	if f := at[indexFile]; f != nil {
-		if err := s.blob(ctx, l.Commit, f); err != nil {
+	if part == Whole {
+		weights, err := s.weights(ctx, l, names)
+		if err != nil {
 			return "", err
 		}
-		var err error
-		if index, err = os.ReadFile(s.repo.blob(f.etag())); err != nil {
-			return "", err
-		}
-		get = append(get, f)
-	}
-	weights, err := weightFiles(names, index)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", s.ref, err)
-	}
-	slices.Sort(weights)
-	for _, w := range weights {
-		if at[w] == nil {
-			return "", fmt.Errorf("%s: %s names %s, which the hub does not have", s.ref, indexFile, w)
-		}
-		get = append(get, at[w])
+		get = append(get, weights...)
 	}
 	s.announce(get)
 	for _, f := range get {
@@ -145,6 +132,37 @@ func (s *session) fetch(ctx context.Context, l *listing) (string, error) {
 		}
 	}
 	return s.repo.snapshot(l.Commit), s.repo.setRef(s.ref.Revision, l.Commit)
+}
+
+// weights are the index, which is fetched for it, and the files it names, or
+// the one file there is.
+func (s *session) weights(ctx context.Context, l *listing, names []string) (get []*file, err error) {
+	at := map[string]*file{}
+	for i := range l.Files {
+		at[l.Files[i].Name] = &l.Files[i]
+	}
+	var index []byte
+	if f := at[indexFile]; f != nil {
+		if err := s.blob(ctx, l.Commit, f); err != nil {
+			return nil, err
+		}
+		if index, err = os.ReadFile(s.repo.blob(f.etag())); err != nil {
+			return nil, err
+		}
+		get = append(get, f)
+	}
+	weights, err := weightFiles(names, index)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.ref, err)
+	}
+	slices.Sort(weights)
+	for _, w := range weights {
+		if at[w] == nil {
+			return nil, fmt.Errorf("%s: %s names %s, which the hub does not have", s.ref, indexFile, w)
+		}
+		get = append(get, at[w])
+	}
+	return get, nil
 }
 
 // transient is an error that may pass; after is what the server asks to wait.

@@ -33,8 +33,9 @@ func (r repo) blob(etag string) string { return filepath.Join(r.dir, "blobs", et
 
 func (r repo) snapshot(commit string) string { return filepath.Join(r.dir, "snapshots", commit) }
 
-// cached finds a revision that is whole: its configuration and its weights.
-func (r repo) cached(revision string) (string, error) {
+// cached finds a revision that is whole: its configuration and its weights, or
+// its tokenizer.
+func (r repo) cached(revision string, part Part) (string, error) {
 	commit := revision
 	if !isCommit(revision) {
 		b, err := os.ReadFile(filepath.Join(r.dir, "refs", filepath.FromSlash(revision)))
@@ -60,8 +61,11 @@ func (r repo) cached(revision string) (string, error) {
 			names = append(names, e.Name())
 		}
 	}
-	if !slices.Contains(names, "config.json") && !slices.Contains(names, "adapter_config.json") {
-		return "", fmt.Errorf("%s is incomplete: it has no config.json", dir)
+	if missing := part.missing(names); missing != "" {
+		return "", fmt.Errorf("%s is incomplete: it has no %s", dir, missing)
+	}
+	if part == Tokenizer {
+		return dir, nil
 	}
 	var index []byte
 	if slices.Contains(names, indexFile) {
@@ -134,6 +138,18 @@ func (r repo) lock(ctx context.Context, etag string, waiting func()) (unlock fun
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// missing is the file that none of names is and without which there is no model,
+// or no tokenizer.
+func (p Part) missing(names []string) string {
+	switch {
+	case p == Tokenizer && !slices.Contains(names, "tokenizer.json"):
+		return "tokenizer.json"
+	case p == Whole && !slices.Contains(names, "config.json") && !slices.Contains(names, "adapter_config.json"):
+		return "config.json"
+	}
+	return ""
 }
 
 const indexFile = "model.safetensors.index.json"

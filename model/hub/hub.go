@@ -123,10 +123,19 @@ func ParseRef(s string) (r Ref, ok bool) {
 	return r, true
 }
 
+// Part is what is needed of a model.
+type Part int
+
+// Everything that loading takes, or all of it but the weights.
+const (
+	Whole Part = iota
+	Tokenizer
+)
+
 // Folder resolves what a user gives as a model: a folder that exists is taken
 // as it is, whatever it is called; else ORG/NAME is fetched with the client the
 // environment describes.
-func Folder(ctx context.Context, given string, log io.Writer) (string, error) {
+func Folder(ctx context.Context, given string, part Part, log io.Writer) (string, error) {
 	if _, err := os.Stat(given); err == nil {
 		return given, nil
 	}
@@ -138,7 +147,7 @@ func Folder(ctx context.Context, given string, log io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir, err := c.Fetch(ctx, ref)
+	dir, err := c.Fetch(ctx, ref, part)
 	if err != nil {
 		return "", fmt.Errorf("model %s is not a folder here, and as a model on a hub: %w", given, err)
 	}
@@ -156,12 +165,12 @@ func Name(dir string) string {
 	return dir
 }
 
-// Fetch gives the folder of a model, with all files that loading it takes.
-// Several processes may ask at once: each file is fetched by one of them.
-func (c *Client) Fetch(ctx context.Context, ref Ref) (string, error) {
+// Fetch gives the folder of a model, with all files that loading it, or a part,
+// takes. Several processes may ask at once: each file is fetched by one of them.
+func (c *Client) Fetch(ctx context.Context, ref Ref, part Part) (string, error) {
 	repo := c.repo(ref.Repo)
 	if c.Offline {
-		dir, err := repo.cached(ref.Revision)
+		dir, err := repo.cached(ref.Revision, part)
 		if err != nil {
 			return "", fmt.Errorf("%w; HF_HUB_OFFLINE is set, so nothing is fetched", err)
 		}
@@ -172,11 +181,11 @@ func (c *Client) Fetch(ctx context.Context, ref Ref) (string, error) {
 	defer s.http.CloseIdleConnections()
 	list, err := s.list(ctx)
 	if err != nil {
-		if dir, cerr := repo.cached(ref.Revision); cerr == nil && isUnreachable(err) {
+		if dir, cerr := repo.cached(ref.Revision, part); cerr == nil && isUnreachable(err) {
 			s.logf("%s: %v; taking the copy in the cache, %s", ref, err, dir)
 			return dir, nil
 		}
 		return "", err
 	}
-	return s.fetch(ctx, list)
+	return s.fetch(ctx, list, part)
 }

@@ -54,7 +54,7 @@ func newHub(t *testing.T, files map[string][]byte) *fakeHub {
 		if strings.HasPrefix(r.URL.Path, "/api/models/org/tiny/revision/") {
 			ask := r.Header.Clone()
 			h.ask.Store(&ask)
-			json.NewEncoder(w).Encode(map[string]any{"sha": commit, "siblings": h.siblings()})
+			json.NewEncoder(w).Encode(map[string]any{"id": "org/tiny", "sha": commit, "siblings": h.siblings()})
 			return
 		}
 		name := strings.TrimPrefix(r.URL.Path, "/org/tiny/resolve/"+commit+"/")
@@ -78,7 +78,7 @@ func (h *fakeHub) siblings() (out []map[string]any) {
 		f := map[string]any{"rfilename": name, "size": len(b), "blobId": hex.EncodeToString(git[:])}
 		if isLarge(name) {
 			sum := sha256.Sum256(b)
-			f["lfs"] = map[string]any{"sha256": hex.EncodeToString(sum[:]), "size": len(b)}
+			f["lfs"] = map[string]any{"sha256": hex.EncodeToString(sum[:]), "size": len(b), "pointerSize": 130}
 			f["blobId"] = strings.Repeat("0", 40)
 		}
 		out = append(out, f)
@@ -139,7 +139,7 @@ var needed = []string{"config.json", "tokenizer.json", "chat_template.jinja", in
 func TestFetch(t *testing.T) {
 	h := newHub(t, model())
 	c, log := h.client(t)
-	dir, err := c.Fetch(context.Background(), tiny)
+	dir, err := c.Fetch(context.Background(), tiny, Whole)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,22 +164,22 @@ func TestFetch(t *testing.T) {
 		t.Errorf("log %q", log)
 	}
 	n := h.downloads.Load()
-	if _, err := c.Fetch(context.Background(), tiny); err != nil || h.downloads.Load() != n {
+	if _, err := c.Fetch(context.Background(), tiny, Whole); err != nil || h.downloads.Load() != n {
 		t.Errorf("a second fetch made %d downloads (%v)", h.downloads.Load()-n, err)
 	}
 	h.hub.Close() // the network goes away
 	log.Reset()
-	if got, err := c.Fetch(context.Background(), tiny); err != nil || got != dir || !strings.Contains(log.String(), "taking the copy in the cache") {
+	if got, err := c.Fetch(context.Background(), tiny, Whole); err != nil || got != dir || !strings.Contains(log.String(), "taking the copy in the cache") {
 		t.Errorf("without a network: %s, %v, log %q", got, err, log)
 	}
 	c.Offline = true
-	if got, err := c.Fetch(context.Background(), tiny); err != nil || got != dir {
+	if got, err := c.Fetch(context.Background(), tiny, Whole); err != nil || got != dir {
 		t.Errorf("offline: %s, %v", got, err)
 	}
 	if err := os.Remove(filepath.Join(dir, "model-2.safetensors")); err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.Fetch(context.Background(), tiny)
+	_, err = c.Fetch(context.Background(), tiny, Whole)
 	wantError(t, err, "is incomplete: model-2.safetensors is missing; HF_HUB_OFFLINE is set")
 }
 
@@ -213,7 +213,7 @@ func TestResume(t *testing.T) {
 		panic(http.ErrAbortHandler) // the connection breaks
 	}
 	h.large = cut
-	dir, err := c.Fetch(context.Background(), tiny)
+	dir, err := c.Fetch(context.Background(), tiny, Whole)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func TestResume(t *testing.T) {
 			}
 			return false
 		}
-		dir, err := c.Fetch(context.Background(), tiny)
+		dir, err := c.Fetch(context.Background(), tiny, Whole)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -269,7 +269,7 @@ func TestServerWithoutRanges(t *testing.T) {
 		w.Write(body)
 		return true
 	}
-	dir, err := c.Fetch(context.Background(), tiny)
+	dir, err := c.Fetch(context.Background(), tiny, Whole)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,13 +288,13 @@ func TestWrongContents(t *testing.T) {
 			w.Write(change(bytes.Clone(h.files[strings.TrimPrefix(r.URL.Path, "/")])))
 			return true
 		}
-		_, err := c.Fetch(context.Background(), tiny)
+		_, err := c.Fetch(context.Background(), tiny, Whole)
 		wantError(t, err, "the hub says")
 		if err != nil && !errors.Is(err, errContents) {
 			t.Errorf("%s: %v", name, err)
 		}
 		c.Offline = true
-		_, err = c.Fetch(context.Background(), tiny)
+		_, err = c.Fetch(context.Background(), tiny, Whole)
 		wantError(t, err, "is not in the cache")
 	}
 }
@@ -310,7 +310,7 @@ func TestRetries(t *testing.T) {
 		}
 		return false
 	}
-	dir, err := c.Fetch(context.Background(), tiny)
+	dir, err := c.Fetch(context.Background(), tiny, Whole)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +319,7 @@ func TestRetries(t *testing.T) {
 		w.WriteHeader(http.StatusBadGateway)
 		return true
 	}
-	_, err = c.Fetch(context.Background(), tiny)
+	_, err = c.Fetch(context.Background(), tiny, Whole)
 	wantError(t, err, "answers 502 Bad Gateway (tried 4 times)")
 }
 
@@ -339,7 +339,7 @@ func TestStall(t *testing.T) {
 		<-r.Context().Done()
 		return true
 	}
-	if _, err := c.Fetch(context.Background(), tiny); err != nil {
+	if _, err := c.Fetch(context.Background(), tiny, Whole); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(log.String(), "nothing came for 50ms") {
@@ -360,7 +360,7 @@ func TestCancel(t *testing.T) {
 		<-r.Context().Done()
 		return true
 	}
-	if _, err := c.Fetch(ctx, tiny); !errors.Is(err, why) {
+	if _, err := c.Fetch(ctx, tiny, Whole); !errors.Is(err, why) {
 		t.Errorf("error %v, want the reason of the context", err)
 	}
 }
@@ -375,7 +375,7 @@ func TestTogether(t *testing.T) {
 		wg.Go(func() {
 			one := *c
 			one.Log = io.Discard
-			dir, err := one.Fetch(context.Background(), tiny)
+			dir, err := one.Fetch(context.Background(), tiny, Whole)
 			if err != nil {
 				t.Error(err)
 				return
@@ -432,7 +432,7 @@ func TestRefusals(t *testing.T) {
 		h.api = c.api
 		client, _ := h.client(t)
 		client.Token = c.token
-		_, err := client.Fetch(context.Background(), tiny)
+		_, err := client.Fetch(context.Background(), tiny, Whole)
 		if wantError(t, err, c.want); t.Failed() {
 			t.Fatal(c.name)
 		}
@@ -440,7 +440,7 @@ func TestRefusals(t *testing.T) {
 	none := httptest.NewServer(nil)
 	none.Close()
 	c := &Client{Endpoint: none.URL, Cache: t.TempDir(), Retries: 4, Wait: time.Millisecond, Stall: time.Second}
-	_, err := c.Fetch(context.Background(), tiny)
+	_, err := c.Fetch(context.Background(), tiny, Whole)
 	wantError(t, err, "cannot be reached: dial tcp")
 }
 
@@ -478,12 +478,12 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 	dir := t.TempDir()
-	if got, err := Folder(context.Background(), dir, nil); err != nil || got != dir {
+	if got, err := Folder(context.Background(), dir, Whole, nil); err != nil || got != dir {
 		t.Errorf("a folder became %s, %v", got, err)
 	}
-	_, err = Folder(context.Background(), "./nowhere", nil)
+	_, err = Folder(context.Background(), "./nowhere", Whole, nil)
 	wantError(t, err, "model folder ./nowhere does not exist, and it is no name of a model on a hub")
-	_, err = Folder(context.Background(), "org/tiny", nil)
+	_, err = Folder(context.Background(), "org/tiny", Whole, nil)
 	wantError(t, err, "model org/tiny is not a folder here, and as a model on a hub: org/tiny@main is not in the cache")
 	t.Setenv("HF_HUB_OFFLINE", "perhaps")
 	_, err = FromEnv(nil)
@@ -492,4 +492,40 @@ func TestEnvironment(t *testing.T) {
 	t.Setenv("HF_ENDPOINT", "mirror")
 	_, err = FromEnv(nil)
 	wantError(t, err, "HF_ENDPOINT")
+}
+
+// Who needs the tokenizer alone fetches no weights, not even of a model that
+// has none in a format we read.
+func TestTokenizerAlone(t *testing.T) {
+	h := newHub(t, model())
+	c, _ := h.client(t)
+	h.large = func(_ http.ResponseWriter, r *http.Request) bool {
+		t.Errorf("%s was asked for", r.URL.Path)
+		return false
+	}
+	small := []string{"config.json", "tokenizer.json", "chat_template.jinja"}
+	dir, err := c.Fetch(context.Background(), tiny, Tokenizer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, dir, h.files, small...)
+	c.Offline = true
+	if got, err := c.Fetch(context.Background(), tiny, Tokenizer); err != nil || got != dir {
+		t.Errorf("offline: %s, %v", got, err)
+	}
+	_, err = c.Fetch(context.Background(), tiny, Whole)
+	wantError(t, err, "is incomplete: ")
+	c.Offline, h.large = false, nil
+	if got, err := c.Fetch(context.Background(), tiny, Whole); err != nil || got != dir {
+		t.Errorf("the rest: %s, %v", got, err)
+	}
+	same(t, dir, h.files, needed...)
+
+	delete(h.files, "tokenizer.json")
+	c, _ = h.client(t)
+	_, err = c.Fetch(context.Background(), tiny, Tokenizer)
+	wantError(t, err, "org/tiny has no tokenizer.json: ")
+	c.Offline = true
+	_, err = c.Fetch(context.Background(), tiny, Tokenizer)
+	wantError(t, err, "is not in the cache")
 }
