@@ -48,7 +48,10 @@ func (j *Job) claim(ctx context.Context, what string, need int64, remedy func(fr
 			if workers > 1 {
 				who = fmt.Sprintf(" for the %d workers here", workers)
 			}
-			text = fmt.Sprintf("%s %v of memory%s besides mapped files and %v are free: %v are missing; %s", what,
+			if _, ok := j.Backend.(backend.Adopter); ok {
+				who += " besides mapped files"
+			}
+			text = fmt.Sprintf("%s %v of memory%s and %v are free: %v are missing; %s", what,
 				backend.Bytes(total), who, backend.Bytes(free), backend.Bytes(total-free), remedy(free, workers))
 		}
 		said, err := j.Comm.AllGatherBytes(ctx, []byte(text))

@@ -6,6 +6,7 @@
 package dry
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -19,15 +20,19 @@ type Options struct {
 	Activations backend.DType // their element type
 	CUDA        bool          // operations take workspace as those of model/cuda do
 	LogitBytes  int           // CUDA: most that logits take; 0: its default
+	LtBytes     int           // CUDA: what cuBLASLt takes for a product; LtMost at most
 }
 
-// Like are the Options of a device that exists.
+// CUDA is a GPU, whose activations have an element type, at its hungriest.
+func CUDA(activations backend.DType) Options {
+	return Options{Activations: activations, CUDA: true, LtBytes: LtMost}
+}
+
+// Like are the Options of a device that exists, without what it may do without.
 func Like(be backend.Backend) Options {
 	o := Options{Activations: backend.ActivationType(be)}
 	_, o.Adopts = be.(backend.Adopter)
-	_, host := be.(backend.HostMemory)
-	_, accounts := be.(backend.Accountant)
-	o.CUDA = accounts && !host
+	_, o.CUDA = be.(backend.HostCopier)
 	return o
 }
 
@@ -45,17 +50,25 @@ type Backend struct {
 // adopting is a Backend that adopts memory.
 type adopting struct{ *Backend }
 
+// copying is a Backend that copies beside its operations, as model/cuda does:
+// work on it keeps more at once.
+type copying struct{ *Backend }
+
 var (
 	_ backend.Accountant = (*Backend)(nil)
 	_ backend.Activator  = (*Backend)(nil)
 	_ backend.Adopter    = adopting{}
+	_ backend.HostCopier = copying{}
 )
 
 // New makes a device and its counts.
 func New(o Options) (backend.Backend, *Backend) {
 	b := &Backend{opt: o}
-	if o.Adopts {
+	switch {
+	case o.Adopts:
 		return adopting{b}, b
+	case o.CUDA:
+		return copying{b}, b
 	}
 	return b, b
 }
@@ -156,6 +169,11 @@ func (b adopting) Adopt(dt backend.DType, mem []byte) (backend.Buffer, error) {
 	}
 	b.mapped += int64(len(mem))
 	return &buffer{dt: dt, n: len(mem) / dt.Size(), lent: true}, nil
+}
+
+// NewHostCopy implements backend.HostCopier.
+func (b copying) NewHostCopy(backend.Tensor) (backend.HostCopy, error) {
+	return nil, errors.New("dry: a device without contents has none to copy")
 }
 
 // Download implements backend.Backend.

@@ -3,13 +3,13 @@ package dry
 import "vgid/model/backend"
 
 // What operations of model/cuda take for as long as they run: operands that a
-// product needs in another type, logits, and cuBLASLt's workspace, of which the
-// most it may ask for is counted. What sums over rows leave aside is left out;
-// it is under a megabyte.
+// product needs in another type, logits, and cuBLASLt's workspace. What sums over
+// rows leave aside is left out; it is under a megabyte.
 
 const (
-	logitBytes  = 512 << 20 // as in model/cuda
-	ltWorkspace = 32 << 20
+	logitBytes = 512 << 20 // as in model/cuda
+	// LtMost is the workspace that cuBLASLt may take for a product.
+	LtMost = 32 << 20
 )
 
 // takes counts memory that is given back at once.
@@ -29,7 +29,7 @@ func (b *Backend) product(c, x, y backend.Tensor) int64 {
 	if c.Len() == 0 {
 		return 0
 	}
-	n := int64(ltWorkspace)
+	n := int64(b.opt.LtBytes)
 	dx, dy := typeOf(x), typeOf(y)
 	if dx != dy {
 		to := backend.F32 // widening is exact
@@ -55,7 +55,7 @@ func (b *Backend) head(pairs ...[2]backend.Tensor) int64 {
 	if rows.Len() == 0 {
 		return 0
 	}
-	n := int64(ltWorkspace)
+	n := int64(b.opt.LtBytes)
 	for _, p := range pairs {
 		if dt := typeOf(p[0]); dt != typeOf(p[1]) {
 			n += sizeAs(p[1], dt)

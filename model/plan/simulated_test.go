@@ -1,0 +1,68 @@
+//go:build cuda && cgo && linux
+
+package plan
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"vgid/model/backend"
+	"vgid/model/cuda"
+	"vgid/model/cuda/kernels/simbuild"
+	"vgid/model/cuda/sim"
+	"vgid/model/dry"
+)
+
+// What is foretold for a GPU is what the backend says it held when it held most:
+// to the byte for every purpose but workspace, which may differ by 64 KiB: what
+// sums over rows leave aside and the words that faults are reported in. The
+// simulated cuBLASLt takes no workspace.
+func TestForetoldForCUDASimulated(t *testing.T) {
+	lib, err := sim.Library(t.Context())
+	if errors.Is(err, simbuild.ErrNoCompiler) {
+		t.Skip("SKIPPED: simulated device: ", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("VGID_CUDA_DRIVER", lib)
+	t.Setenv("VGID_CUDA_SIM", "seed=11")
+	for _, c := range []struct {
+		precision   cuda.Precision
+		activations backend.DType
+		weights     string
+	}{{cuda.Float32, backend.F32, "bfloat16"}, {cuda.BFloat16, backend.BF16, "auto"}} {
+		onModels(t, func(t *testing.T, dir string, o Options) {
+			if !slices.Contains([]string{"llava_list_full", "qwen2_gqa_tied_flat", "qwen25_mha"}, filepath.Base(dir)) {
+				t.Skip("one of a family is enough on a simulated device")
+			}
+			o.Load.Weights = c.weights
+			o.Device = dry.Options{Activations: c.activations, CUDA: true, LogitBytes: 1 << 20}
+			needs, err := Foretell(t.Context(), dir, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range needs {
+				be, err := cuda.OpenWith(0, cuda.Options{StagingBytes: 1 << 20, LogitBytes: 1 << 20, Precision: c.precision})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := Do(t.Context(), be, dir, o, want.Step); err != nil {
+					t.Fatal(err)
+				}
+				got := be.Peak()
+				if err := be.Close(); err != nil {
+					t.Fatal(err)
+				}
+				workspace := got[backend.Workspace] - want.ByPurpose[backend.Workspace]
+				got[backend.Workspace] = want.ByPurpose[backend.Workspace]
+				if got != want.ByPurpose || workspace < -64<<10 || workspace > 64<<10 {
+					t.Errorf("activations in %v, weights %s, %s: %v and %d bytes more of workspace were held; foretold were %v",
+						c.activations, c.weights, want.Step, got, workspace, want.ByPurpose)
+				}
+			}
+		})
+	}
+}
