@@ -298,6 +298,10 @@ var badInputs = []badInput{
 	}, []string{`dtype "int8" cannot be written; use float32, bfloat16 or float16`}},
 	{"bench memory of no model", line("bench", "memory", "--model", "/nowhere/m"), []string{"/nowhere/m"}},
 	{"bench memory of no sequences", line("bench", "memory", "--model", "m", "--batch", "0"), []string{"bench memory: --batch 0: must be at least 1"}},
+	{"inspect for no device", line("inspect", "--model", "m", "--device", "tpu"), []string{`inspect: --device "tpu": must be cpu or cuda`}},
+	{"inspect for a card of no size", line("inspect", "--model", "m", "--device", "cuda", "--memory", "much"), []string{`inspect: --memory "much" is no size; write 80GiB`}},
+	{"inspect of bfloat16 on the CPU", line("inspect", "--model", "m", "--precision", "bfloat16"), []string{"inspect: --precision bfloat16 needs --device cuda"}},
+	{"inspect of the CPU as a card", line("inspect", "--model", "m", "--memory", "8GiB"), []string{"inspect: --memory is of a GPU; give --device cuda"}},
 	{"bench on no threads", line("bench", "gemm", "--threads", "-1"), []string{"bench gemm: --threads -1: must be at least 1"}},
 	{"bench of one process", line("bench", "collective", "--procs", "1"), []string{"bench collective: 1 processes asked for, want 2"}},
 	{"place of a worker by half", func(t *testing.T, dir, out string) []string {

@@ -9,6 +9,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"vgid/model"
+	"vgid/model/backend"
+	"vgid/model/cuda"
+	"vgid/model/dry"
 	"vgid/vgid/config"
 	"vgid/vgid/folder"
 )
@@ -30,6 +33,9 @@ in their file: the system keeps as much of them in memory as there is room for, 
 			&cli.IntFlag{Name: "tokens", Usage: "tokens of a sequence, those of its image included; 0: the image's and 128"},
 			&cli.IntFlag{Name: "image-side", Value: 448, Usage: "side of the images in `PIXELS`, for towers that take any size"},
 			&cli.IntFlag{Name: "max-new", Value: 64, Usage: "tokens that are generated"},
+			&cli.StringFlag{Name: "device", Value: "cpu", Usage: "what the memory is foretold for: cpu, this machine; or cuda, the first GPU, or with --memory any in any build"},
+			&cli.StringFlag{Name: "memory", Usage: "`SIZE` of the GPU's memory, such as 80GiB"},
+			&cli.StringFlag{Name: "precision", Value: "float32", Usage: "of a GPU: float32, tf32, or bfloat16, where activations are kept in it"},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON instead of tables; it lists every module"},
 		},
 		Action: func(c *cli.Context) error {
@@ -51,6 +57,9 @@ in their file: the system keeps as much of them in memory as there is room for, 
 				LoRA: model.LoRAConfig{R: c.Int("r"), Alpha: float32(c.Int("r")), Targets: strings.Split(c.String("targets"), ",")},
 				Full: c.Bool("full"), DType: c.String("dtype"), Batch: c.Int("batch"), Tokens: c.Int("tokens"), Side: c.Int("image-side"), New: c.Int("max-new"),
 			}
+			if err := onDevice(c, &o); err != nil {
+				return err
+			}
 			dir, err := modelFolder(c, "model")
 			if err != nil {
 				return err
@@ -67,6 +76,40 @@ in their file: the system keeps as much of them in memory as there is room for, 
 			return show(c, r, func(w io.Writer) error { return inspection(w, r) })
 		},
 	}
+}
+
+// onDevice says for what device inspect foretells memory.
+func onDevice(c *cli.Context, o *folder.InspectOptions) error {
+	p, err := cuda.ParsePrecision(c.String("precision"))
+	if err != nil {
+		return fmt.Errorf("%s--%w", command(c), err)
+	}
+	switch device := c.String("device"); {
+	case device == "cpu" && p != cuda.Float32:
+		return fmt.Errorf("%s--precision %s needs --device cuda; the CPU computes in float32", command(c), c.String("precision"))
+	case device == "cpu" && c.IsSet("memory"):
+		return fmt.Errorf("%s--memory is of a GPU; give --device cuda", command(c))
+	case device == "cpu":
+		o.Device.Adopts = true
+		return nil
+	case device != "cuda":
+		return fmt.Errorf("%s--device %q: must be cpu or cuda", command(c), device)
+	}
+	o.Device = dry.CUDA(backend.F32)
+	if p == cuda.BFloat16 {
+		o.Device.Activations = backend.BF16
+	}
+	if c.IsSet("memory") {
+		if o.Memory, err = parseSize(c.String("memory")); err != nil || o.Memory == 0 {
+			return fmt.Errorf("%s--memory %q is no size; write 80GiB", command(c), c.String("memory"))
+		}
+		o.Free = o.Memory
+		return nil
+	}
+	if o.Free, o.Memory, err = cuda.Memory(0); err != nil {
+		return fmt.Errorf("%s--device cuda: %w; or say how much memory the card has, such as --memory 80GiB", command(c), err)
+	}
+	return nil
 }
 
 // inspection is what people read.
@@ -103,8 +146,9 @@ func inspection(to io.Writer, r *folder.Inspection) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(to, "\nmemory of a pass over %d × %d tokens with an image each, %d generated; this machine has %s, %s are free\n",
-		r.Batch, r.Tokens, r.New, size(r.Memory), size(r.Free))
+	has := map[string]string{"cpu": "this machine", "cuda": "the GPU"}[r.Device]
+	fmt.Fprintf(to, "\nmemory of a pass over %d × %d tokens with an image each, %d generated; %s has %s, %s are free\n",
+		r.Batch, r.Tokens, r.New, has, size(r.Memory), size(r.Free))
 	w = tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	row("step", "trained parameters", "mapped", "weights", "training", "activations", "total", "")
 	for _, s := range r.Steps {
@@ -117,7 +161,7 @@ func verdict(s folder.Step, free int64) string {
 	switch {
 	case s.Missing > 0:
 		return "needs " + size(s.Missing) + " more"
-	case s.Total+s.Mapped > free:
+	case s.Mapped > 0 && s.Written+s.Mapped > free:
 		return "fits; mapped weights are partly read again and again"
 	}
 	return "fits"

@@ -75,6 +75,14 @@ func TestMemoryRunsOutSimulated(t *testing.T) {
 	}
 }
 
+// The size of a card is read from it.
+func TestInspectSimulated(t *testing.T) {
+	p := start(t, simulated(t, "memory=50000000"), program, "inspect", "--model", world.Model, "--device", "cuda")
+	if code := p.wait(); code != 0 || !strings.Contains(p.out.String(), "the GPU has 47.7 MiB, ") || !strings.Contains(p.out.String(), "more") {
+		t.Errorf("exit %d: %s%s", code, p.out.String(), p.err.String())
+	}
+}
+
 // Without cuBLASLt the run goes on with our own products, and says so.
 func TestWithoutCuBLASLtSimulated(t *testing.T) {
 	p := start(t, simulated(t, "", "VGID_CUBLASLT=/nowhere/libcublasLt.so"), program,

@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
 
 	"vgid/model/backend"
@@ -30,4 +31,15 @@ func Describe(be backend.Backend, simulated *bool) []string {
 		lines = append(lines, "This is a SIMULATED DEVICE: it shows that the kernels compute the right thing, and nothing about a real card's times.")
 	}
 	return lines
+}
+
+// Memory is what a device has, and what is free of it before anything is loaded.
+func Memory(ordinal int) (free, total int64, err error) {
+	be, err := OpenWith(ordinal, Options{})
+	if err != nil {
+		return 0, 0, err
+	}
+	free, err = be.FreeBytes()
+	total = be.dev.Memory
+	return free, total, errors.Join(err, be.Close())
 }

@@ -30,6 +30,10 @@ type InspectOptions struct {
 	Tokens  int // of a sequence; 0: those of an image and 128 more
 	Side    int // of an image in pixels, for towers that take any size
 	New     int // generated
+	// Device is what the memory is foretold for, and how much it has and has
+	// free; where Memory is 0 those of this machine count.
+	Device       dry.Options
+	Free, Memory int64
 }
 
 // Inspection is what a model folder holds and what work on it takes.
@@ -52,7 +56,8 @@ type Inspection struct {
 	Modules   []string `json:"modules"`
 	Shortened string   `json:"-"` // the list as people read it
 
-	Free   int64  `json:"free_memory"` // of this machine, in bytes
+	Device string `json:"device"`      // cpu or cuda
+	Free   int64  `json:"free_memory"` // of it, in bytes
 	Memory int64  `json:"memory"`
 	Batch  int    `json:"batch"`
 	Tokens int    `json:"tokens"`
@@ -74,7 +79,8 @@ type FileSize struct {
 	Bytes   int64  `json:"bytes"`
 }
 
-// Step is the memory of one step of work, and how much of it this machine lacks.
+// Step is the memory of one step of work, and how much of it the device lacks: of
+// what is allocated, on the CPU of what of it is written to.
 type Step struct {
 	plan.Need
 	Missing int64 `json:"missing"`
@@ -227,22 +233,37 @@ func (r *Inspection) plan(ctx context.Context, c *model.Config, dir string, o In
 		r.Tokens = min(c.SideTokens(o.Side)+textBesideImage, c.Text.MaxPositions-o.New)
 	}
 	needs, err := plan.Foretell(ctx, dir, plan.Options{
-		Load: model.LoadOptions{Weights: o.DType}, Device: dry.Options{Adopts: true}, LoRA: o.LoRA,
+		Load: model.LoadOptions{Weights: o.DType}, Device: o.Device, LoRA: o.LoRA,
 		Batch: o.Batch, Tokens: r.Tokens, Answer: textBesideImage / 2, Images: 1, Side: o.Side, New: o.New,
 	})
 	if err != nil {
 		return err
 	}
-	be := cpu.New(1)
-	defer be.Close()
-	if r.Free, err = be.FreeBytes(); err != nil {
-		return err
+	r.Device, r.Free, r.Memory = "cuda", o.Free, o.Memory
+	if o.Device.Adopts {
+		r.Device = "cpu"
 	}
-	if r.Memory, err = cpu.TotalBytes(); err != nil {
-		return err
+	if r.Memory == 0 {
+		if err := r.machine(); err != nil {
+			return err
+		}
 	}
 	for _, n := range needs {
-		r.Steps = append(r.Steps, Step{n, max(0, n.Total-r.Free)})
+		taken := n.Total
+		if o.Device.Adopts {
+			taken = n.Written
+		}
+		r.Steps = append(r.Steps, Step{n, max(0, taken-r.Free)})
 	}
 	return nil
+}
+
+// machine reads this machine's memory.
+func (r *Inspection) machine() (err error) {
+	be := cpu.New(1)
+	defer be.Close()
+	if r.Free, err = be.FreeBytes(); err == nil {
+		r.Memory, err = cpu.TotalBytes()
+	}
+	return err
 }
