@@ -55,9 +55,6 @@ func fromFiles(ctx context.Context, be backend.Backend, c *Config, src *source, 
 		}
 		where[family.diskName(name)] = name
 	}
-	if _, ok := where[family.headName()]; !ok {
-		c.Text.TieEmbeddings = true
-	}
 	m, err := assemble(be, c)
 	if err != nil {
 		src.release()
@@ -89,6 +86,9 @@ func (m *Model) fits(where map[string]string) error {
 	files, known := m.source.files, map[string]bool{}
 	for _, w := range m.weights {
 		name, ok := where[w.Name]
+		if !ok && w.Name == m.family.headName() { // transformers would draw a random one
+			return fmt.Errorf("tensor %q is missing, and config.json does not set tie_word_embeddings to true, which would take the embedding for it; set it if that is what the model was trained with", w.Name)
+		}
 		if !ok {
 			return fmt.Errorf("tensor %q is missing", w.Name)
 		}

@@ -110,6 +110,16 @@ func TestFoldersThatDoNotFitAreRefused(t *testing.T) {
 		{"width", func(t *testing.T, dir string) { edit(t, dir, `"intermediate_size": 6`, `"intermediate_size": 7`) }, []string{"tensor", "gate_proj", "[6 8]", "[7 8]"}},
 		{"depth", func(t *testing.T, dir string) { edit(t, dir, `"num_hidden_layers": 2`, `"num_hidden_layers": 4`) }, []string{"layers.2", "missing"}},
 		{"shallow", func(t *testing.T, dir string) { edit(t, dir, `"num_hidden_layers": 2`, `"num_hidden_layers": 1`) }, []string{"layers.1", "no part of the model"}},
+		{"no head", func(t *testing.T, dir string) {
+			tied := newTestModel(t, func(c *Config) { c.Text.TieEmbeddings = true })
+			defer tied.Close()
+			if err := tied.Save(dir, SaveOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // of the model and of its text's part
+				edit(t, dir, `"tie_word_embeddings": true`, `"tie_word_embeddings": false`)
+			}
+		}, []string{"lm_head.weight", "is missing", "config.json", "tie_word_embeddings"}},
 		{"truncated", func(t *testing.T, dir string) { os.Truncate(filepath.Join(dir, "model.safetensors"), 3000) }, []string{"model.safetensors"}},
 		{"no weights", func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "model.safetensors")) }, []string{"model.safetensors"}},
 	} {
