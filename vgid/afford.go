@@ -73,6 +73,7 @@ func (j *Job) foretell(ctx context.Context, t *training, enc *Encoder) (foretold
 		if tr.step, out.share, err = largest(mine, t.steps, *t.memory(&twin.Config).accumulate); err != nil {
 			return foretold{}, nil, err
 		}
+		tr.steps = tr.step + 1 // nothing is prepared beyond it
 		if _, err := tr.Step(ctx); err != nil {
 			return foretold{}, nil, err
 		}

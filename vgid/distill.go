@@ -24,12 +24,9 @@ type Distill struct {
 	instructions   []string
 	forget, retain Source
 
-	tape        *tape.Tape // of the teacher: records nothing
-	students    []View
-	teachers    []View
-	teacherRows responseRows // beside rows, row by row
-	rows        responseRows
-	loss        rowLoss
+	tape *tape.Tape // of the teacher: records nothing
+	shares
+	loss rowLoss
 }
 
 // NewDistill makes the objective. teacher is nil when the student trains an
@@ -46,7 +43,7 @@ func NewDistill(student, teacher *model.Model, enc *Encoder, cfg config.Unlearn,
 	return &Distill{
 		cfg: cfg, seed: seed, model: student, teacher: teacher, enc: enc, noise: noise,
 		instructions: instructions, forget: forget, retain: retain, tape: tape.For(student.Backend()),
-		loss: rowLoss{be: student.Backend()},
+		shares: newShares(), loss: rowLoss{be: student.Backend()},
 	}, nil
 }
 
@@ -96,10 +93,8 @@ func (o *Distill) instruction(step int, s Sample) string {
 
 // Prepare implements Objective.
 func (o *Distill) Prepare(ctx context.Context, step int, mine []Sample) (weight [terms]float64, err error) {
-	o.students, o.teachers = o.students[:0], o.teachers[:0]
-	o.teacherRows.reset()
-	o.rows.reset()
-	o.loss.reset(&o.rows)
+	to := o.next
+	to.reset()
 	for _, s := range mine {
 		var instruction string
 		var pixels []float32
@@ -128,19 +123,28 @@ func (o *Distill) Prepare(ctx context.Context, step int, mine []Sample) (weight 
 				return weight, err
 			}
 		}
-		w := o.rows.weight(o.cfg.Balance, len(student.Next))
+		w := to.rows.weight(o.cfg.Balance, len(student.Next))
 		trows, srows := aligned(o.cfg.Mask, teacher, student, o.enc.ImageID())
 		for i, row := range srows {
-			o.rows.add(row, 0, w, s.Term)
-			o.teacherRows.add(trows[i], 0, w, s.Term)
+			to.rows.add(row, 0, w, s.Term)
+			to.teacherRows.add(trows[i], 0, w, s.Term)
 		}
 		weight[s.Term] += float64(w) * float64(len(srows))
-		o.rows.advance(student.Rows())
-		o.teacherRows.advance(teacher.Rows())
-		o.students = append(o.students, student)
-		o.teachers = append(o.teachers, teacher)
+		to.rows.advance(student.Rows())
+		to.teacherRows.advance(teacher.Rows())
+		to.students = append(to.students, student)
+		to.teachers = append(to.teachers, teacher)
 	}
 	return weight, nil
+}
+
+// Ahead implements Objective: the teacher's own answers are made on the device.
+func (o *Distill) Ahead() bool { return o.cfg.Responses != "rollout" }
+
+// Begin implements Objective.
+func (o *Distill) Begin() {
+	o.shares.begin()
+	o.loss.reset(&o.now.rows)
 }
 
 // rollout is the teacher's own greedy answer: forgetting without annotation.
@@ -162,7 +166,7 @@ func (o *Distill) rollout(ctx context.Context, s Sample, instruction string, pix
 
 // Forward implements Objective.
 func (o *Distill) Forward(t *tape.Tape, i int, norm [terms]float64, lap func(monitor.Phase)) error {
-	from, to := part(len(o.students), i, o.Parts())
+	from, to := part(len(o.now.students), i, o.Parts())
 	if from == to { // more workers than samples
 		return nil
 	}
@@ -172,27 +176,27 @@ func (o *Distill) Forward(t *tape.Tape, i int, norm [terms]float64, lap func(mon
 		return err
 	}
 	lap(monitor.PhaseTeacher)
-	b, err := o.model.Pack(sequences(o.students[from:to]))
+	b, err := o.model.Pack(sequences(o.now.students[from:to]))
 	if err != nil {
 		return err
 	}
 	h := o.model.Hidden(t, b)
-	o.rows.scale(norm, [terms]float64{Forget: o.cfg.Alpha, Retain: o.cfg.Beta})
+	o.now.rows.scale(norm, [terms]float64{Forget: o.cfg.Alpha, Retain: o.cfg.Beta})
 	tau := float32(o.cfg.Temperature)
-	rows, lo, hi := o.rows.cut(from, to)
-	return o.loss.expect(o.model.KL(t, h, rows, hidden, o.rows.scaled[lo:hi], model.KLOptions{
+	rows, lo, hi := o.now.rows.cut(from, to)
+	return o.loss.expect(o.model.KL(t, h, rows, hidden, o.now.rows.scaled[lo:hi], model.KLOptions{
 		TeacherHead: o.teacher.BaseHead(),
 		KL:          backend.KL{TeacherTemp: tau, StudentTemp: tau, Scale: tau * tau},
 	}), lo, b)
 }
 
 // Parts implements Objective.
-func (o *Distill) Parts() int { return micro(len(o.students), o.cfg.Accumulate) }
+func (o *Distill) Parts() int { return micro(len(o.now.students), o.cfg.Accumulate) }
 
 // teach runs the teacher on the samples [from, to) and keeps the hidden states
 // of their response rows.
 func (o *Distill) teach(from, to int) (backend.Tensor, error) {
-	b, err := o.teacher.Pack(sequences(o.teachers[from:to]))
+	b, err := o.teacher.Pack(sequences(o.now.teachers[from:to]))
 	if err != nil {
 		return backend.Tensor{}, err
 	}
@@ -202,7 +206,7 @@ func (o *Distill) teach(from, to int) (backend.Tensor, error) {
 	defer o.model.SetAdapter(true)
 	mark := o.tape.Mark()
 	h := o.teacher.Hidden(o.tape, b)
-	rows, _, _ := o.teacherRows.cut(from, to)
+	rows, _, _ := o.now.teacherRows.cut(from, to)
 	return o.tape.Value(o.tape.Release(mark, o.teacher.Rows(o.tape, h, rows))), nil
 }
 
@@ -213,7 +217,7 @@ func (o *Distill) Collect() error { return o.loss.collect() }
 func (o *Distill) Losses() [terms]float64 { return o.loss.sum }
 
 // Tokens implements Objective.
-func (o *Distill) Tokens() int { return o.rows.base }
+func (o *Distill) Tokens() int { return o.now.rows.base }
 
 // Length implements Objective.
 func (o *Distill) Length(step int, s Sample) (int, error) {

@@ -90,6 +90,27 @@ func (r *responseRows) scale(norm, coef [terms]float64) {
 	}
 }
 
+// share is a worker's part of a batch, encoded. Teachers have none in supervised
+// stages.
+type share struct {
+	students, teachers []View
+	rows               responseRows
+	teacherRows        responseRows // beside rows, row by row
+}
+
+func (s *share) reset() {
+	s.students, s.teachers = s.students[:0], s.teachers[:0]
+	s.rows.reset()
+	s.teacherRows.reset()
+}
+
+// shares are the present share and the one that is prepared beside it.
+type shares struct{ now, next *share }
+
+func newShares() shares { return shares{&share{}, &share{}} }
+
+func (s *shares) begin() { s.now, s.next = s.next, s.now }
+
 // rowLoss adds up the losses of a share's rows. They gather on the device until
 // all micro-batches are queued, so that the host waits once.
 type rowLoss struct {

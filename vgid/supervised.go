@@ -17,14 +17,13 @@ type Supervised struct {
 	source Source
 	cfg    config.Train
 
-	views []View
-	rows  responseRows
-	loss  rowLoss
+	shares
+	loss rowLoss
 }
 
 // NewSupervised makes the objective of a supervised stage.
 func NewSupervised(m *model.Model, enc *Encoder, src Source, cfg config.Train) *Supervised {
-	return &Supervised{model: m, enc: enc, source: src, cfg: cfg, loss: rowLoss{be: m.Backend()}}
+	return &Supervised{model: m, enc: enc, source: src, cfg: cfg, shares: newShares(), loss: rowLoss{be: m.Backend()}}
 }
 
 // Draw implements Objective.
@@ -40,40 +39,48 @@ func (o *Supervised) Terms() []Term { return []Term{Learn} }
 
 // Prepare implements Objective.
 func (o *Supervised) Prepare(_ context.Context, _ int, mine []Sample) (weight [terms]float64, err error) {
-	o.views = o.views[:0]
-	o.rows.reset()
-	o.loss.reset(&o.rows)
+	to := o.next
+	to.reset()
 	for _, s := range mine {
 		v, err := o.enc.Encode(s, "", nil)
 		if err != nil {
 			return weight, err
 		}
-		w := o.rows.weight(o.cfg.Balance, len(v.Next))
+		w := to.rows.weight(o.cfg.Balance, len(v.Next))
 		for j, next := range v.Next {
-			o.rows.add(int32(v.First+j), next, w, Learn)
+			to.rows.add(int32(v.First+j), next, w, Learn)
 		}
-		o.rows.advance(v.Rows())
-		o.views = append(o.views, v)
+		to.rows.advance(v.Rows())
+		to.students = append(to.students, v)
 		weight[Learn] += float64(w) * float64(len(v.Next))
 	}
 	return weight, nil
 }
 
+// Ahead implements Objective.
+func (o *Supervised) Ahead() bool { return true }
+
+// Begin implements Objective.
+func (o *Supervised) Begin() {
+	o.shares.begin()
+	o.loss.reset(&o.now.rows)
+}
+
 // Forward implements Objective.
 func (o *Supervised) Forward(t *tape.Tape, i int, norm [terms]float64, _ func(monitor.Phase)) error {
-	from, to := part(len(o.views), i, o.Parts())
+	from, to := part(len(o.now.students), i, o.Parts())
 	if from == to { // more workers than samples
 		return nil
 	}
 	o.loss.release()
-	b, err := o.model.Pack(sequences(o.views[from:to]))
+	b, err := o.model.Pack(sequences(o.now.students[from:to]))
 	if err != nil {
 		return err
 	}
 	h := o.model.Hidden(t, b)
-	o.rows.scale(norm, [terms]float64{Learn: 1})
-	rows, lo, hi := o.rows.cut(from, to)
-	return o.loss.expect(o.model.CE(t, h, rows, o.rows.targets[lo:hi], o.rows.scaled[lo:hi]), lo, b)
+	o.now.rows.scale(norm, [terms]float64{Learn: 1})
+	rows, lo, hi := o.now.rows.cut(from, to)
+	return o.loss.expect(o.model.CE(t, h, rows, o.now.rows.targets[lo:hi], o.now.rows.scaled[lo:hi]), lo, b)
 }
 
 // Length implements Objective.
@@ -86,7 +93,7 @@ func (o *Supervised) Length(_ int, s Sample) (int, error) {
 func (o *Supervised) Close() { o.loss.close() }
 
 // Parts implements Objective.
-func (o *Supervised) Parts() int { return micro(len(o.views), o.cfg.Accumulate) }
+func (o *Supervised) Parts() int { return micro(len(o.now.students), o.cfg.Accumulate) }
 
 // Collect implements Objective.
 func (o *Supervised) Collect() error { return o.loss.collect() }
@@ -95,4 +102,4 @@ func (o *Supervised) Collect() error { return o.loss.collect() }
 func (o *Supervised) Losses() [terms]float64 { return o.loss.sum }
 
 // Tokens implements Objective.
-func (o *Supervised) Tokens() int { return o.rows.base }
+func (o *Supervised) Tokens() int { return o.now.rows.base }

@@ -19,8 +19,9 @@ import (
 const terms = 3 // Learn, Forget, Retain
 
 // Objective turns a worker's share of a batch into a loss. It is used by one
-// goroutine: Draw, then for each of its batches Prepare, and for each
-// micro-batch of those Forward and Collect.
+// goroutine: Draw, then for each of its batches Prepare and Begin, for each
+// micro-batch of those Forward, and Collect. The next share may be prepared once
+// the passes of the present one are queued.
 type Objective interface {
 	// Draw returns this worker's share of the batches of a step. Each batch is
 	// followed by an update of the weights.
@@ -30,18 +31,23 @@ type Objective interface {
 	// Prepare encodes this worker's share and reports the total row weight of
 	// each term in it.
 	Prepare(ctx context.Context, step int, mine []Sample) (weight [terms]float64, err error)
-	// Parts is the number of micro-batches the prepared share is split into.
+	// Ahead reports whether Prepare leaves the device alone, so that it is worth
+	// calling while that is busy.
+	Ahead() bool
+	// Begin makes the share that was prepared last the present one.
+	Begin()
+	// Parts is the number of micro-batches the present share is split into.
 	Parts() int
 	// Forward runs the passes of one of them and records the loss Σ_term
 	// coef·Σ_rows w·l on the student's tape, with norm[term] = 1/Σw over all
 	// samples of all workers. The laps it takes are the phases of the step.
 	Forward(student *tape.Tape, part int, norm [terms]float64, lap func(monitor.Phase)) error
-	// Collect reads the losses of every Forward since Prepare. It waits for the
+	// Collect reads the losses of every Forward since Begin. It waits for the
 	// device; nothing before it does.
 	Collect() error
 	// Losses returns Σ_rows norm·w·l of each term over what was collected.
 	Losses() [terms]float64
-	// Tokens is the count of tokens of the student in the prepared share.
+	// Tokens is the count of tokens of the student in the present share.
 	Tokens() int
 	// Terms are the terms that have a loss.
 	Terms() []Term
@@ -78,6 +84,15 @@ type Trainer struct {
 	reducer *reducer
 	sched   model.Schedule
 	step    int // done
+	ahead   prepared
+}
+
+// prepared is the share that was prepared before its turn.
+type prepared struct {
+	step, batch int // whose
+	ok          bool
+	weight      [terms]float64
+	err         error
 }
 
 // NewTrainer prepares a stage on a model whose trainable parameters have been
@@ -126,14 +141,16 @@ func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 		out.Phases.Phases[p] += now.Sub(last)
 		last = now
 	}
-	for _, mine := range t.objective.Draw(t.step, Shard{t.comm.Rank(), t.comm.Size()}) {
+	shares := t.draw(t.step)
+	for i, mine := range shares {
 		if err := ctx.Err(); err != nil {
 			return out, err
 		}
-		weight, err := t.objective.Prepare(ctx, t.step, mine)
+		weight, err := t.prepare(ctx, i, mine)
 		if err != nil {
 			return out, fmt.Errorf("%s, step %d: %w", t.stage, t.step+1, err)
 		}
+		t.objective.Begin()
 		lap(monitor.PhaseData)
 		// The loss is normalised by the rows of all workers, so that their
 		// number does not change it.
@@ -159,6 +176,8 @@ func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 				return out, err
 			}
 		}
+		t.lookAhead(ctx, shares, i+1)
+		lap(monitor.PhaseData)
 		if err := t.reducer.finish(); err != nil {
 			return out, err
 		}
@@ -197,6 +216,37 @@ func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 	s := &out.Phases
 	s.Samples, s.Tokens, s.Loss, s.GradNorm, s.LR = out.Samples, out.Tokens, out.Loss, out.GradNorm, out.LR
 	return out, nil
+}
+
+func (t *Trainer) draw(step int) [][]Sample {
+	return t.objective.Draw(step, Shard{t.comm.Rank(), t.comm.Size()})
+}
+
+// prepare prepares a share of this step, unless that has been done.
+func (t *Trainer) prepare(ctx context.Context, batch int, mine []Sample) ([terms]float64, error) {
+	a := t.ahead
+	t.ahead = prepared{}
+	if a.ok && a.step == t.step && a.batch == batch {
+		return a.weight, a.err
+	}
+	return t.objective.Prepare(ctx, t.step, mine)
+}
+
+// lookAhead prepares the batch of this step, or the first of the next, while the
+// device works off what is queued and gradients travel.
+func (t *Trainer) lookAhead(ctx context.Context, shares [][]Sample, batch int) {
+	step := t.step
+	if batch == len(shares) {
+		step, batch = step+1, 0
+	}
+	if step == t.steps || !t.objective.Ahead() {
+		return
+	}
+	if step > t.step {
+		shares = t.draw(step)
+	}
+	t.ahead = prepared{step: step, batch: batch, ok: true}
+	t.ahead.weight, t.ahead.err = t.objective.Prepare(ctx, step, shares[batch])
 }
 
 // micro adds the gradients of a micro-batch.
