@@ -50,6 +50,7 @@ func NewDistill(student, teacher *model.Model, enc *Encoder, cfg config.Unlearn,
 // Close implements Objective.
 func (o *Distill) Close() {
 	o.tape.Close()
+	o.shares.close()
 	o.loss.close()
 	if o.teacher != o.model {
 		o.teacher.Close()
@@ -141,6 +142,12 @@ func (o *Distill) Prepare(ctx context.Context, step int, mine []Sample) (weight 
 // Ahead implements Objective: the teacher's own answers are made on the device.
 func (o *Distill) Ahead() bool { return o.cfg.Responses != "rollout" }
 
+// Stage implements Objective.
+func (o *Distill) Stage() error {
+	o.loss.release() // its backward pass is queued
+	return o.next.stage(o.teacher, o.next.teachers, micro(len(o.next.students), o.cfg.Accumulate))
+}
+
 // Begin implements Objective.
 func (o *Distill) Begin() {
 	o.shares.begin()
@@ -196,7 +203,7 @@ func (o *Distill) Parts() int { return micro(len(o.now.students), o.cfg.Accumula
 // teach runs the teacher on the samples [from, to) and keeps the hidden states
 // of their response rows.
 func (o *Distill) teach(from, to int) (backend.Tensor, error) {
-	b, err := o.teacher.Pack(sequences(o.now.teachers[from:to]))
+	b, err := o.now.pack(o.teacher, o.now.teachers[from:to])
 	if err != nil {
 		return backend.Tensor{}, err
 	}

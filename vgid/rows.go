@@ -96,12 +96,43 @@ type share struct {
 	students, teachers []View
 	rows               responseRows
 	teacherRows        responseRows // beside rows, row by row
+
+	staged *model.Batch // of the first pass, when it has been uploaded ahead
 }
 
 func (s *share) reset() {
+	s.unstage()
 	s.students, s.teachers = s.students[:0], s.teachers[:0]
 	s.rows.reset()
 	s.teacherRows.reset()
+}
+
+// stage uploads the views of the first micro-batch.
+func (s *share) stage(m *model.Model, views []View, parts int) error {
+	from, to := part(len(views), 0, parts)
+	if from == to {
+		return nil
+	}
+	var err error
+	s.staged, err = m.Pack(sequences(views[from:to]))
+	return err
+}
+
+// unstage gives back what no pass took.
+func (s *share) unstage() {
+	if s.staged != nil {
+		s.staged.Release()
+		s.staged = nil
+	}
+}
+
+// pack is the batch of views, the staged one where they are its.
+func (s *share) pack(m *model.Model, views []View) (*model.Batch, error) {
+	if b := s.staged; b != nil {
+		s.staged = nil
+		return b, nil
+	}
+	return m.Pack(sequences(views))
 }
 
 // shares are the present share and the one that is prepared beside it.
@@ -110,6 +141,11 @@ type shares struct{ now, next *share }
 func newShares() shares { return shares{&share{}, &share{}} }
 
 func (s *shares) begin() { s.now, s.next = s.next, s.now }
+
+func (s *shares) close() {
+	s.now.unstage()
+	s.next.unstage()
+}
 
 // rowLoss adds up the losses of a share's rows. They gather on the device until
 // all micro-batches are queued, so that the host waits once.

@@ -88,8 +88,9 @@ func TestUnlearnSimulated(t *testing.T) {
 
 // Nothing waits for the device inside a step: micro-batches add no waits (20, were
 // each to wait; a wait for an empty queue does not count, so the numbers may differ
-// a little). And the next pass's input arrives while earlier passes still compute:
-// with a single batch in turn, 1,400 bytes arrived early, in place of 206,000.
+// a little). And the next pass's input arrives while earlier passes still compute, in
+// this step and of the next: 447,000 bytes, were 206,000 when no step was packed
+// before the one before had ended, and 1,400 with a single batch in turn.
 func TestStepsDoNotWaitSimulated(t *testing.T) {
 	simulatedDevice(t)
 	run := func(accumulate string) (waits, ahead int64) {
@@ -104,7 +105,7 @@ func TestStepsDoNotWaitSimulated(t *testing.T) {
 	if four > one+3 {
 		t.Errorf("the host waits %d times, with micro-batches %d times", one, four)
 	}
-	if aheadOne < 50_000 || aheadFour < aheadOne {
+	if aheadOne < 300_000 || aheadFour < aheadOne {
 		t.Errorf("%d bytes of input arrive while earlier passes compute, with micro-batches %d", aheadOne, aheadFour)
 	}
 }

@@ -60,6 +60,12 @@ func (o *Supervised) Prepare(_ context.Context, _ int, mine []Sample) (weight [t
 // Ahead implements Objective.
 func (o *Supervised) Ahead() bool { return true }
 
+// Stage implements Objective.
+func (o *Supervised) Stage() error {
+	o.loss.release() // its backward pass is queued
+	return o.next.stage(o.model, o.next.students, micro(len(o.next.students), o.cfg.Accumulate))
+}
+
 // Begin implements Objective.
 func (o *Supervised) Begin() {
 	o.shares.begin()
@@ -73,7 +79,7 @@ func (o *Supervised) Forward(t *tape.Tape, i int, norm [terms]float64, _ func(mo
 		return nil
 	}
 	o.loss.release()
-	b, err := o.model.Pack(sequences(o.now.students[from:to]))
+	b, err := o.now.pack(o.model, o.now.students[from:to])
 	if err != nil {
 		return err
 	}
@@ -90,7 +96,10 @@ func (o *Supervised) Length(_ int, s Sample) (int, error) {
 }
 
 // Close implements Objective.
-func (o *Supervised) Close() { o.loss.close() }
+func (o *Supervised) Close() {
+	o.shares.close()
+	o.loss.close()
+}
 
 // Parts implements Objective.
 func (o *Supervised) Parts() int { return micro(len(o.now.students), o.cfg.Accumulate) }

@@ -34,6 +34,8 @@ type Objective interface {
 	// Ahead reports whether Prepare leaves the device alone, so that it is worth
 	// calling while that is busy.
 	Ahead() bool
+	// Stage uploads what the first pass over the prepared share reads.
+	Stage() error
 	// Begin makes the share that was prepared last the present one.
 	Begin()
 	// Parts is the number of micro-batches the present share is split into.
@@ -232,8 +234,8 @@ func (t *Trainer) prepare(ctx context.Context, batch int, mine []Sample) ([terms
 	return t.objective.Prepare(ctx, t.step, mine)
 }
 
-// lookAhead prepares the batch of this step, or the first of the next, while the
-// device works off what is queued and gradients travel.
+// lookAhead prepares the batch of this step, or the first of the next, and begins
+// to upload it, while the device works off what is queued and gradients travel.
 func (t *Trainer) lookAhead(ctx context.Context, shares [][]Sample, batch int) {
 	step := t.step
 	if batch == len(shares) {
@@ -246,7 +248,9 @@ func (t *Trainer) lookAhead(ctx context.Context, shares [][]Sample, batch int) {
 		shares = t.draw(step)
 	}
 	t.ahead = prepared{step: step, batch: batch, ok: true}
-	t.ahead.weight, t.ahead.err = t.objective.Prepare(ctx, step, shares[batch])
+	if t.ahead.weight, t.ahead.err = t.objective.Prepare(ctx, step, shares[batch]); t.ahead.err == nil {
+		t.ahead.err = t.objective.Stage()
+	}
 }
 
 // micro adds the gradients of a micro-batch.

@@ -20,6 +20,8 @@ type schooled struct {
 
 func (o *schooled) Ahead() bool { return !o.alone }
 
+func (o *schooled) Stage() error { return nil }
+
 func (o *schooled) Draw(step int, _ Shard) [][]Sample {
 	return [][]Sample{{{Key: uint32(10 * step)}}, {{Key: uint32(10*step + 1)}}}
 }
