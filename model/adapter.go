@@ -172,7 +172,7 @@ func (m *Model) fitsAdapter(files *hf.Weights, w *weight, name string) error {
 		return fmt.Errorf("tensor %q is missing", peftPrefix+m.family.memoryName(w.Name))
 	}
 	if !slices.Equal(info.Shape, w.shape) {
-		return fmt.Errorf("tensor %q has shape %v, this model and r ask for %v", name, info.Shape, w.shape)
+		return fmt.Errorf("tensor %q has shape %v, this model and r ask for %v; an adapter fits the model it was trained on", name, info.Shape, w.shape)
 	}
 	return nil
 }
@@ -214,7 +214,7 @@ func (m *Model) sortAdapter(files *hf.Weights) (adapterTensors, error) {
 			return found, fmt.Errorf("tensor %q is no part of a LoRA adapter of linear layers", name)
 		case a || b:
 			if !slices.ContainsFunc(m.modules, func(x module) bool { return x.name == layer }) {
-				return found, fmt.Errorf("tensor %q is for a layer that this model does not have", name)
+				return found, fmt.Errorf("tensor %q is for a layer that this model does not have; an adapter fits the model it was trained on", name)
 			}
 			found.branch[own], found.path[layer] = name, path[:len(path)-len(".lora_A.weight")]
 		default:

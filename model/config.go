@@ -1,13 +1,13 @@
 package model
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 
 	"vgid/model/backend"
+	"vgid/model/hf/plainjson"
 )
 
 // Config describes a model: a vision tower, a projector and a decoder of the
@@ -83,7 +83,7 @@ func ReadConfig(dir string) (*Config, error) {
 	path := filepath.Join(dir, "config.json")
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; give the folder of a Hugging Face model", err)
 	}
 	c, err := ParseConfig(data)
 	if err != nil {
@@ -97,7 +97,7 @@ func ReadConfig(dir string) (*Config, error) {
 // whose value is not implemented is refused by its name.
 func ParseConfig(data []byte) (*Config, error) {
 	f := configFile{raw: data}
-	if err := json.Unmarshal(data, &f.jsonConfig); err != nil {
+	if err := plainjson.Unmarshal(data, &f.jsonConfig); err != nil {
 		return nil, err
 	}
 	family, err := familyOf(f.ModelType)

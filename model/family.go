@@ -92,14 +92,14 @@ var families = map[string]family{
 // familyOf finds the family of a model_type.
 func familyOf(modelType string) (family, error) {
 	f, ok := families[modelType]
+	known := strings.Join(slices.Sorted(maps.Keys(families)), ", ")
 	switch {
 	case ok:
 		return f, nil
 	case modelType == "":
-		return nil, fmt.Errorf("model_type is missing")
+		return nil, fmt.Errorf("model_type is missing; known: %s", known)
 	}
-	known := slices.Sorted(maps.Keys(families))
-	return nil, fmt.Errorf("model_type %q is not implemented; known: %s", modelType, strings.Join(known, ", "))
+	return nil, fmt.Errorf("model_type %q is not implemented; known: %s", modelType, known)
 }
 
 // family is the family of a valid config.

@@ -1,10 +1,10 @@
 package model
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"vgid/model/hf/imaging"
+	"vgid/model/hf/plainjson"
 )
 
 // llavaText are LlamaConfig's defaults, which fill the sparse files of the
@@ -40,7 +40,7 @@ type jsonCLIP struct {
 
 func (llavaFamily) parse(c *Config, f *configFile) error {
 	var j jsonLLaVA
-	if err := json.Unmarshal(f.raw, &j); err != nil {
+	if err := plainjson.Unmarshal(f.raw, &j); err != nil {
 		return err
 	}
 	text := f.TextConfig

@@ -1,9 +1,10 @@
 package model
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
+
+	"vgid/model/hf/plainjson"
 )
 
 // qwenText are the defaults of Qwen2VLTextConfig and Qwen2_5_VLTextConfig.
@@ -39,13 +40,13 @@ type jsonQwen struct {
 // fields stand at the top level; newer ones keep them in text_config.
 func parseQwen(c *Config, f *configFile) (*jsonQwen, error) {
 	var j jsonQwen
-	if err := json.Unmarshal(f.raw, &j); err != nil {
+	if err := plainjson.Unmarshal(f.raw, &j); err != nil {
 		return nil, err
 	}
 	text := f.TextConfig
 	if text == nil {
 		c.flat, text = true, &jsonText{}
-		if err := json.Unmarshal(f.raw, text); err != nil {
+		if err := plainjson.Unmarshal(f.raw, text); err != nil {
 			return nil, err
 		}
 	}

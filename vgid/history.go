@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"vgid/model/hf/plainjson"
 )
 
 // Point is one step of a stage's history.
@@ -101,8 +103,8 @@ func ReadHistory(path string) ([]Point, error) {
 			break
 		}
 		var p Point
-		if err := json.Unmarshal([]byte(line), &p); err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", path, i+1, err)
+		if err := plainjson.Unmarshal([]byte(line), &p); err != nil {
+			return nil, fmt.Errorf("%s:%d: %w; remove the file to go on without the losses up to here", path, i+1, err)
 		}
 		out = append(out, p)
 	}

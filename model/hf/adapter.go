@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+
+	"vgid/model/hf/plainjson"
 )
 
 const (
@@ -58,7 +60,7 @@ var harmlessInits = []string{"", "null", "true", "false", `"gaussian"`, `"eva"`,
 // package knows nothing about: it may change what the adapter computes.
 func unknownFields(b []byte) error {
 	var all map[string]json.RawMessage
-	if err := json.Unmarshal(b, &all); err != nil {
+	if err := plainjson.Unmarshal(b, &all); err != nil {
 		return err
 	}
 	known := slices.Clone(inertFields)
@@ -121,7 +123,7 @@ func ReadAdapter(dir string) (AdapterConfig, *Weights, error) {
 	if err != nil {
 		return c, nil, fmt.Errorf("%w; give the folder of a PEFT adapter", err)
 	}
-	err = json.Unmarshal(b, &c)
+	err = plainjson.Unmarshal(b, &c)
 	if err == nil {
 		err = unknownFields(b)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"vgid/model/hf/plainjson"
 )
 
 // TokenIDs accepts one id or a list of ids, as eos_token_id is written.
@@ -49,7 +51,7 @@ func ReadGenerationConfig(dir string) (GenerationConfig, error) {
 	if err != nil {
 		return c, err
 	}
-	if err := json.Unmarshal(b, &c); err != nil {
+	if err := plainjson.Unmarshal(b, &c); err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil

@@ -39,7 +39,12 @@ func (c *AdapterConfig) Rules() (*ModuleRules, error) {
 			return nil
 		}
 		// Python's spelling of named groups.
-		re, e := regexp2.Compile(strings.ReplaceAll(pattern, "(?P<", "(?<"), regexp2.None)
+		python := func(s string) string { return strings.ReplaceAll(s, "(?P<", "(?<") }
+		_, e := regexp2.Compile(python(source), regexp2.None) // its errors speak of what was written
+		var re *regexp2.Regexp
+		if e == nil {
+			re, e = regexp2.Compile(python(pattern), regexp2.None)
+		}
 		if e != nil {
 			err = fmt.Errorf("%s: %q is not a regular expression: %w", field, source, e)
 			return nil

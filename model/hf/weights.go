@@ -1,13 +1,14 @@
 package hf
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sort"
+
+	"vgid/model/hf/plainjson"
 )
 
 const (
@@ -63,7 +64,7 @@ func readIndex(path string) (map[string]string, error) {
 	var idx struct {
 		WeightMap map[string]string `json:"weight_map"`
 	}
-	if err := json.Unmarshal(b, &idx); err != nil {
+	if err := plainjson.Unmarshal(b, &idx); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if len(idx.WeightMap) == 0 {

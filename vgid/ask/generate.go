@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"vgid/model"
+	"vgid/model/hf/plainjson"
 )
 
 // Question is a prompt of raw text with the files of its images.
@@ -119,9 +120,9 @@ func (a *Asker) AnswerLines(ctx context.Context, in io.Reader, name, dir string,
 		}
 		var l map[string]json.RawMessage
 		var q Question
-		err := json.Unmarshal(scan.Bytes(), &l)
+		err := plainjson.Unmarshal(scan.Bytes(), &l)
 		if err == nil {
-			err = json.Unmarshal(scan.Bytes(), &q)
+			err = plainjson.Unmarshal(scan.Bytes(), &q)
 		}
 		if err == nil && q.Prompt == "" {
 			err = fmt.Errorf("prompt is missing or empty")

@@ -148,7 +148,7 @@ type metadataEntry struct {
 func ParseMetadata(s string) ([]QA, error) {
 	var raw []json.RawMessage
 	if err := json.Unmarshal([]byte(s), &raw); err != nil {
-		return nil, fmt.Errorf("not a JSON list (%v); repair the file", err)
+		return nil, fmt.Errorf("not a JSON list of {\"Question\": TEXT, \"Answer\": TEXT}; repair the file")
 	}
 	if len(raw) == 0 {
 		return nil, fmt.Errorf("an empty list; every person needs at least one Question and Answer")
@@ -157,10 +157,10 @@ func ParseMetadata(s string) ([]QA, error) {
 	for i, r := range raw {
 		var e metadataEntry
 		if err := json.Unmarshal(r, &e); err != nil {
-			return nil, fmt.Errorf("entry %d: %v; want {\"Question\": …, \"Answer\": …}", i, err)
+			return nil, fmt.Errorf("entry %d is not {\"Question\": TEXT, \"Answer\": TEXT}; repair the file", i)
 		}
 		if e.Question == nil || e.Answer == nil {
-			return nil, fmt.Errorf("entry %d has no Question or no Answer", i)
+			return nil, fmt.Errorf("entry %d has no Question or no Answer; repair the file", i)
 		}
 		q := QA{Question: *e.Question, Answer: *e.Answer, Task: e.Task, Modality: e.Modality, Subject: e.Subject}
 		switch q.Task {
@@ -204,15 +204,19 @@ func decodeImages(rec map[string]any, where string) ([]Image, error) {
 			at = fmt.Sprintf("%s, image %d", where, i)
 		}
 		im := Image{Where: at}
+		holds := describeValue(v)
 		switch v := v.(type) {
 		case []byte:
 			im.Bytes = v
 		case map[string]any:
 			im.Bytes, _ = v["bytes"].([]byte)
+			if _, ok := v["bytes"]; ok {
+				holds = "empty bytes"
+			}
 			im.Path, _ = v["path"].(string)
 		}
 		if len(im.Bytes) == 0 {
-			return nil, fmt.Errorf("%s: column %s has no bytes but %s; images must be stored in the file", at, column, describeValue(v))
+			return nil, fmt.Errorf("%s: column %s holds %s and no image; images must be stored in the file", at, column, holds)
 		}
 		out = append(out, im)
 	}

@@ -78,7 +78,7 @@ func TestBadFiles(t *testing.T) {
 		"bad JSON":      {writeRows(t, row("{")), "row 0, ID 7: column metadata: not a JSON list"},
 		"no answer":     {writeRows(t, row(`[{"Question":"q"}]`)), "entry 0 has no Question or no Answer"},
 		"bad task":      {writeRows(t, row(`[{"Question":"q","Answer":"a","Task":"quiz"}]`)), `Task "quiz"`},
-		"no image":      {writeRows(t, trainRow{ID: "7"}), "column image has no bytes"},
+		"no image":      {writeRows(t, trainRow{ID: "7"}), "column image holds empty bytes and no image"},
 		"no ID value":   {writeRows(t, trainRow{Image: img}), "column ID is empty"},
 		"duplicate":     {writeRows(t, good, good), "row 1, ID 1: the ID was used by an earlier row"},
 		"wrong letter":  {writeRows(t, evalRow{Image: img, ID: "1", evalCells: evalCells{Classification: choice}}), `Correct_Answer "E" is none of the 4 options`},

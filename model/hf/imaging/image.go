@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"vgid/model/hf/plainjson"
 )
 
 // Grid counts a picture's patches in time, down and across, before the vision
@@ -68,7 +70,7 @@ func nestedProcessor(b []byte) ([]byte, error) {
 	var o struct {
 		Image json.RawMessage `json:"image_processor"`
 	}
-	if err := json.Unmarshal(b, &o); err != nil {
+	if err := plainjson.Unmarshal(b, &o); err != nil {
 		return nil, err
 	}
 	if len(o.Image) == 0 || string(o.Image) == "null" {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"vgid/model/hf"
+	"vgid/model/hf/plainjson"
 )
 
 // procJSON is preprocessor_config.json; absent fields keep the defaults of the
@@ -59,7 +60,7 @@ func (s *sizeJSON) UnmarshalJSON(b []byte) error {
 // Pil choose an implementation of the same class; all mean Pillow's here.
 func parseImageProcessor(b []byte) (Processor, error) {
 	var j procJSON
-	if err := json.Unmarshal(b, &j); err != nil {
+	if err := plainjson.Unmarshal(b, &j); err != nil {
 		return nil, err
 	}
 	if j.DoConvertRGB != nil && !*j.DoConvertRGB {

@@ -98,7 +98,7 @@ func TestChatTemplateSources(t *testing.T) {
 		{"none", map[string]string{"tokenizer_config.json": "{}"}, "error: no chat template: neither"},
 		{"no default", map[string]string{"tokenizer_config.json": field(named[:1])}, `error: tokenizer_config.json: chat_template has no template named "default"`},
 		{"syntax", map[string]string{"chat_template.jinja": "a\n{% foo %}"}, `error: chat_template.jinja: chat template: line 2: statement "foo" is not supported`},
-		{"half a config", map[string]string{"chat_template.jinja": "a", "tokenizer_config.json": `{"bos_`}, "error: tokenizer_config.json: unexpected end"},
+		{"half a config", map[string]string{"chat_template.jinja": "a", "tokenizer_config.json": `{"bos_`}, "error: tokenizer_config.json: not valid JSON at byte 6 (unexpected end"},
 		{"odd token", map[string]string{"chat_template.jinja": "a", "tokenizer_config.json": `{"bos_token": 3}`}, "error: tokenizer_config.json: bos_token: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {

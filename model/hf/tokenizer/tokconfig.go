@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sort"
 	"strconv"
+
+	"vgid/model/hf/plainjson"
 )
 
 // tokenizerConfig is what is used of tokenizer_config.json.
@@ -61,7 +63,7 @@ func readTokenizerConfig(dir string) (tokenizerConfig, error) {
 // read takes what a file says and no earlier one did.
 func (c *tokenizerConfig) read(b []byte) error {
 	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(b, &fields); err != nil {
+	if err := plainjson.Unmarshal(b, &fields); err != nil {
 		return err
 	}
 	for _, name := range namedTokens {

@@ -1,13 +1,14 @@
 package tokenizer
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"vgid/model/hf/plainjson"
 )
 
 // Tokenizer is a tokenizer.json: BPE, byte-level (GPT-2, Qwen, Llama 3) or
@@ -54,7 +55,7 @@ func Load(dir string) (*Tokenizer, error) {
 
 func newTokenizer(b []byte, cfg tokenizerConfig) (*Tokenizer, error) {
 	var j tokenizerJSON
-	if err := json.Unmarshal(b, &j); err != nil {
+	if err := plainjson.Unmarshal(b, &j); err != nil {
 		return nil, err
 	}
 	t := &Tokenizer{}

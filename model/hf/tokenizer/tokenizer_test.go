@@ -176,7 +176,7 @@ func TestTokenizerRefusals(t *testing.T) {
 		{"twice", `{"model":{"type":"BPE","vocab":{"a":0,"b":0},"merges":[]}}`, `id 0 belongs to both`},
 		{"range", `{"model":{"type":"BPE","vocab":{"a":-1},"merges":[]}}`, `out of range`},
 		{"unk", `{"model":{"type":"BPE","unk_token":"u","vocab":{"a":0},"merges":[]}}`, `unk_token "u"`},
-		{"cut", `{"model":`, `tokenizer.json: unexpected end`},
+		{"cut", `{"model":`, `tokenizer.json: not valid JSON at byte 9 (unexpected end`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()

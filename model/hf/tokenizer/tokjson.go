@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"vgid/model/hf/plainjson"
 )
 
 // maxTokenID bounds ids so that a hostile file cannot make the table huge.
@@ -76,7 +78,7 @@ func modelType(raw json.RawMessage) (string, error) {
 		Type   string          `json:"type"`
 		Merges json.RawMessage `json:"merges"`
 	}
-	if err := json.Unmarshal(raw, &t); err != nil {
+	if err := plainjson.Unmarshal(raw, &t); err != nil {
 		return "", err
 	}
 	if t.Type == "" && t.Merges != nil {
@@ -148,6 +150,6 @@ type piece struct {
 
 func parseComponent(raw json.RawMessage) (component, error) {
 	var c component
-	err := json.Unmarshal(raw, &c)
+	err := plainjson.Unmarshal(raw, &c)
 	return c, err
 }

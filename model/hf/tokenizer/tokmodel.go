@@ -3,6 +3,8 @@ package tokenizer
 import (
 	"encoding/json"
 	"fmt"
+
+	"vgid/model/hf/plainjson"
 )
 
 // tokenModel appends the ids of one pre-tokenized word to dst.
@@ -22,7 +24,7 @@ func newModel(raw json.RawMessage, byteLevel bool) (tokenModel, []string, error)
 	switch kind {
 	case "BPE":
 		var j modelJSON
-		if err := json.Unmarshal(raw, &j); err != nil {
+		if err := plainjson.Unmarshal(raw, &j); err != nil {
 			return nil, nil, fmt.Errorf("model: %w", err)
 		}
 		b, err := newBPE(j)

@@ -1,0 +1,43 @@
+package plainjson
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestUnmarshalSaysWhatStandsThere(t *testing.T) {
+	type inner struct {
+		Size  int     `json:"size"`
+		Eps   float64 `json:"eps"`
+		Names []string
+		Tied  bool `json:"tied"`
+	}
+	for _, tc := range []struct{ file, want string }{
+		{``, "empty, where JSON should stand"},
+		{" \n", "empty, where JSON should stand"},
+		{`{"in": {"size": 1`, "not valid JSON at byte 17 (unexpected end of JSON input)"},
+		{`<html>`, "not valid JSON at byte 1 (invalid character '<' looking for beginning of value)"},
+		{`[1]`, "array where an object should stand"},
+		{`{"in": {"size": "many"}}`, "in.size: string where a whole number should stand"},
+		{`{"in": {"size": 1.5}}`, "in.size: number 1.5 where a whole number should stand"},
+		{`{"in": {"eps": []}}`, "in.eps: array where a number should stand"},
+		{`{"in": {"Names": {}}}`, "in.Names: object where a list should stand"},
+		{`{"in": {"Names": [3]}}`, "in.Names: number where a string should stand"},
+		{`{"in": {"tied": "no"}}`, "in.tied: string where true or false should stand"},
+	} {
+		var v struct {
+			In inner `json:"in"`
+		}
+		err := Unmarshal([]byte(tc.file), &v)
+		if err == nil || err.Error() != tc.want {
+			t.Errorf("%s: %v, want %s", tc.file, err, tc.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "Go ") {
+			t.Errorf("%s: speaks of Go: %v", tc.file, err)
+		}
+	}
+	var n struct{ A int }
+	if err := Unmarshal([]byte(`{"A": 3}`), &n); err != nil || n.A != 3 {
+		t.Errorf("%+v, %v", n, err)
+	}
+}
