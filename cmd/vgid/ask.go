@@ -2,14 +2,15 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
-	"github.com/google/renameio/v2"
 	"github.com/urfave/cli/v2"
 
 	"vgid/model"
 	"vgid/model/cpu"
+	"vgid/model/hf"
 	"vgid/vgid/ask"
 )
 
@@ -26,13 +27,16 @@ func askFlags(more ...cli.Flag) []cli.Flag {
 	}, more...)
 }
 
+// maxThreads is beyond any machine; more would only wait for each other.
+const maxThreads = 1024
+
 // withModel opens the model of the command line and runs f on it.
 func withModel(c *cli.Context, f func(a *ask.Asker) error) error {
 	if err := noArgs(c); err != nil {
 		return err
 	}
-	if c.Int("threads") < 0 {
-		return fmt.Errorf("%s--threads %d must not be negative", command(c), c.Int("threads"))
+	if n := c.Int("threads"); n < 0 || n > maxThreads {
+		return fmt.Errorf("%s--threads %d must be 0 to %d", command(c), n, maxThreads)
 	}
 	dir, err := modelFolder(c, "model")
 	if err != nil {
@@ -130,6 +134,9 @@ func generateCommand() *cli.Command {
 			if err := need(c, "model"); err != nil {
 				return err
 			}
+			if n := c.Int("max-new"); n < 1 {
+				return fmt.Errorf("%s--max-new %d must be at least 1", command(c), n)
+			}
 			switch file, prompt := c.IsSet("in"), c.IsSet("prompt"); {
 			case file && (prompt || c.IsSet("image")):
 				return fmt.Errorf("%s--in brings its own prompts: leave --prompt and --image out", command(c))
@@ -161,16 +168,12 @@ func generate(c *cli.Context, a *ask.Asker) error {
 		return err
 	}
 	defer in.Close()
-	out, err := renameio.NewPendingFile(c.String("out"), renameio.WithPermissions(0o644))
-	if err != nil {
+	n := 0
+	err = hf.WriteFile(c.String("out"), func(w io.Writer) (err error) {
+		n, err = a.AnswerLines(c.Context, in, c.String("in"), filepath.Dir(c.String("in")), w, o, stops)
 		return err
-	}
-	defer out.Cleanup()
-	n, err := a.AnswerLines(c.Context, in, c.String("in"), filepath.Dir(c.String("in")), out, o, stops)
+	})
 	if err != nil {
-		return err
-	}
-	if err := out.CloseAtomicallyReplace(); err != nil {
 		return err
 	}
 	fmt.Printf("%d answers written to %s\n", n, c.String("out"))

@@ -47,7 +47,7 @@ func CopyFile(to, from, name string) error {
 		return err
 	}
 	defer f.Close()
-	return writeAtomic(filepath.Join(to, name), func(w io.Writer) error {
+	return WriteFile(filepath.Join(to, name), func(w io.Writer) error {
 		_, err := io.Copy(w, f)
 		return err
 	})

@@ -117,7 +117,7 @@ func WriteStreams(path string, tensors []Stream, metadata map[string]string) err
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	err = writeAtomic(path, func(w io.Writer) error {
+	return WriteFile(path, func(w io.Writer) error {
 		if _, err := w.Write(head); err != nil {
 			return err
 		}
@@ -129,10 +129,6 @@ func WriteStreams(path string, tensors []Stream, metadata map[string]string) err
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
 }
 
 // encodeHeader makes the length and the JSON, padded so the data is 8-aligned.
