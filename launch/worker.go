@@ -42,6 +42,25 @@ type Worker struct {
 	Listener       net.Listener // listens on Peers[Rank]; nil without a launcher. The caller closes it.
 }
 
+// MachineRank is the place of this worker among those of its machine, which
+// may run several nodes: the number of lower ranks at the same address.
+func (w Worker) MachineRank() int {
+	if len(w.Peers) <= w.Rank {
+		return w.LocalRank
+	}
+	host := func(r int) string {
+		h, _, _ := net.SplitHostPort(w.Peers[r])
+		return h
+	}
+	n := 0
+	for r := range w.Rank {
+		if host(r) == host(w.Rank) {
+			n++
+		}
+	}
+	return n
+}
+
 // FromEnv reads the place of this process from the environment. Without a
 // launcher it is rank 0 of 1. Call it once: it takes the inherited socket
 // over. An error names the variable at fault.

@@ -117,3 +117,16 @@ func FuzzParseEnv(f *testing.F) {
 		}
 	})
 }
+
+func TestMachineRank(t *testing.T) {
+	peers := []string{"10.0.0.1:70", "10.0.0.2:70", "10.0.0.1:71", "10.0.0.1:72", "10.0.0.2:71"}
+	for rank, want := range []int{0, 0, 1, 2, 1} {
+		w := Worker{Rank: rank, WorldSize: len(peers), Peers: peers}
+		if got := w.MachineRank(); got != want {
+			t.Errorf("rank %d is number %d of its machine, want %d", rank, got, want)
+		}
+	}
+	if got := (Worker{WorldSize: 1}).MachineRank(); got != 0 {
+		t.Errorf("alone: number %d", got)
+	}
+}

@@ -24,7 +24,8 @@ func TestBadInputOfLauncher(t *testing.T) {
 			return append([]string{"--nodes", "2", "--local", "--", program}, unlearnWith(dir, map[string]string{"model.base": "/nowhere/llava"})...)
 		}, []string{"failed with exit code 1: vgid: model folder /nowhere/llava", "give a Hugging Face folder"}},
 		{"bad input of one rank's machine", func(t *testing.T, dir string) []string {
-			script := fmt.Sprintf(`[ $VGID_RANK = 1 ] && set -- "$@" --metrics.addr=%s; exec "$0" "$@"`, occupied(t))
+			// Rank 1 is the second worker of this machine: it takes the next port.
+			script := fmt.Sprintf(`[ $VGID_RANK = 1 ] && set -- "$@" --metrics.addr=%s; exec "$0" "$@"`, below(t, occupied(t)))
 			return append([]string{"--nodes", "2", "--local", "--", "sh", "-c", script, program}, unlearnWith(dir, nil)...)
 		}, []string{"rank 1 on node1 failed with exit code 1: vgid: metrics.addr: 127.0.0.1:", "is taken by another process"}},
 		{"full disk", func(t *testing.T, dir string) []string {
@@ -41,10 +42,15 @@ func TestBadInputOfLauncher(t *testing.T) {
 		{"nodes that do not come", func(t *testing.T, dir string) []string {
 			return []string{"--nodes", "2", "--port", "0", "--timeout", "500ms", "--", program, "config", "show"}
 		}, []string{"did not come together within --timeout 500ms", "start the missing ones with --join 127.0.0.1:"}},
+		{"a log that cannot be written", func(t *testing.T, dir string) []string {
+			logs := t.TempDir()
+			mount(t, logs, 0, "size=4k")
+			return []string{"--nodes", "1", "--log-dir", logs, "--", program, "config", "show"}
+		}, []string{"rank 0 on ", "ended well, but its output could not be written", "rank0.log: no space left on device", "--log-dir"}},
 		{"no such command", func(t *testing.T, dir string) []string { return []string{"--", "/nowhere/vgid"} }, []string{`command "/nowhere/vgid"`, "no such file"}},
 		{"no command", func(t *testing.T, dir string) []string { return []string{"--nodes", "2", "--local"} }, []string{"no command given", "write it after --"}},
 		{"unknown flag", func(t *testing.T, dir string) []string { return []string{"--nods", "2", "--", program} }, []string{"unknown flag --nods", "vgid-launch --help"}},
-		{"a number that is none", func(t *testing.T, dir string) []string { return []string{"--nodes", "two", "--", program} }, []string{`"two"`, "nodes"}},
+		{"a number that is none", func(t *testing.T, dir string) []string { return []string{"--nodes", "two", "--", program} }, []string{`--nodes: "two" cannot be read as its value`, "vgid-launch --help"}},
 		{"an address that leaves this machine", func(t *testing.T, dir string) []string {
 			return []string{"--nodes", "2", "--bind-addr", "192.0.2.1", "--", program}
 		}, []string{"192.0.2.1", "--insecure-network"}},

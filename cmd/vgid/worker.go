@@ -55,7 +55,7 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 		return err
 	}
 	if cfg.Metrics.Addr != "" {
-		addr, stop, err := job.Metrics.Serve(ctx, cfg.Metrics.Addr, w.LocalRank)
+		addr, stop, err := job.Metrics.Serve(ctx, cfg.Metrics.Addr, w.MachineRank())
 		if err != nil {
 			return err
 		}
