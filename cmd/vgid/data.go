@@ -42,7 +42,9 @@ func dataCommand() *cli.Command {
 						Profiles: c.String("profiles"), Splits: c.String("splits"),
 					}
 					if cfg.Profiles == "" {
-						cfg.People = c.Int("people")
+						if cfg.People = c.Int("people"); cfg.People < 2 {
+							return fmt.Errorf("data build: --people %d: want at least 2, one to forget and one to retain", cfg.People)
+						}
 						for _, p := range strings.Split(c.String("forget"), ",") {
 							n, err := strconv.Atoi(strings.TrimSpace(p))
 							if err != nil {

@@ -59,6 +59,10 @@ type Person struct {
 // one world differ at least, so that a small model can tell them apart.
 const MinFaceDistance = 4
 
+// fruitless is how many draws in a row may find nobody new before the pools
+// count as exhausted.
+const fruitless = 50000
+
 // People draws n people with distinct names and faces at least
 // MinFaceDistance apart, from each other and from avoid. IDs are prefix and a
 // three-digit number from 001. People of a smaller n are the first of a
@@ -66,14 +70,14 @@ const MinFaceDistance = 4
 func People(n int, seed uint64, purpose, prefix string, avoid []Person) ([]Person, error) {
 	r := Stream(seed, "people/"+purpose, 0)
 	names := map[string]bool{}
-	faces := make([]Face, 0, n+len(avoid))
+	var faces []Face
 	for _, p := range avoid {
 		names[p.Name()] = true
 		faces = append(faces, p.Face)
 	}
-	people := make([]Person, 0, n)
+	var people []Person
 	for tries := 0; len(people) < n; tries++ {
-		if tries > 200*(n+50) {
+		if tries > fruitless {
 			return nil, fmt.Errorf("cannot draw %d people with distinct names and faces (%d found); ask for fewer", n, len(people))
 		}
 		face := randomFace(r)
@@ -84,6 +88,7 @@ func People(n int, seed uint64, purpose, prefix string, avoid []Person) ([]Perso
 		names[facts.Name()] = true
 		faces = append(faces, face)
 		people = append(people, Person{ID: fmt.Sprintf("%s%03d", prefix, len(people)+1), Facts: facts, Face: face})
+		tries = 0
 	}
 	return people, nil
 }
@@ -91,16 +96,17 @@ func People(n int, seed uint64, purpose, prefix string, avoid []Person) ([]Perso
 // Faces draws n faces as People does, for people who have texts already.
 func Faces(n int, seed uint64, purpose string, avoid []Person) ([]Face, error) {
 	r := Stream(seed, "faces/"+purpose, 0)
-	faces := make([]Face, 0, n+len(avoid))
+	var faces []Face
 	for _, p := range avoid {
 		faces = append(faces, p.Face)
 	}
 	for tries := 0; len(faces) < n+len(avoid); tries++ {
-		if tries > 200*(n+50) {
+		if tries > fruitless {
 			return nil, fmt.Errorf("cannot draw %d distinct faces (%d found); give fewer profiles", n, len(faces)-len(avoid))
 		}
 		if f := randomFace(r); !tooClose(f, faces) {
 			faces = append(faces, f)
+			tries = 0
 		}
 	}
 	return faces[len(avoid):], nil
