@@ -12,6 +12,7 @@ import (
 
 	"vgid/model"
 	"vgid/model/hf"
+	"vgid/vgid/config"
 )
 
 // State is what a stage needs to go on exactly where it stopped. Everything
@@ -27,8 +28,9 @@ const (
 )
 
 // SaveCheckpoint writes the state as dir/step-N.safetensors and removes older
-// ones once the new one is on disk. digest ties it to its configuration.
-func SaveCheckpoint(dir, digest string, s State) error {
+// ones once the new one is on disk. It is tied to the configuration c, whose
+// settings it holds, so that a later refusal can name the one that changed.
+func SaveCheckpoint(dir string, c config.Config, s State) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
@@ -38,7 +40,7 @@ func SaveCheckpoint(dir, digest string, s State) error {
 		{Name: "value", Shape: []int{n}, DType: "F32", Data: s.Values},
 		{Name: "moment1", Shape: []int{n}, DType: "F32", Data: s.M},
 		{Name: "moment2", Shape: []int{n}, DType: "F32", Data: s.V},
-	}, map[string]string{"step": strconv.Itoa(s.Step), "config": digest, "layout": s.Layout})
+	}, map[string]string{"step": strconv.Itoa(s.Step), "config": c.Digest(), "settings": strings.Join(c.Shared().Lines(), "\n"), "layout": s.Layout})
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
@@ -57,7 +59,7 @@ func SaveCheckpoint(dir, digest string, s State) error {
 // LoadCheckpoint reads the newest state of dir; it reports false when there is
 // none. A checkpoint of another configuration or another set of trained
 // parameters is refused.
-func LoadCheckpoint(dir, digest, layout string) (State, bool, error) {
+func LoadCheckpoint(dir string, c config.Config, layout string) (State, bool, error) {
 	files, err := checkpoints(dir)
 	if err != nil || len(files) == 0 {
 		return State{}, false, err
@@ -69,8 +71,8 @@ func LoadCheckpoint(dir, digest, layout string) (State, bool, error) {
 	}
 	defer f.Close()
 	meta := f.Metadata()
-	if meta["config"] != digest {
-		return State{}, false, fmt.Errorf("checkpoint %s was made with another configuration: remove it to start the stage afresh, or resume with the configuration in the run's config.yaml", path)
+	if meta["config"] != c.Digest() {
+		return State{}, false, fmt.Errorf("checkpoint %s was made with another configuration%s: resume with that one, or remove the checkpoint to start the stage afresh", path, changed(meta["settings"], c.Shared().Lines()))
 	}
 	if meta["layout"] != layout {
 		return State{}, false, fmt.Errorf("checkpoint %s holds other trained parameters than this run: remove it to start the stage afresh", path)
@@ -93,6 +95,20 @@ func LoadCheckpoint(dir, digest, layout string) (State, bool, error) {
 		}
 	}
 	return s, true, nil
+}
+
+// changed words the first setting that is not as it was.
+func changed(was string, now []string) string {
+	if was == "" {
+		return ""
+	}
+	old := strings.Split(was, "\n")
+	for i := range min(len(old), len(now)) {
+		if old[i] != now[i] {
+			return fmt.Sprintf(" (%s, now %s)", old[i], now[i])
+		}
+	}
+	return ""
 }
 
 // checkpoints lists a folder's checkpoint files, oldest first.

@@ -106,7 +106,11 @@ func (e *Encoder) Encode(s Sample, instruction string, pixels []float32) (View, 
 	v := View{First: len(ids) - 1, Next: append(e.answer(prompt, s.Answer), e.eos)}
 	v.Seq = model.Sequence{IDs: append(ids, v.Next[:len(v.Next)-1]...), Images: images, Sample: s.Key}
 	if most := e.Config().Text.MaxPositions; len(v.Seq.IDs) > most {
-		return View{}, fmt.Errorf("question and answer take %d tokens, the model reads %d at most (max_position_embeddings in config.json): shorten the answer to %q", len(v.Seq.IDs), most, ask.Clip(s.Question))
+		part := "answer to"
+		if len(ids) > len(v.Next) {
+			part = "question"
+		}
+		return View{}, fmt.Errorf("question and answer take %d tokens, the model reads %d at most (max_position_embeddings in config.json): shorten the %s %q", len(v.Seq.IDs), most, part, ask.Clip(s.Question))
 	}
 	return v, nil
 }

@@ -32,6 +32,9 @@ func (j *Job) Run(ctx context.Context) error {
 			}
 		}
 	}
+	if _, err := evalSets(p.Benchmark, j.Config.Eval.Sets, j.Config.Data.Forget, p.RetainSplit, j.Config.Data.EvalPeople); err != nil {
+		return err
+	}
 	sum := j.newSummary()
 	record := func(s Stage) { sum.AddStage(s.Name, s.Seconds, s.PeakBytes) }
 

@@ -1,10 +1,13 @@
 package vgid
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"slices"
 
 	"vgid/model"
+	"vgid/vgid/ask"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
 )
@@ -43,8 +46,31 @@ func (j *Job) People(ctx context.Context) (*People, error) {
 	if p.Forget, err = p.Benchmark.Training(j.Config.Data.Forget); err != nil {
 		return nil, err
 	}
-	p.Retain, err = p.Benchmark.Training(p.RetainSplit)
-	return p, err
+	if p.Retain, err = p.Benchmark.Training(p.RetainSplit); err != nil {
+		return nil, err
+	}
+	return p, p.apart(j.Config.Data.Forget)
+}
+
+// apart refuses sets that ask for the same answer to be forgotten and kept.
+// One person in both is fine as long as pictures or questions differ.
+func (p *People) apart(forget string) error {
+	kept := map[string]*data.Profile{}
+	for i := range p.Retain {
+		kept[p.Retain[i].ID] = &p.Retain[i]
+	}
+	for _, f := range p.Forget {
+		r := kept[f.ID]
+		if r == nil || !slices.ContainsFunc(f.Images, func(x data.Image) bool {
+			return slices.ContainsFunc(r.Images, func(y data.Image) bool { return bytes.Equal(x.Bytes, y.Bytes) })
+		}) {
+			continue
+		}
+		if i := slices.IndexFunc(f.Train, func(q data.QA) bool { return slices.Contains(r.Train, q) }); i >= 0 {
+			return fmt.Errorf("person %s, question %q: it is in %s and in %s with the same image, so it would be forgotten and retained; choose other sets in data.forget and data.retain", f.ID, ask.Clip(f.Train[i].Question), forget, p.RetainSplit)
+		}
+	}
+	return nil
 }
 
 // Reference fine-tunes the base model of the folder from into one of the two

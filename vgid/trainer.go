@@ -211,6 +211,9 @@ func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 	}
 	for name, l := range out.Loss {
 		if math.IsNaN(l) || math.IsInf(l, 0) {
+			if t.step == 0 { // nothing has been trained yet
+				return out, fmt.Errorf("%s: the %s loss is %v before the first update: the model's weights hold NaN, or its activations overflow", t.stage, name, l)
+			}
 			return out, fmt.Errorf("%s, step %d: the %s loss is %v: lower the learning rate (%g) or raise the batch", t.stage, t.step+1, name, l, out.LR)
 		}
 	}

@@ -74,8 +74,11 @@ func (j *Job) loop(ctx context.Context, name, from string, m *model.Model, obj O
 	}
 	defer t.Close()
 	ckpt := j.path(name, "checkpoint")
+	if err := j.onLead(ctx, func() error { return j.replaces(name, ckpt) }); err != nil {
+		return stage, err
+	}
 	if j.Config.Resume {
-		s, ok, err := LoadCheckpoint(ckpt, j.Config.For(name).Digest(), t.layout())
+		s, ok, err := LoadCheckpoint(ckpt, j.Config.For(name), t.layout())
 		if err != nil {
 			return stage, err
 		}
@@ -129,13 +132,32 @@ func (j *Job) loop(ctx context.Context, name, from string, m *model.Model, obj O
 	return stage, j.finish(ctx, &stage)
 }
 
+// replaces looks at what an earlier run left of a stage that begins anew: work
+// that is not finished is refused, a finished model will be replaced.
+func (j *Job) replaces(name, ckpt string) error {
+	if j.Config.Resume {
+		return nil
+	}
+	left, err := checkpoints(ckpt)
+	if err != nil {
+		return err
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("%s: %s is of a run that was interrupted: --resume true goes on from there, --name begins another run; remove it to begin this one again", name, left[len(left)-1])
+	}
+	if _, err := os.Stat(j.path(name, "stage.json")); err == nil {
+		j.Show.Printf("%s: the model of an earlier run in %s will be replaced (--resume true keeps it, --name begins another run)", name, j.path(name))
+	}
+	return nil
+}
+
 func (j *Job) checkpoint(ctx context.Context, dir string, t *Trainer) error {
 	return j.onLead(ctx, func() error {
 		s, err := t.State()
 		if err != nil {
 			return err
 		}
-		return SaveCheckpoint(dir, j.Config.For(t.stage).Digest(), s)
+		return SaveCheckpoint(dir, j.Config.For(t.stage), s)
 	})
 }
 

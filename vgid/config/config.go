@@ -12,7 +12,7 @@ type Config struct {
 	Seed      uint64 `yaml:"seed" doc:"seed of everything random: people, order of samples, noise, dropout, initial LoRA weights"`
 	Device    string `yaml:"device" doc:"cpu, or cuda in a build with it (make cuda): a worker takes the GPU of its rank on its machine; CUDA_VISIBLE_DEVICES narrows them" oneof:"cpu,cuda"`
 	Precision string `yaml:"precision" doc:"how far a GPU may round: float32; tf32, where products round their operands to 10 bits of mantissa; bfloat16, where activations are kept in it. What is trained, its gradients and moments, statistics and losses are float32 in each; the CPU computes in float32" oneof:"float32,tf32,bfloat16"`
-	Threads   int    `yaml:"threads" doc:"CPU threads of each worker; 0 takes GOMAXPROCS, which the launcher sets to cores / workers on this machine" min:"0"`
+	Threads   int    `yaml:"threads" doc:"CPU threads of each worker; 0 takes GOMAXPROCS, which the launcher sets to cores / workers on this machine" min:"0" max:"1024"`
 	Resume    bool   `yaml:"resume" doc:"continue an interrupted run from its last checkpoint, skipping finished stages"`
 
 	Data       Data       `yaml:"data"`

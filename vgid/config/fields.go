@@ -40,13 +40,13 @@ func (c Config) Validate() error {
 	err := walk(reflect.ValueOf(c), "", func(path string, f reflect.StructField, v reflect.Value) error {
 		if allowed := f.Tag.Get("oneof"); allowed != "" {
 			if !slices.Contains(strings.Split(allowed, ","), v.String()) {
-				return fmt.Errorf("%s: %q is not one of %s", path, v.String(), allowed)
+				return fmt.Errorf("%s: %q is not one of %s", path, v.String(), strings.ReplaceAll(allowed, ",", ", "))
 			}
 		}
 		if allowed := f.Tag.Get("each"); allowed != "" {
 			for i := range v.Len() {
 				if !slices.Contains(strings.Split(allowed, ","), v.Index(i).String()) {
-					return fmt.Errorf("%s: %q is not one of %s", path, v.Index(i).String(), allowed)
+					return fmt.Errorf("%s: %q is not one of %s", path, v.Index(i).String(), strings.ReplaceAll(allowed, ",", ", "))
 				}
 			}
 		}
@@ -77,6 +77,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("config: collective.timeout: %v is no time to wait; give for example 30s", c.Collective.Timeout)
 	case c.Data.Retain != "" && c.Data.Retain == c.Data.Forget:
 		return fmt.Errorf("config: data.forget and data.retain are both %s: nobody can be forgotten and retained", c.Data.Forget)
+	case len(c.Eval.Sets) == 0 || len(c.Eval.Modalities) == 0:
+		return fmt.Errorf("config: eval.sets and eval.modalities must not be empty: there would be no question to ask")
 	case (c.Data.Profiles == "") != (c.Data.Splits == ""):
 		return fmt.Errorf("config: data.profiles and data.splits belong together: set both or neither")
 	case c.Unlearn.BatchRetain == 0 && c.Unlearn.Beta > 0:

@@ -64,13 +64,17 @@ func read(source string) (raw []byte, name string, err error) {
 }
 
 func parse(raw []byte, name string) (*yaml.Node, error) {
-	var doc yaml.Node
-	err := yaml.NewDecoder(bytes.NewReader(raw)).Decode(&doc)
+	var doc, more yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	err := d.Decode(&doc)
 	if err == io.EOF || err == nil && len(doc.Content) == 0 {
 		return nil, nil // an empty file sets nothing
 	}
 	if err != nil {
 		return nil, fmt.Errorf("config %s: %w", name, err)
+	}
+	if d.Decode(&more) != io.EOF {
+		return nil, fmt.Errorf("config %s: only one document is read, and another begins with ---; leave one", name)
 	}
 	return doc.Content[0], nil
 }
@@ -79,10 +83,15 @@ func parse(raw []byte, name string) (*yaml.Node, error) {
 // can say the line and an unknown key can be answered with the nearest name.
 func assign(v reflect.Value, n *yaml.Node, path, file string) error {
 	at := func(n *yaml.Node) string { return fmt.Sprintf("%s:%d", file, n.Line) }
+	switch {
+	case n.Kind == yaml.AliasNode:
+		return fmt.Errorf("%s: aliases (*%s) are not read; write the values out", at(n), n.Value)
+	case v.Kind() == reflect.Struct && n.Kind != yaml.MappingNode && path == "":
+		return fmt.Errorf("%s: this is no configuration; the file needs lines like seed: 1", at(n))
+	case v.Kind() == reflect.Struct && n.Kind != yaml.MappingNode:
+		return fmt.Errorf("%s: %s needs fields below it, not a single value", at(n), strings.TrimSuffix(path, "."))
+	}
 	if v.Kind() == reflect.Struct {
-		if n.Kind != yaml.MappingNode {
-			return fmt.Errorf("%s: %s needs fields below it, not a single value", at(n), strings.TrimSuffix(path, "."))
-		}
 		seen := map[string]bool{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key := n.Content[i].Value
@@ -111,6 +120,9 @@ func assign(v reflect.Value, n *yaml.Node, path, file string) error {
 		}
 		out := make([]string, 0, len(n.Content))
 		for _, e := range n.Content {
+			if e.Kind != yaml.ScalarNode {
+				return fmt.Errorf("%s: %s needs a list of single values", at(e), path)
+			}
 			out = append(out, e.Value)
 		}
 		v.Set(reflect.ValueOf(out))

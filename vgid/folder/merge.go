@@ -2,9 +2,7 @@ package folder
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"vgid/model"
@@ -35,10 +33,7 @@ func Merge(ctx context.Context, dir, adapter, out string, o MergeOptions) error 
 	}
 	defer m.Close()
 	if _, err := m.LoadAdapterAs(adapter, model.AdapterOptions{AnyBase: o.AnyBase}); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return fmt.Errorf("%w; an adapter fits the model it was trained on, which %s is not", err, dir)
+		return err
 	}
 	return hf.ReplaceFolder(out, func(to string) error {
 		if err := hf.CopyAssets(to, dir); err != nil {
