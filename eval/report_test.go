@@ -136,6 +136,14 @@ func TestReportOfLittle(t *testing.T) {
 	}
 }
 
+func TestDifferencesWithoutSign(t *testing.T) {
+	for v, want := range map[float64]string{-0.0004: "+0.000", 0: "+0.000", 0.0004: "+0.000", -0.0006: "−0.001", 0.0216: "+0.022"} {
+		if got := signed(v, true); got != want {
+			t.Errorf("%g is written %s, want %s", v, got, want)
+		}
+	}
+}
+
 func TestTable(t *testing.T) {
 	s := invented(t).Summary
 	for _, v := range []struct{ name, text string }{{"table.txt", s.Table()}, {"table.md", s.Markdown()}} {

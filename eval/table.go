@@ -2,6 +2,7 @@ package eval
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"unicode/utf8"
 )
@@ -131,7 +132,7 @@ func signed(v float64, ok bool) string {
 	if !ok {
 		return ""
 	}
-	return strings.Replace(fmt.Sprintf("%+.3f", v), "-", "−", 1)
+	return strings.Replace(fmt.Sprintf("%+.3f", math.Round(v*1000)/1000+0), "-", "−", 1)
 }
 
 // Table is the results for a terminal: one block for each modality, aligned,

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -65,6 +66,9 @@ func newApp(action cli.ActionFunc) *cli.App {
 		Action:          action,
 		// One line that names the fault, instead of the whole help around it.
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
+			if m := noValue.FindStringSubmatch(err.Error()); m != nil {
+				return fmt.Errorf("--%s: %s cannot be read as its value, see vgid-launch --help", m[2], m[1])
+			}
 			name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: ")
 			if !ok {
 				return err
@@ -73,6 +77,9 @@ func newApp(action cli.ActionFunc) *cli.App {
 		},
 	}
 }
+
+// What package flag says of a value that is none of the flag's kind.
+var noValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-*([^:]+): `)
 
 // run starts the job and returns the exit code.
 func run(c *cli.Context) (int, error) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -187,6 +188,9 @@ var badInputs = []badInput{
 	{"unknown text model_type", brokenModel(func(t *testing.T, m string) { edit(t, m+"/config.json", `"llama"`, `"mamba"`) }),
 		[]string{"config.json", `text_config.model_type "mamba"`, "known: llama"}},
 	{"half a config.json", brokenModel(func(t *testing.T, m string) { os.Truncate(m+"/config.json", 100) }), []string{"config.json", "unexpected end"}},
+	{"a size in words", brokenModel(func(t *testing.T, m string) { edit(t, m+"/config.json", `"hidden_size": 32`, `"hidden_size": "many"`) }),
+		[]string{"config.json: ", "hidden_size: string where a whole number should stand"}},
+	{"an empty tokenizer", brokenModel(func(t *testing.T, m string) { os.Truncate(m+"/tokenizer.json", 0) }), []string{"tokenizer.json: empty, where JSON should stand"}},
 	{"no weights", brokenModel(func(t *testing.T, m string) { remove(t, m+"/model.safetensors") }),
 		[]string{"model: neither model.safetensors nor model.safetensors.index.json found", "give the folder"}},
 	{"half the weights", brokenModel(func(t *testing.T, m string) { os.Truncate(m+"/model.safetensors", 100000) }),
@@ -225,6 +229,35 @@ var badInputs = []badInput{
 		}
 		writeRows(t, f, rows)
 	}), []string{"forget_20/train-00000-of-00001.parquet, row ", "ID ", "corrupt png image of 80 bytes", "fetch or build the file again"}},
+	{"empty image bytes", brokenForget(func(t *testing.T, f string, rows []trainRow) {
+		rows[1].Image.Bytes = nil
+		writeRows(t, f, rows)
+	}), []string{"forget_20/train-00000-of-00001.parquet, row 1, ID ", "column image holds empty bytes and no image", "images must be stored in the file"}},
+	{"metadata of other types", brokenForget(func(t *testing.T, f string, rows []trainRow) {
+		rows[0].Metadata = `[{"Question": 5, "Answer": []}]`
+		writeRows(t, f, rows)
+	}), []string{"row 0, ID ", `column metadata: entry 0 is not {"Question": TEXT, "Answer": TEXT}`}},
+	// Found before anything is trained: whole allows no stage's files.
+	{"no questions to evaluate with", func(t *testing.T, dir, out string) []string {
+		if err := os.CopyFS(filepath.Join(dir, "data"), os.DirFS(world.Data)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(filepath.Join(dir, "data", "Test_Set")); err != nil {
+			t.Fatal(err)
+		}
+		return append([]string{"run"}, flags(out, map[string]string{"data.dir": filepath.Join(dir, "data")})...)
+	}, []string{`no set "Test_Set"`, "it holds "}},
+	{"forget and retain alike", func(t *testing.T, dir, out string) []string {
+		again := filepath.Join(dir, "data", "again", "train-00000-of-00001.parquet")
+		if err := os.CopyFS(filepath.Join(dir, "data"), os.DirFS(world.Data)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(filepath.Dir(again), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		writeRows(t, again, trainRows(t, "forget_20"))
+		return append(unlearnWith(out, map[string]string{"data.dir": filepath.Join(dir, "data")}), "--data.retain", "again")
+	}, []string{"person ", "is in forget_20 and in again with the same image", "choose other sets in data.forget and data.retain"}},
 	{"no image at all", brokenForget(func(t *testing.T, f string, rows []trainRow) {
 		for i := range rows {
 			rows[i].Image.Bytes = []byte("GIF? no")
@@ -245,6 +278,18 @@ var badInputs = []badInput{
 	// Configuration and command line.
 	{"unknown key", textFile("unlearn: {alhpa: 3}\n", "unlearn", "--config", "DIR/file", "--out", "DIR/out"), []string{"file:1: ", `unknown key "alhpa" in unlearn`, `did you mean "alpha"?`}},
 	{"no such config", line("unlearn", "--config", "quikstart"), []string{`config "quikstart"`, "no such file", "quickstart"}},
+	{"no mapping", textFile("- a\n", "config", "show", "--config", "DIR/file"), []string{"file:1: this is no configuration", "seed: 1"}},
+	{"two documents", textFile("seed: 1\n---\nseed: 2\n", "config", "show", "--config", "DIR/file"), []string{"only one document is read", "leave one"}},
+	{"an alias", textFile("train: &a {steps: 3}\nunlearn: *a\n", "config", "show", "--config", "DIR/file"), []string{"file:2: aliases (*a) are not read"}},
+	{"a list in a list", textFile("eval: {sets: [forget, [a]]}\n", "config", "show", "--config", "DIR/file"), []string{"file:1: eval.sets needs a list of single values"}},
+	{"no set to evaluate", with("--eval.sets="), []string{"eval.sets and eval.modalities must not be empty"}},
+	{"far too many threads", with("--threads", "100000"), []string{"threads: 100000 is above the greatest value 1024"}},
+	{"generate on far too many threads", line("generate", "--model", "DIR", "--prompt", "a", "--threads", "100000"), []string{"generate: --threads 100000 must be 0 to 1024"}},
+	{"generate nothing", line("generate", "--model", "DIR", "--prompt", "a", "--max-new", "0"), []string{"generate: --max-new 0 must be at least 1"}},
+	{"a flag's number that is none", line("generate", "--max-new", "x"), []string{`generate: --max-new: "x" cannot be read as its value`, "vgid generate --help"}},
+	{"a pattern of no form", with("--unlearn.lora.targets", "re:(["), []string{`"([" is not a regular expression`, "unterminated [] set in `([`"}},
+	{"more people than there are", line("data", "build", "--out", "DIR/out", "--people", "100000000"), []string{"cannot draw 100000000 people with distinct names and faces", "ask for fewer"}},
+	{"no people", line("data", "build", "--out", "DIR/out", "--people", "0"), []string{"data build: --people 0: want at least 2"}},
 	{"broken YAML", textFile("unlearn: {alpha: 3\n", "config", "show", "--config", "DIR/file"), []string{"config ", "file"}},
 	{"unknown flag", with("--unlearn.alhpa", "3"), []string{"unlearn: unknown flag --unlearn.alhpa", "did you mean --unlearn.alpha?"}},
 	{"flag without its group", with("--lr", "3"), []string{"unknown flag --lr", "did you mean --train.optim.lr or --unlearn.optim.lr?"}},
@@ -252,7 +297,7 @@ var badInputs = []badInput{
 	{"flag without value", line("unlearn", "--seed"), []string{"flag needs an argument: --seed"}},
 	{"value of the wrong kind", with("--unlearn.alpha", "three"), []string{`--unlearn.alpha: "three" is not a number`}},
 	{"value out of range", with("--unlearn.noise.step", "2000"), []string{"unlearn.noise.step", "2000", "999"}},
-	{"value not among the choices", with("--unlearn.mask", "some"), []string{"unlearn.mask", `"some" is not one of answer,text,all`}},
+	{"value not among the choices", with("--unlearn.mask", "some"), []string{"unlearn.mask", `"some" is not one of answer, text, all`}},
 	{"argument too many", with("more"), []string{`unlearn: argument "more" is too much`, "flags only"}},
 	{"unknown command", line("unlern"), []string{`unknown command "unlern"`, `did you mean "unlearn"?`}},
 	{"unknown subcommand", line("train", "vanila"), []string{`unknown command "vanila"`, `did you mean "vanilla"?`}},
@@ -275,7 +320,11 @@ var badInputs = []badInput{
 	{"checkpoint of another configuration", func(t *testing.T, dir, out string) []string {
 		stopped(t, out)
 		return append(unlearnWith(out, long), "--resume", "true", "--unlearn.alpha=2")
-	}, []string{"step-0", "was made with another configuration", "remove it to start the stage afresh"}},
+	}, []string{"step-0", "was made with another configuration (", ", now ", "remove the checkpoint to start the stage afresh"}},
+	{"an interrupted run begun again", func(t *testing.T, dir, out string) []string {
+		stopped(t, out)
+		return unlearnWith(out, nil)
+	}, []string{"unlearned: ", "step-0", "is of a run that was interrupted", "--resume true goes on from there", "--name begins another run"}},
 	{"half a checkpoint", func(t *testing.T, dir, out string) []string {
 		file := stopped(t, out)
 		if err := os.Truncate(file, 20000); err != nil {
@@ -312,7 +361,7 @@ var badInputs = []badInput{
 	{"score without file", line("score"), []string{"score: 0 arguments given, want one"}},
 	{"score of half a line", textFile("{\"prediction\":\n", "score", "DIR/file"), []string{"file:1: not valid JSON", "give {"}},
 	{"score without reference", textFile("{\"prediction\": \"a\"}\n", "score", "DIR/file"), []string{`file:1: field "reference" is missing`}},
-	{"merge of no model", line("merge", "--model", "./nowhere", "--adapter", "DIR", "--out", "DIR/out"), []string{"model folder ./nowhere does not exist, and it is no name of a model on a hub (ORG/NAME"}},
+	{"merge of no model", line("merge", "--model", "./nowhere", "--adapter", "DIR", "--out", "DIR/out"), []string{"folder ./nowhere does not exist, and it is no name of a model on a hub (ORG/NAME"}},
 	{"tokenize without a tokenizer", line("tokenize", "--model", "DIR"), []string{"tokenizer.json: no such file", "a model's folder holds"}},
 	{"tokenize no file", func(_ *testing.T, dir, _ string) []string {
 		return []string{"tokenize", "--model", world.Model, "--in", dir + "/none"}
@@ -399,6 +448,20 @@ func mount(t *testing.T, dir string, how uintptr, options string) {
 			t.Error(err)
 		}
 	})
+}
+
+// below is the address one port under addr.
+func below(t *testing.T, addr string) string {
+	t.Helper()
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort(host, strconv.Itoa(n-1))
 }
 
 // occupied is an address on which this process listens.

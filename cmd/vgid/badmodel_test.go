@@ -3,10 +3,13 @@
 package main
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"vgid/model/hf"
 )
@@ -146,6 +149,26 @@ func init() {
 			mount(t, full, 0, "size=200k") // the model takes more
 			return []string{"merge", "--model", world.Model, "--adapter", adapter, "--out", filepath.Join(full, "m")}
 		}, []string{"model.safetensors", "no space left on device", "free some space"}},
+		{"weights that are no numbers", func(t *testing.T, dir, out string) []string {
+			m := rewritten(t, dir, 0, func(l []hf.NamedTensor) []hf.NamedTensor {
+				for i := range l[0].Data {
+					l[0].Data[i] = float32(math.NaN())
+				}
+				return l
+			})
+			return unlearnWith(out, map[string]string{"model.base": m})
+		}, []string{"unlearned: the ", "loss is NaN before the first update", "the model's weights hold NaN"}},
+		{"forward to a pipe", func(t *testing.T, dir, out string) []string {
+			pipe := filepath.Join(dir, "pipe")
+			if err := unix.Mkfifo(pipe, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return []string{"forward", "--model", world.Model, "--prompt", "a", "--out", pipe}
+		}, []string{"pipe is no regular file and would be replaced by one"}},
+		{"forward to a folder", func(t *testing.T, dir, out string) []string {
+			return []string{"forward", "--model", world.Model, "--prompt", "a", "--out", dir}
+		}, []string{"is a folder; name a file"}},
+		{"inspect an empty folder", line("inspect", "--model", "DIR"), []string{"config.json: no such file", "give the folder of a Hugging Face model"}},
 		{"inspect no model", line("inspect"), []string{"inspect: --model is missing"}},
 		{"inspect for no sequence", line("inspect", "--model", "DIR", "--batch", "0"), []string{"inspect: --batch 0 must be at least 1"}},
 		{"inspect too few tokens", func(t *testing.T, dir, out string) []string {

@@ -36,11 +36,17 @@ func unknownCommand(c *cli.Context) error {
 	return fmt.Errorf("unknown command %q%s", name, config.DidYouMean(name, names))
 }
 
+// What package flag says of a value that is none of the flag's kind.
+var noValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-*([^:]+): `)
+
 // One dash is what package flag writes; this command's flags have two.
 var oneDash = regexp.MustCompile(`(flag |argument: )-\b`)
 
 func usageError(c *cli.Context, err error, _ bool) error {
 	help := c.Command.HelpName + " --help"
+	if m := noValue.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Errorf("%s--%s: %s cannot be read as its value; %s tells more", command(c), m[2], m[1], help)
+	}
 	name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: ")
 	if !ok {
 		return fmt.Errorf("%s%s; %s tells more", command(c), oneDash.ReplaceAllString(err.Error(), "$1--"), help)

@@ -20,13 +20,14 @@ type Exit struct {
 	Code    int    `json:"code"`              // exit code; 0 with Signal or Err
 	Signal  int    `json:"signal,omitempty"`  // that killed it
 	Err     string `json:"err,omitempty"`     // why it did not even start
+	LogErr  string `json:"logErr,omitempty"`  // why its output is not whole although it ended well
 	Stopped bool   `json:"stopped,omitempty"` // after the launcher asked it to
 	Line    string `json:"line,omitempty"`    // its last words on standard error
 	Log     string `json:"log,omitempty"`     // path on its node
 	AtMilli int64  `json:"at"`                // Unix time of its node
 }
 
-func (e Exit) ok() bool { return e.Code == 0 && e.Signal == 0 && e.Err == "" }
+func (e Exit) ok() bool { return e.Code == 0 && e.Signal == 0 && e.Err == "" && e.LogErr == "" }
 
 // Cause is why a job failed.
 type Cause struct {
@@ -191,6 +192,9 @@ func (l *ledger) exitCause(e Exit) Cause {
 	case e.Err != "":
 		fmt.Fprintf(&b, "did not start: %s", e.Err)
 		code = 1
+	case e.LogErr != "":
+		fmt.Fprintf(&b, "ended well, but its output could not be written: %s; make room for --log-dir", e.LogErr)
+		return Cause{Rank: e.Rank, Node: node, Code: 1, Text: b.String()}
 	case e.Signal != 0:
 		fmt.Fprintf(&b, "was killed by %s", unix.SignalName(syscall.Signal(e.Signal)))
 		if e.Signal == int(syscall.SIGKILL) && !e.Stopped {

@@ -4,7 +4,6 @@ package agent
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -102,7 +101,7 @@ func (w *worker) wait() Exit {
 		e.Err = err.Error()
 	}
 	if cerr := w.out.close(); cerr != nil && e.ok() {
-		e.Err = fmt.Sprintf("its output could not be written: %v", cerr)
+		e.LogErr = cerr.Error()
 	}
 	e.Line, e.Log = w.out.stderr.last, w.out.path()
 	return e

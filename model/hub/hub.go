@@ -141,7 +141,7 @@ func Folder(ctx context.Context, given string, part Part, log io.Writer) (string
 	}
 	ref, ok := ParseRef(given)
 	if !ok {
-		return "", fmt.Errorf("model folder %s does not exist, and it is no name of a model on a hub (ORG/NAME or ORG/NAME@REVISION)", given)
+		return "", fmt.Errorf("folder %s does not exist, and it is no name of a model on a hub (ORG/NAME or ORG/NAME@REVISION)", given)
 	}
 	c, err := FromEnv(log)
 	if err != nil {

@@ -482,7 +482,7 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("a folder became %s, %v", got, err)
 	}
 	_, err = Folder(context.Background(), "./nowhere", Whole, nil)
-	wantError(t, err, "model folder ./nowhere does not exist, and it is no name of a model on a hub")
+	wantError(t, err, "folder ./nowhere does not exist, and it is no name of a model on a hub")
 	_, err = Folder(context.Background(), "org/tiny", Whole, nil)
 	wantError(t, err, "model org/tiny is not a folder here, and as a model on a hub: org/tiny@main is not in the cache")
 	t.Setenv("HF_HUB_OFFLINE", "perhaps")
