@@ -19,8 +19,9 @@ type Encoder struct {
 	prompt config.Prompt
 	eos    int32
 	images map[*data.Image]imaging.Image
-	order  []*data.Image // of images, the oldest first
-	held   int           // values in images
+	order  []*data.Image                // of images, the oldest first
+	held   int                          // values in images
+	grids  map[*data.Image]imaging.Grid // of all images seen so far
 }
 
 // keepPixels bounds the images that are kept, in values: 1 GiB. Those of a
@@ -40,7 +41,7 @@ func NewEncoder(dir string, m *model.Model, prompt config.Prompt) (*Encoder, err
 	if prompt, err = turns(r, prompt); err != nil {
 		return nil, err
 	}
-	return &Encoder{Reader: r, prompt: prompt, eos: eos, images: map[*data.Image]imaging.Image{}}, nil
+	return &Encoder{Reader: r, prompt: prompt, eos: eos, images: map[*data.Image]imaging.Image{}, grids: map[*data.Image]imaging.Grid{}}, nil
 }
 
 // turns fills in the prompts of a configuration that leaves them to the chat
@@ -87,14 +88,15 @@ func (e *Encoder) Encode(s Sample, instruction string, pixels []float32) (View, 
 	var images []imaging.Image
 	if !s.Picture.None() {
 		img := imaging.Image{Pixels: pixels}
-		if pixels == nil || !e.OneSize() {
-			own, err := e.Image(s.Picture)
-			if err != nil {
-				return View{}, err
-			}
-			if img.Grid = own.Grid; pixels == nil {
-				img.Pixels = own.Pixels
-			}
+		var err error
+		switch {
+		case pixels == nil:
+			img, err = e.Image(s.Picture)
+		case !e.OneSize():
+			img.Grid, err = e.grid(s.Picture)
+		}
+		if err != nil {
+			return View{}, err
 		}
 		images = []imaging.Image{img}
 	}
@@ -143,11 +145,11 @@ func (e *Encoder) largest(s *Sample, images []data.Image) error {
 	}
 	most := -1
 	for i := range images {
-		img, err := e.Image(Picture{File: &images[i]})
+		g, err := e.grid(Picture{File: &images[i]})
 		if err != nil {
 			return err
 		}
-		if n := e.Config().ImageTokens(img.Grid); n > most {
+		if n := e.Config().ImageTokens(g); n > most {
 			most, s.Picture.File = n, &images[i]
 		}
 	}
@@ -188,8 +190,18 @@ func (e *Encoder) Image(p Picture) (imaging.Image, error) {
 	if err != nil {
 		return imaging.Image{}, fmt.Errorf("%s: %w", p.File.Where, err)
 	}
+	e.grids[p.File] = img.Grid
 	e.keep(p.File, img, keepPixels)
 	return img, nil
+}
+
+// grid is the size of a picture. One that has been seen is not decoded again.
+func (e *Encoder) grid(p Picture) (imaging.Grid, error) {
+	if g, ok := e.grids[p.File]; ok {
+		return g, nil
+	}
+	img, err := e.Image(p)
+	return img.Grid, err
 }
 
 // keep remembers an image and forgets the oldest ones beyond most values.
