@@ -49,6 +49,7 @@ var stages = map[string]func(ctx context.Context, j *Job) error{
 		}
 		return err
 	},
+	"run": func(ctx context.Context, j *Job) error { return j.Run(ctx) },
 	"unlearned": func(ctx context.Context, j *Job) error {
 		p, err := j.People(ctx)
 		if err == nil {
@@ -101,6 +102,7 @@ func TestStagesThatDoNotFitAreRefused(t *testing.T) {
 		{"teacher's answers", "unlearned", map[string]string{"unlearn.responses": "rollout"}, []string{"--unlearn.recompute true"}},
 		{"supervised", "vanilla", nil, []string{"vanilla: a step takes", "--train.recompute true"}},
 		{"answers", "eval-base", nil, []string{"base: answering takes", "--eval.batch_tokens 2048"}},
+		{"a run", "run", map[string]string{"unlearn.batch_forget": "40"}, []string{"unlearned: a step takes", "--unlearn.recompute true"}},
 		{"nothing helps", "unlearned", map[string]string{"model.weights": "bfloat16", "unlearn.recompute": "true", "unlearn.batch_forget": "1", "unlearn.batch_retain": "0", "unlearn.beta": "0"},
 			[]string{"take a machine with more memory"}},
 	} {

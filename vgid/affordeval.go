@@ -74,3 +74,18 @@ func taken(counts *dry.Backend, like dry.Options) int64 {
 	}
 	return counts.Most()
 }
+
+// affordRun refuses a run whose later stages do not fit before the earlier ones
+// have taken their hours. like is the folder of a model of the same size as the
+// one that unlearning will begin with. All ranks call it.
+func (j *Job) affordRun(ctx context.Context, like string, p *People, sets []eval.Set) error {
+	t, err := j.unlearning(eval.Unlearned, like, p)
+	if err != nil {
+		return err
+	}
+	if _, err := j.afford(ctx, &t); err != nil {
+		return err
+	}
+	_, _, _, err = j.affordAnswers(ctx, "evaluation", like, sets)
+	return err
+}

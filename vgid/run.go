@@ -2,6 +2,7 @@ package vgid
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -32,8 +33,14 @@ func (j *Job) Run(ctx context.Context) error {
 			}
 		}
 	}
-	if _, err := evalSets(p.Benchmark, j.Config.Eval.Sets, j.Config.Data.Forget, p.RetainSplit, j.Config.Data.EvalPeople); err != nil {
+	sets, err := evalSets(p.Benchmark, j.Config.Eval.Sets, j.Config.Data.Forget, p.RetainSplit, j.Config.Data.EvalPeople)
+	if err != nil {
 		return err
+	}
+	if !j.Config.Resume {
+		if err := j.affordRun(ctx, cmp.Or(dirs[eval.Vanilla], base), p, sets); err != nil {
+			return err
+		}
 	}
 	sum := j.newSummary()
 	record := func(s Stage) { sum.AddStage(s.Name, s.Seconds, s.PeakBytes) }

@@ -101,14 +101,6 @@ func (j *Job) Reference(ctx context.Context, name, from string, p *People) (Stag
 
 // supervised fine-tunes on src, in which the questions of people occur.
 func (j *Job) supervised(ctx context.Context, name, from string, src Source, people []data.Profile, steps int) (Stage, error) {
-	s, ok, err := j.finished(ctx, name)
-	if err != nil {
-		return Stage{}, err
-	}
-	if ok {
-		j.Show.Printf("%s: finished before, kept", name)
-		return s, nil
-	}
 	return j.train(ctx, training{
 		name: name, from: from, section: "train", steps: steps, optim: j.Config.Train.Optim,
 		fits: func(enc *Encoder) error { return enc.Fits(name, people, j.Config.Prompt.Subject, nil) },
@@ -126,38 +118,38 @@ func (j *Job) supervised(ctx context.Context, name, from string, src Source, peo
 // Unlearn distils the vanilla model of the folder from into one that has
 // forgotten the forget profiles.
 func (j *Job) Unlearn(ctx context.Context, name, from string, p *People) (Stage, error) {
-	s, ok, err := j.finished(ctx, name)
+	t, err := j.unlearning(name, from, p)
 	if err != nil {
 		return Stage{}, err
 	}
-	if ok {
-		j.Show.Printf("%s: finished before, kept", name)
-		return s, nil
-	}
+	return j.train(ctx, t)
+}
+
+func (j *Job) unlearning(name, from string, p *People) (training, error) {
 	u := j.Config.Unlearn
 	fsrc, err := NewPeople(p.Forget, u.Mix, u.TextOnly, j.Config.Seed, "forget", j.Config.Prompt.Subject)
 	if err != nil {
-		return Stage{}, err
+		return training{}, err
 	}
 	var rsrc Source
 	if u.BatchRetain > 0 {
 		if rsrc, err = NewPeople(p.Retain, u.Mix, u.TextOnly, j.Config.Seed, "retain", j.Config.Prompt.Subject); err != nil {
-			return Stage{}, err
+			return training{}, err
 		}
 		if u.Outside > 0 {
 			parts := config.Corpus{Celebrity: 1}
 			out, err := NewCorpus(j.Config.Seed+2, parts, u.Mix, u.TextOnly, j.Config.Data.ImageSize)
 			if err != nil {
-				return Stage{}, err
+				return training{}, err
 			}
 			rsrc = Blend(rsrc, out, u.Outside, j.Config.Seed)
 		}
 	}
 	instructions, err := j.instructions()
 	if err != nil {
-		return Stage{}, err
+		return training{}, err
 	}
-	return j.train(ctx, training{
+	return training{
 		name: name, from: from, section: "unlearn", steps: u.Steps, optim: u.Optim,
 		fits: func(enc *Encoder) error {
 			if err := enc.Fits("forget", p.Forget, j.Config.Prompt.Subject, instructions); err != nil || rsrc == nil {
@@ -188,7 +180,7 @@ func (j *Job) Unlearn(ctx context.Context, name, from string, p *People) (Stage,
 			}
 			return obj, nil
 		},
-	})
+	}, nil
 }
 
 // instructions are the templates in use.

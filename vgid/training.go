@@ -43,8 +43,17 @@ type training struct {
 	begin func(j *Job, m *model.Model, enc *Encoder) (Objective, error)
 }
 
-// train runs a stage, once it is known that a step of it fits the memory.
+// train runs a stage unless it is finished, once it is known that a step of it
+// fits the memory.
 func (j *Job) train(ctx context.Context, t training) (Stage, error) {
+	s, ok, err := j.finished(ctx, t.name)
+	if err != nil {
+		return Stage{}, err
+	}
+	if ok {
+		j.Show.Printf("%s: finished before, kept", t.name)
+		return s, nil
+	}
 	enc, err := j.afford(ctx, &t)
 	if err != nil {
 		return Stage{}, err
