@@ -43,6 +43,7 @@ type Backend struct {
 	use     backend.MemoryUse // allocated now
 	peak    backend.MemoryUse // when most was
 	mapped  int64
+	adopted map[*byte]bool // where adopted memory begins
 
 	written, mostWritten int64
 }
@@ -63,7 +64,7 @@ var (
 
 // New makes a device and its counts.
 func New(o Options) (backend.Backend, *Backend) {
-	b := &Backend{opt: o}
+	b := &Backend{opt: o, adopted: map[*byte]bool{}}
 	switch {
 	case o.Adopts:
 		return adopting{b}, b
@@ -167,7 +168,10 @@ func (b adopting) Adopt(dt backend.DType, mem []byte) (backend.Buffer, error) {
 	if uintptr(unsafe.Pointer(unsafe.SliceData(mem)))%uintptr(dt.Size()) != 0 {
 		return nil, fmt.Errorf("dry: memory is not aligned to %v", dt)
 	}
-	b.mapped += int64(len(mem))
+	if at := unsafe.SliceData(mem); !b.adopted[at] { // a clone adopts the same
+		b.adopted[at] = true
+		b.mapped += int64(len(mem))
+	}
 	return &buffer{dt: dt, n: len(mem) / dt.Size(), lent: true}, nil
 }
 
