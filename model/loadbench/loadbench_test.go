@@ -48,7 +48,7 @@ func checkpoint(t *testing.T) string {
 func TestAlone(t *testing.T) {
 	dir := checkpoint(t)
 	emptiable(t, dir)
-	r, err := Run(context.Background(), Options{Dir: dir, Rounds: 2, Cold: true})
+	r, err := Run(context.Background(), Options{Dir: dir, Rounds: 1, Cold: true})
 	if err != nil {
 		t.Fatal(err)
 	}

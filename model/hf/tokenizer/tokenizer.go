@@ -40,7 +40,7 @@ func Load(dir string) (*Tokenizer, error) {
 	path := filepath.Join(dir, "tokenizer.json")
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w; a model's folder holds its tokenizer", err)
+		return nil, fmt.Errorf("%w; %s", err, withoutFile(dir))
 	}
 	cfg, err := readTokenizerConfig(dir)
 	if err != nil {
@@ -51,6 +51,16 @@ func Load(dir string) (*Tokenizer, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return t, nil
+}
+
+// withoutFile says what to do about a folder without tokenizer.json.
+func withoutFile(dir string) string {
+	for _, other := range []string{"tokenizer.model", "spiece.model", "vocab.json", "vocab.txt"} {
+		if _, err := os.Stat(filepath.Join(dir, other)); err == nil {
+			return fmt.Sprintf("the tokenizer is in an older form, %s: AutoTokenizer.from_pretrained(…).save_pretrained(…) of transformers writes tokenizer.json", other)
+		}
+	}
+	return "a model's folder holds its tokenizer"
 }
 
 func newTokenizer(b []byte, cfg tokenizerConfig) (*Tokenizer, error) {

@@ -187,6 +187,14 @@ func TestTokenizerRefusals(t *testing.T) {
 			hftest.WantError(t, err, c.want)
 		})
 	}
+	dir := t.TempDir()
+	_, err := Load(dir)
+	hftest.WantError(t, err, "tokenizer.json: no such file or directory; a model's folder holds its tokenizer")
+	if err := os.WriteFile(filepath.Join(dir, "tokenizer.model"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Load(dir)
+	hftest.WantError(t, err, "in an older form, tokenizer.model: AutoTokenizer")
 }
 
 func FuzzTokenizerEncode(f *testing.F) {
