@@ -102,7 +102,8 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(b)
-	for _, want := range []string{"−0.536", "quick &amp; &lt;b&gt;start", "&lt;script&gt;", `src="data:image/png;base64,`, "teacher sees", "0.464", "1 min 10 s", "noise &#43; instruction", "alpha: 1", `scope="row"`} {
+	for _, want := range []string{"−0.536", "quick &amp; &lt;b&gt;start", "&lt;script&gt;", `src="data:image/png;base64,`, "teacher sees", "0.464", "1 min 10 s", "noise &#43; instruction", "alpha: 1", `scope="row"`,
+		"<span>forget<span class=\"soft\">", "likelih. how often the right option is the likeliest", "position: sticky"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the report lacks %q", want)
 		}
