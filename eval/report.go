@@ -261,6 +261,7 @@ func duration(seconds float64) string {
 	if d < time.Minute {
 		return fmt.Sprintf("%.1f s", seconds)
 	}
+	d = d.Round(time.Second)
 	if d < time.Hour {
 		return fmt.Sprintf("%d min %02d s", int(d.Minutes()), int(d.Seconds())%60)
 	}
