@@ -91,6 +91,15 @@ func (c *Comm) next() *Handle {
 	return h
 }
 
+// overdue is the end of a call's time; it is a context.DeadlineExceeded.
+type overdue time.Duration
+
+func (o overdue) Error() string {
+	return fmt.Sprintf("not done within %v: it hangs, was stopped, or is cut off", time.Duration(o))
+}
+
+func (o overdue) Unwrap() error { return context.DeadlineExceeded }
+
 func (c *Comm) execute(h *Handle) {
 	defer close(h.done)
 	begin := time.Now()
@@ -103,7 +112,7 @@ func (c *Comm) execute(h *Handle) {
 			peer = -1 // this rank's own wish
 		}
 		if err == nil {
-			err = fmt.Errorf("not done within %v: %w", c.opt.Timeout, context.DeadlineExceeded)
+			err = overdue(c.opt.Timeout)
 		} else if cause := context.Cause(h.ctx); cause != nil {
 			err = cause
 		}

@@ -22,6 +22,13 @@ func Over(runs []*Summary) (Spreads, error) {
 	if len(runs) == 0 {
 		return nil, fmt.Errorf("no summaries are given")
 	}
+	bySeed := map[uint64]string{}
+	for _, r := range runs {
+		if first, ok := bySeed[r.Seed]; ok {
+			return nil, fmt.Errorf("runs %s and %s both have seed %d: their spread says nothing; give runs of different seeds", first, r.Name, r.Seed)
+		}
+		bySeed[r.Seed] = r.Name
+	}
 	out := Spreads{}
 	for model, sets := range runs[0].Models {
 		out[model] = map[string]map[string]map[string]Spread{}

@@ -41,6 +41,9 @@ func TestSpread(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, table)
 		}
 	}
+	if _, err := Over([]*Summary{run(4, .4), run(4, .5)}); err == nil || !strings.Contains(err.Error(), "both have seed 4") {
+		t.Errorf("one seed twice: %v", err)
+	}
 	delete(runs[1].Models, Gold)
 	if _, err := Over(runs); err == nil || !strings.Contains(err.Error(), "seed 1") {
 		t.Errorf("a run without gold: %v", err)

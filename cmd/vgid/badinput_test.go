@@ -334,6 +334,9 @@ var badInputs = []badInput{
 	}, []string{"step-0", "truncated", "remove it to start the stage afresh"}},
 
 	// Other commands.
+	{"bench on far too many threads", line("bench", "gemm", "--threads", "100000"), []string{"bench gemm: --threads 100000: must be at most 1024"}},
+	{"profiles of another form", textFile("{\"ID\": 2}\n", "data", "build", "--out", "DIR/out", "--profiles", "DIR/file", "--splits", "DIR/file"), []string{"file, line 1: not {\"ID\": TEXT, \"metadata\": […]}"}},
+	{"metrics on another machine's address", with("--metrics.addr", "192.0.2.1:9464"), []string{"metrics.addr: ", "192.0.2.1:9464", "give an address of this machine"}},
 	{"bench of no steps", line("bench", "step", "--steps", "0"), []string{"bench step: --steps 0: must be at least 1"}},
 	{"bench of no shape", line("bench", "step", "--shape", "llava"), []string{`--shape "llava": must be quickstart, llava-7b or tiny`}},
 	{"bench of a step nobody knows", line("bench", "step", "--step", "sgd"), []string{`--step "sgd": must be train or vgid`}},

@@ -122,6 +122,9 @@ func positive(c *cli.Context, flags ...string) error {
 			if v < 1 {
 				return fmt.Errorf("%s--%s %d: must be at least 1", command(c), f, v)
 			}
+			if f == "threads" && v > maxThreads {
+				return fmt.Errorf("%s--threads %d: must be at most %d", command(c), v, maxThreads)
+			}
 		}
 	}
 	return nil

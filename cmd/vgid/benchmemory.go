@@ -42,8 +42,8 @@ forget and one to retain.`,
 			if err := positive(c, "r", "batch", "image-side"); err != nil {
 				return err
 			}
-			if c.Int("tokens") < 0 || c.Int("threads") < 0 {
-				return fmt.Errorf("%s--tokens and --threads must not be negative", command(c))
+			if c.Int("tokens") < 0 || c.Int("threads") < 0 || c.Int("threads") > maxThreads {
+				return fmt.Errorf("%s--tokens and --threads must not be negative, and threads at most %d", command(c), maxThreads)
 			}
 			dir, err := modelFolder(c, "model")
 			if err != nil {

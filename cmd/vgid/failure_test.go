@@ -174,7 +174,7 @@ func TestFrozenWorkerIsNamed(t *testing.T) {
 			got := lastLine(p.err.String())
 			for _, want := range []string{
 				fmt.Sprintf("rank %d on node%d failed", 1-rank, 1-rank), fmt.Sprintf("collective: rank %d: ", 1-rank), " #",
-				fmt.Sprintf("peer rank %d: ", rank), "not done within 2s",
+				fmt.Sprintf("peer rank %d: ", rank), "not done within 2s: it hangs, was stopped, or is cut off",
 			} {
 				if !strings.Contains(got, want) {
 					t.Errorf("the last line is %q, want it to say %q", got, want)

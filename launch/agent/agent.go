@@ -142,7 +142,7 @@ func (a *agent) listen() error {
 	for i := range o.Procs {
 		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.ParseIP(o.BindAddr)})
 		if err != nil {
-			return fmt.Errorf("cannot listen for worker %d (--bind-addr): %w", i, err)
+			return fmt.Errorf("cannot listen for worker %d: %w; give --bind-addr an address of this machine", i, err)
 		}
 		a.socks = append(a.socks, l)
 		a.self.Addrs = append(a.self.Addrs, net.JoinHostPort(o.AdvertiseAddr, fmt.Sprint(l.Addr().(*net.TCPAddr).Port)))

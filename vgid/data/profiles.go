@@ -36,7 +36,7 @@ func ReadProfiles(path string) ([]Profile, error) {
 			Metadata json.RawMessage `json:"metadata"`
 		}
 		if err := json.Unmarshal(s.Bytes(), &row); err != nil {
-			return fail("%v; want {\"ID\": …, \"metadata\": […]}", err)
+			return fail("not {\"ID\": TEXT, \"metadata\": […]}")
 		}
 		switch {
 		case row.ID == "":
@@ -81,7 +81,7 @@ func readSplits(path string, profiles []Profile) ([]split, error) {
 	}
 	var raw map[string][]string
 	if err := json.Unmarshal(b, &raw); err != nil {
-		return fail("%v; want {\"forget_5\": [\"001\", …], …}", err)
+		return fail("not {\"forget_5\": [\"001\", …], …}, names of sets with lists of IDs")
 	}
 	if len(raw) == 0 {
 		return fail("%w", errors.New("no set in it"))

@@ -124,7 +124,7 @@ func (m *Metrics) Serve(ctx context.Context, addr string, localRank int) (string
 		return "", nil, fmt.Errorf("metrics.addr: %s is taken by another process: choose another port, or 0 for any free one", addr)
 	}
 	if err != nil {
-		return "", nil, fmt.Errorf("metrics.addr: %w", err)
+		return "", nil, fmt.Errorf("metrics.addr: %w; give an address of this machine", err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.reg, promhttp.HandlerOpts{}))

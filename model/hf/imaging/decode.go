@@ -55,7 +55,7 @@ var others = []struct{ magic, what string }{
 	{"<svg", "an SVG drawing"},
 	{"<?xml", "an XML or SVG document"},
 	{"<", "an HTML page"},
-	{"version https://git-lfs", "a Git LFS pointer, not the file it stands for"},
+	{"version https://git-lfs", "a Git LFS pointer, not the file it stands for (git lfs pull fetches that)"},
 }
 
 func startsLike(data []byte, magic string) bool {
