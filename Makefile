@@ -40,11 +40,11 @@ test:
 
 # The GPU backend on the simulated device: a fake driver that runs the CUDA
 # kernels on the host. What that shows is in docs/cuda.md.
-SIMULATED = ./model ./model/cuda ./model/cuda/driver ./vgid/... ./cmd/vgid
+SIMULATED = ./model ./model/plan ./model/cuda ./model/cuda/driver ./vgid/... ./cmd/vgid
 # Of these, what the race detector looks at as well: one operation of the suite,
 # the queues, and VGID on two workers whose gradients are reduced while backward
 # goes on. It sees the Go side.
-RACED = -run '^Test(Uploads|Operations|FreeBytes|Launch|Events|Unlearn|ComplianceSimulated).*/(attention|buffer)' \
+RACED = -run '^Test(Uploads|Operations|FreeBytes|Launch|EventsOrderStreams|Unlearn|ComplianceSimulated).*/(attention|buffer)' \
 	./model/cuda ./model/cuda/driver ./vgid
 test-simulated:
 	@if ! command -v cc >/dev/null 2>&1 || ! command -v g++ >/dev/null 2>&1 || [ "$$(uname -sm)" != 'Linux x86_64' ]; then \
