@@ -13,6 +13,9 @@ import (
 // A step takes the memory that was foretold, as the kernel sees it, but for what
 // the threads pack and what the garbage collector has not found yet: 64 MiB.
 func TestBenchMemory(t *testing.T) {
+	if race {
+		t.Skip("SKIPPED: the race detector takes memory of its own; run it without")
+	}
 	dir := filepath.Join(t.TempDir(), "m")
 	must(t, program, "bench", "checkpoint", "--shape", "quickstart", "--out", dir)
 	for _, more := range [][]string{nil, {"--recompute=false"}, {"--full"}} {
