@@ -32,6 +32,10 @@ type Job struct {
 	Show    *monitor.Progress // silent on all ranks but 0
 	Place   string            // what memory the device has: workers that say the same share it
 
+	// Command is what the workers were asked to do beside the configuration; all
+	// must have been asked the same.
+	Command string
+
 	stopAfter int // tests: fail after this many steps
 }
 
@@ -47,7 +51,7 @@ func (j *Job) lead() bool { return j.Comm.Rank() == 0 }
 // Agree checks that every worker runs the same configuration, and writes it
 // into the run's folder.
 func (j *Job) Agree(ctx context.Context) error {
-	mine := strings.Join(j.Config.Shared().Lines(), "\n")
+	mine := strings.Join(append([]string{"command " + j.Command}, j.Config.Shared().Lines()...), "\n")
 	all, err := j.Comm.AllGatherBytes(ctx, []byte(mine))
 	if err != nil {
 		return err

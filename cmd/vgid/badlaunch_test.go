@@ -20,6 +20,14 @@ func TestBadInputOfLauncher(t *testing.T) {
 		{"ranks disagree", func(t *testing.T, dir string) []string {
 			return append([]string{"--nodes", "2", "--local", "--", "sh", "-c", script, program}, unlearnWith(dir, nil)...)
 		}, []string{"rank ", "workers disagree on the configuration: rank 0 has unlearn.alpha: 1, rank 1 has unlearn.alpha: 2", "start all with the same"}},
+		{"ranks of other commands", func(t *testing.T, dir string) []string {
+			script := `[ $VGID_RANK = 1 ] && exec "$0" train vanilla "$@"; exec "$0" unlearn "$@"`
+			return append([]string{"--nodes", "2", "--local", "--", "sh", "-c", script, program}, flags(dir, nil)...)
+		}, []string{"workers disagree on the configuration: rank 0 has command unlearn, rank 1 has command train vanilla; start all with the same"}},
+		{"ranks that evaluate other models", func(t *testing.T, dir string) []string {
+			script := `exec "$0" eval "$@" --model=m$VGID_RANK`
+			return append([]string{"--nodes", "2", "--local", "--", "sh", "-c", script, program}, flags(dir, nil)...)
+		}, []string{"rank 0 has command eval --model m0, rank 1 has command eval --model m1"}},
 		{"bad input of every rank", func(t *testing.T, dir string) []string {
 			return append([]string{"--nodes", "2", "--local", "--", program}, unlearnWith(dir, map[string]string{"model.base": "/nowhere/llava"})...)
 		}, []string{"failed with exit code 1: vgid: model folder /nowhere/llava", "give a Hugging Face folder"}},

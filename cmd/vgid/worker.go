@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -43,7 +44,7 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 	}
 	defer func() { err = errors.Join(err, be.Close()) }()
 
-	job := &vgid.Job{Config: cfg, Comm: comm, Backend: be, Show: monitor.NewProgress(nil), Place: place}
+	job := &vgid.Job{Config: cfg, Comm: comm, Backend: be, Show: monitor.NewProgress(nil), Place: place, Command: asked(c)}
 	if w.Rank == 0 {
 		job.Show = monitor.NewProgress(os.Stdout)
 	}
@@ -66,6 +67,21 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 	}
 	job.Show.Printf("%d worker(s), %s, run folder %s", w.WorldSize, be.Name(), job.Dir())
 	return f(ctx, job)
+}
+
+// asked is the command line but for the configuration: "eval --model m".
+func asked(c *cli.Context) string {
+	set := map[string]bool{"config": true, "c": true, "preset": true}
+	for _, f := range config.Fields() {
+		set[f.Path] = true
+	}
+	words := []string{strings.TrimSuffix(command(c), ": ")}
+	for _, f := range c.Command.Flags {
+		if name := f.Names()[0]; !set[name] && c.IsSet(name) {
+			words = append(words, fmt.Sprintf("--%s %v", name, c.Value(name)))
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 func connect(ctx context.Context, w launch.Worker, cfg config.Config) (*collective.Comm, error) {
