@@ -5,6 +5,9 @@ given config.json in bfloat16, frozen, an adapter on the decoder's linear layers
 every sequence one image and text, a loss on its last tokens only, clipping to
 norm 1, AdamW. `--step vgid` adds the teacher, the model without the adapter, and
 takes the divergence from it.
+
+PEFT keeps the adapter in float32. Steps are measured with its products in
+float32, as they come, and under autocast in bfloat16; the faster one is printed.
 """
 import argparse
 import json
@@ -60,34 +63,43 @@ def main():
     def logits():
         return model(**inputs).logits[:, :-1].float()
 
-    def step():
+    def loss_of_step():
         if args.step == "vgid":
             with torch.no_grad(), model.disable_adapter():
                 teacher = F.log_softmax(logits(), dim=-1)
             student = F.log_softmax(logits(), dim=-1)
-            loss = F.kl_div(student, teacher, log_target=True, reduction="sum") / targets.numel()
-        else:
-            loss = F.cross_entropy(logits().flatten(0, 1), targets.flatten())
+            return F.kl_div(student, teacher, log_target=True, reduction="sum") / targets.numel()
+        return F.cross_entropy(logits().flatten(0, 1), targets.flatten())
+
+    def step(autocast):
+        with torch.autocast(args.device, torch.bfloat16, enabled=autocast):
+            loss = loss_of_step()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0, foreach=True)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         return loss.item()
 
-    for _ in range(args.warmup):
-        step()
-    seconds = []
-    for _ in range(args.steps):
-        start = time.perf_counter()
-        step()
+    def measure(autocast):
         if cuda:
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    print(json.dumps({
-        "step_ms_median": round(1000 * statistics.median(seconds), 3),
-        "peak_bytes": torch.cuda.max_memory_allocated() if cuda else 0,
-        "trained": sum(p.numel() for p in trained),
-    }))
+            torch.cuda.reset_peak_memory_stats()
+        for _ in range(args.warmup):
+            step(autocast)
+        seconds = []
+        for _ in range(args.steps):
+            start = time.perf_counter()
+            step(autocast)
+            if cuda:
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - start)
+        return {
+            "step_ms_median": round(1000 * statistics.median(seconds), 3),
+            "peak_bytes": torch.cuda.max_memory_allocated() if cuda else 0,
+            "trained": sum(p.numel() for p in trained),
+            "autocast": autocast,
+        }
+
+    print(json.dumps(min(measure(False), measure(True), key=lambda r: r["step_ms_median"])))
 
 
 if __name__ == "__main__":

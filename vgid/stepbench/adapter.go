@@ -51,7 +51,8 @@ type AdapterRow struct {
 	TorchTokensPerS float64 `json:"torch_tokens_per_s,omitempty"`
 	TorchMFU        float64 `json:"torch_mfu,omitempty"`
 	TorchPeakBytes  int64   `json:"torch_peak_bytes,omitempty"`
-	Ratio           float64 `json:"ratio,omitempty"` // of tokens/s; above 1 vgid is faster
+	TorchAutocast   bool    `json:"torch_autocast,omitempty"` // what was faster of the two
+	Ratio           float64 `json:"ratio,omitempty"`          // of tokens/s; above 1 vgid is faster
 }
 
 const rank, alpha = 16, 32
@@ -248,11 +249,12 @@ func (o *AdapterOptions) theirs(ctx context.Context, config []byte, row *Adapter
 	var r struct {
 		StepMS    float64 `json:"step_ms_median"`
 		PeakBytes int64   `json:"peak_bytes"`
+		Autocast  bool    `json:"autocast"`
 	}
 	if err := json.Unmarshal(lastLine(out.Bytes()), &r); err != nil || r.StepMS <= 0 {
 		return fmt.Errorf("%s printed no step_ms_median: %q", o.Script, out.String())
 	}
-	row.TorchStepMS, row.TorchPeakBytes = r.StepMS, r.PeakBytes
+	row.TorchStepMS, row.TorchPeakBytes, row.TorchAutocast = r.StepMS, r.PeakBytes, r.Autocast
 	return nil
 }
 
@@ -277,7 +279,11 @@ func (r AdapterRow) Table(to io.Writer) error {
 		if r.TorchPeakBytes > 0 {
 			peak = backend.Bytes(r.TorchPeakBytes).String()
 		}
-		fmt.Fprintf(w, "transformers + PEFT\t%d\t%.1f\t%.0f\t%s\t%s\n", r.Tokens, r.TorchStepMS, r.TorchTokensPerS, mfu(r.TorchMFU), peak)
+		program := "transformers + PEFT"
+		if r.TorchAutocast {
+			program += ", autocast"
+		}
+		fmt.Fprintf(w, "%s\t%d\t%.1f\t%.0f\t%s\t%s\n", program, r.Tokens, r.TorchStepMS, r.TorchTokensPerS, mfu(r.TorchMFU), peak)
 		fmt.Fprintf(w, "ratio of tokens/s\t\t\t%.2f\n", r.Ratio)
 	}
 	return w.Flush()
