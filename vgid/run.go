@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"fmt"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 
 	"vgid/eval"
+	"vgid/launch"
 )
 
 // Run is the whole job: benchmark, vanilla and gold model, unlearning,
@@ -135,18 +134,7 @@ func (j *Job) publish(ctx context.Context, sum *eval.Summary, outcomes map[strin
 }
 
 func versions(backend string) map[string]string {
-	v := map[string]string{"go": runtime.Version(), "backend": backend, "vgid": "devel"}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				v["vgid"] = s.Value
-			}
-		}
-		if info.Main.Version != "" && info.Main.Version != "(devel)" {
-			v["vgid"] = fmt.Sprint(info.Main.Version)
-		}
-	}
-	return v
+	return map[string]string{"go": runtime.Version(), "backend": backend, "vgid": launch.Version()}
 }
 
 // RunEval evaluates one model on its own.

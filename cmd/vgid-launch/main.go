@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"vgid/launch"
 	"vgid/launch/agent"
 )
 
@@ -44,6 +45,7 @@ func main() {
 func newApp(action cli.ActionFunc) *cli.App {
 	return &cli.App{
 		Name:      "vgid-launch",
+		Version:   launch.Version(),
 		Usage:     "run a command as the ranks of a distributed job",
 		UsageText: "vgid-launch [flags] -- COMMAND [ARGUMENTS]\n\nOne machine:      vgid-launch --nodes 2 --local -- vgid unlearn\nSeveral machines: vgid-launch --nodes 2 --bind-addr A -- vgid unlearn            on the first, whose address is A\n                  vgid-launch --nodes 2 --bind-addr B --join A:7946 -- vgid unlearn   on the second",
 		Flags: []cli.Flag{

@@ -32,8 +32,9 @@ func main() {
 
 func app() *cli.App {
 	a := &cli.App{
-		Name:  "vgid",
-		Usage: "make vision-language models forget",
+		Name:    "vgid",
+		Version: launch.Version(),
+		Usage:   "make vision-language models forget",
 		Commands: []*cli.Command{
 			runCommand(), dataCommand(), trainCommand(), unlearnCommand(), evalCommand(),
 			summaryCommand(), mergeCommand(), scoreCommand(), forwardCommand(), generateCommand(),
