@@ -150,7 +150,7 @@ func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 		}
 		weight, err := t.prepare(ctx, i, mine)
 		if err != nil {
-			return out, fmt.Errorf("%s, step %d: %w", t.stage, t.step+1, err)
+			return out, t.at(err)
 		}
 		t.objective.Begin()
 		lap(monitor.PhaseData)
@@ -175,21 +175,21 @@ func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 				ready = nil
 			}
 			if err := t.micro(part, norm, ready, lap); err != nil {
-				return out, err
+				return out, t.at(err)
 			}
 		}
 		t.lookAhead(ctx, shares, i+1)
 		lap(monitor.PhaseData)
 		if err := t.reducer.finish(); err != nil {
-			return out, err
+			return out, t.at(err)
 		}
 		lap(monitor.PhaseComm)
 		if err := t.opt.Step(float32(out.LR)); err != nil {
-			return out, err
+			return out, t.at(err)
 		}
 		lap(monitor.PhaseOptimizer)
 		if err := t.objective.Collect(); err != nil {
-			return out, err
+			return out, t.at(err)
 		}
 		loss := t.objective.Losses()
 		if err := t.comm.AllReduce(ctx, collective.F64(loss[:]), collective.Sum); err != nil {
@@ -202,7 +202,7 @@ func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 		}
 		norm2, err := t.opt.GradNorm()
 		if err != nil {
-			return out, err
+			return out, t.at(err)
 		}
 		out.GradNorm = max(out.GradNorm, norm2)
 		out.Samples += len(mine)
@@ -221,6 +221,11 @@ func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 	s := &out.Phases
 	s.Samples, s.Tokens, s.Loss, s.GradNorm, s.LR = out.Samples, out.Tokens, out.Loss, out.GradNorm, out.LR
 	return out, nil
+}
+
+// at says where a step failed.
+func (t *Trainer) at(err error) error {
+	return fmt.Errorf("%s, step %d: %w", t.stage, t.step+1, err)
 }
 
 func (t *Trainer) draw(step int) [][]Sample {

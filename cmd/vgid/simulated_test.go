@@ -43,7 +43,7 @@ func TestBadDeviceSimulated(t *testing.T) {
 		{"old driver", "ptx=71,driver=11010", nil, []string{"CUDA 11.1", "too old", "update"}},
 		{"little memory", "memory=6000000", nil, []string{"a step takes", "5.7 MiB are free", "are missing", "--unlearn."}},
 		{"lost at once", "lose_after=3", nil, []string{"the CUDA device is lost"}},
-		{"lost in a step", "lose_after=400", nil, []string{"the CUDA device is lost", "CUDA_ERROR_UNKNOWN", "--resume true"}},
+		{"lost in a step", "lose_after=400", nil, []string{", step ", "the CUDA device is lost", "CUDA_ERROR_UNKNOWN", "--resume true"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := start(t, simulated(t, c.settings, c.env...), program, unlearnWith(t.TempDir(), map[string]string{"device": "cuda"})...)
