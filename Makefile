@@ -51,7 +51,7 @@ test-simulated:
 		echo 'make test: NO C AND C++ COMPILER ON x86-64 LINUX, THE SIMULATED DEVICE IS NOT TESTED'; \
 	else \
 		echo 'simulated device: vet and tests with -tags cuda'; \
-		$(CUDA_ENV) $(GO) vet -tags cuda ./model ./model/cuda/... ./vgid/... ./cmd/... && \
+		$(CUDA_ENV) $(GO) vet -tags cuda ./model ./model/plan ./model/cuda/... ./vgid/... ./cmd/... && \
 		$(CUDA_ENV) $(GO) test -tags cuda -timeout 10m -run 'Simulated|Load|Launch|Events|Graph|Peer|Fault|Refus' $(SIMULATED) && \
 		echo 'simulated device: a part of them under the race detector' && \
 		$(CUDA_ENV) $(GO) test -race -tags cuda -timeout 5m $(RACED); \
