@@ -25,24 +25,15 @@ func WriteFile(path string, write func(io.Writer) error) error {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is no regular file and would be replaced by one; name another", path)
 	}
-	err := writePending(path, write)
-	var p *fs.PathError
-	var l *os.LinkError
-	switch {
-	case errors.As(err, &p):
-		return fmt.Errorf("%s: %w", path, p.Err)
-	case errors.As(err, &l):
-		return fmt.Errorf("%s: %w", path, l.Err)
-	}
-	return err
-}
-
-func writePending(path string, write func(io.Writer) error) error {
 	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o644))
 	if err != nil {
-		return err
+		return aboutFile(path, "", err)
 	}
 	defer f.Cleanup() // nothing is left to clean after the replacement
+	return aboutFile(path, f.Name(), replace(f, write))
+}
+
+func replace(f *renameio.PendingFile, write func(io.Writer) error) error {
 	w := bufio.NewWriterSize(f, 1<<20)
 	if err := write(w); err != nil {
 		return err
@@ -51,6 +42,20 @@ func writePending(path string, write func(io.Writer) error) error {
 		return err
 	}
 	return f.CloseAtomicallyReplace()
+}
+
+// aboutFile puts path in the place of the temporary file in an error, of any file
+// where that has no name yet. Errors of files that are read meanwhile stay theirs.
+func aboutFile(path, temporary string, err error) error {
+	var p *fs.PathError
+	var l *os.LinkError
+	switch {
+	case errors.As(err, &p) && (temporary == "" || p.Path == temporary):
+		return fmt.Errorf("%s: %w", path, p.Err)
+	case errors.As(err, &l) && (temporary == "" || l.Old == temporary):
+		return fmt.Errorf("%s: %w", path, l.Err)
+	}
+	return err
 }
 
 // syncDir makes renames in dir durable.
