@@ -74,15 +74,16 @@ func meminfo(r io.Reader, field string) (int64, error) {
 }
 
 // groupLeft is what the control groups that hold this process (version 2) leave
-// it, those around them included. Pages of files count as used there but are
-// given back under pressure. Without a limit it is the largest number.
+// it, those around them included. Pages of files, also those of mapped weights
+// that are in use, and caches of the kernel count as used there but are given
+// back under pressure. Without a limit it is the largest number.
 func groupLeft(root fs.FS) int64 {
 	left := int64(math.MaxInt64)
 	for dir := range groupsAround(root) {
 		limit, ok1 := number(root, dir+"/memory.max")
 		used, ok2 := number(root, dir+"/memory.current")
 		if ok1 && ok2 {
-			left = min(left, max(0, limit-used+filePages(root, dir)))
+			left = min(left, max(0, limit-used+reclaimable(root, dir)))
 		}
 	}
 	return left
@@ -114,16 +115,19 @@ func number(root fs.FS, name string) (int64, bool) {
 	return n, err == nil // "max" is no limit
 }
 
-func filePages(root fs.FS, dir string) int64 {
+// reclaimable is what a group counts as used and the kernel can take back, as in
+// MemAvailable.
+func reclaimable(root fs.FS, dir string) (sum int64) {
 	b, err := fs.ReadFile(root, dir+"/memory.stat")
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "inactive_file "); ok {
-			n, _ := strconv.ParseInt(strings.TrimSpace(rest), 10, 64)
-			return n
+		switch name, rest, _ := strings.Cut(strings.TrimSpace(line), " "); name {
+		case "inactive_file", "active_file", "slab_reclaimable":
+			n, _ := strconv.ParseInt(rest, 10, 64)
+			sum += n
 		}
 	}
-	return 0
+	return sum
 }

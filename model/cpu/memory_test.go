@@ -29,6 +29,7 @@ func TestFreeBytes(t *testing.T) {
 		{"no group", fstest.MapFS{"proc/meminfo": file(meminfo)}, 20000000 << 10},
 		{"a group around ours has a limit", group("8000000\n", "3000000\n", "anon 5\n"), 5000000},
 		{"pages of files can be given back", group("8000000\n", "3000000\n", "anon 5\ninactive_file 2500000\n"), 7500000},
+		{"those in use and the kernel's caches, too", group("8000000\n", "3000000\n", "anon 5\nfile 9\ninactive_file 500000\nactive_file 1000000\nslab_reclaimable 7\nslab 100\n"), 6500007},
 		{"above its limit", group("8000000\n", "9000000\n", ""), 1}, // 0, told from an error below
 		{"without a limit", group("max\n", "3000000\n", ""), 20000000 << 10},
 		{"no meminfo", fstest.MapFS{}, 0},
