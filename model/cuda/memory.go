@@ -49,15 +49,24 @@ func (b *Backend) Memory() backend.MemoryUse { return b.memory.use }
 // Peak implements backend.Accountant.
 func (b *Backend) Peak() backend.MemoryUse { return b.memory.peak }
 
-// FreeBytes implements backend.MemoryReporter: what the device has left, and what
-// this process's pool keeps of it unused. It waits for the frees that are queued.
+// FreeBytes implements backend.MemoryReporter: what the device has left, after
+// this process's pool has given back what it keeps unused, so that others on the
+// device see that, too, and what the pool could not give back. It waits for the
+// frees that are queued.
 func (b *Backend) FreeBytes() (int64, error) {
 	if err := b.stream.Synchronize(); err != nil {
 		return 0, err
 	}
-	free, _, err := b.dev.MemoryInfo()
-	if err != nil || !b.dev.MemoryPools {
+	if !b.dev.MemoryPools {
+		free, _, err := b.dev.MemoryInfo()
 		return free, err
+	}
+	if err := b.dev.TrimPool(); err != nil {
+		return 0, err
+	}
+	free, _, err := b.dev.MemoryInfo()
+	if err != nil {
+		return 0, err
 	}
 	reserved, used, err := b.dev.PoolInfo()
 	return free + reserved - used, err
