@@ -32,7 +32,7 @@ const ExitPeerFailed = 75
 type Worker struct {
 	Rank           int
 	WorldSize      int
-	LocalRank      int // among the workers of this node: the index of the device to use
+	LocalRank      int // among the workers of this node
 	LocalWorldSize int
 	NodeRank       int
 	Epoch          uint64 // of the view; 0 without a launcher
@@ -43,7 +43,8 @@ type Worker struct {
 }
 
 // MachineRank is the place of this worker among those of its machine, which
-// may run several nodes: the number of lower ranks at the same address.
+// may run several nodes: the number of lower ranks at the same address. It says
+// which of the machine's devices and ports are this worker's.
 func (w Worker) MachineRank() int {
 	if len(w.Peers) <= w.Rank {
 		return w.LocalRank

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"vgid/launch"
 	"vgid/model/backend"
@@ -12,16 +13,10 @@ import (
 )
 
 // openDevice takes hold of what the configuration says this worker computes on,
-// and names the place whose memory that is. Workers of a machine that outnumber
-// its GPUs share them in turn.
+// and names the place whose memory that is.
 func openDevice(cfg config.Config, w launch.Worker) (be backend.Backend, place string, err error) {
-	// Containers of one machine have names and limits of their own.
-	host, err := os.Hostname()
-	if err != nil {
-		host = fmt.Sprintf("node %d", w.NodeRank)
-	}
 	if cfg.Device != "cuda" {
-		return cpu.New(cfg.Threads), host, nil
+		return cpu.New(cfg.Threads), machine(w), nil
 	}
 	p, err := cuda.ParsePrecision(cfg.Precision)
 	if err != nil {
@@ -31,9 +26,32 @@ func openDevice(cfg config.Config, w launch.Worker) (be backend.Backend, place s
 	if err != nil {
 		return nil, "", fmt.Errorf("--device cuda: %w", err)
 	}
-	gpu := w.LocalRank % max(1, n)
+	gpu := gpuOf(w, n)
 	if be, err = cuda.Open(gpu, p); err != nil {
 		return nil, "", fmt.Errorf("--device cuda: %w", err)
 	}
-	return be, fmt.Sprintf("%s, GPU %d", host, gpu), nil
+	return be, onGPU(machine(w), os.Getenv("CUDA_VISIBLE_DEVICES"), gpu), nil
+}
+
+// gpuOf chooses among the n GPUs that this worker sees. Workers of a machine that
+// outnumber them share them in turn.
+func gpuOf(w launch.Worker, n int) int { return w.MachineRank() % max(1, n) }
+
+// onGPU names the memory of a GPU. Its number is one among those visible, which
+// may be others for each node of a machine.
+func onGPU(machine, visible string, gpu int) string {
+	return fmt.Sprintf("%s, GPU %d of %q", machine, gpu, visible)
+}
+
+// machine names what workers share memory with: their machine, or in it their
+// container, which may have a limit of its own. The host's name alone would not
+// do: machines are called localhost, and containers like their machine.
+func machine(w launch.Worker) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = fmt.Sprintf("node %d", w.NodeRank)
+	}
+	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // Linux only, as the next
+	files, _ := os.Readlink("/proc/self/ns/mnt")
+	return strings.Join([]string{host, strings.TrimSpace(string(boot)), files}, " ")
 }
