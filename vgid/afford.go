@@ -158,9 +158,10 @@ func (j *Job) remedy(ctx context.Context, t *training, enc *Encoder, now foretol
 	}
 	at := len(flags)
 	for n := 2; n <= now.share && !enough(); n = min(2*n, max(n+1, now.share)) {
-		if *set.accumulate < n {
-			*set.accumulate = n
-			try(at, "--"+t.section+".accumulate %d", n)
+		if before := *set.accumulate; before < n {
+			if *set.accumulate = n; !try(at, "--"+t.section+".accumulate %d", n) {
+				*set.accumulate = before
+			}
 		}
 	}
 	if w := &twin.Config.Model.Weights; *w != "bfloat16" && !enough() {
