@@ -4,9 +4,9 @@ import (
 	"io"
 	"os"
 
-	"vgid/model/hf/tokenizer"
-
 	"github.com/urfave/cli/v2"
+
+	"vgid/model/hf/tokenizer"
 )
 
 func tokenizeCommand() *cli.Command {
