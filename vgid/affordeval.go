@@ -33,8 +33,7 @@ func (j *Job) affordAnswers(ctx context.Context, name, dir string, sets []eval.S
 	for i := j.Comm.Rank(); i < len(items); i += j.Comm.Size() {
 		mine = append(mine, items[i])
 	}
-	v := m.Config.Vision
-	a := &Answerer{Model: m, Encoder: enc, Unseen: make([]float32, v.Channels*v.ImageSize*v.ImageSize)}
+	a := &Answerer{Model: m, Encoder: enc, Unseen: true}
 	prompts, err := a.sequences(mine)
 	if err != nil {
 		return nil, p, nil, err

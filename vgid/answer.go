@@ -1,6 +1,7 @@
 package vgid
 
 import (
+	"cmp"
 	"context"
 
 	"vgid/eval"
@@ -14,23 +15,24 @@ type Answerer struct {
 	Model       *model.Model
 	Encoder     *Encoder
 	BatchTokens int // most tokens in flight
-	// Unseen, when set, are the pixels that stand for every image where all have
-	// one size: for the memory of an answer it does not matter what they show.
-	Unseen []float32
+	// Unseen shows black images of the items' sizes instead of their own: for the
+	// memory of an answer it does not matter what they show.
+	Unseen bool
+	// MostPixels bounds the values of the images that are held for answers to come;
+	// 0: keepPixels.
+	MostPixels int
 
 	// Disturb, when set, changes an item's prompt and query image before they
 	// are encoded: how the teacher's answers are looked at.
 	Disturb func(it *eval.Item, prompt string, images []imaging.Image) (string, error)
+
+	black []float32 // of the largest image so far
 }
 
 func (a *Answerer) sequence(it *eval.Item) (model.Sequence, error) {
 	s := model.Sequence{Sample: uint32(it.Index)}
 	for _, img := range it.Images {
-		if a.Unseen != nil && a.Encoder.OneSize() {
-			s.Images = append(s.Images, imaging.Image{Pixels: a.Unseen})
-			continue
-		}
-		own, err := a.Encoder.Image(Picture{File: img})
+		own, err := a.image(Picture{File: img})
 		if err != nil {
 			return s, err
 		}
@@ -47,6 +49,27 @@ func (a *Answerer) sequence(it *eval.Item) (model.Sequence, error) {
 	return s, err
 }
 
+// image is a picture as the model reads it.
+func (a *Answerer) image(p Picture) (img imaging.Image, err error) {
+	if !a.Unseen {
+		return a.Encoder.Image(p)
+	}
+	if !a.Encoder.OneSize() {
+		if img.Grid, err = a.Encoder.grid(p); err != nil {
+			return img, err
+		}
+	}
+	n := 1
+	for _, d := range a.Model.Config.PixelShape([]imaging.Image{img}) {
+		n *= d
+	}
+	if len(a.black) < n {
+		a.black = make([]float32, n)
+	}
+	img.Pixels = a.black[:n]
+	return img, nil
+}
+
 func (a *Answerer) sequences(items []eval.Item) ([]model.Sequence, error) {
 	out := make([]model.Sequence, len(items))
 	for i := range items {
@@ -58,53 +81,75 @@ func (a *Answerer) sequences(items []eval.Item) ([]model.Sequence, error) {
 	return out, nil
 }
 
+// inRuns gives items and their prompts to f, so many at a time that their images
+// are not too large together.
+func (a *Answerer) inRuns(items []eval.Item, f func([]eval.Item, []model.Sequence) error) error {
+	var run []model.Sequence
+	from, held := 0, 0
+	for i := range items {
+		s, err := a.sequence(&items[i])
+		if err != nil {
+			return err
+		}
+		run = append(run, s)
+		for _, img := range s.Images {
+			held += len(img.Pixels)
+		}
+		if i+1 < len(items) && held < cmp.Or(a.MostPixels, keepPixels) {
+			continue
+		}
+		if err := f(items[from:i+1], run); err != nil {
+			return err
+		}
+		run, from, held = nil, i+1, 0
+	}
+	return nil
+}
+
 // Answer implements eval.Answerer by greedy decoding.
 func (a *Answerer) Answer(ctx context.Context, items []eval.Item, maxNew int) ([]string, error) {
-	seqs, err := a.sequences(items)
-	if err != nil {
-		return nil, err
-	}
-	ids, err := a.Model.Generate(ctx, seqs, model.GenerateOptions{
-		MaxNew: maxNew, EOS: a.Encoder.Ends(), MaxBatchTokens: a.BatchTokens,
+	var out []string
+	err := a.inRuns(items, func(_ []eval.Item, prompts []model.Sequence) error {
+		ids, err := a.Model.Generate(ctx, prompts, model.GenerateOptions{
+			MaxNew: maxNew, EOS: a.Encoder.Ends(), MaxBatchTokens: a.BatchTokens,
+		})
+		for _, g := range ids {
+			out = append(out, a.Encoder.Decode(g))
+		}
+		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	out := make([]string, len(ids))
-	for i, g := range ids {
-		out[i] = a.Encoder.Decode(g)
-	}
-	return out, nil
+	return out, err
 }
 
 // ScoreOptions implements eval.Answerer: the log-probability of each item's
 // choices as the continuation of its prompt.
 func (a *Answerer) ScoreOptions(ctx context.Context, items []eval.Item) ([][]float64, error) {
-	var prompts []model.Sequence
-	var choices [][]int32
-	for i := range items {
-		s, err := a.sequence(&items[i])
+	var out [][]float64
+	err := a.inRuns(items, func(items []eval.Item, seqs []model.Sequence) error {
+		var prompts []model.Sequence
+		var choices [][]int32
+		for i, it := range items {
+			for _, c := range it.Choices {
+				prompts = append(prompts, seqs[i])
+				choices = append(choices, a.Encoder.answer(it.Prompt, c))
+			}
+		}
+		nll, err := a.Model.ScoreContinuations(ctx, prompts, choices)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		for _, c := range items[i].Choices {
-			prompts = append(prompts, s)
-			choices = append(choices, a.Encoder.answer(items[i].Prompt, c))
+		at := 0
+		for _, it := range items {
+			scores := make([]float64, len(it.Choices))
+			for k := range scores {
+				scores[k] = -nll[at+k]
+			}
+			at += len(scores)
+			out = append(out, scores)
 		}
-	}
-	nll, err := a.Model.ScoreContinuations(ctx, prompts, choices)
-	if err != nil {
-		return nil, err
-	}
-	out := make([][]float64, len(items))
-	at := 0
-	for i := range items {
-		for range items[i].Choices {
-			out[i] = append(out[i], -nll[at])
-			at++
-		}
-	}
-	return out, nil
+		return nil
+	})
+	return out, err
 }
 
 // evalSets are the configured sets of people to ask about.
