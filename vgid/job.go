@@ -86,37 +86,6 @@ func firstDifference(a, b string) (string, string) {
 	return fmt.Sprintf("%d settings", len(la)), fmt.Sprintf("%d", len(lb)) // programs of two versions
 }
 
-// onLead runs f on rank 0 while the others wait, and gives all of them its
-// error, so that none goes on without what f was to make.
-func (j *Job) onLead(ctx context.Context, f func() error) error {
-	var word []byte
-	var own error
-	if j.lead() {
-		if own = f(); own != nil {
-			word = []byte(own.Error())
-		}
-	}
-	all, err := j.Comm.AllGatherBytes(ctx, word)
-	switch {
-	case own != nil:
-		return own
-	case err != nil:
-		return err
-	case len(all[0]) > 0:
-		return &LeadError{Text: string(all[0])}
-	}
-	return nil
-}
-
-// LeadError is what the other ranks get when one, mostly rank 0, failed at
-// something that all wait for.
-type LeadError struct {
-	Rank int
-	Text string
-}
-
-func (e *LeadError) Error() string { return fmt.Sprintf("rank %d: %s", e.Rank, e.Text) }
-
 // Benchmark opens the configured benchmark, and builds it first where the
 // configuration says what to build instead of where it is.
 func (j *Job) Benchmark(ctx context.Context) (*data.Benchmark, error) {
