@@ -243,7 +243,11 @@ func TestRunDoesNotDependOnTheWorld(t *testing.T) {
 			}
 		}
 		for r := range world {
-			out, err := Run(t.Context(), sets, p, parrot{}, Shard{Rank: r, World: world, Gather: func(_ context.Context, local []byte) ([][]byte, error) {
+			out, err := Run(t.Context(), sets, p, parrot{}, Shard{Rank: r, World: world, Gather: func(ctx context.Context, answer func(context.Context) ([]byte, error)) ([][]byte, error) {
+				local, err := answer(ctx)
+				if err != nil {
+					return nil, err
+				}
 				if string(local) != string(parts[r]) {
 					t.Errorf("rank %d of %d gave other answers", r, world)
 				}

@@ -24,9 +24,10 @@ type Answerer interface {
 // Shard is one rank's place in an evaluation.
 type Shard struct {
 	Rank, World int
-	// Gather returns what every rank gave, in the order of the ranks, to every
-	// rank. It may be nil when World is 1.
-	Gather func(ctx context.Context, local []byte) ([][]byte, error)
+	// Gather runs answer on every rank and returns what each rank's gave, in the
+	// order of the ranks, to every rank. One may need hours longer than another. It
+	// may be nil when World is 1.
+	Gather func(ctx context.Context, answer func(context.Context) ([]byte, error)) ([][]byte, error)
 }
 
 // Alone is the shard of an evaluation without other ranks.
@@ -59,22 +60,32 @@ func RunItems(ctx context.Context, items []Item, p Protocol, model Answerer, s S
 	for i := s.Rank; i < len(items); i += s.World {
 		mine = append(mine, items[i])
 	}
-	answers, err := answer(ctx, mine, p, model)
-	if err != nil {
-		return nil, fmt.Errorf("evaluation, rank %d: %w", s.Rank, err)
-	}
-	if s.World > 1 {
-		local, err := json.Marshal(answers)
+	local := func(ctx context.Context) ([]Answer, error) {
+		answers, err := answer(ctx, mine, p, model)
 		if err != nil {
 			return nil, fmt.Errorf("evaluation, rank %d: %w", s.Rank, err)
 		}
-		parts, err := s.Gather(ctx, local)
-		if err != nil {
-			return nil, fmt.Errorf("evaluation, rank %d: gathering answers: %w", s.Rank, err)
+		return answers, nil
+	}
+	var answers []Answer
+	var err error
+	if s.World == 1 {
+		answers, err = local(ctx)
+	} else {
+		var parts [][]byte
+		parts, err = s.Gather(ctx, func(ctx context.Context) ([]byte, error) {
+			answers, err := local(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return json.Marshal(answers)
+		})
+		if err == nil {
+			answers, err = merge(items, parts)
 		}
-		if answers, err = merge(items, parts); err != nil {
-			return nil, err
-		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	out := &Outcome{Answers: answers}
 	if out.Scores, out.Counts, err = Tally(answers); err != nil {

@@ -41,7 +41,7 @@ func (j *Job) protocol(prompt config.Prompt) (eval.Protocol, error) {
 }
 
 func (j *Job) shard() eval.Shard {
-	return eval.Shard{Rank: j.Comm.Rank(), World: j.Comm.Size(), Gather: j.Comm.AllGatherBytes}
+	return eval.Shard{Rank: j.Comm.Rank(), World: j.Comm.Size(), Gather: j.meet}
 }
 
 // Evaluate asks the model of a folder the configured questions. The answers go
@@ -70,7 +70,7 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 	if err != nil {
 		return nil, stage, err
 	}
-	m, err := j.load(ctx, dir)
+	m, err := j.loadAll(ctx, dir)
 	if err != nil {
 		return nil, stage, err
 	}

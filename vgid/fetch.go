@@ -1,6 +1,7 @@
 package vgid
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -14,15 +15,15 @@ import (
 // machine, and checks that all got the same commit. All ranks call it.
 func (j *Job) fetch(ctx context.Context, ref string) (string, error) {
 	var dir string
-	commits, err := j.meet(ctx, func(ctx context.Context) (commit string, err error) {
+	commits, err := j.meet(ctx, func(ctx context.Context) (commit []byte, err error) {
 		dir, err = hub.Folder(ctx, ref, hub.Whole, lines{j.Show})
-		return filepath.Base(dir), err
+		return []byte(filepath.Base(dir)), err
 	})
 	if err != nil {
 		return "", err
 	}
 	for r, c := range commits {
-		if c != commits[0] {
+		if !bytes.Equal(c, commits[0]) {
 			return "", fmt.Errorf("model %s changed on the hub meanwhile: rank 0 got commit %s, rank %d commit %s; name one of them, %s@%s",
 				ref, commits[0], r, c, strings.Split(ref, "@")[0], commits[0])
 		}

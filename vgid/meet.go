@@ -12,12 +12,12 @@ import (
 const meetEvery = 2 * time.Second
 
 // meet runs f on every rank and gives all of them what each rank's f gave, or the
-// first failure. A download or a model's way to the disk may take longer than any
-// operation is waited for, so the ranks meet until all have ended. f must not
-// communicate. All ranks call it.
-func (j *Job) meet(ctx context.Context, f func(context.Context) (string, error)) ([]string, error) {
+// first failure. A download, a model's way to the disk or a rank's answers may take
+// longer than any operation is waited for, so the ranks meet until all have ended.
+// f must not communicate. All ranks call it.
+func (j *Job) meet(ctx context.Context, f func(context.Context) ([]byte, error)) ([][]byte, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	var own string
+	var own []byte
 	var failed error
 	ended := make(chan struct{})
 	go func() {
@@ -37,7 +37,7 @@ func (j *Job) meet(ctx context.Context, f func(context.Context) (string, error))
 		running := false
 		select {
 		case <-ended:
-			if word = "=" + own; failed != nil {
+			if word = ""; failed != nil {
 				word = "!" + failed.Error()
 			}
 		case <-time.After(every):
@@ -50,17 +50,15 @@ func (j *Job) meet(ctx context.Context, f func(context.Context) (string, error))
 		if err != nil {
 			return nil, err
 		}
-		words := make([]string, 0, len(all))
+		done := true
 		for r, w := range all {
 			if text, ok := strings.CutPrefix(string(w), "!"); ok {
 				return nil, &LeadError{Rank: r, Text: text}
 			}
-			if word, ok := strings.CutPrefix(string(w), "="); ok {
-				words = append(words, word)
-			}
+			done = done && len(w) == 0
 		}
-		if len(words) == len(all) {
-			return words, nil
+		if done {
+			return j.Comm.AllGatherBytes(ctx, own)
 		}
 	}
 }
@@ -68,11 +66,11 @@ func (j *Job) meet(ctx context.Context, f func(context.Context) (string, error))
 // onLead runs f on rank 0 while the others wait, and gives all of them its
 // error, so that none goes on without what f was to make.
 func (j *Job) onLead(ctx context.Context, f func() error) error {
-	_, err := j.meet(ctx, func(context.Context) (string, error) {
+	_, err := j.meet(ctx, func(context.Context) ([]byte, error) {
 		if j.lead() {
-			return "", f()
+			return nil, f()
 		}
-		return "", nil
+		return nil, nil
 	})
 	return err
 }

@@ -31,12 +31,12 @@ func TestOnLeadTakesItsTime(t *testing.T) {
 func TestMeetEndsWithTheFirstFailure(t *testing.T) {
 	broken := errors.New("no room on the disk")
 	onWorld(t, 3, small(t, nil), func(ctx context.Context, j *Job) error {
-		_, err := j.meet(ctx, func(ctx context.Context) (string, error) {
+		_, err := j.meet(ctx, func(ctx context.Context) ([]byte, error) {
 			if j.Comm.Rank() == 1 {
-				return "", broken
+				return nil, broken
 			}
 			<-ctx.Done()
-			return "", ctx.Err()
+			return nil, ctx.Err()
 		})
 		var lead *LeadError
 		switch {

@@ -30,6 +30,19 @@ func (j *Job) load(ctx context.Context, dir string) (*model.Model, error) {
 	return model.LoadAs(ctx, j.Backend, dir, model.LoadOptions{Weights: j.Config.Model.Weights})
 }
 
+// loadAll is load on every rank: one may read from a colder disk than another.
+// All ranks call it.
+func (j *Job) loadAll(ctx context.Context, dir string) (m *model.Model, err error) {
+	_, err = j.meet(ctx, func(ctx context.Context) (_ []byte, err error) {
+		m, err = j.load(ctx, dir)
+		return nil, err
+	})
+	if err != nil && m != nil {
+		m.Close()
+	}
+	return m, err
+}
+
 // training is a stage that trains.
 type training struct {
 	name, from string // its name, and the folder of the model it starts from
@@ -58,7 +71,7 @@ func (j *Job) train(ctx context.Context, t training) (Stage, error) {
 	if err != nil {
 		return Stage{}, err
 	}
-	m, err := j.load(ctx, t.from)
+	m, err := j.loadAll(ctx, t.from)
 	if err != nil {
 		return Stage{}, err
 	}
