@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"strings"
 
 	"vgid/model/backend"
@@ -62,21 +63,28 @@ func tooMuch(what string, need, free int64, hint string) error {
 	return fmt.Errorf("%s %v of memory and %v are free: %v are missing%s", what, backend.Bytes(need), backend.Bytes(free), backend.Bytes(need-free), hint)
 }
 
-// freeMemory is what the device says is left, and whether it is known.
-func freeMemory(be backend.Backend) (int64, bool) {
+// short reports whether need bytes are more than the device says are free, once
+// this process has given back what it no longer uses, and how many are.
+func short(be backend.Backend, need int64) (free int64, yes bool) {
 	r, ok := be.(backend.MemoryReporter)
-	if !ok {
-		return 0, false
+	for again := false; ok; again = true {
+		free, err := r.FreeBytes()
+		switch {
+		case err != nil || need <= free:
+			return 0, false // where it is not known the device will say
+		case again:
+			return free, true
+		}
+		debug.FreeOSMemory()
 	}
-	free, err := r.FreeBytes()
-	return free, err == nil
+	return 0, false
 }
 
 // trainable refuses so many float32 buffers of n values where there is no
 // memory for them, before any is taken.
 func (m *Model) trainable(buffers, n int, what string) error {
 	need := 4 * int64(buffers) * int64(n)
-	if free, known := freeMemory(m.be); known && need > free {
+	if free, yes := short(m.be, need); yes {
 		return tooMuch(what, need, free, "; train fewer weights: an adapter, or one of a smaller r or fewer targets")
 	}
 	return nil

@@ -162,11 +162,10 @@ func memory(ws []*weight) (bytes, narrow int64) {
 // affordable refuses weights that the device has no memory for, before any of
 // it is taken.
 func (m *Model) affordable(need int64, hint string) error {
-	free, known := freeMemory(m.be)
-	if !known || need <= free {
-		return nil // where it is not known the device will say
+	if free, yes := short(m.be, need); yes {
+		return tooMuch("the weights take", need, free, hint)
 	}
-	return tooMuch("the weights take", need, free, hint)
+	return nil
 }
 
 // place gives weights memory of their own, one buffer for those of a group and
