@@ -348,6 +348,16 @@ var badInputs = []badInput{
 	{"bench checkpoint of no type", func(_ *testing.T, dir, _ string) []string {
 		return []string{"bench", "checkpoint", "--shape", "tiny", "--dtype", "int8", "--out", filepath.Join(dir, "m")}
 	}, []string{`dtype "int8" cannot be written; use float32, bfloat16 or float16`}},
+	{"bench checkpoint over a model", func(t *testing.T, dir, _ string) []string {
+		must := func(err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		must(os.Mkdir(filepath.Join(dir, "mine"), 0o755))
+		must(os.WriteFile(filepath.Join(dir, "mine", "config.json"), []byte("{}"), 0o644))
+		return []string{"bench", "checkpoint", "--shape", "tiny", "--out", filepath.Join(dir, "mine")}
+	}, []string{"bench checkpoint: --out ", "mine: the folder exists and is not empty; choose another"}},
 	{"bench memory of no model", line("bench", "memory", "--model", "/nowhere/m"), []string{"/nowhere/m"}},
 	{"bench memory of no sequences", line("bench", "memory", "--model", "m", "--batch", "0"), []string{"bench memory: --batch 0: must be at least 1"}},
 	{"inspect for no device", line("inspect", "--model", "m", "--device", "tpu"), []string{`inspect: --device "tpu": must be cpu or cuda`}},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -28,6 +29,9 @@ func checkpointCommand() *cli.Command {
 			}
 			if err := need(c, "out"); err != nil {
 				return err
+			}
+			if files, err := os.ReadDir(c.String("out")); err == nil && len(files) > 0 { // perhaps a model with real weights
+				return fmt.Errorf("%s--out %s: the folder exists and is not empty; choose another", command(c), c.String("out"))
 			}
 			if c.Int("layers") < 0 {
 				return fmt.Errorf("%s--layers %d: must be at least 1", command(c), c.Int("layers"))
