@@ -24,9 +24,8 @@ type ClassificationScore string
 
 // The readings of a multiple-choice answer.
 const (
-	ByLetter     ClassificationScore = "letter"     // its first character (protocol)
-	ByOption     ClassificationScore = "option"     // the option whose text it names first
-	ByLikelihood ClassificationScore = "likelihood" // nothing is generated: the likeliest option
+	ByLetter ClassificationScore = "letter" // its first character (protocol)
+	ByOption ClassificationScore = "option" // the option whose text it names first
 )
 
 // Chat is the model's turn, once for a question with an image and once without.
@@ -164,11 +163,11 @@ func (p *Protocol) Validate() error {
 		return fmt.Errorf("eval.shots_cloze: %d; give 0 or more people", p.ShotsCloze)
 	}
 	switch p.Score {
-	case ByLetter, ByOption, ByLikelihood:
+	case ByLetter, ByOption:
 	default:
-		return fmt.Errorf("eval.classification: %q; take letter, option or likelihood", p.Score)
+		return fmt.Errorf("eval.classification: %q; take letter or option", p.Score)
 	}
-	if p.needsLikelihood() && !strings.Contains(p.Choice, "{option}") && !strings.Contains(p.Choice, "{letter}") {
+	if p.Likelihood && !strings.Contains(p.Choice, "{option}") && !strings.Contains(p.Choice, "{letter}") {
 		return fmt.Errorf("protocol: the choice %q names neither {option} nor {letter}", p.Choice)
 	}
 	for _, m := range p.Modalities {
@@ -200,8 +199,6 @@ func (p *Protocol) Validate() error {
 	}
 	return nil
 }
-
-func (p *Protocol) needsLikelihood() bool { return p.Likelihood || p.Score == ByLikelihood }
 
 func (p *Protocol) wording(t data.Task) *Wording {
 	switch t {

@@ -96,26 +96,20 @@ func RunItems(ctx context.Context, items []Item, p Protocol, model Answerer, s S
 
 // answer asks the model and scores each answer alone.
 func answer(ctx context.Context, items []Item, p Protocol, model Answerer) ([]Answer, error) {
-	var asked, choose []Item
-	for _, it := range items {
-		if it.Task == data.Classification && p.needsLikelihood() {
-			choose = append(choose, it)
-		}
-		if it.Task != data.Classification || p.Score != ByLikelihood {
-			asked = append(asked, it)
-		}
+	if len(items) == 0 {
+		return nil, nil
 	}
-	said := map[int]string{}
-	if len(asked) > 0 {
-		texts, err := model.Answer(ctx, asked, p.MaxNew)
-		if err != nil {
-			return nil, err
-		}
-		if len(texts) != len(asked) {
-			return nil, fmt.Errorf("the model gave %d answers to %d items", len(texts), len(asked))
-		}
-		for i, it := range asked {
-			said[it.Index] = texts[i]
+	said, err := model.Answer(ctx, items, p.MaxNew)
+	if err != nil {
+		return nil, err
+	}
+	if len(said) != len(items) {
+		return nil, fmt.Errorf("the model gave %d answers to %d items", len(said), len(items))
+	}
+	var choose []Item
+	for _, it := range items {
+		if it.Task == data.Classification && p.Likelihood {
+			choose = append(choose, it)
 		}
 	}
 	likely := map[int][]float64{}
@@ -140,8 +134,8 @@ func answer(ctx context.Context, items []Item, p Protocol, model Answerer) ([]An
 		}
 	}
 	answers := make([]Answer, 0, len(items))
-	for _, it := range items {
-		answers = append(answers, score(&it, p, said[it.Index], likely[it.Index]))
+	for i, it := range items {
+		answers = append(answers, score(&it, p, said[i], likely[it.Index]))
 	}
 	return answers, nil
 }
@@ -158,16 +152,11 @@ func score(it *Item, p Protocol, response string, logProbs []float64) Answer {
 	case data.Classification:
 		a.Options, a.Correct, a.LogProbs = it.Options, it.Correct, logProbs
 		a.Metrics[ClassificationChance] = 1 / float64(len(it.Options))
-		if p.needsLikelihood() {
+		if p.Likelihood {
 			a.Metrics[ClassificationLikelihood] = hit(Likeliest(logProbs, it.Options) == it.Correct)
 		}
-		switch p.Score {
-		case ByLetter:
-			a.Chosen = Letter(response, it.Options)
-		case ByOption:
+		if a.Chosen = Letter(response, it.Options); p.Score == ByOption {
 			a.Chosen = NamedOption(response, it.Options)
-		case ByLikelihood:
-			a.Chosen = Likeliest(logProbs, it.Options)
 		}
 		a.Metrics[Classification] = hit(a.Chosen == it.Correct)
 	default:
