@@ -59,14 +59,20 @@ test-simulated:
 
 # PyTorch's side of the benches, where there is one.
 PEER = $(shell python3 -c 'import torch, transformers, peft' 2>/dev/null && echo --python python3)
-# What a person with a card runs: is everything right, and how fast is it?
+# What a person with a card runs: is everything right, and how fast is it? With
+# GPU_SHAPE=tiny it can be tried on the simulated device.
+GPU_SHAPE = llava-7b
+SANITIZER = $(shell command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
 gpu-check: cuda
 	@mkdir -p runs
 	@( nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv 2>/dev/null || echo 'no nvidia-smi'; \
 	  bin/cuda/vgid selftest --device cuda --rounds 20 --steps 20 && \
+	  if [ -n '$(SANITIZER)' ]; then \
+	    $(SANITIZER) --error-exitcode 1 bin/cuda/vgid selftest --device cuda --rounds 1 --steps 2 || echo 'compute-sanitizer: FAILED'; \
+	  else echo 'no compute-sanitizer: memory accesses were not checked'; fi && \
 	  bin/cuda/vgid bench step --device cuda && \
 	  for step in train vgid; do \
-	    bin/cuda/vgid bench step --device cuda --shape llava-7b --step $$step $(PEER) || exit 1; \
+	    bin/cuda/vgid bench step --device cuda --shape $(GPU_SHAPE) --step $$step $(PEER) || exit 1; \
 	  done ) 2>&1 | tee runs/gpu-check.txt; \
 	echo 'gpu-check: the table is in runs/gpu-check.txt'; \
 	! grep -qE 'FAILED|^vgid: ' runs/gpu-check.txt
