@@ -26,7 +26,6 @@ type Distill struct {
 
 	tape *tape.Tape // of the teacher: records nothing
 	shares
-	loss rowLoss
 }
 
 // NewDistill makes the objective. teacher is nil when the student trains an
@@ -43,7 +42,7 @@ func NewDistill(student, teacher *model.Model, enc *Encoder, cfg config.Unlearn,
 	return &Distill{
 		cfg: cfg, seed: seed, model: student, teacher: teacher, enc: enc, noise: noise,
 		instructions: instructions, forget: forget, retain: retain, tape: tape.For(student.Backend()),
-		shares: newShares(), loss: rowLoss{be: student.Backend()},
+		shares: newShares(student.Backend(), cfg.Accumulate),
 	}, nil
 }
 
@@ -51,7 +50,6 @@ func NewDistill(student, teacher *model.Model, enc *Encoder, cfg config.Unlearn,
 func (o *Distill) Close() {
 	o.tape.Close()
 	o.shares.close()
-	o.loss.close()
 	if o.teacher != o.model {
 		o.teacher.Close()
 	}
@@ -143,16 +141,7 @@ func (o *Distill) Prepare(ctx context.Context, step int, mine []Sample) (weight 
 func (o *Distill) Ahead() bool { return o.cfg.Responses != "rollout" }
 
 // Stage implements Objective.
-func (o *Distill) Stage() error {
-	o.loss.release() // its backward pass is queued
-	return o.next.stage(o.teacher, o.next.teachers, micro(len(o.next.students), o.cfg.Accumulate))
-}
-
-// Begin implements Objective.
-func (o *Distill) Begin() {
-	o.shares.begin()
-	o.loss.reset(&o.now.rows)
-}
+func (o *Distill) Stage() error { return o.stage(o.teacher, o.next.teachers) }
 
 // rollout is the teacher's own greedy answer: forgetting without annotation.
 func (o *Distill) rollout(ctx context.Context, s Sample, instruction string, pixels []float32) (string, error) {
@@ -197,9 +186,6 @@ func (o *Distill) Forward(t *tape.Tape, i int, norm [terms]float64, lap func(mon
 	}), lo, b)
 }
 
-// Parts implements Objective.
-func (o *Distill) Parts() int { return micro(len(o.now.students), o.cfg.Accumulate) }
-
 // teach runs the teacher on the samples [from, to) and keeps the hidden states
 // of their response rows.
 func (o *Distill) teach(from, to int) (backend.Tensor, error) {
@@ -216,15 +202,6 @@ func (o *Distill) teach(from, to int) (backend.Tensor, error) {
 	rows, _, _ := o.now.teacherRows.cut(from, to)
 	return o.tape.Value(o.tape.Release(mark, o.teacher.Rows(o.tape, h, rows))), nil
 }
-
-// Collect implements Objective.
-func (o *Distill) Collect() error { return o.loss.collect() }
-
-// Losses implements Objective.
-func (o *Distill) Losses() [terms]float64 { return o.loss.sum }
-
-// Tokens implements Objective.
-func (o *Distill) Tokens() int { return o.now.rows.base }
 
 // Length implements Objective.
 func (o *Distill) Length(step int, s Sample) (int, error) {

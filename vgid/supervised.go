@@ -18,12 +18,11 @@ type Supervised struct {
 	cfg    config.Train
 
 	shares
-	loss rowLoss
 }
 
 // NewSupervised makes the objective of a supervised stage.
 func NewSupervised(m *model.Model, enc *Encoder, src Source, cfg config.Train) *Supervised {
-	return &Supervised{model: m, enc: enc, source: src, cfg: cfg, shares: newShares(), loss: rowLoss{be: m.Backend()}}
+	return &Supervised{model: m, enc: enc, source: src, cfg: cfg, shares: newShares(m.Backend(), cfg.Accumulate)}
 }
 
 // Draw implements Objective.
@@ -61,16 +60,7 @@ func (o *Supervised) Prepare(_ context.Context, _ int, mine []Sample) (weight [t
 func (o *Supervised) Ahead() bool { return true }
 
 // Stage implements Objective.
-func (o *Supervised) Stage() error {
-	o.loss.release() // its backward pass is queued
-	return o.next.stage(o.model, o.next.students, micro(len(o.next.students), o.cfg.Accumulate))
-}
-
-// Begin implements Objective.
-func (o *Supervised) Begin() {
-	o.shares.begin()
-	o.loss.reset(&o.now.rows)
-}
+func (o *Supervised) Stage() error { return o.stage(o.model, o.next.students) }
 
 // Forward implements Objective.
 func (o *Supervised) Forward(t *tape.Tape, i int, norm [terms]float64, _ func(monitor.Phase)) error {
@@ -96,19 +86,4 @@ func (o *Supervised) Length(_ int, s Sample) (int, error) {
 }
 
 // Close implements Objective.
-func (o *Supervised) Close() {
-	o.shares.close()
-	o.loss.close()
-}
-
-// Parts implements Objective.
-func (o *Supervised) Parts() int { return micro(len(o.now.students), o.cfg.Accumulate) }
-
-// Collect implements Objective.
-func (o *Supervised) Collect() error { return o.loss.collect() }
-
-// Losses implements Objective.
-func (o *Supervised) Losses() [terms]float64 { return o.loss.sum }
-
-// Tokens implements Objective.
-func (o *Supervised) Tokens() int { return o.now.rows.base }
+func (o *Supervised) Close() { o.shares.close() }
