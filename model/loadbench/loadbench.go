@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"vgid/model/hf"
+	"vgid/model/measure"
 )
 
 //go:embed testdata/bench_load.py
@@ -227,19 +228,13 @@ func rows(ways []*way) (out []Row) {
 			ratio = append(ratio, s.Seconds/mine.samples[i].Seconds)
 			row.Peak, row.Before, row.Own = max(row.Peak, s.Peak), max(row.Before, s.Before), max(row.Own, s.Own)
 		}
-		row.Seconds, row.Process = median(seconds), median(process)
+		row.Seconds, row.Process = measure.Median(seconds), measure.Median(process)
 		if w.call != ours {
-			row.Ratio = median(ratio)
+			row.Ratio = measure.Median(ratio)
 		}
 		out = append(out, row)
 	}
 	return out
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	n := len(v)
-	return (v[(n-1)/2] + v[n/2]) / 2
 }
 
 // Table prints the report for people.

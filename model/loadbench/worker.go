@@ -1,18 +1,17 @@
 package loadbench
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"os"
-	"strconv"
 	"time"
 
 	"vgid/model"
 	"vgid/model/cpu"
 	"vgid/model/hf"
+	"vgid/model/measure"
 )
 
 const envName = "VGID_LOADBENCH"
@@ -59,9 +58,11 @@ func WorkerMain() (ran bool, err error) {
 func (j job) do(ctx context.Context) (s sample, err error) {
 	be := cpu.New(1)
 	defer be.Close()
-	if s.Before, err = memory("VmHWM"); err != nil {
+	before, err := measure.Memory()
+	if err != nil {
 		return s, err
 	}
+	s.Before = before["VmHWM"]
 	begin := time.Now()
 	if j.Read {
 		w, err := hf.OpenWeights(j.Dir)
@@ -84,10 +85,8 @@ func (j job) do(ctx context.Context) (s sample, err error) {
 		defer m.Close()
 	}
 	s.Seconds = time.Since(begin).Seconds()
-	if s.Peak, err = memory("VmHWM"); err != nil {
-		return s, err
-	}
-	s.Own, err = memory("RssAnon")
+	after, err := measure.Memory()
+	s.Peak, s.Own = after["VmHWM"], after["RssAnon"]
 	return s, err
 }
 
@@ -104,23 +103,4 @@ func wordSum(b []byte) (sum uint64) {
 		sum += uint64(c)
 	}
 	return sum
-}
-
-// memory is a field of this process's status, in bytes.
-func memory(field string) (int64, error) {
-	const path = "/proc/self/status"
-	status, err := os.ReadFile(path)
-	if err != nil {
-		return 0, fmt.Errorf("memory of a process is measured on Linux only: %w", err)
-	}
-	for line := range bytes.Lines(status) {
-		if rest, ok := bytes.CutPrefix(line, []byte(field+":")); ok {
-			kb, err := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(rest), []byte("kB")))), 10, 64)
-			if err != nil {
-				return 0, fmt.Errorf("%s: %s: %w", path, field, err)
-			}
-			return kb << 10, nil
-		}
-	}
-	return 0, fmt.Errorf("%s has no %s", path, field)
 }

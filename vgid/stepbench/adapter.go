@@ -15,6 +15,7 @@ import (
 
 	"vgid/model"
 	"vgid/model/backend"
+	"vgid/model/measure"
 	"vgid/model/tape"
 	"vgid/vgid/quickstart"
 )
@@ -152,7 +153,7 @@ func (o *AdapterOptions) ours(ctx context.Context, c *model.Config, row *Adapter
 		}
 		rounds = append(rounds, ms)
 	}
-	row.StepMS = median(rounds)
+	row.StepMS = measure.Median(rounds)
 	if a, ok := be.(backend.Accountant); ok {
 		row.Peak = a.Peak()
 		row.PeakText = fmt.Sprintf("%v: %v", backend.Bytes(row.Peak.Total()), row.Peak)

@@ -1,12 +1,9 @@
 package stepbench
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -15,6 +12,7 @@ import (
 	"vgid/model/backend"
 	"vgid/model/cpu"
 	"vgid/model/dry"
+	"vgid/model/measure"
 	"vgid/model/plan"
 )
 
@@ -64,7 +62,7 @@ func RunMemory(ctx context.Context, o MemoryOptions) (MemoryRow, error) {
 	if n := row.Foretold.Written; n > row.Free {
 		return row, fmt.Errorf("%s: %s takes %v besides the mapped weights and %v are free", o.Dir, o.Step, backend.Bytes(n), backend.Bytes(row.Free))
 	}
-	before, err := status()
+	before, err := measure.Memory()
 	if err != nil {
 		return row, err
 	}
@@ -80,7 +78,7 @@ func RunMemory(ctx context.Context, o MemoryOptions) (MemoryRow, error) {
 	if err != nil {
 		return row, err
 	}
-	after, err := status()
+	after, err := measure.Memory()
 	row.Peak = after["VmHWM"]
 	return row, err
 }
@@ -94,7 +92,7 @@ func watch(see func(map[string]int64)) (stop func()) {
 		tick := time.NewTicker(100 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			if s, err := status(); err == nil {
+			if s, err := measure.Memory(); err == nil {
 				see(s)
 			}
 			select {
@@ -108,28 +106,6 @@ func watch(see func(map[string]int64)) (stop func()) {
 		close(end)
 		wait.Wait()
 	}
-}
-
-// status are the sizes in /proc/self/status, in bytes.
-func status() (map[string]int64, error) {
-	f, err := os.Open("/proc/self/status")
-	if err != nil {
-		return nil, fmt.Errorf("the memory of this process cannot be seen here: %w", err)
-	}
-	defer f.Close()
-	sizes := map[string]int64{}
-	s := bufio.NewScanner(f)
-	for s.Scan() {
-		name, rest, _ := strings.Cut(s.Text(), ":")
-		if kib, ok := strings.CutSuffix(strings.TrimSpace(rest), " kB"); ok {
-			n, err := strconv.ParseInt(kib, 10, 64)
-			if err != nil {
-				return nil, fmt.Errorf("/proc/self/status: %s: %w", name, err)
-			}
-			sizes[name] = n << 10
-		}
-	}
-	return sizes, s.Err()
 }
 
 // Table prints the row for people.

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"vgid/model/backend"
 	"vgid/model/cpu"
 	"vgid/model/hf/imaging"
+	"vgid/model/measure"
 	"vgid/model/tape"
 	"vgid/vgid/quickstart"
 )
@@ -118,10 +118,10 @@ func run(ctx context.Context, threads int, o Options) (Row, error) {
 		}
 		theirs = append(theirs, ms)
 	}
-	row.StepMS = median(ours)
+	row.StepMS = measure.Median(ours)
 	row.TokensPerS = float64(row.Tokens) / row.StepMS * 1000
 	if len(theirs) > 0 {
-		row.TorchStepMS = median(theirs)
+		row.TorchStepMS = measure.Median(theirs)
 		row.TorchTokensPerS = float64(row.Tokens) / row.TorchStepMS * 1000
 		row.Ratio = row.TokensPerS / row.TorchTokensPerS
 	}
@@ -237,7 +237,7 @@ func round(ctx context.Context, steps int, train func() error) (float64, error) 
 			ms = append(ms, time.Since(begin).Seconds()*1000)
 		}
 	}
-	return median(ms), nil
+	return measure.Median(ms), nil
 }
 
 func (b *bench) train() error {
@@ -293,12 +293,6 @@ func torch(ctx context.Context, b *bench, threads int, o Options) (float64, erro
 func lastLine(b []byte) []byte {
 	b = bytes.TrimSpace(b)
 	return b[bytes.LastIndexByte(b, '\n')+1:]
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	n := len(v)
-	return (v[(n-1)/2] + v[n/2]) / 2
 }
 
 // Table prints rows for people.

@@ -6,13 +6,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"vgid/model/backend"
 	"vgid/model/cpu"
+	"vgid/model/measure"
 )
 
 // Shape is one multiplication: [m, k]·[k, n], operands stored transposed where
@@ -111,7 +110,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	}
 	for _, threads := range o.Threads {
 		be := cpu.New(threads)
-		rows, err := measure(ctx, be, other, threads, o)
+		rows, err := shapes(ctx, be, other, threads, o)
 		r.Backend = be.Name()
 		if cerr := be.Close(); err == nil {
 			err = cerr
@@ -124,7 +123,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	return r, nil
 }
 
-func measure(ctx context.Context, be *cpu.Backend, other *openBLAS, threads int, o Options) ([]Row, error) {
+func shapes(ctx context.Context, be *cpu.Backend, other *openBLAS, threads int, o Options) ([]Row, error) {
 	var rows []Row
 	for _, s := range o.Shapes {
 		row := Row{Shape: s, Threads: threads}
@@ -145,7 +144,7 @@ func measure(ctx context.Context, be *cpu.Backend, other *openBLAS, threads int,
 			theirs = append(theirs, rate)
 			ratios = append(ratios, ours[len(ours)-1]/rate)
 		}
-		row.GFLOPS, row.OpenBLAS, row.Ratio = median(ours), median(theirs), median(ratios)
+		row.GFLOPS, row.OpenBLAS, row.Ratio = measure.Median(ours), measure.Median(theirs), measure.Median(ratios)
 		if o.Progress != nil {
 			fmt.Fprintf(o.Progress, "%-22v %d threads  %6.1f GFLOP/s", s, threads, row.GFLOPS)
 			if other != nil {
@@ -157,27 +156,6 @@ func measure(ctx context.Context, be *cpu.Backend, other *openBLAS, threads int,
 	}
 	return rows, nil
 }
-
-func median(x []float64) float64 {
-	if len(x) == 0 {
-		return 0
-	}
-	slices.Sort(x)
-	return x[len(x)/2]
-}
-
-// clock is the time that counts: on one thread the processor time of this
-// process, so that other programs on the machine do not; on several the time
-// that passes, since waiting for each other is what they must not do.
-func clock(threads int) time.Duration {
-	var u syscall.Rusage
-	if threads == 1 && syscall.Getrusage(syscall.RUSAGE_SELF, &u) == nil {
-		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-	}
-	return time.Since(start)
-}
-
-var start = time.Now()
 
 // timeShape returns the best rate, in GFLOP/s, of bursts of 3 ms within d.
 func timeShape(ctx context.Context, be *cpu.Backend, s Shape, d time.Duration) (float64, error) {
@@ -202,12 +180,12 @@ func timeShape(ctx context.Context, be *cpu.Backend, s Shape, d time.Duration) (
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		calls, t, before := 0, time.Now(), clock(be.Threads())
+		calls, t, before := 0, time.Now(), measure.Clock(be.Threads())
 		for calls == 0 || time.Since(t) < 3*time.Millisecond {
 			be.MatMul(c, a, b, p)
 			calls++
 		}
-		spent := clock(be.Threads()) - before
+		spent := measure.Clock(be.Threads()) - before
 		rate := 2 * float64(s.M) * float64(s.N) * float64(s.K) * float64(calls) / spent.Seconds() * 1e-9
 		best = max(best, rate)
 	}

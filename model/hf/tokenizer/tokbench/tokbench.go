@@ -14,12 +14,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"text/tabwriter"
-	"time"
 
 	"vgid/model/hf/tokenizer"
 	"vgid/model/hf/tokenizer/teststrings"
+	"vgid/model/measure"
 )
 
 // Options say what is measured. Every way to encode, on its own tokenizer,
@@ -182,9 +181,9 @@ func mine(o Options, size, threads int) (*way, error) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threads)) // the garbage collector's threads count, too
 		texts, ids := o.Texts[part*size:(part+1)*size], make([][]int32, size)
 		runtime.GC() // what others have left is not this way's
-		begin := clock(threads)
+		begin := measure.Clock(threads)
 		encode(tok, texts, ids, threads)
-		return (clock(threads) - begin).Seconds(), nil
+		return (measure.Clock(threads) - begin).Seconds(), nil
 	}}, nil
 }
 
@@ -255,29 +254,13 @@ func rows(ways []*way, work []load) (out []Row) {
 				ratio = append(ratio, s/mine[w.threads][part])
 			}
 		}
-		row := Row{Threads: w.threads, Program: w.program, MBPerS: median(mb), TokensPS: median(tokens)}
+		row := Row{Threads: w.threads, Program: w.program, MBPerS: measure.Median(mb), TokensPS: measure.Median(tokens)}
 		if w.program != ours {
-			row.Ratio = median(ratio)
+			row.Ratio = measure.Median(ratio)
 		}
 		out = append(out, row)
 	}
 	return out
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	n := len(v)
-	return (v[(n-1)/2] + v[n/2]) / 2
-}
-
-var start = time.Now()
-
-func clock(threads int) time.Duration {
-	var u syscall.Rusage
-	if threads == 1 && syscall.Getrusage(syscall.RUSAGE_SELF, &u) == nil {
-		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-	}
-	return time.Since(start)
 }
 
 // ReadTexts reads a JSON string a line, as vgid tokenize does.
