@@ -40,7 +40,7 @@ func SaveCheckpoint(dir string, c config.Config, s State) error {
 		{Name: "value", Shape: []int{n}, DType: "F32", Data: s.Values},
 		{Name: "moment1", Shape: []int{n}, DType: "F32", Data: s.M},
 		{Name: "moment2", Shape: []int{n}, DType: "F32", Data: s.V},
-	}, map[string]string{"step": strconv.Itoa(s.Step), "config": c.Digest(), "settings": strings.Join(c.Shared().Lines(), "\n"), "layout": s.Layout})
+	}, map[string]string{"step": strconv.Itoa(s.Step), "config": c.Digest(), "settings": settings(c), "layout": s.Layout})
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
@@ -72,7 +72,7 @@ func LoadCheckpoint(dir string, c config.Config, layout string) (State, bool, er
 	defer f.Close()
 	meta := f.Metadata()
 	if meta["config"] != c.Digest() {
-		return State{}, false, fmt.Errorf("checkpoint %s was made with another configuration%s: resume with that one, or remove the checkpoint to start the stage afresh", path, changed(meta["settings"], c.Shared().Lines()))
+		return State{}, false, fmt.Errorf("checkpoint %s was made with another configuration%s: resume with that one, or remove the checkpoint to start the stage afresh", path, changed(meta["settings"], settings(c)))
 	}
 	if meta["layout"] != layout {
 		return State{}, false, fmt.Errorf("checkpoint %s holds other trained parameters than this run: remove it to start the stage afresh", path)
@@ -98,17 +98,12 @@ func LoadCheckpoint(dir string, c config.Config, layout string) (State, bool, er
 }
 
 // changed words the first setting that is not as it was.
-func changed(was string, now []string) string {
-	if was == "" {
+func changed(was, now string) string {
+	if was == "" || was == now {
 		return ""
 	}
-	old := strings.Split(was, "\n")
-	for i := range min(len(old), len(now)) {
-		if old[i] != now[i] {
-			return fmt.Sprintf(" (%s, now %s)", old[i], now[i])
-		}
-	}
-	return ""
+	a, b := firstDifference(was, now)
+	return fmt.Sprintf(" (%s, now %s)", a, b)
 }
 
 // checkpoints lists a folder's checkpoint files, oldest first.

@@ -51,7 +51,7 @@ func (j *Job) lead() bool { return j.Comm.Rank() == 0 }
 // Agree checks that every worker runs the same configuration, and writes it
 // into the run's folder.
 func (j *Job) Agree(ctx context.Context) error {
-	mine := strings.Join(append([]string{"command " + j.Command}, j.Config.Shared().Lines()...), "\n")
+	mine := "command " + j.Command + "\n" + settings(j.Config)
 	all, err := j.Comm.AllGatherBytes(ctx, []byte(mine))
 	if err != nil {
 		return err
@@ -74,6 +74,10 @@ func (j *Job) Agree(ctx context.Context) error {
 		return nil
 	})
 }
+
+// settings are what workers, and a checkpoint and the run that goes on from it,
+// have to have in common, a line each.
+func settings(c config.Config) string { return strings.Join(c.Shared().Lines(), "\n") }
 
 // firstDifference gives the first lines that differ of two that do.
 func firstDifference(a, b string) (string, string) {
