@@ -70,11 +70,11 @@ func onDevices(t *testing.T, n int, c config.Config, open func() (backend.Backen
 	}
 }
 
-// tryDevices is onDevices for what may fail: it gives every rank's error.
+// tryDevices is onDevices for what may fail: it gives every rank's error. As in a
+// job of processes, a rank that ends only closes its communicator: the others end
+// their last call, or learn in their next one that it left.
 func tryDevices(t *testing.T, n int, c config.Config, open func() (backend.Backend, error), f func(ctx context.Context, j *Job) error) []error {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
 	var wg sync.WaitGroup
 	errs := make([]error, n)
 	transports := mem.New(n)
@@ -88,6 +88,7 @@ func tryDevices(t *testing.T, n int, c config.Config, open func() (backend.Backe
 					return
 				}
 			}
+			defer comm.Close()
 			be, err := open()
 			if err != nil {
 				errs[r] = err
@@ -97,11 +98,7 @@ func tryDevices(t *testing.T, n int, c config.Config, open func() (backend.Backe
 				Config: c, Comm: comm, Backend: be, Show: monitor.NewProgress(nil),
 				Metrics: monitor.NewMetrics(r, n, func() (uint64, uint64) { return 0, 0 }),
 			}
-			errs[r] = f(ctx, j)
-			if errs[r] != nil {
-				cancel()
-			}
-			comm.Close()
+			errs[r] = f(t.Context(), j)
 			if err := be.Close(); err != nil && errs[r] == nil {
 				errs[r] = err
 			}
