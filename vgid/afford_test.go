@@ -103,6 +103,7 @@ func TestStagesThatDoNotFitAreRefused(t *testing.T) {
 		{"supervised", "vanilla", map[string]string{}, []string{"vanilla: a step takes", "--train.recompute true"}},
 		{"answers", "eval-base", map[string]string{}, []string{"base: answering takes", "--eval.batch_tokens 2048"}},
 		{"a run", "run", map[string]string{"unlearn.batch_forget": "40"}, []string{"unlearned: a step takes", "--unlearn.recompute true"}},
+		{"a run that goes on", "run", map[string]string{"unlearn.batch_forget": "40", "resume": "true"}, []string{"unlearned: a step takes", "--unlearn.recompute true"}},
 		{"nothing helps", "unlearned", map[string]string{"model.weights": "bfloat16", "unlearn.recompute": "true", "unlearn.batch_forget": "1", "unlearn.batch_retain": "0", "unlearn.beta": "0"},
 			[]string{"take a machine with more memory"}},
 	} {
@@ -126,6 +127,11 @@ func TestStagesThatDoNotFitAreRefused(t *testing.T) {
 			}
 			if peak, err = onBounded(t, c.stage, 1, need, false, cfg); err != nil || peak < need {
 				t.Errorf("%d bytes are foretold, %d taken: %v", need, peak, err)
+			}
+			if cfg.Resume { // what is finished takes nothing any more
+				if _, err = onBounded(t, c.stage, 1, 1, false, cfg); err != nil {
+					t.Errorf("a finished run that goes on: %v", err)
+				}
 			}
 		})
 	}

@@ -75,16 +75,29 @@ func taken(counts *dry.Backend, like dry.Options) int64 {
 }
 
 // affordRun refuses a run whose later stages do not fit before the earlier ones
-// have taken their hours. like is the folder of a model of the same size as the
-// one that unlearning will begin with. All ranks call it.
+// have taken their hours; one that goes on, only for what it has yet to do. like is
+// the folder of a model of the same size as the one that unlearning will begin
+// with. All ranks call it.
 func (j *Job) affordRun(ctx context.Context, like string, p *People, sets []eval.Set) error {
-	t, err := j.unlearning(eval.Unlearned, like, p)
-	if err != nil {
+	if _, done, err := j.finished(ctx, eval.Unlearned); err != nil {
+		return err
+	} else if !done {
+		t, err := j.unlearning(eval.Unlearned, like, p)
+		if err != nil {
+			return err
+		}
+		if _, err := j.afford(ctx, &t); err != nil {
+			return err
+		}
+	}
+	// The last model that is asked.
+	last := eval.Unlearned
+	if j.Config.Model.Gold != "none" {
+		last = eval.Gold
+	}
+	if _, done, err := j.finished(ctx, "eval-"+last); err != nil || done {
 		return err
 	}
-	if _, err := j.afford(ctx, &t); err != nil {
-		return err
-	}
-	_, _, _, err = j.affordAnswers(ctx, "evaluation", like, sets)
+	_, _, _, err := j.affordAnswers(ctx, "evaluation", like, sets)
 	return err
 }

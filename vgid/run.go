@@ -9,6 +9,7 @@ import (
 
 	"vgid/eval"
 	"vgid/launch"
+	"vgid/model/dry"
 )
 
 // Run is the whole job: benchmark, vanilla and gold model, unlearning,
@@ -36,10 +37,8 @@ func (j *Job) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !j.Config.Resume {
-		if err := j.affordRun(ctx, cmp.Or(dirs[eval.Vanilla], base), p, sets); err != nil {
-			return err
-		}
+	if err := j.affordRun(ctx, cmp.Or(dirs[eval.Vanilla], base), p, sets); err != nil {
+		return err
 	}
 	sum := j.newSummary()
 	record := func(s Stage) { sum.AddStage(s.Name, s.Seconds, s.PeakBytes) }
@@ -103,7 +102,10 @@ func (j *Job) publish(ctx context.Context, sum *eval.Summary, outcomes map[strin
 	if err := eval.WriteSummary(j.path("summary.json"), sum); err != nil {
 		return err
 	}
-	m, enc, err := j.open(ctx, vanilla)
+	// What the pictures need of the model stands in its headers.
+	twin := *j
+	twin.Backend, _ = dry.New(dry.Like(j.Backend))
+	m, enc, err := twin.open(ctx, vanilla)
 	if err != nil {
 		return err
 	}
