@@ -83,12 +83,20 @@ func TestInspectSimulated(t *testing.T) {
 	}
 }
 
-// Without cuBLASLt the run goes on with our own products, and says so.
+// Without cuBLASLt, or with one that does not do what we take it to do, the run
+// goes on with our own products, and says so.
 func TestWithoutCuBLASLtSimulated(t *testing.T) {
-	p := start(t, simulated(t, "", "VGID_CUBLASLT=/nowhere/libcublasLt.so"), program,
-		unlearnWith(t.TempDir(), map[string]string{"device": "cuda", "unlearn.steps": "1"})...)
-	if code := p.wait(); code != 0 || !strings.Contains(p.err.String(), "VGID_CUBLASLT: cuBLASLt: /nowhere/libcublasLt.so: cannot open") || !strings.Contains(p.out.String(), "own products") {
-		t.Errorf("exit %d\n%s\n%s", code, p.out.String(), p.err.String())
+	for _, c := range []struct{ settings, library, says string }{
+		{"", "/nowhere/libcublasLt.so", "VGID_CUBLASLT: cuBLASLt: /nowhere/libcublasLt.so: cannot open"},
+		{"lt=1", "", "cuBLASLt does not work on this device"},
+		{"lt=2", "", "it multiplies wrongly: element (0, "},
+		{"lt=13", "", "CUBLAS_STATUS_EXECUTION_FAILED"},
+	} {
+		p := start(t, simulated(t, c.settings, "VGID_CUBLASLT="+c.library), program,
+			unlearnWith(t.TempDir(), map[string]string{"device": "cuda", "unlearn.steps": "1"})...)
+		if code := p.wait(); code != 0 || !strings.Contains(p.err.String(), c.says) || !strings.Contains(p.out.String(), "own products") {
+			t.Errorf("%+v: exit %d\n%s\n%s", c, code, p.out.String(), p.err.String())
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ package cuda
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"vgid/model/backend"
 	"vgid/model/cuda/driver"
@@ -23,6 +22,7 @@ type Backend struct {
 	kernels map[string]*driver.Kernel
 	lt      *driver.Lt // nil: products run on kernels of our own
 	ltWhy   error      // why there is no lt
+	ltLacks bool       // it has been said that lt does not do every product
 
 	err     error
 	closed  bool
@@ -104,7 +104,7 @@ func (b *Backend) start(library string) error {
 		return err
 	}
 	b.openLt(library)
-	return nil
+	return b.err
 }
 
 func (b *Backend) loadKernels() error {
@@ -139,28 +139,6 @@ func (b *Backend) loadKernels() error {
 
 // version writes 13000 as 13.0.
 func version(v int) string { return fmt.Sprintf("%d.%d", v/1000, v%1000/10) }
-
-// openLt looks for cuBLASLt. A simulated device brings its own in the same
-// file. Without it, products run on our kernels, and Name says so.
-func (b *Backend) openLt(library string) {
-	paths := ltCandidates()
-	switch {
-	case b.opt.CuBLASLt == "none":
-		b.ltWhy = errors.New("cuBLASLt is not wanted")
-		return
-	case b.opt.CuBLASLt != "":
-		paths = []string{b.opt.CuBLASLt}
-	case b.dev.Simulated:
-		paths = []string{library}
-	}
-	b.lt, b.ltWhy = b.dev.OpenLt(paths)
-	switch {
-	case b.ltWhy != nil && b.opt.CuBLASLt != "":
-		fmt.Fprintf(os.Stderr, "vgid: VGID_CUBLASLT: %v; products run on vgid's own slower kernels\n", b.ltWhy)
-	case b.ltWhy != nil:
-		fmt.Fprintf(os.Stderr, "vgid: cuBLASLt is not found, products run on vgid's own slower kernels; install it (it comes with PyTorch and with CUDA) or name it in VGID_CUBLASLT\n")
-	}
-}
 
 // Name implements backend.Backend.
 func (b *Backend) Name() string {

@@ -4,6 +4,8 @@ package cuda
 
 import (
 	"errors"
+	"fmt"
+	"os"
 
 	"vgid/model/backend"
 	"vgid/model/cuda/driver"
@@ -52,6 +54,11 @@ func (b *Backend) multiply(p product) {
 		if !errors.Is(err, driver.ErrUnsupported) {
 			b.fail(err)
 			return
+		}
+		if !b.ltLacks {
+			b.ltLacks = true
+			fmt.Fprintf(os.Stderr, "vgid: cuBLASLt has no algorithm for a product of %d × %d over %d in %v and %v; such products run on vgid's own slower kernels\n",
+				p.c.rows, p.c.cols, p.depth(), p.x.dt, p.y.dt)
 		}
 	}
 	b.multiplyOwn(p)
@@ -117,7 +124,8 @@ func ltType(o operand) driver.Type {
 	return driver.R32F
 }
 
-// alignment is the power of two, up to 16, that an address is a multiple of.
+// alignment is the power of two, up to 16, that an address is a multiple of. No
+// load is wider; larger ones would only make more plans of one shape.
 func alignment(o operand) uint8 { return uint8(min(16, o.ptr&-o.ptr)) }
 
 // multiplyOwn queues a product on the kernels of this project.

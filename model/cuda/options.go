@@ -2,10 +2,7 @@
 
 package cuda
 
-import (
-	"os"
-	"path/filepath"
-)
+import "os"
 
 // Options of a backend.
 type Options struct {
@@ -36,33 +33,4 @@ func (o Options) withDefaults() Options {
 		o.CuBLASLt = os.Getenv("VGID_CUBLASLT")
 	}
 	return o
-}
-
-// ltCandidates are where cuBLASLt may be: where the dynamic linker looks, in a
-// CUDA toolkit, in the Python packages that PyTorch brings.
-func ltCandidates() []string {
-	paths := []string{"libcublasLt.so.13", "libcublasLt.so.12"}
-	patterns := []string{"/usr/local/cuda*/lib64", "/usr/local/cuda*/targets/*/lib"}
-	site := []string{
-		"/usr/lib/python3*", "/usr/local/lib/python3*", "/opt/*/lib/python3*",
-		os.Getenv("HOME") + "/.local/lib/python3*", os.Getenv("HOME") + "/.pyenv/versions/*/lib/python3*",
-	}
-	for _, env := range []string{"VIRTUAL_ENV", "CONDA_PREFIX"} {
-		if dir := os.Getenv(env); dir != "" {
-			patterns = append(patterns, dir+"/lib")
-			site = append(site, dir+"/lib/python3*")
-		}
-	}
-	for _, s := range site {
-		for _, packages := range []string{"site-packages", "dist-packages"} {
-			patterns = append(patterns, s+"/"+packages+"/nvidia/cu13/lib", s+"/"+packages+"/nvidia/cublas/lib")
-		}
-	}
-	for _, version := range []string{"13", "12"} {
-		for _, p := range patterns {
-			found, _ := filepath.Glob(p + "/libcublasLt.so." + version) // only a malformed pattern fails
-			paths = append(paths, found...)
-		}
-	}
-	return paths
 }

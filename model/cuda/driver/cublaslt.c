@@ -13,8 +13,9 @@
 enum { DESC_TRANSA = 3, DESC_TRANSB = 4, DESC_EPILOGUE = 7, DESC_BIAS_POINTER = 8, DESC_BIAS_TYPE = 26 };
 enum { EPILOGUE_BIAS = 4 };
 enum { PREF_WORKSPACE = 1, PREF_REDUCTIONS = 3, PREF_ALIGN_A = 5, PREF_ALIGN_B = 6, PREF_ALIGN_C = 7, PREF_ALIGN_D = 8 };
-// Partial sums are added in a fixed order: through a workspace, not in place.
-enum { REDUCTIONS_IN_ORDER = 2 | 4 };
+// The sums of a product that is split over k are float32 whatever the result is,
+// and added in a fixed order: through a workspace, not in place.
+enum { REDUCTION_COMPUTE_TYPE = 2 };
 enum { R_32F = 0, NOT_SUPPORTED = 15 };
 
 typedef struct {
@@ -110,6 +111,7 @@ static int describe(vgid_lt *lt, const vgid_lt_shape *s, vgid_lt_plan *p) {
 	p->bias = bias >= 0;
 	if (!status && p->bias) status = lt->desc_set(p->desc, DESC_EPILOGUE, &epilogue, sizeof epilogue);
 	if (!status && p->bias) status = lt->desc_set(p->desc, DESC_BIAS_TYPE, &bias, sizeof bias);
+	if (!status && p->bias) status = lt->desc_set(p->desc, DESC_BIAS_POINTER, &s->bias, sizeof s->bias);
 	if (!status) status = lt->layout_create(&p->a, s->type_a, ta ? s->k : s->m, ta ? s->m : s->k, s->lda);
 	if (!status) status = lt->layout_create(&p->b, s->type_b, tb ? s->n : s->k, tb ? s->k : s->n, s->ldb);
 	if (!status) status = lt->layout_create(&p->d, s->type_d, s->m, s->n, s->ldd);
@@ -119,7 +121,7 @@ static int describe(vgid_lt *lt, const vgid_lt_shape *s, vgid_lt_plan *p) {
 int vgid_lt_plan_make(vgid_lt *lt, const vgid_lt_shape *s, vgid_lt_plan **out) {
 	vgid_lt_plan *p = calloc(1, sizeof *p);
 	void *pref = NULL;
-	uint32_t reductions = REDUCTIONS_IN_ORDER;
+	uint32_t reductions = REDUCTION_COMPUTE_TYPE;
 	int found = 0;
 	int status = describe(lt, s, p);
 	if (!status) status = lt->pref_create(&pref);

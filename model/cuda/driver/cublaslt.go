@@ -32,7 +32,7 @@ type Lt struct {
 	d     *Device
 	lt    *C.vgid_lt
 	path  string
-	plans map[Product]*C.vgid_lt_plan
+	plans map[Product]*C.vgid_lt_plan // nil: it has no algorithm
 }
 
 // ErrUnsupported is what cuBLASLt answers to a product it has no algorithm for.
@@ -72,22 +72,18 @@ type Product struct {
 // maxPlans bounds the cache: batches of ever new lengths would fill it.
 const maxPlans = 4096
 
-// OpenLt opens the first of the libraries that starts on the device. The error
-// says what each of them lacks.
-func (d *Device) OpenLt(paths []string) (*Lt, error) {
-	var why []string
-	for _, path := range paths {
-		var text [512]byte
-		name := C.CString(path)
-		lt := C.lt_open(d.c(), name, (*C.char)(unsafe.Pointer(&text[0])), C.size_t(len(text)))
-		C.free(unsafe.Pointer(name))
-		if lt != nil {
-			return &Lt{d: d, lt: lt, path: path, plans: map[Product]*C.vgid_lt_plan{}}, nil
-		}
-		reason, _, _ := strings.Cut(string(text[:]), "\x00")
-		why = append(why, reason)
+// OpenLt opens the library at path, or where the dynamic linker finds it, on the
+// device.
+func (d *Device) OpenLt(path string) (*Lt, error) {
+	var text [512]byte
+	name := C.CString(path)
+	defer C.free(unsafe.Pointer(name))
+	lt := C.lt_open(d.c(), name, (*C.char)(unsafe.Pointer(&text[0])), C.size_t(len(text)))
+	if lt == nil {
+		why, _, _ := strings.Cut(string(text[:]), "\x00")
+		return nil, errors.New(why)
 	}
-	return nil, fmt.Errorf("cuBLASLt: %s", strings.Join(why, "; "))
+	return &Lt{d: d, lt: lt, path: path, plans: map[Product]*C.vgid_lt_plan{}}, nil
 }
 
 // Version is that of the library, e.g. 130001.
@@ -104,7 +100,9 @@ func (l *Lt) Close() {
 
 func (l *Lt) forget() {
 	for _, p := range l.plans {
-		C.vgid_lt_plan_free(l.lt, p)
+		if p != nil {
+			C.vgid_lt_plan_free(l.lt, p)
+		}
 	}
 	clear(l.plans)
 }
@@ -119,14 +117,14 @@ func (l *Lt) Multiply(s *Stream, p Product, alpha float32, a, b Ptr, beta float3
 			l.forget()
 		}
 		shape := columnMajor(p)
-		switch status := C.lt_plan(l.d.c(), l.lt, &shape, &plan); status {
-		case 0:
-		case 7, 15: // CUBLAS_STATUS_INVALID_VALUE, …NOT_SUPPORTED
-			return ErrUnsupported
-		default:
-			return fmt.Errorf("cuBLASLt: no plan for %+v: status %d", p, int(status))
+		shape.bias = C.uint64_t(bias)
+		if status := C.lt_plan(l.d.c(), l.lt, &shape, &plan); status != 0 && !refuses(status) {
+			return fmt.Errorf("cuBLASLt: no plan for %+v: %s", p, ltStatus(status))
 		}
 		l.plans[p] = plan
+	}
+	if plan == nil {
+		return ErrUnsupported
 	}
 	bytes := C.vgid_lt_plan_workspace(plan)
 	workspace := Ptr(0)
@@ -139,10 +137,32 @@ func (l *Lt) Multiply(s *Stream, p Product, alpha float32, a, b Ptr, beta float3
 	// the operands change places.
 	status := C.lt_run(l.d.c(), l.lt, plan, C.float(alpha), C.uint64_t(b), C.uint64_t(a), C.float(beta), C.uint64_t(d),
 		C.uint64_t(bias), C.uint64_t(workspace), C.uint64_t(bytes), s.c())
-	if status != 0 {
-		return fmt.Errorf("cuBLASLt: product %+v: status %d", p, int(status))
+	switch {
+	case status == 0:
+		return nil
+	case refuses(status):
+		C.vgid_lt_plan_free(l.lt, plan)
+		l.plans[p] = nil
+		return ErrUnsupported
 	}
-	return nil
+	return fmt.Errorf("cuBLASLt: product %+v: %s", p, ltStatus(status))
+}
+
+// refuses tells a cublasStatus_t of a product that is not possible, of which
+// nothing is queued.
+func refuses(status C.int) bool { return status == 7 || status == 15 }
+
+// ltStatuses are values of cublasStatus_t.
+var ltStatuses = map[C.int]string{
+	1: "NOT_INITIALIZED", 3: "ALLOC_FAILED", 7: "INVALID_VALUE", 8: "ARCH_MISMATCH", 11: "MAPPING_ERROR",
+	13: "EXECUTION_FAILED", 14: "INTERNAL_ERROR", 15: "NOT_SUPPORTED",
+}
+
+func ltStatus(status C.int) string {
+	if name, ok := ltStatuses[status]; ok {
+		return "CUBLAS_STATUS_" + name
+	}
+	return fmt.Sprintf("status %d", int(status))
 }
 
 func columnMajor(p Product) C.vgid_lt_shape {

@@ -14,6 +14,7 @@ typedef struct {
 	uint64_t m, n, k;
 	int64_t lda, ldb, ldd;
 	uint32_t align_a, align_b, align_d; // of the addresses, bytes
+	uint64_t bias;                      // address; its alignment counts
 	uint64_t workspace;                 // most that may be used, bytes
 } vgid_lt_shape;
 

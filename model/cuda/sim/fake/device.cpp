@@ -51,7 +51,7 @@ int vgid_sim_configure(const char* key, int64_t value) {
       {"seed", nullptr, (int64_t*)&config.seed},   {"driver", &config.driver, nullptr},
       {"ptx", &config.ptx, nullptr},               {"pools", &config.pools, nullptr},
       {"init", &config.init, nullptr},             {"lose_after", nullptr, &config.lose_after},
-      {"lose_code", &config.lose_code, nullptr},
+      {"lose_code", &config.lose_code, nullptr},   {"lt", &config.lt, nullptr},
   };
   for (auto& s : settings) {
     if (strcmp(s.key, key)) continue;
