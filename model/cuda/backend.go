@@ -5,6 +5,8 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"os"
+	"time"
 
 	"vgid/model/backend"
 	"vgid/model/cuda/driver"
@@ -112,11 +114,13 @@ func (b *Backend) loadKernels() error {
 	if err != nil {
 		return err
 	}
-	loaded := map[string]*driver.Module{}
+	loaded, begin := map[string]*driver.Module{}, time.Now()
 	for name, ptx := range texts {
 		m, err := b.dev.Load(ptx)
 		switch driver.Code(err) {
 		case 0:
+		case driver.NoCompiler:
+			return fmt.Errorf("the driver's compiler is missing (libnvidia-ptxjitcompiler.so.1), which the kernels need; it comes with the driver, into containers with NVIDIA_DRIVER_CAPABILITIES=compute,utility")
 		case driver.UnsupportedPTX:
 			return fmt.Errorf("the driver (CUDA %s) is too old for the kernels, which are PTX 7.8 of CUDA 11.8; update NVIDIA's driver", version(b.dev.DriverVersion))
 		default:
@@ -124,6 +128,9 @@ func (b *Backend) loadKernels() error {
 		}
 		b.modules = append(b.modules, m)
 		loaded[name] = m
+	}
+	if s := time.Since(begin).Seconds(); s > 2 {
+		fmt.Fprintf(os.Stderr, "vgid: the driver compiled the kernels for %s in %.1f s; it keeps them in its cache (~/.nv/ComputeCache, or CUDA_CACHE_PATH)\n", b.dev.Name, s)
 	}
 	for _, k := range kernels.All() {
 		m := loaded[k.Module]

@@ -69,7 +69,16 @@ func Open(ordinal int) (*Device, error) {
 		return nil, err
 	}
 	d.ctx, err = dev.RetainPrimaryCtx()
-	return d, wrap("cuDevicePrimaryCtxRetain", err)
+	switch err := wrap("cuDevicePrimaryCtxRetain", err); Code(err) {
+	case 0:
+		return d, err
+	case int(C.CUDA_ERROR_DEVICE_UNAVAILABLE), int(C.CUDA_ERROR_INVALID_DEVICE):
+		return nil, fmt.Errorf("%s takes no further process (%s): it is in exclusive mode and in use, or prohibited; look at nvidia-smi -q -d COMPUTE, set the mode with nvidia-smi -c DEFAULT, or start one worker a GPU", d.Name, name(Code(err)))
+	case OutOfMemory:
+		return nil, fmt.Errorf("%s has no memory for another process (cuDevicePrimaryCtxRetain); look at nvidia-smi for who holds it", d.Name)
+	default:
+		return nil, err
+	}
 }
 
 func describe(dev cu.Device, ordinal int) (Info, error) {
@@ -120,7 +129,7 @@ func (d *Device) Synchronize() error { return d.do("cuCtxSynchronize", cu.Synchr
 // The handles of gorgonia.org/cu are structs of one pointer; the companion calls
 // need that pointer.
 func init() {
-	if unsafe.Sizeof(cu.CUContext{}) != 8 || unsafe.Sizeof(cu.Function{}) != 8 || unsafe.Sizeof(cu.Stream{}) != 8 || unsafe.Sizeof(cu.Event{}) != 8 {
+	if unsafe.Sizeof(cu.CUContext{}) != 8 || unsafe.Sizeof(cu.Module{}) != 8 || unsafe.Sizeof(cu.Function{}) != 8 || unsafe.Sizeof(cu.Stream{}) != 8 || unsafe.Sizeof(cu.Event{}) != 8 {
 		panic("driver: gorgonia.org/cu has changed its handles")
 	}
 }

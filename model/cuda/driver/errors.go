@@ -24,6 +24,7 @@ const (
 	NoDevice       = int(C.CUDA_ERROR_NO_DEVICE)
 	UnsupportedPTX = int(C.CUDA_ERROR_UNSUPPORTED_PTX_VERSION)
 	InvalidPTX     = int(C.CUDA_ERROR_INVALID_PTX)
+	NoCompiler     = int(C.CUDA_ERROR_JIT_COMPILER_NOT_FOUND)
 	NoBinary       = int(C.CUDA_ERROR_NO_BINARY_FOR_GPU)
 	NotFound       = int(C.CUDA_ERROR_NOT_FOUND)
 	NotReady       = int(C.CUDA_ERROR_NOT_READY)

@@ -65,6 +65,34 @@ var startFailures = map[int]string{
 	int(C.CUDA_ERROR_UNKNOWN):                        "is the kernel module nvidia_uvm loaded (nvidia-modprobe -u)? Look at nvidia-smi and dmesg",
 }
 
+// elsewhere are where the driver is on systems whose dynamic linker does not
+// look there: WSL, containers of Kubernetes, NixOS.
+var elsewhere = []string{"/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/run/opengl-driver/lib"}
+
+// find opens the driver and gives its path, or why there is none.
+func find(library string) (path, why string) {
+	paths := []string{library}
+	if library == "" {
+		paths[0] = "libcuda.so.1"
+		for _, dir := range elsewhere {
+			paths = append(paths, dir+"/libcuda.so.1")
+		}
+	}
+	for _, path := range paths {
+		var text [512]byte
+		name := C.CString(path)
+		failed := C.vgid_cuda_open(name, (*C.char)(unsafe.Pointer(&text[0])), C.size_t(len(text))) != 0
+		C.free(unsafe.Pointer(name))
+		if !failed {
+			return path, ""
+		}
+		if why == "" { // of the first: the linker's own search
+			why, _, _ = strings.Cut(string(text[:]), "\x00")
+		}
+	}
+	return "", why
+}
+
 // Load opens the CUDA driver. Later calls do nothing, whatever their options:
 // a process has one driver. The error of a machine without driver or device is
 // one line.
@@ -74,15 +102,8 @@ func Load(o Options) error {
 	if loaded.done {
 		return nil
 	}
-	path := o.Library
+	path, why := find(o.Library)
 	if path == "" {
-		path = "libcuda.so.1"
-	}
-	var text [512]byte
-	name := C.CString(path)
-	defer C.free(unsafe.Pointer(name))
-	if C.vgid_cuda_open(name, (*C.char)(unsafe.Pointer(&text[0])), C.size_t(len(text))) != 0 {
-		why, _, _ := strings.Cut(string(text[:]), "\x00")
 		return fmt.Errorf("no CUDA driver: %s; install NVIDIA's driver, or use --device cpu", why)
 	}
 	if err := configure(o); err != nil {

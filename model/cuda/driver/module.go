@@ -15,6 +15,13 @@ static CUresult launch(CUcontext c, CUfunction f, unsigned gx, unsigned gy, unsi
 	CUresult r = cuCtxSetCurrent(c);
 	return r ? r : cuLaunchKernel(f, gx, gy, gz, bx, by, bz, shared, s, args, 0);
 }
+// load_ptx compiles PTX; log gets what the compiler says against it.
+static CUresult load_ptx(CUcontext c, CUmodule *m, const char *ptx, char *log, size_t bytes) {
+	CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+	void *values[] = {log, (void *)(uintptr_t)bytes};
+	CUresult r = cuCtxSetCurrent(c);
+	return r ? r : cuModuleLoadDataEx(m, ptx, 2, options, values);
+}
 static CUresult allow_shared(CUcontext c, CUfunction f, int bytes) {
 	CUresult r = cuCtxSetCurrent(c);
 	return r ? r : cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, bytes);
@@ -24,6 +31,7 @@ import "C"
 
 import (
 	"fmt"
+	"strings"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -46,13 +54,18 @@ type Kernel struct {
 // plainShared is the dynamic shared memory that needs no asking, in bytes.
 const plainShared = 48 << 10
 
-// Load compiles PTX, or finds it in the driver's cache.
+// Load compiles PTX, or finds it in the driver's cache. The error repeats the
+// first line of what the driver's compiler says.
 func (d *Device) Load(ptx string) (*Module, error) {
+	text := C.CString(ptx)
+	defer C.free(unsafe.Pointer(text))
+	var log [4096]byte
 	m := &Module{d: d}
-	err := d.do("cuModuleLoadData", func() (err error) {
-		m.m, err = cu.LoadData(ptx)
-		return err
-	})
+	err := check("cuModuleLoadDataEx", C.load_ptx(d.c(), (*C.CUmodule)(unsafe.Pointer(&m.m)), text, (*C.char)(unsafe.Pointer(&log[0])), C.size_t(len(log))))
+	said, _, _ := strings.Cut(string(log[:]), "\x00")
+	if line, _, _ := strings.Cut(strings.TrimSpace(said), "\n"); err != nil && line != "" {
+		return m, fmt.Errorf("%w: %s", err, line)
+	}
 	return m, err
 }
 

@@ -52,6 +52,7 @@ int vgid_sim_configure(const char* key, int64_t value) {
       {"ptx", &config.ptx, nullptr},               {"pools", &config.pools, nullptr},
       {"init", &config.init, nullptr},             {"lose_after", nullptr, &config.lose_after},
       {"lose_code", &config.lose_code, nullptr},   {"lt", &config.lt, nullptr},
+      {"retain", &config.retain, nullptr},         {"load", &config.load, nullptr},
   };
   for (auto& s : settings) {
     if (strcmp(s.key, key)) continue;
@@ -119,7 +120,7 @@ CUresult cuGetErrorName(CUresult r, const char** name) {
       {1, "CUDA_ERROR_INVALID_VALUE"},     {2, "CUDA_ERROR_OUT_OF_MEMORY"},
       {46, "CUDA_ERROR_DEVICE_UNAVAILABLE"}, {100, "CUDA_ERROR_NO_DEVICE"},
       {101, "CUDA_ERROR_INVALID_DEVICE"},  {201, "CUDA_ERROR_INVALID_CONTEXT"},
-      {209, "CUDA_ERROR_NO_BINARY_FOR_GPU"}, {218, "CUDA_ERROR_INVALID_PTX"},
+      {209, "CUDA_ERROR_NO_BINARY_FOR_GPU"}, {221, "CUDA_ERROR_JIT_COMPILER_NOT_FOUND"}, {218, "CUDA_ERROR_INVALID_PTX"},
       {222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"}, {400, "CUDA_ERROR_INVALID_HANDLE"},
       {500, "CUDA_ERROR_NOT_FOUND"},       {600, "CUDA_ERROR_NOT_READY"},
       {700, "CUDA_ERROR_ILLEGAL_ADDRESS"}, {701, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES"},
@@ -182,6 +183,7 @@ CUresult cuDeviceCanAccessPeer(int* can, CUdevice a, CUdevice b) {
 CUresult cuDevicePrimaryCtxRetain(CUcontext* c, CUdevice d) {
   Lock lock(mutex);
   if (ok_device(d)) return ok_device(d);
+  if (config.retain) return (CUresult)config.retain;
   devices[d]->retained++;
   *c = &devices[d]->context;
   return CUDA_SUCCESS;

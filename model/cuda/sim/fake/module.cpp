@@ -2,6 +2,7 @@
 // what parameters and shared memory they take. The kernels of the same names
 // that run are those compiled for the host; one that exists on one side only is
 // refused.
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,10 +98,18 @@ using namespace sim;
 
 extern "C" {
 
-CUresult cuModuleLoadData(CUmodule* m, const void* image) {
+CUresult cuModuleLoadDataEx(CUmodule* m, const void* image, unsigned n, CUjit_option* options, void** values) {
   ENTER;
   std::map<std::string, Entry> entries;
-  if (CUresult r = parse((const char*)image, &entries)) return r;
+  CUresult r = config.load ? (CUresult)config.load : parse((const char*)image, &entries);
+  char* log = nullptr;
+  size_t size = 0;
+  for (unsigned i = 0; i < n; i++) {
+    if (options[i] == CU_JIT_ERROR_LOG_BUFFER) log = (char*)values[i];
+    if (options[i] == CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES) size = (size_t)values[i];
+  }
+  if (log && size) snprintf(log, size, "%s\n", r ? message.c_str() : "");
+  if (r) return r;
   *m = new CUmod_st{entries, {}};
   live_modules++;
   return CUDA_SUCCESS;

@@ -24,6 +24,8 @@ struct Config {
   int ptx = 90;                // the newest PTX it compiles, 90 for 9.0
   int pools = 1;               // whether it allocates in stream order
   int init = 0;                // what cuInit answers
+  int retain = 0;              // what cuDevicePrimaryCtxRetain answers
+  int load = 0;                // what loading a module answers
   int lt = 0;                  // what is the matter with cuBLASLt: see cublaslt.cpp
   int64_t lose_after = -1;     // kernels after which device 0 is lost
   int lose_code = 999;         // the error it then gives
