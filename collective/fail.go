@@ -20,16 +20,20 @@ func (c *Comm) fail(cause error, tell bool) {
 	c.failing.Do(func() {
 		c.cause, isFirst = cause, true
 		c.told.Store(tell)
-		close(c.broken)
 	})
 	// Outside of the once: a peer may fail in the same moment and tell back.
-	if !isFirst || c.t == nil {
+	if !isFirst {
 		return
 	}
-	if tell {
+	// Before anybody here learns of it: who does may close the communicator,
+	// and the peers would take its leaving for the cause.
+	if tell && c.t != nil {
 		c.tellCause()
 	}
-	c.t.Break()
+	close(c.broken)
+	if c.t != nil {
+		c.t.Break()
+	}
 }
 
 func (c *Comm) tellCause() {
