@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -38,6 +39,11 @@ func world(t testing.TB, n int, opt collective.Options, faults []mem.Fault, f fu
 	}
 	wg.Wait()
 	return errs
+}
+
+// inBubble is a subtest with a time of its own.
+func inBubble(t *testing.T, name string, f func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
 }
 
 func first(errs []error) error {
@@ -263,8 +269,8 @@ func TestMismatchIsNamedOnEveryRank(t *testing.T) {
 	} {
 		for n := 2; n <= 4; n++ {
 			for _, opt := range []collective.Options{
-				{Timeout: 5 * time.Second, Heartbeat: 20 * time.Millisecond},
-				{Timeout: 5 * time.Second, Heartbeat: 20 * time.Millisecond, SmallBytes: -1},
+				{Heartbeat: 20 * time.Millisecond},
+				{Heartbeat: 20 * time.Millisecond, SmallBytes: -1},
 			} {
 				errs := world(t, n, opt, nil, func(c *collective.Comm) error {
 					// A rank may learn of the mismatch while still in this call.
@@ -296,7 +302,7 @@ func TestEpochIsFenced(t *testing.T) {
 	errs := make([]error, 2)
 	var wg sync.WaitGroup
 	for r, tr := range ts {
-		c, err := collective.New(tr, collective.Options{Epoch: uint64(5 + r), Timeout: 5 * time.Second})
+		c, err := collective.New(tr, collective.Options{Epoch: uint64(5 + r)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -311,8 +317,9 @@ func TestEpochIsFenced(t *testing.T) {
 	}
 }
 
+// Time is that of a bubble (testing/synctest): it passes only while every rank
+// waits, so a slow machine does not change who is late.
 func TestFaultsEndEveryRankInTime(t *testing.T) {
-	ctx := context.Background()
 	for name, tc := range map[string]struct {
 		fault mem.Fault
 		blame int // -2: any
@@ -323,7 +330,8 @@ func TestFaultsEndEveryRankInTime(t *testing.T) {
 		"kill":     {mem.Fault{From: 1, To: 2, Nth: 3, Kind: mem.Kill}, 1},
 		"delay":    {mem.Fault{From: 1, To: 2, Nth: 3, Kind: mem.Delay, Wait: time.Minute}, -2},
 	} {
-		t.Run(name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
+			ctx := context.Background()
 			begin := time.Now()
 			errs := world(t, 4, collective.Options{SmallBytes: -1, ChunkBytes: 1000, Timeout: 400 * time.Millisecond, Heartbeat: 20 * time.Millisecond},
 				[]mem.Fault{tc.fault}, func(c *collective.Comm) error {
@@ -354,39 +362,48 @@ func TestFaultsEndEveryRankInTime(t *testing.T) {
 }
 
 func TestCancelledContextEndsAllRanks(t *testing.T) {
-	errs := world(t, 3, collective.Options{Timeout: 10 * time.Second}, nil, func(c *collective.Comm) error {
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		if c.Rank() == 2 {
-			time.AfterFunc(50*time.Millisecond, cancel)
-			// Rank 2 waits for a call that the others never make whole.
+	synctest.Test(t, func(t *testing.T) {
+		errs := world(t, 3, collective.Options{Timeout: 10 * time.Second}, nil, func(c *collective.Comm) error {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			if c.Rank() == 2 {
+				time.AfterFunc(50*time.Millisecond, cancel)
+				// Rank 2 waits for a call that the others never make whole.
+				return c.AllReduce(ctx, collective.F32(make([]float32, 9)), collective.Sum)
+			}
+			if c.Rank() == 1 {
+				time.Sleep(200 * time.Millisecond) // late on purpose
+			}
 			return c.AllReduce(ctx, collective.F32(make([]float32, 9)), collective.Sum)
+		})
+		for r, err := range errs {
+			var re *collective.RankError
+			if !errors.As(err, &re) || !strings.Contains(err.Error(), "context canceled") {
+				t.Errorf("rank %d: %v", r, err)
+			}
+			if r == 2 && !errors.Is(err, context.Canceled) {
+				t.Errorf("rank 2: %v is not context.Canceled", err)
+			}
 		}
-		if c.Rank() == 1 {
-			time.Sleep(200 * time.Millisecond) // late on purpose
-		}
-		return c.AllReduce(ctx, collective.F32(make([]float32, 9)), collective.Sum)
 	})
-	for r, err := range errs {
-		var re *collective.RankError
-		if !errors.As(err, &re) || !strings.Contains(err.Error(), "context canceled") {
-			t.Errorf("rank %d: %v", r, err)
-		}
-		if r == 2 && !errors.Is(err, context.Canceled) {
-			t.Errorf("rank 2: %v is not context.Canceled", err)
-		}
-	}
 }
 
 func TestPeerThatClosesIsNamed(t *testing.T) {
 	ctx := context.Background()
-	errs := world(t, 3, collective.Options{Timeout: 10 * time.Second}, nil, func(c *collective.Comm) error {
-		if err := c.Barrier(ctx); err != nil {
+	// A rank that is told may still be in the call before, which then ends
+	// with the same cause: here none is.
+	var ended sync.WaitGroup
+	ended.Add(2)
+	errs := world(t, 3, collective.Options{}, nil, func(c *collective.Comm) error {
+		err := c.Barrier(ctx)
+		if c.Rank() == 1 {
 			return err
 		}
-		if c.Rank() == 1 {
-			return nil
+		ended.Done()
+		if err != nil {
+			return err
 		}
+		ended.Wait()
 		return c.Barrier(ctx)
 	})
 	for _, r := range []int{0, 2} {
