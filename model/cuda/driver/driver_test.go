@@ -262,20 +262,24 @@ func TestPeerCopy(t *testing.T) {
 func TestKernelFaults(t *testing.T) {
 	for name, c := range map[string]struct {
 		call func(d *driver.Device, s *driver.Stream, k *driver.Kernel, a driver.Ptr) error
+		code int
 		says string
 	}{
 		"past the end": {func(d *driver.Device, s *driver.Stream, k *driver.Kernel, a driver.Ptr) error {
 			return sum(k, s, a, a, a, 2000)
-		}, "access to"},
+		}, driver.IllegalAddress, "access to"},
 		"freed": {func(d *driver.Device, s *driver.Stream, k *driver.Kernel, a driver.Ptr) error {
 			if err := d.Free(a, s); err != nil {
 				return err
 			}
 			return sum(k, s, a, a, a, 16)
-		}, "access to"},
+		}, driver.IllegalAddress, "access to"},
 		"not an address": {func(d *driver.Device, s *driver.Stream, k *driver.Kernel, a driver.Ptr) error {
 			return sum(k, s, 16, a, a, 16)
-		}, "access to"},
+		}, driver.IllegalAddress, "access to"},
+		"half a float": {func(d *driver.Device, s *driver.Stream, k *driver.Kernel, a driver.Ptr) error {
+			return sum(k, s, a+2, a, a, 16)
+		}, driver.Misaligned, "does not begin on a multiple"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := open(t, 0)
@@ -285,10 +289,10 @@ func TestKernelFaults(t *testing.T) {
 			if err == nil {
 				err = s.Synchronize()
 			}
-			if driver.Code(err) != driver.IllegalAddress || !strings.Contains(err.Error(), c.says) {
+			if driver.Code(err) != c.code || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%v", err)
 			}
-			if again := sum(k, s, a, a, a, 1); driver.Code(again) != driver.IllegalAddress {
+			if again := sum(k, s, a, a, a, 1); driver.Code(again) != c.code {
 				t.Errorf("the error did not stick: %v", again)
 			}
 			ok(t, s.Close())
@@ -312,6 +316,7 @@ func TestRefusals(t *testing.T) {
 	s, k := must(d.NewStream())(t), add(t, d)
 	defer s.Close()
 	a := must(d.Alloc(64, s))(t)
+	far, e := must(open(t, 1).NewStream())(t), must(d.NewEvent(false))(t)
 	cell := []uint64{uint64(a), 0, uint64(a), 0, uint64(a), 0, 1, 1}
 	for name, err := range map[string]error{
 		"more memory than there is": func() error { _, err := d.Alloc(2e6, s); return err }(),
@@ -323,6 +328,20 @@ func TestRefusals(t *testing.T) {
 		"block above the kernel's":  k.Launch(s, driver.Dim{X: 1}, driver.Dim{X: 512}, 0, cell),
 		"grid too high":             k.Launch(s, driver.Dim{X: 1, Y: 65536}, driver.Dim{X: 32}, 0, cell),
 		"too much shared memory":    k.Launch(s, driver.Dim{X: 1}, driver.Dim{X: 32}, 300<<10, cell),
+		"another device's stream":   k.Launch(far, driver.Dim{X: 1}, driver.Dim{X: 32}, 0, cell),
+		"another device's event":    e.Record(far),
+		"time without a clock": func() error {
+			ok(t, e.Record(s))
+			ok(t, e.Synchronize())
+			_, err := e.Since(e)
+			return err
+		}(),
+		"event that is gone": func() error {
+			gone := must(d.NewEvent(false))(t)
+			ok(t, gone.Close())
+			return s.Wait(gone)
+		}(),
+		"no page-locked memory": func() error { _, err := d.HostAlloc(0); return err }(),
 		"double free": func() error {
 			b, err := d.Alloc(64, s)
 			ok(t, err)
@@ -338,4 +357,6 @@ func TestRefusals(t *testing.T) {
 	}
 	ok(t, s.Synchronize())
 	ok(t, d.Free(a, s))
+	ok(t, e.Close())
+	ok(t, far.Close())
 }

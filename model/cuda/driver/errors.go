@@ -29,6 +29,7 @@ const (
 	NotFound       = int(C.CUDA_ERROR_NOT_FOUND)
 	NotReady       = int(C.CUDA_ERROR_NOT_READY)
 	IllegalAddress = int(C.CUDA_ERROR_ILLEGAL_ADDRESS)
+	Misaligned     = int(C.CUDA_ERROR_MISALIGNED_ADDRESS)
 	ECC            = int(C.CUDA_ERROR_ECC_UNCORRECTABLE)
 	LaunchFailed   = int(C.CUDA_ERROR_LAUNCH_FAILED)
 )
@@ -52,7 +53,7 @@ func (e *Error) Error() string {
 		return fmt.Sprintf("no CUDA device is visible (%s: %s); look at nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu", e.Call, name(e.Code))
 	case IllegalAddress:
 		return fmt.Sprintf("a kernel read or wrote outside its memory (%s: %s%s)", e.Call, name(e.Code), simulated())
-	case LaunchFailed, InvalidValue, InvalidPTX, UnsupportedPTX, NoBinary, NotFound:
+	case Misaligned, LaunchFailed, InvalidValue, InvalidPTX, UnsupportedPTX, NoBinary, NotFound:
 		return fmt.Sprintf("%s: %s%s", e.Call, name(e.Code), simulated())
 	}
 	return fmt.Sprintf("%s: %s", e.Call, name(e.Code))

@@ -50,5 +50,5 @@ DEV void add_product(float (&acc)[D / 8][4], const float (&a)[K / 8][4], const b
 template <int D>
 DEV void store_row(bf16* row, const float (&acc)[D / 8][4], int half, float factor) {
   UNROLL for (int n = 0; n < D / 8; n++)
-    *(uint32_t*)(row + n * 8 + own_col()) = pack_bf16(acc[n][half * 2] * factor, acc[n][half * 2 + 1] * factor);
+    store4(row + n * 8 + own_col(), pack_bf16(acc[n][half * 2] * factor, acc[n][half * 2 + 1] * factor));
 }

@@ -13,7 +13,7 @@
 //   ballot(p)                               bit per lane of the warp
 //   atomic_add(p, v) float, int; atomic_max(p, v) int
 //   to_f32(bf16) to_bf16(float) pack_bf16(lo, hi) low_f32(u) high_f32(u)
-//   load16 load8 store16 store8             vector access, aligned to its size
+//   load16 load8 store16 store8 store4      vector access, aligned to its size
 //   cp_async16(dst, src, valid) cp_async_commit() cp_async_wait<n>()
 //   ldmatrix_x1/x2/x4(r, row) and …_trans; mma_bf16(d, a, b); mma_tf32(d, a, b)
 //   exp2_fast log2_fast rsqrt_fast tanh_fast   the approximate instructions

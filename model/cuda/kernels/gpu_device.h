@@ -92,6 +92,7 @@ DEV void store8(void* p, V v) {
   static_assert(sizeof(V) == 8, "store8 stores 8 bytes");
   *(V*)p = v;
 }
+DEV void store4(void* p, uint32_t v) { *(uint32_t*)p = v; }
 
 // Address in the shared window, which the instructions below want.
 DEV uint32_t shared_address(const void* p) {

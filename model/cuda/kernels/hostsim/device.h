@@ -191,6 +191,10 @@ DEV void store8(void* p, V v) {
   hs::check_aligned(p, 8, "store8");
   *(V*)p = v;
 }
+DEV void store4(void* p, uint32_t v) {
+  hs::check_aligned(p, 4, "store4");
+  *(uint32_t*)p = v;
+}
 
 DEV void cp_async16(void* dst, const void* src, bool valid = true) { hs::cp_async(dst, src, valid); }
 DEV void cp_async_commit() { hs::cp_async_commit(); }

@@ -88,7 +88,7 @@ int64_t vgid_sim_counter(const char* name) {
   if (!strcmp(name, "peak_bytes")) return counters.peak_bytes;
   if (!strcmp(name, "allocations")) return counters.allocations;
   if (!strcmp(name, "live")) {
-    int64_t n = (int64_t)streams.size() + live_events + live_modules;
+    int64_t n = (int64_t)(streams.size() + events.size()) + live_modules;
     for (auto& r : ranges) n += !r.second.freed;
     return n;
   }
@@ -124,7 +124,7 @@ CUresult cuGetErrorName(CUresult r, const char** name) {
       {222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"}, {400, "CUDA_ERROR_INVALID_HANDLE"},
       {500, "CUDA_ERROR_NOT_FOUND"},       {600, "CUDA_ERROR_NOT_READY"},
       {700, "CUDA_ERROR_ILLEGAL_ADDRESS"}, {701, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES"},
-      {702, "CUDA_ERROR_LAUNCH_TIMEOUT"},  {719, "CUDA_ERROR_LAUNCH_FAILED"},
+      {702, "CUDA_ERROR_LAUNCH_TIMEOUT"},  {716, "CUDA_ERROR_MISALIGNED_ADDRESS"}, {719, "CUDA_ERROR_LAUNCH_FAILED"},
       {801, "CUDA_ERROR_NOT_SUPPORTED"},   {900, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"},
       {999, "CUDA_ERROR_UNKNOWN"},
   };

@@ -258,8 +258,9 @@ CUresult cuMemGetInfo_v2(size_t* available, size_t* total) {
   return CUDA_SUCCESS;
 }
 
-CUresult cuMemHostAlloc(void** p, size_t n, unsigned) {
+CUresult cuMemHostAlloc(void** p, size_t n, unsigned flags) {
   ENTER;
+  if (n == 0 || flags > 7) return CUDA_ERROR_INVALID_VALUE;
   *p = (void*)reserve(n, nullptr, true);
   return *p ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }

@@ -24,11 +24,13 @@ static const int64_t kPlainShared = 48 << 10, kMostShared = 227 << 10;
 }  // namespace sim
 
 struct CUmod_st {
+  sim::Device* device;
   std::map<std::string, sim::Entry> entries;
   std::vector<CUfunction> functions;
 };
 
 struct CUfunc_st {
+  sim::Device* device;
   const hs::Kernel* kernel;
   sim::Entry entry;
   int64_t dynamic = sim::kPlainShared;
@@ -92,6 +94,16 @@ static bool foreign(Device* d, const std::string& signature, const uint64_t* cel
   return false;
 }
 
+// misaligned finds a matrix, a pointer and its Layout, whose elements no load
+// could read.
+static bool misaligned(const std::string& signature, const uint64_t* cells) {
+  for (size_t i = 0; i + 1 < signature.size(); i++) {
+    uint64_t size = cells[i + 1] >> 32 == 1 ? 2 : 4;  // gpu.h: DType
+    if (signature[i] == 'p' && signature[i + 1] == 'v' && cells[i] % size) return true;
+  }
+  return false;
+}
+
 }  // namespace sim
 
 using namespace sim;
@@ -110,7 +122,7 @@ CUresult cuModuleLoadDataEx(CUmodule* m, const void* image, unsigned n, CUjit_op
   }
   if (log && size) snprintf(log, size, "%s\n", r ? message.c_str() : "");
   if (r) return r;
-  *m = new CUmod_st{entries, {}};
+  *m = new CUmod_st{dev, entries, {}};
   live_modules++;
   return CUDA_SUCCESS;
 }
@@ -125,6 +137,7 @@ CUresult cuModuleUnload(CUmodule m) {
 
 CUresult cuModuleGetFunction(CUfunction* f, CUmodule m, const char* name) {
   ENTER;
+  if (m->device != dev) return CUDA_ERROR_INVALID_HANDLE;
   auto entry = m->entries.find(name);
   auto kernel = hs::kernels().find(name);
   bool in_ptx = entry != m->entries.end(), on_host = kernel != hs::kernels().end();
@@ -136,14 +149,15 @@ CUresult cuModuleGetFunction(CUfunction* f, CUmodule m, const char* name) {
     message = std::string(name) + ": the PTX and the host build take different parameters: the PTX is out of date";
     return CUDA_ERROR_INVALID_PTX;
   }
-  *f = new CUfunc_st{&kernel->second, entry->second};
+  *f = new CUfunc_st{dev, &kernel->second, entry->second};
   m->functions.push_back(*f);
   return CUDA_SUCCESS;
 }
 
 CUresult cuFuncSetAttribute(CUfunction f, CUfunction_attribute a, int v) {
   ENTER;
-  if (a != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || v + f->entry.shared > kMostShared) return CUDA_ERROR_INVALID_VALUE;
+  if (f->device != dev) return CUDA_ERROR_INVALID_HANDLE;
+  if (v < 0 || a != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || v + f->entry.shared > kMostShared) return CUDA_ERROR_INVALID_VALUE;
   f->dynamic = v;
   return CUDA_SUCCESS;
 }
@@ -160,6 +174,10 @@ CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, uns
                         unsigned shared, CUstream s, void** args, void**) {
   ENTER;
   message = f->kernel->name;
+  if (f->device != dev || !known(dev, s)) {
+    message += ": the kernel or the stream is another device's, or the stream is destroyed";
+    return CUDA_ERROR_INVALID_HANDLE;
+  }
   if (!gx || !gy || !gz || gx > 0x7FFFFFFFu || gy > 65535 || gz > 65535) {
     message += ": the grid is empty or beyond a grid's limits";
     return CUDA_ERROR_INVALID_VALUE;
@@ -176,6 +194,8 @@ CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, uns
   for (size_t i = 0; i < cells.size(); i++) memcpy(&cells[i], args[i], f->entry.params[i]);
   if (foreign(dev, f->kernel->signature, cells.data()))
     return fail(dev, CUDA_ERROR_ILLEGAL_ADDRESS, f->kernel->name + ": an argument points to memory that is not this device's");
+  if (misaligned(f->kernel->signature, cells.data()))
+    return fail(dev, CUDA_ERROR_MISALIGNED_ADDRESS, f->kernel->name + ": a matrix does not begin on a multiple of its element's size");
   const hs::Kernel* kernel = f->kernel;
   hs::Launch how;
   how.grid = {gx, gy, gz};

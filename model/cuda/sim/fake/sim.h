@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,7 @@ struct CUstream_st {
 
 struct CUevent_st {
   sim::Device* device;
+  bool timing;
   std::shared_ptr<sim::Mark> mark;
 };
 
@@ -113,7 +115,8 @@ extern std::vector<Device*> devices;
 extern std::map<uint64_t, Range> ranges;
 extern std::vector<CUstream> streams;
 extern std::string message;  // what went wrong on the device
-extern int live_events, live_modules;
+extern std::set<CUevent> events;
+extern int live_modules;
 
 typedef std::lock_guard<std::recursive_mutex> Lock;
 
@@ -130,6 +133,10 @@ CUresult device_bytes(Device* d, uint64_t p, size_t n, const char* call);
 bool share(Range* r);
 uint64_t attach(Device* d, int file, size_t map_bytes, size_t bytes);
 CUresult detach(uint64_t p);
+
+// known reports whether a stream, or null for the null stream, is d's and has not
+// been destroyed.
+bool known(Device* d, CUstream s);
 
 // enqueue queues work on a stream, the null stream of d when s is null.
 CUresult enqueue(Device* d, CUstream s, Op op);

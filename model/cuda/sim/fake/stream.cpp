@@ -8,7 +8,7 @@
 namespace sim {
 
 std::vector<CUstream> streams;
-int live_events;
+std::set<CUevent> events;
 static uint64_t random_state;
 
 static uint64_t draw() {
@@ -17,9 +17,16 @@ static uint64_t draw() {
   return random_state >> 33;
 }
 
+bool known(Device* d, CUstream s) {
+  return !s || (std::find(streams.begin(), streams.end(), s) != streams.end() && s->device == d);
+}
+
 CUresult enqueue(Device* d, CUstream s, Op op) {
+  if (!known(d, s)) {
+    message = "the stream is destroyed, or another device's";
+    return CUDA_ERROR_INVALID_HANDLE;
+  }
   if (!s) s = &d->null_stream;
-  if (s->device != d) return CUDA_ERROR_INVALID_HANDLE;
   static uint64_t queued;
   op.number = ++queued;
   if (s->capture)
@@ -102,6 +109,7 @@ CUresult cuStreamDestroy_v2(CUstream s) {
 
 CUresult cuStreamSynchronize(CUstream s) {
   ENTER;
+  if (!known(dev, s)) return CUDA_ERROR_INVALID_HANDLE;
   if (!s) s = &dev->null_stream;
   if (s->capture) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   return run_until([=] { return s->queue.empty(); }, s);
@@ -109,6 +117,8 @@ CUresult cuStreamSynchronize(CUstream s) {
 
 CUresult cuStreamQuery(CUstream s) {
   ENTER;
+  if (!known(dev, s)) return CUDA_ERROR_INVALID_HANDLE;
+  if (!s) s = &dev->null_stream;
   if (ready(s)) step(s);
   return s->queue.empty() ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
@@ -122,34 +132,40 @@ CUresult cuCtxSynchronize() {
   }, nullptr);
 }
 
-CUresult cuStreamWaitEvent(CUstream s, CUevent e, unsigned) {
+CUresult cuStreamWaitEvent(CUstream s, CUevent e, unsigned flags) {
   ENTER;
+  if (!events.count(e) || !known(dev, s)) return CUDA_ERROR_INVALID_HANDLE;
+  if (flags) return CUDA_ERROR_INVALID_VALUE;
   if (!e->mark) return CUDA_SUCCESS;  // never recorded
   return enqueue(dev, s, {nullptr, e->mark, nullptr});
 }
 
-CUresult cuEventCreate(CUevent* e, unsigned) {
+CUresult cuEventCreate(CUevent* e, unsigned flags) {
   ENTER;
-  *e = new CUevent_st{dev, nullptr};
-  live_events++;
+  if (flags & ~(CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS)) return CUDA_ERROR_INVALID_VALUE;
+  *e = new CUevent_st{dev, !(flags & CU_EVENT_DISABLE_TIMING), nullptr};
+  events.insert(*e);
   return CUDA_SUCCESS;
 }
 
 CUresult cuEventDestroy_v2(CUevent e) {
   Lock lock(mutex);
+  if (!events.erase(e)) return CUDA_ERROR_INVALID_HANDLE;
   delete e;
-  live_events--;
   return CUDA_SUCCESS;
 }
 
 CUresult cuEventRecord(CUevent e, CUstream s) {
   ENTER;
+  if (!events.count(e) || e->device != dev) return CUDA_ERROR_INVALID_HANDLE;
+  if (!known(dev, s)) return CUDA_ERROR_INVALID_HANDLE;
   e->mark = std::make_shared<Mark>();
   return enqueue(dev, s, {nullptr, nullptr, e->mark});
 }
 
 CUresult cuEventSynchronize(CUevent e) {
   ENTER;
+  if (!events.count(e)) return CUDA_ERROR_INVALID_HANDLE;
   auto mark = e->mark;
   if (!mark) return CUDA_SUCCESS;
   return run_until([=] { return mark->done; }, nullptr);
@@ -159,6 +175,7 @@ CUresult cuEventSynchronize(CUevent e) {
 // piece of work.
 CUresult cuEventQuery(CUevent e) {
   ENTER;
+  if (!events.count(e)) return CUDA_ERROR_INVALID_HANDLE;
   if (!e->mark || e->mark->done) return CUDA_SUCCESS;
   bool once = false;
   run_until([&] { return std::exchange(once, true); }, nullptr);
@@ -168,7 +185,8 @@ CUresult cuEventQuery(CUevent e) {
 
 CUresult cuEventElapsedTime(float* ms, CUevent start, CUevent end) {
   ENTER;
-  if (!start->mark || !end->mark) return CUDA_ERROR_INVALID_HANDLE;
+  for (CUevent e : {start, end})
+    if (!events.count(e) || !e->timing || !e->mark) return CUDA_ERROR_INVALID_HANDLE;
   if (!start->mark->done || !end->mark->done) return CUDA_ERROR_NOT_READY;
   *ms = (float)((end->mark->time - start->mark->time) * 1e3);
   return CUDA_SUCCESS;
