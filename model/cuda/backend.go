@@ -106,6 +106,7 @@ func (b *Backend) start(library string) error {
 		return err
 	}
 	b.openLt(library)
+	b.memory.peak = b.memory.use // what was tried is not the caller's work
 	return b.err
 }
 

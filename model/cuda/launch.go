@@ -170,6 +170,20 @@ func (b *Backend) tempBytes(n int) driver.Ptr {
 	return p
 }
 
+// spare is memory for the operation at hand where there is some, else 0.
+func (b *Backend) spare(bytes int) driver.Ptr {
+	p, err := b.take(backend.Workspace, int64(bytes))
+	if driver.Code(err) == driver.OutOfMemory {
+		return 0
+	}
+	if err != nil {
+		b.fail(err)
+		return 0
+	}
+	b.scratch = append(b.scratch, p)
+	return p
+}
+
 // done frees, in stream order, what temp gave.
 func (b *Backend) done() {
 	for _, p := range b.scratch {

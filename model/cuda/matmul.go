@@ -90,7 +90,7 @@ func (b *Backend) multiplyLt(p product) error {
 		TransA: p.transX, TransB: p.transY, M: p.c.rows, N: p.c.cols, K: p.depth(),
 		LDA: p.x.stride, LDB: p.y.stride, LDD: p.c.stride,
 		AlignA: alignment(p.x), AlignB: alignment(p.y), AlignD: alignment(p.c), Workspace: ltWorkspace,
-	}, p.alpha, p.x.ptr, p.y.ptr, p.beta, p.c.ptr, p.bias.ptr, b.tempBytes)
+	}, p.alpha, p.x.ptr, p.y.ptr, p.beta, p.c.ptr, p.bias.ptr, b.spare)
 	if err == nil && p.c.ptr != out.ptr {
 		b.copy(out, p.c)
 	}

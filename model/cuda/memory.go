@@ -74,10 +74,16 @@ func (b *Backend) FreeBytes() (int64, error) {
 
 // allocate takes memory that work queued from now on may use.
 func (b *Backend) allocate(p backend.Purpose, bytes int64) (driver.Ptr, error) {
-	ptr, err := b.dev.Alloc(bytes, b.stream)
+	ptr, err := b.take(p, bytes)
 	if driver.Code(err) == driver.OutOfMemory {
 		return 0, b.noMemory(p, bytes)
 	}
+	return ptr, err
+}
+
+// take is allocate with the driver's error.
+func (b *Backend) take(p backend.Purpose, bytes int64) (driver.Ptr, error) {
+	ptr, err := b.dev.Alloc(bytes, b.stream)
 	if err != nil {
 		return 0, err
 	}

@@ -140,12 +140,24 @@ func vgidStep(m, teacher *model.Model, seqs []model.Sequence, answer int, opt *m
 	if b, err = m.Pack(seqs); err != nil {
 		return err
 	}
-	defer b.Release()
+	defer func() {
+		if b != nil {
+			b.Release()
+		}
+	}()
 	record.Reset(tape.Options{Grad: true})
 	m.ZeroGrads()
 	m.KL(record, m.Hidden(record, b), rows, hidden, weights, model.KLOptions{TeacherHead: teacher.BaseHead()})
 	if err := m.Backward(record, nil); err != nil {
 		return err
+	}
+	// A device that copies beside its operations reads the next step's input while
+	// it works on this one's.
+	for _, of := range []*model.Model{teacher, m} {
+		b.Release()
+		if b, err = of.Pack(seqs); err != nil {
+			return err
+		}
 	}
 	if err := opt.Step(1e-4); err != nil {
 		return err

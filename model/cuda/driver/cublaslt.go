@@ -109,7 +109,7 @@ func (l *Lt) forget() {
 
 // Multiply queues a product. It returns ErrUnsupported when the library has no
 // algorithm, and nothing is queued then. temp gives memory for the time of the
-// product, 0 when there is none.
+// product, 0 when there is none: an algorithm that needs none then has to do.
 func (l *Lt) Multiply(s *Stream, p Product, alpha float32, a, b Ptr, beta float32, d, bias Ptr, temp func(bytes int) Ptr) error {
 	plan, ok := l.plans[p]
 	if !ok {
@@ -130,7 +130,8 @@ func (l *Lt) Multiply(s *Stream, p Product, alpha float32, a, b Ptr, beta float3
 	workspace := Ptr(0)
 	if bytes > 0 {
 		if workspace = temp(int(bytes)); workspace == 0 {
-			return nil // temp has said why
+			p.Workspace = 0
+			return l.Multiply(s, p, alpha, a, b, beta, d, bias, temp)
 		}
 	}
 	// A row-major matrix is its transpose in column-major order, so dᵀ = bᵀ·aᵀ:

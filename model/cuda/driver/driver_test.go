@@ -300,6 +300,60 @@ func TestKernelFaults(t *testing.T) {
 	}
 }
 
+// A product that would like a workspace does without where there is none.
+func TestLaunchProduct(t *testing.T) {
+	d := open(t, 0)
+	lt := must(d.OpenLt(library))(t)
+	defer lt.Close()
+	s := must(d.NewStream())(t)
+	const m, n, k = 3, 5, 128
+	host := must(d.HostAlloc(4 * (m + n) * k))(t)
+	for i := range floats(host) {
+		floats(host)[i] = float32(i*i%9 - 4)
+	}
+	a, c := must(d.Alloc(int64(len(host)), s))(t), must(d.Alloc(4*m*n, s))(t)
+	ok(t, s.Upload(a, host))
+	p := driver.Product{A: driver.R32F, B: driver.R32F, D: driver.R32F, Bias: driver.None, Compute: driver.Float32,
+		TransB: true, M: m, N: n, K: k, LDA: k, LDB: k, LDD: n, AlignA: 16, AlignB: 16, AlignD: 16, Workspace: 1 << 20}
+	var results [2][]float32
+	for i, there := range []bool{true, false} {
+		asked := 0
+		var work driver.Ptr
+		ok(t, lt.Multiply(s, p, 1, a, a+4*m*k, 0, c, 0, func(bytes int) driver.Ptr {
+			asked++
+			if there {
+				work = must(d.Alloc(int64(bytes), s))(t)
+			}
+			return work
+		}))
+		if asked != 1 {
+			t.Errorf("a workspace was asked for %d times", asked)
+		}
+		back := must(d.HostAlloc(4 * m * n))(t)
+		ok(t, s.Download(back, c))
+		ok(t, s.Synchronize())
+		results[i] = append([]float32{}, floats(back)...)
+		ok(t, d.HostFree(back))
+		if there {
+			ok(t, d.Free(work, s))
+		}
+	}
+	x, y := floats(host)[:m*k], floats(host)[m*k:]
+	for i := range m * n {
+		want := float32(0)
+		for j := range k {
+			want += x[i/n*k+j] * y[i%n*k+j]
+		}
+		if results[0][i] != want || results[1][i] != want {
+			t.Errorf("element %d is %g with a workspace and %g without, want %g", i, results[0][i], results[1][i], want)
+		}
+	}
+	ok(t, d.Free(a, s))
+	ok(t, d.Free(c, s))
+	ok(t, s.Close())
+	ok(t, d.HostFree(host))
+}
+
 // A fault in Go is still Go's.
 func TestGoKeepsItsFaults(t *testing.T) {
 	defer func() {
