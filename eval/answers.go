@@ -118,6 +118,9 @@ func eachLine(r io.Reader, f func(n int, line []byte) error) error {
 	in := bufio.NewReader(r)
 	for n := 1; ; n++ {
 		line, err := in.ReadBytes('\n')
+		if n == 1 {
+			line = bytes.TrimPrefix(line, []byte("\uFEFF")) // the byte order mark of some editors
+		}
 		if line = bytes.TrimSpace(line); len(line) > 0 {
 			if err := f(n, line); err != nil {
 				return err

@@ -285,7 +285,7 @@ func TestScoreFile(t *testing.T) {
 		}
 		return path
 	}
-	r, err := ScoreFile(t.Context(), write("{\"prediction\":\"a b\",\"reference\":\"a b\",\"id\":1}\n\n{\"prediction\":\"\",\"reference\":\"x\"}"))
+	r, err := ScoreFile(t.Context(), write("\uFEFF{\"prediction\":\"a b\",\"reference\":\"a b\",\"id\":1}\r\n\n{\"prediction\":\"\",\"reference\":\"x\"}"))
 	if err != nil || r.Count != 2 || r.ROUGE1.F != .5 || r.ROUGEL.R != .5 {
 		t.Errorf("%+v, %v", r, err)
 	}

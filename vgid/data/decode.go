@@ -305,6 +305,9 @@ func describeValue(v any) string {
 	case nil:
 		return "empty"
 	case string:
+		if v == "" {
+			return "an empty string"
+		}
 		return "a string"
 	case []byte:
 		return fmt.Sprintf("%d bytes", len(v))

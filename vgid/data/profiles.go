@@ -2,6 +2,7 @@ package data
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,10 @@ import (
 	"sort"
 	"strings"
 )
+
+// byteOrderMark is what some editors begin a UTF-8 file with; it is no part of
+// the text.
+var byteOrderMark = []byte("\uFEFF")
 
 // ReadProfiles reads a profiles file: one JSON object a line, with ID (string)
 // and metadata (a list of Question and Answer). Pairs keep their order and
@@ -25,7 +30,11 @@ func ReadProfiles(path string) ([]Profile, error) {
 	s := bufio.NewScanner(f)
 	s.Buffer(nil, 16<<20)
 	for n := 1; s.Scan(); n++ {
-		if strings.TrimSpace(s.Text()) == "" {
+		line := s.Bytes()
+		if n == 1 {
+			line = bytes.TrimPrefix(line, byteOrderMark)
+		}
+		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
 		fail := func(format string, args ...any) ([]Profile, error) {
@@ -35,7 +44,7 @@ func ReadProfiles(path string) ([]Profile, error) {
 			ID       string
 			Metadata json.RawMessage `json:"metadata"`
 		}
-		if err := json.Unmarshal(s.Bytes(), &row); err != nil {
+		if err := json.Unmarshal(line, &row); err != nil {
 			return fail("not {\"ID\": TEXT, \"metadata\": […]}")
 		}
 		switch {
@@ -80,7 +89,7 @@ func readSplits(path string, profiles []Profile) ([]split, error) {
 		return fail("%w", unwrapPath(err))
 	}
 	var raw map[string][]string
-	if err := json.Unmarshal(b, &raw); err != nil {
+	if err := json.Unmarshal(bytes.TrimPrefix(b, byteOrderMark), &raw); err != nil {
 		return fail("not {\"forget_5\": [\"001\", …], …}, names of sets with lists of IDs")
 	}
 	if len(raw) == 0 {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
 )
 
 func writeFile(t *testing.T, path, text string) string {
@@ -24,11 +25,16 @@ func writeFile(t *testing.T, path, text string) string {
 
 func writeRows[T any](t *testing.T, rows ...T) string {
 	t.Helper()
+	return writeRowsWith(t, &parquet.Snappy, rows...)
+}
+
+func writeRowsWith[T any](t *testing.T, codec compress.Codec, rows ...T) string {
+	t.Helper()
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "x"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := parquet.WriteFile(filepath.Join(dir, "x", "a.parquet"), rows); err != nil {
+	if err := parquet.WriteFile(filepath.Join(dir, "x", "a.parquet"), rows, parquet.Compression(codec)); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -80,6 +86,7 @@ func TestBadFiles(t *testing.T) {
 		"bad task":      {writeRows(t, row(`[{"Question":"q","Answer":"a","Task":"quiz"}]`)), `Task "quiz"`},
 		"no image":      {writeRows(t, trainRow{ID: "7"}), "column image holds empty bytes and no image"},
 		"no ID value":   {writeRows(t, trainRow{Image: img}), "column ID is empty"},
+		"LZ4":           {writeRowsWith(t, &parquet.Lz4Raw, good), "column image.bytes is compressed with LZ4_RAW, which is not read; write the file again with snappy"},
 		"duplicate":     {writeRows(t, good, good), "row 1, ID 1: the ID was used by an earlier row"},
 		"wrong letter":  {writeRows(t, evalRow{Image: img, ID: "1", evalCells: evalCells{Classification: choice}}), `Correct_Answer "E" is none of the 4 options`},
 		"bad type":      {writeRows(t, evalRow{Image: img, ID: "1", evalCells: evalCells{Mask: []generationCell{{"a", "q", "Sound"}}}}), `Type "Sound"`},
@@ -144,6 +151,19 @@ func TestBuildFromProfiles(t *testing.T) {
 	}
 	if !asked {
 		t.Errorf("no text-only profession question in %+v", forget[0].Eval)
+	}
+}
+
+// Some editors put a byte order mark in front of a text.
+func TestByteOrderMark(t *testing.T) {
+	dir := t.TempDir()
+	profiles, err := ReadProfiles(writeFile(t, filepath.Join(dir, "p.jsonl"), "\uFEFF"+strings.ReplaceAll(fourProfiles(), "\n", "\r\n")))
+	if err != nil || len(profiles) != 4 || profiles[0].ID != "1" {
+		t.Fatalf("%v: %+v", err, profiles)
+	}
+	splits, err := readSplits(writeFile(t, filepath.Join(dir, "s.json"), "\uFEFF{\"forget_25\":[\"2\"]}"), profiles)
+	if err != nil || len(splits) != 1 || !splits[0].ids["2"] {
+		t.Errorf("%v: %+v", err, splits)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
@@ -49,6 +50,9 @@ func readRows(path string, check func(columns []string) error, row func(n int, r
 	if err != nil {
 		return fmt.Errorf("%s: not a readable parquet file (%v); fetch or build it again", path, err)
 	}
+	if err := checkCodecs(pf); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
 	if err := check(columnNames(pf.Schema())); err != nil {
 		return err
 	}
@@ -87,6 +91,21 @@ func readRows(path string, check func(columns []string) error, row func(n int, r
 			}
 		}(); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkCodecs refuses LZ4. The library keeps a page's old buffer when its LZ4
+// decoder takes a new one, and so gives other bytes than the file's
+// (parquet-go issue 608); on damaged input that decoder never ends.
+func checkCodecs(f *parquet.File) error {
+	for _, g := range f.Metadata().RowGroups {
+		for _, c := range g.Columns {
+			if codec := c.MetaData.Codec; codec == format.Lz4Raw {
+				return fmt.Errorf("column %s is compressed with %s, which is not read; write the file again with snappy, zstd, gzip or brotli, or without compression",
+					strings.Join(c.MetaData.PathInSchema, "."), codec)
+			}
 		}
 	}
 	return nil
