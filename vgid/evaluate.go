@@ -66,6 +66,9 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 	if err != nil {
 		return nil, stage, err
 	}
+	if err := j.lookAtSets(ctx, sets); err != nil {
+		return nil, stage, err
+	}
 	items, proto, enc, err := j.affordAnswers(ctx, name, dir, sets)
 	if err != nil {
 		return nil, stage, err

@@ -3,6 +3,7 @@ package vgid
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,7 +37,8 @@ type Job struct {
 	// must have been asked the same.
 	Command string
 
-	stopAfter int // tests: fail after this many steps
+	looked    map[[sha256.Size]byte]bool // pictures that were decoded once
+	stopAfter int                        // tests: fail after this many steps
 }
 
 // Dir is the run's folder.

@@ -37,6 +37,12 @@ func (j *Job) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := j.lookAt(ctx, p.Forget, p.Retain); err != nil {
+		return err
+	}
+	if err := j.lookAtSets(ctx, sets); err != nil {
+		return err
+	}
 	if err := j.affordRun(ctx, cmp.Or(dirs[eval.Vanilla], base), p, sets); err != nil {
 		return err
 	}

@@ -96,6 +96,9 @@ func (j *Job) Reference(ctx context.Context, name, from string, p *People) (Stag
 		}
 		src = Blend(src, old, t.Replay, j.Config.Seed)
 	}
+	if err := j.lookAt(ctx, profiles); err != nil {
+		return Stage{}, err
+	}
 	return j.supervised(ctx, name, from, src, profiles, steps)
 }
 
@@ -120,6 +123,9 @@ func (j *Job) supervised(ctx context.Context, name, from string, src Source, peo
 func (j *Job) Unlearn(ctx context.Context, name, from string, p *People) (Stage, error) {
 	t, err := j.unlearning(name, from, p)
 	if err != nil {
+		return Stage{}, err
+	}
+	if err := j.lookAt(ctx, p.Forget, p.Retain); err != nil {
 		return Stage{}, err
 	}
 	return j.train(ctx, t)

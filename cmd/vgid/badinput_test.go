@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net"
@@ -109,6 +110,49 @@ func trainRows(t *testing.T, set string) []trainRow {
 		}
 	}
 	return rows
+}
+
+// spoilPictures cuts the pictures of a file of the evaluation short, and leaves
+// the rest as it is.
+func spoilPictures(t *testing.T, file string) {
+	t.Helper()
+	raw := read(t, file)
+	f, err := parquet.OpenFile(bytes.NewReader(raw), int64(len(raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	column, ok := f.Schema().Lookup("images", "list", "element", "bytes")
+	if !ok {
+		t.Fatalf("%s has no column of pictures", file)
+	}
+	var out bytes.Buffer
+	w := parquet.NewGenericWriter[any](&out, f.Schema())
+	for _, g := range f.RowGroups() {
+		rows := g.Rows()
+		buf := make([]parquet.Row, g.NumRows())
+		if n, err := rows.ReadRows(buf); n < len(buf) {
+			t.Fatal(err)
+		}
+		for _, r := range buf {
+			for i, v := range r {
+				if v.Column() == column.ColumnIndex {
+					r[i] = parquet.ByteArrayValue(v.ByteArray()[:80]).Level(v.RepetitionLevel(), v.DefinitionLevel(), v.Column())
+				}
+			}
+		}
+		if _, err := w.WriteRows(buf); err != nil {
+			t.Fatal(err)
+		}
+		if err := rows.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // brokenForget is unlearning with a forget set that f writes.
@@ -247,6 +291,15 @@ var badInputs = []badInput{
 		}
 		return append([]string{"run"}, flags(out, map[string]string{"data.dir": filepath.Join(dir, "data")})...)
 	}, []string{`no set "Test_Set"`, "it holds "}},
+	// Only the evaluation shows it, and it is found before training.
+	{"corrupt image to evaluate with", func(t *testing.T, dir, out string) []string {
+		if err := os.CopyFS(filepath.Join(dir, "data"), os.DirFS(world.Data)); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, "data", "Test_Set", "train-00000-of-00001.parquet")
+		spoilPictures(t, file)
+		return append([]string{"run"}, flags(out, map[string]string{"data.dir": filepath.Join(dir, "data")})...)
+	}, []string{"Test_Set/train-00000-of-00001.parquet, row ", ", image 0: corrupt png image of 80 bytes", "fetch or build the file again"}},
 	{"forget and retain alike", func(t *testing.T, dir, out string) []string {
 		again := filepath.Join(dir, "data", "again", "train-00000-of-00001.parquet")
 		if err := os.CopyFS(filepath.Join(dir, "data"), os.DirFS(world.Data)); err != nil {
