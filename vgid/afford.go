@@ -74,8 +74,15 @@ func (j *Job) foretell(ctx context.Context, t *training, enc *Encoder) (foretold
 			return foretold{}, nil, err
 		}
 		tr.steps = tr.step + 1 // nothing is prepared beyond it
-		if _, err := tr.Step(ctx); err != nil {
-			return foretold{}, nil, err
+		steps := 1
+		if like.CUDA {
+			steps = 2 // the input of one is uploaded while another is worked on
+		}
+		for range steps {
+			tr.step = tr.steps - 1
+			if _, err := tr.Step(ctx); err != nil {
+				return foretold{}, nil, err
+			}
 		}
 	}
 	out.need = taken(counts, like)

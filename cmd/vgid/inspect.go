@@ -78,6 +78,10 @@ in their file: the system keeps as much of them in memory as there is room for, 
 	}
 }
 
+// driverMemory is set aside on a card that is elsewhere for the driver's context,
+// its code and cuBLASLt's. It is an allowance: no card has been asked.
+const driverMemory = 1 << 30
+
 // onDevice says for what device inspect foretells memory.
 func onDevice(c *cli.Context, o *folder.InspectOptions) error {
 	p, err := cuda.ParsePrecision(c.String("precision"))
@@ -103,7 +107,7 @@ func onDevice(c *cli.Context, o *folder.InspectOptions) error {
 		if o.Memory, err = parseSize(c.String("memory")); err != nil || o.Memory == 0 {
 			return fmt.Errorf("%s--memory %q is no size; write 80GiB", command(c), c.String("memory"))
 		}
-		o.Free = o.Memory
+		o.Free = max(0, o.Memory-driverMemory)
 		return nil
 	}
 	if o.Free, o.Memory, err = cuda.Memory(0); err != nil {
