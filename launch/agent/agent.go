@@ -61,10 +61,9 @@ type IO struct {
 const (
 	tickEvery    = 100 * time.Millisecond
 	repeatReport = 300 * time.Millisecond
-	confirmFor   = time.Second     // for a member that gossip calls dead to show itself alive
-	farewell     = 2 * time.Second // for the others to hear the last report
-	blameFor     = time.Second     // for the culprit to end by itself when its peers fail first
-	straggle     = 5 * time.Second // beyond the grace, for others to report after a failure
+	farewell     = 10 * time.Second // for the others to hear the last report
+	blameFor     = time.Second      // for the culprit to end by itself when its peers fail first
+	straggle     = 5 * time.Second  // beyond the grace, for others to report after a failure
 )
 
 // agent is the state of one Run; only its loop touches it.
@@ -91,7 +90,8 @@ type agent struct {
 	report     report
 	signals    int                  // received here
 	heard      map[string]uint64    // report seq each member confirmed
-	suspect    map[string]time.Time // members gossip calls dead, and until when they may object
+	suspect    map[string]suspicion // members gossip calls dead
+	tickedAt   time.Time
 	sentAt     time.Time
 	stopping   bool            // the job cannot succeed
 	stopAt     time.Time       // when to stop the workers, if stopping
@@ -111,7 +111,7 @@ func Run(ctx context.Context, o Options, io IO) (Outcome, error) {
 		return Outcome{}, err
 	}
 	a := &agent{o: &o, io: io, addrs: map[string]string{}, exits: make(chan Exit, o.Procs), gone: make(chan string, 16),
-		joinErr: make(chan error, 1), heard: map[string]uint64{}, left: map[string]bool{}, suspect: map[string]time.Time{}}
+		joinErr: make(chan error, 1), heard: map[string]uint64{}, left: map[string]bool{}, suspect: map[string]suspicion{}}
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	defer func() {
 		a.cancel()
@@ -224,7 +224,7 @@ func (a *agent) loop() (Outcome, error) {
 		case e := <-a.exits:
 			a.onExit(e)
 		case id := <-a.gone:
-			a.lose(id, "its agent is gone")
+			a.lose(id, "its agent is gone", time.Now())
 		case addrs := <-a.io.join:
 			a.join(addrs)
 		case a.err = <-a.joinErr:
@@ -252,11 +252,7 @@ func (a *agent) onEvent(e discovery.Event) {
 		delete(a.suspect, e.ID)
 		a.apply(a.vm.Up(m))
 	case discovery.Down:
-		if a.view == nil {
-			a.apply(a.vm.Down(e.ID))
-		} else {
-			a.doubt(e.ID)
-		}
+		a.apply(a.vm.Down(e.ID))
 	case discovery.Said:
 		delete(a.suspect, e.ID)
 		if m, err := decode(e.Msg); err == nil {
@@ -278,28 +274,6 @@ func (a *agent) onMessage(from string, m message) {
 	}
 }
 
-// doubt gives a member that gossip calls dead the chance to object: trainers
-// keep all cores busy, and an agent that was not scheduled for a second is
-// not dead. One that refuses connections is.
-func (a *agent) doubt(id string) {
-	if _, ok := a.suspect[id]; ok || a.view.NodeRank(id) < 0 {
-		return
-	}
-	a.suspect[id] = time.Now().Add(confirmFor)
-	addr, ok := a.addrs[id]
-	if !ok {
-		return
-	}
-	a.wg.Go(func() {
-		if err := a.node.Send(id, addr, message{Ping: true}.encode()); errors.Is(err, syscall.ECONNREFUSED) {
-			select {
-			case a.gone <- id:
-			case <-a.ctx.Done():
-			}
-		}
-	})
-}
-
 // apply carries out what the view machine asks for.
 func (a *agent) apply(effects []view.Effect) {
 	for _, e := range effects {
@@ -310,8 +284,10 @@ func (a *agent) apply(effects []view.Effect) {
 			a.begin(*e.Committed)
 		case e.Failed != "":
 			a.err = errors.New(e.Failed)
+		case e.Doubted != nil:
+			a.doubt(e.Doubted.ID)
 		case e.Lost != nil:
-			a.lose(e.Lost.ID, "its agent left the job")
+			a.lose(e.Lost.ID, "its agent left the job", time.Now())
 		}
 	}
 }

@@ -58,11 +58,11 @@ func (a *agent) onReport(from string, r report) {
 	a.react()
 }
 
-// lose gives a member up.
-func (a *agent) lose(id, how string) {
+// lose gives a member up that was dead at the time at, or a little before.
+func (a *agent) lose(id, how string, at time.Time) {
 	delete(a.suspect, id)
 	a.left[id] = true
-	if a.led.lose(a.view.NodeRank(id), time.Now().UnixMilli(), how) {
+	if a.led.lose(a.view.NodeRank(id), at.UnixMilli(), how) {
 		a.react()
 	}
 }
@@ -161,11 +161,11 @@ func (a *agent) onTick(now time.Time) {
 		return
 	}
 	a.advance(now)
-	for id, until := range a.suspect {
-		if now.After(until) {
-			a.lose(id, "its agent does not answer")
-		}
+	if pause := now.Sub(a.tickedAt); !a.tickedAt.IsZero() && pause > 10*tickEvery {
+		a.allow(pause)
 	}
+	a.tickedAt = now
+	a.examine(now)
 	if a.report.Seq > 0 && now.Sub(a.sentAt) >= repeatReport {
 		a.repeat(now)
 	}

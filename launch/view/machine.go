@@ -84,7 +84,7 @@ func (m *Machine) Down(id string) []Effect {
 	m.down[id] = true
 	switch n := m.view.NodeRank(id); {
 	case m.state == committed && n >= 0:
-		m.out = append(m.out, Effect{Lost: &p})
+		m.out = append(m.out, Effect{Doubted: &p})
 	case m.state == proposing && n >= 0:
 		m.abort()
 	case m.state == bound && id == m.view.Members[0].ID:
@@ -322,8 +322,8 @@ func (m *Machine) commit() {
 	}
 	m.out = append(m.out, Effect{Committed: &v})
 	for _, p := range v.Members {
-		if m.down[p.ID] { // it died while the commit was under way
-			m.out = append(m.out, Effect{Lost: &p})
+		if m.down[p.ID] { // it seemed to die while the commit was under way
+			m.out = append(m.out, Effect{Doubted: &p})
 		} else { // discovery may lag behind the proposal
 			m.live[p.ID] = p
 		}

@@ -67,6 +67,9 @@ func (w *world) apply(at string, effects []Effect) string {
 		case e.Failed != "":
 			w.failed[at] = e.Failed
 			fmt.Fprintf(&b, "%s: failed: %s\n", at, e.Failed)
+		case e.Doubted != nil:
+			w.lost[at] = append(w.lost[at], e.Doubted.ID)
+			fmt.Fprintf(&b, "%s: lost %s\n", at, e.Doubted.ID)
 		case e.Lost != nil:
 			w.lost[at] = append(w.lost[at], e.Lost.ID)
 			fmt.Fprintf(&b, "%s: lost %s\n", at, e.Lost.ID)

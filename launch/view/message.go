@@ -27,7 +27,8 @@ type Effect struct {
 	Send      *Send
 	Committed *View   // start the workers; happens at most once
 	Failed    string  // this agent cannot take part; happens at most once, and is the end
-	Lost      *Member // a member of the committed view was reported down
+	Doubted   *Member // a member of the committed view was reported down
+	Lost      *Member // a member of the committed view does not take part in it
 }
 
 // Send asks for a message to be delivered.
