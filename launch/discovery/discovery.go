@@ -171,8 +171,8 @@ func (n *Node) Send(id, addr string, msg []byte) error {
 }
 
 // Leave says goodbye, so that the others do not have to find out. It waits
-// shortly for them to hear it, and fails only when nobody does.
-func (n *Node) Leave() error { return n.ml.Leave(500 * time.Millisecond) }
+// until that is under way, and fails only when it cannot be sent.
+func (n *Node) Leave() error { return n.ml.Leave(5 * time.Second) }
 
 // Close stops. It returns when nothing runs any more.
 func (n *Node) Close() error {
