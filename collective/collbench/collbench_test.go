@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestRunMeasuresRealProcesses(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	r, err := Run(ctx, Options{Procs: []int{2, 3}, Sizes: []int{4096, 1 << 20}, PerSize: 30 * time.Millisecond})
 	if err != nil {
