@@ -6,12 +6,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -503,7 +503,7 @@ func stopped(t *testing.T, out string) string {
 func mount(t *testing.T, dir string, how uintptr, options string) {
 	t.Helper()
 	err := unix.Mount("tmpfs", dir, "tmpfs", how, options)
-	if errors.Is(err, unix.EPERM) {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENODEV) {
 		t.Skip("NOT TESTED: mounting a small file system takes root")
 	}
 	if err != nil {
@@ -516,18 +516,26 @@ func mount(t *testing.T, dir string, how uintptr, options string) {
 	})
 }
 
-// below is the address one port under addr.
-func below(t *testing.T, addr string) string {
+// neighbours are two addresses, one port after the other, of which this process
+// has the second. They lie where the kernel gives no ports away by itself, for the
+// first has to be free still when it is needed.
+func neighbours(t *testing.T) (free, taken string) {
 	t.Helper()
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		t.Fatal(err)
+	for port := 20000; port < 30000; port += 2 {
+		free, taken = fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", port+1)
+		first, err := net.Listen("tcp", free)
+		if err != nil {
+			continue
+		}
+		second, err := net.Listen("tcp", taken)
+		if first.Close(); err != nil {
+			continue
+		}
+		t.Cleanup(func() { second.Close() })
+		return free, taken
 	}
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return net.JoinHostPort(host, strconv.Itoa(n-1))
+	t.Fatal("no two free ports from 20000 to 30000")
+	return "", ""
 }
 
 // occupied is an address on which this process listens.

@@ -33,7 +33,8 @@ func TestBadInputOfLauncher(t *testing.T) {
 		}, []string{"failed with exit code 1: vgid: model folder /nowhere/llava", "give a Hugging Face folder"}},
 		{"bad input of one rank's machine", func(t *testing.T, dir string) []string {
 			// Rank 1 is the second worker of this machine: it takes the next port.
-			script := fmt.Sprintf(`[ $VGID_RANK = 1 ] && set -- "$@" --metrics.addr=%s; exec "$0" "$@"`, below(t, occupied(t)))
+			free, _ := neighbours(t)
+			script := fmt.Sprintf(`[ $VGID_RANK = 1 ] && set -- "$@" --metrics.addr=%s; exec "$0" "$@"`, free)
 			return append([]string{"--nodes", "2", "--local", "--", "sh", "-c", script, program}, unlearnWith(dir, nil)...)
 		}, []string{"rank 1 on node1 failed with exit code 1: vgid: metrics.addr: 127.0.0.1:", "is taken by another process"}},
 		{"full disk", func(t *testing.T, dir string) []string {

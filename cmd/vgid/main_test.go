@@ -131,12 +131,12 @@ func (o *output) String() string {
 // start runs a command until the test ends, at the latest.
 func start(t *testing.T, env []string, name string, args ...string) *process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	p := &process{Cmd: exec.CommandContext(ctx, name, args...), done: make(chan struct{})}
 	p.mark = fmt.Sprintf("%s-%d", t.Name(), time.Now().UnixNano())
 	p.Env = append(append(os.Environ(), env...), mark+"="+p.mark)
 	p.Stdout, p.Stderr = &p.out, &p.err
-	p.WaitDelay = time.Second
+	p.WaitDelay = time.Minute // for its last words to arrive
 	if err := p.Start(); err != nil {
 		cancel()
 		t.Fatal(err)
@@ -156,6 +156,16 @@ func start(t *testing.T, env []string, name string, args ...string) *process {
 func (p *process) wait() int {
 	<-p.done
 	return p.ProcessState.ExitCode()
+}
+
+// ended reports whether the command has ended.
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // run is start and wait.
@@ -222,9 +232,9 @@ func (p *process) nothingLeft(t *testing.T) {
 // eventually waits until what holds.
 func eventually(t *testing.T, p *process, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited a minute for %s\n%s%s", what, p.out.String(), p.err.String())
+			t.Fatalf("waited five minutes for %s\n%s%s", what, p.out.String(), p.err.String())
 		}
 	}
 }
