@@ -20,7 +20,8 @@ func selftestCommand() *cli.Command {
 			&cli.IntFlag{Name: "ordinal", Usage: "which of the visible GPUs"},
 			&cli.Uint64Flag{Name: "seed", Usage: "of shapes and values"},
 			&cli.IntFlag{Name: "rounds", Usage: "random shapes of each operation", Value: 5},
-			&cli.IntFlag{Name: "steps", Usage: "training steps; 0: none", Value: 5},
+			&cli.IntFlag{Name: "steps", Usage: "training steps, in float32 and, five at most, in bfloat16; 0: none", Value: 5},
+			&cli.BoolFlag{Name: "large", Usage: "time the operations on shapes of a 7B model, too", Value: true},
 		},
 		Action: func(c *cli.Context) (err error) {
 			if err := noArgs(c); err != nil {
@@ -40,9 +41,17 @@ func selftestCommand() *cli.Command {
 			for _, line := range cuda.Describe(dev, &simulated) {
 				fmt.Println(line)
 			}
-			return selftest.Run(c.Context, dev, reference, selftest.Options{
-				Seed: c.Uint64("seed"), Rounds: c.Int("rounds"), Steps: c.Int("steps"), Large: !simulated,
+			err = selftest.Run(c.Context, dev, reference, selftest.Options{
+				Seed: c.Uint64("seed"), Rounds: c.Int("rounds"), Steps: c.Int("steps"), Large: c.Bool("large") && !simulated,
 			}, os.Stdout)
+			if err != nil || c.Int("steps") <= 0 {
+				return err
+			}
+			narrow, err := cuda.Open(c.Int("ordinal"), cuda.BFloat16)
+			if err != nil {
+				return err
+			}
+			return errors.Join(selftest.Train(c.Context, narrow, reference, min(5, c.Int("steps")), os.Stdout), narrow.Close())
 		},
 	}
 }

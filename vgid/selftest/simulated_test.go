@@ -34,4 +34,12 @@ func TestSelftestSimulated(t *testing.T) {
 	if err := Run(t.Context(), dev, reference, Options{Seed: 9, Rounds: 2, Steps: 1}, &out); err != nil {
 		t.Errorf("%v\n%s", err, out.String())
 	}
+	narrow, err := cuda.Open(0, cuda.BFloat16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer narrow.Close()
+	if err := Train(t.Context(), narrow, reference, 1, &out); err != nil {
+		t.Errorf("%v\n%s", err, out.String())
+	}
 }
