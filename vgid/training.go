@@ -165,10 +165,10 @@ func (j *Job) replaces(name, ckpt string) error {
 		return err
 	}
 	if len(left) > 0 {
-		return fmt.Errorf("%s: %s is of a run that was interrupted: --resume true goes on from there, --name begins another run; remove it to begin this one again", name, left[len(left)-1])
+		return fmt.Errorf("%s: %s is of a run that was interrupted: --resume goes on from there, --name begins another run; remove it to begin this one again", name, left[len(left)-1])
 	}
 	if _, err := os.Stat(j.path(name, "stage.json")); err == nil {
-		j.Show.Printf("%s: the model of an earlier run in %s will be replaced (--resume true keeps it, --name begins another run)", name, j.path(name))
+		j.Show.Printf("%s: the model of an earlier run in %s will be replaced (--resume keeps it, --name begins another run)", name, j.path(name))
 	}
 	return nil
 }

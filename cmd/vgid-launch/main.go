@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"vgid/cmd/internal/argv"
 	"vgid/launch"
 	"vgid/launch/agent"
 )
@@ -31,7 +33,7 @@ func main() {
 		code, err = run(c)
 		return err
 	})
-	if err := app.Run(os.Args); err != nil {
+	if err := app.Run(bareBooleans(app, os.Args)); err != nil {
 		fmt.Fprintf(os.Stderr, "vgid-launch: %v\n", err)
 		var i agent.ErrInterrupted
 		if code = 1; errors.As(err, &i) {
@@ -39,6 +41,13 @@ func main() {
 		}
 	}
 	os.Exit(code)
+}
+
+// bareBooleans lets boolean flags have their value as a word of its own.
+func bareBooleans(app *cli.App, args []string) []string {
+	flags := argv.Flags{}
+	flags.Add(app.Flags, func(string) bool { return false })
+	return slices.Concat(args[:1], flags.Booleans(args[1:]))
 }
 
 // newApp declares the command line.

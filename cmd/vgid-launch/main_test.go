@@ -18,7 +18,7 @@ func parse(t *testing.T, args ...string) (o agent.Options, err error) {
 		return nil
 	})
 	app.Writer, app.ErrWriter = os.Stderr, os.Stderr
-	if rerr := app.Run(append([]string{"vgid-launch"}, args...)); rerr != nil {
+	if rerr := app.Run(bareBooleans(app, append([]string{"vgid-launch"}, args...))); rerr != nil {
 		t.Fatal(rerr)
 	}
 	return o, err
@@ -39,6 +39,20 @@ func TestFlags(t *testing.T) {
 	}
 	if o, err = parse(t, "--node-rank", "4", "--join", "a:1", "--", "x"); err != nil || o.Index != 4 {
 		t.Errorf("node rank: %d, %v", o.Index, err)
+	}
+}
+
+// The flags of the command stay as they are.
+func TestBooleanFlags(t *testing.T) {
+	for given, want := range map[string]string{
+		"--insecure-network true -- x --local true": "x --local true",
+		"--insecure-network x --local":              "x --local",
+		"--insecure-network=true -- true":           "true",
+	} {
+		o, err := parse(t, strings.Fields(given)...)
+		if got := strings.Join(o.Command, " "); err != nil || got != want || !o.InsecureNetwork {
+			t.Errorf("%s: command %q, insecure %t, %v", given, got, o.InsecureNetwork, err)
+		}
 	}
 }
 

@@ -377,7 +377,7 @@ var badInputs = []badInput{
 	{"an interrupted run begun again", func(t *testing.T, dir, out string) []string {
 		stopped(t, out)
 		return unlearnWith(out, nil)
-	}, []string{"unlearned: ", "step-0", "is of a run that was interrupted", "--resume true goes on from there", "--name begins another run"}},
+	}, []string{"unlearned: ", "step-0", "is of a run that was interrupted", "--resume goes on from there", "--name begins another run"}},
 	{"half a checkpoint", func(t *testing.T, dir, out string) []string {
 		file := stopped(t, out)
 		if err := os.Truncate(file, 20000); err != nil {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/urfave/cli/v2"
+
 	"vgid/vgid/data"
 )
 
@@ -33,6 +35,39 @@ func TestConfigShowRoundTrip(t *testing.T) {
 	if short := must(t, program, "config", "show", "--preset", "release"); !strings.Contains(short, "mask: \"all\"\n") {
 		t.Error("--preset does not stand for --unlearn.preset")
 	}
+}
+
+func TestBooleanFlags(t *testing.T) {
+	for given, want := range map[string][2]bool{
+		"":                                      {false, false},
+		"--resume":                              {true, false},
+		"--resume --train.recompute":            {true, true},
+		"--train.recompute --seed 3":            {false, true},
+		"--resume false --train.recompute true": {false, true},
+		"--resume=false --train.recompute=true": {false, true},
+	} {
+		shown := must(t, program, append([]string{"config", "show"}, strings.Fields(given)...)...)
+		train := shown[strings.Index(shown, "\ntrain:"):strings.Index(shown, "\nunlearn:")]
+		for i, line := range []string{"\nresume: %t\n", "\n  recompute: %t\n"} {
+			if line = fmt.Sprintf(line, want[i]); !strings.Contains([]string{shown, train}[i], line) {
+				t.Errorf("%q: %q is not in\n%s", given, line, shown)
+			}
+		}
+	}
+	// A flag of one name is boolean in every command, or in none.
+	kinds := flagKinds(app().Commands)
+	var check func(cmds []*cli.Command)
+	check = func(cmds []*cli.Command) {
+		for _, c := range cmds {
+			for name, boolean := range flagKinds([]*cli.Command{c}) {
+				if kinds[name] != boolean {
+					t.Errorf("%s --%s: boolean is %t, elsewhere %t", c.Name, name, boolean, kinds[name])
+				}
+			}
+			check(c.Subcommands)
+		}
+	}
+	check(app().Commands)
 }
 
 func TestScore(t *testing.T) {

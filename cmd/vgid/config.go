@@ -16,7 +16,7 @@ func configFlags() []cli.Flag {
 	}}
 	short := map[string]string{"unlearn.preset": "preset"}
 	for _, f := range config.Fields() {
-		fl := &cli.StringFlag{Name: f.Path, Usage: f.Doc, DefaultText: f.Default, Category: "CONFIGURATION (also in the YAML file)"}
+		fl := &cli.StringFlag{Name: f.Path, Usage: f.Doc, DefaultText: f.Default, Category: "CONFIGURATION (also in the YAML file; true and false ones may stand alone for true)"}
 		if a := short[f.Path]; a != "" {
 			fl.Aliases = []string{a}
 		}

@@ -27,7 +27,7 @@ func main() {
 		}
 	}
 	ctx := untilSignal()
-	exit(ownEnd(ctx, app().RunContext(ctx, os.Args)))
+	exit(ownEnd(ctx, app().RunContext(ctx, bareBooleans(os.Args))))
 }
 
 func app() *cli.App {

@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/internal/argv"
 	"vgid/vgid/config"
 )
 
@@ -20,6 +22,34 @@ func shortAnswers(cmds []*cli.Command) {
 			shortAnswers(c.Subcommands)
 		}
 	}
+}
+
+// bareBooleans lets boolean flags stand alone, those of the configuration, too,
+// which the parser takes for texts.
+func bareBooleans(args []string) []string {
+	n := 1 // the program, then commands
+	for n < len(args) && !strings.HasPrefix(args[n], "-") {
+		n++
+	}
+	return slices.Concat(args[:min(n, len(args))], flagKinds(app().Commands).Booleans(args[min(n, len(args)):]))
+}
+
+// flagKinds are the flags of all commands.
+func flagKinds(cmds []*cli.Command) argv.Flags {
+	boolean := map[string]bool{}
+	for _, f := range config.Fields() {
+		boolean[f.Path] = f.Bool
+	}
+	kinds := argv.Flags{}
+	var add func(cmds []*cli.Command)
+	add = func(cmds []*cli.Command) {
+		for _, c := range cmds {
+			kinds.Add(c.Flags, func(name string) bool { return boolean[name] })
+			add(c.Subcommands)
+		}
+	}
+	add(cmds)
+	return kinds
 }
 
 // unknownCommand is the action of what has subcommands: it runs when none of

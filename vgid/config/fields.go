@@ -19,6 +19,7 @@ type Field struct {
 	Path    string // dotted, as in the file and on the command line
 	Doc     string
 	Default string
+	Bool    bool // true or false; as a flag it may stand alone
 }
 
 // Fields lists every setting in the order of the file.
@@ -27,7 +28,7 @@ func Fields() []Field {
 	var out []Field
 	walk(reflect.ValueOf(c), "", func(path string, f reflect.StructField, v reflect.Value) error {
 		if v.Kind() != reflect.Struct {
-			out = append(out, Field{path, f.Tag.Get("doc"), format(v)})
+			out = append(out, Field{path, f.Tag.Get("doc"), format(v), v.Kind() == reflect.Bool})
 		}
 		return nil
 	})

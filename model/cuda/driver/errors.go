@@ -46,7 +46,7 @@ var lost = map[int]string{
 
 func (e *Error) Error() string {
 	if why, ok := lost[e.Code]; ok {
-		return fmt.Sprintf("the CUDA device is lost: %s (%s: %s); look at nvidia-smi and for Xid in dmesg; a run with checkpoints goes on with --resume true", why, e.Call, name(e.Code))
+		return fmt.Sprintf("the CUDA device is lost: %s (%s: %s); look at nvidia-smi and for Xid in dmesg; a run with checkpoints goes on with --resume", why, e.Call, name(e.Code))
 	}
 	switch e.Code {
 	case NoDevice:
