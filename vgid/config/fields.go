@@ -49,6 +49,11 @@ func (c Config) Validate() error {
 				if !slices.Contains(strings.Split(allowed, ","), v.Index(i).String()) {
 					return fmt.Errorf("%s: %q is not one of %s", path, v.Index(i).String(), strings.ReplaceAll(allowed, ",", ", "))
 				}
+				for k := range i {
+					if v.Index(k).String() == v.Index(i).String() {
+						return fmt.Errorf("%s: %q stands in it twice; leave one", path, v.Index(i).String())
+					}
+				}
 			}
 		}
 		if lo := f.Tag.Get("min"); lo != "" && number(v) < parse64(lo) {

@@ -120,7 +120,7 @@ func assign(v reflect.Value, n *yaml.Node, path, file string) error {
 		}
 		out := make([]string, 0, len(n.Content))
 		for _, e := range n.Content {
-			if e.Kind != yaml.ScalarNode {
+			if e.Kind != yaml.ScalarNode || isNull(e) {
 				return fmt.Errorf("%s: %s needs a list of single values", at(e), path)
 			}
 			out = append(out, e.Value)
@@ -131,11 +131,17 @@ func assign(v reflect.Value, n *yaml.Node, path, file string) error {
 	if n.Kind != yaml.ScalarNode {
 		return fmt.Errorf("%s: %s needs a single value", at(n), path)
 	}
+	if isNull(n) {
+		return fmt.Errorf("%s: %s is null, which is no value; leave the line out for the default, or write \"\" for an empty text", at(n), path)
+	}
 	if err := setScalar(v, n.Value); err != nil {
 		return fmt.Errorf("%s: %s: %w", at(n), path, err)
 	}
 	return nil
 }
+
+// isNull reports null or ~; nothing at all is an empty text.
+func isNull(n *yaml.Node) bool { return n.ShortTag() == "!!null" && n.Value != "" }
 
 // Set assigns one field by its dotted path; lists are separated by commas.
 func (c *Config) Set(path, value string) error {
