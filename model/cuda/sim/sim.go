@@ -8,7 +8,7 @@
 // hide or punish at random:
 //
 //   - calls need a current context on the calling thread; an error of the device
-//     sticks to its context;
+//     sticks to its context; handles that are gone or another device's are refused;
 //   - work only runs when something waits for it, and streams go ahead of each
 //     other in an order that the seed draws, unless events order them;
 //   - allocations lie between guard pages and begin with a pattern; freed
