@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/google/renameio/v2"
 
@@ -90,7 +93,20 @@ func WriteAnswers(path string, answers []Answer) error {
 		b.Write(line)
 		b.WriteByte('\n')
 	}
-	return renameio.WriteFile(path, b.Bytes(), 0o644)
+	return replaceFile(path, b.Bytes())
+}
+
+// replaceFile writes path through a temporary file beside it. An error names
+// path: the temporary file is gone.
+func replaceFile(path string, b []byte) error {
+	err := renameio.WriteFile(path, b, 0o644, renameio.WithTempDir(filepath.Dir(path)))
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		err = p.Err
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
 }
 
 // ReadAnswers reads what WriteAnswers wrote.

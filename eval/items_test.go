@@ -277,6 +277,15 @@ func TestRunDoesNotDependOnTheWorld(t *testing.T) {
 	}
 }
 
+// What cannot be written is named, not the temporary file that is gone.
+func TestReplaceFileNamesIt(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	path := filepath.Join(t.TempDir(), "none", "answers.jsonl")
+	if err := WriteAnswers(path, nil); err == nil || !strings.HasPrefix(err.Error(), path+": no such file") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestScoreFile(t *testing.T) {
 	write := func(s string) string {
 		path := filepath.Join(t.TempDir(), "x.jsonl")

@@ -10,8 +10,6 @@ import (
 	"image/png"
 	"strings"
 	"time"
-
-	"github.com/google/renameio/v2"
 )
 
 // ReportData is what the report shows. Everything but Summary may be empty;
@@ -72,7 +70,7 @@ func WriteReport(path string, d ReportData) error {
 	if err := reportTemplate.Execute(&b, page); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return renameio.WriteFile(path, b.Bytes(), 0o644)
+	return replaceFile(path, b.Bytes())
 }
 
 // page is the report as the template reads it: strings and ready drawings.

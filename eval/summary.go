@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-
-	"github.com/google/renameio/v2"
 )
 
 // The models of a run, as they are spelled in summary.json, in the order they
@@ -138,7 +136,7 @@ func WriteSummary(path string, s *Summary) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return renameio.WriteFile(path, append(b, '\n'), 0o644)
+	return replaceFile(path, append(b, '\n'))
 }
 
 // ReadSummary reads what WriteSummary wrote.

@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/google/renameio/v2"
-
 	"vgid/model/backend"
 	"vgid/model/hf"
 	"vgid/model/tape"
@@ -82,7 +80,7 @@ func (m *Model) saveConfig(dir string, o SaveOptions) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(filepath.Join(dir, "config.json"), b, 0o644)
+	return hf.WriteBytes(filepath.Join(dir, "config.json"), b)
 }
 
 // saver makes the tensors of one Save.

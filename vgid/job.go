@@ -13,10 +13,9 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/google/renameio/v2"
-
 	"vgid/collective"
 	"vgid/model/backend"
+	"vgid/model/hf"
 	"vgid/model/hub"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
@@ -228,7 +227,7 @@ func writeFile(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return renameio.WriteFile(path, data, 0o644)
+	return hf.WriteBytes(path, data)
 }
 
 // peakMemory is the largest resident set of this process so far, in bytes.

@@ -33,6 +33,14 @@ func WriteFile(path string, write func(io.Writer) error) error {
 	return aboutFile(path, f.Name(), replace(f, write))
 }
 
+// WriteBytes is WriteFile for what is in memory already.
+func WriteBytes(path string, b []byte) error {
+	return WriteFile(path, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
 func replace(f *renameio.PendingFile, write func(io.Writer) error) error {
 	w := bufio.NewWriterSize(f, 1<<20)
 	if err := write(w); err != nil {

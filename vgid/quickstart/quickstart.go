@@ -11,10 +11,9 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/google/renameio/v2"
-
 	"vgid/model"
 	"vgid/model/backend"
+	"vgid/model/hf"
 	"vgid/model/hf/imaging"
 	"vgid/model/hf/tokenizer"
 	"vgid/vgid/data"
@@ -52,7 +51,7 @@ func Extract(dir string) error {
 		if err != nil {
 			return err
 		}
-		return renameio.WriteFile(filepath.Join(dir, path), raw, 0o644)
+		return hf.WriteBytes(filepath.Join(dir, path), raw)
 	})
 }
 
@@ -106,7 +105,7 @@ func CreateFrom(be backend.Backend, dir string, r Recipe) error {
 		proc.Mean, proc.Std = [3]float32{0.5, 0.5, 0.5}, [3]float32{0.27, 0.27, 0.27}
 		err = proc.Write(dir)
 	} else {
-		err = renameio.WriteFile(filepath.Join(dir, "preprocessor_config.json"), r.Processor, 0o644)
+		err = hf.WriteBytes(filepath.Join(dir, "preprocessor_config.json"), r.Processor)
 	}
 	if err != nil {
 		return err
