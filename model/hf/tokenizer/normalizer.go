@@ -115,8 +115,16 @@ func newReplace(c component) (normalizer, error) {
 		return nil, fmt.Errorf("Replace: %w", err)
 	}
 	return func(s string) (string, error) {
-		// ReplaceFunc and not Replace: the content is literal text, no $1.
-		return re.ReplaceFunc(s, func(regexp2.Match) string { return c.Content }, -1, -1)
+		// ReplaceFunc and not Replace: the content is literal text, no $1. Right
+		// behind a match there is none of nothing.
+		last := -1
+		return re.ReplaceFunc(s, func(m regexp2.Match) string {
+			if m.Length == 0 && m.Index == last {
+				return ""
+			}
+			last = m.Index + m.Length
+			return c.Content
+		}, -1, -1)
 	}, nil
 }
 

@@ -72,11 +72,15 @@ func regexMatcher(re *regexp2.Regexp) matcher {
 			}
 			return visit(from, byteAt, match)
 		}
+		last := -1 // end of the last match
 		m, err := re.FindRunesMatch(runes)
 		for ; m != nil && err == nil; m, err = re.FindNextMatch(m) {
-			if m.Length == 0 {
+			// A match of nothing, as of a look-ahead, cuts the text; there is
+			// none right behind another match.
+			if m.Length == 0 && m.Index == last {
 				continue
 			}
+			last = m.Index + m.Length
 			if m.Index > at {
 				if err := step(m.Index, false); err != nil {
 					return err
@@ -94,16 +98,6 @@ func regexMatcher(re *regexp2.Regexp) matcher {
 		}
 		return nil
 	}
-}
-
-// compileRegex compiles a tokenizer.json expression, which is of the Oniguruma
-// dialect; RE2 lacks the look-ahead these use.
-func compileRegex(expr string) (*regexp2.Regexp, error) {
-	re, err := regexp2.Compile(expr, regexp2.Unicode)
-	if err != nil {
-		return nil, fmt.Errorf("regular expression %q: %w", expr, err)
-	}
-	return re, nil
 }
 
 func newSplit(c component) (splitter, error) {
