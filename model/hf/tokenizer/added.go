@@ -55,7 +55,10 @@ func (m *addedMatcher) longest(s string, i int) (*addedToken, int) {
 	return best, end
 }
 
-// split visits the text between tokens (token nil) and the tokens, in order.
+// split visits the text between tokens (token nil) and the tokens, in order. A
+// token is sought behind the one before, not behind the blanks that one took
+// with it: tokens of blanks are found among those, and what follows the last of
+// them is text again, as in the reference.
 func (m *addedMatcher) split(s string, visit func(text string, at int, token *addedToken) error) error {
 	done := 0
 	for i := 0; m.root != nil && i < len(s); {
@@ -70,11 +73,11 @@ func (m *addedMatcher) split(s string, visit func(text string, at int, token *ad
 		}
 		from, next := i, end
 		if t.SingleWord && (wordEnds(s[:i]) || wordStarts(s[end:])) {
-			i = next
+			i = end
 			continue
 		}
 		if t.LStrip {
-			from = max(done, len(strings.TrimRightFunc(s[:i], unicode.IsSpace)))
+			from = min(i, max(done, len(strings.TrimRightFunc(s[:i], unicode.IsSpace))))
 		}
 		if t.RStrip {
 			next = len(s) - len(strings.TrimLeftFunc(s[end:], unicode.IsSpace))
@@ -87,7 +90,7 @@ func (m *addedMatcher) split(s string, visit func(text string, at int, token *ad
 		if err := visit(s[from:next], from, t); err != nil {
 			return err
 		}
-		done, i = next, next
+		done, i = next, end
 	}
 	if done < len(s) {
 		return visit(s[done:], done, nil)

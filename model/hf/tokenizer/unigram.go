@@ -1,10 +1,13 @@
 package tokenizer
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
 	"sort"
+	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -43,8 +46,68 @@ func (s *scoredJSON) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(pair[0], &s.token); err != nil {
 		return err
 	}
-	return json.Unmarshal(pair[1], &s.score)
+	var n json.Number
+	if err := json.Unmarshal(pair[1], &n); err != nil {
+		return err
+	}
+	var err error
+	s.score, err = serdeFloat(n.String())
+	return err
 }
+
+// serdeFloat reads a JSON number as the reference's reader does, which rounds
+// twice: of two ways to cut a word whose sums differ in the last bit only, it
+// then takes another than the number as written would.
+func serdeFloat(s string) (float64, error) {
+	exact, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return 0, err
+	}
+	digits, negative := strings.CutPrefix(s, "-")
+	digits, power, _ := strings.Cut(strings.ToLower(digits), "e")
+	whole, fraction, decimal := strings.Cut(digits, ".")
+	if !decimal && power == "" {
+		return exact, nil
+	}
+	exponent, err := strconv.Atoi(cmp.Or(power, "0"))
+	if err != nil {
+		return 0, err
+	}
+	var n uint64
+	for i, c := range []byte(whole + fraction) {
+		d := uint64(c - '0')
+		if n > (math.MaxUint64-d)/10 { // what is left does not count
+			if i < len(whole) {
+				exponent += len(whole) - i
+			}
+			break
+		}
+		n = 10*n + d
+		if i >= len(whole) {
+			exponent--
+		}
+	}
+	f := float64(n)
+	switch {
+	case exponent > 308 || exponent < -308:
+		return exact, nil // as good as nothing, or as everything
+	case exponent >= 0:
+		f *= powersOfTen[exponent]
+	default:
+		f /= powersOfTen[-exponent]
+	}
+	if negative {
+		f = -f
+	}
+	return f, nil
+}
+
+var powersOfTen = func() (p [309]float64) {
+	for i := range p {
+		p[i], _ = strconv.ParseFloat("1e"+strconv.Itoa(i), 64) // in range
+	}
+	return p
+}()
 
 // newUnigram also gives the tokens by id.
 func newUnigram(raw json.RawMessage) (*unigram, []string, error) {
