@@ -15,7 +15,7 @@ NORMALIZERS = [n.NFC(), n.NFD(), n.NFKC(), n.NFKD(), n.Lowercase(), n.StripAccen
 SPLITS = [p.Split(Regex(GPT2), "isolated"), p.Split(Regex(QWEN), "isolated"), p.Digits(individual_digits=True), p.Punctuation(),
           p.WhitespaceSplit(), p.Whitespace(), p.BertPreTokenizer()]
 SPLITS += [p.Split(Regex(r), "isolated") for r in
-           (r"\w", r"[^\w\s]+", r"\b", r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"\p{Ll}|\d", r"[\p{P}\p{S}]", r"[[:alpha:]]", r"[^[:punct:][:space:]]")]
+           (r"\w", r"[^\w\s]+", r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"\p{Ll}|\d", r"[\p{P}\p{S}]", r"[[:alpha:]]", r"[^[:punct:][:space:]]")]
 
 
 def text(block):
