@@ -143,7 +143,7 @@ type Unlearn struct {
 	Alpha       float64     `yaml:"alpha" doc:"weight of the forget term" min:"0"`
 	Beta        float64     `yaml:"beta" doc:"weight of the retain term" min:"0"`
 	Temperature float64     `yaml:"temperature" doc:"temperature of both distributions; the loss is scaled by its square" min:"0.01"`
-	Mask        string      `yaml:"mask" doc:"positions of the forget term: the answer, question and answer, or all" oneof:"answer,text,all"`
+	Mask        string      `yaml:"mask" doc:"positions at which teacher and student are compared: the answer, question and answer, or all" oneof:"answer,text,all"`
 	Responses   string      `yaml:"responses" doc:"answers that are teacher-forced on the forget set: the gold ones, or the teacher's own greedy ones (needs no annotation)" oneof:"gold,rollout"`
 	Alternate   bool        `yaml:"alternate" doc:"a forget step and a retain step in turn instead of one step on the sum"`
 	Outside     float64     `yaml:"outside" doc:"fraction of the retain batch drawn from people outside both sets" min:"0" max:"1"`
