@@ -150,30 +150,30 @@ func (j *Job) remedy(ctx context.Context, t *training, enc *Encoder, now foretol
 	total := func() backend.Bytes { return backend.Bytes(now.need * int64(workers)) }
 	// try keeps a setting that lowers the need, in the place of the flags from
 	// number at on.
-	try := func(at int, format string, value any) bool {
+	try := func(at int, flag string) bool {
 		next, _, err := twin.foretell(ctx, t, enc)
 		if err != nil || next.need >= now.need {
 			return false
 		}
-		now, flags = next, append(flags[:at], fmt.Sprintf(format, value))
+		now, flags = next, append(flags[:at], flag)
 		return true
 	}
 	enough := func() bool { return int64(total()) <= most }
 	if !*set.recompute {
 		*set.recompute = true
-		*set.recompute = try(0, "--"+t.section+".recompute %v", true)
+		*set.recompute = try(0, "--"+t.section+".recompute")
 	}
 	at := len(flags)
 	for n := 2; n <= now.share && !enough(); n = min(2*n, max(n+1, now.share)) {
 		if before := *set.accumulate; before < n {
-			if *set.accumulate = n; !try(at, "--"+t.section+".accumulate %d", n) {
+			if *set.accumulate = n; !try(at, fmt.Sprintf("--%s.accumulate %d", t.section, n)) {
 				*set.accumulate = before
 			}
 		}
 	}
 	if w := &twin.Config.Model.Weights; *w != "bfloat16" && !enough() {
 		before := *w
-		if *w = "bfloat16"; !try(len(flags), "--model.weights %s", *w) {
+		if *w = "bfloat16"; !try(len(flags), "--model.weights "+*w) {
 			*w = before
 		}
 	}

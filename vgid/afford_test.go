@@ -97,13 +97,13 @@ func TestStagesThatDoNotFitAreRefused(t *testing.T) {
 		over        map[string]string
 		says        []string
 	}{
-		{"an adapter", "unlearned", map[string]string{}, []string{"unlearned: a step takes", "of memory", "are missing; with --unlearn.recompute true", "it takes"}},
+		{"an adapter", "unlearned", map[string]string{}, []string{"unlearned: a step takes", "of memory", "are missing; with --unlearn.recompute", "it takes"}},
 		{"all weights", "unlearned", map[string]string{"unlearn.lora.r": "0", "unlearn.recompute": "true"}, []string{"--unlearn.accumulate"}},
-		{"teacher's answers", "unlearned", map[string]string{"unlearn.responses": "rollout"}, []string{"--unlearn.recompute true"}},
-		{"supervised", "vanilla", map[string]string{}, []string{"vanilla: a step takes", "--train.recompute true"}},
+		{"teacher's answers", "unlearned", map[string]string{"unlearn.responses": "rollout"}, []string{"--unlearn.recompute"}},
+		{"supervised", "vanilla", map[string]string{}, []string{"vanilla: a step takes", "--train.recompute"}},
 		{"answers", "eval-base", map[string]string{}, []string{"base: answering takes", "--eval.batch_tokens 2048"}},
-		{"a run", "run", map[string]string{"unlearn.batch_forget": "40"}, []string{"unlearned: a step takes", "--unlearn.recompute true"}},
-		{"a run that goes on", "run", map[string]string{"unlearn.batch_forget": "40", "resume": "true"}, []string{"unlearned: a step takes", "--unlearn.recompute true"}},
+		{"a run", "run", map[string]string{"unlearn.batch_forget": "40"}, []string{"unlearned: a step takes", "--unlearn.recompute"}},
+		{"a run that goes on", "run", map[string]string{"unlearn.batch_forget": "40", "resume": "true"}, []string{"unlearned: a step takes", "--unlearn.recompute"}},
 		{"nothing helps", "unlearned", map[string]string{"model.weights": "bfloat16", "unlearn.recompute": "true", "unlearn.batch_forget": "1", "unlearn.batch_retain": "0", "unlearn.beta": "0"},
 			[]string{"take a machine with more memory"}},
 	} {
