@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"vgid/model/backend"
@@ -16,6 +17,10 @@ type GenerateOptions struct {
 	// TopK (0 for all) and TopP (0 or 1 for all) have cut the tail.
 	Temperature, TopP float32
 	TopK              int
+	// RepetitionPenalty, when it is not 0 or 1, divides the logits above zero of
+	// the tokens that stand in the prompt or the answer so far, and multiplies
+	// those below: before the temperature, and when greedy, as transformers does.
+	RepetitionPenalty float32
 	// Seed keys the draws, together with Sequence.Sample and the number of the
 	// token: a prompt's answer does not depend on its company.
 	Seed uint64
@@ -38,6 +43,8 @@ func (o *GenerateOptions) validate() error {
 		return fmt.Errorf("generate: top-p %g is not in [0, 1]", o.TopP)
 	case o.TopK < 0:
 		return fmt.Errorf("generate: top-k %d must not be negative", o.TopK)
+	case !(o.RepetitionPenalty >= 0) || math.IsInf(float64(o.RepetitionPenalty), 1):
+		return fmt.Errorf("generate: repetition penalty %g must be positive", o.RepetitionPenalty)
 	case o.MaxBatchTokens < 0:
 		return fmt.Errorf("generate: MaxBatchTokens %d must not be negative", o.MaxBatchTokens)
 	}
@@ -45,6 +52,11 @@ func (o *GenerateOptions) validate() error {
 		o.MaxBatchTokens = 8192
 	}
 	return nil
+}
+
+// penalised reports whether logits are changed before a token is chosen.
+func (o *GenerateOptions) penalised() bool {
+	return o.RepetitionPenalty != 0 && o.RepetitionPenalty != 1
 }
 
 // kvCache holds keys and values of every layer, [rows, kvHeads·headDim]. A
@@ -86,6 +98,7 @@ type answer struct {
 type generation struct {
 	m      *Model
 	o      GenerateOptions
+	asked  []Sequence
 	tape   *tape.Tape
 	cache  *kvCache
 	slot   int // rows per slot
@@ -115,7 +128,7 @@ func (m *Model) Generate(ctx context.Context, prompts []Sequence, o GenerateOpti
 		}
 		longest = max(longest, len(prompts[i].IDs))
 	}
-	g := &generation{m: m, o: o, out: make([][]int32, len(prompts)), slot: longest + o.MaxNew}
+	g := &generation{m: m, o: o, asked: prompts, out: make([][]int32, len(prompts)), slot: longest + o.MaxNew}
 	if len(prompts) == 0 {
 		return g.out, nil
 	}
@@ -130,11 +143,11 @@ func (m *Model) Generate(ctx context.Context, prompts []Sequence, o GenerateOpti
 	}
 	g.tape = tape.For(m.be)
 	defer g.tape.Close()
-	return g.out, g.run(ctx, prompts)
+	return g.out, g.run(ctx)
 }
 
-func (g *generation) run(ctx context.Context, prompts []Sequence) error {
-	next := 0
+func (g *generation) run(ctx context.Context) error {
+	next, prompts := 0, g.asked
 	for next < len(prompts) || len(g.active) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -150,7 +163,7 @@ func (g *generation) run(ctx context.Context, prompts []Sequence) error {
 		}
 		var err error
 		if next > from {
-			err = g.prefill(prompts[from:next], from)
+			err = g.prefill(from, next)
 		} else {
 			err = g.step()
 		}
@@ -161,8 +174,10 @@ func (g *generation) run(ctx context.Context, prompts []Sequence) error {
 	return nil
 }
 
-// prefill reads prompts into free slots and draws their first tokens.
-func (g *generation) prefill(prompts []Sequence, first int) error {
+// prefill reads the prompts [first, end) into free slots and draws their first
+// tokens.
+func (g *generation) prefill(first, end int) error {
+	prompts := g.asked[first:end]
 	b, err := g.m.Pack(prompts)
 	if err != nil {
 		return err
@@ -236,7 +251,7 @@ func (g *generation) draw(h tape.Var, first int) error {
 	vocab := m.Config.Text.VocabSize
 	logits := m.Logits(g.tape, hidden)
 	g.tokens = slices.Grow(g.tokens[:0], hidden.Rows)[:hidden.Rows]
-	if g.o.Temperature == 0 {
+	if g.o.Temperature == 0 && !g.o.penalised() {
 		best := g.tape.ScratchInts(hidden.Rows, 1)
 		m.be.ArgMax(best, logits)
 		if err := m.be.DownloadInts(g.tokens, best); err != nil {
@@ -250,7 +265,11 @@ func (g *generation) draw(h tape.Var, first int) error {
 		}
 		for i := range g.tokens {
 			a := &g.active[first+i]
-			g.tokens[i] = g.pick.draw(g.logits[i*vocab:(i+1)*vocab], &g.o, a.sample, a.drawn)
+			row := g.logits[i*vocab : (i+1)*vocab]
+			if g.o.penalised() {
+				g.pick.penalise(row, g.o.RepetitionPenalty, g.asked[a.prompt].IDs, g.out[a.prompt])
+			}
+			g.tokens[i] = g.pick.draw(row, &g.o, a.sample, a.drawn)
 		}
 	}
 	kept := g.active[:first]

@@ -10,7 +10,7 @@ import (
 	"vgid/model/hf/imaging"
 )
 
-func greedyByRecomputing(t *testing.T, m *Model, s Sequence, n int, eos int32) []int32 {
+func greedyByRecomputing(t *testing.T, m *Model, s Sequence, n int, eos int32, penalty float32) []int32 {
 	t.Helper()
 	var out []int32
 	s.IDs = slices.Clone(s.IDs)
@@ -20,6 +20,12 @@ func greedyByRecomputing(t *testing.T, m *Model, s Sequence, n int, eos int32) [
 		row := l[len(l)-vocab:]
 		best := int32(0)
 		for i, v := range row {
+			if said := slices.Contains(s.IDs, int32(i)); said && v < 0 {
+				row[i] *= penalty
+			} else if said {
+				row[i] /= penalty
+			}
+			v = row[i]
 			if v > row[best] {
 				best = int32(i)
 			}
@@ -52,19 +58,29 @@ func TestGenerationEqualsRecomputing(t *testing.T) {
 	m.be.Upload(m.Head().Value.RowRange(m.Config.ImageTokenID, m.Config.ImageTokenID+1), bias)
 	prompts := testPrompts(m.Config)
 	const n = 7
-	for _, eos := range []int32{-1, 4, 9} {
+	var plain [][]int32
+	for _, c := range []struct {
+		eos     int32
+		penalty float32
+	}{{-1, 1}, {4, 1}, {9, 1}, {-1, 1.3}, {-1, 0.7}} {
+		eos := c.eos
 		var want [][]int32
 		for _, p := range prompts {
-			want = append(want, greedyByRecomputing(t, m, p, n, eos))
+			want = append(want, greedyByRecomputing(t, m, p, n, eos, c.penalty))
+		}
+		if plain == nil {
+			plain = want
+		} else if c.penalty != 1 && slices.EqualFunc(plain, want, slices.Equal[[]int32]) {
+			t.Errorf("penalty %g changes nothing", c.penalty)
 		}
 		for _, room := range []int{1, 45, 1000} { // one slot, two, all
-			got, err := m.Generate(context.Background(), prompts, GenerateOptions{MaxNew: n, EOS: []int32{eos}, MaxBatchTokens: room})
+			got, err := m.Generate(context.Background(), prompts, GenerateOptions{MaxNew: n, EOS: []int32{eos}, RepetitionPenalty: c.penalty, MaxBatchTokens: room})
 			if err != nil {
 				t.Fatal(err)
 			}
 			for i := range want {
 				if !slices.Equal(got[i], want[i]) {
-					t.Errorf("end %d, room %d, prompt %d: %v, recomputing gives %v", eos, room, i, got[i], want[i])
+					t.Errorf("end %d, penalty %g, room %d, prompt %d: %v, recomputing gives %v", eos, c.penalty, room, i, got[i], want[i])
 				}
 			}
 		}

@@ -15,11 +15,46 @@ const sampleSite = 0x53414d50
 type sampler struct {
 	order []int32
 	prob  []float64
+	seen  []bool // of each token, between two uses false
+}
+
+// penalise makes the tokens that were said before less likely, each once.
+func (s *sampler) penalise(logits []float32, penalty float32, said ...[]int32) {
+	s.seen = slices.Grow(s.seen[:0], len(logits))[:len(logits)]
+	for _, ids := range said {
+		for _, id := range ids {
+			if s.seen[id] {
+				continue
+			}
+			s.seen[id] = true
+			if logits[id] < 0 {
+				logits[id] *= penalty
+			} else {
+				logits[id] /= penalty
+			}
+		}
+	}
+	clear(s.seen)
+}
+
+// likeliest is the first of the largest logits.
+func likeliest(logits []float32) int32 {
+	best := 0
+	for i, v := range logits {
+		if v > logits[best] {
+			best = i
+		}
+	}
+	return int32(best)
 }
 
 // draw picks a token of a row of logits: softmax at the temperature, the TopK
-// most likely, of them the smallest set that reaches TopP, one draw.
+// most likely, of them the smallest set that reaches TopP, one draw. At temperature 0
+// it is the likeliest.
 func (s *sampler) draw(logits []float32, o *GenerateOptions, sample uint32, token int) int32 {
+	if o.Temperature == 0 {
+		return likeliest(logits)
+	}
 	s.order = slices.Grow(s.order[:0], len(logits))[:len(logits)]
 	for i := range s.order {
 		s.order[i] = int32(i)

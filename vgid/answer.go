@@ -110,9 +110,9 @@ func (a *Answerer) inRuns(items []eval.Item, f func([]eval.Item, []model.Sequenc
 func (a *Answerer) Answer(ctx context.Context, items []eval.Item, maxNew int) ([]string, error) {
 	var out []string
 	err := a.inRuns(items, func(_ []eval.Item, prompts []model.Sequence) error {
-		ids, err := a.Model.Generate(ctx, prompts, model.GenerateOptions{
-			MaxNew: maxNew, EOS: a.Encoder.Ends(), MaxBatchTokens: a.BatchTokens,
-		})
+		o := a.Encoder.Greedy(maxNew)
+		o.MaxBatchTokens = a.BatchTokens
+		ids, err := a.Model.Generate(ctx, prompts, o)
 		for _, g := range ids {
 			out = append(out, a.Encoder.Decode(g))
 		}

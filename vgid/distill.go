@@ -152,7 +152,7 @@ func (o *Distill) rollout(ctx context.Context, s Sample, instruction string, pix
 	}
 	v.Seq.IDs = v.Seq.IDs[:v.First+1]
 	o.teacher.SetAdapter(false)
-	out, err := o.teacher.Generate(ctx, []model.Sequence{v.Seq}, model.GenerateOptions{MaxNew: 64, EOS: o.enc.Ends()})
+	out, err := o.teacher.Generate(ctx, []model.Sequence{v.Seq}, o.enc.Greedy(64))
 	o.model.SetAdapter(true)
 	if err != nil {
 		return "", err

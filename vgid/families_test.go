@@ -299,6 +299,37 @@ func TestStopStrings(t *testing.T) {
 	}
 }
 
+// Released folders of Qwen2.5-VL ask for it, and answer otherwise without.
+func TestRepetitionPenaltyOfTheFolder(t *testing.T) {
+	w, err := vgidtest.MakeFamily(t.TempDir(), "qwen2_5_vl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	be := cpu.New(1)
+	defer be.Close()
+	m, err := model.Load(t.Context(), be, w.Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	for text, want := range map[string]float32{`{}`: 0, `{"repetition_penalty": 1.05}`: 1.05, `{"repetition_penalty": 0}`: -1} {
+		if err := os.WriteFile(filepath.Join(w.Model, "generation_config.json"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r, err := ask.OpenReader(w.Model, m.Config)
+		switch {
+		case want < 0:
+			if err == nil || !strings.Contains(err.Error(), "repetition_penalty 0 must be positive") {
+				t.Errorf("%s: %v", text, err)
+			}
+		case err != nil:
+			t.Error(err)
+		case r.Greedy(7).RepetitionPenalty != want:
+			t.Errorf("%s: penalty %g", text, r.Greedy(7).RepetitionPenalty)
+		}
+	}
+}
+
 // chatTemplate is in the style of Qwen2-VL's.
 const chatTemplate = `{% for m in messages %}<s>{{ m.role }}
 {% for p in m.content %}{% if p.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ p.text }}{% endif %}{% endfor %}{{ '\n' }}{% endfor %}{% if add_generation_prompt %}<s>assistant

@@ -126,6 +126,7 @@ func generateCommand() *cli.Command {
 			&cli.Float64Flag{Name: "temperature", Usage: "0 takes the likeliest token"},
 			&cli.Float64Flag{Name: "top-p", Usage: "draw among the likeliest tokens of this probability; 0: all"},
 			&cli.IntFlag{Name: "top-k", Usage: "draw among this many of the likeliest tokens; 0: all"},
+			&cli.Float64Flag{Name: "repetition-penalty", DefaultText: "generation_config.json's", Usage: "makes tokens of the prompt and the answer so far less likely, above 1; 1: none"},
 			&cli.Uint64Flag{Name: "seed", Usage: "of the draws"},
 			&cli.StringSliceFlag{Name: "stop", Usage: "`TEXT` that ends an answer; may be given several times"},
 			&cli.IntFlag{Name: "batch-tokens", Value: 8192, Usage: "most tokens in flight"},
@@ -151,9 +152,11 @@ func generateCommand() *cli.Command {
 }
 
 func generate(c *cli.Context, a *ask.Asker) error {
-	o := model.GenerateOptions{
-		MaxNew: c.Int("max-new"), Temperature: float32(c.Float64("temperature")), TopP: float32(c.Float64("top-p")),
-		TopK: c.Int("top-k"), Seed: c.Uint64("seed"), MaxBatchTokens: c.Int("batch-tokens"),
+	o := a.Greedy(c.Int("max-new"))
+	o.Temperature, o.TopP, o.TopK = float32(c.Float64("temperature")), float32(c.Float64("top-p")), c.Int("top-k")
+	o.Seed, o.MaxBatchTokens = c.Uint64("seed"), c.Int("batch-tokens")
+	if c.IsSet("repetition-penalty") {
+		o.RepetitionPenalty = float32(c.Float64("repetition-penalty"))
 	}
 	stops := c.StringSlice("stop")
 	if !c.IsSet("in") {

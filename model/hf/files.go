@@ -40,6 +40,8 @@ type GenerationConfig struct {
 	TopP         *float64 `json:"top_p,omitempty"`
 	MaxLength    *int     `json:"max_length,omitempty"`
 	MaxNewTokens *int     `json:"max_new_tokens,omitempty"`
+
+	RepetitionPenalty *float64 `json:"repetition_penalty,omitempty"`
 }
 
 // ReadGenerationConfig reads dir/generation_config.json. The error wraps
@@ -53,6 +55,9 @@ func ReadGenerationConfig(dir string) (GenerationConfig, error) {
 	}
 	if err := plainjson.Unmarshal(b, &c); err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	if p := c.RepetitionPenalty; p != nil && *p <= 0 {
+		return c, fmt.Errorf("%s: repetition_penalty %g must be positive", path, *p)
 	}
 	return c, nil
 }

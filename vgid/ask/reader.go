@@ -26,6 +26,7 @@ type Reader struct {
 	written string // an image in a prompt: the mark and what belongs around it
 	imageID int32
 	ends    []int32 // tokens that end an answer
+	penalty float32 // repetition_penalty of generation_config.json, 0 without one
 }
 
 // OpenReader reads the tokenizer and image processor of the folder of a model
@@ -61,7 +62,7 @@ func OpenReader(dir string, cfg *model.Config) (*Reader, error) {
 	if err := r.checkProcessor(); err != nil {
 		return nil, err
 	}
-	return r, r.findEnds()
+	return r, r.readGeneration()
 }
 
 // checkProcessor checks that the processor makes what the tower reads.
@@ -84,14 +85,18 @@ func (r *Reader) checkProcessor() error {
 	return nil
 }
 
-// findEnds collects the end tokens that the folder's files name.
-func (r *Reader) findEnds() error {
+// readGeneration collects the end tokens that the folder's files name, and what
+// changes the answer also of a model that is not sampled from.
+func (r *Reader) readGeneration() error {
 	if id, ok := r.tok.EOS(); ok {
 		r.ends = append(r.ends, id)
 	}
 	g, err := hf.ReadGenerationConfig(r.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	if g.RepetitionPenalty != nil {
+		r.penalty = float32(*g.RepetitionPenalty)
 	}
 	for _, id := range g.EOS {
 		r.ends = append(r.ends, id)
@@ -173,8 +178,11 @@ func (r *Reader) Chat(text string, images int) (string, error) {
 	return out, nil
 }
 
-// Ends are the tokens that end an answer.
-func (r *Reader) Ends() []int32 { return r.ends }
+// Greedy is how the folder's files let the model answer when nothing is drawn:
+// where an answer of at most so many tokens ends, and what it is penalised for.
+func (r *Reader) Greedy(most int) model.GenerateOptions {
+	return model.GenerateOptions{MaxNew: most, EOS: r.ends, RepetitionPenalty: r.penalty}
+}
 
 // ImageID is the token that stands for a piece of an image.
 func (r *Reader) ImageID() int32 { return r.imageID }
