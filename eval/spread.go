@@ -121,18 +121,29 @@ func SpreadTable(runs []*Summary) (string, error) {
 }
 
 // shortAccount says in a line what was lost on the forget set and
-// kept on the retain set, and how far from the gold model that is.
+// kept on the retain set, and how far from the gold model that is. What was
+// not evaluated is left out.
 func shortAccount(r *Summary) string {
-	const m = "image_text"
-	value := func(model, set string) float64 {
-		v, _ := r.Value(model, set, m, ROUGEL)
-		return v
+	differences := func(model string, sets ...string) string {
+		var out []string
+		for _, set := range sets {
+			a, ok := r.Value(Unlearned, set, "image_text", ROUGEL)
+			b, also := r.Value(model, set, "image_text", ROUGEL)
+			if ok && also {
+				out = append(out, fmt.Sprintf("%s %+.3f", set, a-b))
+			}
+		}
+		return strings.Join(out, ", ")
 	}
-	s := fmt.Sprintf("seed %d: ROUGE-L forget %+.3f, retain %+.3f", r.Seed, value(Unlearned, Forget)-value(Vanilla, Forget), value(Unlearned, Retain)-value(Vanilla, Retain))
-	if r.Models[Gold] != nil {
-		s += fmt.Sprintf("; from gold: forget %+.3f, test %+.3f, retain %+.3f, celebrity %+.3f",
-			value(Unlearned, Forget)-value(Gold, Forget), value(Unlearned, Test)-value(Gold, Test),
-			value(Unlearned, Retain)-value(Gold, Retain), value(Unlearned, Celebrity)-value(Gold, Celebrity))
+	var parts []string
+	if d := differences(Vanilla, Forget, Retain); d != "" {
+		parts = append(parts, "ROUGE-L "+d)
 	}
-	return s + "\n"
+	if d := differences(Gold, Forget, Test, Retain, Celebrity); d != "" {
+		parts = append(parts, "from gold: "+d)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("seed %d: %s\n", r.Seed, strings.Join(parts, "; "))
 }

@@ -41,6 +41,22 @@ func TestSpread(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, table)
 		}
 	}
+	part := run(5, .4)
+	for _, m := range part.Models {
+		delete(m, Test)
+		delete(m, Celebrity)
+	}
+	if got, want := shortAccount(part), "seed 5: ROUGE-L forget -0.600, retain -0.600; from gold: forget -0.100, retain -0.100\n"; got != want {
+		t.Errorf("without test and celebrity: %q, want %q", got, want)
+	}
+	delete(part.Models, Vanilla)
+	if got, want := shortAccount(part), "seed 5: from gold: forget -0.100, retain -0.100\n"; got != want {
+		t.Errorf("without vanilla: %q, want %q", got, want)
+	}
+	delete(part.Models, Gold)
+	if got := shortAccount(part); got != "" {
+		t.Errorf("unlearned alone: %q", got)
+	}
 	if _, err := Over([]*Summary{run(4, .4), run(4, .5)}); err == nil || !strings.Contains(err.Error(), "both have seed 4") {
 		t.Errorf("one seed twice: %v", err)
 	}
