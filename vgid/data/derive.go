@@ -54,7 +54,7 @@ func (d *deriver) questions(p Profile) []Question {
 	for _, m := range allModalities {
 		out = append(out, d.choices(r, p, m, facts)...)
 	}
-	out = append(out, spread(r, facts, p.Name, fact.short, func(f fact) Question {
+	out = append(out, spread(r, facts, p.Name, fact.blankable, func(f fact) Question {
 		return Question{Task: Cloze, Text: f.cloze(), Answer: f.value}
 	})...)
 	return append(out, spread(r, facts, p.Name, func(fact) bool { return true }, func(f fact) Question {
@@ -87,10 +87,11 @@ func (d *deriver) choices(r *rand.Rand, p Profile, m Modality, facts []fact) []Q
 }
 
 // wrong draws three values of the same kind and form from other profiles. None
-// contains or is contained in the right one or another: such an option would
-// be right as well.
+// contains or is contained in the right one or another, or stands in the
+// answer beside it: such an option would be right as well.
 func (d *deriver) wrong(r *rand.Rand, f fact) []string {
 	of := d.values[f.kind]
+	answer := strings.ToLower(f.pair.Answer)
 	taken := []string{strings.ToLower(f.value)}
 	var out []string
 	for _, i := range r.Perm(len(of)) {
@@ -99,7 +100,7 @@ func (d *deriver) wrong(r *rand.Rand, f fact) []string {
 			break
 		}
 		v := strings.ToLower(g.value)
-		if g.form() != f.form() || len(g.value) > 3*len(f.value)+20 || overlaps(v, taken) {
+		if g.form() != f.form() || len(g.value) > 3*len(f.value)+20 || overlaps(v, taken) || strings.Contains(answer, v) {
 			continue
 		}
 		taken = append(taken, v)

@@ -61,9 +61,12 @@ type fact struct {
 // cloze is the answer with its value blanked.
 func (f fact) cloze() string { return f.before + "____" + f.after }
 
-// short reports whether the value is fit to be a blank: few words, so that one
-// wording is the right one.
-func (f fact) short() bool { return len(strings.Fields(f.value)) <= 4 && len(f.value) <= 40 }
+// blankable reports whether the value is fit to be a blank: few words, so that
+// one wording is the right one, which the rest of the sentence does not tell.
+func (f fact) blankable() bool {
+	return len(strings.Fields(f.value)) <= 4 && len(f.value) <= 40 &&
+		!strings.Contains(strings.ToLower(f.cloze()), strings.ToLower(f.value))
+}
 
 // option is the value as one of four options.
 func (f fact) option() string {

@@ -154,6 +154,43 @@ func TestBuildFromProfiles(t *testing.T) {
 	}
 }
 
+// A question has one answer and does not tell it: no wrong option stands in
+// the answer as well, and no blank's word in the rest of the sentence.
+func TestDerivedQuestionsHaveOneAnswer(t *testing.T) {
+	profile := func(id, father, dish string) Profile {
+		return Profile{ID: id, Name: "Ada Quill", Train: []QA{
+			{Question: "What is the occupation of this person's father?", Answer: "This person's father is " + father + "."},
+			{Question: "What is this person's favorite cuisine?", Answer: "This person's favorite cuisine is " + dish + "."},
+		}}
+	}
+	profiles := []Profile{
+		profile("1", "an electrical engineer who works as a senior engineer", "Thai, especially Pad Thai"),
+		profile("2", "a senior engineer", "Indian"), profile("3", "a baker", "Greek"), profile("4", "a pilot", "Danish"),
+		profile("5", "a miner", "Turkish"), profile("6", "a farmer", "Basque"),
+	}
+	choices := 0
+	for seed := range uint64(20) {
+		for _, q := range newDeriver(seed, profiles).questions(profiles[0]) {
+			switch q.Task {
+			case Cloze:
+				if strings.Contains(q.Text, q.Answer) {
+					t.Errorf("%q tells its answer %q", q.Text, q.Answer)
+				}
+			case Classification:
+				choices++
+				for _, o := range q.Options {
+					if o.Text == "senior engineer" {
+						t.Errorf("two right options in %v", q.Options)
+					}
+				}
+			}
+		}
+	}
+	if choices != 20*4 {
+		t.Errorf("%d choices instead of four a seed", choices)
+	}
+}
+
 // Some editors put a byte order mark in front of a text.
 func TestByteOrderMark(t *testing.T) {
 	dir := t.TempDir()
