@@ -102,6 +102,7 @@ func TestGenerate(t *testing.T) {
 		{"prompt": "USER: Where is it?\nASSISTANT:", "id": 7}, {"prompt": prompt, "images": []string{rel}},
 	}
 	var b strings.Builder
+	b.WriteString("\uFEFF") // as some editors begin a file
 	for _, l := range lines {
 		if err := json.NewEncoder(&b).Encode(l); err != nil {
 			t.Fatal(err)

@@ -114,15 +114,18 @@ func (a *Asker) AnswerLines(ctx context.Context, in io.Reader, name, dir string,
 		return nil
 	}
 	for scan.Scan() {
-		line++
-		if len(bytes.TrimSpace(scan.Bytes())) == 0 {
+		text := scan.Bytes()
+		if line++; line == 1 {
+			text = bytes.TrimPrefix(text, []byte("\uFEFF")) // the byte order mark of some editors
+		}
+		if len(bytes.TrimSpace(text)) == 0 {
 			continue
 		}
 		var l map[string]json.RawMessage
 		var q Question
-		err := plainjson.Unmarshal(scan.Bytes(), &l)
+		err := plainjson.Unmarshal(text, &l)
 		if err == nil {
-			err = plainjson.Unmarshal(scan.Bytes(), &q)
+			err = plainjson.Unmarshal(text, &q)
 		}
 		if err == nil && q.Prompt == "" {
 			err = fmt.Errorf("prompt is missing or empty")
