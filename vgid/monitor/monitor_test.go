@@ -89,12 +89,43 @@ func TestProgress(t *testing.T) {
 	}
 
 	b.Reset()
-	p = &Progress{w: &b, live: true, now: func() time.Time { return now }}
+	p = &Progress{w: &b, live: true, columns: func() int { return 80 }, now: func() time.Time { return now }}
 	p.Start("eval", 2, "items")
 	now = now.Add(time.Second)
 	p.Update(1, "")
 	p.Printf("note")
 	if !strings.Contains(b.String(), "\r") || !strings.HasSuffix(b.String(), "note\n") {
 		t.Errorf("live line: %q", b.String())
+	}
+}
+
+// A line as long as the terminal is wide wraps, and then every update would
+// leave one behind.
+func TestProgressFitsTheTerminal(t *testing.T) {
+	now := time.Unix(0, 0)
+	for _, columns := range []int{1, 2, 10, 40, 60, 80, 100, 200} {
+		var b bytes.Buffer
+		wide := columns
+		p := &Progress{w: &b, live: true, columns: func() int { return wide }, now: func() time.Time { return now }}
+		p.Start("unlearned", 200, "steps")
+		for i := 1; i <= 200; i++ {
+			now = now.Add(time.Second)
+			p.Update(i, "forget 1.5897  retain 0.0000")
+			if i == 100 { // the window was made narrower
+				wide = columns/2 + 1
+				b.Reset()
+			}
+		}
+		last := b.String()[strings.LastIndex(b.String(), "\r")+1:]
+		p.clear()
+		for _, line := range strings.Split(b.String(), "\r") {
+			if n := len([]rune(line)); n > max(1, wide-1) {
+				t.Errorf("%d columns: a line of %d: %q", wide, n, line)
+			}
+		}
+		bar, all := strings.Count(last, "█"), strings.HasSuffix(strings.TrimRight(last, " "), "retain 0.0000")
+		if columns == 200 && (bar != 20 || !all) || columns == 100 && (bar != 0 || all) {
+			t.Errorf("%d columns: %q", wide, last)
+		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 type Progress struct {
 	w        io.Writer
 	live     bool
+	columns  func() int // of the terminal, when live
 	interval time.Duration
 	now      func() time.Time
 
@@ -30,9 +31,15 @@ func NewProgress(f *os.File) *Progress {
 	if f == nil {
 		return &Progress{w: io.Discard, interval: time.Hour, now: time.Now}
 	}
-	p := &Progress{w: f, live: term.IsTerminal(int(f.Fd())), interval: 10 * time.Second, now: time.Now}
+	p := &Progress{w: f, live: term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb", interval: 10 * time.Second, now: time.Now}
 	if p.live {
 		p.interval = 100 * time.Millisecond
+		p.columns = func() int {
+			if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
+				return n
+			}
+			return 80
+		}
 	}
 	return p
 }
@@ -79,15 +86,20 @@ func (p *Progress) text(t time.Time, detail string) string {
 		rate = fmt.Sprintf("  %.3g %s/s", r, p.unit)
 		eta = "  ETA " + clock(time.Duration(float64(p.total-p.done)/r*float64(time.Second)))
 	}
-	bar := ""
-	if p.live && p.total > 0 {
-		n := 20 * p.done / p.total
-		bar = " " + strings.Repeat("█", n) + strings.Repeat("░", 20-n)
-	}
 	if detail != "" {
 		detail = "  " + detail
 	}
-	return fmt.Sprintf("%-10s%s %d/%d%s%s%s", p.label, bar, p.done, p.total, rate, eta, detail)
+	told := fmt.Sprintf(" %d/%d%s%s%s", p.done, p.total, rate, eta, detail)
+	bar := ""
+	if p.live && p.total > 0 {
+		// A line that fills the terminal would wrap, and could not be rewritten.
+		room := p.columns() - 1 - len([]rune(told)) - max(10, len([]rune(p.label)))
+		if n := min(20, (room-1)/5*5); n > 0 { // in fives: the numbers' lengths change all the time
+			full := n * p.done / p.total
+			bar = " " + strings.Repeat("█", full) + strings.Repeat("░", n-full)
+		}
+	}
+	return fmt.Sprintf("%-10s%s%s", p.label, bar, told)
 }
 
 func (p *Progress) line(s string) {
@@ -95,14 +107,18 @@ func (p *Progress) line(s string) {
 		fmt.Fprintln(p.w, s)
 		return
 	}
-	n := len([]rune(s))
-	fmt.Fprintf(p.w, "\r%s%s", s, strings.Repeat(" ", max(0, p.width-n)))
+	text, most := []rune(s), max(1, p.columns()-1)
+	if len(text) > most {
+		text = append(text[:most-1], '…')
+	}
+	n := len(text)
+	fmt.Fprintf(p.w, "\r%s%s", string(text), strings.Repeat(" ", max(0, min(p.width, most)-n)))
 	p.width = n
 }
 
 func (p *Progress) clear() {
 	if p.live && p.width > 0 {
-		fmt.Fprintf(p.w, "\r%s\r", strings.Repeat(" ", p.width))
+		fmt.Fprintf(p.w, "\r%s\r", strings.Repeat(" ", max(0, min(p.width, p.columns()-1))))
 		p.width = 0
 	}
 }
