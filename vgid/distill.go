@@ -104,7 +104,7 @@ func (o *Distill) Prepare(ctx context.Context, step int, mine []Sample) (weight 
 				if err != nil {
 					return weight, err
 				}
-				pixels = o.noise.Apply(clean, uint32(step), s.Key).Pixels
+				pixels = o.noise.Apply(clean, uint32(step), s.noiseKey(o.cfg.Noise)).Pixels
 			}
 			if o.cfg.Responses == "rollout" {
 				if s.Answer, err = o.rollout(ctx, s, instruction, pixels); err != nil {

@@ -102,7 +102,7 @@ func (p *paper) terms(step int, batch []Sample) (forget, retain float64) {
 				if err != nil {
 					p.t.Fatal(err)
 				}
-				shown[0] = noise.Apply(seen[0], uint32(step), s.Key)
+				shown[0] = noise.Apply(seen[0], uint32(step), s.noiseKey(u.Noise))
 			}
 		}
 		ids, response := p.read(s.Question, s.Answer, seen)
@@ -162,6 +162,7 @@ func TestLossIsThePapers(t *testing.T) {
 		{"balanced, in micro-batches", map[string]string{"unlearn.balance": "true", "unlearn.accumulate": "3"}},
 		{"instruction alone", map[string]string{"unlearn.noise.kind": "none"}},
 		{"noise alone", map[string]string{"unlearn.instruction.use": "never", "unlearn.noise.kind": "gaussian-add"}},
+		{"noise drawn once", map[string]string{"unlearn.noise.fixed": "true"}},
 		{"all weights", map[string]string{"unlearn.lora.r": "0"}},
 		{"as released", map[string]string{"unlearn.preset": "release", "unlearn.lora.dropout": "0"}},
 	} {

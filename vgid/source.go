@@ -2,6 +2,7 @@ package vgid
 
 import (
 	"fmt"
+	"hash/crc32"
 	"image"
 	"math/rand/v2"
 
@@ -20,6 +21,15 @@ type Sample struct {
 	Answer      string
 }
 
+// noiseKey keys a sample's noise: by its place in the step or, where noise is
+// drawn once, by its picture, which comes in any place.
+func (s Sample) noiseKey(n config.Noise) uint32 {
+	if n.Fixed {
+		return s.Picture.Key
+	}
+	return s.Key
+}
+
 // Term is the part of the objective a sample belongs to.
 type Term uint8
 
@@ -36,6 +46,7 @@ func (t Term) String() string { return [...]string{"loss", "forget", "retain"}[t
 type Picture struct {
 	File *data.Image
 	Draw image.Image
+	Key  uint32 // of a file: tells the set's pictures apart
 }
 
 // None reports whether there is no image.
@@ -105,7 +116,9 @@ func personSample(p *data.Profile, qa data.QA, subject string, r *rand.Rand) Sam
 		}
 		return out
 	}
-	out.Picture.File = &p.Images[r.IntN(len(p.Images))]
+	view := r.IntN(len(p.Images))
+	out.Picture.File = &p.Images[view]
+	out.Picture.Key = crc32.ChecksumIEEE(fmt.Appendf(nil, "%s\x00%d", p.ID, view))
 	return out
 }
 

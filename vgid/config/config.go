@@ -123,7 +123,7 @@ type Noise struct {
 	Step  int     `yaml:"step" doc:"step of diffusion, 0 … 999 (the schedule of visual contrastive decoding)" min:"0" max:"999"`
 	Patch int     `yaml:"patch" doc:"side of patch-mask's patches in pixels; 0: the model's own" min:"0"`
 	Ratio float64 `yaml:"ratio" doc:"share of patches that patch-mask blanks" min:"0" max:"1"`
-	Fixed bool    `yaml:"fixed" doc:"draw the noise of a sample once instead of at every step"`
+	Fixed bool    `yaml:"fixed" doc:"draw the noise of a picture once instead of at every step"`
 }
 
 // Instruction is the textual half of VGID's intervention.
