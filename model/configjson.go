@@ -36,7 +36,7 @@ type jsonText struct {
 	IntermediateSize      *int      `json:"intermediate_size"`
 	NumHiddenLayers       *int      `json:"num_hidden_layers"`
 	NumAttentionHeads     *int      `json:"num_attention_heads"`
-	NumKeyValueHeads      *int      `json:"num_key_value_heads"`
+	NumKeyValueHeads      nullable  `json:"num_key_value_heads"`
 	HeadDim               *int      `json:"head_dim"`
 	HiddenAct             *string   `json:"hidden_act"`
 	MaxPositionEmbeddings *int      `json:"max_position_embeddings"`
@@ -66,6 +66,17 @@ type jsonRoPE struct {
 	OriginalMaxPositionEmbeddings *int     `json:"original_max_position_embeddings"`
 	PartialRotaryFactor           *float64 `json:"partial_rotary_factor"`
 	MRoPESection                  []int    `json:"mrope_section"`
+}
+
+// nullable tells a null from a field that is missing.
+type nullable struct {
+	given bool
+	n     *int
+}
+
+func (x *nullable) UnmarshalJSON(b []byte) error {
+	x.given = true
+	return json.Unmarshal(b, &x.n)
 }
 
 // intList reads a number or a list of numbers.
@@ -123,10 +134,11 @@ func (t *TextConfig) parse(j *jsonText, d TextConfig) error {
 		MLPBias:          or(j.MLPBias, d.MLPBias),
 		RoPE:             d.RoPE,
 	}
-	if t.KVHeads = d.KVHeads; t.KVHeads == 0 {
+	// A null means as many as there are heads, whatever the default.
+	if t.KVHeads = d.KVHeads; t.KVHeads == 0 || j.NumKeyValueHeads.given {
 		t.KVHeads = t.Heads
 	}
-	t.KVHeads = or(j.NumKeyValueHeads, t.KVHeads)
+	t.KVHeads = or(j.NumKeyValueHeads.n, t.KVHeads)
 	if t.Heads > 0 {
 		t.HeadDim = or(j.HeadDim, t.HiddenSize/t.Heads)
 	}

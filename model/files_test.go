@@ -200,6 +200,16 @@ func TestConfigSpellings(t *testing.T) {
 			}},
 		{"list of layers", `{"model_type":"llava","vision_feature_layer":[-1,3],"text_config":{"vocab_size":32064},"vision_config":{}}`,
 			func(c *Config) bool { return slices.Equal(c.FeatureLayers, []int{-1, 3}) && c.visionDepth() == 12 }},
+		{"no tower", `{"model_type":"llava","vision_config":null,"text_config":null,"image_token_index":31999}`,
+			func(c *Config) bool {
+				return c.Vision.HiddenSize == 1024 && c.Vision.Heads == 16 && c.Text.HiddenSize == 4096 && c.ImageTokens(imaging.Grid{}) == 576
+			}},
+		{"two image tokens", `{"model_type":"llava","image_token_id":7,"image_token_index":9}`,
+			func(c *Config) bool { return c.ImageTokenID == 7 }},
+		{"null heads", strings.Replace(qwen2Released, `"num_key_value_heads":2`, `"num_key_value_heads":null`, 1),
+			func(c *Config) bool { return c.Text.KVHeads == 12 }},
+		{"null heads of llama", `{"model_type":"llava","image_token_index":7,"text_config":{"num_key_value_heads":null}}`,
+			func(c *Config) bool { return c.Text.KVHeads == 32 }},
 	} {
 		c, err := ParseConfig([]byte(tt.json))
 		if err != nil {

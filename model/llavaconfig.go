@@ -14,13 +14,20 @@ var llavaText = TextConfig{
 	MaxPositions: 2048, RMSNormEps: 1e-6, RoPE: RoPE{Theta: 1e4, Type: "default"},
 }
 
+// llavaTower is the tower of a file without a vision_config; one that is given,
+// if only as {}, is filled with CLIPVisionConfig's own defaults.
+var llavaTower = jsonCLIP{
+	HiddenSize: new(1024), IntermediateSize: new(4096), NumHiddenLayers: new(24), NumAttentionHeads: new(16),
+	ImageSize: new(336), PatchSize: new(14), ProjectionDim: new(768),
+}
+
 // jsonLLaVA are the fields of config.json that only LLaVA has.
 type jsonLLaVA struct {
-	VisionConfig                jsonCLIP `json:"vision_config"`
-	ProjectorHiddenAct          *string  `json:"projector_hidden_act"`
-	MultimodalProjectorBias     *bool    `json:"multimodal_projector_bias"`
-	VisionFeatureLayer          *intList `json:"vision_feature_layer"`
-	VisionFeatureSelectStrategy *string  `json:"vision_feature_select_strategy"`
+	VisionConfig                *jsonCLIP `json:"vision_config"`
+	ProjectorHiddenAct          *string   `json:"projector_hidden_act"`
+	MultimodalProjectorBias     *bool     `json:"multimodal_projector_bias"`
+	VisionFeatureLayer          *intList  `json:"vision_feature_layer"`
+	VisionFeatureSelectStrategy *string   `json:"vision_feature_select_strategy"`
 }
 
 type jsonCLIP struct {
@@ -53,11 +60,12 @@ func (llavaFamily) parse(c *Config, f *configFile) error {
 	if err := c.Text.parse(text, llavaText); err != nil {
 		return c.textError(err)
 	}
-	if err := c.Vision.parseCLIP(&j.VisionConfig); err != nil {
+	tower := or(j.VisionConfig, llavaTower)
+	if err := c.Vision.parseCLIP(&tower); err != nil {
 		return fmt.Errorf("vision_config.%w", err)
 	}
 	c.tokens(f, text)
-	c.ImageTokenID = firstOf(f.ImageTokenIndex, f.ImageTokenID, 32000)
+	c.ImageTokenID = firstOf(f.ImageTokenID, f.ImageTokenIndex, 32000)
 	c.ProjectorAct = or(j.ProjectorHiddenAct, "gelu")
 	c.ProjectorBias = or(j.MultimodalProjectorBias, true)
 	c.FeatureSelect = or(j.VisionFeatureSelectStrategy, "default")
