@@ -13,7 +13,7 @@ import (
 )
 
 // ErrNoChatTemplate says that a folder holds no chat template.
-var ErrNoChatTemplate = errors.New("no chat template: neither chat_template.jinja nor a field chat_template in chat_template.json or tokenizer_config.json")
+var ErrNoChatTemplate = errors.New("no chat template: neither chat_template.jinja nor a field chat_template in processor_config.json, chat_template.json or tokenizer_config.json")
 
 // ChatTemplate turns a conversation into the text a model was trained on. It
 // may be used by several goroutines at once.
@@ -72,13 +72,12 @@ func (c *ChatTemplate) Render(messages []Message, addGenerationPrompt bool) (str
 	for i, m := range messages {
 		list[i] = m.value()
 	}
-	vars := map[string]any{
-		"messages": list, "add_generation_prompt": addGenerationPrompt,
-		"tools": nil, "documents": nil,
-	}
+	vars := map[string]any{}
 	for name, tok := range c.tokens {
 		vars[name] = tok
 	}
+	vars["messages"], vars["add_generation_prompt"] = list, addGenerationPrompt
+	vars["tools"], vars["documents"] = nil, nil
 	s, err := c.template.Render(vars, jinja.Options{Now: c.Now})
 	if err != nil {
 		return "", fmt.Errorf("%s: chat template: %w", c.path, err)
@@ -107,8 +106,9 @@ func (m Message) value() any {
 }
 
 // ReadChatTemplate gives the Jinja source of the folder's chat template, not
-// rendered: from chat_template.jinja, chat_template.json or the field of
-// tokenizer_config.json, in this order. A folder without one gives "".
+// rendered. Where several files have one, the processor of transformers decides
+// which is meant: that of processor_config.json, chat_template.json,
+// chat_template.jinja, tokenizer_config.json. A folder without one gives "".
 func ReadChatTemplate(dir string) (string, error) {
 	src, _, err := findTemplate(dir)
 	return src, err
@@ -116,15 +116,7 @@ func ReadChatTemplate(dir string) (string, error) {
 
 // findTemplate gives the source of the chat template and the file it is in.
 func findTemplate(dir string) (src, path string, err error) {
-	path = filepath.Join(dir, "chat_template.jinja")
-	b, err := os.ReadFile(path)
-	if err == nil {
-		return string(b), path, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return "", "", err
-	}
-	for _, name := range []string{"chat_template.json", "tokenizer_config.json"} {
+	for _, name := range []string{"processor_config.json", "chat_template.json", "chat_template.jinja", "tokenizer_config.json"} {
 		path := filepath.Join(dir, name)
 		b, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -132,6 +124,9 @@ func findTemplate(dir string) (src, path string, err error) {
 		}
 		if err != nil {
 			return "", "", err
+		}
+		if filepath.Ext(name) == ".jinja" {
+			return string(b), path, nil
 		}
 		t, err := templateField(b)
 		if err != nil {

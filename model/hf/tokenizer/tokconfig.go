@@ -5,17 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sort"
 	"strconv"
+	"strings"
 
 	"vgid/model/hf/plainjson"
 )
 
 // tokenizerConfig is what is used of tokenizer_config.json.
 type tokenizerConfig struct {
-	Named map[string]string     // bos_token, eos_token, pad_token and the like
+	Named map[string]string     // bos_token, eos_token, image_token and the like
 	Added map[string]addedToken // added_tokens_decoder, by id
 }
 
@@ -77,12 +79,37 @@ func (c *tokenizerConfig) read(b []byte) error {
 			}
 		}
 	}
+	c.readOwn(fields)
 	if raw, ok := fields["added_tokens_decoder"]; ok && c.Added == nil {
 		if err := json.Unmarshal(raw, &c.Added); err != nil {
 			return fmt.Errorf("added_tokens_decoder: %w", err)
 		}
 	}
 	return nil
+}
+
+// readOwn takes the tokens a model names itself, such as image_token: fields of
+// their own or of a map of them. A chat template may ask for them. What is no
+// token, such as add_bos_token, is none.
+func (c *tokenizerConfig) readOwn(fields map[string]json.RawMessage) {
+	own := map[string]json.RawMessage{}
+	for name, raw := range fields {
+		if strings.HasSuffix(name, "_token") {
+			own[name] = raw
+		}
+	}
+	for _, list := range []string{"extra_special_tokens", "model_specific_special_tokens"} {
+		var more map[string]json.RawMessage
+		if json.Unmarshal(fields[list], &more) == nil {
+			maps.Copy(own, more)
+		}
+	}
+	for name, raw := range own {
+		var tok tokenName
+		if json.Unmarshal(raw, &tok) == nil && tok != "" && c.Named[name] == "" {
+			c.Named[name] = string(tok)
+		}
+	}
 }
 
 // merge appends the tokens that only tokenizer_config.json knows, by id.
