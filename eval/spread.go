@@ -2,7 +2,9 @@ package eval
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -16,8 +18,8 @@ type Spread struct {
 // Spreads holds model → set → modality → metric over runs.
 type Spreads map[string]map[string]map[string]map[string]Spread
 
-// Over gathers the summaries of runs that differ in their seed. Runs that
-// evaluated other models, sets or metrics than the first are refused.
+// Over gathers the summaries of runs that differ in their seed, and refuses those
+// that evaluated other models, sets or metrics.
 func Over(runs []*Summary) (Spreads, error) {
 	if len(runs) == 0 {
 		return nil, fmt.Errorf("no summaries are given")
@@ -29,6 +31,14 @@ func Over(runs []*Summary) (Spreads, error) {
 		}
 		bySeed[r.Seed] = r.Name
 	}
+	for _, r := range runs[1:] {
+		if err := r.lacks(runs[0]); err != nil {
+			return nil, err
+		}
+		if err := runs[0].lacks(r); err != nil {
+			return nil, err
+		}
+	}
 	out := Spreads{}
 	for model, sets := range runs[0].Models {
 		out[model] = map[string]map[string]map[string]Spread{}
@@ -39,10 +49,7 @@ func Over(runs []*Summary) (Spreads, error) {
 				for metric := range metrics {
 					var values []float64
 					for _, r := range runs {
-						v, ok := r.Value(model, set, modality, metric)
-						if !ok {
-							return nil, fmt.Errorf("run %s (seed %d) has no %s of %s, %s, %s, which run %s has; give runs of one configuration", r.Name, r.Seed, metric, model, set, modality, runs[0].Name)
-						}
+						v, _ := r.Value(model, set, modality, metric)
 						values = append(values, v)
 					}
 					out[model][set][modality][metric] = spread(values)
@@ -51,6 +58,22 @@ func Over(runs []*Summary) (Spreads, error) {
 		}
 	}
 	return out, nil
+}
+
+// lacks names the first mean that another run has and this one has not.
+func (s *Summary) lacks(other *Summary) error {
+	for _, model := range other.ModelNames() {
+		for _, set := range slices.Sorted(maps.Keys(other.Models[model])) {
+			for _, modality := range slices.Sorted(maps.Keys(other.Models[model][set])) {
+				for _, metric := range slices.Sorted(maps.Keys(other.Models[model][set][modality])) {
+					if _, ok := s.Value(model, set, modality, metric); !ok {
+						return fmt.Errorf("run %s (seed %d) has no %s of %s, %s, %s, which run %s has; give runs of one configuration", s.Name, s.Seed, metric, model, set, modality, other.Name)
+					}
+				}
+			}
+		}
+	}
+	return nil
 }
 
 func spread(v []float64) Spread {

@@ -64,6 +64,9 @@ func TestSpread(t *testing.T) {
 	if _, err := Over(runs); err == nil || !strings.Contains(err.Error(), "seed 1") {
 		t.Errorf("a run without gold: %v", err)
 	}
+	if _, err := Over([]*Summary{runs[1], runs[0]}); err == nil || !strings.Contains(err.Error(), "run r (seed 1) has no rougeL of gold") {
+		t.Errorf("a first run without gold: %v", err)
+	}
 	if _, err := Over(nil); err == nil {
 		t.Error("no runs were accepted")
 	}
