@@ -36,6 +36,22 @@ func TestShowReadsBack(t *testing.T) {
 	}
 }
 
+// YAML 1.1, which PyYAML reads, takes a number with an exponent for a text
+// unless it has a point and the exponent a sign.
+func TestNumbersAreNumbersToOtherReaders(t *testing.T) {
+	c := Default()
+	for v, want := range map[float64]string{2e-05: "2.0e-05", 1.5e-07: "1.5e-07", 3e+21: "3.0e+21", 0.001: "0.001", 1: "1"} {
+		c.Train.Optim.LR = v
+		var b bytes.Buffer
+		if err := c.WriteYAML(&b, false); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), "    lr: "+want+"\n") {
+			t.Errorf("%g is not written as %s", v, want)
+		}
+	}
+}
+
 func TestEveryFieldHasItsWords(t *testing.T) {
 	for _, f := range Fields() {
 		if f.Doc == "" {

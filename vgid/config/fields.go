@@ -200,7 +200,11 @@ func format(v reflect.Value) string {
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
 	case reflect.Float64:
-		return strconv.FormatFloat(v.Float(), 'g', -1, 64)
+		s := strconv.FormatFloat(v.Float(), 'g', -1, 64)
+		if digits, power, ok := strings.Cut(s, "e"); ok && !strings.Contains(digits, ".") {
+			s = digits + ".0e" + power // 2e-05 is a text to YAML 1.1, so to PyYAML
+		}
+		return s
 	}
 	return fmt.Sprint(v.Interface())
 }
