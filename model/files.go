@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -105,6 +106,31 @@ func (m *Model) fits(where map[string]string) error {
 		if !known[name] && !derived(name) && !(m.Config.Text.TieEmbeddings && m.family.diskName(name) == m.family.headName()) {
 			return fmt.Errorf("tensor %q is no part of the model that config.json describes", name)
 		}
+	}
+	return m.fitsTie(where)
+}
+
+// fitsTie refuses a head of its own where the config ties it to the embedding:
+// transformers 5 takes the head then, transformers 4 the embedding. A copy of
+// the embedding is welcome.
+func (m *Model) fitsTie(where map[string]string) error {
+	head, ok := where[m.family.headName()]
+	if !ok || !m.Config.Text.TieEmbeddings {
+		return nil
+	}
+	for _, w := range m.weights {
+		if w.Param != m.text.Head {
+			continue
+		}
+		a, err := m.source.files.Raw(head)
+		if err != nil {
+			return err
+		}
+		b, err := m.source.files.Raw(w.file)
+		if err == nil && !bytes.Equal(a, b) {
+			err = fmt.Errorf("tensor %q differs from %q, to which config.json ties it: set tie_word_embeddings to false, or take the tensor out", head, w.file)
+		}
+		return err
 	}
 	return nil
 }

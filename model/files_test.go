@@ -120,6 +120,11 @@ func TestFoldersThatDoNotFitAreRefused(t *testing.T) {
 				edit(t, dir, `"tie_word_embeddings": true`, `"tie_word_embeddings": false`)
 			}
 		}, []string{"lm_head.weight", "is missing", "config.json", "tie_word_embeddings"}},
+		{"two heads", func(t *testing.T, dir string) {
+			for range 2 {
+				edit(t, dir, `"tie_word_embeddings": false`, `"tie_word_embeddings": true`)
+			}
+		}, []string{"lm_head.weight", "differs from", "embed_tokens.weight", "tie_word_embeddings"}},
 		{"truncated", func(t *testing.T, dir string) { os.Truncate(filepath.Join(dir, "model.safetensors"), 3000) }, []string{"model.safetensors"}},
 		{"no weights", func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "model.safetensors")) }, []string{"model.safetensors"}},
 	} {
