@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -231,5 +232,25 @@ func noTrace(t *testing.T, p *process) {
 				t.Errorf("printed %q:\n%s", bad, s)
 			}
 		}
+	}
+}
+
+// What could not be printed is told at the end, of work that is done.
+func TestLostOutputIsTold(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("no device that is always full: ", err)
+	}
+	defer full.Close()
+	out := t.TempDir()
+	var said bytes.Buffer
+	c := exec.Command(program, append([]string{"unlearn"}, flags(out, map[string]string{"unlearn.steps": "1"})...)...)
+	c.Stdout, c.Stderr = full, &said
+	err = c.Run()
+	if c.ProcessState == nil || c.ProcessState.ExitCode() != 1 || strings.Count(said.String(), "\n") != 1 || !strings.Contains(said.String(), "lines are missing in the output (write /dev/stdout: no space left on device); the work is done") {
+		t.Errorf("%v: %q", err, said.String())
+	}
+	if found, _ := filepath.Glob(filepath.Join(out, "*", "unlearned", "adapter", "adapter_model.safetensors")); len(found) != 1 {
+		t.Errorf("the adapter is not there: %v", found)
 	}
 }

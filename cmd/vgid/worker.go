@@ -66,7 +66,13 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 		}
 	}
 	job.Show.Printf("%d worker(s), %s, run folder %s", w.WorldSize, be.Name(), job.Dir())
-	return f(ctx, job)
+	if err := f(ctx, job); err != nil {
+		return err
+	}
+	if err := job.Show.Err(); err != nil {
+		return fmt.Errorf("lines are missing in the output (%v); the work is done, its files are in %s", err, job.Dir())
+	}
+	return nil
 }
 
 // asked is the command line but for the configuration: "eval --model m".

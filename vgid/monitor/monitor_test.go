@@ -2,9 +2,11 @@ package monitor
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -127,5 +129,21 @@ func TestProgressFitsTheTerminal(t *testing.T) {
 		if columns == 200 && (bar != 20 || !all) || columns == 100 && (bar != 0 || all) {
 			t.Errorf("%d columns: %q", wide, last)
 		}
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+func TestProgressRemembersWhatWasLost(t *testing.T) {
+	p := &Progress{w: fullDisk{}, now: time.Now}
+	if p.Err() != nil {
+		t.Error(p.Err())
+	}
+	p.Start("eval", 1, "items")
+	p.Update(1, "")
+	if !errors.Is(p.Err(), syscall.ENOSPC) {
+		t.Errorf("got %v", p.Err())
 	}
 }

@@ -23,7 +23,8 @@ type Progress struct {
 	total, done int
 	unit        string
 	start, last time.Time
-	width       int // of the line on screen
+	width       int   // of the line on screen
+	err         error // the first that w gave
 }
 
 // NewProgress shows progress on f; quiet workers pass nil.
@@ -65,7 +66,7 @@ func (p *Progress) Update(done int, detail string) {
 // Printf prints a line of its own between progress lines.
 func (p *Progress) Printf(format string, args ...any) {
 	p.clear()
-	fmt.Fprintf(p.w, format+"\n", args...)
+	p.printf(format+"\n", args...)
 }
 
 // Finish ends the stage with its time.
@@ -75,7 +76,17 @@ func (p *Progress) Finish(detail string) {
 	if detail != "" {
 		detail = "  " + detail
 	}
-	fmt.Fprintf(p.w, "%-10s %d %s in %s%s\n", p.label, p.done, p.unit, clock(d), detail)
+	p.printf("%-10s %d %s in %s%s\n", p.label, p.done, p.unit, clock(d), detail)
+}
+
+// Err is the first error of what was shown. A full disk behind a redirection is
+// no reason to end a stage; that lines are missing has to be said at the end.
+func (p *Progress) Err() error { return p.err }
+
+func (p *Progress) printf(format string, args ...any) {
+	if _, err := fmt.Fprintf(p.w, format, args...); err != nil && p.err == nil {
+		p.err = err
+	}
 }
 
 func (p *Progress) text(t time.Time, detail string) string {
@@ -104,7 +115,7 @@ func (p *Progress) text(t time.Time, detail string) string {
 
 func (p *Progress) line(s string) {
 	if !p.live {
-		fmt.Fprintln(p.w, s)
+		p.printf("%s\n", s)
 		return
 	}
 	text, most := []rune(s), max(1, p.columns()-1)
@@ -112,13 +123,13 @@ func (p *Progress) line(s string) {
 		text = append(text[:most-1], '…')
 	}
 	n := len(text)
-	fmt.Fprintf(p.w, "\r%s%s", string(text), strings.Repeat(" ", max(0, min(p.width, most)-n)))
+	p.printf("\r%s%s", string(text), strings.Repeat(" ", max(0, min(p.width, most)-n)))
 	p.width = n
 }
 
 func (p *Progress) clear() {
 	if p.live && p.width > 0 {
-		fmt.Fprintf(p.w, "\r%s\r", strings.Repeat(" ", max(0, min(p.width, p.columns()-1))))
+		p.printf("\r%s\r", strings.Repeat(" ", max(0, min(p.width, p.columns()-1))))
 		p.width = 0
 	}
 }
