@@ -67,6 +67,7 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 	}
 	job.Show.Printf("%d worker(s), %s, run folder %s", w.WorldSize, be.Name(), job.Dir())
 	if err := f(ctx, job); err != nil {
+		job.Show.Break()
 		return err
 	}
 	if err := job.Show.Err(); err != nil {

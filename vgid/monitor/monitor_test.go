@@ -99,6 +99,12 @@ func TestProgress(t *testing.T) {
 	if !strings.Contains(b.String(), "\r") || !strings.HasSuffix(b.String(), "note\n") {
 		t.Errorf("live line: %q", b.String())
 	}
+	p.Update(2, "")
+	p.Break()
+	p.Break()
+	if !strings.HasSuffix(b.String(), "2/2  2 items/s  ETA 0.0s\n") {
+		t.Errorf("a line left behind: %q", b.String())
+	}
 }
 
 // A line as long as the terminal is wide wraps, and then every update would

@@ -127,6 +127,15 @@ func (p *Progress) line(s string) {
 	p.width = n
 }
 
+// Break leaves the line on screen and begins another, for what is printed next
+// by somebody else: an error.
+func (p *Progress) Break() {
+	if p.live && p.width > 0 {
+		p.printf("\n")
+		p.width = 0
+	}
+}
+
 func (p *Progress) clear() {
 	if p.live && p.width > 0 {
 		p.printf("\r%s\r", strings.Repeat(" ", max(0, min(p.width, p.columns()-1))))
