@@ -171,6 +171,33 @@ func TestChat(t *testing.T) {
 	}
 }
 
+// TestChatOfText: a template that knows only strings reads one; given a picture,
+// it is refused.
+func TestChatOfText(t *testing.T) {
+	w, err := vgidtest.MakeFamily(t.TempDir(), "qwen2_vl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := func(args ...string) string {
+		return must(t, program, append([]string{"generate", "--model", w.Model, "--max-new", "4"}, args...)...)
+	}
+	for _, template := range []string{
+		"{% for m in messages %}{{ m.role }}:{{ m.content | trim }}{% endfor %} ANSWER:",
+		"{% for m in messages %}{{ m.role + ':' + m.content.strip() }}{% endfor %} ANSWER:",
+	} {
+		if err := os.WriteFile(filepath.Join(w.Model, "chat_template.jinja"), []byte(template), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := answer("--chat", "--prompt", " Who?\n"), answer("--prompt", "user:Who? ANSWER:"); got != want {
+			t.Errorf("%s: answers %q, in full %q", template, got, want)
+		}
+		pr := run(t, program, "generate", "--model", w.Model, "--chat", "--prompt", "Who?", "--image", picture(t, 40, 31))
+		if code := pr.wait(); code != 1 || !strings.Contains(pr.err.String(), "chat template") {
+			t.Errorf("%s: exit %d, %q for a picture", template, code, pr.err.String())
+		}
+	}
+}
+
 func TestAskingRefusesBadInput(t *testing.T) {
 	p := picture(t, 30, 40)
 	bad := filepath.Join(t.TempDir(), "bad.jsonl")

@@ -151,7 +151,8 @@ func (r *Reader) expand(prompt string, images []imaging.Image, special bool) ([]
 func (r *Reader) Continue(text string) []int32 { return r.tok.Encode(text, false) }
 
 // Chat renders one message of a user, its images before its text, by the chat
-// template of the model's folder, up to where the answer begins.
+// template of the model's folder, up to where the answer begins. A template
+// that knows no parts of a message gets the text as it is, if there are no images.
 func (r *Reader) Chat(text string, images int) (string, error) {
 	t, err := tokenizer.LoadChatTemplate(r.dir)
 	if err != nil {
@@ -163,6 +164,15 @@ func (r *Reader) Chat(text string, images int) (string, error) {
 	}
 	m.Parts = append(m.Parts, tokenizer.Part{Type: "text", Text: text})
 	out, err := t.Render([]tokenizer.Message{m}, true)
+	// One that joins strings fails on a list, or prints it as Python would.
+	const printed = "'type': 'text'"
+	joins := err != nil || strings.Contains(out, printed) && !strings.Contains(text, printed)
+	switch {
+	case joins && images == 0:
+		out, err = t.Render([]tokenizer.Message{{Role: "user", Text: text}}, true)
+	case joins && err == nil:
+		err = fmt.Errorf("%s: the chat template knows no images: write the prompt in full, without it", r.dir)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -172,7 +182,7 @@ func (r *Reader) Chat(text string, images int) (string, error) {
 			out = strings.TrimPrefix(out, r.tok.Token(bos))
 		}
 	}
-	if n := strings.Count(out, r.mark); n != images || !strings.Contains(out, text) {
+	if n := strings.Count(out, r.mark); n != images || !strings.Contains(out, strings.TrimSpace(text)) {
 		return "", fmt.Errorf("%s: the chat template renders %d marks %s for %d images, or not the text: %q", r.dir, n, r.mark, images, Clip(out))
 	}
 	return out, nil
