@@ -37,6 +37,7 @@ type Job struct {
 	Command string
 
 	looked    map[[sha256.Size]byte]bool // pictures that were decoded once
+	held      *os.File                   // the run's folder, on rank 0
 	stopAfter int                        // tests: fail after this many steps
 }
 
@@ -50,7 +51,7 @@ func (j *Job) path(parts ...string) string {
 func (j *Job) lead() bool { return j.Comm.Rank() == 0 }
 
 // Agree checks that every worker runs the same configuration, and writes it
-// into the run's folder.
+// into the run's folder, which is this run's from then on until Leave.
 func (j *Job) Agree(ctx context.Context) error {
 	mine := "command " + j.Command + "\n" + settings(j.Config)
 	all, err := j.Comm.AllGatherBytes(ctx, []byte(mine))
@@ -68,11 +69,16 @@ func (j *Job) Agree(ctx context.Context) error {
 		if err := j.Config.WriteYAML(&b, true); err != nil {
 			return err
 		}
-		// The first that is written: what is wrong with the folder shows here.
-		if err := writeFile(j.path("config.yaml"), b.Bytes()); err != nil {
+		// The first that is done there: what is wrong with the folder shows here.
+		err := j.hold()
+		if err == nil {
+			err = writeFile(j.path("config.yaml"), b.Bytes())
+		}
+		var busy *busyError
+		if err != nil && !errors.As(err, &busy) {
 			return fmt.Errorf("run folder: %w; choose where runs go with --out", err)
 		}
-		return nil
+		return err
 	})
 }
 

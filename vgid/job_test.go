@@ -337,6 +337,28 @@ func TestRunEndToEnd(t *testing.T) {
 	m.Close()
 }
 
+// A run's folder is its own until it ends.
+func TestOneRunInAFolder(t *testing.T) {
+	c := small(t, nil)
+	first := &Job{Config: c, Comm: collective.Solo(), Show: monitor.NewProgress(nil)}
+	second := &Job{Config: c, Comm: collective.Solo(), Show: monitor.NewProgress(nil)}
+	if err := first.Agree(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Agree(t.Context()); err == nil || !strings.Contains(err.Error(), "another run is at work in "+first.Dir()) {
+		t.Errorf("a second run in the same folder: %v", err)
+	}
+	if err := first.Leave(); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Agree(t.Context()); err != nil {
+		t.Errorf("after the first ended: %v", err)
+	}
+	if err := second.Leave(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestWorkersThatDisagreeAreTold(t *testing.T) {
 	c := small(t, nil)
 	var mu sync.Mutex

@@ -52,6 +52,7 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 		s := comm.Stats()
 		return s.BytesSent, s.BytesReceived
 	})
+	defer func() { err = errors.Join(err, job.Leave()) }()
 	if err := job.Agree(ctx); err != nil {
 		return err
 	}
