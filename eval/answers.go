@@ -4,15 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 
-	"github.com/google/renameio/v2"
-
+	"vgid/model/safefile"
 	"vgid/vgid/data"
 )
 
@@ -93,20 +89,7 @@ func WriteAnswers(path string, answers []Answer) error {
 		b.Write(line)
 		b.WriteByte('\n')
 	}
-	return replaceFile(path, b.Bytes())
-}
-
-// replaceFile writes path through a temporary file beside it. An error names
-// path: the temporary file is gone.
-func replaceFile(path string, b []byte) error {
-	err := renameio.WriteFile(path, b, 0o644, renameio.WithTempDir(filepath.Dir(path)))
-	if p := (*fs.PathError)(nil); errors.As(err, &p) {
-		err = p.Err
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
+	return safefile.WriteBytes(path, b.Bytes())
 }
 
 // ReadAnswers reads what WriteAnswers wrote.

@@ -10,6 +10,8 @@ import (
 	"image/png"
 	"strings"
 	"time"
+
+	"vgid/model/safefile"
 )
 
 // ReportData is what the report shows. Everything but Summary may be empty;
@@ -70,7 +72,7 @@ func WriteReport(path string, d ReportData) error {
 	if err := reportTemplate.Execute(&b, page); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return replaceFile(path, b.Bytes())
+	return safefile.WriteBytes(path, b.Bytes())
 }
 
 // page is the report as the template reads it: strings and ready drawings.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
+
+	"vgid/model/safefile"
 )
 
 // The models of a run, as they are spelled in summary.json, in the order they
@@ -136,7 +138,7 @@ func WriteSummary(path string, s *Summary) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return replaceFile(path, append(b, '\n'))
+	return safefile.WriteBytes(path, append(b, '\n'))
 }
 
 // ReadSummary reads what WriteSummary wrote.

@@ -8,6 +8,7 @@ import (
 
 	"vgid/model/backend"
 	"vgid/model/hf"
+	"vgid/model/safefile"
 	"vgid/model/tape"
 )
 
@@ -80,7 +81,7 @@ func (m *Model) saveConfig(dir string, o SaveOptions) error {
 	if err != nil {
 		return err
 	}
-	return hf.WriteBytes(filepath.Join(dir, "config.json"), b)
+	return safefile.WriteBytes(filepath.Join(dir, "config.json"), b)
 }
 
 // saver makes the tensors of one Save.

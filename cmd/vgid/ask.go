@@ -10,7 +10,7 @@ import (
 
 	"vgid/model"
 	"vgid/model/cpu"
-	"vgid/model/hf"
+	"vgid/model/safefile"
 	"vgid/vgid/ask"
 )
 
@@ -172,7 +172,7 @@ func generate(c *cli.Context, a *ask.Asker) error {
 	}
 	defer in.Close()
 	n := 0
-	err = hf.WriteFile(c.String("out"), func(w io.Writer) (err error) {
+	err = safefile.Write(c.String("out"), func(w io.Writer) (err error) {
 		n, err = a.AnswerLines(c.Context, in, c.String("in"), filepath.Dir(c.String("in")), w, o, stops)
 		return err
 	})

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"vgid/model/safefile"
 )
 
 // weightSuffixes end the names of files that hold weights, in any format.
@@ -47,7 +49,7 @@ func CopyFile(to, from, name string) error {
 		return err
 	}
 	defer f.Close()
-	return WriteFile(filepath.Join(to, name), func(w io.Writer) error {
+	return safefile.Write(filepath.Join(to, name), func(w io.Writer) error {
 		_, err := io.Copy(w, f)
 		return err
 	})

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"sort"
+
+	"vgid/model/safefile"
 )
 
 // NamedTensor is one tensor to be written: row-major Data of Shape, stored as
@@ -117,7 +119,7 @@ func WriteStreams(path string, tensors []Stream, metadata map[string]string) err
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return WriteFile(path, func(w io.Writer) error {
+	return safefile.Write(path, func(w io.Writer) error {
 		if _, err := w.Write(head); err != nil {
 			return err
 		}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"vgid/model/safefile"
+
 	"github.com/google/renameio/v2"
 )
 
@@ -106,7 +108,7 @@ func (r repo) setRef(revision, commit string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return renameio.WriteFile(path, []byte(commit), 0o644)
+	return safefile.WriteBytes(path, []byte(commit))
 }
 
 // lock waits for the right to fetch a blob, which huggingface_hub respects too.

@@ -14,6 +14,8 @@ import (
 	"runtime"
 	"slices"
 
+	"vgid/model/safefile"
+
 	"golang.org/x/sync/errgroup"
 )
 
@@ -136,7 +138,7 @@ func Build(ctx context.Context, cfg BuildConfig) (Summary, error) {
 	if err := s.write(ctx, cfg, people, splits, celebrities[:cfg.Celebrities]); err != nil {
 		return Summary{}, fmt.Errorf("data build: %w", err)
 	}
-	err = writeAtomic(record, func(w io.Writer) error {
+	err = safefile.Write(record, func(w io.Writer) error {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		return e.Encode(s)

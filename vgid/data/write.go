@@ -7,7 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/renameio/v2"
+	"vgid/model/safefile"
+
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/snappy"
 )
@@ -160,7 +161,7 @@ func writeSet[T any](dir, name string, profiles []Profile, rows func(Profile) ([
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	return writeAtomic(filepath.Join(folder, "train-00000-of-00001.parquet"), func(w io.Writer) error {
+	return safefile.Write(filepath.Join(folder, "train-00000-of-00001.parquet"), func(w io.Writer) error {
 		pw := parquet.NewGenericWriter[T](w, parquet.Compression(&snappy.Codec{}), parquet.MaxRowsPerRowGroup(256),
 			parquet.CreatedBy("vgid", "1", ""))
 		for _, p := range profiles {
@@ -174,23 +175,4 @@ func writeSet[T any](dir, name string, profiles []Profile, rows func(Profile) ([
 		}
 		return pw.Close()
 	})
-}
-
-// writeAtomic writes to a temporary name beside path, syncs and renames, so
-// that a reader never meets half a file.
-func writeAtomic(path string, write func(io.Writer) error) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("writing %s: %w", path, err)
-		}
-	}()
-	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o644))
-	if err != nil {
-		return err
-	}
-	defer f.Cleanup() // nothing is left to clean after the replacement
-	if err := write(f); err != nil {
-		return err
-	}
-	return f.CloseAtomicallyReplace()
 }

@@ -13,9 +13,9 @@ import (
 
 	"vgid/model"
 	"vgid/model/backend"
-	"vgid/model/hf"
 	"vgid/model/hf/imaging"
 	"vgid/model/hf/tokenizer"
+	"vgid/model/safefile"
 	"vgid/vgid/data"
 )
 
@@ -51,7 +51,7 @@ func Extract(dir string) error {
 		if err != nil {
 			return err
 		}
-		return hf.WriteBytes(filepath.Join(dir, path), raw)
+		return safefile.WriteBytes(filepath.Join(dir, path), raw)
 	})
 }
 
@@ -105,7 +105,7 @@ func CreateFrom(be backend.Backend, dir string, r Recipe) error {
 		proc.Mean, proc.Std = [3]float32{0.5, 0.5, 0.5}, [3]float32{0.27, 0.27, 0.27}
 		err = proc.Write(dir)
 	} else {
-		err = hf.WriteBytes(filepath.Join(dir, "preprocessor_config.json"), r.Processor)
+		err = safefile.WriteBytes(filepath.Join(dir, "preprocessor_config.json"), r.Processor)
 	}
 	if err != nil {
 		return err
