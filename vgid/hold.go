@@ -7,13 +7,6 @@ import (
 	"syscall"
 )
 
-// busyError says that another run has the folder.
-type busyError struct{ dir string }
-
-func (e *busyError) Error() string {
-	return fmt.Sprintf("another run is at work in %s; begin this one with another --name, or wait for its end", e.dir)
-}
-
 // hold keeps other runs off the run's folder until Leave: two that write into one
 // would replace each other's models and both end well. The system lets go of it
 // when the process ends, however it does.
@@ -28,7 +21,7 @@ func (j *Job) hold() error {
 	switch err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
 	case errors.Is(err, syscall.EWOULDBLOCK):
 		dir.Close()
-		return &busyError{j.Dir()}
+		return fmt.Errorf("another run is at work in %s; wait for its end, or give this one another --name", j.Dir())
 	case err != nil: // some file systems know no locks
 		dir.Close()
 		j.Show.Printf("run folder: other runs cannot be kept off %s: %v", j.Dir(), err)

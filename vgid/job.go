@@ -3,7 +3,6 @@ package vgid
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,8 +14,8 @@ import (
 
 	"vgid/collective"
 	"vgid/model/backend"
-	"vgid/model/hf"
 	"vgid/model/hub"
+	"vgid/model/safefile"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
 	"vgid/vgid/monitor"
@@ -36,9 +35,9 @@ type Job struct {
 	// must have been asked the same.
 	Command string
 
-	looked    map[[sha256.Size]byte]bool // pictures that were decoded once
-	held      *os.File                   // the run's folder, on rank 0
-	stopAfter int                        // tests: fail after this many steps
+	looked    map[string]bool // pictures that were decoded once: where they are, and digests
+	held      *os.File        // the run's folder, on rank 0
+	stopAfter int             // tests: fail after this many steps
 }
 
 // Dir is the run's folder.
@@ -74,11 +73,10 @@ func (j *Job) Agree(ctx context.Context) error {
 		if err == nil {
 			err = writeFile(j.path("config.yaml"), b.Bytes())
 		}
-		var busy *busyError
-		if err != nil && !errors.As(err, &busy) {
+		if err != nil {
 			return fmt.Errorf("run folder: %w; choose where runs go with --out", err)
 		}
-		return err
+		return nil
 	})
 }
 
@@ -233,7 +231,7 @@ func writeFile(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return hf.WriteBytes(path, data)
+	return safefile.WriteBytes(path, data)
 }
 
 // peakMemory is the largest resident set of this process so far, in bytes.

@@ -21,14 +21,7 @@ func (j *Job) lookAt(ctx context.Context, groups ...[]data.Profile) error {
 	for _, profiles := range groups {
 		for i := range profiles {
 			for k := range profiles[i].Images {
-				// The sets of a benchmark hold the same pictures again.
-				img := &profiles[i].Images[k]
-				sum := sha256.Sum256(img.Bytes)
-				if !j.looked[sum] {
-					if j.looked == nil {
-						j.looked = map[[sha256.Size]byte]bool{}
-					}
-					j.looked[sum] = true
+				if img := &profiles[i].Images[k]; j.unseen(img) {
 					fresh = append(fresh, img)
 				}
 			}
@@ -51,6 +44,23 @@ func (j *Job) lookAt(ctx context.Context, groups ...[]data.Profile) error {
 		return nil, g.Wait()
 	})
 	return err
+}
+
+// unseen reports whether a picture is new, and remembers it: by its place, since
+// the stages of a run read the same files, and by its bytes, since the sets of a
+// benchmark hold the same pictures again.
+func (j *Job) unseen(img *data.Image) bool {
+	if j.looked == nil {
+		j.looked = map[string]bool{}
+	}
+	if j.looked[img.Where] {
+		return false
+	}
+	j.looked[img.Where] = true
+	sum := sha256.Sum256(img.Bytes)
+	seen := j.looked[string(sum[:])]
+	j.looked[string(sum[:])] = true
+	return !seen
 }
 
 // lookAtSets is lookAt for the people who are asked about.

@@ -29,7 +29,7 @@ const ImageSubject = "the person in the image"
 type Image struct {
 	Bytes []byte // PNG or JPEG file contents
 	Path  string // the path column; may be empty
-	Where string // "file, row N, ID x"
+	Where string // "file, row N, ID x", and which of several: no two share it
 }
 
 // Option is one choice of a classification question.
