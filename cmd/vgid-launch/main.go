@@ -46,7 +46,7 @@ func main() {
 // bareBooleans lets boolean flags have their value as a word of its own.
 func bareBooleans(app *cli.App, args []string) []string {
 	flags := argv.Flags{}
-	flags.Add(app.Flags, func(string) bool { return false })
+	flags.Add(app.Flags)
 	return slices.Concat(args[:1], flags.Booleans(args[1:]))
 }
 

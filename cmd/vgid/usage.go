@@ -36,19 +36,18 @@ func bareBooleans(args []string) []string {
 
 // flagKinds are the flags of all commands.
 func flagKinds(cmds []*cli.Command) argv.Flags {
-	boolean := map[string]bool{}
-	for _, f := range config.Fields() {
-		boolean[f.Path] = f.Bool
-	}
 	kinds := argv.Flags{}
 	var add func(cmds []*cli.Command)
 	add = func(cmds []*cli.Command) {
 		for _, c := range cmds {
-			kinds.Add(c.Flags, func(name string) bool { return boolean[name] })
+			kinds.Add(c.Flags)
 			add(c.Subcommands)
 		}
 	}
 	add(cmds)
+	for _, f := range config.Fields() {
+		kinds[f.Path] = kinds[f.Path] || f.Bool
+	}
 	return kinds
 }
 

@@ -20,9 +20,8 @@ type Question struct {
 	Images []string `json:"images"`
 }
 
-// Answers lets the model continue prompts; o's end tokens are those the
-// folder names when it has none. An answer ends before the first of the stop
-// strings.
+// Answers lets the model continue prompts, as o says; Greedy is what the folder
+// asks for. An answer ends before the first of the stop strings.
 func (a *Asker) Answers(ctx context.Context, questions []Question, o model.GenerateOptions, stops []string) ([]string, error) {
 	seqs := make([]model.Sequence, len(questions))
 	for i, q := range questions {
@@ -31,9 +30,6 @@ func (a *Asker) Answers(ctx context.Context, questions []Question, o model.Gener
 			return nil, err
 		}
 		seqs[i].Sample = uint32(i)
-	}
-	if o.EOS == nil {
-		o.EOS = a.ends
 	}
 	o.Stop = a.stopper(stops)
 	ids, err := a.Model.Generate(ctx, seqs, o)

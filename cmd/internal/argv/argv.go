@@ -11,12 +11,12 @@ import (
 // Flags says of each flag, by its name without dashes, whether it is boolean.
 type Flags map[string]bool
 
-// Add takes in flags; a *cli.BoolFlag is boolean, and what boolean says is.
-func (f Flags) Add(flags []cli.Flag, boolean func(name string) bool) {
+// Add takes in flags.
+func (f Flags) Add(flags []cli.Flag) {
 	for _, fl := range flags {
 		_, ok := fl.(*cli.BoolFlag)
 		for _, name := range fl.Names() {
-			f[name] = ok || boolean(name)
+			f[name] = ok
 		}
 	}
 }

@@ -13,7 +13,8 @@ func TestBooleans(t *testing.T) {
 		&cli.BoolFlag{Name: "json", Aliases: []string{"j"}},
 		&cli.StringFlag{Name: "name"},
 		&cli.StringFlag{Name: "resume"},
-	}, func(name string) bool { return name == "resume" })
+	})
+	f["resume"] = true // the parser's type does not say so
 	for in, want := range map[string]string{
 		"":                            "",
 		"--resume":                    "--resume=true",
