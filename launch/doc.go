@@ -46,7 +46,8 @@
 // # Failures
 //
 // A failing worker makes its agent stop the other workers (SIGTERM, after the
-// grace SIGKILL) and report to the other agents, which do the same. A killed
+// grace SIGKILL) and report to the other agents, which do the same; so does
+// somebody who ends the job by a signal (docs/launch.md lists them). A killed
 // agent takes its workers with it (Linux: parent-death signal) and is noticed
 // by the others in about a second, a frozen one in about two.
 //

@@ -27,6 +27,7 @@ func main() {
 	if agent.Child() {
 		return
 	}
+	agent.SurvivePipe()
 	code := 0
 	app := newApp(func(c *cli.Context) error {
 		var err error
@@ -70,7 +71,7 @@ func newApp(action cli.ActionFunc) *cli.App {
 			&cli.StringFlag{Name: "node-name", Usage: "`NAME` of this node in messages (default: host name)"},
 			&cli.IntFlag{Name: "node-rank", Value: -1, Usage: "`I`: wish for the order of nodes (default: nodes without --join first)"},
 			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "`TIME` for the nodes to come together"},
-			&cli.DurationFlag{Name: "grace", Value: 5 * time.Second, Usage: "`TIME` between SIGTERM and SIGKILL when workers are stopped"},
+			&cli.DurationFlag{Name: "grace", Value: 30 * time.Second, Usage: "`TIME` between SIGTERM and SIGKILL when workers are stopped, for a last checkpoint"},
 			&cli.StringFlag{Name: "log-dir", Usage: "also write the output of every rank to `DIR`/rankN.log"},
 		},
 		HideHelpCommand: true,
@@ -157,7 +158,7 @@ func options(c *cli.Context) (agent.Options, error) {
 // signals delivers what a person or a scheduler wants until ctx ends.
 func signals(ctx context.Context) <-chan syscall.Signal {
 	in := make(chan os.Signal, 4)
-	signal.Notify(in, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(in, agent.Signals()...)
 	out := make(chan syscall.Signal)
 	go func() {
 		for {

@@ -49,8 +49,9 @@ func (e ErrInterrupted) Error() string {
 // IO connects an agent to its surroundings.
 type IO struct {
 	Stdout, Stderr *os.File
-	// Signals to forward: the first SIGINT, SIGTERM or SIGHUP goes to all
-	// workers of the job, the second kills them.
+	// Signals to this launcher. The first SIGINT, SIGTERM or SIGHUP goes to all
+	// workers of the job, which then have Options.Grace to end; a second SIGINT
+	// kills them. SIGUSR1 and SIGUSR2 go to the workers of this node.
 	Signals <-chan syscall.Signal
 	// listening is told the agent's address as soon as it has one.
 	listening func(addr string)
@@ -88,7 +89,7 @@ type agent struct {
 	led        *ledger
 	workers    []*worker
 	report     report
-	signals    int                  // received here
+	patience   patience
 	heard      map[string]uint64    // report seq each member confirmed
 	suspect    map[string]suspicion // members gossip calls dead
 	tickedAt   time.Time

@@ -89,6 +89,26 @@ func workerMain(work string) int {
 		<-c
 		fmt.Println("got SIGINT")
 		return 0
+	case "orderly": // while its agent gets the same signal
+		c := make(chan os.Signal, 8)
+		signal.Notify(c, syscall.SIGTERM)
+		fmt.Println("ready")
+		<-c
+		if w.WorldSize > w.LocalWorldSize { // an agent of its own, not the test
+			syscall.Kill(os.Getppid(), syscall.SIGTERM)
+			syscall.Kill(os.Getppid(), syscall.SIGHUP)
+		}
+		time.Sleep(300 * time.Millisecond)
+		fmt.Println("ended in order")
+		return 128 + int(syscall.SIGTERM)
+	case "announced":
+		c := make(chan os.Signal, 8)
+		signal.Notify(c, syscall.SIGUSR1, syscall.SIGUSR2)
+		fmt.Println("ready")
+		<-c
+		<-c
+		fmt.Println("heard both")
+		return 0
 	case "stubborn":
 		signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
 		fmt.Println("ready")
@@ -276,6 +296,7 @@ func TestSignals(t *testing.T) {
 				once.Do(func() {
 					for range c.send {
 						signals <- syscall.SIGINT
+						time.Sleep(2 * sameKeystroke)
 					}
 				})
 			}

@@ -47,8 +47,8 @@ func (a *agent) onReport(from string, r report) {
 	for _, e := range r.Exits {
 		a.led.exit(a.view.NodeRank(from), e)
 	}
-	if r.Signal != 0 && a.report.Signal == 0 {
-		a.interrupt(syscall.Signal(r.Signal))
+	if s := syscall.Signal(r.Signal); endsJob(s) && a.report.Signal == 0 {
+		a.interrupt(s)
 	}
 	if r.Kill && !a.report.Kill {
 		a.report.Kill = true
@@ -67,16 +67,19 @@ func (a *agent) lose(id, how string, at time.Time) {
 	}
 }
 
-// onSignal forwards what a person or a scheduler wants. The news of it may
-// come from another node first: only a second signal here kills.
+// onSignal does what a person or a scheduler wants.
 func (a *agent) onSignal(s syscall.Signal) {
-	a.signals++
+	w := a.patience.take(s, time.Now())
 	switch {
-	case a.view == nil:
+	case w == wishPass:
+		for _, k := range a.workers {
+			k.pass(s)
+		}
+	case a.view == nil && w != wishNothing:
 		a.err = ErrInterrupted{s}
-	case a.signals == 1 && a.report.Signal == 0:
+	case w == wishEnd && a.report.Signal == 0: // else another node's news came first
 		a.interrupt(s)
-	case a.signals > 1:
+	case w == wishKill:
 		a.report.Kill = true
 		a.publish()
 		a.kill()
@@ -89,12 +92,19 @@ func (a *agent) interrupt(s syscall.Signal) {
 	for _, w := range a.workers {
 		w.signal(s)
 	}
+	a.giveGrace(time.Now())
 }
 
-// react ends the job here when it cannot succeed any more. Interrupted workers
-// were asked already; they get the grace from the first end on. While only
-// ranks have ended that blame a peer, that peer may still be about to say what
-// is wrong with it.
+// giveGrace sets the time to kill workers that were asked to end.
+func (a *agent) giveGrace(now time.Time) {
+	if !a.asked {
+		a.asked, a.killAt = true, now.Add(a.o.Grace)
+	}
+}
+
+// react ends the job here when it cannot succeed any more. While only ranks
+// have ended that blame a peer, that peer may still be about to say what is
+// wrong with it.
 func (a *agent) react() {
 	if !a.led.failed() {
 		return
@@ -113,13 +123,10 @@ func (a *agent) react() {
 // advance takes the steps of stopping that are due.
 func (a *agent) advance(now time.Time) {
 	if a.stopping && !a.asked && !now.Before(a.stopAt) {
-		a.asked = true
-		a.killAt = now.Add(a.o.Grace)
-		if a.report.Signal == 0 {
-			for _, w := range a.workers {
-				w.signal(syscall.SIGTERM)
-			}
+		for _, w := range a.workers {
+			w.signal(syscall.SIGTERM)
 		}
+		a.giveGrace(now)
 	}
 	if !a.killAt.IsZero() && now.After(a.killAt) {
 		a.killAt = time.Time{}

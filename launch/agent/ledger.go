@@ -193,7 +193,7 @@ func (l *ledger) exitCause(e Exit) Cause {
 		fmt.Fprintf(&b, "did not start: %s", e.Err)
 		code = 1
 	case e.LogErr != "":
-		fmt.Fprintf(&b, "ended well, but its output could not be written: %s; make room for --log-dir", e.LogErr)
+		fmt.Fprintf(&b, "ended well, but its output could not be written: %s; keep its output open, and make room for --log-dir", e.LogErr)
 		return Cause{Rank: e.Rank, Node: node, Code: 1, Text: b.String()}
 	case e.Signal != 0:
 		fmt.Fprintf(&b, "was killed by %s", unix.SignalName(syscall.Signal(e.Signal)))

@@ -190,6 +190,13 @@ func (l *local) loop(ctx context.Context) (Outcome, error) {
 					}
 				}
 				l.dismiss()
+			case earlyEnd(a.died) != 0:
+				// Whoever ends all processes of a job may do so before the
+				// agent is deaf to it, and then no worker runs yet.
+				if failure == nil {
+					failure = ErrInterrupted{earlyEnd(a.died)}
+				}
+				l.dismiss()
 			default:
 				if died == nil {
 					died = &Cause{Rank: -1, Node: c.node, Code: 1,
@@ -210,6 +217,17 @@ func (l *local) loop(ctx context.Context) (Outcome, error) {
 		return Outcome{}, failure
 	}
 	return *out, nil
+}
+
+// earlyEnd is the signal that asks a job to end, if an agent died by one.
+func earlyEnd(died error) syscall.Signal {
+	var e *exec.ExitError
+	if errors.As(died, &e) {
+		if ws, ok := e.Sys().(syscall.WaitStatus); ok && ws.Signaled() && endsJob(ws.Signal()) {
+			return ws.Signal()
+		}
+	}
+	return 0
 }
 
 // fence kills the agents chosen whose fate is open, and their workers with
@@ -256,6 +274,10 @@ func Child() bool {
 		return false
 	}
 	os.Unsetenv(envChild)
+	// Schedulers signal every process they find. This one takes its orders from
+	// the launcher, which hears the same and whose end closes the pipe.
+	deafen(Signals()...)
+	SurvivePipe()
 	syscall.CloseOnExec(childIn)
 	syscall.CloseOnExec(childOut)
 	in, out := os.NewFile(childIn, "orders"), os.NewFile(childOut, "answers")

@@ -107,12 +107,18 @@ func (w *worker) wait() Exit {
 	return e
 }
 
-// signal sends to the whole process group, as a terminal would.
-func (w *worker) signal(s syscall.Signal) {
+// signal asks the worker to end, or kills it. It sends to the whole process
+// group, as a terminal would.
+func (w *worker) signal(s syscall.Signal) { w.send(s, true) }
+
+// pass hands on a signal that does not ask it to end.
+func (w *worker) pass(s syscall.Signal) { w.send(s, false) }
+
+func (w *worker) send(s syscall.Signal, stops bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.running {
-		w.stopped = true
+		w.stopped = w.stopped || stops
 		syscall.Kill(-w.cmd.Process.Pid, s)
 	}
 }
