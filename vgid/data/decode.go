@@ -47,6 +47,7 @@ func (c *collector) read(path string) error {
 		}
 		return nil
 	}
+	beside := pictures{parquet: path}
 	return readRows(path, check, func(n int, rec map[string]any) error {
 		c.rows++
 		where := fmt.Sprintf("%s, row %d", path, n)
@@ -58,7 +59,8 @@ func (c *collector) read(path string) error {
 			return nil
 		}
 		where += ", ID " + id
-		p, err := decodeProfile(rec, where, training, evaluation)
+		dropNull(rec) // a column that is null here is none: sets that were put together have all columns of both
+		p, err := decodeProfile(rec, where, training && (!evaluation || rec["metadata"] != nil), evaluation && (!training || asksAnything(rec)), beside)
 		if err != nil {
 			return err
 		}
@@ -69,7 +71,7 @@ func (c *collector) read(path string) error {
 			c.profiles = append(c.profiles, p)
 			return nil
 		}
-		if evaluation {
+		if p.Eval != nil || c.profiles[i].Eval != nil {
 			return fmt.Errorf("%s: the ID was used by an earlier row; an evaluation set has one row a person", where)
 		}
 		old := &c.profiles[i]
@@ -83,10 +85,44 @@ func (c *collector) read(path string) error {
 	})
 }
 
-func decodeProfile(rec map[string]any, where string, training, evaluation bool) (Profile, error) {
+// dropNull takes out of a row the columns that say nothing in it.
+func dropNull(rec map[string]any) {
+	for name, v := range rec {
+		if saysNothing(v) {
+			delete(rec, name)
+		}
+	}
+}
+
+// saysNothing reports whether a value is null, or a struct or a list of nothing else.
+func saysNothing(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case map[string]any:
+		for _, f := range v {
+			if !saysNothing(f) {
+				return false
+			}
+		}
+		return true
+	case []any: // an empty list says that there is none of its kind
+		return len(v) > 0 && !slices.ContainsFunc(v, func(e any) bool { return !saysNothing(e) })
+	}
+	return false
+}
+
+func asksAnything(rec map[string]any) bool {
+	return slices.ContainsFunc(taskColumns, func(t string) bool { return rec[t] != nil })
+}
+
+func decodeProfile(rec map[string]any, where string, training, evaluation bool, beside pictures) (Profile, error) {
 	var p Profile
 	var err error
-	if p.Images, err = decodeImages(rec, where); err != nil {
+	if !training && !evaluation {
+		return p, fmt.Errorf("%s: columns metadata, %s are all empty; there is nothing to train on or to ask", where, strings.Join(taskColumns, ", "))
+	}
+	if p.Images, err = decodeImages(rec, where, beside); err != nil {
 		return p, err
 	}
 	p.Question, _ = rec["question"].(string)
@@ -178,50 +214,6 @@ func ParseMetadata(s string) ([]QA, error) {
 			return nil, fmt.Errorf("entry %d: Modality %q, want %s or %s", i, q.Modality, ImageText, Text)
 		}
 		out[i] = q
-	}
-	return out, nil
-}
-
-// decodeImages reads image (one struct) and images (a list), each
-// {bytes, path}; bare bytes are taken too.
-func decodeImages(rec map[string]any, where string) ([]Image, error) {
-	var cells []any
-	column := "image"
-	if v, ok := rec["images"]; ok {
-		column = "images"
-		list, ok := v.([]any)
-		if !ok {
-			return nil, fmt.Errorf("%s: column images is %s, want a list", where, describeValue(v))
-		}
-		cells = list
-	} else {
-		cells = []any{rec["image"]}
-	}
-	out := make([]Image, 0, len(cells))
-	for i, v := range cells {
-		at := where
-		if column == "images" {
-			at = fmt.Sprintf("%s, image %d", where, i)
-		}
-		im := Image{Where: at}
-		holds := describeValue(v)
-		switch v := v.(type) {
-		case []byte:
-			im.Bytes = v
-		case map[string]any:
-			im.Bytes, _ = v["bytes"].([]byte)
-			if _, ok := v["bytes"]; ok {
-				holds = "empty bytes"
-			}
-			im.Path, _ = v["path"].(string)
-		}
-		if len(im.Bytes) == 0 {
-			return nil, fmt.Errorf("%s: column %s holds %s and no image; images must be stored in the file", at, column, holds)
-		}
-		out = append(out, im)
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("%s: column images is an empty list", where)
 	}
 	return out, nil
 }

@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -24,56 +21,23 @@ const (
 // Benchmark is an opened folder of parquet files.
 type Benchmark struct {
 	dir  string
-	sets map[string][]string // set name → files in order
+	sets sets
 }
 
-var shardName = regexp.MustCompile(`^(.+)-\d{5}-of-\d{5}\.parquet$`)
-
-// Open lists the sets under dir in either published arrangement:
-// dir/<set>/*.parquet, or dir/data/<set>-00000-of-00001.parquet (the latter
-// also without data/). No file is read yet.
+// Open lists the sets under dir in the arrangements in which they are published
+// and exported: dir/<set>/*.parquet, dir/<set>/<split>/*.parquet with one split,
+// dir/data/<set>-00000-of-00001[-HASH].parquet and dir/<set>.parquet, both with
+// and without data/. No file is read yet; a set that lacks a part is an error
+// when it is asked for.
 func Open(dir string) (*Benchmark, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
+	b := &Benchmark{dir: dir, sets: sets{}}
+	if err := b.sets.container(dir, true); err != nil {
 		return nil, fmt.Errorf("data folder %s: %w; give the folder that holds Full_Set, ft_Data and the forget sets", dir, unwrapPath(err))
 	}
-	b := &Benchmark{dir: dir, sets: map[string][]string{}}
-	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		info, err := os.Stat(path) // follows links, as dataset caches are made of them
-		if err != nil {
-			return nil, fmt.Errorf("data folder %s: %w", dir, err)
-		}
-		switch {
-		case !info.IsDir():
-			b.addShard(e.Name(), path)
-		default:
-			files, err := filepath.Glob(filepath.Join(path, "*.parquet"))
-			if err != nil {
-				return nil, err
-			}
-			for _, f := range files {
-				if e.Name() == "data" {
-					b.addShard(filepath.Base(f), f)
-				} else {
-					b.sets[e.Name()] = append(b.sets[e.Name()], f)
-				}
-			}
-		}
-	}
 	if len(b.sets) == 0 {
-		return nil, fmt.Errorf("data folder %s: no parquet files, neither <set>/*.parquet nor data/<set>-00000-of-00001.parquet; run vgid data build, or give another folder", dir)
-	}
-	for _, files := range b.sets {
-		sort.Strings(files)
+		return nil, fmt.Errorf("data folder %s: no parquet files, neither <set>/*.parquet nor data/<set>-00000-of-00001.parquet; %s", dir, looksLike(dir))
 	}
 	return b, nil
-}
-
-func (b *Benchmark) addShard(name, path string) {
-	if m := shardName.FindStringSubmatch(name); m != nil {
-		b.sets[m[1]] = append(b.sets[m[1]], path)
-	}
 }
 
 func unwrapPath(err error) error {
@@ -97,7 +61,7 @@ func (b *Benchmark) Splits() []string {
 }
 
 // Has reports whether a set of that name was found.
-func (b *Benchmark) Has(name string) bool { return len(b.sets[name]) > 0 }
+func (b *Benchmark) Has(name string) bool { _, ok := b.sets[name]; return ok }
 
 // Set reads every profile of one set, in file order.
 //
@@ -110,10 +74,18 @@ func (b *Benchmark) Set(name string) ([]Profile, error) { return b.Select(name, 
 // what it refuses is not held in memory. A set that holds no row at all is an
 // error; one of which keep refuses every row gives no profiles.
 func (b *Benchmark) Select(name string, keep func(id string) bool) ([]Profile, error) {
-	files := b.sets[name]
-	if len(files) == 0 {
-		return nil, fmt.Errorf("data folder %s: no set %q; it holds %s", b.dir, name, strings.Join(b.Splits(), ", "))
+	found, ok := b.sets[name]
+	if !ok {
+		hint := ""
+		if slices.Contains(b.Splits(), "train") {
+			hint = "; it looks like the folder of one set: give the folder around it"
+		}
+		return nil, fmt.Errorf("data folder %s: no set %q; it holds %s%s", b.dir, name, strings.Join(b.Splits(), ", "), hint)
 	}
+	if found.err != nil {
+		return nil, fmt.Errorf("set %s: %w", name, found.err)
+	}
+	files := found.files
 	c := collector{keep: keep, at: map[string]int{}}
 	for _, f := range files {
 		if err := c.read(f); err != nil {
@@ -172,7 +144,7 @@ func (b *Benchmark) complete(name, source, column string, has func(Profile) bool
 		return got, nil
 	}
 	if name == source || !b.Has(source) {
-		return nil, fmt.Errorf("set %s (%s): no column %s, and no %s to take it from; add the file that has it", name, b.sets[name][0], column, source)
+		return nil, fmt.Errorf("set %s (%s): no column %s, and no %s to take it from; add the file that has it", name, b.sets[name].files[0], column, source)
 	}
 	ids := make([]string, len(got))
 	for i, p := range got {

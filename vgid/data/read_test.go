@@ -84,7 +84,7 @@ func TestBadFiles(t *testing.T) {
 		"bad JSON":      {writeRows(t, row("{")), "row 0, ID 7: column metadata: not a JSON list"},
 		"no answer":     {writeRows(t, row(`[{"Question":"q"}]`)), "entry 0 has no Question or no Answer"},
 		"bad task":      {writeRows(t, row(`[{"Question":"q","Answer":"a","Task":"quiz"}]`)), `Task "quiz"`},
-		"no image":      {writeRows(t, trainRow{ID: "7"}), "column image holds empty bytes and no image"},
+		"no image":      {writeRows(t, trainRow{ID: "7"}), "column image is empty and there is no column images"},
 		"no ID value":   {writeRows(t, trainRow{Image: img}), "column ID is empty"},
 		"LZ4":           {writeRowsWith(t, &parquet.Lz4Raw, good), "column image.bytes is compressed with LZ4_RAW, which is not read; write the file again with snappy"},
 		"duplicate":     {writeRows(t, good, good), "row 1, ID 1: the ID was used by an earlier row"},

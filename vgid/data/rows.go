@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -27,6 +28,9 @@ func columnNames(s *parquet.Schema) []string {
 // map[string]any; they stay valid after the call.
 func readRows(path string, check func(columns []string) error, row func(n int, rec map[string]any) error) (err error) {
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: a link that leads nowhere, or removed meanwhile; fetch the file again", path)
+	}
 	if err != nil {
 		return err
 	}
@@ -45,6 +49,9 @@ func readRows(path string, check func(columns []string) error, row func(n int, r
 	info, err := f.Stat()
 	if err != nil {
 		return err
+	}
+	if what := notParquet(f, info.Size()); what != "" {
+		return fmt.Errorf("%s: not a readable parquet file: %s", path, what)
 	}
 	pf, err := parquet.OpenFile(f, info.Size(), parquet.SkipBloomFilters(true))
 	if err != nil {
