@@ -339,3 +339,20 @@ func FuzzParsePair(f *testing.F) {
 		}
 	})
 }
+
+// An answer stands behind a word with a space, behind white space as it is; in
+// shots as in training.
+func TestLead(t *testing.T) {
+	for prompt, want := range map[string]string{"ASSISTANT:": " ", "[/INST]": " ", "ASSISTANT: ": "", "assistant\n": "", "a:\t": ""} {
+		if got := Lead(prompt); got != want {
+			t.Errorf("behind %q: %q, want %q", prompt, got, want)
+		}
+	}
+	p := Short(Chat{Image: "user\n<image>{prompt}\nassistant\n", Text: "user\n{prompt}\nassistant:"}, 1)
+	if want := "user\n<image>{question}\nassistant\n{answer}\n"; p.Generation.ImageShot != want {
+		t.Errorf("shot %q, want %q", p.Generation.ImageShot, want)
+	}
+	if want := "user\n{question}\nassistant: {answer}\n"; p.Generation.TextShot != want {
+		t.Errorf("shot %q, want %q", p.Generation.TextShot, want)
+	}
+}

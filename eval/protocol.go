@@ -138,12 +138,21 @@ func NewProtocol(prompts string, chat Chat, seed uint64) (Protocol, error) {
 	return Protocol{}, fmt.Errorf("eval.prompts: no wording %q; take mllmu or short", prompts)
 }
 
+// Lead is what stands between a prompt and its answer: a space behind a word or a
+// mark, nothing where the prompt itself ends in white space.
+func Lead(prompt string) string {
+	if strings.TrimRight(prompt, " \t\r\n") != prompt {
+		return ""
+	}
+	return " "
+}
+
 // wording makes queries of body in the chat's turn, and shots of the same with
 // the answer behind.
 func (c Chat) wording(body, answer string) Wording {
 	image, text := c.wrap(body, body)
 	return Wording{
-		ImageShot: image + " " + answer + "\n", TextShot: text + " " + answer + "\n",
+		ImageShot: image + Lead(image) + answer + "\n", TextShot: text + Lead(text) + answer + "\n",
 		Image: "{shots}" + image, Text: "{shots}" + text,
 	}
 }

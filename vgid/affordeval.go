@@ -34,9 +34,13 @@ func (j *Job) affordAnswers(ctx context.Context, name, dir string, sets []eval.S
 		mine = append(mine, items[i])
 	}
 	a := &Answerer{Model: m, Encoder: enc, Unseen: true}
-	prompts, err := a.sequences(mine)
-	if err != nil {
-		return nil, p, nil, err
+	prompts := make([]model.Sequence, len(mine))
+	for i := range mine {
+		q, err := a.question(&mine[i])
+		if err != nil {
+			return nil, p, nil, err
+		}
+		prompts[i] = q.Sequence
 	}
 	need := func(batchTokens int) (int64, error) {
 		counts.Restart()

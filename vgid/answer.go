@@ -29,24 +29,29 @@ type Answerer struct {
 	black []float32 // of the largest image so far
 }
 
-func (a *Answerer) sequence(it *eval.Item) (model.Sequence, error) {
-	s := model.Sequence{Sample: uint32(it.Index)}
+// question is an item as the model reads it, with the text it was made of.
+type question struct {
+	model.Sequence
+	prompt string
+}
+
+func (a *Answerer) question(it *eval.Item) (question, error) {
+	q := question{Sequence: model.Sequence{Sample: uint32(it.Index)}, prompt: it.Prompt}
 	for _, img := range it.Images {
 		own, err := a.image(Picture{File: img})
 		if err != nil {
-			return s, err
+			return q, err
 		}
-		s.Images = append(s.Images, own)
+		q.Images = append(q.Images, own)
 	}
-	prompt := it.Prompt
 	var err error
 	if a.Disturb != nil {
-		if prompt, err = a.Disturb(it, prompt, s.Images); err != nil {
-			return s, err
+		if q.prompt, err = a.Disturb(it, q.prompt, q.Images); err != nil {
+			return q, err
 		}
 	}
-	s.IDs, err = a.Encoder.Tokens(prompt, s.Images)
-	return s, err
+	q.IDs, err = a.Encoder.Tokens(q.prompt, q.Images)
+	return q, err
 }
 
 // image is a picture as the model reads it.
@@ -70,29 +75,18 @@ func (a *Answerer) image(p Picture) (img imaging.Image, err error) {
 	return img, nil
 }
 
-func (a *Answerer) sequences(items []eval.Item) ([]model.Sequence, error) {
-	out := make([]model.Sequence, len(items))
-	for i := range items {
-		var err error
-		if out[i], err = a.sequence(&items[i]); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// inRuns gives items and their prompts to f, so many at a time that their images
-// are not too large together.
-func (a *Answerer) inRuns(items []eval.Item, f func([]eval.Item, []model.Sequence) error) error {
-	var run []model.Sequence
+// inRuns gives items and their questions to f, so many at a time that their
+// images are not too large together.
+func (a *Answerer) inRuns(items []eval.Item, f func([]eval.Item, []question) error) error {
+	var run []question
 	from, held := 0, 0
 	for i := range items {
-		s, err := a.sequence(&items[i])
+		q, err := a.question(&items[i])
 		if err != nil {
 			return err
 		}
-		run = append(run, s)
-		for _, img := range s.Images {
+		run = append(run, q)
+		for _, img := range q.Images {
 			held += len(img.Pixels)
 		}
 		if i+1 < len(items) && held < cmp.Or(a.MostPixels, keepPixels) {
@@ -109,7 +103,11 @@ func (a *Answerer) inRuns(items []eval.Item, f func([]eval.Item, []model.Sequenc
 // Answer implements eval.Answerer by greedy decoding.
 func (a *Answerer) Answer(ctx context.Context, items []eval.Item, maxNew int) ([]string, error) {
 	var out []string
-	err := a.inRuns(items, func(_ []eval.Item, prompts []model.Sequence) error {
+	err := a.inRuns(items, func(_ []eval.Item, asked []question) error {
+		prompts := make([]model.Sequence, len(asked))
+		for i, q := range asked {
+			prompts[i] = q.Sequence
+		}
 		o := a.Encoder.Greedy(maxNew)
 		o.MaxBatchTokens = a.BatchTokens
 		ids, err := a.Model.Generate(ctx, prompts, o)
@@ -125,13 +123,18 @@ func (a *Answerer) Answer(ctx context.Context, items []eval.Item, maxNew int) ([
 // choices as the continuation of its prompt.
 func (a *Answerer) ScoreOptions(ctx context.Context, items []eval.Item) ([][]float64, error) {
 	var out [][]float64
-	err := a.inRuns(items, func(items []eval.Item, seqs []model.Sequence) error {
+	err := a.inRuns(items, func(items []eval.Item, asked []question) error {
 		var prompts []model.Sequence
 		var choices [][]int32
-		for i, it := range items {
-			for _, c := range it.Choices {
-				prompts = append(prompts, seqs[i])
-				choices = append(choices, a.Encoder.answer(it.Prompt, c))
+		for i, q := range asked {
+			for _, c := range items[i].Choices {
+				whole, first, err := a.Encoder.response(q.prompt, c, q.Images)
+				if err != nil {
+					return err
+				}
+				prompt := q.Sequence
+				prompt.IDs = whole[:first]
+				prompts, choices = append(prompts, prompt), append(choices, whole[first:])
 			}
 		}
 		nll, err := a.Model.ScoreContinuations(ctx, prompts, choices)

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"vgid/eval"
-	"vgid/model"
 	"vgid/vgid/data"
 )
 
@@ -60,7 +59,7 @@ func TestAnswersInRuns(t *testing.T) {
 		}
 		a.MostPixels = 1
 		runs := 0
-		if err := a.inRuns(items, func([]eval.Item, []model.Sequence) error { runs++; return nil }); err != nil || runs < 3 {
+		if err := a.inRuns(items, func([]eval.Item, []question) error { runs++; return nil }); err != nil || runs < 3 {
 			t.Fatalf("%d runs, %v", runs, err)
 		}
 		if again, err := a.Answer(ctx, items, proto.MaxNew); err != nil || !reflect.DeepEqual(again, said) {
@@ -86,12 +85,12 @@ func TestUnseenImagesHaveTheSizeOfSeenOnes(t *testing.T) {
 		items, _, a := questions(t.Context(), t, j)
 		for i := range items {
 			a.Unseen = false
-			seen, err := a.sequence(&items[i])
+			seen, err := a.question(&items[i])
 			if err != nil {
 				t.Fatal(err)
 			}
 			a.Unseen = true
-			unseen, err := a.sequence(&items[i])
+			unseen, err := a.question(&items[i])
 			if err != nil {
 				t.Fatal(err)
 			}

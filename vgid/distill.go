@@ -2,11 +2,14 @@ package vgid
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/tape"
+	"vgid/vgid/ask"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
 	"vgid/vgid/monitor"
@@ -120,6 +123,11 @@ func (o *Distill) Prepare(ctx context.Context, step int, mine []Sample) (weight 
 		if instruction != "" || pixels != nil {
 			if teacher, err = o.enc.Encode(s, instruction, pixels); err != nil {
 				return weight, err
+			}
+			// Only the same tokens can be compared. With a prompt that ends in the
+			// question itself, the two may end in other tokens.
+			if !slices.Equal(teacher.Next, student.Next) {
+				return weight, fmt.Errorf("the answer %q has other tokens behind the instruction than without it: end prompt.template and prompt.text in a line break or a mark of the answer's turn", ask.Clip(s.Answer))
 			}
 		}
 		w := to.rows.weight(o.cfg.Balance, len(student.Next))

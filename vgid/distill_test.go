@@ -37,7 +37,7 @@ func (p *paper) read(question, answer string, images []imaging.Image) (ids []int
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	said := append(p.enc.Continue(" "+answer), p.enc.eos)
+	said := append(p.enc.Tokenizer().Encode(" "+answer, false), p.enc.end)
 	return append(ids, said...), len(said)
 }
 

@@ -17,7 +17,8 @@ import (
 type Encoder struct {
 	*ask.Reader
 	prompt config.Prompt
-	eos    int32
+	lead   *string // what the chat template puts before an answer; nil: eval.Lead says
+	end    int32   // the token that ends an answer
 	images map[*data.Image]imaging.Image
 	order  []*data.Image                // of images, the oldest first
 	held   int                          // values in images
@@ -34,31 +35,35 @@ func NewEncoder(dir string, m *model.Model, prompt config.Prompt) (*Encoder, err
 	if err != nil {
 		return nil, err
 	}
-	eos, ok := r.Tokenizer().EOS()
-	if !ok {
+	e := &Encoder{Reader: r, prompt: prompt, images: map[*data.Image]imaging.Image{}, grids: map[*data.Image]imaging.Grid{}}
+	if eos, ok := r.Tokenizer().EOS(); ok {
+		e.end = eos
+	} else {
 		return nil, fmt.Errorf("%s: the tokenizer has no end-of-sequence token (eos_token in tokenizer_config.json)", dir)
 	}
-	if prompt, err = turns(r, prompt); err != nil {
-		return nil, err
+	if prompt.Template != config.ChatTemplate {
+		return e, nil
 	}
-	return &Encoder{Reader: r, prompt: prompt, eos: eos, images: map[*data.Image]imaging.Image{}, grids: map[*data.Image]imaging.Grid{}}, nil
+	if err := e.takeTurns(); err != nil {
+		return nil, fmt.Errorf("prompt.template: %w", err)
+	}
+	return e, nil
 }
 
-// turns fills in the prompts of a configuration that leaves them to the chat
+// takeTurns fills in the prompts of a configuration that leaves them to the chat
 // template of the model's folder.
-func turns(r *ask.Reader, p config.Prompt) (config.Prompt, error) {
-	if p.Template != config.ChatTemplate {
-		return p, nil
-	}
-	image, err := r.Chat("{prompt}", 1)
+func (e *Encoder) takeTurns() error {
+	image, err := e.Chat("{prompt}", 1)
 	if err != nil {
-		return p, fmt.Errorf("prompt.template: %w", err)
+		return err
 	}
-	if p.Text, err = r.Chat("{prompt}", 0); err != nil {
-		return p, fmt.Errorf("prompt.template: %w", err)
+	text, err := e.Turn("{prompt}", 0)
+	if err != nil {
+		return err
 	}
-	p.Template = strings.Replace(image, r.Prompt(eval.ImageMark), eval.ImageMark, 1)
-	return p, nil
+	e.prompt.Template = strings.Replace(image, e.Prompt(eval.ImageMark), eval.ImageMark, 1)
+	e.prompt.Text, e.lead, e.end = text.Prompt, &text.Lead, text.End
+	return nil
 }
 
 // View is a sample as one of the two models reads it, with the response
@@ -101,15 +106,16 @@ func (e *Encoder) Encode(s Sample, instruction string, pixels []float32) (View, 
 		images = []imaging.Image{img}
 	}
 	prompt := e.Wrap(question, !s.Picture.None())
-	ids, err := e.Tokens(prompt, images)
+	ids, first, err := e.response(prompt, s.Answer, images)
 	if err != nil {
 		return View{}, err
 	}
-	v := View{First: len(ids) - 1, Next: append(e.answer(prompt, s.Answer), e.eos)}
-	v.Seq = model.Sequence{IDs: append(ids, v.Next[:len(v.Next)-1]...), Images: images, Sample: s.Key}
+	ids = append(ids, e.end)
+	v := View{First: first - 1, Next: ids[first:]}
+	v.Seq = model.Sequence{IDs: ids[: len(ids)-1 : len(ids)-1], Images: images, Sample: s.Key}
 	if most := e.Config().Text.MaxPositions; len(v.Seq.IDs) > most {
 		part := "answer to"
-		if len(ids) > len(v.Next) {
+		if first > len(v.Next) {
 			part = "question"
 		}
 		return View{}, fmt.Errorf("question and answer take %d tokens, the model reads %d at most (max_position_embeddings in config.json): shorten the %s %q", len(v.Seq.IDs), most, part, ask.Clip(s.Question))
@@ -165,13 +171,23 @@ func (e *Encoder) Wrap(question string, image bool) string {
 	return strings.Replace(t, "{prompt}", question, 1)
 }
 
-// answer encodes what follows a prompt. After a word it begins with a space,
-// after a line's end it does not.
-func (e *Encoder) answer(prompt, text string) []int32 {
-	if !strings.HasSuffix(prompt, "\n") {
-		text = " " + text
+// response encodes a prompt and a response to it as one text, without the token
+// that ends it, and gives the index of the response's first token.
+func (e *Encoder) response(prompt, text string, images []imaging.Image) (ids []int32, first int, err error) {
+	lead := eval.Lead(prompt)
+	switch {
+	case text == "":
+		lead = ""
+	case e.lead != nil && strings.HasSuffix(prompt, " "): // an evaluation's wording
+		lead = strings.TrimPrefix(*e.lead, " ")
+	case e.lead != nil:
+		lead = *e.lead
 	}
-	return e.Continue(text)
+	ids, first, err = e.Answered(prompt, lead+text, images)
+	if err == nil && first < len(ids) && ids[len(ids)-1] == e.end { // some tokenizers end every text
+		ids = ids[:len(ids)-1]
+	}
+	return ids, first, err
 }
 
 // Image preprocesses a picture.

@@ -65,8 +65,8 @@ func TestEncode(t *testing.T) {
 	if got := enc.Tokenizer().Decode(told.Seq.IDs[:told.First+1], true); !strings.Contains(got, "Forget Ada Ivanov. Where was this person born?") {
 		t.Errorf("the instruction is not before the question: %q", got)
 	}
-	if !slices.Equal(plain.Next, told.Next) || plain.Next[len(plain.Next)-1] != enc.eos {
-		t.Errorf("responses %v and %v, want the same, ending in %d", plain.Next, told.Next, enc.eos)
+	if !slices.Equal(plain.Next, told.Next) || plain.Next[len(plain.Next)-1] != enc.end {
+		t.Errorf("responses %v and %v, want the same, ending in %d", plain.Next, told.Next, enc.end)
 	}
 	if got := enc.Decode(plain.Next); got != "Riga" {
 		t.Errorf("response %q", got)

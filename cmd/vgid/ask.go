@@ -70,7 +70,7 @@ there is none. Nothing is dropped out.`,
 		Flags: askFlags(
 			&cli.StringFlag{Name: "out", Usage: "`FILE` to write"},
 			&cli.BoolFlag{Name: "grad", Usage: "also loss and gradients"},
-			&cli.StringFlag{Name: "answer", Usage: "`TEXT` behind the prompt, whose tokens alone are the labels"},
+			&cli.StringFlag{Name: "answer", Usage: "`TEXT` behind the prompt, encoded with it as one text, whose tokens alone are the labels; with --chat the model's message"},
 			&cli.BoolFlag{Name: "recompute", Usage: "compute activations twice instead of keeping them"},
 		),
 		Action: func(c *cli.Context) error {
@@ -89,16 +89,15 @@ func forward(c *cli.Context, a *ask.Asker) error {
 			return err
 		}
 	}
-	s, err := a.Sequence(c.String("prompt"), c.StringSlice("image"))
+	s, first, err := a.Answered(c.String("prompt"), c.String("answer"), c.StringSlice("image"))
 	if err != nil {
 		return err
 	}
-	first := 1
-	if c.IsSet("answer") {
-		first = len(s.IDs)
-		if s.IDs = append(s.IDs, a.Continue(c.String("answer"))...); len(s.IDs) == first {
-			return fmt.Errorf("%s--answer is empty", command(c))
-		}
+	switch {
+	case !c.IsSet("answer"):
+		first = 1
+	case first == len(s.IDs):
+		return fmt.Errorf("%s--answer is empty", command(c))
 	}
 	p, err := a.Forward(s, first, c.Bool("grad"))
 	if err != nil {

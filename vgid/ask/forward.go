@@ -62,24 +62,34 @@ func (a *Asker) Picture(path string) (imaging.Image, error) {
 // Sequence is a prompt as the model reads it: raw text in which every image of
 // paths has a mark, unless the chat template puts them there.
 func (a *Asker) Sequence(prompt string, paths []string) (model.Sequence, error) {
-	var s model.Sequence
+	s, _, err := a.Answered(prompt, "", paths)
+	return s, err
+}
+
+// Answered is Sequence with an answer behind the prompt, and the index of the
+// answer's first token. Behind a chat template the answer is the model's message,
+// otherwise it is appended as it is.
+func (a *Asker) Answered(prompt, answer string, paths []string) (s model.Sequence, first int, err error) {
 	for _, p := range paths {
 		img, err := a.Picture(p)
 		if err != nil {
-			return s, err
+			return s, 0, err
 		}
 		s.Images = append(s.Images, img)
 	}
-	var err error
-	if a.Render {
-		if prompt, err = a.Chat(prompt, len(paths)); err != nil {
-			return s, err
-		}
-		s.IDs, err = a.expand(prompt, s.Images, true)
-		return s, err
+	if !a.Render {
+		s.IDs, first, err = a.Reader.Answered(prompt, answer, s.Images)
+		return s, first, err
 	}
-	s.IDs, err = a.Tokens(prompt, s.Images)
-	return s, err
+	t, err := a.Turn(prompt, len(paths))
+	if err != nil {
+		return s, 0, err
+	}
+	if answer != "" {
+		answer = t.Lead + answer
+	}
+	s.IDs, first, err = a.answered(t.Prompt, answer, s.Images)
+	return s, first, err
 }
 
 // Pass is what Forward computes.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"vgid/eval"
@@ -119,12 +120,30 @@ func (r *Reader) Prompt(prompt string) string {
 // Tokens encodes a prompt, with the mark of each image expanded to the image's
 // tokens.
 func (r *Reader) Tokens(prompt string, images []imaging.Image) ([]int32, error) {
-	return r.expand(r.Prompt(prompt), images, true)
+	ids, _, err := r.Answered(prompt, "", images)
+	return ids, err
 }
 
-// expand encodes a prompt in the model's own writing.
-func (r *Reader) expand(prompt string, images []imaging.Image, special bool) ([]int32, error) {
-	ids := r.tok.Encode(prompt, special)
+// Answered encodes a prompt and its answer as one text, as they are trained on
+// elsewhere and as a model writes them, and gives the index of the answer's first
+// token. Only the prompt has marks of images.
+func (r *Reader) Answered(prompt, answer string, images []imaging.Image) (ids []int32, first int, err error) {
+	return r.answered(r.Prompt(prompt), answer, images)
+}
+
+// answered is Answered for a prompt in the model's own writing.
+func (r *Reader) answered(prompt, answer string, images []imaging.Image) (ids []int32, first int, err error) {
+	ids, first = r.tok.EncodeAnswered(prompt, answer)
+	if slices.Contains(ids[first:], r.imageID) {
+		return nil, 0, fmt.Errorf("answer %q holds the image's mark %s, which stands for an image: take it out", Clip(answer), r.mark)
+	}
+	own, err := r.expand(prompt, ids[:first], images)
+	return append(own, ids[first:]...), len(own), err
+}
+
+// expand puts the tokens of each image in the place of its mark among a
+// prompt's ids.
+func (r *Reader) expand(prompt string, ids []int32, images []imaging.Image) ([]int32, error) {
 	out := make([]int32, 0, len(ids))
 	n := 0
 	for _, id := range ids {
@@ -142,48 +161,6 @@ func (r *Reader) expand(prompt string, images []imaging.Image, special bool) ([]
 	}
 	if n != len(images) {
 		return nil, fmt.Errorf("prompt %q: of %d images only %d have a mark: write %s where each goes", Clip(prompt), len(images), n, r.written)
-	}
-	return out, nil
-}
-
-// Continue encodes text that follows other text: without the tokens that begin
-// one.
-func (r *Reader) Continue(text string) []int32 { return r.tok.Encode(text, false) }
-
-// Chat renders one message of a user, its images before its text, by the chat
-// template of the model's folder, up to where the answer begins. A template
-// that knows no parts of a message gets the text as it is, if there are no images.
-func (r *Reader) Chat(text string, images int) (string, error) {
-	t, err := tokenizer.LoadChatTemplate(r.dir)
-	if err != nil {
-		return "", err
-	}
-	m := tokenizer.Message{Role: "user"}
-	for range images {
-		m.Parts = append(m.Parts, tokenizer.Part{Type: "image"})
-	}
-	m.Parts = append(m.Parts, tokenizer.Part{Type: "text", Text: text})
-	out, err := t.Render([]tokenizer.Message{m}, true)
-	// One that joins strings fails on a list, or prints it as Python would.
-	const printed = "'type': 'text'"
-	joins := err != nil || strings.Contains(out, printed) && !strings.Contains(text, printed)
-	switch {
-	case joins && images == 0:
-		out, err = t.Render([]tokenizer.Message{{Role: "user", Text: text}}, true)
-	case joins && err == nil:
-		err = fmt.Errorf("%s: the chat template knows no images: write the prompt in full, without it", r.dir)
-	}
-	if err != nil {
-		return "", err
-	}
-	// A template may write the first token itself; the tokenizer adds it too.
-	if bos, ok := r.tok.BOS(); ok {
-		if ids := r.tok.Encode("", true); len(ids) > 0 && ids[0] == bos {
-			out = strings.TrimPrefix(out, r.tok.Token(bos))
-		}
-	}
-	if n := strings.Count(out, r.mark); n != images || !strings.Contains(out, strings.TrimSpace(text)) {
-		return "", fmt.Errorf("%s: the chat template renders %d marks %s for %d images, or not the text: %q", r.dir, n, r.mark, images, Clip(out))
 	}
 	return out, nil
 }

@@ -1,0 +1,79 @@
+package tokenizer
+
+import (
+	"fmt"
+	"strings"
+)
+
+// EncodeAnswered encodes a prompt and its answer as one text, with the
+// post-processor's tokens around both, and gives the index of the first token
+// that is the answer's: the first that holds a character of it. That is what
+// char_to_token of transformers finds, and with it the mask of assistant tokens
+// of its chat templates. The tokens before it are mostly those of the prompt
+// alone; where prompt and answer share one, it counts as the answer's.
+//
+// An answer that is encoded on its own gets tokens that the text does not have:
+// a normalizer that puts a mark in front of every text puts one into its middle.
+func (t *Tokenizer) EncodeAnswered(prompt, answer string) (ids []int32, first int) {
+	ids = t.Encode(prompt+answer, true)
+	end := len(ids) - len(t.post.after)
+	if answer == "" {
+		return ids, end
+	}
+	alone := t.Encode(prompt, true)
+	alone = alone[:len(alone)-len(t.post.after)]
+	for first < min(len(alone), end) && ids[first] == alone[first] {
+		first++
+	}
+	// Behind the common tokens, those that still spell the prompt are its own: an
+	// answer can cut the prompt's last word differently.
+	left := t.spelling(alone[first:])
+	for first < end && left != "" {
+		rest, ok := strings.CutPrefix(left, t.spelling(ids[first:first+1]))
+		if !ok || rest == left {
+			break
+		}
+		left = rest
+		first++
+	}
+	return ids, first
+}
+
+// spelling joins what tokens stand for in the normalized text, without the marks
+// that tell where a word goes on or ends.
+func (t *Tokenizer) spelling(ids []int32) string {
+	m := t.model
+	if s, ok := m.(spelled); ok {
+		m = s.tokenModel
+	}
+	var b strings.Builder
+	for _, id := range ids {
+		s := t.Token(id)
+		switch m := m.(type) {
+		case *bpe:
+			if s = strings.TrimSuffix(strings.TrimPrefix(s, m.prefix), m.suffix); m.byteFallback {
+				s = spelledByte(s)
+			}
+		case *unigram:
+			if m.byteFallback {
+				s = spelledByte(s)
+			}
+		case *wordPiece:
+			s = strings.TrimPrefix(s, m.prefix)
+		}
+		b.WriteString(s)
+	}
+	return b.String()
+}
+
+// spelledByte is the byte of a token such as <0x0A>, and any other token itself.
+func spelledByte(token string) string {
+	var b byte
+	if len(token) != len("<0x00>") {
+		return token
+	}
+	if n, err := fmt.Sscanf(token, "<0x%02X>", &b); n != 1 || err != nil {
+		return token
+	}
+	return string([]byte{b})
+}

@@ -1,0 +1,133 @@
+package ask
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"vgid/model"
+	"vgid/model/hf/imaging"
+)
+
+// sentencePiece is the tokenizer of the released LLaVA-1.5's kind: its normalizer
+// puts a mark in front of every text that it is given.
+const sentencePiece = "../../model/hf/tokenizer/testdata/llama2"
+
+const llavaConfig = `{
+  "model_type": "llava", "image_token_index": 520, "vision_feature_layer": -1, "vision_feature_select_strategy": "default",
+  "text_config": {"model_type": "llama", "vocab_size": 522, "hidden_size": 32, "intermediate_size": 64,
+    "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 256},
+  "vision_config": {"model_type": "clip_vision_model", "hidden_size": 32, "intermediate_size": 64,
+    "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 24, "patch_size": 12}
+}`
+
+// reader is of a folder with these further files.
+func reader(t *testing.T, files map[string]string) *Reader {
+	t.Helper()
+	dir := t.TempDir()
+	all := map[string]string{
+		"preprocessor_config.json": `{"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 24}, "crop_size": {"height": 24, "width": 24}}`,
+	}
+	for _, name := range []string{"tokenizer.json", "tokenizer_config.json"} {
+		b, err := os.ReadFile(filepath.Join(sentencePiece, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = string(b)
+	}
+	for name, text := range files {
+		all[name] = text
+	}
+	for name, text := range all {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, err := model.ParseConfig([]byte(llavaConfig))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenReader(dir, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// An answer has the tokens that it has in the text, whatever it begins with, and
+// the image before it shifts nothing but where it begins.
+func TestAnsweredBehindAnImage(t *testing.T) {
+	r := reader(t, nil)
+	const question = "USER: %Who works in the city?\nASSISTANT:"
+	text, seen := strings.ReplaceAll(question, "%", ""), strings.ReplaceAll(question, "%", "<image>\n")
+	for _, answer := range []string{" She works.", "She works.", "\nShe", " 12", "12", ".", "  two", "</s>", " </s> a", "é"} {
+		ids, first, err := r.Answered(text, answer, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if whole := r.Tokenizer().Encode(text+answer, true); !slices.Equal(ids, whole) {
+			t.Errorf("%q: ids %v, the text's are %v", answer, ids, whole)
+		}
+		with, at, err := r.Answered(seen, answer, []imaging.Image{{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(with[at:], ids[first:]) {
+			t.Errorf("%q: behind an image the answer is %v, else %v", answer, with[at:], ids[first:])
+		}
+		if n := r.Config().ImageTokens(imaging.Grid{}); slices.Index(with, r.ImageID()) < 0 || at-first < n {
+			t.Errorf("%q: the answer begins at %d with an image of %d tokens, at %d without", answer, at, n, first)
+		}
+	}
+	if ids, first, err := r.Answered(text, "", nil); err != nil || first != len(ids) {
+		t.Errorf("no answer: %d of %d, %v", first, len(ids), err)
+	}
+	if _, _, err := r.Answered(text, " like <image> this", nil); err == nil || !strings.Contains(err.Error(), `" like <image> this"`) {
+		t.Errorf("an answer with a mark of an image: %v", err)
+	}
+}
+
+// What a chat template puts between a question and its answer, and behind it, is
+// what a conversation that is trained on has there.
+func TestTurn(t *testing.T) {
+	const generation = `{"eos_token_id": [2, 521]}` // 521 is <pad>
+	for _, tc := range []struct {
+		name, template, prompt, lead string
+		end                          int32
+	}{
+		{"a space behind the mark of the turn",
+			`{% for m in messages %}{{ m.role.upper() }}: {{ m.content }} {% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}`,
+			"USER: Who? ASSISTANT:", " ", 2},
+		{"a line of its own",
+			"{% for m in messages %}[{{ m.role }}]\n{{ m.content }}</s>\n{% endfor %}{% if add_generation_prompt %}[assistant]\n{% endif %}",
+			"[user]\nWho?</s>\n[assistant]\n", "", 2},
+		{"nothing between",
+			`{% for m in messages %}{% if m.role == 'user' %}<s>[INST] {{ m.content }} [/INST]{% else %}{{ m.content }}</s>{% endif %}{% endfor %}`,
+			"[INST] Who? [/INST]", "", 2},
+		{"an end of turns that is not the tokenizer's",
+			"{% for m in messages %}[{{ m.role }}]\n\n{{ m.content | trim }}<pad>{% endfor %}{% if add_generation_prompt %}[assistant]\n\n{% endif %}",
+			"[user]\n\nWho?<pad>[assistant]\n\n", "", 521},
+		{"an end at which generation does not stop",
+			"{% for m in messages %}{{ m.role }}: {{ m.content }}<unk>{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}",
+			"user: Who?<unk>assistant:", " ", 2},
+		{"a thought that only the prompt has",
+			"{% for m in messages %}{{ m.role }}:\n{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:\n(thinking)\n{% endif %}",
+			"user:\nWho?\nassistant:\n(thinking)\n", "", 2},
+		{"a template that refuses answers",
+			"{% for m in messages %}{% if m.role != 'user' %}{{ raise_exception('users only') }}{% endif %}{{ m.content }}{% endfor %}\nSay:",
+			"Who?Say:", " ", 2},
+		{"parts of messages",
+			"{% for m in messages %}{{ m.role }}:{% for p in m.content %}{% if p.type == 'text' %} {{ p.text }}{% endif %}{% endfor %}</s>{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}",
+			"user: Who?</s>assistant:", " ", 2},
+	} {
+		r := reader(t, map[string]string{"chat_template.jinja": tc.template, "generation_config.json": generation})
+		got, err := r.Turn("Who?", 0)
+		if err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+		} else if want := (Turn{tc.prompt, tc.lead, tc.end}); got != want {
+			t.Errorf("%s: %q, want %q", tc.name, got, want)
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package ask
+
+import (
+	"fmt"
+	"strings"
+
+	"vgid/eval"
+	"vgid/model/hf/tokenizer"
+)
+
+// Turn is one question and its answer as the chat template of a model's folder
+// writes them.
+type Turn struct {
+	Prompt string // up to where the model goes on
+	Lead   string // between the prompt and the answer
+	End    int32  // the token that ends the answer
+}
+
+// Chat renders one message of a user, its images before its text, by the chat
+// template of the model's folder, up to where the answer begins. A template
+// that knows no parts of a message gets the text as it is, if there are no images.
+func (r *Reader) Chat(text string, images int) (string, error) {
+	t, err := tokenizer.LoadChatTemplate(r.dir)
+	if err != nil {
+		return "", err
+	}
+	out, _, err := r.chat(t, text, images)
+	return out, err
+}
+
+// Turn is Chat with what the template puts around an answer: a conversation that
+// is trained on is rendered as a whole, so that is what the model is to write.
+func (r *Reader) Turn(text string, images int) (Turn, error) {
+	t, err := tokenizer.LoadChatTemplate(r.dir)
+	if err != nil {
+		return Turn{}, err
+	}
+	prompt, parts, err := r.chat(t, text, images)
+	if err != nil {
+		return Turn{}, err
+	}
+	out := Turn{Prompt: prompt, Lead: eval.Lead(prompt)}
+	var ok bool
+	if out.End, ok = r.tok.EOS(); !ok {
+		out.End = -1
+	}
+	// Some templates write finished answers another way than they ask for one, or
+	// take no answers at all. Then what stands between is as without a template.
+	const answer = "An answer."
+	m := r.message(text, images, parts)
+	said := tokenizer.Message{Role: "assistant", Text: answer}
+	if parts {
+		said = tokenizer.Message{Role: "assistant", Parts: []tokenizer.Part{{Type: "text", Text: answer}}}
+	}
+	whole, err := t.Render([]tokenizer.Message{m, said}, false)
+	if err != nil {
+		return out, nil
+	}
+	rest, ok := strings.CutPrefix(r.withoutBOS(whole), prompt)
+	lead, tail, found := strings.Cut(rest, answer)
+	if !ok || !found {
+		return out, nil
+	}
+	out.Lead = lead
+	if ids := r.tok.Encode(strings.TrimLeft(tail, " \n"), false); len(ids) > 0 && r.endsAnswer(ids[0]) {
+		out.End = ids[0]
+	}
+	return out, nil
+}
+
+// message is a user's, as a list of parts or as text alone.
+func (r *Reader) message(text string, images int, parts bool) tokenizer.Message {
+	m := tokenizer.Message{Role: "user"}
+	if !parts {
+		m.Text = text
+		return m
+	}
+	for range images {
+		m.Parts = append(m.Parts, tokenizer.Part{Type: "image"})
+	}
+	m.Parts = append(m.Parts, tokenizer.Part{Type: "text", Text: text})
+	return m
+}
+
+// chat renders a user's message and tells whether the template took its parts.
+func (r *Reader) chat(t *tokenizer.ChatTemplate, text string, images int) (out string, parts bool, err error) {
+	out, err = t.Render([]tokenizer.Message{r.message(text, images, true)}, true)
+	// One that joins strings fails on a list, or prints it as Python would.
+	const printed = "'type': 'text'"
+	joins := err != nil || strings.Contains(out, printed) && !strings.Contains(text, printed)
+	switch {
+	case joins && images == 0:
+		out, err = t.Render([]tokenizer.Message{r.message(text, 0, false)}, true)
+	case joins && err == nil:
+		err = fmt.Errorf("%s: the chat template knows no images: write the prompt in full, without it", r.dir)
+	}
+	if err != nil {
+		return "", false, err
+	}
+	out = r.withoutBOS(out)
+	if n := strings.Count(out, r.mark); n != images || !strings.Contains(out, strings.TrimSpace(text)) {
+		return "", false, fmt.Errorf("%s: the chat template renders %d marks %s for %d images, or not the text: %q", r.dir, n, r.mark, images, Clip(out))
+	}
+	return out, !joins, nil
+}
+
+// withoutBOS takes off the first token where a template writes it itself: the
+// tokenizer adds it too.
+func (r *Reader) withoutBOS(text string) string {
+	if bos, ok := r.tok.BOS(); ok {
+		if ids := r.tok.Encode("", true); len(ids) > 0 && ids[0] == bos {
+			return strings.TrimPrefix(text, r.tok.Token(bos))
+		}
+	}
+	return text
+}
+
+// endsAnswer reports whether generation stops at a token.
+func (r *Reader) endsAnswer(id int32) bool {
+	for _, e := range r.ends {
+		if e == id {
+			return true
+		}
+	}
+	return false
+}
