@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 	if Child() {
 		return
 	}
+	if how := os.Getenv(envCrash); how != "" {
+		crash(how)
+	}
 	if work := os.Getenv(envWork); work != "" {
 		os.Exit(workerMain(work))
 	}

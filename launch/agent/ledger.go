@@ -23,6 +23,7 @@ type Exit struct {
 	LogErr  string `json:"logErr,omitempty"`  // why its output is not whole although it ended well
 	Stopped bool   `json:"stopped,omitempty"` // after the launcher asked it to
 	Line    string `json:"line,omitempty"`    // its last words on standard error
+	More    bool   `json:"more,omitempty"`    // ... which are part of a longer report
 	Log     string `json:"log,omitempty"`     // path on its node
 	AtMilli int64  `json:"at"`                // Unix time of its node
 }
@@ -207,8 +208,11 @@ func (l *ledger) exitCause(e Exit) Cause {
 	if e.Line != "" {
 		fmt.Fprintf(&b, ": %s", e.Line)
 	}
-	if e.Log != "" {
+	switch {
+	case e.Log != "":
 		fmt.Fprintf(&b, " (log %s)", e.Log)
+	case e.More:
+		fmt.Fprintf(&b, " (the whole report is in the output of %s; --log-dir keeps it in a file)", node)
 	}
 	return Cause{Rank: e.Rank, Node: node, Code: code, Text: b.String()}
 }

@@ -24,11 +24,10 @@ type stream struct {
 	prefix string // empty passes bytes on as they come
 	log    io.Writer
 
-	mu   sync.Mutex
-	part []byte // of a line
-	last string
-	keep bool // last is worth more than what follows
-	err  error
+	mu    sync.Mutex
+	part  []byte // of a line
+	words lastWords
+	err   error
 }
 
 // Write never fails for the worker's sake: a full disk or a closed terminal is
@@ -77,26 +76,25 @@ func (s *stream) line() {
 	s.part = s.part[:0]
 }
 
-// remember keeps the last line that says something. Go prints what went wrong
-// before the stack, other languages after it.
+// remember keeps what a line says, without what only a terminal understands.
 func (s *stream) remember(text []byte) {
 	if i := bytes.LastIndexByte(text, '\r'); i >= 0 {
 		text = text[i+1:]
 	}
-	t := strings.TrimSpace(strings.Map(func(r rune) rune {
+	s.words.add(strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\t' || r == 0x7f {
 			return -1
 		}
 		return r
 	}, string(text)))
-	if t == "" || s.keep {
-		return
+}
+
+// clip shortens a line to what is kept of it.
+func clip(line string) string {
+	if r := []rune(line); len(r) > mostKept {
+		return string(r[:mostKept]) + "…"
 	}
-	s.keep = strings.HasPrefix(t, "panic: ") || strings.HasPrefix(t, "fatal error: ")
-	if r := []rune(t); len(r) > mostKept {
-		t = string(r[:mostKept]) + "…"
-	}
-	s.last = t
+	return line
 }
 
 func (s *stream) note(_ int, err error) {

@@ -103,7 +103,8 @@ func (w *worker) wait() Exit {
 	if cerr := w.out.close(); cerr != nil && e.ok() {
 		e.LogErr = cerr.Error()
 	}
-	e.Line, e.Log = w.out.stderr.last, w.out.path()
+	line, more := w.out.stderr.words.of(e.Code, e.Signal)
+	e.Line, e.More, e.Log = clip(line), more, w.out.path()
 	return e
 }
 
