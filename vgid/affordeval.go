@@ -99,7 +99,7 @@ func (j *Job) affordRun(ctx context.Context, like string, p *People, sets []eval
 	if j.Config.Model.Gold != "none" {
 		last = eval.Gold
 	}
-	if _, done, err := j.finished(ctx, "eval-"+last); err != nil || done {
+	if _, done, err := j.finished(ctx, evalStage+last); err != nil || done {
 		return err
 	}
 	_, _, _, err := j.affordAnswers(ctx, "evaluation", like, sets)

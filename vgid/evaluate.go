@@ -48,7 +48,7 @@ func (j *Job) shard() eval.Shard {
 // to name/answers.jsonl.
 func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.Outcome, Stage, error) {
 	begin := time.Now()
-	stage := Stage{Name: "eval-" + name}
+	stage := Stage{Name: evalStage + name}
 	path := j.path(name, "answers.jsonl")
 	s, ok, err := j.finished(ctx, stage.Name)
 	if err != nil {
@@ -114,7 +114,7 @@ var interventions = []intervention{
 func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.TeacherRow, error) {
 	var rows []eval.TeacherRow
 	path := j.path("teacher.json")
-	stage := Stage{Name: "teacher"}
+	stage := Stage{Name: teacherStage}
 	_, ok, err := j.finished(ctx, stage.Name)
 	if err != nil {
 		return nil, err
@@ -128,11 +128,15 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 	if err != nil {
 		return nil, err
 	}
-	m, enc, err := j.open(ctx, dir)
+	m, err := j.loadAll(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
 	defer m.Close()
+	enc, err := NewEncoder(dir, m, j.Config.Prompt)
+	if err != nil {
+		return nil, err
+	}
 	proto, err := j.protocol(enc.prompt)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -35,9 +36,16 @@ type Job struct {
 	// must have been asked the same.
 	Command string
 
-	looked    map[string]bool // pictures that were decoded once: where they are, and digests
-	held      *os.File        // the run's folder, on rank 0
-	stopAfter int             // tests: fail after this many steps
+	// Asked ends when this worker is asked to end in order: after the step it is
+	// in, with a checkpoint, and elsewhere as soon as it can. Its cause is then an
+	// *Interrupted. Nil: never.
+	Asked context.Context
+
+	doing     string               // the stage in progress
+	done      []string             // the stages that are finished, in words
+	looked    map[string]bool      // pictures that were decoded once: where they are, and digests
+	held      *os.File             // the run's folder, on rank 0
+	afterStep func(step int) error // tests: called after each step of a stage
 }
 
 // Dir is the run's folder.
@@ -102,10 +110,10 @@ func (j *Job) Benchmark(ctx context.Context) (*data.Benchmark, error) {
 	dir := c.Dir
 	if dir == "" {
 		dir = j.path("data")
-		err := j.onLead(ctx, func() error {
+		_, err := j.meet(ctx, func(ctx context.Context) ([]byte, error) {
 			done := filepath.Join(dir, data.BuildFile)
-			if _, err := os.Stat(done); err == nil && j.Config.Resume {
-				return nil
+			if _, err := os.Stat(done); !j.lead() || err == nil && j.Config.Resume {
+				return nil, nil
 			}
 			build := data.BuildConfig{
 				Out: dir, Seed: j.Config.Seed, Views: c.Views, Celebrities: c.Celebrities,
@@ -114,12 +122,12 @@ func (j *Job) Benchmark(ctx context.Context) (*data.Benchmark, error) {
 			if c.Profiles == "" {
 				var percent int
 				if _, err := fmt.Sscanf(c.Forget, "forget_%d", &percent); err != nil {
-					return fmt.Errorf("data.forget: %q is not forget_N, so there is no telling how many people to forget", c.Forget)
+					return nil, fmt.Errorf("data.forget: %q is not forget_N, so there is no telling how many people to forget", c.Forget)
 				}
 				build.People, build.ForgetPercents = c.People, []int{percent}
 			}
 			_, err := data.Build(ctx, build)
-			return err
+			return nil, err
 		})
 		if err != nil {
 			return nil, err
@@ -181,6 +189,7 @@ type Stage struct {
 
 // finished reads the record of a stage that an interrupted run completed.
 func (j *Job) finished(ctx context.Context, name string) (s Stage, ok bool, err error) {
+	j.doing = name
 	found := "does not find it finished"
 	if j.Config.Resume {
 		raw, err := os.ReadFile(j.path(name, "stage.json"))
@@ -188,14 +197,26 @@ func (j *Job) finished(ctx context.Context, name string) (s Stage, ok bool, err 
 			found = "finds it finished"
 		}
 	}
-	return s, ok, j.resumeAlike(ctx, name, found)
+	if err := j.resumeAlike(ctx, name, found); err != nil || !ok {
+		return s, false, err
+	}
+	j.keep(name)
+	return s, true, nil
+}
+
+// keep notes that a stage is finished.
+func (j *Job) keep(stage string) {
+	j.doing = ""
+	if w := stageWords(stage); !slices.Contains(j.done, w) {
+		j.done = append(j.done, w)
+	}
 }
 
 // resumeAlike checks that every worker goes on from the same point. Workers
 // that do not share the run folder would otherwise train different models and
-// average them.
+// average them. None goes on once one is asked to end.
 func (j *Job) resumeAlike(ctx context.Context, stage, mine string) error {
-	all, err := j.Comm.AllGatherBytes(ctx, []byte(mine))
+	all, err := j.meet(ctx, func(ctx context.Context) ([]byte, error) { return []byte(mine), ctx.Err() })
 	if err != nil {
 		return err
 	}
@@ -216,13 +237,17 @@ func (j *Job) finish(ctx context.Context, s *Stage) error {
 		return err
 	}
 	s.PeakBytes, s.Config = int64(peaks[0]), j.Config.For(s.Name).Digest()
-	return j.onLead(ctx, func() error {
+	err := j.onLead(ctx, func() error {
 		raw, err := json.MarshalIndent(s, "", "  ")
 		if err != nil {
 			return err
 		}
 		return writeFile(j.path(s.Name, "stage.json"), append(raw, '\n'))
 	})
+	if err == nil {
+		j.keep(s.Name)
+	}
+	return err
 }
 
 // writeFile replaces a file, and makes its folder, so that no reader and no

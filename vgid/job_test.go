@@ -2,6 +2,7 @@ package vgid
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -68,6 +69,12 @@ func onDevices(t *testing.T, n int, c config.Config, open func() (backend.Backen
 			t.Fatalf("world %d, rank %d: %v", n, r, err)
 		}
 	}
+}
+
+// tryWorld is onWorld for what may fail: it gives every rank's error.
+func tryWorld(t *testing.T, n int, c config.Config, f func(ctx context.Context, j *Job) error) []error {
+	t.Helper()
+	return tryDevices(t, n, c, func() (backend.Backend, error) { return cpu.New(1), nil }, f)
 }
 
 // tryDevices is onDevices for what may fail: it gives every rank's error. As in a
@@ -263,8 +270,11 @@ func TestResumeIsExact(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if stopAfter > 0 {
-				j.stopAfter = stopAfter
+			j.afterStep = func(step int) error {
+				if step == stopAfter {
+					return errors.New("stopped for a test")
+				}
+				return nil
 			}
 			s, err := j.Unlearn(ctx, "unlearned", c.Model.Base, p)
 			if j.lead() {

@@ -1,9 +1,12 @@
 package vgid
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
-	"strings"
+	"syscall"
 	"time"
 )
 
@@ -11,21 +14,38 @@ import (
 // something the others wait for: at least that often.
 const meetEvery = 2 * time.Second
 
+// word is what a rank tells the others when they meet.
+type word struct {
+	Running bool           `json:"r,omitempty"`
+	Failed  string         `json:"f,omitempty"` // why it failed
+	Stopped bool           `json:"s,omitempty"` // it ended because of a signal
+	Asked   syscall.Signal `json:"a,omitempty"` // by which it was asked to end
+}
+
 // meet runs f on every rank and gives all of them what each rank's f gave, or the
 // first failure. A download, a model's way to the disk or a rank's answers may take
 // longer than any operation is waited for, so the ranks meet until all have ended.
 // f must not communicate. All ranks call it.
+//
+// Once any rank is asked to end, the context of f ends on all of them. Where f
+// gives up because of it on any, all are Interrupted; an f that does not heed its
+// context does its work to the end, and so does meet.
 func (j *Job) meet(ctx context.Context, f func(context.Context) ([]byte, error)) ([][]byte, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	work, cancel := context.WithCancelCause(ctx)
+	if s := j.request(); s != 0 {
+		cancel(&Interrupted{Signal: s})
+	} else if j.Asked != nil {
+		defer context.AfterFunc(j.Asked, func() { cancel(&Interrupted{Signal: j.request()}) })()
+	}
 	var own []byte
 	var failed error
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		own, failed = f(ctx)
+		own, failed = f(work)
 	}()
 	defer func() {
-		cancel()
+		cancel(context.Canceled)
 		<-ended
 	}()
 	every := meetEvery
@@ -33,38 +53,80 @@ func (j *Job) meet(ctx context.Context, f func(context.Context) ([]byte, error))
 		every = min(every, t/4)
 	}
 	for {
-		word := "…"
-		running := false
+		var mine word
 		select {
 		case <-ended:
-			if word = ""; failed != nil {
-				word = "!" + failed.Error()
+			if by := gaveUp(work, failed); by != 0 {
+				mine.Stopped, mine.Asked = true, by
+			} else if failed != nil {
+				mine.Failed = cmp.Or(failed.Error(), "failed")
 			}
 		case <-time.After(every):
-			running = true
+			mine.Running = true
 		}
-		all, err := j.Comm.AllGatherBytes(ctx, []byte(word))
-		if !running && failed != nil {
+		mine.Asked = cmp.Or(mine.Asked, j.request())
+		all, err := j.exchange(ctx, mine)
+		switch {
+		case mine.Failed != "":
 			return nil, failed
-		}
-		if err != nil {
+		case err != nil && mine.Stopped: // the peers were asked as well, and did not wait
+			return nil, j.interrupted(mine.Asked)
+		case err != nil:
 			return nil, err
 		}
-		done := true
+		var running, stopped bool
+		var asked syscall.Signal
 		for r, w := range all {
-			if text, ok := strings.CutPrefix(string(w), "!"); ok {
-				return nil, &LeadError{Rank: r, Text: text}
+			if w.Failed != "" {
+				return nil, &LeadError{Rank: r, Text: w.Failed}
 			}
-			done = done && len(w) == 0
+			asked = cmp.Or(asked, w.Asked)
+			running, stopped = running || w.Running, stopped || w.Stopped
 		}
-		if done {
+		switch {
+		case stopped:
+			return nil, j.interrupted(asked)
+		case asked != 0:
+			cancel(&Interrupted{Signal: asked})
+		}
+		if !running {
 			return j.Comm.AllGatherBytes(ctx, own)
 		}
 	}
 }
 
+// gaveUp is the signal by which work ended, where err says no more than that it
+// ended; else 0.
+func gaveUp(work context.Context, err error) syscall.Signal {
+	var i *Interrupted
+	if err == nil || !errors.As(context.Cause(work), &i) || !errors.Is(err, context.Canceled) && !errors.As(err, &i) {
+		return 0
+	}
+	return i.Signal
+}
+
+// exchange gives every rank the words of all.
+func (j *Job) exchange(ctx context.Context, mine word) ([]word, error) {
+	raw, err := json.Marshal(mine)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := j.Comm.AllGatherBytes(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]word, len(parts))
+	for r, p := range parts {
+		if err := json.Unmarshal(p, &all[r]); err != nil {
+			return nil, fmt.Errorf("what rank %d says: %w", r, err)
+		}
+	}
+	return all, nil
+}
+
 // onLead runs f on rank 0 while the others wait, and gives all of them its
-// error, so that none goes on without what f was to make.
+// error, so that none goes on without what f was to make. What f has begun it
+// does to its end, also when a rank is asked to end meanwhile.
 func (j *Job) onLead(ctx context.Context, f func() error) error {
 	_, err := j.meet(ctx, func(context.Context) ([]byte, error) {
 		if j.lead() {

@@ -67,6 +67,7 @@ type StepResult struct {
 	Loss            map[string]float64
 	GradNorm, LR    float64
 	Samples, Tokens int
+	Asked           bool // a worker was asked to end before the step's end: all end behind it
 	Phases          monitor.Step
 }
 
@@ -87,6 +88,7 @@ type Trainer struct {
 	sched   model.Schedule
 	step    int // done
 	ahead   prepared
+	asked   func() bool // whether this worker is asked to end; may be nil
 }
 
 // prepared is the share that was prepared before its turn.
@@ -191,10 +193,18 @@ func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 		if err := t.objective.Collect(); err != nil {
 			return out, t.at(err)
 		}
-		loss := t.objective.Losses()
+		// Who is asked to end says so beside the losses, so that all end behind
+		// the same step without another exchange.
+		var loss [terms + 1]float64
+		sums := t.objective.Losses()
+		copy(loss[:], sums[:])
+		if t.asked != nil && t.asked() {
+			loss[terms] = 1
+		}
 		if err := t.comm.AllReduce(ctx, collective.F64(loss[:]), collective.Sum); err != nil {
 			return out, err
 		}
+		out.Asked = loss[terms] > 0
 		for _, term := range t.objective.Terms() {
 			if weight[term] > 0 {
 				out.Loss[term.String()] = loss[term]

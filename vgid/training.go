@@ -2,7 +2,6 @@ package vgid
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -84,8 +83,6 @@ func (j *Job) train(ctx context.Context, t training) (Stage, error) {
 	return j.loop(ctx, t.name, t.from, m, obj, t.optim, t.steps)
 }
 
-var errStopped = errors.New("stopped for a test")
-
 // loop runs a stage's steps, with checkpoints, and writes its model.
 func (j *Job) loop(ctx context.Context, name, from string, m *model.Model, obj Objective, optim config.Optim, steps int) (Stage, error) {
 	begin := time.Now()
@@ -95,6 +92,7 @@ func (j *Job) loop(ctx context.Context, name, from string, m *model.Model, obj O
 		return stage, err
 	}
 	defer t.Close()
+	t.asked = func() bool { return j.request() != 0 }
 	ckpt := j.path(name, "checkpoint")
 	if err := j.onLead(ctx, func() error { return j.replaces(name, ckpt) }); err != nil {
 		return stage, err
@@ -109,6 +107,8 @@ func (j *Job) loop(ctx context.Context, name, from string, m *model.Model, obj O
 				return stage, fmt.Errorf("checkpoint %s: %w", ckpt, err)
 			}
 			j.Show.Printf("%s: resumed after step %d", name, s.Step)
+		} else {
+			j.Show.Printf("no checkpoint of %s found, starting from the beginning", name)
 		}
 	}
 	if err := j.resumeAlike(ctx, name, fmt.Sprintf("goes on after step %d", t.step)); err != nil {
@@ -130,13 +130,19 @@ func (j *Job) loop(ctx context.Context, name, from string, m *model.Model, obj O
 			return stage, err
 		}
 		j.Show.Update(r.Step, lossText(r))
-		if r.Step == j.stopAfter {
-			return stage, errStopped
+		if j.afterStep != nil {
+			if err := j.afterStep(r.Step); err != nil {
+				return stage, err
+			}
 		}
-		if every := j.Config.Checkpoint.Every; every > 0 && r.Step%every == 0 && r.Step < steps {
+		every := j.Config.Checkpoint.Every
+		if r.Asked || every > 0 && r.Step%every == 0 && r.Step < steps {
 			if err := j.checkpoint(ctx, ckpt, t); err != nil {
 				return stage, err
 			}
+		}
+		if r.Asked {
+			return stage, j.stopped(ctx, t)
 		}
 	}
 	if err := hist.Close(); err != nil {

@@ -198,26 +198,6 @@ func TestFrozenWorkerIsNamed(t *testing.T) {
 	}
 }
 
-func TestSignalInterrupts(t *testing.T) {
-	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		out := t.TempDir()
-		p := start(t, nil, program, append([]string{"unlearn"}, flags(out, long)...)...)
-		checkpointed(t, p, out)
-		p.Process.Signal(s)
-		if code := p.wait(); code != 128+int(s) || !strings.HasPrefix(p.err.String(), "vgid: interrupted (SIG") || strings.Count(p.err.String(), "\n") != 1 {
-			t.Errorf("%v: exit code %d, %q", s, code, p.err.String())
-		}
-	}
-	out := t.TempDir()
-	p := launched(t, nil, append([]string{"unlearn"}, flags(out, long)...)...)
-	checkpointed(t, p, out)
-	p.Process.Signal(syscall.SIGINT)
-	if code, last := p.wait(), lastLine(p.err.String()); code != 130 || !strings.HasPrefix(last, "vgid-launch: interrupted (SIGINT)") {
-		t.Errorf("vgid-launch: exit code %d, %q", code, last)
-	}
-	p.nothingLeft(t)
-}
-
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return lines[len(lines)-1]

@@ -2,17 +2,13 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
-
 	"vgid/collective"
 	"vgid/collective/collbench"
 	"vgid/launch"
@@ -51,35 +47,6 @@ func app() *cli.App {
 	return a
 }
 
-// interrupted ends a context because of a signal.
-type interrupted struct{ signal syscall.Signal }
-
-func (i interrupted) Error() string { return "interrupted (" + unix.SignalName(i.signal) + ")" }
-
-// untilSignal is a context that the first signal to end this process cancels;
-// the second one ends it at once.
-func untilSignal() context.Context {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	in := make(chan os.Signal, 1)
-	signal.Notify(in, syscall.SIGINT, syscall.SIGTERM)
-	go func() { // as long as the process
-		s := <-in
-		signal.Stop(in)
-		cancel(interrupted{s.(syscall.Signal)})
-	}()
-	return ctx
-}
-
-// ownEnd replaces an error that only says that ctx ended by why it did. What
-// failed by itself stays what it is.
-func ownEnd(ctx context.Context, err error) error {
-	var i interrupted
-	if err == nil || !errors.As(context.Cause(ctx), &i) || !errors.Is(err, context.Canceled) && !errors.As(err, &i) {
-		return err
-	}
-	return i
-}
-
 func exit(err error) {
 	if err == nil {
 		os.Exit(0)
@@ -91,10 +58,10 @@ func exit(err error) {
 	fmt.Fprintln(os.Stderr, "vgid: "+text)
 	var peer *collective.RankError
 	var lead *vgid.LeadError
-	var sig interrupted
+	var sig *vgid.Interrupted
 	switch {
 	case errors.As(err, &sig):
-		os.Exit(128 + int(sig.signal))
+		os.Exit(128 + int(sig.Signal))
 	case errors.As(err, &peer), errors.As(err, &lead): // another worker is the cause, and says so
 		os.Exit(launch.ExitPeerFailed)
 	}

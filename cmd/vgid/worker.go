@@ -31,9 +31,7 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(c.Context)
-	defer cancel()
-	comm, err := connect(ctx, w, cfg)
+	comm, err := connect(c.Context, w, cfg)
 	if err != nil {
 		return err
 	}
@@ -44,10 +42,15 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 	}
 	defer func() { err = errors.Join(err, be.Close()) }()
 
-	job := &vgid.Job{Config: cfg, Comm: comm, Backend: be, Show: monitor.NewProgress(nil), Place: place, Command: asked(c)}
+	job := &vgid.Job{Config: cfg, Comm: comm, Backend: be, Show: monitor.NewProgress(nil), Place: place, Command: asked(c), Asked: c.Context}
 	if w.Rank == 0 {
 		job.Show = monitor.NewProgress(os.Stdout)
 	}
+	// The signal that asks the job to end does not cut off what it does: the job
+	// ends where it can.
+	inOrder.Store(true)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Context))
+	defer cancel()
 	job.Metrics = monitor.NewMetrics(w.Rank, w.WorldSize, func() (uint64, uint64) {
 		s := comm.Stats()
 		return s.BytesSent, s.BytesReceived

@@ -174,7 +174,7 @@ type Eval struct {
 
 // Checkpoint says when training state is written.
 type Checkpoint struct {
-	Every int `yaml:"every" doc:"steps between checkpoints; 0: only at the end of a stage" min:"0"`
+	Every int `yaml:"every" doc:"steps between checkpoints; 0: only when the run is interrupted by a signal" min:"0"`
 }
 
 // Collective tunes the communication between workers.
