@@ -71,7 +71,7 @@ func opensBelow(dir string, l listing, depth int) string {
 // do; "" when it begins and ends like parquet.
 func notParquet(f *os.File, size int64) string {
 	if size == 0 {
-		return "it is empty (0 bytes), as after a download that failed; fetch it again"
+		return "it is empty (0 bytes), as after a download that failed; fetch or build it again"
 	}
 	head := make([]byte, 64)
 	n, err := f.ReadAt(head, 0)
@@ -103,7 +103,7 @@ func notParquet(f *os.File, size int64) string {
 	case is("{"), is("["):
 		return "it is JSON; fetch it again, or write it with to_parquet"
 	case is("PAR1") && !bytes.Equal(tail, []byte("PAR1")):
-		return "its end is missing; fetch it again"
+		return "its end is missing; fetch or build it again"
 	case !is("PAR1"):
 		return fmt.Sprintf("it begins with %q; fetch or build it again", head[:min(len(head), 8)])
 	}

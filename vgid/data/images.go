@@ -55,9 +55,9 @@ func decodeImages(rec map[string]any, where string, beside pictures) ([]Image, e
 			return nil, fmt.Errorf("%s: column %s holds %s and no image; images must be stored in the file", at, column, holds)
 		default:
 			if im.Bytes, err = beside.read(im.Path); err != nil {
-				return nil, fmt.Errorf("%s: column %s holds no bytes but the path %q, %w; "+
-					"put the pictures there, or store them in the parquet file: datasets does with .with_format('arrow').map(datasets.table.embed_table_storage, batched=True) before to_parquet",
-					at, column, im.Path, err)
+				return nil, fmt.Errorf("%s: column %s holds %s and no image, but the path %q, %w; images must be stored in the file or lie there: "+
+					"datasets stores them with .with_format('arrow').map(datasets.table.embed_table_storage, batched=True) before to_parquet",
+					at, column, holds, im.Path, err)
 			}
 		}
 		out = append(out, im)

@@ -104,7 +104,7 @@ func TestPicturesBesideTheFile(t *testing.T) {
 		}
 		got, err := b.Set("x")
 		if bad, ok := strings.CutPrefix(want, "! "); ok {
-			if err == nil || !strings.Contains(err.Error(), bad) || !strings.Contains(err.Error(), "row 0, ID 7: column image holds no bytes but the path") ||
+			if err == nil || !strings.Contains(err.Error(), bad) || !strings.Contains(err.Error(), "row 0, ID 7: column image holds empty bytes and no image, but the path") ||
 				!strings.Contains(err.Error(), "embed_table_storage") || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s: %v", name, err)
 			}
