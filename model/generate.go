@@ -143,7 +143,7 @@ func (m *Model) Generate(ctx context.Context, prompts []Sequence, o GenerateOpti
 	}
 	g.tape = tape.For(m.be)
 	defer g.tape.Close()
-	return g.out, g.run(ctx)
+	return g.out, numbered(g.run(ctx))
 }
 
 func (g *generation) run(ctx context.Context) error {
@@ -163,9 +163,9 @@ func (g *generation) run(ctx context.Context) error {
 		}
 		var err error
 		if next > from {
-			err = g.prefill(from, next)
+			err = g.prefill(ctx, from, next)
 		} else {
-			err = g.step()
+			err = g.step(ctx)
 		}
 		if err != nil {
 			return err
@@ -176,7 +176,7 @@ func (g *generation) run(ctx context.Context) error {
 
 // prefill reads the prompts [first, end) into free slots and draws their first
 // tokens.
-func (g *generation) prefill(first, end int) error {
+func (g *generation) prefill(ctx context.Context, first, end int) error {
 	prompts := g.asked[first:end]
 	b, err := g.m.Pack(prompts)
 	if err != nil {
@@ -199,11 +199,11 @@ func (g *generation) prefill(first, end int) error {
 	b.slots = g.tape.Ints(rows, 1)
 	b.cached = g.see(g.active[from:])
 	h := g.m.decode(g.tape, b, g.cache)
-	return g.draw(g.m.Rows(g.tape, h, last), from)
+	return g.draw(ctx, g.m.Rows(g.tape, h, last), from)
 }
 
 // step feeds the last token of every active answer and draws the next.
-func (g *generation) step() error {
+func (g *generation) step(ctx context.Context) error {
 	m := g.m
 	g.tape.Reset(tape.Options{})
 	b := m.batch()
@@ -229,7 +229,7 @@ func (g *generation) step() error {
 	b.rows = backend.Tensor{}
 	b.slots = g.tape.Ints(rows, 1)
 	b.cached = g.see(g.active)
-	return g.draw(m.decode(g.tape, b, g.cache), 0)
+	return g.draw(ctx, m.decode(g.tape, b, g.cache), 0)
 }
 
 // see lists the cached rows each answer attends to.
@@ -245,8 +245,9 @@ func (g *generation) see(as []answer) backend.Seqs {
 }
 
 // draw chooses the next token of the active answers from first on, whose
-// hidden rows are h, and retires those that end.
-func (g *generation) draw(h tape.Var, first int) error {
+// hidden rows are h, and retires those that end. Nothing is chosen among logits
+// that are not finite.
+func (g *generation) draw(ctx context.Context, h tape.Var, first int) error {
 	m, hidden := g.m, g.tape.Value(h)
 	vocab := m.Config.Text.VocabSize
 	logits := m.Logits(g.tape, hidden)
@@ -257,6 +258,9 @@ func (g *generation) draw(h tape.Var, first int) error {
 		if err := m.be.DownloadInts(g.tokens, best); err != nil {
 			return err
 		}
+		if i := slices.Index(g.tokens, -1); i >= 0 {
+			return m.notFinite(ctx, g.active[first+i].prompt)
+		}
 	} else {
 		n := hidden.Rows * vocab
 		g.logits = slices.Grow(g.logits[:0], n)[:n]
@@ -266,6 +270,9 @@ func (g *generation) draw(h tape.Var, first int) error {
 		for i := range g.tokens {
 			a := &g.active[first+i]
 			row := g.logits[i*vocab : (i+1)*vocab]
+			if notFinite(row) > 0 {
+				return m.notFinite(ctx, a.prompt)
+			}
 			if g.o.penalised() {
 				g.pick.penalise(row, g.o.RepetitionPenalty, g.asked[a.prompt].IDs, g.out[a.prompt])
 			}

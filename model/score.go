@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"vgid/model/backend"
 	"vgid/model/tape"
@@ -44,6 +45,11 @@ func (m *Model) ScoreContinuations(ctx context.Context, prompts []Sequence, cont
 		}
 		if err := m.score(t, seqs, continuations[from:from+len(seqs)], out[from:]); err != nil {
 			return nil, fmt.Errorf("score: from prompt %d: %w", from, err)
+		}
+		for i := range seqs {
+			if s := out[from+i]; math.IsNaN(s) || math.IsInf(s, 0) {
+				return nil, numbered(m.notFinite(ctx, from+i))
+			}
 		}
 	}
 	return out, nil

@@ -224,6 +224,11 @@ func (m *Model) read(ctx context.Context, ws []*weight) error {
 			if err := m.source.files.ReadRows(w.file, host, from); err != nil {
 				return err
 			}
+			if w.stored == backend.BF16 {
+				if err := hf.CheckBF16(w.file, host); err != nil {
+					return err
+				}
+			}
 			m.be.Upload(w.stretch(from*width, n), host)
 		}
 	}

@@ -3,10 +3,13 @@ package vgid
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 
 	"vgid/eval"
 	"vgid/model"
 	"vgid/model/hf/imaging"
+	"vgid/vgid/ask"
 	"vgid/vgid/data"
 )
 
@@ -103,7 +106,7 @@ func (a *Answerer) inRuns(items []eval.Item, f func([]eval.Item, []question) err
 // Answer implements eval.Answerer by greedy decoding.
 func (a *Answerer) Answer(ctx context.Context, items []eval.Item, maxNew int) ([]string, error) {
 	var out []string
-	err := a.inRuns(items, func(_ []eval.Item, asked []question) error {
+	err := a.inRuns(items, func(items []eval.Item, asked []question) error {
 		prompts := make([]model.Sequence, len(asked))
 		for i, q := range asked {
 			prompts[i] = q.Sequence
@@ -114,9 +117,19 @@ func (a *Answerer) Answer(ctx context.Context, items []eval.Item, maxNew int) ([
 		for _, g := range ids {
 			out = append(out, a.Encoder.Decode(g))
 		}
-		return err
+		return about(err, func(prompt int) *eval.Item { return &items[prompt] })
 	})
 	return out, err
+}
+
+// about names the item at whose prompt the logits were not finite.
+func about(err error, item func(prompt int) *eval.Item) error {
+	var broken *model.NotFiniteError
+	if errors.As(err, &broken) {
+		it := item(broken.Prompt)
+		return fmt.Errorf("item %s (%s, %s, %q): %w", it.ID, it.Set, it.Task, ask.Clip(it.Question), broken)
+	}
+	return err
 }
 
 // ScoreOptions implements eval.Answerer: the log-probability of each item's
@@ -126,6 +139,7 @@ func (a *Answerer) ScoreOptions(ctx context.Context, items []eval.Item) ([][]flo
 	err := a.inRuns(items, func(items []eval.Item, asked []question) error {
 		var prompts []model.Sequence
 		var choices [][]int32
+		var of []int // the item of each prompt
 		for i, q := range asked {
 			for _, c := range items[i].Choices {
 				whole, first, err := a.Encoder.response(q.prompt, c, q.Images)
@@ -134,12 +148,12 @@ func (a *Answerer) ScoreOptions(ctx context.Context, items []eval.Item) ([][]flo
 				}
 				prompt := q.Sequence
 				prompt.IDs = whole[:first]
-				prompts, choices = append(prompts, prompt), append(choices, whole[first:])
+				prompts, choices, of = append(prompts, prompt), append(choices, whole[first:]), append(of, i)
 			}
 		}
 		nll, err := a.Model.ScoreContinuations(ctx, prompts, choices)
 		if err != nil {
-			return err
+			return about(err, func(prompt int) *eval.Item { return &items[of[prompt]] })
 		}
 		at := 0
 		for _, it := range items {

@@ -84,7 +84,7 @@ func answered(t *testing.T, j *Job, dir, adapter string) *ask.Pass {
 		t.Fatal(err)
 	}
 	// With an adapter also backwards: its dropout must not show.
-	out, err := a.Forward(s, 1, adapter != "")
+	out, err := a.Forward(t.Context(), s, 1, adapter != "")
 	if err != nil {
 		t.Fatal(err)
 	}

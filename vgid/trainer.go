@@ -222,10 +222,18 @@ func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 	for name, l := range out.Loss {
 		if math.IsNaN(l) || math.IsInf(l, 0) {
 			if t.step == 0 { // nothing has been trained yet
-				return out, fmt.Errorf("%s: the %s loss is %v before the first update: the model's weights hold NaN, or its activations overflow", t.stage, name, l)
+				why, err := t.model.WhyNotFinite(ctx, true)
+				if err != nil {
+					return out, t.at(err)
+				}
+				return out, fmt.Errorf("%s: the %s loss is %v before the first update: %s", t.stage, name, l, why)
 			}
 			return out, fmt.Errorf("%s, step %d: the %s loss is %v: lower the learning rate (%g) or raise the batch", t.stage, t.step+1, name, l, out.LR)
 		}
+	}
+	// Finite losses may have gradients that are not: what they were added to is lost.
+	if n := out.GradNorm; math.IsNaN(n) || math.IsInf(n, 0) {
+		return out, fmt.Errorf("%s, step %d: the norm of the gradient is %v: lower the learning rate (%g) or raise the batch", t.stage, t.step+1, n, out.LR)
 	}
 	t.step++
 	s := &out.Phases

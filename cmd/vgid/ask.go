@@ -99,7 +99,7 @@ func forward(c *cli.Context, a *ask.Asker) error {
 	case first == len(s.IDs):
 		return fmt.Errorf("%s--answer is empty", command(c))
 	}
-	p, err := a.Forward(s, first, c.Bool("grad"))
+	p, err := a.Forward(c.Context, s, first, c.Bool("grad"))
 	if err != nil {
 		return err
 	}

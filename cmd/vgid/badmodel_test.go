@@ -3,6 +3,8 @@
 package main
 
 import (
+	"encoding/binary"
+	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -53,6 +55,33 @@ func rewritten(t *testing.T, dir string, shard int64, f func([]hf.NamedTensor) [
 	}
 	return m
 }
+
+// poisoned is a copy in whose tensor the first value is NaN: put into the file,
+// since nothing here writes one.
+func poisoned(t *testing.T, dir, tensor string) string {
+	t.Helper()
+	m := copied(t, dir)
+	path := filepath.Join(m, "model.safetensors")
+	b := read(t, path)
+	n := 8 + int(binary.LittleEndian.Uint64(b))
+	var head map[string]struct {
+		DType   string `json:"dtype"`
+		Offsets []int  `json:"data_offsets"`
+	}
+	if err := json.Unmarshal(b[8:n], &head); err != nil || head[tensor].DType != "F32" {
+		t.Fatalf("%s: tensor %q is %+v, %v", path, tensor, head[tensor], err)
+	}
+	binary.LittleEndian.PutUint32(b[n+head[tensor].Offsets[0]:], math.Float32bits(float32(math.NaN())))
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// poison is where TestBadInputs puts its NaN, and what is said of it.
+const poison = "language_model.model.layers.0.self_attn.q_proj.weight"
+
+var poisonTold = []string{"the model's logits are not finite (NaN/Inf)", "its weights hold NaN or Inf", `tensor "` + poison + `", 1 of `, "take a checkpoint from before it diverged"}
 
 func unchanged(l []hf.NamedTensor) []hf.NamedTensor { return l }
 
@@ -150,14 +179,34 @@ func init() {
 			return []string{"merge", "--model", world.Model, "--adapter", adapter, "--out", filepath.Join(full, "m")}
 		}, []string{"model.safetensors", "no space left on device", "free some space"}},
 		{"weights that are no numbers", func(t *testing.T, dir, out string) []string {
+			return unlearnWith(out, map[string]string{"model.base": poisoned(t, dir, poison)})
+		}, append([]string{"unlearned: the ", "loss is NaN before the first update"}, poisonTold...)},
+		{"full training of weights that are no numbers", func(t *testing.T, dir, out string) []string {
+			return unlearnWith(out, map[string]string{"model.base": poisoned(t, dir, poison), "unlearn.lora.r": "0"})
+		}, append([]string{"unlearned: the ", "loss is NaN before the first update"}, poisonTold...)},
+		{"an answer of weights that are no numbers", func(t *testing.T, dir, out string) []string {
+			return []string{"generate", "--model", poisoned(t, dir, poison), "--prompt", "a"}
+		}, append([]string{"prompt 0: "}, poisonTold...)},
+		{"a drawn answer of weights that are no numbers", func(t *testing.T, dir, out string) []string {
+			return []string{"generate", "--model", poisoned(t, dir, poison), "--prompt", "a", "--temperature", "1"}
+		}, poisonTold},
+		{"logits of weights that are no numbers", func(t *testing.T, dir, out string) []string {
+			return []string{"forward", "--model", poisoned(t, dir, poison), "--prompt", "a", "--out", filepath.Join(dir, "f")}
+		}, poisonTold},
+		{"evaluation of weights that are no numbers", func(t *testing.T, dir, out string) []string {
+			return append([]string{"eval", "--model", poisoned(t, dir, poison)}, flags(out, nil)...)
+		}, append([]string{"evaluation, rank 0: item ", "(forget, "}, poisonTold...)},
+		{"merge into weights that are no numbers", func(t *testing.T, dir, out string) []string {
+			return []string{"merge", "--model", poisoned(t, dir, poison), "--adapter", adapterOf(t, dir), "--any-base", "--out", out}
+		}, []string{"vgid: merge of ", "/model: tensor \"" + poison + `": 1 of `, "are not finite (NaN/Inf): nothing is written"}},
+		{"merge that overflows float16", func(t *testing.T, dir, out string) []string {
 			m := rewritten(t, dir, 0, func(l []hf.NamedTensor) []hf.NamedTensor {
-				for i := range l[0].Data {
-					l[0].Data[i] = float32(math.NaN())
-				}
+				i := slices.IndexFunc(l, func(x hf.NamedTensor) bool { return x.Name == "multi_modal_projector.linear_1.bias" })
+				l[i].Data[0], l[i].Data[3] = 7e4, -1e6
 				return l
 			})
-			return unlearnWith(out, map[string]string{"model.base": m})
-		}, []string{"unlearned: the ", "loss is NaN before the first update", "the model's weights hold NaN"}},
+			return []string{"merge", "--model", m, "--adapter", adapterOf(t, dir), "--any-base", "--dtype", "float16", "--out", out}
+		}, []string{`tensor "multi_modal_projector.linear_1.bias": 2 of 32 values overflow float16 (the largest is 1e+06)`, "choose bfloat16 or float32"}},
 		{"forward to a pipe", func(t *testing.T, dir, out string) []string {
 			pipe := filepath.Join(dir, "pipe")
 			if err := unix.Mkfifo(pipe, 0o600); err != nil {

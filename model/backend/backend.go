@@ -163,7 +163,8 @@ type Backend interface {
 	Patchify(dst, images Tensor, channels, height, width, patch int)
 
 	// ArgMax: dst[i] = index of the largest element of row i (the first of
-	// equals), dst [T, 1] I32.
+	// equals), dst [T, 1] I32; -1 where an element of the row is NaN or
+	// infinite, so that no choice is ever made among broken scores.
 	ArgMax(dst, src Tensor)
 
 	// LinearCE is the language-model head and cross-entropy in one, in chunks

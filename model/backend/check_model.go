@@ -143,7 +143,7 @@ func CheckLinearKL(loss, dh, dw, h, w, ht, wt, weight Tensor, p KL) error {
 	if ht.Rows != h.Rows || ht.Cols != wt.Cols || wt.Rows != w.Rows {
 		return fail(op, "the teacher's rows or vocabulary differ from the student's", args)
 	}
-	if !finite(p.TeacherTemp) || !finite(p.StudentTemp) || p.TeacherTemp < 0 || p.StudentTemp < 0 {
+	if !Finite(p.TeacherTemp) || !Finite(p.StudentTemp) || p.TeacherTemp < 0 || p.StudentTemp < 0 {
 		return fail(op, fmt.Sprintf("temperatures %v and %v must be positive, or 0 for 1", p.TeacherTemp, p.StudentTemp), args)
 	}
 	return head(op, loss, dh, dw, h, w, weight, args)

@@ -89,10 +89,17 @@ func (b *Backend) ArgMax(dst, src backend.Tensor) {
 	}
 }
 
-// argMax is the first position of the largest element; NaN is never larger.
+// argMax is the first position of the largest element, -1 where one is NaN or
+// infinite.
 func argMax(x []float32) int32 {
-	if x[0] != x[0] {
-		return 0
+	// The sum is not finite where an element is not; a sum of finite elements may
+	// overflow, so only then each is looked at.
+	if !backend.Finite(simd.Sum(x)) {
+		for _, v := range x {
+			if !backend.Finite(v) {
+				return -1
+			}
+		}
 	}
 	top := simd.Max(x)
 	for i, v := range x {

@@ -103,6 +103,9 @@ func WriteSafetensors(path string, tensors []NamedTensor, metadata map[string]st
 }
 
 // WriteStreams is WriteSafetensors of tensors that are made as they are written.
+// A tensor that holds NaN or infinite values, or would once it is rounded to its
+// dtype, is refused, and no file appears: what reads it later would compute
+// nonsense without a word.
 func WriteStreams(path string, tensors []Stream, metadata map[string]string) error {
 	if err := checkStreams(tensors); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -183,10 +186,14 @@ func (b *streamBuffer) write(w io.Writer, t Stream) error {
 			err = fmt.Errorf("%s %v needs %d bytes, the source gives %d", t.DType, t.Shape, t.Bytes(), len(raw))
 		}
 		if err == nil {
+			err = (&fitness{broken: NotFinite(raw, t.DType)}).err(t.TensorInfo)
+		}
+		if err == nil {
 			_, err = w.Write(raw)
 		}
 		return err
 	}
+	var fit fitness
 	width := t.rowElements()
 	if width == 0 {
 		return nil
@@ -202,10 +209,11 @@ func (b *streamBuffer) write(w io.Writer, t Stream) error {
 		if err := t.Rows(values, from); err != nil {
 			return err
 		}
+		fit.add(values, t.DType)
 		encodeF32(raw, values, t.DType)
 		if _, err := w.Write(raw); err != nil {
 			return err
 		}
 	}
-	return nil
+	return fit.err(t.TensorInfo)
 }

@@ -275,7 +275,12 @@ func (b *Backend) ArgMax(dst, src backend.Tensor) {
 	for r := range src.Rows {
 		best := 0
 		for c := range src.Cols {
-			if m[1].at(r, c) > m[1].at(r, best) {
+			v := m[1].at(r, c)
+			if v-v != 0 { // NaN or infinite
+				best = -1
+				break
+			}
+			if v > m[1].at(r, best) {
 				best = c
 			}
 		}

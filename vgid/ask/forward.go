@@ -104,8 +104,9 @@ type Pass struct {
 }
 
 // Forward runs one sequence. With grad set it also differentiates the mean
-// cross-entropy of the tokens from first on for what the model trains.
-func (a *Asker) Forward(s model.Sequence, first int, grad bool) (*Pass, error) {
+// cross-entropy of the tokens from first on for what the model trains. Logits
+// that are not finite are a model.NotFiniteError.
+func (a *Asker) Forward(ctx context.Context, s model.Sequence, first int, grad bool) (*Pass, error) {
 	m := a.Model
 	out := &Pass{Sequence: s, Labels: make([]int32, len(s.IDs))}
 	var rows, targets []int32
@@ -135,6 +136,15 @@ func (a *Asker) Forward(s model.Sequence, first int, grad bool) (*Pass, error) {
 	out.Logits = make([]float32, logits.Len())
 	if err := m.Backend().Download(out.Logits, logits); err != nil {
 		return nil, err
+	}
+	for _, v := range out.Logits {
+		if !backend.Finite(v) {
+			why, err := m.WhyNotFinite(ctx, false)
+			if err == nil {
+				err = &model.NotFiniteError{Cause: why}
+			}
+			return nil, err
+		}
 	}
 	if !grad {
 		return out, t.Err()

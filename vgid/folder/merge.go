@@ -39,6 +39,10 @@ func Merge(ctx context.Context, dir, adapter, out string, o MergeOptions) error 
 		if err := hf.CopyAssets(to, dir); err != nil {
 			return err
 		}
-		return m.Save(to, model.SaveOptions{DType: o.DType, MaxShardBytes: o.MaxShardBytes, Merge: true})
+		err := m.Save(to, model.SaveOptions{DType: o.DType, MaxShardBytes: o.MaxShardBytes, Merge: true})
+		if err != nil {
+			return fmt.Errorf("merge of %s into %s: %w", adapter, dir, err)
+		}
+		return nil
 	})
 }

@@ -3,6 +3,7 @@ package compliance
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"vgid/model/backend"
 )
@@ -140,6 +141,23 @@ var rows = []one{
 			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ArgMax(at(y), at(x)) })
 			s.same("argmax", what, y)
 		})
+	}},
+	{"argmax of what is not finite", func(s *suite) {
+		for _, cols := range []int{1, 2, 5, 64, 777} {
+			broken := s.rng.Perm(cols * 4)[:max(1, cols/50)]
+			at := 0
+			x := s.floats(4, cols, func() float64 {
+				at++
+				if slices.Contains(broken, at-1) {
+					return pick(s, math.NaN(), math.Inf(1), math.Inf(-1))
+				}
+				return s.normal() * math.Pow(10, float64(s.rng.IntN(38))) // sums may overflow
+			})
+			y := s.ints(4, 1, make([]int32, 4))
+			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ArgMax(at(y), at(x)) })
+			s.same("argmax", fmt.Sprintf("[4, %d] with %d elements that are not finite", cols, len(broken)), y)
+			s.finish("argmax of what is not finite")
+		}
 	}},
 }
 

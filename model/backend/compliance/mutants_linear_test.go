@@ -221,7 +221,7 @@ var linearMutants = []mutant{
 		b.ArgMax(dst, src)
 		best := readInts(b, dst)
 		each(src, func(r, c int) {
-			if b.At(src, r, c) == b.At(src, r, int(best[r])) {
+			if best[r] >= 0 && b.At(src, r, c) == b.At(src, r, int(best[r])) {
 				best[r] = int32(c)
 			}
 		})
@@ -232,11 +232,15 @@ var linearMutants = []mutant{
 		b.ArgMax(dst, src)
 		best := readInts(b, dst)
 		for r, i := range best {
-			if b.At(src, r, int(i)) < 0 {
+			if i >= 0 && b.At(src, r, int(i)) < 0 {
 				best[r] = 0
 			}
 		}
 		b.UploadInts(dst, best)
+	}}},
+	{"argmax chooses among broken scores", "argmax of what is not finite", "", replaced{ArgMax: func(b *ref.Backend, dst, src tensor) {
+		b.ArgMax(dst, src)
+		b.UploadInts(dst, readInts(b, atLeastZero(b, dst)))
 	}}},
 }
 

@@ -44,6 +44,7 @@ var simpleMutants = []simple{
 	{"random.cu", ">= p ?", "> p + 0.001f ?", "", "dropout"},
 	{"rearrange.cu", "splat(sign) * sin", "sin", "", "rope"},
 	{"rows.cu", "(v == best && i < at)", "(v == best && i > at)", "", "argmax"},
+	{"rows.cu", "bool number = v[i] - v[i] == 0;", "bool number = v[i] == v[i];", "", "argmax"},
 	{"rows.cu", "if (!bad || error[0]) return;", "if (!bad) return;", "", "check_index"},
 	{"norm.cu", "dx.get(r, c, n) + d)", "d)", "", "rms_norm_backward"},
 	{"norm.cu", "- norm * splat(gn_mean)", "", "", "layer_norm_backward"},

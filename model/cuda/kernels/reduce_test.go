@@ -145,11 +145,13 @@ var rowCases = []kernelCase{
 			return
 		}
 		src := s.floats(s.dtype(), rows, cols, func() float64 {
-			switch s.rng.IntN(20) {
+			switch s.rng.IntN(30 * cols) { // in about a tenth of the rows
 			case 0:
 				return math.NaN()
 			case 1:
 				return math.Inf(-1)
+			case 2:
+				return math.Inf(1)
 			}
 			return float64(s.rng.IntN(9)) // many equals
 		})

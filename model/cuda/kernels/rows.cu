@@ -93,8 +93,8 @@ KERNEL(scatter_add_rows, 256, (MAT(dst), MAT(src), const int* index, int64_t str
   }
 }
 
-// argmax: a block a row. The first of equals wins; so does a NaN in column 0,
-// and no other NaN is the largest.
+// argmax: a block a row. The first of equals wins; -1 where an element is NaN or
+// infinite: such an element beats every other, at place -1.
 KERNEL(argmax, 256, (int* dst, int64_t dst_stride, MAT(src), int64_t rows, int64_t cols)) {
   USE(src);
   SHARED(float, values, [8]);
@@ -113,7 +113,10 @@ KERNEL(argmax, 256, (int* dst, int64_t dst_stride, MAT(src), int64_t rows, int64
       f32x4 v = src.get(r, c, n);
       UNROLL
       for (int i = 0; i < 4; i++)
-        if (i < n) take(v[i], (int)c + i);
+        if (i < n) {
+          bool number = v[i] - v[i] == 0;
+          take(number ? v[i] : infinity(), number ? (int)c + i : -1);
+        }
     }
     for (int m = 16; m; m >>= 1) {
       float v = shfl_xor(best, m);
@@ -127,7 +130,7 @@ KERNEL(argmax, 256, (int* dst, int64_t dst_stride, MAT(src), int64_t rows, int64
     sync_threads();
     if (threadIdx.x == 0) {
       for (int w = 1; w < (int)(blockDim.x >> 5); w++) take(values[w], indices[w]);
-      dst[r * dst_stride] = is_nan(src.at(r, 0)) ? 0 : at;
+      dst[r * dst_stride] = at;
     }
     sync_threads();
   }
