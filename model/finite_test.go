@@ -8,6 +8,7 @@ import (
 
 	"vgid/model/backend"
 	"vgid/model/cpu"
+	"vgid/model/decoding"
 )
 
 // putInto writes a value into one element of a weight.
@@ -75,7 +76,7 @@ func TestLogitsThatAreNotFiniteAreRefused(t *testing.T) {
 					return err
 				},
 				"penalised": func() error {
-					_, err := m.Generate(t.Context(), prompts, GenerateOptions{MaxNew: 2, RepetitionPenalty: 1.2})
+					_, err := m.Generate(t.Context(), prompts, GenerateOptions{MaxNew: 2, Decoding: decoding.Settings{RepetitionPenalty: 1.2}})
 					return err
 				},
 				"drawn": func() error {

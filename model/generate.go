@@ -3,10 +3,10 @@ package model
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 
 	"vgid/model/backend"
+	"vgid/model/decoding"
 	"vgid/model/tape"
 )
 
@@ -17,10 +17,8 @@ type GenerateOptions struct {
 	// TopK (0 for all) and TopP (0 or 1 for all) have cut the tail.
 	Temperature, TopP float32
 	TopK              int
-	// RepetitionPenalty, when it is not 0 or 1, divides the logits above zero of
-	// the tokens that stand in the prompt or the answer so far, and multiplies
-	// those below: before the temperature, and when greedy, as transformers does.
-	RepetitionPenalty float32
+	// Decoding changes logits before the temperature, and when greedy.
+	Decoding decoding.Settings
 	// Seed keys the draws, together with Sequence.Sample and the number of the
 	// token: a prompt's answer does not depend on its company.
 	Seed uint64
@@ -43,8 +41,6 @@ func (o *GenerateOptions) validate() error {
 		return fmt.Errorf("generate: top-p %g is not in [0, 1]", o.TopP)
 	case o.TopK < 0:
 		return fmt.Errorf("generate: top-k %d must not be negative", o.TopK)
-	case !(o.RepetitionPenalty >= 0) || math.IsInf(float64(o.RepetitionPenalty), 1):
-		return fmt.Errorf("generate: repetition penalty %g must be positive", o.RepetitionPenalty)
 	case o.MaxBatchTokens < 0:
 		return fmt.Errorf("generate: MaxBatchTokens %d must not be negative", o.MaxBatchTokens)
 	}
@@ -52,11 +48,6 @@ func (o *GenerateOptions) validate() error {
 		o.MaxBatchTokens = 8192
 	}
 	return nil
-}
-
-// penalised reports whether logits are changed before a token is chosen.
-func (o *GenerateOptions) penalised() bool {
-	return o.RepetitionPenalty != 0 && o.RepetitionPenalty != 1
 }
 
 // kvCache holds keys and values of every layer, [rows, kvHeads·headDim]. A
@@ -107,6 +98,7 @@ type generation struct {
 	out    [][]int32
 	logits []float32
 	tokens []int32
+	change decoding.Processor
 	pick   sampler
 }
 
@@ -116,6 +108,9 @@ type generation struct {
 func (m *Model) Generate(ctx context.Context, prompts []Sequence, o GenerateOptions) ([][]int32, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
+	}
+	if err := o.Decoding.Validate(m.Config.Text.VocabSize); err != nil {
+		return nil, fmt.Errorf("generate: %w", err)
 	}
 	longest := 0
 	for i := range prompts {
@@ -128,7 +123,7 @@ func (m *Model) Generate(ctx context.Context, prompts []Sequence, o GenerateOpti
 		}
 		longest = max(longest, len(prompts[i].IDs))
 	}
-	g := &generation{m: m, o: o, asked: prompts, out: make([][]int32, len(prompts)), slot: longest + o.MaxNew}
+	g := &generation{m: m, o: o, change: decoding.Processor{Settings: o.Decoding}, asked: prompts, out: make([][]int32, len(prompts)), slot: longest + o.MaxNew}
 	if len(prompts) == 0 {
 		return g.out, nil
 	}
@@ -252,7 +247,8 @@ func (g *generation) draw(ctx context.Context, h tape.Var, first int) error {
 	vocab := m.Config.Text.VocabSize
 	logits := m.Logits(g.tape, hidden)
 	g.tokens = slices.Grow(g.tokens[:0], hidden.Rows)[:hidden.Rows]
-	if g.o.Temperature == 0 && !g.o.penalised() {
+	changed := g.o.Decoding.Active()
+	if g.o.Temperature == 0 && !changed {
 		best := g.tape.ScratchInts(hidden.Rows, 1)
 		m.be.ArgMax(best, logits)
 		if err := m.be.DownloadInts(g.tokens, best); err != nil {
@@ -273,8 +269,8 @@ func (g *generation) draw(ctx context.Context, h tape.Var, first int) error {
 			if notFinite(row) > 0 {
 				return m.notFinite(ctx, a.prompt)
 			}
-			if g.o.penalised() {
-				g.pick.penalise(row, g.o.RepetitionPenalty, g.asked[a.prompt].IDs, g.out[a.prompt])
+			if changed {
+				g.change.Apply(row, &decoding.Text{Prompt: g.asked[a.prompt].IDs, Answer: g.out[a.prompt], Ends: g.o.EOS, MaxNew: g.o.MaxNew})
 			}
 			g.tokens[i] = g.pick.draw(row, &g.o, a.sample, a.drawn)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"vgid/model/decoding"
 	"vgid/model/hf/imaging"
 )
 
@@ -74,7 +75,7 @@ func TestGenerationEqualsRecomputing(t *testing.T) {
 			t.Errorf("penalty %g changes nothing", c.penalty)
 		}
 		for _, room := range []int{1, 45, 1000} { // one slot, two, all
-			got, err := m.Generate(context.Background(), prompts, GenerateOptions{MaxNew: n, EOS: []int32{eos}, RepetitionPenalty: c.penalty, MaxBatchTokens: room})
+			got, err := m.Generate(context.Background(), prompts, GenerateOptions{MaxNew: n, EOS: []int32{eos}, Decoding: decoding.Settings{RepetitionPenalty: c.penalty}, MaxBatchTokens: room})
 			if err != nil {
 				t.Fatal(err)
 			}

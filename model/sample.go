@@ -15,26 +15,6 @@ const sampleSite = 0x53414d50
 type sampler struct {
 	order []int32
 	prob  []float64
-	seen  []bool // of each token, between two uses false
-}
-
-// penalise makes the tokens that were said before less likely, each once.
-func (s *sampler) penalise(logits []float32, penalty float32, said ...[]int32) {
-	s.seen = slices.Grow(s.seen[:0], len(logits))[:len(logits)]
-	for _, ids := range said {
-		for _, id := range ids {
-			if s.seen[id] {
-				continue
-			}
-			s.seen[id] = true
-			if logits[id] < 0 {
-				logits[id] *= penalty
-			} else {
-				logits[id] /= penalty
-			}
-		}
-	}
-	clear(s.seen)
 }
 
 // likeliest is the first of the largest logits.

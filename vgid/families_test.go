@@ -2,6 +2,7 @@ package vgid
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"math"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"vgid/model/cpu"
 	"vgid/model/hf"
 	"vgid/model/hf/imaging"
+	"vgid/model/hf/tokenizer"
 	"vgid/vgid/ask"
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
@@ -324,8 +326,48 @@ func TestRepetitionPenaltyOfTheFolder(t *testing.T) {
 			}
 		case err != nil:
 			t.Error(err)
-		case r.Greedy(7).RepetitionPenalty != want:
-			t.Errorf("%s: penalty %g", text, r.Greedy(7).RepetitionPenalty)
+		case r.Greedy(7).Decoding.RepetitionPenalty != want:
+			t.Errorf("%s: penalty %g", text, r.Greedy(7).Decoding.RepetitionPenalty)
+		}
+	}
+}
+
+// End tokens are those of generation_config.json, the tokenizer's only where it
+// names none, and a user is told where that may surprise.
+func TestEndTokensOfTheFolder(t *testing.T) {
+	w, err := vgidtest.MakeFamily(t.TempDir(), "qwen2_vl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := model.ReadConfig(w.Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := tokenizer.Load(w.Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eos, _ := tok.EOS()
+	for text, want := range map[string]struct {
+		ends []int32
+		told string
+	}{
+		`{}`:                  {[]int32{eos}, "no eos_token_id says where answers end"},
+		`{"eos_token_id": 9}`: {[]int32{9}, "does not hold the tokenizer's eos_token"},
+		fmt.Sprintf(`{"eos_token_id": [9, %d]}`, eos): {[]int32{9, eos}, ""},
+	} {
+		if err := os.WriteFile(filepath.Join(w.Model, "generation_config.json"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r, err := ask.OpenReader(w.Model, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Greedy(7).EOS; !slices.Equal(got, want.ends) {
+			t.Errorf("%s: ends %v, want %v", text, got, want.ends)
+		}
+		if told := strings.Join(r.Notices(), "\n"); !strings.Contains(told, want.told) || (told == "") != (want.told == "") {
+			t.Errorf("%s: told %q, want %q", text, told, want.told)
 		}
 	}
 }

@@ -22,6 +22,9 @@ func (j *Job) open(ctx context.Context, dir string) (*model.Model, *Encoder, err
 		m.Close()
 		return nil, nil, err
 	}
+	for _, n := range enc.Notices() {
+		j.Show.Printf("note: %s", n)
+	}
 	return m, enc, nil
 }
 

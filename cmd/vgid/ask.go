@@ -56,6 +56,7 @@ func withModel(c *cli.Context, f func(a *ask.Asker) error) error {
 	}
 	defer a.Model.Close()
 	a.Render = c.Bool("chat")
+	tell(a.Notices())
 	return f(a)
 }
 
@@ -155,7 +156,7 @@ func generate(c *cli.Context, a *ask.Asker) error {
 	o.Temperature, o.TopP, o.TopK = float32(c.Float64("temperature")), float32(c.Float64("top-p")), c.Int("top-k")
 	o.Seed, o.MaxBatchTokens = c.Uint64("seed"), c.Int("batch-tokens")
 	if c.IsSet("repetition-penalty") {
-		o.RepetitionPenalty = float32(c.Float64("repetition-penalty"))
+		o.Decoding.RepetitionPenalty = float32(c.Float64("repetition-penalty"))
 	}
 	stops := c.StringSlice("stop")
 	if !c.IsSet("in") {
@@ -180,4 +181,11 @@ func generate(c *cli.Context, a *ask.Asker) error {
 	}
 	fmt.Printf("%d answers written to %s\n", n, c.String("out"))
 	return nil
+}
+
+// tell prints what a user should know beside a command's result.
+func tell(notices []string) {
+	for _, n := range notices {
+		fmt.Fprintln(os.Stderr, "vgid: note: "+n)
+	}
 }

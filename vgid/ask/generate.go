@@ -31,7 +31,7 @@ func (a *Asker) Answers(ctx context.Context, questions []Question, o model.Gener
 		}
 		seqs[i].Sample = uint32(i)
 	}
-	o.Stop = a.stopper(stops)
+	o.Stop = either(o.Stop, a.stopper(stops, true))
 	ids, err := a.Model.Generate(ctx, seqs, o)
 	if err != nil {
 		return nil, err
@@ -43,8 +43,9 @@ func (a *Asker) Answers(ctx context.Context, questions []Question, o model.Gener
 	return out, nil
 }
 
-// stopper asks whether the text of an answer holds one of stops.
-func (r *Reader) stopper(stops []string) func([]int32) bool {
+// stopper asks whether the text of an answer holds one of stops; without
+// special tokens, where skip is set.
+func (r *Reader) stopper(stops []string, skip bool) func([]int32) bool {
 	if len(stops) == 0 {
 		return nil
 	}
@@ -55,7 +56,7 @@ func (r *Reader) stopper(stops []string) func([]int32) bool {
 	return func(ids []int32) bool {
 		// A token is a byte at least, so the last ones hold any stop string
 		// that the last one completes.
-		text := r.tok.Decode(ids[max(0, len(ids)-longest-8):], true)
+		text := r.tok.Decode(ids[max(0, len(ids)-longest-8):], skip)
 		for _, s := range stops {
 			if strings.Contains(text, s) {
 				return true
@@ -63,6 +64,17 @@ func (r *Reader) stopper(stops []string) func([]int32) bool {
 		}
 		return false
 	}
+}
+
+// either asks both of two stoppers, each of which may be nil.
+func either(a, b func([]int32) bool) func([]int32) bool {
+	if a == nil || b == nil {
+		if a == nil {
+			return b
+		}
+		return a
+	}
+	return func(ids []int32) bool { return a(ids) || b(ids) }
 }
 
 // cutAt is text before the first of stops.

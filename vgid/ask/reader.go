@@ -1,14 +1,13 @@
 package ask
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 
 	"vgid/eval"
 	"vgid/model"
+	"vgid/model/decoding"
 	"vgid/model/hf"
 	"vgid/model/hf/imaging"
 	"vgid/model/hf/tokenizer"
@@ -27,7 +26,9 @@ type Reader struct {
 	written string // an image in a prompt: the mark and what belongs around it
 	imageID int32
 	ends    []int32 // tokens that end an answer
-	penalty float32 // repetition_penalty of generation_config.json, 0 without one
+	change  decoding.Settings
+	stops   []string // stop_strings, which stay in the answer
+	notices []string
 }
 
 // OpenReader reads the tokenizer and image processor of the folder of a model
@@ -86,27 +87,31 @@ func (r *Reader) checkProcessor() error {
 	return nil
 }
 
-// readGeneration collects the end tokens that the folder's files name, and what
-// changes the answer also of a model that is not sampled from.
+// readGeneration collects what the folder's files say about answers. End tokens
+// are those of generation_config.json, or of config.json without that file; a
+// folder that names none there ends answers at the tokenizer's.
 func (r *Reader) readGeneration() error {
-	if id, ok := r.tok.EOS(); ok {
-		r.ends = append(r.ends, id)
-	}
 	g, err := hf.ReadGenerationConfig(r.dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return err
 	}
-	if g.RepetitionPenalty != nil {
-		r.penalty = float32(*g.RepetitionPenalty)
+	r.change, r.stops = g.Decoding(), g.StopStrings
+	if err := r.change.Validate(r.cfg.Text.VocabSize); err != nil {
+		return fmt.Errorf("%s: generation_config.json: %w", r.dir, err)
 	}
-	for _, id := range g.EOS {
-		r.ends = append(r.ends, id)
-	}
-	for _, id := range r.cfg.EOSTokenID {
-		r.ends = append(r.ends, int32(id))
+	eos, named := r.tok.EOS()
+	switch r.ends = g.EOS; {
+	case len(r.ends) == 0 && named:
+		r.ends = []int32{eos}
+		r.notices = append(r.notices, fmt.Sprintf("%s: no eos_token_id says where answers end, so they end at the tokenizer's eos_token %s; generate of transformers would not end them: write it into generation_config.json", r.dir, r.tok.Token(eos)))
+	case named && !slices.Contains(r.ends, eos):
+		r.notices = append(r.notices, fmt.Sprintf("%s: answers end at eos_token_id %v, which does not hold the tokenizer's eos_token %s (%d): training ends answers with that token, generation will go on behind it; add it to eos_token_id in generation_config.json", r.dir, r.ends, r.tok.Token(eos), eos))
 	}
 	return nil
 }
+
+// Notices are things about the folder that a user should know, one line each.
+func (r *Reader) Notices() []string { return r.notices }
 
 // Prompt is how the model writes a prompt: every <image> becomes its own form
 // of an image.
@@ -166,9 +171,9 @@ func (r *Reader) expand(prompt string, ids []int32, images []imaging.Image) ([]i
 }
 
 // Greedy is how the folder's files let the model answer when nothing is drawn:
-// where an answer of at most so many tokens ends, and what it is penalised for.
+// where an answer of at most so many tokens ends, and what changes its logits.
 func (r *Reader) Greedy(most int) model.GenerateOptions {
-	return model.GenerateOptions{MaxNew: most, EOS: r.ends, RepetitionPenalty: r.penalty}
+	return model.GenerateOptions{MaxNew: most, EOS: r.ends, Decoding: r.change, Stop: r.stopper(r.stops, false)}
 }
 
 // ImageID is the token that stands for a piece of an image.
