@@ -63,8 +63,10 @@ func (w Worker) MachineRank() int {
 }
 
 // FromEnv reads the place of this process from the environment. Without a
-// launcher it is rank 0 of 1. Call it once: it takes the inherited socket
-// over. An error names the variable at fault.
+// launcher it is rank 0 of 1; as one of several that another launcher started,
+// which would all take themselves for the only one, it is refused. Call it
+// once: it takes the inherited socket over. An error names the variable at
+// fault.
 func FromEnv() (Worker, error) {
 	w, fd, err := parseEnv(os.LookupEnv)
 	if err != nil || fd < 0 {
@@ -92,7 +94,11 @@ func parseEnv(lookup func(string) (string, bool)) (Worker, int, error) {
 				return Worker{}, -1, fmt.Errorf("%s is set but %s is not; start workers by vgid-launch, or unset %s to run alone", name, EnvRank, name)
 			}
 		}
-		return Worker{WorldSize: 1, LocalWorldSize: 1}, -1, nil
+		o, err := FindOuter(lookup)
+		if err == nil && o.Found() {
+			err = fmt.Errorf("%v and does not know the others; %s; or set %s=1 if each is to be a job of its own", o, o.Remedy, EnvAlone)
+		}
+		return Worker{WorldSize: 1, LocalWorldSize: 1}, -1, err
 	}
 	w := Worker{
 		WorldSize: e.number(EnvWorldSize, 1, maxWorld),

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"regexp"
@@ -63,7 +64,7 @@ func newApp(action cli.ActionFunc) *cli.App {
 			&cli.StringFlag{Name: "nproc-per-node", Value: "1", Usage: "`N` workers on this node; gpu: one per GPU; auto: the same, or 1 without GPU"},
 			&cli.BoolFlag{Name: "local", Usage: "run all nodes on this machine, one agent process each"},
 			&cli.StringSliceFlag{Name: "join", Usage: "`HOST:PORT` of an agent of the job (repeatable)"},
-			&cli.StringFlag{Name: "bind-addr", Value: "127.0.0.1", Usage: "`IP` address to listen on"},
+			&cli.StringFlag{Name: "bind-addr", Value: "127.0.0.1", Usage: "`IP` address to listen on, or the network it is in (10.0.0.0/8)"},
 			&cli.StringFlag{Name: "advertise-addr", Usage: "`IP` address the other nodes reach this one at (default: --bind-addr)"},
 			&cli.IntFlag{Name: "port", Value: 7946, Usage: "TCP and UDP `PORT` of the agent; 0 takes any free one (always so with --local)"},
 			&cli.BoolFlag{Name: "insecure-network", Usage: "permit addresses other than loopback, although nothing is encrypted"},
@@ -95,9 +96,12 @@ var noValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag
 
 // run starts the job and returns the exit code.
 func run(c *cli.Context) (int, error) {
-	o, err := options(c)
+	o, said, err := options(c, os.LookupEnv)
 	if err != nil {
 		return 0, err
+	}
+	if said != "" {
+		fmt.Fprintf(os.Stderr, "vgid-launch: %s\n", said)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -120,15 +124,21 @@ func run(c *cli.Context) (int, error) {
 	return out.Code(), nil
 }
 
-func options(c *cli.Context) (agent.Options, error) {
+// options reads the flags and, for what they leave open, the environment; it
+// says what it took from there.
+func options(c *cli.Context, lookup func(string) (string, bool)) (agent.Options, string, error) {
 	procs, err := agent.Procs(c.String("nproc-per-node"))
 	if err != nil {
-		return agent.Options{}, err
+		return agent.Options{}, "", err
+	}
+	bind, err := ownAddress(c.String("bind-addr"), net.InterfaceAddrs)
+	if err != nil {
+		return agent.Options{}, "", err
 	}
 	o := agent.Options{
 		Command: c.Args().Slice(), Nodes: c.Int("nodes"), Procs: procs, MachineWorkers: procs,
 		Job: c.String("job"), Node: c.String("node-name"), Index: c.Int("node-rank"),
-		BindAddr: c.String("bind-addr"), AdvertiseAddr: c.String("advertise-addr"), Port: c.Int("port"),
+		BindAddr: bind, AdvertiseAddr: c.String("advertise-addr"), Port: c.Int("port"),
 		Join: c.StringSlice("join"), InsecureNetwork: c.Bool("insecure-network"),
 		Timeout: c.Duration("timeout"), Grace: c.Duration("grace"), LogDir: c.String("log-dir"),
 		Colour: os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(os.Stdout.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
@@ -136,23 +146,31 @@ func options(c *cli.Context) (agent.Options, error) {
 	if c.Bool("local") {
 		for _, f := range []string{"join", "advertise-addr", "port", "node-rank", "node-name"} {
 			if c.IsSet(f) {
-				return o, fmt.Errorf("--%s with --local: the nodes on one machine find each other by themselves; leave one of the two out", f)
+				return o, "", fmt.Errorf("--%s with --local: the nodes on one machine find each other by themselves; leave one of the two out", f)
 			}
 		}
 		if s := c.String("nproc-per-node"); o.Nodes > 1 && s != "1" && (s == "gpu" || s == "auto" && procs > 1) {
-			return o, fmt.Errorf("--nproc-per-node %s with --local and %d nodes: each node would claim all GPUs of this machine; use --nodes 1", s, o.Nodes)
+			return o, "", fmt.Errorf("--nproc-per-node %s with --local and %d nodes: each node would claim all GPUs of this machine; use --nodes 1", s, o.Nodes)
 		}
 		o.Node = "node0"
+	}
+	outer, err := launch.FindOuter(lookup)
+	if err != nil {
+		return o, "", err
+	}
+	said, err := adopt(&o, outer, c.IsSet)
+	if err != nil {
+		return o, "", err
 	}
 	if o.Index < 0 {
 		o.Index = min(len(o.Join), 1)
 	}
 	if o.Node == "" {
 		if o.Node, err = os.Hostname(); err != nil {
-			return o, fmt.Errorf("no host name: %w; give --node-name", err)
+			return o, "", fmt.Errorf("no host name: %w; give --node-name", err)
 		}
 	}
-	return o, nil
+	return o, said, nil
 }
 
 // signals delivers what a person or a scheduler wants until ctx ends.

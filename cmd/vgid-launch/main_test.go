@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -13,15 +14,22 @@ import (
 
 func parse(t *testing.T, args ...string) (o agent.Options, err error) {
 	t.Helper()
+	o, _, err = parseIn(t, nil, args...)
+	return o, err
+}
+
+// parseIn is parse with variables of other launchers.
+func parseIn(t *testing.T, env map[string]string, args ...string) (o agent.Options, said string, err error) {
+	t.Helper()
 	app := newApp(func(c *cli.Context) error {
-		o, err = options(c)
+		o, said, err = options(c, func(name string) (string, bool) { v, ok := env[name]; return v, ok })
 		return nil
 	})
 	app.Writer, app.ErrWriter = os.Stderr, os.Stderr
 	if rerr := app.Run(bareBooleans(app, append([]string{"vgid-launch"}, args...))); rerr != nil {
 		t.Fatal(rerr)
 	}
-	return o, err
+	return o, said, err
 }
 
 func TestFlags(t *testing.T) {
@@ -80,6 +88,67 @@ func TestLocalExcludes(t *testing.T) {
 		_, err := parse(t, append(append([]string{"--local"}, args...), "--", "x")...)
 		if err == nil || !strings.HasPrefix(err.Error(), args[0]+" with --local") {
 			t.Errorf("%v: %v", args, err)
+		}
+	}
+}
+
+func TestOtherLaunchers(t *testing.T) {
+	srun := map[string]string{"SLURM_STEP_ID": "0", "SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "3", "SLURM_NODEID": "2", "SLURM_STEP_TASKS_PER_NODE": "1(x3)"}
+	kubeflow := map[string]string{"PET_NODE_RANK": "1", "PET_NNODES": "2", "PET_MASTER_ADDR": "j-node-0-0.j"}
+	pod := map[string]string{"JOB_COMPLETION_INDEX": "1"}
+	two := map[string]string{"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_SIZE": "2"}
+	alone := map[string]string{"SLURM_STEP_ID": "0", "SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "3", "VGID_ALONE": "1"}
+	for _, c := range []struct {
+		env          map[string]string
+		args         string
+		nodes, index int
+		join, say    string // say is of the error if nodes is 0
+	}{
+		{srun, "--join a:1", 3, 2, "a:1", "SLURM_PROCID=2, SLURM_STEP_NUM_TASKS=3, SLURM_STEP_TASKS_PER_NODE=1(x3): node 2 of 3"},
+		{srun, "--nodes 3 --node-rank 0", 3, 0, "", "node 2 of 3"},
+		{srun, "--nodes 2", 0, 0, "", "but --nodes is 2; give both the same number"},
+		{srun, "--nodes 3 --local", 0, 0, "", "--local would start the whole job in each of them"},
+		{alone, "--nodes 2 --local", 2, 0, "", ""},
+		{kubeflow, "", 2, 1, "j-node-0-0.j:7946", "PET_NODE_RANK=1, PET_NNODES=2: node 1 of 2, which joins j-node-0-0.j:7946"},
+		{kubeflow, "--port 8000", 2, 1, "j-node-0-0.j:8000", "node 1 of 2"},
+		{kubeflow, "--join b:1", 2, 1, "b:1", "node 1 of 2"},
+		{map[string]string{"PET_NODE_RANK": "0", "PET_NNODES": "2", "PET_MASTER_ADDR": "j-node-0-0.j"}, "", 2, 0, "", "node 0 of 2"},
+		{pod, "", 0, 0, "", "does not say of how many; give --nodes"},
+		{pod, "--nodes 4 --join a:1", 4, 1, "a:1", "node 1 of 4"},
+		{two, "--nodes 2", 0, 0, "", "2 of them on this node; vgid-launch is started once per node"},
+	} {
+		o, said, err := parseIn(t, c.env, strings.Fields(c.args+" -- x")...)
+		if c.nodes == 0 {
+			if err == nil || !strings.Contains(err.Error(), c.say) || !strings.Contains(err.Error(), "VGID_ALONE=1") {
+				t.Errorf("%v %s: %v", c.env, c.args, err)
+			}
+			continue
+		}
+		if err != nil || o.Nodes != c.nodes || o.Index != c.index || strings.Join(o.Join, " ") != c.join || !strings.Contains(said, c.say) || (c.say == "") != (said == "") {
+			t.Errorf("%v %s: %d nodes, %d, join %v, %q, %v", c.env, c.args, o.Nodes, o.Index, o.Join, said, err)
+		}
+	}
+}
+
+func TestOwnAddress(t *testing.T) {
+	own := func() (all []net.Addr, err error) {
+		for _, s := range []string{"127.0.0.1/8", "10.1.2.3/16", "192.168.0.7/24", "192.168.0.8/24", "fd00::5/64"} {
+			ip, n, err := net.ParseCIDR(s)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, &net.IPNet{IP: ip, Mask: n.Mask})
+		}
+		return all, nil
+	}
+	for s, want := range map[string]string{"10.0.0.0/8": "10.1.2.3", "fd00::/16": "fd00::5", "10.1.2.3": "10.1.2.3", "::": "::", "127.0.0.0/8": "127.0.0.1", "host": "host"} {
+		if got, err := ownAddress(s, own); err != nil || got != want {
+			t.Errorf("%s: %q, %v", s, got, err)
+		}
+	}
+	for s, want := range map[string]string{"172.16.0.0/12": "no address in this network", "192.168.0.0/24": "192.168.0.7 and 192.168.0.8; give one of them"} {
+		if got, err := ownAddress(s, own); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %q, %v", s, got, err)
 		}
 	}
 }

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"strings"
+
+	"vgid/launch"
+	"vgid/launch/agent"
+)
+
+// adopt takes from another launcher what the flags leave open: how many nodes
+// the job has, which one this is, and where they meet. It returns what it
+// took, in words. given tells which flags were set.
+func adopt(o *agent.Options, outer launch.Outer, given func(flag string) bool) (string, error) {
+	if !outer.Found() {
+		return "", nil
+	}
+	alone := fmt.Sprintf("or set %s=1 if each is to be a job of its own", launch.EnvAlone)
+	switch {
+	case given("local"):
+		return "", fmt.Errorf("%v; --local would start the whole job in each of them; leave it out, %s", outer, alone)
+	case outer.Local > 1:
+		return "", fmt.Errorf("%v, %d of them on this node; vgid-launch is started once per node and starts the workers itself (--nproc-per-node): %s; %s", outer, outer.Local, outer.Remedy, alone)
+	case outer.Size == 0 && !given("nodes"):
+		return "", fmt.Errorf("%v, but does not say of how many; give --nodes, %s", outer, alone)
+	case outer.Size > 0 && given("nodes") && o.Nodes != outer.Size:
+		return "", fmt.Errorf("%v, but --nodes is %d; give both the same number, %s", outer, o.Nodes, alone)
+	}
+	if outer.Size > 0 {
+		o.Nodes = outer.Size
+	}
+	said := fmt.Sprintf("%s: node %d of %d", strings.Join(outer.Vars, ", "), outer.Rank, o.Nodes)
+	if !given("node-rank") {
+		o.Index = outer.Rank
+	}
+	if outer.Master != "" && outer.Rank > 0 && !given("join") {
+		o.Join = []string{net.JoinHostPort(outer.Master, fmt.Sprint(o.Port))}
+		said += ", which joins " + o.Join[0]
+	}
+	return said, nil
+}
+
+// ownAddress gives the address of this machine that a --bind-addr means: an
+// address itself, or the network that it is in, which is the same on all
+// nodes, as 10.0.0.0/8.
+func ownAddress(s string, own func() ([]net.Addr, error)) (string, error) {
+	_, network, err := net.ParseCIDR(s)
+	if err != nil {
+		return s, nil // the agent judges it
+	}
+	addrs, err := own()
+	if err != nil {
+		return "", fmt.Errorf("--bind-addr %s: the addresses of this machine cannot be read: %w", s, err)
+	}
+	var found []string
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && network.Contains(n.IP) {
+			found = append(found, n.IP.String())
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", fmt.Errorf("--bind-addr %s: this machine has no address in this network", s)
+	case 1:
+		return found[0], nil
+	}
+	return "", fmt.Errorf("--bind-addr %s: this machine has several addresses in this network, %s; give one of them, or a smaller network", s, strings.Join(found, " and "))
+}
