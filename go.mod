@@ -12,7 +12,7 @@ require (
 	github.com/urfave/cli/v2 v2.27.7 // the commands
 	go.uber.org/goleak v1.3.0 // tests: no goroutine outlives its owner
 	go.yaml.in/yaml/v4 v4.0.0 // the configuration file
-	golang.org/x/image v0.47.0 // WebP and BMP images; the rasteriser of the portraits
+	golang.org/x/image v0.47.0 // WebP images; the rasteriser of the portraits
 	golang.org/x/sync v0.24.0 // errgroup in the benchmark builder
 	golang.org/x/sys v0.49.0 // which instructions the CPU has
 	golang.org/x/term v0.47.0 // whether a person watches

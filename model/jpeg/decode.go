@@ -84,6 +84,14 @@ const (
 	app0, app14      = 0xe0, 0xee
 )
 
+// Unsupported is the error of a file that may be sound and is of a kind that is
+// not decoded; it says of which.
+type Unsupported string
+
+func (u Unsupported) Error() string { return string(u) }
+
+func unsupported(form string, args ...any) error { return Unsupported(fmt.Sprintf(form, args...)) }
+
 var errTruncated = errors.New("the data ends early")
 
 // run walks over the markers.
@@ -133,7 +141,7 @@ func (d *decoder) run() error {
 			}
 		default:
 			if m >= 0xc3 && m <= 0xcf {
-				err = fmt.Errorf("coding process SOF%d is not supported (lossless, hierarchical or arithmetic)", m-sof0)
+				err = unsupported("coding process SOF%d: lossless, hierarchical or arithmetic", m-sof0)
 			}
 		}
 		if err != nil {
@@ -222,7 +230,7 @@ func (d *decoder) frame(seg []byte, progressive bool) error {
 		return errors.New("frame header of a wrong length")
 	}
 	if seg[0] != 8 {
-		return fmt.Errorf("samples of %d bits are not supported, only 8", seg[0])
+		return unsupported("samples of %d bits, not 8", seg[0])
 	}
 	d.progressive = progressive
 	d.h, d.w = int(seg[1])<<8|int(seg[2]), int(seg[3])<<8|int(seg[4])
@@ -232,7 +240,7 @@ func (d *decoder) frame(seg []byte, progressive bool) error {
 	switch seg[5] {
 	case 1, 3, 4:
 	default:
-		return fmt.Errorf("%d components are not supported, only 1, 3 and 4", seg[5])
+		return unsupported("%d components, not 1, 3 or 4", seg[5])
 	}
 	d.comp = make([]component, seg[5])
 	for i := range d.comp {
@@ -252,7 +260,7 @@ func (d *decoder) frame(seg []byte, progressive bool) error {
 	for i := range d.comp {
 		c := &d.comp[i]
 		if d.hMax%c.h != 0 || d.vMax%c.v != 0 {
-			return fmt.Errorf("component %d is sampled at %d/%d × %d/%d, which libjpeg-turbo does not enlarge either", i, c.h, d.hMax, c.v, d.vMax)
+			return unsupported("component %d is sampled at %d/%d × %d/%d, which libjpeg-turbo does not enlarge either", i, c.h, d.hMax, c.v, d.vMax)
 		}
 		c.w, c.rows = ceilDiv(d.w*c.h, d.hMax), ceilDiv(d.h*c.v, d.vMax)
 		c.blocksW = ceilDiv(d.w, 8*d.hMax) * c.h

@@ -20,7 +20,7 @@ func WantError(t *testing.T, err error, want string) {
 }
 
 // Golden reads a JSON file of testdata, compressed or not.
-func Golden(t *testing.T, path string, v any) {
+func Golden(t testing.TB, path string, v any) {
 	t.Helper()
 	f, err := os.Open(filepath.Join("testdata", path))
 	if err != nil {

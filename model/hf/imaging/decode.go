@@ -10,7 +10,6 @@ import (
 	"io"
 	"strings"
 
-	"golang.org/x/image/bmp"
 	"golang.org/x/image/webp"
 
 	"vgid/model/jpeg"
@@ -32,7 +31,7 @@ var formats = []format{
 	{"jpeg", "\xff\xd8", jpeg.Size, decodeJPEG},
 	{"gif", "GIF8", sizeBy(gif.DecodeConfig), firstFrame},
 	{"webp", "RIFF????WEBP", sizeBy(webp.DecodeConfig), decodeWebP},
-	{"bmp", "BM", sizeBy(bmp.DecodeConfig), func(b []byte) (image.Image, error) { return bmp.Decode(bytes.NewReader(b)) }},
+	{"bmp", "BM", sizeBMP, decodeBMP},
 }
 
 func sizeBy(config func(io.Reader) (image.Config, error)) func([]byte) (int, int, error) {
@@ -116,8 +115,15 @@ func Decode(data []byte, name string) (image.Image, error) {
 	return upright(img, orientation(f.name, data)), nil
 }
 
-// corrupt leaves out the prefix that some decoders put before their errors.
+// corrupt leaves out the prefix that some decoders put before their errors. A
+// picture of a kind that is not read is not called corrupt.
 func corrupt(name, format string, size int, err error) error {
+	if other := (jpeg.Unsupported)(""); errors.As(err, &other) {
+		err = unread{"JPEG", string(other)}
+	}
+	if errors.As(err, new(unread)) {
+		return fmt.Errorf("%s: %w", name, err)
+	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errors.New("the data ends early")
 	}

@@ -270,6 +270,8 @@ func TestImageRefusals(t *testing.T) {
 		{[]byte("<!DOCTYPE html>"), "this is an HTML page"},
 		{[]byte("version https://git-lfs.github.com/spec/v1"), "Git LFS pointer"},
 		{[]byte("\xff\xd8\xff\xe0"), "corrupt jpeg image of 4 bytes: the data ends early"},
+		{[]byte("\xff\xd8\xff\xc0\x00\x0b\x0c\x00\x01\x00\x01\x01\x01\x11\x00"), "row 7: JPEG of this kind is not read (samples of 12 bits, not 8); write it again as PNG"},
+		{[]byte("\xff\xd8\xff\xc9\x00\x0b\x08\x00\x01\x00\x01\x01\x01\x11\x00"), "JPEG of this kind is not read (coding process SOF9"},
 		{[]byte("RIFF\x04\x00\x00\x00WEBP"), "corrupt webp image"},
 		{header(40000, 40000), "bmp image of 40000×40000 pixels exceeds"},
 		{header(13378, 13378), "bmp image of 13378×13378 pixels exceeds"}, // one more than Pillow takes
@@ -300,6 +302,11 @@ func FuzzDecodeImage(f *testing.F) {
 			f.Fatal(err)
 		}
 		f.Add(b)
+	}
+	var bmps []bmpGolden
+	hftest.Golden(f, "images/bmp.json", &bmps)
+	for _, b := range bmps {
+		f.Add(b.File)
 	}
 	for _, seed := range []string{"GIF89a", "RIFF\x00\x00\x00\x00WEBPVP8X", "BM", "\xff\xd8\xff\xe1"} {
 		f.Add([]byte(seed))
