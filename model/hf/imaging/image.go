@@ -1,15 +1,7 @@
 package imaging
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
 	"image"
-	"io/fs"
-	"os"
-	"path/filepath"
-
-	"vgid/model/hf/plainjson"
 )
 
 // Grid counts a picture's patches in time, down and across, before the vision
@@ -39,42 +31,4 @@ type Processor interface {
 	// Size is the height and width every picture gets; 0, 0 when each keeps
 	// its own shape.
 	Size() (h, w int)
-}
-
-// LoadProcessor reads preprocessor_config.json, or the image_processor in
-// processor_config.json where newer releases keep it.
-func LoadProcessor(dir string) (Processor, error) {
-	path := filepath.Join(dir, "preprocessor_config.json")
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		path = filepath.Join(dir, "processor_config.json")
-		b, err = os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s: neither preprocessor_config.json nor processor_config.json found; a model's folder holds one of them", dir)
-		}
-		if err == nil {
-			b, err = nestedProcessor(b)
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	p, err := parseImageProcessor(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return p, nil
-}
-
-func nestedProcessor(b []byte) ([]byte, error) {
-	var o struct {
-		Image json.RawMessage `json:"image_processor"`
-	}
-	if err := plainjson.Unmarshal(b, &o); err != nil {
-		return nil, err
-	}
-	if len(o.Image) == 0 || string(o.Image) == "null" {
-		return nil, errors.New("image_processor is missing")
-	}
-	return o.Image, nil
 }

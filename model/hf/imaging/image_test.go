@@ -100,7 +100,7 @@ func TestProcessorsGolden(t *testing.T) {
 	}
 	hftest.Golden(t, "images/processors.json", &rows)
 	for _, r := range rows {
-		p, err := parseImageProcessor(r.Config)
+		p, err := parseImageProcessor(r.Config, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,7 +228,6 @@ func TestImageRefusals(t *testing.T) {
 	for _, c := range []struct{ json, want string }{
 		{`{"image_processor_type":"SiglipImageProcessor"}`, "SiglipImageProcessor"},
 		{`{"do_convert_rgb":false}`, "do_convert_rgb"},
-		{`{"do_pad":true}`, "do_pad"},
 		{`{"size":{"height":3}}`, "size: needs"},
 		{`{"image_processor_type":"Qwen2VLImageProcessor","size":224}`, "shortest_edge and longest_edge"},
 		{`{"image_processor_type":"Qwen2VLImageProcessor","min_pixels":9,"max_pixels":8}`, "9 to 8 pixels"},
@@ -239,7 +238,7 @@ func TestImageRefusals(t *testing.T) {
 		{`{"size":{"longest_edge":3}}`, "longest_edge"},
 		{`{"crop_size":{"height":0,"width":1}}`, "0×1"},
 	} {
-		_, err := parseImageProcessor([]byte(c.json))
+		_, err := parseImageProcessor([]byte(c.json), "llava")
 		hftest.WantError(t, err, c.want)
 	}
 	rgb, err := os.ReadFile("testdata/images/rgb.png")

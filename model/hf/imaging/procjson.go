@@ -1,6 +1,7 @@
 package imaging
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +13,8 @@ import (
 )
 
 // procJSON is preprocessor_config.json; absent fields keep the defaults of the
-// class it names.
+// class it names. A null is no absence: a switch that is null is off, and what is
+// null although a switch needs it is refused, as by transformers.
 type procJSON struct {
 	Type          string    `json:"image_processor_type"`
 	FeatureType   string    `json:"feature_extractor_type"`
@@ -26,13 +28,64 @@ type procJSON struct {
 	DoRescale     *bool     `json:"do_rescale"`
 	RescaleFactor *float64  `json:"rescale_factor"`
 	DoNormalize   *bool     `json:"do_normalize"`
-	Mean          []float32 `json:"image_mean"`
-	Std           []float32 `json:"image_std"`
+	Mean          channels  `json:"image_mean"`
+	Std           channels  `json:"image_std"`
 	MinPixels     *int      `json:"min_pixels"`
 	MaxPixels     *int      `json:"max_pixels"`
 	Patch         *int      `json:"patch_size"`
 	Temporal      *int      `json:"temporal_patch_size"`
 	Merge         *int      `json:"merge_size"`
+	ToSquare      bool      `json:"default_to_square"`
+	SquareSize    bool      `json:"use_square_size"`
+
+	null map[string]bool // fields that are null
+}
+
+// channels is a value of each channel, or one for all.
+type channels []float32
+
+func (c *channels) UnmarshalJSON(b []byte) error {
+	var one *float32
+	if json.Unmarshal(b, &one) == nil {
+		if *c = nil; one != nil {
+			*c = channels{*one, *one, *one}
+		}
+		return nil
+	}
+	return json.Unmarshal(b, (*[]float32)(c))
+}
+
+// switches turn steps of a processor on and off.
+var switches = []string{"do_convert_rgb", "do_resize", "do_center_crop", "do_pad", "do_rescale", "do_normalize"}
+
+func readProcJSON(b []byte) (*procJSON, error) {
+	var fields map[string]json.RawMessage
+	if err := plainjson.Unmarshal(b, &fields); err != nil {
+		return nil, err
+	}
+	j := &procJSON{null: map[string]bool{}}
+	for name, raw := range fields {
+		j.null[name] = string(raw) == "null"
+	}
+	if err := plainjson.Unmarshal(b, j); err != nil {
+		return nil, err
+	}
+	for i, s := range []**bool{&j.DoConvertRGB, &j.DoResize, &j.DoCenterCrop, &j.DoPad, &j.DoRescale, &j.DoNormalize} {
+		if j.null[switches[i]] && i > 0 { // without it, RGB pictures stay what they are
+			*s = new(bool)
+		}
+	}
+	return j, nil
+}
+
+// needs refuses null values of a step that is on.
+func (j *procJSON) needs(on bool, step string, fields ...string) error {
+	for _, f := range fields {
+		if on && j.null[f] {
+			return fmt.Errorf("%s is null, but %s needs it: give it a value, or take it out for the default", f, step)
+		}
+	}
+	return nil
 }
 
 // sizeJSON is a size as a bare number or by its keys.
@@ -56,11 +109,15 @@ func (s *sizeJSON) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*plain)(s))
 }
 
-// parseImageProcessor picks the processor by its class. The suffixes Fast and
-// Pil choose an implementation of the same class; all mean Pillow's here.
-func parseImageProcessor(b []byte) (Processor, error) {
-	var j procJSON
-	if err := plainjson.Unmarshal(b, &j); err != nil {
+// classOf is the image processor of a model_type in config.json.
+var classOf = map[string]string{"llava": "LlavaImageProcessor", "qwen2_vl": "Qwen2VLImageProcessor", "qwen2_5_vl": "Qwen2VLImageProcessor"}
+
+// parseImageProcessor picks the processor by its class, or where none is named by
+// the model. The suffixes Fast and Pil choose an implementation of the same class;
+// all mean Pillow's here.
+func parseImageProcessor(b []byte, model string) (Processor, error) {
+	j, err := readProcJSON(b)
+	if err != nil {
 		return nil, err
 	}
 	if j.DoConvertRGB != nil && !*j.DoConvertRGB {
@@ -70,16 +127,19 @@ func parseImageProcessor(b []byte) (Processor, error) {
 	if kind == "" {
 		kind = j.FeatureType
 	}
+	if kind == "" {
+		kind = classOf[model]
+	}
 	switch base := strings.TrimSuffix(strings.TrimSuffix(kind, "Fast"), "Pil"); {
-	case base == "CLIPImageProcessor", base == "CLIPFeatureExtractor", base == "" && j.Merge == nil:
-		if j.DoPad != nil && *j.DoPad {
-			return nil, errors.New("do_pad is not supported for CLIPImageProcessor, only for LlavaImageProcessor")
-		}
+	case base == "CLIPImageProcessor", base == "CLIPFeatureExtractor":
+		j.DoPad = nil // the class has no such step
 		return j.clip()
 	case base == "LlavaImageProcessor":
 		return j.clip()
-	case base == "Qwen2VLImageProcessor", base == "Qwen2_5_VLImageProcessor", base == "":
+	case base == "Qwen2VLImageProcessor", base == "Qwen2_5_VLImageProcessor":
 		return j.qwen()
+	case base == "":
+		return nil, errors.New("image_processor_type is missing, and config.json's model_type is none whose image processor is known: name the class")
 	}
 	return nil, fmt.Errorf("image_processor_type %q is not supported, only CLIPImageProcessor, LlavaImageProcessor and Qwen2VLImageProcessor", kind)
 }
@@ -90,11 +150,19 @@ func (j *procJSON) clip() (Processor, error) {
 	set(&p.DoCenterCrop, j.DoCenterCrop)
 	set(&p.PadToSquare, j.DoPad)
 	set(&p.Resample, j.Resample)
+	if j.SquareSize {
+		return nil, errors.New("use_square_size is not supported: give size height and width")
+	}
+	if err := cmp.Or(j.needs(p.DoResize, "do_resize", "size", "resample"), j.needs(p.DoCenterCrop, "do_center_crop", "crop_size")); err != nil {
+		return nil, err
+	}
 	if s := j.Size; s != nil {
 		p.ShortestEdge = 0
 		switch {
 		case s.Longest != nil:
 			return nil, errors.New("size: longest_edge is not supported for CLIPImageProcessor")
+		case s.Number != nil && j.ToSquare:
+			p.Height, p.Width = *s.Number, *s.Number
 		case s.Number != nil:
 			p.ShortestEdge = *s.Number
 		case s.Shortest != nil:
@@ -131,12 +199,13 @@ func (j *procJSON) qwen() (Processor, error) {
 	set(&p.Patch, j.Patch)
 	set(&p.Merge, j.Merge)
 	set(&p.Temporal, j.Temporal)
+	if err := cmp.Or(j.needs(p.DoResize, "do_resize", "resample"), j.needs(true, "the class", "patch_size", "merge_size", "temporal_patch_size")); err != nil {
+		return nil, err
+	}
 	if s := j.Size; s != nil {
-		if s.Number != nil || s.Height != nil || s.Width != nil {
-			return nil, errors.New("size: Qwen2VLImageProcessor takes shortest_edge and longest_edge, both counts of pixels")
+		if err := j.pixelCounts(s); err != nil {
+			return nil, err
 		}
-		set(&p.MinPixels, s.MinPixels)
-		set(&p.MaxPixels, s.MaxPixels)
 		set(&p.MinPixels, s.Shortest)
 		set(&p.MaxPixels, s.Longest)
 	}
@@ -151,10 +220,26 @@ func (j *procJSON) qwen() (Processor, error) {
 	return p, nil
 }
 
+// pixelCounts checks that size, with the older fields beside it, names both
+// counts. Those in size itself by their older names do not count.
+func (j *procJSON) pixelCounts(s *sizeJSON) error {
+	switch {
+	case s.Number != nil || s.Height != nil || s.Width != nil,
+		s.Shortest == nil && j.MinPixels == nil, s.Longest == nil && j.MaxPixels == nil:
+		return errors.New("size: Qwen2VLImageProcessor takes shortest_edge and longest_edge, both counts of pixels (or min_pixels and max_pixels beside size)")
+	case s.MinPixels != nil && j.MinPixels == nil, s.MaxPixels != nil && j.MaxPixels == nil:
+		return errors.New("size: min_pixels and max_pixels do not belong into size: call them shortest_edge and longest_edge there")
+	}
+	return nil
+}
+
 func (j *procJSON) scale(s *PixelScale) error {
 	set(&s.DoRescale, j.DoRescale)
 	set(&s.RescaleFactor, j.RescaleFactor)
 	set(&s.DoNormalize, j.DoNormalize)
+	if err := cmp.Or(j.needs(s.DoRescale, "do_rescale", "rescale_factor"), j.needs(s.DoNormalize, "do_normalize", "image_mean", "image_std")); err != nil {
+		return err
+	}
 	if j.Mean != nil && len(j.Mean) != 3 || j.Std != nil && len(j.Std) != 3 {
 		return fmt.Errorf("image_mean and image_std need 3 values, found %d and %d", len(j.Mean), len(j.Std))
 	}
