@@ -3,13 +3,11 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"vgid/model"
 	"vgid/model/plan"
-	"vgid/vgid/config"
 	"vgid/vgid/stepbench"
 )
 
@@ -25,7 +23,7 @@ forget and one to retain.`,
 			&cli.BoolFlag{Name: "full", Usage: "train all weights instead of an adapter"},
 			&cli.BoolFlag{Name: "recompute", Value: true, Usage: "compute activations again in the backward pass instead of keeping them"},
 			&cli.IntFlag{Name: "r", Value: 16, Usage: "rank of the adapter"},
-			&cli.StringFlag{Name: "targets", Value: strings.Join(config.Default().Unlearn.LoRA.Targets, ","), Usage: "linear layers that get an adapter, separated by commas"},
+			targetsFlag(),
 			&cli.StringFlag{Name: "dtype", Value: "auto", Usage: "how weights are kept in memory: float32, bfloat16, or auto, as in the files"},
 			&cli.IntFlag{Name: "batch", Value: 2, Usage: "sequences of the step, each with one image"},
 			&cli.IntFlag{Name: "tokens", Usage: "tokens of a sequence, those of its image included; 0: the image's and 64"},
@@ -45,6 +43,10 @@ forget and one to retain.`,
 			if c.Int("tokens") < 0 || c.Int("threads") < 0 || c.Int("threads") > maxThreads {
 				return fmt.Errorf("%s--tokens and --threads must not be negative, and threads at most %d", command(c), maxThreads)
 			}
+			layers, err := targets(c)
+			if err != nil {
+				return err
+			}
 			dir, err := modelFolder(c, "model")
 			if err != nil {
 				return err
@@ -57,7 +59,7 @@ forget and one to retain.`,
 			o := stepbench.MemoryOptions{Dir: dir, Step: plan.LoRAStep, Threads: c.Int("threads"), Work: plan.Options{
 				Load: model.LoadOptions{Weights: c.String("dtype")}, Batch: c.Int("batch"), Tokens: tokens, Answer: max(1, min(32, tokens/2)),
 				Images: 1, Side: c.Int("image-side"),
-				LoRA: model.LoRAConfig{R: c.Int("r"), Alpha: float32(c.Int("r")), Targets: strings.Split(c.String("targets"), ",")},
+				LoRA: model.LoRAConfig{R: c.Int("r"), Alpha: float32(c.Int("r")), Targets: layers},
 			}}
 			if c.Bool("full") {
 				o.Step = plan.FullStep

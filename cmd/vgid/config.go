@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -16,7 +18,11 @@ func configFlags() []cli.Flag {
 	}}
 	short := map[string]string{"unlearn.preset": "preset"}
 	for _, f := range config.Fields() {
-		fl := &cli.StringFlag{Name: f.Path, Usage: f.Doc, DefaultText: f.Default, Category: "CONFIGURATION (also in the YAML file; true and false ones may stand alone for true)"}
+		usage := f.Doc
+		if f.List {
+			usage += " (" + config.ListHelp + ")"
+		}
+		fl := &cli.StringFlag{Name: f.Path, Usage: usage, DefaultText: f.Default, Category: "CONFIGURATION (also in the YAML file; true and false ones may stand alone for true)"}
 		if a := short[f.Path]; a != "" {
 			fl.Aliases = []string{a}
 		}
@@ -34,6 +40,20 @@ func builtins() string {
 		s += n
 	}
 	return s
+}
+
+// targetsFlag is --targets of commands that say or measure what an adapter takes.
+func targetsFlag() cli.Flag {
+	return &cli.StringFlag{Name: "targets", Value: strings.Join(config.Default().Unlearn.LoRA.Targets, ","),
+		Usage: "linear layers that get an adapter, written as unlearn.lora.targets (" + config.ListHelp + ")"}
+}
+
+func targets(c *cli.Context) ([]string, error) {
+	list, err := config.SplitList(c.String("targets"))
+	if err != nil {
+		err = fmt.Errorf("%s--targets: %w", command(c), err)
+	}
+	return list, err
 }
 
 // loadConfig resolves --config and the flags that were given.

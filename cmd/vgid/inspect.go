@@ -12,7 +12,6 @@ import (
 	"vgid/model/backend"
 	"vgid/model/cuda"
 	"vgid/model/dry"
-	"vgid/vgid/config"
 	"vgid/vgid/folder"
 )
 
@@ -25,7 +24,7 @@ in their file: the system keeps as much of them in memory as there is room for, 
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model, or its ORG/NAME on the hub"},
 			&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of a PEFT adapter of it, or its ORG/NAME on the hub"},
-			&cli.StringFlag{Name: "targets", Value: strings.Join(config.Default().Unlearn.LoRA.Targets, ","), Usage: "linear layers that would get an adapter, separated by commas"},
+			targetsFlag(),
 			&cli.IntFlag{Name: "r", Value: 16, Usage: "rank of that adapter"},
 			&cli.BoolFlag{Name: "full", Usage: "list the weights of full fine-tuning instead of an adapter's layers"},
 			&cli.StringFlag{Name: "dtype", Value: "auto", Usage: "how weights are kept in memory: float32, bfloat16, or auto, as in the files"},
@@ -53,8 +52,12 @@ in their file: the system keeps as much of them in memory as there is room for, 
 			if c.Bool("full") && c.IsSet("adapter") {
 				return fmt.Errorf("%s--full and --adapter exclude each other", command(c))
 			}
+			layers, err := targets(c)
+			if err != nil {
+				return err
+			}
 			o := folder.InspectOptions{
-				LoRA: model.LoRAConfig{R: c.Int("r"), Alpha: float32(c.Int("r")), Targets: strings.Split(c.String("targets"), ",")},
+				LoRA: model.LoRAConfig{R: c.Int("r"), Alpha: float32(c.Int("r")), Targets: layers},
 				Full: c.Bool("full"), DType: c.String("dtype"), Batch: c.Int("batch"), Tokens: c.Int("tokens"), Side: c.Int("image-side"), New: c.Int("max-new"),
 			}
 			if err := onDevice(c, &o); err != nil {

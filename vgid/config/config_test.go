@@ -5,8 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func TestShowReadsBack(t *testing.T) {
@@ -186,6 +189,49 @@ func FuzzLoad(f *testing.F) {
 		c := Default()
 		if err := assign(reflect.ValueOf(&c).Elem(), doc, "", "fuzz"); err == nil {
 			_ = c.Validate()
+		}
+	})
+}
+
+// Flags that are lists take what the file takes; an expression is one value.
+func TestListsOnTheCommandLine(t *testing.T) {
+	for in, want := range map[string][]string{
+		"":                      {},
+		"a":                     {"a"},
+		" a, b ,,c,":            {"a", "b", "c"},
+		`re:l\.\d{1,2}\.(q|v)`:  {`re:l\.\d{1,2}\.(q|v)`},
+		"re:[^,]{1,}":           {"re:[^,]{1,}"},
+		"a, re:b{1,2},c":        {"a", "re:b{1,2},c"}, // refused later: an expression stands alone
+		"[a, b]":                {"a", "b"},
+		`['re:x{1,2}', "b,c"]`:  {"re:x{1,2}", "b,c"},
+		"[]":                    {},
+		"model.layers.*.q_proj": {"model.layers.*.q_proj"},
+	} {
+		got, err := SplitList(in)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"[a", "[[a]]", "[a: b]"} {
+		if got, err := SplitList(in); err == nil {
+			t.Errorf("%q: %q", in, got)
+		}
+	}
+	for _, f := range Fields() {
+		if f.List != strings.HasPrefix(f.Default, "[") {
+			t.Errorf("%s: %+v", f.Path, f)
+		}
+	}
+}
+
+// What a configuration prints of a list, a flag takes.
+func TestListsReadBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		list := rapid.SliceOf(rapid.StringMatching(`[ -~]{1,12}`)).Draw(t, "list")
+		var c Config
+		v := reflect.ValueOf(list)
+		if err := c.Set("train.lora.targets", format(v)); err != nil || !slices.Equal(c.Train.LoRA.Targets, list) {
+			t.Fatalf("%s: %q, %v", format(v), c.Train.LoRA.Targets, err)
 		}
 	})
 }

@@ -20,6 +20,7 @@ type Field struct {
 	Doc     string
 	Default string
 	Bool    bool // true or false; as a flag it may stand alone
+	List    bool // as a flag it is written as SplitList reads it
 }
 
 // Fields lists every setting in the order of the file.
@@ -28,7 +29,7 @@ func Fields() []Field {
 	var out []Field
 	walk(reflect.ValueOf(c), "", func(path string, f reflect.StructField, v reflect.Value) error {
 		if v.Kind() != reflect.Struct {
-			out = append(out, Field{path, f.Tag.Get("doc"), format(v), v.Kind() == reflect.Bool})
+			out = append(out, Field{path, f.Tag.Get("doc"), format(v), v.Kind() == reflect.Bool, v.Kind() == reflect.Slice})
 		}
 		return nil
 	})

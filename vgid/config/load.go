@@ -143,7 +143,7 @@ func assign(v reflect.Value, n *yaml.Node, path, file string) error {
 // isNull reports null or ~; nothing at all is an empty text.
 func isNull(n *yaml.Node) bool { return n.ShortTag() == "!!null" && n.Value != "" }
 
-// Set assigns one field by its dotted path; lists are separated by commas.
+// Set assigns one field by its dotted path; lists are as SplitList takes them.
 func (c *Config) Set(path, value string) error {
 	v := reflect.ValueOf(c).Elem()
 	for _, key := range strings.Split(path, ".") {
@@ -160,16 +160,41 @@ func (c *Config) Set(path, value string) error {
 	case reflect.Struct:
 		return fmt.Errorf("is a group of fields, not a field")
 	case reflect.Slice:
-		out := []string{}
-		for _, e := range strings.Split(value, ",") {
-			if e = strings.TrimSpace(e); e != "" {
-				out = append(out, e)
-			}
+		out, err := SplitList(value)
+		if err != nil {
+			return err
 		}
 		v.Set(reflect.ValueOf(out))
 		return nil
 	}
 	return setScalar(v, value)
+}
+
+// ListHelp says how SplitList is written to.
+const ListHelp = "a list: a,b or, where values hold commas, ['a', 'b']; re: and an expression is one value"
+
+// SplitList reads a list of a command line: values between commas, or a list in
+// brackets as the file has it. An expression may hold commas: from re: at the
+// beginning of a value on, everything is one.
+func SplitList(value string) ([]string, error) {
+	out := []string{}
+	if value = strings.TrimSpace(value); strings.HasPrefix(value, "[") {
+		if err := yaml.Unmarshal([]byte(value), &out); err != nil {
+			return nil, fmt.Errorf("%q is no list in brackets, as ['a', 'b'] is", value)
+		}
+		return out, nil
+	}
+	for value != "" && !strings.HasPrefix(value, "re:") {
+		e, rest, _ := strings.Cut(value, ",")
+		if e = strings.TrimSpace(e); e != "" {
+			out = append(out, e)
+		}
+		value = strings.TrimSpace(rest)
+	}
+	if value != "" {
+		out = append(out, value)
+	}
+	return out, nil
 }
 
 func setScalar(v reflect.Value, s string) error {
