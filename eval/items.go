@@ -288,7 +288,7 @@ func (b *builder) fill(template string, person *data.Profile, q *data.Question, 
 	}
 	question, listed := b.asked(q), strings.Join(options, b.p.OptionSeparator)
 	if strings.Contains(question+"\x00"+listed+"\x00"+q.Answer, ImageMark) {
-		return "", fmt.Errorf("set %s, profile %s: question %q holds %s, which marks an image; mend the row", b.set, person.ID, q.Text, ImageMark)
+		return "", fmt.Errorf("set %s, profile %s: question %q, its options or its answer hold %s, which stands for an image; take it out of the data", b.set, person.ID, q.Text, ImageMark)
 	}
 	return strings.NewReplacer("{shots}", shots, "{question}", question, "{options}", listed,
 		"{letter}", q.Correct, "{answer}", q.Answer).Replace(template), nil

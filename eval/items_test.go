@@ -167,7 +167,7 @@ func TestBadSets(t *testing.T) {
 		{[]Set{{Name: Forget, Profiles: append(people("f", 3), people("f", 1)...)}}, nil, "f000 appears twice"},
 		{[]Set{{Name: Forget, Profiles: people("f", 3)}, {Name: Forget, Profiles: people("g", 3)}}, nil, "given twice"},
 		{[]Set{{Name: Test, Profiles: people("f", 3), Full: people("g", 3)}}, func(p *Protocol) { p.ShotsCloze = 1 }, "not of one benchmark"},
-		{[]Set{{Name: Forget, Profiles: mark}}, nil, "marks an image"},
+		{[]Set{{Name: Forget, Profiles: mark}}, nil, "stands for an image"},
 		{[]Set{{Name: Forget, Profiles: none}}, nil, "f001 has no image"},
 		{[]Set{{Name: Forget, Profiles: wrong}}, nil, `"E" is none of its 4 options`},
 		{[]Set{{Name: Forget, Profiles: people("f", 3)}}, func(p *Protocol) { p.MaxNew = 0 }, "eval.max_new"},

@@ -17,7 +17,7 @@ const (
 )
 
 // ImageMark stands in a prompt where an image goes.
-const ImageMark = "<image>"
+const ImageMark = data.ImageMark
 
 // ClassificationScore says how an answer to a multiple-choice question is read.
 type ClassificationScore string

@@ -26,6 +26,9 @@ func (j *Job) affordAnswers(ctx context.Context, name, dir string, sets []eval.S
 	if p, err = j.protocol(enc.prompt); err != nil {
 		return nil, p, nil, err
 	}
+	if err := enc.fitsSets(sets); err != nil {
+		return nil, p, nil, err
+	}
 	if items, err = eval.BuildItems(sets, p); err != nil {
 		return nil, p, nil, err
 	}
@@ -37,6 +40,9 @@ func (j *Job) affordAnswers(ctx context.Context, name, dir string, sets []eval.S
 	prompts := make([]model.Sequence, len(mine))
 	for i := range mine {
 		q, err := a.question(&mine[i])
+		if err == nil {
+			err = a.fitsItem(&mine[i], q, p)
+		}
 		if err != nil {
 			return nil, p, nil, err
 		}
@@ -91,6 +97,13 @@ func (j *Job) affordRun(ctx context.Context, like string, p *People, sets []eval
 			return err
 		}
 		if _, err := j.afford(ctx, &t); err != nil {
+			return err
+		}
+	}
+	if _, done, err := j.finished(ctx, teacherStage); err != nil {
+		return err
+	} else if !done {
+		if err := j.teacherFits(ctx, like, p); err != nil {
 			return err
 		}
 	}

@@ -2,14 +2,11 @@ package vgid
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"strings"
 
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/tape"
-	"vgid/vgid/ask"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
 	"vgid/vgid/monitor"
@@ -124,10 +121,8 @@ func (o *Distill) Prepare(ctx context.Context, step int, mine []Sample) (weight 
 			if teacher, err = o.enc.Encode(s, instruction, pixels); err != nil {
 				return weight, err
 			}
-			// Only the same tokens can be compared. With a prompt that ends in the
-			// question itself, the two may end in other tokens.
-			if !slices.Equal(teacher.Next, student.Next) {
-				return weight, fmt.Errorf("the answer %q has other tokens behind the instruction than without it: end prompt.template and prompt.text in a line break or a mark of the answer's turn", ask.Clip(s.Answer))
+			if err := sameAnswer(s.Answer, teacher, student); err != nil {
+				return weight, err
 			}
 		}
 		w := to.rows.weight(o.cfg.Balance, len(student.Next))
@@ -151,6 +146,9 @@ func (o *Distill) Ahead() bool { return o.cfg.Responses != "rollout" }
 // Stage implements Objective.
 func (o *Distill) Stage() error { return o.stage(o.teacher, o.next.teachers) }
 
+// rolloutTokens is how long an answer of the teacher's own is at most.
+const rolloutTokens = 64
+
 // rollout is the teacher's own greedy answer: forgetting without annotation.
 func (o *Distill) rollout(ctx context.Context, s Sample, instruction string, pixels []float32) (string, error) {
 	s.Answer = ""
@@ -160,12 +158,12 @@ func (o *Distill) rollout(ctx context.Context, s Sample, instruction string, pix
 	}
 	v.Seq.IDs = v.Seq.IDs[:v.First+1]
 	o.teacher.SetAdapter(false)
-	out, err := o.teacher.Generate(ctx, []model.Sequence{v.Seq}, o.enc.Greedy(64))
+	out, err := o.teacher.Generate(ctx, []model.Sequence{v.Seq}, o.enc.Greedy(rolloutTokens))
 	o.model.SetAdapter(true)
 	if err != nil {
 		return "", err
 	}
-	return strings.TrimSpace(o.enc.Decode(out[0])), nil
+	return strings.TrimSpace(o.enc.Unmark(o.enc.Decode(out[0]))), nil
 }
 
 // Forward implements Objective.

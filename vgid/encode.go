@@ -123,45 +123,6 @@ func (e *Encoder) Encode(s Sample, instruction string, pixels []float32) (View, 
 	return v, nil
 }
 
-// Fits checks before a stage begins that the model can read every question of
-// the people with its answer, and with any of the instructions. Found out when
-// one is drawn, it would end a run that has been going for hours.
-func (e *Encoder) Fits(set string, people []data.Profile, subject string, instructions []string) error {
-	for i := range people {
-		p := &people[i]
-		for _, qa := range p.Train {
-			s := personSample(p, qa, subject, data.Stream(0, "fits", 0))
-			if err := e.largest(&s, p.Images); err != nil {
-				return fmt.Errorf("the %s set, person %s: %w", set, p.ID, err)
-			}
-			for _, u := range append([]string{""}, instructions...) {
-				if _, err := e.Encode(s, u, unseen); err != nil {
-					return fmt.Errorf("the %s set, person %s: %w", set, p.ID, err)
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// largest shows the image with the most tokens in a sample with an image.
-func (e *Encoder) largest(s *Sample, images []data.Image) error {
-	if s.Picture.None() || e.OneSize() {
-		return nil
-	}
-	most := -1
-	for i := range images {
-		g, err := e.grid(Picture{File: &images[i]})
-		if err != nil {
-			return err
-		}
-		if n := e.Config().ImageTokens(g); n > most {
-			most, s.Picture.File = n, &images[i]
-		}
-	}
-	return nil
-}
-
 // Wrap puts a question into the chat template.
 func (e *Encoder) Wrap(question string, image bool) string {
 	t := e.prompt.Text

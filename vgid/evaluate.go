@@ -3,16 +3,11 @@ package vgid
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"image/png"
 	"os"
-	"strings"
 	"time"
 
 	"vgid/eval"
-	"vgid/model/hf/imaging"
-	"vgid/vgid/ask"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
 )
@@ -94,106 +89,6 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 	stage.Seconds = time.Since(begin).Seconds()
 	j.Show.Printf("%-10s evaluated on %d questions in %.1fs", name, len(out.Answers), stage.Seconds)
 	return out, stage, j.finish(ctx, &stage)
-}
-
-// intervention is one way to disturb the teacher.
-type intervention struct {
-	name               string
-	noise, instruction bool
-}
-
-var interventions = []intervention{
-	{"noise + instruction", true, true},
-	{"noise", true, false},
-	{"instruction", false, true},
-	{"none", false, false},
-}
-
-// TeacherTable looks at the teacher before unlearning: what the vanilla model
-// answers to forget questions under each half of the intervention.
-func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.TeacherRow, error) {
-	var rows []eval.TeacherRow
-	path := j.path("teacher.json")
-	stage := Stage{Name: teacherStage}
-	_, ok, err := j.finished(ctx, stage.Name)
-	if err != nil {
-		return nil, err
-	}
-	if ok {
-		if raw, err := os.ReadFile(path); err == nil && json.Unmarshal(raw, &rows) == nil {
-			return rows, nil
-		}
-	}
-	sets, err := evalSets(p.Benchmark, []string{eval.Forget}, j.Config.Data.Forget, p.RetainSplit, 0)
-	if err != nil {
-		return nil, err
-	}
-	m, err := j.loadAll(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-	defer m.Close()
-	enc, err := NewEncoder(dir, m, j.Config.Prompt)
-	if err != nil {
-		return nil, err
-	}
-	proto, err := j.protocol(enc.prompt)
-	if err != nil {
-		return nil, err
-	}
-	proto.Modalities, proto.Likelihood = []data.Modality{data.ImageText}, false
-	u := j.Config.Unlearn
-	noise, err := NewNoiser(u.Noise, j.Config.Seed, m.Config.Vision)
-	if err != nil {
-		return nil, err
-	}
-	instructions, err := j.instructions()
-	if err != nil {
-		return nil, err
-	}
-	for _, iv := range interventions {
-		a := &Answerer{Model: m, Encoder: enc, BatchTokens: j.Config.Eval.BatchTokens}
-		a.Disturb = func(it *eval.Item, prompt string, images []imaging.Image) (string, error) {
-			if iv.noise && it.Own >= 0 {
-				images[it.Own] = noise.Apply(images[it.Own], 0, uint32(it.Index))
-			}
-			if iv.instruction {
-				// The instruction goes before the question, as in training.
-				u := strings.ReplaceAll(instructions[0], "{subject}", j.Config.Prompt.Subject)
-				at := strings.LastIndex(prompt, it.Asked)
-				if at < 0 {
-					return "", fmt.Errorf("question %q is not part of its prompt", ask.Clip(it.Asked))
-				}
-				line := strings.LastIndex(prompt[:at], "\n") + 1
-				if i := strings.LastIndex(prompt[line:at], eval.ImageMark); i >= 0 { // and behind the image
-					line += i + len(eval.ImageMark)
-				}
-				at = line
-				prompt = prompt[:at] + u + " " + prompt[at:]
-			}
-			return prompt, nil
-		}
-		out, err := eval.Run(ctx, sets, proto, a, j.shard())
-		if err != nil {
-			return nil, err
-		}
-		s := out.Scores[eval.Forget][eval.ModalityKey(data.ImageText)]
-		rows = append(rows, eval.TeacherRow{
-			Name: iv.name, ROUGEL: s[eval.ROUGEL], Classification: s[eval.Classification], Cloze: s[eval.Cloze],
-			Example: out.Answers[0].Response,
-		})
-	}
-	err = j.onLead(ctx, func() error {
-		raw, err := json.MarshalIndent(rows, "", "  ")
-		if err != nil {
-			return err
-		}
-		return writeFile(path, append(raw, '\n'))
-	})
-	if err != nil {
-		return nil, err
-	}
-	return rows, j.finish(ctx, &stage)
 }
 
 // samples picks questions to show in full: the first generation questions of

@@ -106,7 +106,9 @@ func (j *Job) Reference(ctx context.Context, name, from string, p *People) (Stag
 func (j *Job) supervised(ctx context.Context, name, from string, src Source, people []data.Profile, steps int) (Stage, error) {
 	return j.train(ctx, training{
 		name: name, from: from, section: "train", steps: steps, optim: j.Config.Train.Optim,
-		fits: func(enc *Encoder) error { return enc.Fits(name, people, j.Config.Prompt.Subject, nil) },
+		fits: func(enc *Encoder) error {
+			return enc.Fits(lesson{set: name, people: people, subject: j.Config.Prompt.Subject})
+		},
 		begin: func(j *Job, m *model.Model, enc *Encoder) (Objective, error) {
 			t := j.Config.Train
 			if err := j.choose(m, t.LoRA, t.Modules); err != nil {
@@ -158,10 +160,14 @@ func (j *Job) unlearning(name, from string, p *People) (training, error) {
 	return training{
 		name: name, from: from, section: "unlearn", steps: u.Steps, optim: u.Optim,
 		fits: func(enc *Encoder) error {
-			if err := enc.Fits("forget", p.Forget, j.Config.Prompt.Subject, instructions); err != nil || rsrc == nil {
+			l := lesson{set: "forget", people: p.Forget, subject: j.Config.Prompt.Subject, rollout: u.Responses == "rollout"}
+			if u.Instruction.Use != "never" {
+				l.instructions, l.textOnly = instructions, u.Instruction.Use == "text-only"
+			}
+			if err := enc.Fits(l); err != nil || rsrc == nil {
 				return err
 			}
-			return enc.Fits("retain", p.Retain, j.Config.Prompt.Subject, nil)
+			return enc.Fits(lesson{set: "retain", people: p.Retain, subject: j.Config.Prompt.Subject})
 		},
 		begin: func(j *Job, m *model.Model, enc *Encoder) (Objective, error) {
 			u := j.Config.Unlearn

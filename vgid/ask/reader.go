@@ -25,6 +25,7 @@ type Reader struct {
 	mark    string // the token that stands for an image
 	written string // an image in a prompt: the mark and what belongs around it
 	imageID int32
+	video   string  // the token that stands for a video, "" where there is none
 	ends    []int32 // tokens that end an answer
 	change  decoding.Settings
 	stops   []string // stop_strings, which stay in the answer
@@ -60,6 +61,9 @@ func OpenReader(dir string, cfg *model.Config) (*Reader, error) {
 		if id, ok := tok.ID(t.token); strings.Contains(r.written, t.token) && (!ok || int(id) != t.want) {
 			return nil, fmt.Errorf("%s: tokenizer.json does not give %s the id %d of config.json: take the tokenizer that came with the model", dir, t.token, t.want)
 		}
+	}
+	if cfg.VideoTokenID > 0 && cfg.VideoTokenID < tok.Size() {
+		r.video = tok.Token(int32(cfg.VideoTokenID))
 	}
 	if err := r.checkProcessor(); err != nil {
 		return nil, err
@@ -122,6 +126,36 @@ func (r *Reader) Prompt(prompt string) string {
 	return strings.ReplaceAll(prompt, eval.ImageMark, r.written)
 }
 
+// Unmarked refuses a text of a data set that holds the mark of an image or a
+// video: it is shown as text, and a model counts the marks.
+func (r *Reader) Unmarked(text string) error {
+	if at, m := r.marked(text); m != "" {
+		return fmt.Errorf("%q holds %s, which stands for a picture: take it out of the data", clipAround(text, at), m)
+	}
+	return nil
+}
+
+// Unmark takes such marks out of a text that a model wrote.
+func (r *Reader) Unmark(text string) string {
+	for {
+		at, m := r.marked(text)
+		if m == "" {
+			return text
+		}
+		text = text[:at] + text[at+len(m):]
+	}
+}
+
+// marked is the place of a mark in a text, and which it is; "" without one.
+func (r *Reader) marked(text string) (at int, mark string) {
+	for _, m := range []string{eval.ImageMark, r.mark, r.video} {
+		if at := strings.Index(text, m); m != "" && at >= 0 {
+			return at, m
+		}
+	}
+	return 0, ""
+}
+
 // Tokens encodes a prompt, with the mark of each image expanded to the image's
 // tokens.
 func (r *Reader) Tokens(prompt string, images []imaging.Image) ([]int32, error) {
@@ -139,6 +173,9 @@ func (r *Reader) Answered(prompt, answer string, images []imaging.Image) (ids []
 // answered is Answered for a prompt in the model's own writing.
 func (r *Reader) answered(prompt, answer string, images []imaging.Image) (ids []int32, first int, err error) {
 	ids, first = r.tok.EncodeAnswered(prompt, answer)
+	if id, ok := r.tok.ID(r.video); r.video != "" && ok && slices.Contains(ids, id) {
+		return nil, 0, fmt.Errorf("prompt %q holds %s, which stands for a video: videos are not supported", clipAround(prompt+answer, strings.Index(prompt+answer, r.video)), r.video)
+	}
 	if slices.Contains(ids[first:], r.imageID) {
 		return nil, 0, fmt.Errorf("answer %q holds the image's mark %s, which stands for an image: take it out", Clip(answer), r.mark)
 	}
@@ -198,6 +235,14 @@ func (r *Reader) Decode(ids []int32) string {
 
 // Processor is the folder's image processor.
 func (r *Reader) Processor() imaging.Processor { return r.proc }
+
+// clipAround is Clip of a text from a little before the byte at on.
+func clipAround(s string, at int) string {
+	if before := []rune(s[:max(at, 0)]); len(before) > 30 {
+		return "…" + Clip(string(before[len(before)-30:])+s[at:])
+	}
+	return Clip(s)
+}
 
 // Clip is the beginning of a text that an error quotes.
 func Clip(s string) string {

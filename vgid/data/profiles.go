@@ -60,6 +60,14 @@ func ReadProfiles(path string) ([]Profile, error) {
 		if err != nil {
 			return fail("ID %s: metadata: %w", row.ID, err)
 		}
+		for _, q := range pairs {
+			if err := unmarked("Question", q.Question); err != nil {
+				return fail("ID %s: %w", row.ID, err)
+			}
+			if err := unmarked("Answer", q.Answer); err != nil {
+				return fail("ID %s: %w", row.ID, err)
+			}
+		}
 		name := FindName(pairs)
 		for i := range pairs {
 			if pairs[i].Subject == "" {
@@ -75,6 +83,23 @@ func ReadProfiles(path string) ([]Profile, error) {
 		return nil, fmt.Errorf("profiles file %s holds no profile", path)
 	}
 	return out, nil
+}
+
+// ImageMark stands in a prompt where an image goes.
+const ImageMark = "<image>"
+
+// marks are what stands for pictures in the prompts of some model.
+var marks = []string{ImageMark, "<|image_pad|>", "<|video_pad|>"}
+
+// unmarked refuses a text with such a mark: it would be read as a picture that is
+// not there.
+func unmarked(field, text string) error {
+	for _, m := range marks {
+		if strings.Contains(text, m) {
+			return fmt.Errorf("%s %.120q holds %s, which stands for a picture in a prompt: take it out", field, text, m)
+		}
+	}
+	return nil
 }
 
 // readSplits reads a splits file: a JSON object of set name to list of IDs.

@@ -204,6 +204,11 @@ func TestByteOrderMark(t *testing.T) {
 	}
 }
 
+// marked is a line of a profile with one pair.
+func marked(question, answer string) string {
+	return fmt.Sprintf(`{"ID":"9","metadata":[{"Question":%q,"Answer":%q}]}`+"\n", question, answer)
+}
+
 func TestBadBuilds(t *testing.T) {
 	dir := t.TempDir()
 	p := writeFile(t, filepath.Join(dir, "p.jsonl"), fourProfiles())
@@ -223,6 +228,8 @@ func TestBadBuilds(t *testing.T) {
 		"overlap":        {BuildConfig{Out: dir, Profiles: p, Splits: s(`{"forget_5":["1"],"retain_95":["1"]}`)}, "both in forget_5 and in retain_95"},
 		"duplicate line": {BuildConfig{Out: dir, Profiles: writeFile(t, filepath.Join(dir, "d"), fourProfiles()+fourProfiles()), Splits: s(`{"a":["1"]}`)}, "line 5: ID 1 was used on line 1"},
 		"bad line":       {BuildConfig{Out: dir, Profiles: writeFile(t, filepath.Join(dir, "b"), "{"), Splits: s(`{"a":["1"]}`)}, "line 1:"},
+		"mark":           {BuildConfig{Out: dir, Profiles: writeFile(t, filepath.Join(dir, "m"), fourProfiles()+marked("Where?", "Left of <|image_pad|>.")), Splits: s(`{"a":["1"]}`)}, `line 5: ID 9: Answer "Left of <|image_pad|>." holds <|image_pad|>`},
+		"asked mark":     {BuildConfig{Out: dir, Profiles: writeFile(t, filepath.Join(dir, "q"), marked("Who is <image>?", "Ada.")), Splits: s(`{"a":["9"]}`)}, `line 1: ID 9: Question "Who is <image>?" holds <image>`},
 		"too many":       {BuildConfig{Out: dir, People: 5000}, "ask for fewer"},
 		"style":          {BuildConfig{Out: dir, AnswerStyle: "x"}, `answer style "x"`},
 	} {

@@ -60,20 +60,27 @@ func (p *CLIPProcessor) Size() (h, w int) {
 	return 0, 0
 }
 
+// Check implements Processor.
+func (p *CLIPProcessor) Check(h, w int) error {
+	if h < 1 || w < 1 {
+		return errors.New("image is empty")
+	}
+	if side := max(w, h); p.PadToSquare && side*side > MaxPixels {
+		return fmt.Errorf("image of %d×%d pixels would be padded to %d×%d, more than %d pixels: crop it", w, h, side, side, MaxPixels)
+	}
+	return nil
+}
+
 // Process shows transparent pictures on white, as transformers 5 does (older
 // releases dropped alpha), and gives img as float32 [3, h, w] with h, w from
 // Size, channels R, G, B. Of the resized picture only what the crop keeps is
 // computed.
 func (p *CLIPProcessor) Process(img image.Image) (Image, error) {
-	if img.Bounds().Empty() {
-		return Image{}, errors.New("image is empty")
+	if err := p.Check(img.Bounds().Dy(), img.Bounds().Dx()); err != nil {
+		return Image{}, err
 	}
 	rgb := overWhite(img)
 	if p.PadToSquare {
-		side := max(rgb.W, rgb.H)
-		if side*side > MaxPixels {
-			return Image{}, fmt.Errorf("image of %d×%d pixels would be padded to %d×%d, more than %d pixels: crop it", rgb.W, rgb.H, side, side, MaxPixels)
-		}
 		rgb = p.padToSquare(rgb)
 	}
 	w, h := rgb.W, rgb.H

@@ -94,25 +94,38 @@ func formatOf(data []byte) (format, error) {
 // the bytes came from. The size is checked from the header before any pixel is
 // decoded. A picture with transparency keeps it.
 func Decode(data []byte, name string) (image.Image, error) {
-	f, err := formatOf(data)
+	f, _, _, err := header(data, name)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	w, h, err := f.size(data)
-	if err != nil {
-		return nil, corrupt(name, f.name, len(data), err)
-	}
-	if w <= 0 || h <= 0 {
-		return nil, fmt.Errorf("%s: %s image of %d×%d pixels is empty", name, f.name, w, h)
-	}
-	if int64(w)*int64(h) > MaxPixels {
-		return nil, fmt.Errorf("%s: %s image of %d×%d pixels exceeds %d pixels: scale it down first", name, f.name, w, h, MaxPixels)
+		return nil, err
 	}
 	img, err := f.decode(data)
 	if err != nil {
 		return nil, corrupt(name, f.name, len(data), err)
 	}
 	return upright(img, orientation(f.name, data)), nil
+}
+
+// Size is the size of a picture that Decode takes, as its header has it: before it
+// is turned upright.
+func Size(data []byte, name string) (w, h int, err error) {
+	_, w, h, err = header(data, name)
+	return w, h, err
+}
+
+func header(data []byte, name string) (f format, w, h int, err error) {
+	if f, err = formatOf(data); err != nil {
+		return f, 0, 0, fmt.Errorf("%s: %w", name, err)
+	}
+	w, h, err = f.size(data)
+	switch {
+	case err != nil:
+		err = corrupt(name, f.name, len(data), err)
+	case w <= 0 || h <= 0:
+		err = fmt.Errorf("%s: %s image of %d×%d pixels is empty", name, f.name, w, h)
+	case int64(w)*int64(h) > MaxPixels:
+		err = fmt.Errorf("%s: %s image of %d×%d pixels exceeds %d pixels: scale it down first", name, f.name, w, h, MaxPixels)
+	}
+	return f, w, h, err
 }
 
 // corrupt leaves out the prefix that some decoders put before their errors. A

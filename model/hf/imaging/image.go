@@ -25,6 +25,8 @@ type Processor interface {
 	// Process converts one picture. Errors say what is wrong with it, not
 	// where it came from.
 	Process(img image.Image) (Image, error)
+	// Check is Process's verdict on pictures of h × w pixels.
+	Check(h, w int) error
 	// Denormalize turns an Image back into a picture, for reports; values
 	// outside the range of a picture are clipped.
 	Denormalize(img Image) (*image.RGBA, error)

@@ -326,3 +326,17 @@ func FuzzDecodeImage(f *testing.F) {
 		overWhite(img)
 	})
 }
+
+// Check says of a size what Process says of a picture of it.
+func TestCheckIsTheVerdictOfProcess(t *testing.T) {
+	square, whole := NewCLIP(8), NewQwen2VL()
+	square.PadToSquare, whole.DoResize, whole.Patch = true, false, 2
+	for _, p := range []Processor{square, whole, NewQwen2VL()} {
+		for _, r := range []image.Rectangle{image.Rect(0, 0, 8, 4), image.Rect(0, 0, 7, 4), image.Rect(0, 0, 402, 2), image.Rect(0, 0, 0, 4), image.Rect(0, 0, 20000, 1)} {
+			_, err := p.Process(image.NewGray(r))
+			if got := p.Check(r.Dy(), r.Dx()); fmt.Sprint(got) != fmt.Sprint(err) {
+				t.Errorf("%T, %v: Check says %v, Process %v", p, r, got, err)
+			}
+		}
+	}
+}

@@ -74,21 +74,31 @@ func (p *QwenProcessor) Target(h, w int) (int, int, error) {
 	return th, tw, nil
 }
 
+// Check implements Processor.
+func (p *QwenProcessor) Check(h, w int) error {
+	_, _, err := p.size(h, w)
+	return err
+}
+
+// size is the size at which a picture of h × w pixels is read.
+func (p *QwenProcessor) size(h, w int) (int, int, error) {
+	if p.DoResize {
+		return p.Target(h, w)
+	}
+	if factor := p.Patch * p.Merge; h < 1 || w < 1 || h%factor != 0 || w%factor != 0 {
+		return 0, 0, fmt.Errorf("image of %d×%d pixels is not of whole blocks of %d pixels and do_resize is off", w, h, factor)
+	}
+	return h, w, nil
+}
+
 // Process gives img as patches [h/Patch · w/Patch, 3·Temporal·Patch²] of the
 // resized picture. The patches of a merge block follow each other, blocks go
 // across, then down; a patch holds its planes R, G, B, each Temporal times.
 // Transparent pictures are shown on white, as by CLIPProcessor.
 func (p *QwenProcessor) Process(img image.Image) (Image, error) {
-	b := img.Bounds()
-	h, w := b.Dy(), b.Dx()
-	factor := p.Patch * p.Merge
-	if p.DoResize {
-		var err error
-		if h, w, err = p.Target(h, w); err != nil {
-			return Image{}, err
-		}
-	} else if b.Empty() || h%factor != 0 || w%factor != 0 {
-		return Image{}, fmt.Errorf("image of %d×%d pixels is not of whole blocks of %d pixels and do_resize is off", w, h, factor)
+	h, w, err := p.size(img.Bounds().Dy(), img.Bounds().Dx())
+	if err != nil {
+		return Image{}, err
 	}
 	rgb, err := Resize(overWhite(img), w, h, p.Resample)
 	if err != nil {
