@@ -5,14 +5,19 @@ import (
 	"math"
 )
 
-// dtypeSize gives the bytes per element of the safetensors dtypes that can be
-// stored; those without a case in convertF32 are readable through Raw only.
-var dtypeSize = map[string]int64{
-	"BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1,
-	"U16": 2, "I16": 2, "F16": 2, "BF16": 2,
-	"U32": 4, "I32": 4, "F32": 4,
-	"U64": 8, "I64": 8, "F64": 8,
+// dtypeBits gives the bits of an element of every dtype of the format, as
+// safetensors 0.8.0 reads it; those without a case in convertF32 are readable
+// through Raw only.
+var dtypeBits = map[string]int64{
+	"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
+	"BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
+	"I16": 16, "U16": 16, "F16": 16, "BF16": 16,
+	"I32": 32, "U32": 32, "F32": 32,
+	"C64": 64, "F64": 64, "I64": 64, "U64": 64,
 }
+
+// elementBytes is the size of an element of a dtype of whole bytes.
+func elementBytes(dtype string) int64 { return dtypeBits[dtype] / 8 }
 
 // F16ToF32 widens an IEEE 754 half; the conversion is exact.
 func F16ToF32(h uint16) float32 {
@@ -62,7 +67,7 @@ func F32ToBF16(f float32) uint16 {
 // length fixes the count. It reports whether dtype can be converted.
 func convertF32(dst []float32, src []byte, dtype string) bool {
 	le := binary.LittleEndian
-	src = src[:int64(len(dst))*max(dtypeSize[dtype], 1)]
+	src = src[:int64(len(dst))*elementBytes(dtype)]
 	switch dtype {
 	case "F32":
 		for i := range dst {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"sort"
 )
 
@@ -116,25 +117,24 @@ func decodeEntry(dec *json.Decoder, name string) (entry, error) {
 	if raw.DType == nil || raw.Shape == nil || len(raw.Offsets) != 2 {
 		return entry{}, fmt.Errorf("tensor %q: needs dtype, shape and two data_offsets", name)
 	}
-	size, ok := dtypeSize[*raw.DType]
+	bits, ok := dtypeBits[*raw.DType]
 	if !ok {
 		return entry{}, fmt.Errorf("tensor %q: unknown dtype %q", name, *raw.DType)
 	}
 	e := entry{name: name, TensorInfo: TensorInfo{DType: *raw.DType, Shape: make([]int, len(raw.Shape))}}
 	// Zero dimensions first: they make the product 0 whatever the others are.
-	bytes, empty := uint64(size), false
-	for _, d := range raw.Shape {
-		empty = empty || d == 0
-	}
+	size, empty := uint64(bits), slices.Contains(raw.Shape, 0)
 	for i, d := range raw.Shape {
-		if d > math.MaxInt32 || (!empty && bytes > math.MaxInt64/max(d, 1)) {
+		if d > math.MaxInt || !empty && size > math.MaxInt64/d {
 			return entry{}, fmt.Errorf("tensor %q: shape %v is too large", name, raw.Shape)
 		}
 		e.Shape[i] = int(d)
-		if !empty {
-			bytes *= d
-		}
+		size *= d
 	}
+	if size%8 != 0 && !empty {
+		return entry{}, fmt.Errorf("tensor %q: %s %v takes %d bits, which leaves a part of a byte", name, e.DType, e.Shape, size)
+	}
+	bytes := size / 8
 	if empty {
 		bytes = 0
 	}

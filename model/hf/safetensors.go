@@ -143,7 +143,7 @@ func (s *Safetensors) ReadRows(name string, dst []float32, row int) error {
 	if from < 0 || from+len(dst) > e.Elements() {
 		return fmt.Errorf("%s: tensor %q: %d elements from row %d on leave shape %v", s.path, name, len(dst), row, e.Shape)
 	}
-	if !convertF32(dst, raw[int64(from)*dtypeSize[e.DType]:], e.DType) {
+	if !convertF32(dst, raw[int64(from)*elementBytes(e.DType):], e.DType) {
 		return unreadable(s.path, name, e.DType)
 	}
 	return nil

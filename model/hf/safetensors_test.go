@@ -3,6 +3,7 @@ package hf
 import (
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -45,6 +46,9 @@ func TestSafetensorsRefusals(t *testing.T) {
 		{"order", stFile(`{"a":{"dtype":"U8","shape":[0],"data_offsets":[2,1]}}`, 2), "out of order"},
 		{"overflow", stFile(`{"a":{"dtype":"F64","shape":[2147483647,2147483647,4],"data_offsets":[0,0]}}`, 0), "too large"},
 		{"negative", stFile(`{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}`, 1), `tensor "a"`},
+		{"half a byte", stFile(`{"a":{"dtype":"F4","shape":[3],"data_offsets":[0,1]}}`, 1), `"a": F4 [3] takes 12 bits, which leaves a part of a byte`},
+		{"a part of a byte", stFile(`{"a":{"dtype":"F6_E2M3","shape":[5],"data_offsets":[0,4]}}`, 4), "takes 30 bits"},
+		{"size in bits", stFile(`{"a":{"dtype":"F6_E2M3","shape":[4],"data_offsets":[0,4]}}`, 4), "needs 3 bytes, data_offsets give 4"},
 		{"missing", stFile(`{"a":{"dtype":"U8","data_offsets":[0,1]}}`, 1), "needs dtype, shape"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -56,6 +60,60 @@ func TestSafetensorsRefusals(t *testing.T) {
 			hftest.WantError(t, err, c.want)
 			hftest.WantError(t, err, path)
 		})
+	}
+}
+
+// Every dtype of the format opens, beside tensors that are of use; one that is
+// needed as numbers is refused by its own name, not as damage of the file.
+func TestEveryDTypeOpens(t *testing.T) {
+	for _, c := range []struct {
+		dtype    string
+		elements int
+		bytes    int // of so many elements
+		read     bool
+	}{
+		{"BOOL", 3, 3, true}, {"F4", 6, 3, false}, {"F6_E2M3", 4, 3, false}, {"F6_E3M2", 8, 6, false}, {"U8", 3, 3, true}, {"I8", 3, 3, false},
+		{"F8_E5M2", 3, 3, false}, {"F8_E4M3", 3, 3, false}, {"F8_E8M0", 3, 3, false}, {"F8_E4M3FNUZ", 3, 3, false}, {"F8_E5M2FNUZ", 3, 3, false},
+		{"I16", 3, 6, false}, {"U16", 3, 6, false}, {"F16", 3, 6, true}, {"BF16", 3, 6, true}, {"I32", 3, 12, true}, {"U32", 3, 12, false},
+		{"F32", 3, 12, true}, {"C64", 3, 24, false}, {"F64", 3, 24, true}, {"I64", 3, 24, true}, {"U64", 3, 24, false},
+	} {
+		path := filepath.Join(t.TempDir(), "x.safetensors")
+		head := fmt.Sprintf(`{"t":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"x":{"dtype":%q,"shape":[%d],"data_offsets":[8,%d]}}`, c.dtype, c.elements, 8+c.bytes)
+		if err := os.WriteFile(path, stFile(head, 8+c.bytes), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		f, err := OpenSafetensors(path)
+		if err != nil {
+			t.Errorf("%s: %v", c.dtype, err)
+			continue
+		}
+		raw, err := f.Raw("x")
+		if info, _ := f.Info("x"); err != nil || len(raw) != c.bytes || info.Bytes() != int64(c.bytes) {
+			t.Errorf("%s: %d bytes, %d said, want %d; %v", c.dtype, len(raw), info.Bytes(), c.bytes, err)
+		}
+		if err := f.ReadF32("t", make([]float32, 2)); err != nil {
+			t.Errorf("%s beside float32: %v", c.dtype, err)
+		}
+		for _, err := range []error{f.ReadF32("x", make([]float32, c.elements)), f.ReadRows("x", make([]float32, 1), 1)} {
+			if c.read != (err == nil) {
+				t.Errorf("%s read as float32: %v", c.dtype, err)
+			}
+			if err != nil {
+				hftest.WantError(t, err, `tensor "x": dtype `+c.dtype+" cannot be read as float32")
+			}
+		}
+		// It is copied as it is.
+		copied := Stream{Name: "x", TensorInfo: TensorInfo{DType: c.dtype, Shape: []int{c.elements}}, Raw: func() ([]byte, error) { return raw, nil }}
+		again := filepath.Join(t.TempDir(), "y.safetensors")
+		if err := WriteStreams(again, []Stream{copied}, nil); err != nil {
+			t.Errorf("%s copied: %v", c.dtype, err)
+		}
+		if g, err := OpenSafetensors(again); err != nil {
+			t.Errorf("%s copied: %v", c.dtype, err)
+		} else {
+			g.Close()
+		}
+		f.Close()
 	}
 }
 
@@ -269,6 +327,8 @@ func TestSmallFiles(t *testing.T) {
 func FuzzHeader(f *testing.F) {
 	f.Add([]byte(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":{"format":"pt"}}`), int64(8))
 	f.Add([]byte(`{"a":{"dtype":"U8","shape":[0,9],"data_offsets":[0,0]}}`), int64(0))
+	f.Add([]byte(`{"a":{"dtype":"F4","shape":[3,2],"data_offsets":[0,3]},"b":{"dtype":"F6_E3M2","shape":[4],"data_offsets":[3,6]}}`), int64(6))
+	f.Add([]byte(`{"a":{"dtype":"C64","shape":[3000000000,0],"data_offsets":[0,0]}}`), int64(0))
 	f.Fuzz(func(t *testing.T, head []byte, data int64) {
 		list, _, err := parseHeader(head, data)
 		if err != nil {
@@ -276,7 +336,7 @@ func FuzzHeader(f *testing.F) {
 		}
 		var sum int64
 		for _, e := range list {
-			if e.start != sum || int64(e.Elements())*dtypeSize[e.DType] != e.end-e.start {
+			if e.start != sum || int64(e.Elements())*dtypeBits[e.DType] != 8*(e.end-e.start) {
 				t.Fatalf("accepted %+v at %d", e, sum)
 			}
 			sum = e.end

@@ -51,7 +51,7 @@ func (t TensorInfo) rowElements() int {
 }
 
 // Bytes is the tensor's size in files.
-func (t TensorInfo) Bytes() int64 { return int64(t.Elements()) * dtypeSize[t.DType] }
+func (t TensorInfo) Bytes() int64 { return int64(t.Elements()) * dtypeBits[t.DType] / 8 }
 
 func checkStreams(tensors []Stream) error {
 	seen := map[string]bool{}
@@ -112,7 +112,7 @@ func WriteStreams(path string, tensors []Stream, metadata map[string]string) err
 	}
 	list := append([]Stream(nil), tensors...)
 	sort.SliceStable(list, func(i, j int) bool {
-		a, b := dtypeSize[list[i].DType], dtypeSize[list[j].DType]
+		a, b := dtypeBits[list[i].DType], dtypeBits[list[j].DType]
 		if a != b {
 			return a > b
 		}
@@ -199,7 +199,7 @@ func (b *streamBuffer) write(w io.Writer, t Stream) error {
 		return nil
 	}
 	rows, per := t.Elements()/width, max(1, streamElements/width)
-	size := int(dtypeSize[t.DType])
+	size := int(elementBytes(t.DType))
 	for from := 0; from < rows; from += per {
 		n := min(per, rows-from) * width
 		if cap(b.values) < n {
