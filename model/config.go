@@ -1,12 +1,16 @@
 package model
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"vgid/model/backend"
+	"vgid/model/hf"
 	"vgid/model/hf/plainjson"
 )
 
@@ -82,8 +86,11 @@ var activations = map[string]backend.Activation{
 func ReadConfig(dir string) (*Config, error) {
 	path := filepath.Join(dir, "config.json")
 	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, hf.NoConfig(dir)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w; give the folder of a Hugging Face model", err)
+		return nil, err
 	}
 	c, err := ParseConfig(data)
 	if err != nil {
@@ -102,6 +109,9 @@ func ParseConfig(data []byte) (*Config, error) {
 	}
 	family, err := familyOf(f.ModelType)
 	if err != nil {
+		return nil, err
+	}
+	if err := hf.Quantised(data); err != nil {
 		return nil, err
 	}
 	c := &Config{Type: f.ModelType, DType: firstOf(f.DType, f.TorchDType, "float32")}

@@ -85,6 +85,9 @@ func fromFiles(ctx context.Context, be backend.Backend, c *Config, src *source, 
 // and no others.
 func (m *Model) fits(where map[string]string) error {
 	files, known := m.source.files, map[string]bool{}
+	if name := hf.QuantisedTensor(files.Names()); name != "" {
+		return fmt.Errorf("tensor %q belongs to a quantised layer, which is not implemented, though config.json has no quantization_config; use the model it was made from", name)
+	}
 	for _, w := range m.weights {
 		name, ok := where[w.Name]
 		if !ok && w.Name == m.family.headName() { // transformers would draw a random one

@@ -159,6 +159,36 @@ func init() {
 			}
 			return []string{"inspect", "--model", m}
 		}, []string{"tensor ", "has dtype F8_E4M3, which is not implemented", "use a model in float32, bfloat16 or float16"}},
+		{"a folder in 4 bits", func(t *testing.T, dir, out string) []string {
+			m := copied(t, dir)
+			edit(t, filepath.Join(m, "config.json"), `"model_type"`, `"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": true, "bnb_4bit_quant_type": "nf4"}, "model_type"`)
+			return unlearnWith(out, map[string]string{"model.base": m})
+		}, []string{`config.json: quantization_config: the weights are quantised (quant_method "bitsandbytes", load_in_4bit true, bnb_4bit_quant_type "nf4")`}},
+		{"a 4-bit folder whose config.json does not say so", func(t *testing.T, dir, out string) []string {
+			return []string{"inspect", "--model", rewritten(t, dir, 0, func(l []hf.NamedTensor) []hf.NamedTensor {
+				return append(l, hf.NamedTensor{Name: poison + ".absmax", Shape: []int{1}, DType: "F32", Data: []float32{1}})
+			})}
+		}, []string{poison + `.absmax" belongs to a quantised layer`, "use the model it was made from"}},
+		{"a folder of pickles", func(t *testing.T, dir, out string) []string {
+			m := copied(t, dir)
+			if err := os.Rename(filepath.Join(m, "model.safetensors"), filepath.Join(m, "pytorch_model.bin")); err != nil {
+				t.Fatal(err)
+			}
+			return []string{"generate", "--model", m, "--prompt", "a"}
+		}, []string{"holds its weights as a pickle (pytorch_model.bin), which is not read: convert them with transformers"}},
+		{"a tokenizer that git-lfs did not fetch", func(t *testing.T, dir, out string) []string {
+			m := copied(t, dir)
+			if err := os.WriteFile(filepath.Join(m, "tokenizer.json"), []byte("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1842767\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			return []string{"generate", "--model", m, "--prompt", "a"}
+		}, []string{"tokenizer.json: a git-lfs pointer that stands for a file of 1842767 bytes", "git lfs pull"}},
+		{"an adapter as the model", func(t *testing.T, dir, out string) []string {
+			return []string{"generate", "--model", adapterOf(t, dir), "--prompt", "a"}
+		}, []string{"is a PEFT adapter of ", "not a model: give its base as the model and this folder with --adapter"}},
+		{"a model as the adapter", func(t *testing.T, dir, out string) []string {
+			return []string{"merge", "--model", world.Model, "--adapter", copied(t, dir), "--out", out}
+		}, []string{"is a model, not a PEFT adapter"}},
 		{"merge of an adapter of other weights", func(t *testing.T, dir, out string) []string {
 			m := rewritten(t, dir, 0, func(l []hf.NamedTensor) []hf.NamedTensor {
 				for _, x := range l {

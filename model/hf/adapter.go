@@ -121,7 +121,7 @@ func ReadAdapter(dir string) (AdapterConfig, *Weights, error) {
 	path := filepath.Join(dir, adapterConfigName)
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return c, nil, fmt.Errorf("%w; give the folder of a PEFT adapter", err)
+		return c, nil, noAdapter(dir, err)
 	}
 	err = plainjson.Unmarshal(b, &c)
 	if err == nil {
@@ -137,7 +137,7 @@ func ReadAdapter(dir string) (AdapterConfig, *Weights, error) {
 	w, err := openFile(weights)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, old := os.Stat(filepath.Join(dir, "adapter_model.bin")); old == nil {
-			return c, nil, fmt.Errorf("%s: only adapter_model.bin found; convert it to safetensors", dir)
+			return c, nil, fmt.Errorf("%s: the adapter's weights are a pickle (adapter_model.bin), which is not read: load the adapter with PEFT and save it again (save_pretrained writes adapter_model.safetensors)", dir)
 		}
 	}
 	return c, w, err

@@ -2,10 +2,13 @@ package hf
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"sort"
 	"sync"
 	"syscall"
+
+	"vgid/model/hf/filekind"
 )
 
 // Safetensors is one memory-mapped safetensors file. Its methods may be called
@@ -34,6 +37,13 @@ func OpenSafetensors(path string) (*Safetensors, error) {
 	}
 	if !st.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: not a regular file", path)
+	}
+	head := make([]byte, min(st.Size(), filekind.HeadLen))
+	if _, err := io.ReadFull(f, head); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if other := filekind.Of(head); other != "" {
+		return nil, fmt.Errorf("%s is %s", path, other)
 	}
 	if st.Size() < 8 {
 		return nil, fmt.Errorf("%s: truncated: a safetensors file starts with an 8-byte header length, found %d bytes; fetch or write the file again", path, st.Size())

@@ -36,7 +36,7 @@ func OpenWeights(dir string) (*Weights, error) {
 	index := filepath.Join(dir, indexName)
 	weightMap, err := readIndex(index)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: neither %s nor %s found; give the folder that holds the weights", dir, singleName, indexName)
+		return nil, noWeights(dir)
 	}
 	if err != nil {
 		return nil, err

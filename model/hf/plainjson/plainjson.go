@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"vgid/model/hf/filekind"
 )
 
 // Unmarshal is json.Unmarshal. An error names the byte where JSON ends to be
@@ -23,6 +25,9 @@ func Unmarshal(data []byte, v any) error {
 	case len(bytes.TrimSpace(data)) == 0:
 		return errors.New("empty, where JSON should stand")
 	case errors.As(err, &syntax):
+		if other := filekind.Of(data); other != "" {
+			return errors.New(other)
+		}
 		return fmt.Errorf("not valid JSON at byte %d (%w)", syntax.Offset, err)
 	case errors.As(err, &kind):
 		return fmt.Errorf("%s where %s should stand", found(kind), wanted(kind.Type))

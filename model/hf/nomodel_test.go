@@ -1,0 +1,109 @@
+package hf
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"vgid/model/hf/hftest"
+)
+
+const lfsPointer = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 4976698672\n"
+
+// folderOf makes a folder of these files.
+func folderOf(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "m[0]") // a pattern's letters in the name
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestFoldersOfOtherKindsAreNamed(t *testing.T) {
+	type files = map[string]string
+	one := func(names ...string) files {
+		f := files{}
+		for _, n := range names {
+			f[n] = "x"
+		}
+		return f
+	}
+	for _, c := range []struct {
+		name    string
+		files   files
+		config  string // what is said without a config.json; empty where there is one
+		weights string // what is said of the weights
+	}{
+		{"a pickle", one("config.json", "pytorch_model.bin"), "", "holds its weights as a pickle (pytorch_model.bin), which is not read: convert them with transformers"},
+		{"pickles", one("config.json", "pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json"), "", "as pickles"},
+		{"of the authors", one("params.json", "consolidated.00.pth", "tokenizer.model"), "has no config.json and holds weights in the layout of their authors", "consolidated"},
+		{"TensorFlow", one("config.json", "tf_model.h5"), "", "TensorFlow only"},
+		{"Flax", one("config.json", "flax_model.msgpack"), "", "Flax only"},
+		{"GGUF", one("ggml-model-q4_k.gguf", "mmproj-model-f16.gguf"), "holds a GGUF file", "holds a GGUF file"},
+		{"diffusers", one("model_index.json", "unet/config.json"), "a pipeline of diffusers", ""},
+		{"an adapter", files{"adapter_config.json": `{"base_model_name_or_path": "org/base"}`, "adapter_model.safetensors": "x"}, "is a PEFT adapter of org/base, not a model: give its base as the model and this folder with --adapter", ""},
+		{"an adapter of nobody", files{"adapter_config.json": `{`}, "is a PEFT adapter, not a model", ""},
+		{"a cache", one("snapshots/0123/config.json", "refs/main"), "the hub's cache: give the one below snapshots", ""},
+		{"one folder too high", one("llava/config.json"), "but there is one in ", "neither model.safetensors nor"},
+		{"nothing", files{}, "config.json: no such file; give the folder", "neither model.safetensors nor"},
+		{"config only", one("config.json"), "", "neither model.safetensors nor"},
+		{"shards without an index", one("config.json", "model-00001-of-00003.safetensors"), "", "fetch the index with every file it names"},
+		{"a variant", one("config.json", "model.fp16.safetensors"), "", "has to be called model.safetensors"},
+		{"DeepSpeed", one("latest", "zero_to_fp32.py", "global_step10/x.pt"), "holds a DeepSpeed checkpoint", "zero_to_fp32.py"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := folderOf(t, c.files)
+			if c.config != "" {
+				hftest.WantError(t, NoConfig(dir), c.config)
+				hftest.WantError(t, NoConfig(dir), dir)
+			}
+			if c.weights != "" {
+				_, err := OpenWeights(dir)
+				hftest.WantError(t, err, c.weights)
+				hftest.WantError(t, err, dir)
+			}
+		})
+	}
+	hftest.WantError(t, NoConfig("/nowhere/at/all"), "/nowhere/at/all: no such file or directory; give the folder")
+	file := filepath.Join(folderOf(t, one("model.safetensors")), "model.safetensors")
+	hftest.WantError(t, NoConfig(file), "is a file; give the folder")
+}
+
+func TestFilesThatAreOthersAreNamed(t *testing.T) {
+	for content, want := range map[string]string{
+		lfsPointer:          "model.safetensors is a git-lfs pointer that stands for a file of 4976698672 bytes; fetch that with",
+		"<!DOCTYPE html>\n": "model.safetensors is a web page",
+		"PK\x03\x04rest":    "model.safetensors is a zip archive, as PyTorch writes pickles",
+	} {
+		_, err := OpenWeights(folderOf(t, map[string]string{"model.safetensors": content}))
+		hftest.WantError(t, err, want)
+	}
+	_, err := OpenWeights(folderOf(t, map[string]string{"model.safetensors.index.json": lfsPointer}))
+	hftest.WantError(t, err, "model.safetensors.index.json: a git-lfs pointer")
+	_, err = ReadGenerationConfig(folderOf(t, map[string]string{"generation_config.json": lfsPointer}))
+	hftest.WantError(t, err, "generation_config.json: a git-lfs pointer")
+	for _, c := range []struct {
+		files map[string]string
+		want  string
+	}{
+		{map[string]string{"config.json": "{}", "model.safetensors": "x"}, "is a model, not a PEFT adapter"},
+		{map[string]string{"adapter_config.json": `{"peft_type": "LORA", "target_modules": ["q_proj"]}`, "adapter_model.bin": "x"}, "a pickle (adapter_model.bin), which is not read: load the adapter with PEFT"},
+		{map[string]string{"adapter_config.json": `{"peft_type": "LORA", "target_modules": ["q_proj"]}`, "adapter_model.safetensors": lfsPointer}, "adapter_model.safetensors is a git-lfs pointer"},
+		{map[string]string{"adapter_config.json": lfsPointer}, "adapter_config.json: a git-lfs pointer"},
+		{map[string]string{"best/adapter_config.json": "{}"}, "but there is one in "},
+		{map[string]string{}, "give the folder of a PEFT adapter"},
+	} {
+		_, _, err := ReadAdapter(folderOf(t, c.files))
+		hftest.WantError(t, err, c.want)
+	}
+}
