@@ -18,6 +18,12 @@ import (
 // weightSuffixes end the names of files that hold weights, in any format.
 var weightSuffixes = []string{".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx", ".ckpt"}
 
+// HoldsWeights reports whether a file of that name holds weights, or says where
+// they are, in any format.
+func HoldsWeights(name string) bool {
+	return slices.ContainsFunc(weightSuffixes, func(s string) bool { return strings.HasSuffix(name, s) })
+}
+
 // CopyAssets copies what belongs to a model folder besides weights, config.json
 // and generation_config.json: tokenizer, processor, chat template. Folders and
 // hidden files stay behind.
@@ -28,8 +34,7 @@ func CopyAssets(to, from string) error {
 	}
 	for _, f := range files {
 		n := f.Name()
-		weights := slices.ContainsFunc(weightSuffixes, func(s string) bool { return strings.HasSuffix(n, s) })
-		if f.IsDir() || weights || n[0] == '.' || n == "config.json" || n == "generation_config.json" {
+		if f.IsDir() || HoldsWeights(n) || n[0] == '.' || n == "config.json" || n == "generation_config.json" {
 			continue
 		}
 		if err := CopyFile(to, from, n); err != nil {

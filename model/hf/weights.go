@@ -27,21 +27,43 @@ type Weights struct {
 // OpenWeights opens model.safetensors in dir or, when there is none, the
 // shards named by model.safetensors.index.json: the order transformers uses.
 func OpenWeights(dir string) (*Weights, error) {
-	single := filepath.Join(dir, singleName)
-	if _, err := os.Stat(single); err == nil {
-		return openFile(single)
+	weightMap, err := findWeights(dir)
+	switch {
+	case err != nil:
+		return nil, err
+	case weightMap == nil:
+		return openFile(filepath.Join(dir, singleName))
+	}
+	return openShards(dir, filepath.Join(dir, indexName), weightMap)
+}
+
+// WeightFiles names the files of dir that OpenWeights reads, the index of shards
+// among them. Shards need not be there.
+func WeightFiles(dir string) ([]string, error) {
+	weightMap, err := findWeights(dir)
+	switch {
+	case err != nil:
+		return nil, err
+	case weightMap == nil:
+		return []string{singleName}, nil
+	}
+	shards, _, err := shardNames(filepath.Join(dir, indexName), weightMap)
+	return append([]string{indexName}, shards...), err
+}
+
+// findWeights gives the tensor → shard file map of dir's index, nil where all
+// are in one file.
+func findWeights(dir string) (map[string]string, error) {
+	if _, err := os.Stat(filepath.Join(dir, singleName)); err == nil {
+		return nil, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	index := filepath.Join(dir, indexName)
-	weightMap, err := readIndex(index)
+	weightMap, err := readIndex(filepath.Join(dir, indexName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, noWeights(dir)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return openShards(dir, index, weightMap)
+	return weightMap, err
 }
 
 // openFile presents one safetensors file as Weights.
@@ -73,13 +95,13 @@ func readIndex(path string) (map[string]string, error) {
 	return idx.WeightMap, nil
 }
 
-func openShards(dir, index string, weightMap map[string]string) (*Weights, error) {
-	var shards []string
-	tensorOf := map[string]string{}
+// shardNames lists the shards of an index, sorted, and a tensor of each.
+func shardNames(index string, weightMap map[string]string) (shards []string, tensorOf map[string]string, err error) {
+	tensorOf = map[string]string{}
 	for t, s := range weightMap {
 		// A shard is a file beside the index: a path would let the index name any file.
 		if s == "" || s != filepath.Base(s) || s == "." || s == ".." {
-			return nil, fmt.Errorf("%s: tensor %q: shard name %q is not a plain file name", index, t, s)
+			return nil, nil, fmt.Errorf("%s: tensor %q: shard name %q is not a plain file name", index, t, s)
 		}
 		if old, ok := tensorOf[s]; !ok {
 			shards = append(shards, s)
@@ -89,6 +111,14 @@ func openShards(dir, index string, weightMap map[string]string) (*Weights, error
 		}
 	}
 	sort.Strings(shards)
+	return shards, tensorOf, nil
+}
+
+func openShards(dir, index string, weightMap map[string]string) (*Weights, error) {
+	shards, tensorOf, err := shardNames(index, weightMap)
+	if err != nil {
+		return nil, err
+	}
 	w := &Weights{where: map[string]*Safetensors{}}
 	for _, s := range shards {
 		f, err := OpenSafetensors(filepath.Join(dir, s))

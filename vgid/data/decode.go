@@ -17,6 +17,7 @@ type collector struct {
 	profiles []Profile
 	at       map[string]int // ID → index in profiles
 	rows     int
+	note     func(path string) // nil, or told of every file before it is read
 }
 
 func (c *collector) read(path string) error {
@@ -47,7 +48,10 @@ func (c *collector) read(path string) error {
 		}
 		return nil
 	}
-	beside := pictures{parquet: path}
+	if c.note != nil {
+		c.note(path)
+	}
+	beside := pictures{path, c.note}
 	return readRows(path, check, func(n int, rec map[string]any) error {
 		c.rows++
 		where := fmt.Sprintf("%s, row %d", path, n)

@@ -68,7 +68,10 @@ func decodeImages(rec map[string]any, where string, beside pictures) ([]Image, e
 // pictures are the files that a parquet file may name instead of holding them:
 // those in its own folder and below, never outside, since the names come from
 // whoever wrote the file.
-type pictures struct{ parquet string }
+type pictures struct {
+	parquet string
+	note    func(path string) // nil, or told of every file that is read
+}
 
 // maxPicture bounds what is read of one picture file.
 const maxPicture = 1 << 30
@@ -98,6 +101,9 @@ func (p pictures) read(name string) ([]byte, error) {
 		}
 		if err := p.holds(path); err != nil {
 			return nil, err
+		}
+		if p.note != nil {
+			p.note(path)
 		}
 		return readPicture(path)
 	}

@@ -140,7 +140,7 @@ func TestPicturesInAHubsCache(t *testing.T) {
 	if got, err := b.Set("x"); err != nil || string(got[0].Images[0].Bytes) != "one" {
 		t.Errorf("got %v", err)
 	}
-	if _, err := (pictures{filepath.Join(snapshot, "a.parquet")}).read("2.png"); err == nil {
+	if _, err := (pictures{parquet: filepath.Join(snapshot, "a.parquet")}).read("2.png"); err == nil {
 		t.Error("a link out of the cache was followed")
 	}
 }

@@ -22,6 +22,13 @@ const (
 type Benchmark struct {
 	dir  string
 	sets sets
+	note func(set, path string)
+}
+
+// Noting is the same benchmark, which tells note the path of every file it is about
+// to read and the set that needs it.
+func (b *Benchmark) Noting(note func(set, path string)) *Benchmark {
+	return &Benchmark{dir: b.dir, sets: b.sets, note: note}
 }
 
 // Open lists the sets under dir in the arrangements in which they are published
@@ -87,6 +94,9 @@ func (b *Benchmark) Select(name string, keep func(id string) bool) ([]Profile, e
 	}
 	files := found.files
 	c := collector{keep: keep, at: map[string]int{}}
+	if b.note != nil {
+		c.note = func(path string) { b.note(name, path) }
+	}
 	for _, f := range files {
 		if err := c.read(f); err != nil {
 			return nil, err
