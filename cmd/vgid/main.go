@@ -47,15 +47,31 @@ func app() *cli.App {
 	return a
 }
 
-func exit(err error) {
-	if err == nil {
-		os.Exit(0)
+// told is an error that was printed already.
+type told struct{ error }
+
+func (t told) Unwrap() error { return t.error }
+
+// complain prints why this process ends: before it takes leave of others, who may
+// see to it that it ends sooner than it can say so.
+func complain(err error) error {
+	var t told
+	if err == nil || errors.As(err, &t) {
+		return err
 	}
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
 	if errors.Is(err, syscall.ENOSPC) {
 		text += "; free some space there, or choose another folder with --out"
 	}
 	fmt.Fprintln(os.Stderr, "vgid: "+text)
+	return told{err}
+}
+
+func exit(err error) {
+	if err == nil {
+		os.Exit(0)
+	}
+	complain(err)
 	var peer *collective.RankError
 	var lead *vgid.LeadError
 	var sig *vgid.Interrupted

@@ -35,7 +35,7 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, comm.Close()) }()
+	defer func() { err = errors.Join(complain(ownEnd(c.Context, err)), comm.Close()) }()
 	be, place, err := openDevice(cfg, w)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -88,9 +87,7 @@ func one(md metadata.MD, key string) string {
 func (t *transport) accept(_ any, s grpc.ServerStream) error {
 	l, err := t.admit(s)
 	if err != nil {
-		t.mu.Lock()
-		t.refusal = err
-		t.mu.Unlock()
+		t.refuse(err)
 		return err
 	}
 	select { // wake Connect
@@ -112,9 +109,6 @@ func (t *transport) accept(_ any, s grpc.ServerStream) error {
 
 func (t *transport) admit(s grpc.ServerStream) (*link, error) {
 	md, _ := metadata.FromIncomingContext(s.Context())
-	if subtle.ConstantTimeCompare([]byte(one(md, "vgid-token")), []byte(t.cfg.Token)) != 1 {
-		return nil, status.Error(codes.Unauthenticated, "token of the job is wrong")
-	}
 	if err := t.disagreement(md); err != nil {
 		return nil, status.Error(codes.FailedPrecondition, err.Error())
 	}
@@ -172,7 +166,6 @@ func (t *transport) dial(ctx context.Context, peer int) error {
 // which only bounds the wait.
 func (t *transport) open(ctx context.Context, conn *grpc.ClientConn, peer int, name string) (grpc.ClientStream, context.CancelFunc, error) {
 	md := t.hello()
-	md.Set("vgid-token", t.cfg.Token)
 	md.Set("vgid-to", strconv.Itoa(peer))
 	own, cancel := context.WithCancel(metadata.NewOutgoingContext(t.ctx, md))
 	giveUp := context.AfterFunc(ctx, cancel)

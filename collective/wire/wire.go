@@ -3,8 +3,9 @@
 //
 // Every pair of ranks shares one connection, opened by the higher rank, with
 // two streams: frames, and short control messages that need not wait behind
-// frames. Before a stream is used both ends compare job, world size, epoch and
-// ranks, and the accepting end compares a token shared by the job.
+// frames. Both ends of a connection first prove that they know the token of
+// the job; before a stream is used they compare job, world size, epoch and
+// ranks.
 package wire
 
 import (
@@ -17,8 +18,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/experimental"
 
 	"vgid/collective"
@@ -31,6 +30,7 @@ const (
 	window     = 16 << 20
 	ioBuffer   = 1 << 20
 	closeGrace = time.Second
+	strangers  = 16 // unproven connections beyond one per rank
 )
 
 // Config says who this rank is and where the others are.
@@ -43,8 +43,6 @@ type Config struct {
 	Listener net.Listener // where this rank accepts; owned by Connect
 	// Timeout bounds the time until all peers are connected; 0: 60 s.
 	Timeout time.Duration
-	// Server and Client secure the connections; nil: plain TCP.
-	Server, Client credentials.TransportCredentials
 }
 
 // transport implements collective.Transport.
@@ -54,7 +52,8 @@ type transport struct {
 	server *grpc.Server
 	links  []*link // by rank, nil for the own
 	ctx    context.Context
-	end    context.CancelFunc // ends every stream
+	end    context.CancelFunc      // ends every stream
+	giveUp context.CancelCauseFunc // ends Connect
 	tasks  sync.WaitGroup
 
 	mu        sync.Mutex
@@ -94,16 +93,17 @@ func Connect(ctx context.Context, cfg Config) (collective.Transport, error) {
 		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window),
 		grpc.ReadBufferSize(ioBuffer), grpc.WriteBufferSize(ioBuffer),
 		grpc.WaitForHandlers(true),
-	}
-	if cfg.Server != nil {
-		opts = append(opts, grpc.Creds(cfg.Server))
+		grpc.Creds(guard{token: []byte(cfg.Token), refused: t.refuse}), grpc.ConnectionTimeout(proveWithin),
 	}
 	t.server = grpc.NewServer(opts...)
 	t.server.RegisterService(t.service(), t)
-	t.tasks.Go(func() { _ = t.server.Serve(cfg.Listener) }) // its error is the end of the streams
+	door := &gate{Listener: cfg.Listener, most: n + strangers}
+	t.tasks.Go(func() { _ = t.server.Serve(door) }) // its error is the end of the streams
 
 	ctx, cancel := context.WithTimeoutCause(ctx, cfg.Timeout, fmt.Errorf("not all ranks came within %v", cfg.Timeout))
 	defer cancel()
+	ctx, t.giveUp = context.WithCancelCause(ctx)
+	defer t.giveUp(nil)
 	if err := t.connectAll(ctx); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
@@ -160,10 +160,7 @@ func (t *transport) connectAll(ctx context.Context) error {
 }
 
 func (t *transport) dialOptions() []grpc.DialOption {
-	creds := t.cfg.Client
-	if creds == nil {
-		creds = insecure.NewCredentials()
-	}
+	creds := guard{token: []byte(t.cfg.Token), refused: t.giveUp}
 	return []grpc.DialOption{
 		grpc.WithTransportCredentials(creds), experimental.WithBufferPool(receivePool),
 		grpc.WithNoProxy(),
@@ -182,6 +179,13 @@ func (t *transport) dialOptions() []grpc.DialOption {
 			grpc.MaxRetryRPCBufferSize(0),
 		),
 	}
+}
+
+// refuse keeps why a caller was sent away.
+func (t *transport) refuse(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.refusal = err
 }
 
 func (t *transport) Rank() int       { return t.cfg.Rank }

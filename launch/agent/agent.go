@@ -63,7 +63,7 @@ const (
 	tickEvery    = 100 * time.Millisecond
 	repeatReport = 300 * time.Millisecond
 	farewell     = 10 * time.Second // for the others to hear the last report
-	blameFor     = time.Second      // for the culprit to end by itself when its peers fail first
+	blameFor     = 2 * time.Second  // for the culprit to end by itself when its peers fail first
 	straggle     = 5 * time.Second  // beyond the grace, for others to report after a failure
 )
 

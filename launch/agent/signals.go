@@ -61,9 +61,14 @@ func endsJob(s syscall.Signal) bool {
 	return s == syscall.SIGINT || s == syscall.SIGTERM || s == syscall.SIGHUP
 }
 
-// Signals are those that Run and RunLocal understand.
+// Signals are those that Run and RunLocal understand, but for the end of a
+// terminal where this process is to survive it (nohup).
 func Signals() []os.Signal {
-	return []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2}
+	all := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2}
+	if !signal.Ignored(syscall.SIGHUP) {
+		all = append(all, syscall.SIGHUP)
+	}
+	return all
 }
 
 // deafen makes this process survive signals without looking at them. To ignore
