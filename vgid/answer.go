@@ -28,6 +28,8 @@ type Answerer struct {
 	// Disturb, when set, changes an item's prompt and query image before they
 	// are encoded: how the teacher's answers are looked at.
 	Disturb func(it *eval.Item, prompt string, images []imaging.Image) (string, error)
+	// Asked, when set, hears how many items more have been answered or scored.
+	Asked func(n int)
 
 	black []float32 // of the largest image so far
 }
@@ -97,6 +99,9 @@ func (a *Answerer) inRuns(items []eval.Item, f func([]eval.Item, []question) err
 		}
 		if err := f(items[from:i+1], run); err != nil {
 			return err
+		}
+		if a.Asked != nil {
+			a.Asked(len(run))
 		}
 		run, from, held = nil, i+1, 0
 	}

@@ -73,7 +73,15 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 		return nil, stage, err
 	}
 	defer m.Close()
-	out, err := eval.RunItems(ctx, items, proto, &Answerer{Model: m, Encoder: enc, BatchTokens: j.Config.Eval.BatchTokens}, j.shard())
+	mine := 0
+	for i := j.Comm.Rank(); i < len(items); i += j.Comm.Size() {
+		if mine++; proto.Likelihood && items[i].Task == data.Classification {
+			mine++ // its options are scored
+		}
+	}
+	j.Metrics.Ask(stage.Name, mine)
+	answerer := &Answerer{Model: m, Encoder: enc, BatchTokens: j.Config.Eval.BatchTokens, Asked: func(n int) { j.Metrics.Asked(stage.Name, n) }}
+	out, err := eval.RunItems(ctx, items, proto, answerer, j.shard())
 	if err != nil {
 		return nil, stage, err
 	}

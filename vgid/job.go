@@ -44,6 +44,7 @@ type Job struct {
 	doing     string               // the stage in progress
 	done      []string             // the stages that are finished, in words
 	looked    map[string]bool      // pictures that were decoded once: where they are, and digests
+	published bool                 // the targets of its metrics are listed, by rank 0
 	held      *os.File             // the run's folder, on rank 0
 	afterStep func(step int) error // tests: called after each step of a stage
 }
@@ -266,28 +267,4 @@ func peakMemory() float64 {
 		return 0
 	}
 	return float64(u.Maxrss) * 1024 // Linux counts in KiB
-}
-
-// PublishMetrics writes metrics.json, the addresses of all workers' /metrics as
-// a Prometheus file_sd target list.
-func (j *Job) PublishMetrics(ctx context.Context, addr string) error {
-	all, err := j.Comm.AllGatherBytes(ctx, []byte(addr))
-	if err != nil {
-		return err
-	}
-	type group struct {
-		Targets []string          `json:"targets"`
-		Labels  map[string]string `json:"labels"`
-	}
-	g := group{Labels: map[string]string{"job": "vgid", "run": j.Config.Name}}
-	for _, a := range all {
-		g.Targets = append(g.Targets, string(a))
-	}
-	return j.onLead(ctx, func() error {
-		raw, err := json.MarshalIndent([]group{g}, "", "  ")
-		if err != nil {
-			return err
-		}
-		return writeFile(j.path("metrics.json"), append(raw, '\n'))
-	})
 }

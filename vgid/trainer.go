@@ -138,7 +138,7 @@ func (t *Trainer) Done() (step, of int) { return t.step, t.steps }
 func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 	out := StepResult{Step: t.step + 1, Loss: map[string]float64{}}
 	out.LR = t.sched.At(t.step)
-	out.Phases.Stage = t.stage
+	out.Phases.Stage, out.Phases.Number = t.stage, out.Step
 	last := time.Now()
 	lap := func(p monitor.Phase) {
 		now := time.Now()

@@ -123,6 +123,7 @@ func (j *Job) loop(ctx context.Context, name, from string, m *model.Model, obj O
 	}
 	defer hist.Close()
 	j.Show.Start(name, steps, "steps")
+	j.Metrics.Plan(name, steps, t.step)
 	for t.step < t.steps {
 		r, err := t.Step(ctx)
 		if err != nil {
@@ -183,13 +184,17 @@ func (j *Job) replaces(name, ckpt string) error {
 }
 
 func (j *Job) checkpoint(ctx context.Context, dir string, t *Trainer) error {
-	return j.onLead(ctx, func() error {
+	err := j.onLead(ctx, func() error {
 		s, err := t.State()
 		if err != nil {
 			return err
 		}
 		return SaveCheckpoint(dir, j.Config.For(t.stage), s)
 	})
+	if err == nil {
+		j.Metrics.Checkpoint(t.stage, time.Now())
+	}
+	return err
 }
 
 // save writes the stage's model, with an adapter also on its own in PEFT's

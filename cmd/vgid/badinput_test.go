@@ -389,7 +389,8 @@ var badInputs = []badInput{
 	// Other commands.
 	{"bench on far too many threads", line("bench", "gemm", "--threads", "100000"), []string{"bench gemm: --threads 100000: must be at most 1024"}},
 	{"profiles of another form", textFile("{\"ID\": 2}\n", "data", "build", "--out", "DIR/out", "--profiles", "DIR/file", "--splits", "DIR/file"), []string{"file, line 1: not {\"ID\": TEXT, \"metadata\": […]}"}},
-	{"metrics on another machine's address", with("--metrics.addr", "192.0.2.1:9464"), []string{"metrics.addr: ", "192.0.2.1:9464", "give an address of this machine"}},
+	{"metrics on the network without a word", with("--metrics.addr", "192.0.2.1:9464"), []string{"metrics.addr 192.0.2.1:9464: ", "neither encrypted nor authenticated", "metrics.insecure_network"}},
+	{"metrics on another machine's address", with("--metrics.addr", "192.0.2.1:9464", "--metrics.insecure_network"), []string{"metrics.addr: ", "192.0.2.1:9464", "give an address of this machine"}},
 	{"bench of no steps", line("bench", "step", "--steps", "0"), []string{"bench step: --steps 0: must be at least 1"}},
 	{"bench of no shape", line("bench", "step", "--shape", "llava"), []string{`--shape "llava": must be quickstart, llava-7b or tiny`}},
 	{"bench of a step nobody knows", line("bench", "step", "--step", "sgd"), []string{`--step "sgd": must be train or vgid`}},
@@ -551,7 +552,7 @@ func occupied(t *testing.T) string {
 
 // whole are the files that a run which failed may leave: each is written in
 // one piece and says what was asked for and how far it came.
-var whole = regexp.MustCompile(`^r/(config\.yaml|metrics\.json|unlearned/history\.jsonl|unlearned/adapter/adapter_(config\.json|model\.safetensors)|unlearned/checkpoint/step-\d+\.safetensors)$`)
+var whole = regexp.MustCompile(`^r/(config\.yaml|unlearned/history\.jsonl|unlearned/adapter/adapter_(config\.json|model\.safetensors)|unlearned/checkpoint/step-\d+\.safetensors)$`)
 
 func TestBadInput(t *testing.T) {
 	for _, bad := range badInputs {

@@ -175,10 +175,13 @@ func TestRunOnTwoWorkers(t *testing.T) {
 		Targets []string
 		Labels  map[string]string
 	}
-	eventually(t, p, "metrics.json", func() bool {
-		raw, err := os.ReadFile(filepath.Join(out, "r", "metrics.json"))
-		return err == nil && json.Unmarshal(raw, &groups) == nil
-	})
+	lists := []string{filepath.Join(out, "metrics", "r.json"), filepath.Join(out, "r", "metrics.json")}
+	for _, list := range lists {
+		eventually(t, p, list, func() bool {
+			raw, err := os.ReadFile(list)
+			return err == nil && json.Unmarshal(raw, &groups) == nil
+		})
+	}
 	if len(groups) != 1 || len(groups[0].Targets) != 2 || groups[0].Labels["run"] != "r" {
 		t.Fatalf("metrics.json holds %+v", groups)
 	}
@@ -186,6 +189,7 @@ func TestRunOnTwoWorkers(t *testing.T) {
 		want := []string{
 			`vgid_world_size{rank="` + string(rune('0'+rank)) + `"} 2`,
 			`vgid_steps_total{rank="` + string(rune('0'+rank)) + `",stage="vanilla"}`,
+			`vgid_steps_planned{rank="` + string(rune('0'+rank)) + `",stage="vanilla"} 30`, `vgid_info{device="`, `vgid_step_duration_seconds_bucket{`,
 			`vgid_step_seconds_total{phase="backward",rank="`, `vgid_loss{`, `vgid_sent_bytes_total{`,
 		}
 		// All of them: a scraper may come in the middle of a step's record.
@@ -204,6 +208,14 @@ func TestRunOnTwoWorkers(t *testing.T) {
 		t.Fatalf("exit code %d\n%s", code, p.err.String())
 	}
 	p.nothingLeft(t)
+	for _, list := range lists {
+		if _, err := os.Stat(list); err == nil {
+			t.Errorf("%s lists workers that have ended", list)
+		}
+	}
+	if got := must(t, program, "summary", filepath.Join(out, "metrics"), filepath.Join(out, "r")); !strings.Contains(got, "forget") {
+		t.Errorf("the summary of all folders: %s", got)
+	}
 	got := files(t, filepath.Join(out, "r"))
 	for _, f := range []string{
 		"config.yaml", "summary.json", "report.html", "teacher.json", "unlearned/adapter/adapter_config.json",

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -19,7 +24,11 @@ func summaryCommand() *cli.Command {
 				return fmt.Errorf("vgid summary: give one or more run folders, for example runs/quickstart")
 			}
 			var runs []*eval.Summary
-			for _, dir := range c.Args().Slice() {
+			dirs := slices.DeleteFunc(c.Args().Slice(), isTargets)
+			if len(dirs) == 0 {
+				return fmt.Errorf("vgid summary: no run folder among %s", strings.Join(c.Args().Slice(), ", "))
+			}
+			for _, dir := range dirs {
 				s, err := eval.ReadSummary(filepath.Join(dir, "summary.json"))
 				if err != nil {
 					return err
@@ -40,4 +49,11 @@ func summaryCommand() *cli.Command {
 			})
 		},
 	}
+}
+
+// isTargets tells the folder that lists where the metrics of all runs are, which
+// stands among their folders.
+func isTargets(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "summary.json"))
+	return filepath.Base(filepath.Clean(dir)) == "metrics" && errors.Is(err, fs.ErrNotExist)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 
@@ -55,20 +56,18 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 		s := comm.Stats()
 		return s.BytesSent, s.BytesReceived
 	})
+	host, _ := os.Hostname() // a label of the metrics; without it, an empty one
+	job.Metrics.Describe(launch.Version(), be.Name(), host, w.NodeRank)
 	defer func() { err = errors.Join(err, job.Leave()) }()
 	if err := job.Agree(ctx); err != nil {
 		return err
 	}
-	if cfg.Metrics.Addr != "" {
-		addr, stop, err := job.Metrics.Serve(ctx, cfg.Metrics.Addr, w.MachineRank())
-		if err != nil {
-			return err
-		}
-		defer stop()
-		if err := job.PublishMetrics(ctx, addr); err != nil {
-			return err
-		}
+	stop, err := serveMetrics(ctx, w, job)
+	if err != nil {
+		return err
 	}
+	defer stop()
+	defer func() { err = errors.Join(err, job.WithdrawMetrics()) }()
 	job.Show.Printf("%d worker(s), %s, run folder %s", w.WorldSize, be.Name(), job.Dir())
 	if err := f(ctx, job); err != nil {
 		job.Show.Break()
@@ -78,6 +77,38 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 		return fmt.Errorf("lines are missing in the output (%v); the work is done, its files are in %s", err, job.Dir())
 	}
 	return nil
+}
+
+// serveMetrics answers Prometheus until stop, and says where, as the configuration
+// has it. All ranks call it.
+func serveMetrics(ctx context.Context, w launch.Worker, job *vgid.Job) (stop func() error, err error) {
+	stop = func() error { return nil }
+	c := job.Config.Metrics
+	var reach monitor.Reach
+	if w.Listener != nil {
+		reach.Own, _, _ = net.SplitHostPort(w.Peers[w.Rank])
+		reach.Bind, _, _ = net.SplitHostPort(w.Listener.Addr().String())
+	}
+	target := vgid.Target{Machine: reach.Machine()}
+	if c.Addr != "" {
+		end, err := monitor.Resolve(c.Addr, reach, c.InsecureNetwork, net.InterfaceAddrs)
+		if err != nil {
+			return stop, err
+		}
+		if end.Note != "" {
+			job.Show.Printf("note: %s", end.Note)
+		}
+		var addr string
+		if addr, stop, err = job.Metrics.Serve(ctx, end.Listen, w.MachineRank()); err != nil {
+			return func() error { return nil }, err
+		}
+		_, port, _ := net.SplitHostPort(addr)
+		target.Addr = net.JoinHostPort(end.Host, port)
+	}
+	if err := job.PublishMetrics(ctx, target); err != nil {
+		return stop, errors.Join(err, stop())
+	}
+	return stop, nil
 }
 
 // asked is the command line but for the configuration: "eval --model m".

@@ -185,5 +185,6 @@ type Collective struct {
 
 // Metrics says where Prometheus finds each worker.
 type Metrics struct {
-	Addr string `yaml:"addr" doc:"host:port of /metrics; worker r of a machine takes port + r; port 0 takes a free one, listed in metrics.json; empty: off"`
+	Addr            string `yaml:"addr" doc:"host:port of /metrics; without a host, where the other workers reach this one (alone: 127.0.0.1); worker r of a machine takes port + r; port 0 takes a free one; listed in OUT/metrics/NAME.json while the run is at work; empty: off"`
+	InsecureNetwork bool   `yaml:"insecure_network" doc:"permit addresses of metrics other than loopback, although nothing is encrypted; what --insecure-network of vgid-launch permits needs no word here"`
 }

@@ -88,6 +88,8 @@ func TestRefusals(t *testing.T) {
 		{yaml: "precision: bf16\n", want: `precision: "bf16" is not one of`},
 		{yaml: "precision: bfloat16\n", want: "precision: bfloat16 needs device: cuda"},
 		{yaml: "eval:\n  sets: [forget, tset]\n", want: `"tset" is not one of`},
+		{yaml: "name: metrics\n", want: "the folder metrics lists where the metrics of all runs are"},
+		{yaml: "name: ./metrics/x\n", want: "the folder metrics lists"},
 		{yaml: "name: null\n", want: ":1: name is null, which is no value"},
 		{yaml: "data:\n  dir: ~\n", want: ":2: data.dir is null"},
 		{yaml: "eval:\n  sets: [forget, null]\n", want: "eval.sets needs a list of single values"},

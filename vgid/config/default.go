@@ -38,7 +38,7 @@ func Default() Config {
 			ShotsClass: 1, ShotsCloze: 2, Prompts: "mllmu", Classification: "letter", MaxNew: 50, BatchTokens: 4096,
 		},
 		Collective: Collective{Timeout: 5 * time.Minute, Bucket: 4096},
-		Metrics:    Metrics{Addr: "127.0.0.1:0"},
+		Metrics:    Metrics{Addr: ":0"},
 	}
 }
 

@@ -80,6 +80,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("config: out is empty: name the folder that holds the runs")
 	case c.Name == "." || !filepath.IsLocal(c.Name):
 		return fmt.Errorf("config: name: %q is not a folder below out", c.Name)
+	case strings.Split(filepath.ToSlash(filepath.Clean(c.Name)), "/")[0] == "metrics":
+		return fmt.Errorf("config: name: the folder metrics lists where the metrics of all runs are; choose another name")
 	case c.Collective.Timeout <= 0:
 		return fmt.Errorf("config: collective.timeout: %v is no time to wait; give for example 30s", c.Collective.Timeout)
 	case c.Data.Retain != "" && c.Data.Retain == c.Data.Forget:

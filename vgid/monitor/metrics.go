@@ -38,6 +38,7 @@ func (p Phase) String() string { return phaseNames[p] }
 // Step is what one optimizer step reports.
 type Step struct {
 	Stage           string
+	Number          int // of the step, counted from 1
 	Samples, Tokens int // of this worker
 	Loss            map[string]float64
 	GradNorm, LR    float64
@@ -53,6 +54,12 @@ type Metrics struct {
 	seconds                *prometheus.CounterVec
 	loss                   *prometheus.GaugeVec
 	gradNorm, lr           *prometheus.GaugeVec
+	duration               *prometheus.HistogramVec
+	step, planned          *prometheus.GaugeVec
+	asked                  *prometheus.CounterVec
+	questions              *prometheus.GaugeVec
+	checkpoint             *prometheus.GaugeVec
+	info                   *prometheus.GaugeVec
 }
 
 // Traffic reports the bytes a worker has sent to and received from others.
@@ -76,6 +83,14 @@ func NewMetrics(rank, worldSize int, traffic Traffic) *Metrics {
 		loss:     gauge("loss", "Loss of the latest step over all workers, by term.", "stage", "term"),
 		gradNorm: gauge("grad_norm", "Global gradient norm of the latest step, before clipping.", "stage"),
 		lr:       gauge("learning_rate", "Learning rate of the latest step.", "stage"),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "vgid_step_duration_seconds", Help: "Time of whole steps.",
+			ConstLabels: labels, Buckets: prometheus.ExponentialBuckets(0.01, 2, 16)}, []string{"stage"}),
+		step:       gauge("step", "Number of the latest step; of a resumed stage it goes on where that was.", "stage"),
+		planned:    gauge("steps_planned", "Steps of the stage.", "stage"),
+		asked:      counter("questions_total", "Questions this worker has put to a model, those whose options are scored once more.", "stage"),
+		questions:  gauge("questions_planned", "Questions this worker will have put to the model.", "stage"),
+		checkpoint: gauge("checkpoint_timestamp_seconds", "When the latest checkpoint was complete, in Unix time.", "stage"),
+		info:       gauge("info", "1; the labels say what runs where.", "version", "device", "host", "node"),
 	}
 	world := prometheus.NewGauge(prometheus.GaugeOpts{Name: "vgid_world_size", Help: "Workers of the job.", ConstLabels: labels})
 	world.Set(float64(worldSize))
@@ -83,13 +98,46 @@ func NewMetrics(rank, worldSize int, traffic Traffic) *Metrics {
 		func() float64 { s, _ := traffic(); return float64(s) })
 	received := prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "vgid_received_bytes_total", Help: "Bytes received from other workers.", ConstLabels: labels},
 		func() float64 { _, r := traffic(); return float64(r) })
-	m.reg.MustRegister(m.steps, m.samples, m.tokens, m.seconds, m.loss, m.gradNorm, m.lr, world, sent, received,
+	m.reg.MustRegister(m.steps, m.samples, m.tokens, m.seconds, m.loss, m.gradNorm, m.lr, m.duration, m.step, m.planned, m.asked, m.questions, m.checkpoint, m.info, world, sent, received,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
+// Describe says what runs where: the program's version, the device, the machine's
+// name and the node's rank.
+func (m *Metrics) Describe(version, device, host string, node int) {
+	m.info.WithLabelValues(version, device, host, strconv.Itoa(node)).Set(1)
+}
+
+// Plan begins a stage of so many steps, of which some are done.
+func (m *Metrics) Plan(stage string, steps, done int) {
+	m.planned.WithLabelValues(stage).Set(float64(steps))
+	m.step.WithLabelValues(stage).Set(float64(done))
+}
+
+// Ask begins a stage that puts so many questions to a model; every Asked says that
+// n more of them are answered.
+func (m *Metrics) Ask(stage string, questions int) {
+	m.questions.WithLabelValues(stage).Set(float64(questions))
+	m.asked.WithLabelValues(stage)
+}
+
+// Asked says that n more of a stage's questions are answered.
+func (m *Metrics) Asked(stage string, n int) { m.asked.WithLabelValues(stage).Add(float64(n)) }
+
+// Checkpoint says that a checkpoint of a stage is complete.
+func (m *Metrics) Checkpoint(stage string, at time.Time) {
+	m.checkpoint.WithLabelValues(stage).Set(float64(at.UnixMilli()) / 1000)
+}
+
 // Observe records a step.
 func (m *Metrics) Observe(s Step) {
+	m.step.WithLabelValues(s.Stage).Set(float64(s.Number))
+	var whole time.Duration
+	for _, d := range s.Phases {
+		whole += d
+	}
+	m.duration.WithLabelValues(s.Stage).Observe(whole.Seconds())
 	m.steps.WithLabelValues(s.Stage).Inc()
 	m.samples.WithLabelValues(s.Stage).Add(float64(s.Samples))
 	m.tokens.WithLabelValues(s.Stage).Add(float64(s.Tokens))

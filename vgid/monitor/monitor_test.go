@@ -15,10 +15,17 @@ import (
 
 func TestMetricsEndpoint(t *testing.T) {
 	m := NewMetrics(3, 4, func() (uint64, uint64) { return 11, 22 })
-	s := Step{Stage: "unlearn", Samples: 5, Tokens: 70, Loss: map[string]float64{"forget": 1.5}, GradNorm: 2, LR: 1e-3}
+	s := Step{Stage: "unlearn", Number: 41, Samples: 5, Tokens: 70, Loss: map[string]float64{"forget": 1.5}, GradNorm: 2, LR: 1e-3}
 	s.Phases[PhaseTeacher] = 2 * time.Second
+	m.Describe("v1.2", "cpu", "node-a", 1)
+	m.Plan("unlearn", 100, 39)
 	m.Observe(s)
+	s.Number++
 	m.Observe(s)
+	m.Checkpoint("unlearn", time.Unix(1700000000, 0))
+	m.Ask("eval-vanilla", 30)
+	m.Asked("eval-vanilla", 12)
+	m.Asked("eval-vanilla", 8)
 	addr, stop, err := m.Serve(t.Context(), "127.0.0.1:0", 3)
 	if err != nil {
 		t.Fatal(err)
@@ -40,6 +47,15 @@ func TestMetricsEndpoint(t *testing.T) {
 		`vgid_sent_bytes_total{rank="3"} 11`,
 		`vgid_received_bytes_total{rank="3"} 22`,
 		`vgid_world_size{rank="3"} 4`,
+		`vgid_info{device="cpu",host="node-a",node="1",rank="3",version="v1.2"} 1`,
+		`vgid_step{rank="3",stage="unlearn"} 42`,
+		`vgid_steps_planned{rank="3",stage="unlearn"} 100`,
+		`vgid_step_duration_seconds_bucket{rank="3",stage="unlearn",le="1.28"} 0`,
+		`vgid_step_duration_seconds_bucket{rank="3",stage="unlearn",le="2.56"} 2`,
+		`vgid_step_duration_seconds_sum{rank="3",stage="unlearn"} 4`,
+		`vgid_checkpoint_timestamp_seconds{rank="3",stage="unlearn"} 1.7e+09`,
+		`vgid_questions_planned{rank="3",stage="eval-vanilla"} 30`,
+		`vgid_questions_total{rank="3",stage="eval-vanilla"} 20`,
 	} {
 		if !strings.Contains(string(body), want) {
 			t.Errorf("/metrics lacks %s", want)
