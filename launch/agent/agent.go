@@ -93,6 +93,7 @@ type agent struct {
 	heard      map[string]uint64    // report seq each member confirmed
 	suspect    map[string]suspicion // members gossip calls dead
 	tickedAt   time.Time
+	lookedAt   time.Time
 	sentAt     time.Time
 	stopping   bool            // the job cannot succeed
 	stopAt     time.Time       // when to stop the workers, if stopping

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
@@ -79,6 +80,32 @@ func workerMain(work string) int {
 		if guilty {
 			syscall.Kill(os.Getppid(), syscall.SIGKILL)
 		}
+		return wait()
+	case "halt":
+		fmt.Printf("pid %d\n", os.Getpid())
+		if guilty {
+			syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		}
+		return wait()
+	case "doze": // stopped for less than it takes to be given up
+		if guilty {
+			pid := os.Getpid()
+			c := exec.Command("sh", "-c", fmt.Sprintf("sleep 1; kill -CONT %d", pid))
+			c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			if err := c.Start(); err != nil {
+				return 8
+			}
+			syscall.Kill(pid, syscall.SIGSTOP)
+			c.Wait()
+		}
+		return 0
+	case "halt-late": // when it is asked to end for the sake of another
+		if guilty {
+			time.Sleep(300 * time.Millisecond)
+			return 3
+		}
+		signal.Ignore(syscall.SIGTERM)
+		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		return wait()
 	case "freeze":
 		if guilty {
@@ -250,6 +277,9 @@ func TestFailuresHaveACause(t *testing.T) {
 		{"suicide 1", 2, 1, 137, "rank 1 on node1 was killed by SIGKILL"},
 		{"orphan 1", 2, 1, 1, "node node1 was lost: its agent process ended early (signal: killed)"},
 		{"freeze 1", 2, 1, 1, "node node1 (rank 1) was lost: its agent does not answer"},
+		{"halt 1", 2, 1, 137, "rank 1 on node1 stood still for 4"},
+		{"halt 0", 1, 2, 137, "rank 0 on n stood still for 4"},
+		{"halt-late 1", 2, 1, 3, "rank 1 on node1 failed with exit code 3"},
 		{"stubborn-but 1", 2, 1, 6, "rank 1 on node1 failed with exit code 6"},
 	}
 	for _, c := range tests {

@@ -168,6 +168,12 @@ func (a *agent) onTick(now time.Time) {
 		return
 	}
 	a.advance(now)
+	if now.Sub(a.lookedAt) >= lookEvery {
+		a.lookedAt = now
+		for _, w := range a.workers {
+			w.look(now)
+		}
+	}
 	if pause := now.Sub(a.tickedAt); !a.tickedAt.IsZero() && pause > 10*tickEvery {
 		a.allow(pause)
 	}

@@ -16,16 +16,17 @@ import (
 
 // Exit is how a worker ended.
 type Exit struct {
-	Rank    int    `json:"rank"`
-	Code    int    `json:"code"`              // exit code; 0 with Signal or Err
-	Signal  int    `json:"signal,omitempty"`  // that killed it
-	Err     string `json:"err,omitempty"`     // why it did not even start
-	LogErr  string `json:"logErr,omitempty"`  // why its output is not whole although it ended well
-	Stopped bool   `json:"stopped,omitempty"` // after the launcher asked it to
-	Line    string `json:"line,omitempty"`    // its last words on standard error
-	More    bool   `json:"more,omitempty"`    // ... which are part of a longer report
-	Log     string `json:"log,omitempty"`     // path on its node
-	AtMilli int64  `json:"at"`                // Unix time of its node
+	Rank    int           `json:"rank"`
+	Code    int           `json:"code"`              // exit code; 0 with Signal or Err
+	Signal  int           `json:"signal,omitempty"`  // that killed it
+	Err     string        `json:"err,omitempty"`     // why it did not even start
+	Stood   time.Duration `json:"stood,omitempty"`   // it was killed because it had stood still for so long
+	LogErr  string        `json:"logErr,omitempty"`  // why its output is not whole although it ended well
+	Stopped bool          `json:"stopped,omitempty"` // after the launcher asked it to
+	Line    string        `json:"line,omitempty"`    // its last words on standard error
+	More    bool          `json:"more,omitempty"`    // ... which are part of a longer report
+	Log     string        `json:"log,omitempty"`     // path on its node
+	AtMilli int64         `json:"at"`                // Unix time of its node
 }
 
 func (e Exit) ok() bool { return e.Code == 0 && e.Signal == 0 && e.Err == "" && e.LogErr == "" }
@@ -170,6 +171,17 @@ func kindOf(e Exit) int {
 	return 1
 }
 
+// witness is the lowest rank that ended because of this one and says so in
+// the words of a collective.RankError: in which operation it was needed.
+func (l *ledger) witness(rank int) *Exit {
+	for r := range l.ranks {
+		if e, ok := l.exits[r]; ok && e.Code == launch.ExitPeerFailed && strings.Contains(e.Line, fmt.Sprintf("peer rank %d:", rank)) {
+			return &e
+		}
+	}
+	return nil
+}
+
 func (l *ledger) firstRank(node int) int {
 	return slices.IndexFunc(l.ranks, func(r view.Rank) bool { return r.NodeRank == node })
 }
@@ -196,6 +208,13 @@ func (l *ledger) exitCause(e Exit) Cause {
 	case e.LogErr != "":
 		fmt.Fprintf(&b, "ended well, but its output could not be written: %s; keep its output open, and make room for --log-dir", e.LogErr)
 		return Cause{Rank: e.Rank, Node: node, Code: 1, Text: b.String()}
+	case e.Stood > 0:
+		fmt.Fprintf(&b, "stood still for %v, stopped by a signal (as SIGSTOP), and was killed", e.Stood)
+		code = 128 + e.Signal
+		if w := l.witness(e.Rank); w != nil {
+			fmt.Fprintf(&b, "; rank %d then ended with: %s", w.Rank, w.Line)
+		}
+		return Cause{Rank: e.Rank, Node: node, Code: code, Text: b.String()}
 	case e.Signal != 0:
 		fmt.Fprintf(&b, "was killed by %s", unix.SignalName(syscall.Signal(e.Signal)))
 		if e.Signal == int(syscall.SIGKILL) && !e.Stopped {

@@ -27,6 +27,8 @@ type worker struct {
 	mu      sync.Mutex
 	running bool
 	stopped bool // the launcher asked it to end
+	still   standstill
+	stood   time.Duration // it was killed because it stood still for so long
 }
 
 // strayDelay is how long output of a dead worker's children is waited for.
@@ -87,7 +89,7 @@ func (w *worker) wait() Exit {
 	at := time.Now()
 	w.mu.Lock()
 	w.running = false
-	e := Exit{Rank: w.rank, Stopped: w.stopped, AtMilli: at.UnixMilli()}
+	e := Exit{Rank: w.rank, Stopped: w.stopped, Stood: w.stood.Round(time.Second / 10), AtMilli: at.UnixMilli()}
 	w.mu.Unlock()
 	// What it left behind goes with it.
 	syscall.Kill(-w.cmd.Process.Pid, syscall.SIGKILL)
@@ -121,6 +123,23 @@ func (w *worker) send(s syscall.Signal, stops bool) {
 	if w.running {
 		w.stopped = w.stopped || stops
 		syscall.Kill(-w.cmd.Process.Pid, s)
+	}
+}
+
+// look kills the worker when it has stood still for too long: a grace is of no
+// use to a process that does not move.
+func (w *worker) look(now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.running {
+		return
+	}
+	stood := w.still.look(now, stopped(w.cmd.Process.Pid))
+	if stood >= standFor || w.stopped && stood >= standAsked {
+		if !w.stopped {
+			w.stood = stood
+		}
+		syscall.Kill(-w.cmd.Process.Pid, syscall.SIGKILL)
 	}
 }
 

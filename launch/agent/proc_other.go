@@ -7,3 +7,6 @@ import "syscall"
 // procAttr puts a worker into its own process group, so that Ctrl-C reaches it
 // through the launcher once and not twice.
 func procAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// stopped is not known here.
+func stopped(int) bool { return false }

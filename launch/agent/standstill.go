@@ -1,0 +1,31 @@
+package agent
+
+import "time"
+
+const (
+	lookEvery = 500 * time.Millisecond
+	// standFor is how long a worker may stand still. A person who looks at it, or
+	// a scheduler that takes a breath, stops it for less.
+	standFor = 4 * time.Second
+	// standAsked is the same for one that was asked to end, and cannot hear it.
+	standAsked = time.Second
+)
+
+// standstill is how long a process has been seen stopped. Only time in which
+// it was looked at counts: where the agent stood still as well, as when a
+// machine sleeps or a scheduler suspends a whole job, nothing is known.
+type standstill struct {
+	seen    time.Time
+	stopped time.Duration
+}
+
+// look takes what a look at the process showed and gives how long it stands.
+func (s *standstill) look(now time.Time, stopped bool) time.Duration {
+	if !stopped {
+		s.stopped = 0
+	} else if !s.seen.IsZero() {
+		s.stopped += min(max(now.Sub(s.seen), 0), 2*lookEvery)
+	}
+	s.seen = now
+	return s.stopped
+}
