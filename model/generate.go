@@ -26,6 +26,9 @@ type GenerateOptions struct {
 	// Stop, when given, is asked after every token whether the answer so far
 	// ends there: stop strings, which need a tokenizer to be seen.
 	Stop func(answer []int32) bool
+	// Ended, when given, is told the number of a prompt whose answer is complete:
+	// what Generate returns beside an error holds those that are.
+	Ended func(prompt int)
 	// MaxBatchTokens bounds the rows of the key-value cache and of a prefill;
 	// 0 means 8192. One prompt always fits.
 	MaxBatchTokens int
@@ -286,6 +289,9 @@ func (g *generation) draw(ctx context.Context, h tape.Var, first int) error {
 		}
 		if end || a.drawn == g.o.MaxNew {
 			g.free = append(g.free, a.slot)
+			if g.o.Ended != nil {
+				g.o.Ended(a.prompt)
+			}
 			continue
 		}
 		kept = append(kept, a)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"vgid/model"
 	"vgid/model/cpu"
 	"vgid/model/safefile"
+	"vgid/vgid"
 	"vgid/vgid/ask"
 )
 
@@ -118,10 +120,13 @@ func generateCommand() *cli.Command {
 	return &cli.Command{
 		Name: "generate", Usage: "let a model continue a prompt, or those of a file",
 		Description: `Prints the answer. With --in and --out, FILE.jsonl holds one object a line, {"prompt": TEXT,
-"images": [FILE, …]} with paths relative to it, and each is written with the field answer added. Prompts share passes.`,
+"images": [FILE, …]} with paths relative to it, and each is written with the field answer added (--field names
+another; a line's own field is never replaced). Prompts share passes. Lines that cannot be answered are named
+before the first answer and left out; a signal or a failure keeps the answers so far. The exit status then is not 0.`,
 		Flags: askFlags(
 			&cli.StringFlag{Name: "in", Usage: "`FILE.jsonl` of prompts, instead of --prompt"},
 			&cli.StringFlag{Name: "out", Usage: "`FILE.jsonl` to write, with --in"},
+			&cli.StringFlag{Name: "field", Value: "answer", Usage: "`NAME` of the field that holds the answer, with --in"},
 			&cli.IntFlag{Name: "max-new", Value: 64, Usage: "most tokens of an answer"},
 			&cli.Float64Flag{Name: "temperature", Usage: "0 takes the likeliest token"},
 			&cli.Float64Flag{Name: "top-p", Usage: "draw among the likeliest tokens of this probability; 0: all"},
@@ -166,20 +171,69 @@ func generate(c *cli.Context, a *ask.Asker) error {
 		}
 		return err
 	}
+	return generateFile(c, a, o, stops)
+}
+
+// generateFile answers the prompts of a file. What is wrong with a line is known
+// before the first answer; the others are answered, and what is answered is written
+// also where the work ends early.
+func generateFile(c *cli.Context, a *ask.Asker, o model.GenerateOptions, stops []string) error {
 	in, err := os.Open(c.String("in"))
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	n := 0
-	err = safefile.Write(c.String("out"), func(w io.Writer) (err error) {
-		n, err = a.AnswerLines(c.Context, in, c.String("in"), filepath.Dir(c.String("in")), w, o, stops)
+	lines, err := ask.ReadLines(in, c.String("in"), filepath.Dir(c.String("in")))
+	if err != nil {
 		return err
+	}
+	field, out := c.String("field"), c.String("out")
+	for _, l := range lines {
+		if _, taken := l.Fields[field]; taken {
+			return fmt.Errorf("%s: it has a field %s of its own: choose another name for the model's answer with --field (prediction, beside a field reference, is what vgid score reads)", l.Where, field)
+		}
+	}
+	inOrder.Store(true)
+	if err := a.Check(c.Context, lines, o.MaxNew); err != nil {
+		return err
+	}
+	var bad error
+	left := 0
+	for _, l := range lines {
+		if l.Err != nil {
+			if left++; bad == nil {
+				bad = l.Err
+			}
+		}
+	}
+	all := len(lines) - left
+	switch {
+	case bad != nil && all == 0:
+		return fmt.Errorf("none of the %d lines can be answered: %w", left, bad)
+	case bad != nil:
+		fmt.Printf("%d of %d lines will be left out: %v\n", left, len(lines), bad)
+	}
+	n := 0
+	var failed error
+	err = safefile.Write(out, func(w io.Writer) error {
+		if n, failed = a.AnswerLines(c.Context, lines, field, w, o, stops); n == 0 {
+			return failed
+		}
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d answers written to %s\n", n, c.String("out"))
+	var i *vgid.Interrupted
+	switch {
+	case failed != nil && errors.As(ownEnd(c.Context, failed), &i):
+		return &vgid.Interrupted{Signal: i.Signal, Kept: fmt.Sprintf("after %d of %d answers: they are in %s", n, all, out)}
+	case failed != nil:
+		return fmt.Errorf("%w; the %d of %d answers before it are in %s", failed, n, all, out)
+	case bad != nil:
+		return fmt.Errorf("%d of %d lines could not be answered, the first: %w; the %d answers to the others are in %s", left, len(lines), bad, n, out)
+	}
+	fmt.Printf("%d answers written to %s\n", n, out)
 	return nil
 }
 

@@ -70,18 +70,25 @@ func (a *Asker) Sequence(prompt string, paths []string) (model.Sequence, error) 
 // answer's first token. Behind a chat template the answer is the model's message,
 // otherwise it is appended as it is.
 func (a *Asker) Answered(prompt, answer string, paths []string) (s model.Sequence, first int, err error) {
+	var images []imaging.Image
 	for _, p := range paths {
 		img, err := a.Picture(p)
 		if err != nil {
 			return s, 0, err
 		}
-		s.Images = append(s.Images, img)
+		images = append(images, img)
 	}
+	return a.sequence(prompt, answer, images)
+}
+
+// sequence is Answered for pictures that are read.
+func (a *Asker) sequence(prompt, answer string, images []imaging.Image) (s model.Sequence, first int, err error) {
+	s.Images = images
 	if !a.Render {
 		s.IDs, first, err = a.Reader.Answered(prompt, answer, s.Images)
 		return s, first, err
 	}
-	t, err := a.Turn(prompt, len(paths))
+	t, err := a.Turn(prompt, len(images))
 	if err != nil {
 		return s, 0, err
 	}

@@ -1,17 +1,11 @@
 package ask
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"path/filepath"
+	"slices"
 	"strings"
 
 	"vgid/model"
-	"vgid/model/hf/plainjson"
 )
 
 // Question is a prompt of raw text with the files of its images.
@@ -20,25 +14,37 @@ type Question struct {
 	Images []string `json:"images"`
 }
 
+// questionBatch bounds the questions whose images are in memory at once.
+const questionBatch = 64
+
 // Answers lets the model continue prompts, as o says; Greedy is what the folder
-// asks for. An answer ends before the first of the stop strings.
+// asks for. An answer ends before the first of the stop strings. Beside an error
+// are the first answers, as far as they are complete.
 func (a *Asker) Answers(ctx context.Context, questions []Question, o model.GenerateOptions, stops []string) ([]string, error) {
-	seqs := make([]model.Sequence, len(questions))
-	for i, q := range questions {
-		var err error
-		if seqs[i], err = a.Sequence(q.Prompt, q.Images); err != nil {
-			return nil, err
-		}
-		seqs[i].Sample = uint32(i)
-	}
 	o.Stop = either(o.Stop, a.stopper(stops, true))
-	ids, err := a.Model.Generate(ctx, seqs, o)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]string, len(ids))
-	for i := range ids {
-		out[i] = cutAt(a.tok.Decode(ids[i], true), stops)
+	var out []string
+	for batch := range slices.Chunk(questions, questionBatch) {
+		first := len(out)
+		seqs := make([]model.Sequence, len(batch))
+		for i, q := range batch {
+			var err error
+			if seqs[i], err = a.Sequence(q.Prompt, q.Images); err != nil {
+				return out, err
+			}
+			seqs[i].Sample = uint32(first + i)
+		}
+		ended := make([]bool, len(batch))
+		o.Ended = func(i int) { ended[i] = true }
+		ids, err := a.Model.Generate(ctx, seqs, o)
+		for i := range ids {
+			if !ended[i] {
+				break
+			}
+			out = append(out, cutAt(a.tok.Decode(ids[i], true), stops))
+		}
+		if err != nil {
+			return out, err
+		}
 	}
 	return out, nil
 }
@@ -86,75 +92,4 @@ func cutAt(text string, stops []string) string {
 		}
 	}
 	return text[:end]
-}
-
-// questionBatch bounds the questions whose images are in memory at once.
-const questionBatch = 64
-
-// AnswerLines answers the questions of a JSONL file, one object a line, and
-// writes each with the field answer added. Paths of images are relative to
-// dir. The lines keep their order and their other fields.
-func (a *Asker) AnswerLines(ctx context.Context, in io.Reader, name, dir string, out io.Writer, o model.GenerateOptions, stops []string) (int, error) {
-	scan := bufio.NewScanner(in)
-	scan.Buffer(nil, 16<<20)
-	var lines []map[string]json.RawMessage
-	var questions []Question
-	n, line := 0, 0
-	flush := func() error {
-		answers, err := a.Answers(ctx, questions, o, stops)
-		if err != nil {
-			return fmt.Errorf("%s: up to line %d: %w", name, line, err)
-		}
-		for i, l := range lines {
-			if l["answer"], err = json.Marshal(answers[i]); err != nil {
-				return err
-			}
-			b, err := json.Marshal(l)
-			if err != nil {
-				return err
-			}
-			if _, err := out.Write(append(b, '\n')); err != nil {
-				return err
-			}
-		}
-		n += len(lines)
-		lines, questions = lines[:0], questions[:0]
-		return nil
-	}
-	for scan.Scan() {
-		text := scan.Bytes()
-		if line++; line == 1 {
-			text = bytes.TrimPrefix(text, []byte("\uFEFF")) // the byte order mark of some editors
-		}
-		if len(bytes.TrimSpace(text)) == 0 {
-			continue
-		}
-		var l map[string]json.RawMessage
-		var q Question
-		err := plainjson.Unmarshal(text, &l)
-		if err == nil {
-			err = plainjson.Unmarshal(text, &q)
-		}
-		if err == nil && q.Prompt == "" {
-			err = fmt.Errorf("prompt is missing or empty")
-		}
-		if err != nil {
-			return n, fmt.Errorf("%s, line %d: %w; each line is {\"prompt\": TEXT, \"images\": [FILE, …]}", name, line, err)
-		}
-		for i, p := range q.Images {
-			if !filepath.IsAbs(p) {
-				q.Images[i] = filepath.Join(dir, p)
-			}
-		}
-		lines, questions = append(lines, l), append(questions, q)
-		if len(lines) == questionBatch {
-			if err := flush(); err != nil {
-				return n, err
-			}
-		}
-	}
-	if err := scan.Err(); err != nil {
-		return n, fmt.Errorf("%s, line %d: %w", name, line+1, err)
-	}
-	return n, flush()
 }
