@@ -127,7 +127,7 @@ func TestSignalToOneWorkerEndsAll(t *testing.T) {
 // Outside of steps a job ends as soon as it can and says what it keeps.
 func TestSignalBetweenSteps(t *testing.T) {
 	out := t.TempDir()
-	over := map[string]string{"train.steps": "2", "eval.max_new": "200", "model.gold": "none", "unlearn.steps": "2", "data.eval_people": "0"}
+	over := map[string]string{"train.steps": "2", "eval.max_new": "150", "model.gold": "none", "unlearn.steps": "2", "data.eval_people": "0"}
 	p := start(t, nil, program, append([]string{"run"}, flags(out, over)...)...)
 	eventually(t, p, "the look at the teacher", func() bool {
 		_, err := os.Stat(filepath.Join(out, "r", "vanilla", "stage.json"))
