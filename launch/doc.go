@@ -32,6 +32,7 @@
 //	VGID_LOCAL_RANK         rank among the workers of this node
 //	VGID_LOCAL_WORLD_SIZE   workers of this node
 //	VGID_NODE_RANK          node in 0..nodes-1
+//	VGID_NODE               name of the node, for people
 //	VGID_EPOCH              epoch of the view, >= 1; belongs in every data header
 //	VGID_JOB                name of the job
 //	VGID_PEERS              host:port of every rank, comma separated, in rank order

@@ -17,6 +17,7 @@ const (
 	EnvLocalRank      = "VGID_LOCAL_RANK"
 	EnvLocalWorldSize = "VGID_LOCAL_WORLD_SIZE"
 	EnvNodeRank       = "VGID_NODE_RANK"
+	EnvNode           = "VGID_NODE"
 	EnvEpoch          = "VGID_EPOCH"
 	EnvJob            = "VGID_JOB"
 	EnvPeers          = "VGID_PEERS"
@@ -35,6 +36,7 @@ type Worker struct {
 	LocalRank      int // among the workers of this node
 	LocalWorldSize int
 	NodeRank       int
+	Node           string // name of the node, for people; may be empty
 	Epoch          uint64 // of the view; 0 without a launcher
 	Job            string
 	Token          string       // shared secret of this launch; not for logs
@@ -113,6 +115,7 @@ func parseEnv(lookup func(string) (string, bool)) (Worker, int, error) {
 	if e.err == nil && w.LocalWorldSize > w.WorldSize {
 		e.fail("%s=%d is more than %s=%d", EnvLocalWorldSize, w.LocalWorldSize, EnvWorldSize, w.WorldSize)
 	}
+	w.Node, _ = lookup(EnvNode)
 	if s := e.text(EnvEpoch); e.err == nil {
 		var err error
 		if w.Epoch, err = strconv.ParseUint(s, 10, 64); err != nil || w.Epoch == 0 {

@@ -12,7 +12,7 @@ import (
 func good() map[string]string {
 	return map[string]string{
 		EnvRank: "1", EnvWorldSize: "2", EnvLocalRank: "0", EnvLocalWorldSize: "1", EnvNodeRank: "1",
-		EnvEpoch: "3", EnvJob: "j", EnvPeers: "127.0.0.1:4000,[::1]:4001", EnvToken: "secret", EnvListenFD: "3",
+		EnvNode: "b", EnvEpoch: "3", EnvJob: "j", EnvPeers: "127.0.0.1:4000,[::1]:4001", EnvToken: "secret", EnvListenFD: "3",
 	}
 }
 
@@ -25,7 +25,7 @@ func TestParseEnv(t *testing.T) {
 	if err != nil || fd != 3 {
 		t.Fatalf("fd %d, error %v", fd, err)
 	}
-	if w.Rank != 1 || w.WorldSize != 2 || w.LocalRank != 0 || w.LocalWorldSize != 1 || w.NodeRank != 1 || w.Epoch != 3 ||
+	if w.Rank != 1 || w.WorldSize != 2 || w.LocalRank != 0 || w.LocalWorldSize != 1 || w.NodeRank != 1 || w.Node != "b" || w.Epoch != 3 ||
 		w.Job != "j" || w.Token != "secret" || len(w.Peers) != 2 || w.Peers[1] != "[::1]:4001" {
 		t.Errorf("got %+v", w)
 	}

@@ -1,6 +1,7 @@
 package vgid
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -8,6 +9,7 @@ import (
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/dry"
+	"vgid/vgid/origin"
 )
 
 // affordAnswers makes the questions of an evaluation, answers this rank's on a
@@ -85,13 +87,25 @@ func taken(counts *dry.Backend, like dry.Options) int64 {
 }
 
 // affordRun refuses a run whose later stages do not fit before the earlier ones
-// have taken their hours; one that goes on, only for what it has yet to do. like is
-// the folder of a model of the same size as the one that unlearning will begin
-// with. All ranks call it.
-func (j *Job) affordRun(ctx context.Context, like string, p *People, sets []eval.Set) error {
-	if _, done, err := j.finished(ctx, eval.Unlearned); err != nil {
+// have taken their hours; one that goes on, only for what it has yet to do. Models
+// that are to be made are as large as the base, dirs are those that are given; sets
+// were read from files. All ranks call it.
+func (j *Job) affordRun(ctx context.Context, base string, dirs map[string]string, p *People, sets []eval.Set, files origin.List) error {
+	like := cmp.Or(dirs[eval.Vanilla], base)
+	vanilla, err := j.modelThere(ctx, eval.Vanilla, dirs[eval.Vanilla], base, p.files(eval.Vanilla))
+	if err != nil {
 		return err
-	} else if !done {
+	}
+	reads, err := j.unlearnReads(ctx, p)
+	if err != nil {
+		return err
+	}
+	last := eval.Unlearned // of the models that are asked
+	model, err := j.modelThere(ctx, last, "", vanilla, reads)
+	if err != nil {
+		return err
+	}
+	if model == "" {
 		t, err := j.unlearning(eval.Unlearned, like, p)
 		if err != nil {
 			return err
@@ -100,21 +114,53 @@ func (j *Job) affordRun(ctx context.Context, like string, p *People, sets []eval
 			return err
 		}
 	}
-	if _, done, err := j.finished(ctx, teacherStage); err != nil {
+	asked, teaches, err := j.teacherInputs(ctx, vanilla, p)
+	if err != nil {
 		return err
-	} else if !done {
-		if err := j.teacherFits(ctx, like, p); err != nil {
+	}
+	looked := false
+	if vanilla != "" {
+		if _, looked, _, err = j.standsFor(ctx, teacherStage, teaches); err != nil {
 			return err
 		}
 	}
-	// The last model that is asked.
-	last := eval.Unlearned
+	if !looked {
+		if err := j.teacherFits(ctx, like, asked); err != nil {
+			return err
+		}
+	}
 	if j.Config.Model.Gold != "none" {
 		last = eval.Gold
+		if model, err = j.modelThere(ctx, last, dirs[last], base, p.files(last)); err != nil {
+			return err
+		}
 	}
-	if _, done, err := j.finished(ctx, evalStage+last); err != nil || done {
-		return err
+	if model != "" && j.Config.Resume {
+		inputs, err := j.evalInputs(ctx, files, model)
+		if err != nil {
+			return err
+		}
+		if _, done, _, err := j.standsFor(ctx, evalStage+last, inputs); err != nil || done {
+			return err
+		}
 	}
-	_, _, _, err := j.affordAnswers(ctx, "evaluation", like, sets)
+	_, _, _, err = j.affordAnswers(ctx, "evaluation", like, sets)
 	return err
+}
+
+// modelThere is the folder of a model that was given, or that a resumed run has
+// made from another and from what it reads; "" of one that it has yet to make.
+func (j *Job) modelThere(ctx context.Context, stage, given, from string, reads origin.List) (string, error) {
+	if given != "" || from == "" || !j.Config.Resume {
+		return given, nil
+	}
+	files, err := j.modelFiles(ctx, from)
+	if err != nil {
+		return "", err
+	}
+	s, ok, _, err := j.standsFor(ctx, stage, union(reads, files))
+	if err != nil || !ok {
+		return "", err
+	}
+	return s.Model, nil
 }

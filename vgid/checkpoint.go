@@ -1,18 +1,23 @@
 package vgid
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
 
+	"vgid/collective"
 	"vgid/model"
 	"vgid/model/hf"
 	"vgid/vgid/config"
+	"vgid/vgid/origin"
 )
 
 // State is what a stage needs to go on exactly where it stopped. Everything
@@ -28,19 +33,23 @@ const (
 )
 
 // SaveCheckpoint writes the state as dir/step-N.safetensors and removes older
-// ones once the new one is on disk. It is tied to the configuration c, whose
-// settings it holds, so that a later refusal can name the one that changed.
-func SaveCheckpoint(dir string, c config.Config, s State) error {
+// ones once the new one is on disk. It is tied to the configuration c and to what
+// the stage read, which it holds, so that a later refusal can name what changed.
+func SaveCheckpoint(dir string, c config.Config, inputs origin.List, s State) error {
+	read, err := json.Marshal(inputs)
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	n := len(s.Values)
 	path := filepath.Join(dir, fmt.Sprintf("%s%08d%s", checkpointPrefix, s.Step, checkpointSuffix))
-	err := hf.WriteSafetensors(path, []hf.NamedTensor{
+	err = hf.WriteSafetensors(path, []hf.NamedTensor{
 		{Name: "value", Shape: []int{n}, DType: "F32", Data: s.Values},
 		{Name: "moment1", Shape: []int{n}, DType: "F32", Data: s.M},
 		{Name: "moment2", Shape: []int{n}, DType: "F32", Data: s.V},
-	}, map[string]string{"step": strconv.Itoa(s.Step), "config": c.Digest(), "settings": settings(c), "layout": s.Layout})
+	}, map[string]string{"step": strconv.Itoa(s.Step), "config": c.Digest(), "settings": settings(c), "layout": s.Layout, "inputs": string(read)})
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
@@ -57,9 +66,9 @@ func SaveCheckpoint(dir string, c config.Config, s State) error {
 }
 
 // LoadCheckpoint reads the newest state of dir; it reports false when there is
-// none. A checkpoint of another configuration or another set of trained
-// parameters is refused.
-func LoadCheckpoint(dir string, c config.Config, layout string) (State, bool, error) {
+// none. A checkpoint of another configuration, of other inputs or another set of
+// trained parameters is refused.
+func LoadCheckpoint(dir string, c config.Config, inputs origin.List, layout string) (State, bool, error) {
 	files, err := checkpoints(dir)
 	if err != nil || len(files) == 0 {
 		return State{}, false, err
@@ -73,6 +82,9 @@ func LoadCheckpoint(dir string, c config.Config, layout string) (State, bool, er
 	meta := f.Metadata()
 	if meta["config"] != c.Digest() {
 		return State{}, false, fmt.Errorf("checkpoint %s was made with another configuration%s: resume with that one, or remove the checkpoint to start the stage afresh", path, changed(meta["settings"], settings(c)))
+	}
+	if err := sameInputs(meta["inputs"], inputs); err != nil {
+		return State{}, false, fmt.Errorf("checkpoint %s %w", path, err)
 	}
 	if meta["layout"] != layout {
 		return State{}, false, fmt.Errorf("checkpoint %s holds other trained parameters than this run: remove it to start the stage afresh", path)
@@ -95,6 +107,21 @@ func LoadCheckpoint(dir string, c config.Config, layout string) (State, bool, er
 		}
 	}
 	return s, true, nil
+}
+
+// sameInputs refuses to go on with other files than those a checkpoint was made of.
+func sameInputs(was string, now origin.List) error {
+	if was == "" {
+		return errors.New("does not say of which files it was made, as those of older versions: remove it to start the stage afresh")
+	}
+	var before origin.List
+	if err := json.Unmarshal([]byte(was), &before); err != nil {
+		return fmt.Errorf("does not say readably of which files it was made (%v): remove it to start the stage afresh", err)
+	}
+	if c := before.Changes(now); len(c) > 0 {
+		return fmt.Errorf("was made of other files: %s: resume with those it was made of, or remove it to start the stage afresh", origin.Words(c))
+	}
+	return nil
 }
 
 // changed words the first setting that is not as it was.
@@ -123,4 +150,42 @@ func checkpoints(dir string) ([]string, error) {
 	}
 	sort.Strings(out)
 	return out, nil
+}
+
+// restored is how many values one broadcast of a checkpoint carries: 16 MiB.
+const restored = 4 << 20
+
+// restore continues a stage from rank 0's newest checkpoint and reports whether
+// there is one. The others get it from rank 0. All ranks call it.
+func (j *Job) restore(ctx context.Context, dir string, inputs origin.List, t *Trainer) (bool, error) {
+	_, trained := t.model.NumParameters()
+	var s State
+	type header struct {
+		Found bool
+		Step  int
+	}
+	h, err := fromLead(ctx, j, func(context.Context) (h header, err error) {
+		if s, h.Found, err = LoadCheckpoint(dir, j.Config.For(t.stage), inputs, t.layout()); err == nil && h.Found && len(s.Values) != trained {
+			err = fmt.Errorf("checkpoint %s holds %d values, the model trains %d: remove it to start the stage afresh", dir, len(s.Values), trained)
+		}
+		h.Step = s.Step
+		return h, err
+	})
+	if err != nil || !h.Found {
+		return false, err
+	}
+	if s.Step = h.Step; !j.lead() {
+		s.Values, s.M, s.V = make([]float32, trained), make([]float32, trained), make([]float32, trained)
+	}
+	for _, v := range [][]float32{s.Values, s.M, s.V} {
+		for part := range slices.Chunk(v, restored) {
+			if err := j.Comm.Broadcast(ctx, collective.F32(part), 0); err != nil {
+				return false, err
+			}
+		}
+	}
+	if err := t.Restore(s); err != nil {
+		return false, fmt.Errorf("checkpoint %s: %w", dir, err)
+	}
+	return true, nil
 }

@@ -10,6 +10,7 @@ import (
 	"vgid/eval"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
+	"vgid/vgid/origin"
 )
 
 // protocol is the configured evaluation protocol in the turns of a prompt.
@@ -45,21 +46,25 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 	begin := time.Now()
 	stage := Stage{Name: evalStage + name}
 	path := j.path(name, "answers.jsonl")
-	s, ok, err := j.finished(ctx, stage.Name)
+	sets, files, err := j.evalSets(ctx, p, j.Config.Eval.Sets, j.Config.Data.EvalPeople)
+	if err != nil {
+		return nil, stage, err
+	}
+	if stage.Inputs, err = j.evalInputs(ctx, files, dir); err != nil {
+		return nil, stage, err
+	}
+	s, ok, err := j.finished(ctx, stage.Name, stage.Inputs)
 	if err != nil {
 		return nil, stage, err
 	}
 	if ok {
-		answers, err := eval.ReadAnswers(path)
-		if err == nil {
-			o := &eval.Outcome{Answers: answers}
-			o.Scores, o.Counts, err = eval.Tally(answers)
-			return o, s, err
+		answers, err := fromLead(ctx, j, func(context.Context) ([]eval.Answer, error) { return eval.ReadAnswers(path) })
+		if err != nil {
+			return nil, stage, err
 		}
-	}
-	sets, err := evalSets(p.Benchmark, j.Config.Eval.Sets, j.Config.Data.Forget, p.RetainSplit, j.Config.Data.EvalPeople)
-	if err != nil {
-		return nil, stage, err
+		o := &eval.Outcome{Answers: answers}
+		o.Scores, o.Counts, err = eval.Tally(answers)
+		return o, s, err
 	}
 	if err := j.lookAtSets(ctx, sets); err != nil {
 		return nil, stage, err
@@ -96,7 +101,23 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 	}
 	stage.Seconds = time.Since(begin).Seconds()
 	j.Show.Printf("%-10s evaluated on %d questions in %.1fs", name, len(out.Answers), stage.Seconds)
-	return out, stage, j.finish(ctx, &stage)
+	return out, stage, j.finish(ctx, &stage, path)
+}
+
+// evalSets reads the people who are asked about, and fingerprints what they are
+// read from. All ranks call it.
+func (j *Job) evalSets(ctx context.Context, p *People, names []string, people int) (sets []eval.Set, files origin.List, err error) {
+	files, err = j.reading(ctx, p.Benchmark, func(b *data.Benchmark) (err error) {
+		sets, err = evalSets(b, names, j.Config.Data.Forget, p.RetainSplit, people)
+		return err
+	})
+	return sets, files, err
+}
+
+// evalInputs are what an evaluation of the model of a folder depends on.
+func (j *Job) evalInputs(ctx context.Context, sets origin.List, dir string) (origin.List, error) {
+	files, err := j.modelFiles(ctx, dir)
+	return union(sets, files), err
 }
 
 // samples picks questions to show in full: the first generation questions of

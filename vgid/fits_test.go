@@ -133,7 +133,7 @@ func TestEvaluationIsReadBeforeTraining(t *testing.T) {
 			person := &sets[0].Profiles[1]
 			at := slices.IndexFunc(person.Eval, func(q data.Question) bool { return q.Task == data.Classification && len(q.Options) == 4 })
 			tc.change(&person.Eval[at])
-			err = j.affordRun(t.Context(), j.Config.Model.Base, p, sets)
+			err = j.affordRun(t.Context(), j.Config.Model.Base, nil, p, sets, nil)
 			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), person.ID) {
 				t.Errorf("%v, want %s and %s", err, person.ID, tc.want)
 			}
@@ -157,7 +157,7 @@ func TestTeacherIsReadBeforeTraining(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := j.affordRun(t.Context(), j.Config.Model.Base, p, sets); err == nil || !strings.Contains(err.Error(), "the teacher behind an instruction: forget/") {
+	if err := j.affordRun(t.Context(), j.Config.Model.Base, nil, p, sets, nil); err == nil || !strings.Contains(err.Error(), "the teacher behind an instruction: forget/") {
 		t.Error(err)
 	}
 }

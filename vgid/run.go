@@ -2,7 +2,6 @@ package vgid
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"path/filepath"
 	"runtime"
@@ -33,7 +32,7 @@ func (j *Job) Run(ctx context.Context) error {
 			}
 		}
 	}
-	sets, err := evalSets(p.Benchmark, j.Config.Eval.Sets, j.Config.Data.Forget, p.RetainSplit, j.Config.Data.EvalPeople)
+	sets, files, err := j.evalSets(ctx, p, j.Config.Eval.Sets, j.Config.Data.EvalPeople)
 	if err != nil {
 		return err
 	}
@@ -43,7 +42,7 @@ func (j *Job) Run(ctx context.Context) error {
 	if err := j.lookAtSets(ctx, sets); err != nil {
 		return err
 	}
-	if err := j.affordRun(ctx, cmp.Or(dirs[eval.Vanilla], base), p, sets); err != nil {
+	if err := j.affordRun(ctx, base, dirs, p, sets, files); err != nil {
 		return err
 	}
 	sum := j.newSummary()

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"slices"
 
+	"vgid/eval"
 	"vgid/model"
 	"vgid/vgid/ask"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
+	"vgid/vgid/origin"
 )
 
 // TrainBase trains a model on the base corpus: the quickstart's starting point.
@@ -23,7 +25,7 @@ func (j *Job) TrainBase(ctx context.Context) (Stage, error) {
 	if err != nil {
 		return Stage{}, err
 	}
-	return j.supervised(ctx, "base", from, src, nil, t.Steps)
+	return j.supervised(ctx, "base", from, src, nil, nil, t.Steps)
 }
 
 // People are the persons of a run, with their training questions.
@@ -31,6 +33,8 @@ type People struct {
 	Benchmark      *data.Benchmark
 	Forget, Retain []data.Profile
 	RetainSplit    string
+
+	forgetFiles, retainFiles origin.List // what they were read from
 }
 
 // People reads the configured splits.
@@ -43,10 +47,18 @@ func (j *Job) People(ctx context.Context) (*People, error) {
 	if p.Benchmark, err = j.Benchmark(ctx); err != nil {
 		return nil, err
 	}
-	if p.Forget, err = p.Benchmark.Training(j.Config.Data.Forget); err != nil {
+	p.forgetFiles, err = j.reading(ctx, p.Benchmark, func(b *data.Benchmark) (err error) {
+		p.Forget, err = b.Training(j.Config.Data.Forget)
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
-	if p.Retain, err = p.Benchmark.Training(p.RetainSplit); err != nil {
+	p.retainFiles, err = j.reading(ctx, p.Benchmark, func(b *data.Benchmark) (err error) {
+		p.Retain, err = b.Training(p.RetainSplit)
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	return p, p.apart(j.Config.Data.Forget)
@@ -99,13 +111,35 @@ func (j *Job) Reference(ctx context.Context, name, from string, p *People) (Stag
 	if err := j.lookAt(ctx, profiles); err != nil {
 		return Stage{}, err
 	}
-	return j.supervised(ctx, name, from, src, profiles, steps)
+	return j.supervised(ctx, name, from, src, profiles, p.files(name), steps)
 }
 
-// supervised fine-tunes on src, in which the questions of people occur.
-func (j *Job) supervised(ctx context.Context, name, from string, src Source, people []data.Profile, steps int) (Stage, error) {
+// files are what the people of a stage's training were read from.
+func (p *People) files(stage string) origin.List {
+	if stage == eval.Gold {
+		return p.retainFiles
+	}
+	return union(p.forgetFiles, p.retainFiles)
+}
+
+// union is a list of files, each once.
+func union(lists ...origin.List) origin.List {
+	out := origin.List{}
+	seen := map[origin.File]bool{}
+	for _, f := range slices.Concat(lists...) {
+		if !seen[f] {
+			seen[f] = true
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// supervised fine-tunes on src, in which the questions of people occur; they were
+// read from files.
+func (j *Job) supervised(ctx context.Context, name, from string, src Source, people []data.Profile, files origin.List, steps int) (Stage, error) {
 	return j.train(ctx, training{
-		name: name, from: from, section: "train", steps: steps, optim: j.Config.Train.Optim,
+		name: name, from: from, reads: files, section: "train", steps: steps, optim: j.Config.Train.Optim,
 		fits: func(enc *Encoder) error {
 			return enc.Fits(lesson{set: name, people: people, subject: j.Config.Prompt.Subject})
 		},
@@ -127,10 +161,19 @@ func (j *Job) Unlearn(ctx context.Context, name, from string, p *People) (Stage,
 	if err != nil {
 		return Stage{}, err
 	}
+	if t.reads, err = j.unlearnReads(ctx, p); err != nil {
+		return Stage{}, err
+	}
 	if err := j.lookAt(ctx, p.Forget, p.Retain); err != nil {
 		return Stage{}, err
 	}
 	return j.train(ctx, t)
+}
+
+// unlearnReads fingerprints what unlearning reads beside the model.
+func (j *Job) unlearnReads(ctx context.Context, p *People) (origin.List, error) {
+	instructions, err := j.instructionFile(ctx)
+	return union(p.files(eval.Unlearned), instructions), err
 }
 
 func (j *Job) unlearning(name, from string, p *People) (training, error) {

@@ -13,6 +13,7 @@ import (
 	"vgid/model/hf/imaging"
 	"vgid/vgid/ask"
 	"vgid/vgid/data"
+	"vgid/vgid/origin"
 )
 
 // intervention is one way to disturb the teacher.
@@ -34,21 +35,30 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 	var rows []eval.TeacherRow
 	path := j.path("teacher.json")
 	stage := Stage{Name: teacherStage}
-	_, ok, err := j.finished(ctx, stage.Name)
+	sets, inputs, err := j.teacherInputs(ctx, dir, p)
+	if err != nil {
+		return nil, err
+	}
+	stage.Inputs = inputs
+	_, ok, err := j.finished(ctx, stage.Name, inputs)
 	if err != nil {
 		return nil, err
 	}
 	if ok {
-		if raw, err := os.ReadFile(path); err == nil && json.Unmarshal(raw, &rows) == nil {
-			return rows, nil
-		}
+		return fromLead(ctx, j, func(context.Context) (rows []eval.TeacherRow, err error) {
+			raw, err := os.ReadFile(path)
+			if err == nil {
+				err = json.Unmarshal(raw, &rows)
+			}
+			return rows, err
+		})
 	}
 	m, err := j.loadAll(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
 	defer m.Close()
-	items, proto, enc, err := j.teacherItems(dir, m, p)
+	items, proto, enc, err := j.teacherItems(dir, m, sets)
 	if err != nil {
 		return nil, err
 	}
@@ -83,16 +93,31 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 	if err != nil {
 		return nil, err
 	}
-	return rows, j.finish(ctx, &stage)
+	return rows, j.finish(ctx, &stage, path)
+}
+
+// teacherInputs are the people whom the teacher is asked about, those of the forget
+// set, and what the look at it depends on: what is read, with the model of a folder,
+// if there is one yet. All ranks call it.
+func (j *Job) teacherInputs(ctx context.Context, dir string, p *People) ([]eval.Set, origin.List, error) {
+	sets, files, err := j.evalSets(ctx, p, []string{eval.Forget}, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	instructions, err := j.instructionFile(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	inputs := union(files, instructions)
+	if dir != "" {
+		inputs, err = j.evalInputs(ctx, inputs, dir)
+	}
+	return sets, inputs, err
 }
 
 // teacherItems are the questions that the teacher is looked at with: those about
-// the images of the forget set.
-func (j *Job) teacherItems(dir string, m *model.Model, p *People) (items []eval.Item, proto eval.Protocol, enc *Encoder, err error) {
-	sets, err := evalSets(p.Benchmark, []string{eval.Forget}, j.Config.Data.Forget, p.RetainSplit, 0)
-	if err != nil {
-		return nil, proto, nil, err
-	}
+// the images.
+func (j *Job) teacherItems(dir string, m *model.Model, sets []eval.Set) (items []eval.Item, proto eval.Protocol, enc *Encoder, err error) {
 	if enc, err = NewEncoder(dir, m, j.Config.Prompt); err != nil {
 		return nil, proto, nil, err
 	}
@@ -109,7 +134,7 @@ func (j *Job) teacherItems(dir string, m *model.Model, p *People) (items []eval.
 
 // teacherFits checks that a model like that of the folder can read the teacher's
 // questions behind an instruction.
-func (j *Job) teacherFits(ctx context.Context, dir string, p *People) error {
+func (j *Job) teacherFits(ctx context.Context, dir string, sets []eval.Set) error {
 	twin := *j
 	twin.Backend, _ = dry.New(dry.Like(j.Backend))
 	m, err := twin.load(ctx, dir)
@@ -117,7 +142,7 @@ func (j *Job) teacherFits(ctx context.Context, dir string, p *People) error {
 		return err
 	}
 	defer m.Close()
-	items, proto, enc, err := twin.teacherItems(dir, m, p)
+	items, proto, enc, err := twin.teacherItems(dir, m, sets)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"vgid/model/hf"
 	"vgid/model/hub"
 	"vgid/vgid/config"
+	"vgid/vgid/origin"
 )
 
 func (j *Job) open(ctx context.Context, dir string) (*model.Model, *Encoder, error) {
@@ -47,8 +48,9 @@ func (j *Job) loadAll(ctx context.Context, dir string) (m *model.Model, err erro
 
 // training is a stage that trains.
 type training struct {
-	name, from string // its name, and the folder of the model it starts from
-	section    string // of the configuration: train or unlearn
+	name, from string      // its name, and the folder of the model it starts from
+	section    string      // of the configuration: train or unlearn
+	reads      origin.List // beside the model
 	steps      int
 	optim      config.Optim
 	// fits checks that the model can read what it will be trained on.
@@ -61,7 +63,12 @@ type training struct {
 // train runs a stage unless it is finished, once it is known that a step of it
 // fits the memory.
 func (j *Job) train(ctx context.Context, t training) (Stage, error) {
-	s, ok, err := j.finished(ctx, t.name)
+	files, err := j.modelFiles(ctx, t.from)
+	if err != nil {
+		return Stage{}, err
+	}
+	inputs := union(t.reads, files)
+	s, ok, err := j.finished(ctx, t.name, inputs)
 	if err != nil {
 		return Stage{}, err
 	}
@@ -83,14 +90,15 @@ func (j *Job) train(ctx context.Context, t training) (Stage, error) {
 		return Stage{}, err
 	}
 	defer obj.Close()
-	return j.loop(ctx, t.name, t.from, m, obj, t.optim, t.steps)
+	return j.loop(ctx, &t, inputs, m, obj)
 }
 
 // loop runs a stage's steps, with checkpoints, and writes its model.
-func (j *Job) loop(ctx context.Context, name, from string, m *model.Model, obj Objective, optim config.Optim, steps int) (Stage, error) {
+func (j *Job) loop(ctx context.Context, of *training, inputs origin.List, m *model.Model, obj Objective) (Stage, error) {
 	begin := time.Now()
-	stage := Stage{Name: name, Steps: steps, Model: j.path(name, "model")}
-	t, err := NewTrainer(name, j.Comm, m, obj, optim, steps, j.Config.Seed, j.Config.Collective)
+	name, steps := of.name, of.steps
+	stage := Stage{Name: name, Steps: steps, Model: j.path(name, "model"), Inputs: inputs}
+	t, err := NewTrainer(name, j.Comm, m, obj, of.optim, steps, j.Config.Seed, j.Config.Collective)
 	if err != nil {
 		return stage, err
 	}
@@ -101,21 +109,15 @@ func (j *Job) loop(ctx context.Context, name, from string, m *model.Model, obj O
 		return stage, err
 	}
 	if j.Config.Resume {
-		s, ok, err := LoadCheckpoint(ckpt, j.Config.For(name), t.layout())
+		ok, err := j.restore(ctx, ckpt, inputs, t)
 		if err != nil {
 			return stage, err
 		}
 		if ok {
-			if err := t.Restore(s); err != nil {
-				return stage, fmt.Errorf("checkpoint %s: %w", ckpt, err)
-			}
-			j.Show.Printf("%s: resumed after step %d", name, s.Step)
+			j.Show.Printf("%s: resumed after step %d", name, t.step)
 		} else {
 			j.Show.Printf("no checkpoint of %s found, starting from the beginning", name)
 		}
-	}
-	if err := j.resumeAlike(ctx, name, fmt.Sprintf("goes on after step %d", t.step)); err != nil {
-		return stage, err
 	}
 	hist, err := j.openHistory(name, t.step)
 	if err != nil {
@@ -141,7 +143,7 @@ func (j *Job) loop(ctx context.Context, name, from string, m *model.Model, obj O
 		}
 		every := j.Config.Checkpoint.Every
 		if r.Asked || every > 0 && r.Step%every == 0 && r.Step < steps {
-			if err := j.checkpoint(ctx, ckpt, t); err != nil {
+			if err := j.checkpoint(ctx, ckpt, inputs, t); err != nil {
 				return stage, err
 			}
 		}
@@ -152,7 +154,7 @@ func (j *Job) loop(ctx context.Context, name, from string, m *model.Model, obj O
 	if err := hist.Close(); err != nil {
 		return stage, err
 	}
-	if stage.Adapter, err = j.save(ctx, name, from, m); err != nil {
+	if stage.Adapter, err = j.save(ctx, name, of.from, m); err != nil {
 		return stage, err
 	}
 	// With what a kill in the middle of writing left there.
@@ -161,7 +163,11 @@ func (j *Job) loop(ctx context.Context, name, from string, m *model.Model, obj O
 	}
 	j.Show.Finish(hist.last)
 	stage.Seconds = time.Since(begin).Seconds()
-	return stage, j.finish(ctx, &stage)
+	made := []string{stage.Model}
+	if stage.Adapter != "" {
+		made = append(made, stage.Adapter)
+	}
+	return stage, j.finish(ctx, &stage, made...)
 }
 
 // replaces looks at what an earlier run left of a stage that begins anew: work
@@ -183,13 +189,13 @@ func (j *Job) replaces(name, ckpt string) error {
 	return nil
 }
 
-func (j *Job) checkpoint(ctx context.Context, dir string, t *Trainer) error {
+func (j *Job) checkpoint(ctx context.Context, dir string, inputs origin.List, t *Trainer) error {
 	err := j.onLead(ctx, func() error {
 		s, err := t.State()
 		if err != nil {
 			return err
 		}
-		return SaveCheckpoint(dir, j.Config.For(t.stage), s)
+		return SaveCheckpoint(dir, j.Config.For(t.stage), inputs, s)
 	})
 	if err == nil {
 		j.Metrics.Checkpoint(t.stage, time.Now())

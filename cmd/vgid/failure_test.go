@@ -131,20 +131,6 @@ func TestKilledJobGoesOn(t *testing.T) {
 	}
 }
 
-// Workers that do not see one run folder must not go on from different steps.
-func TestRanksResumeAlike(t *testing.T) {
-	dir := t.TempDir()
-	out := filepath.Join(dir, "out")
-	stopped(t, out)
-	script := `[ $VGID_RANK = 1 ] && set -- "$@" --resume=false; exec "$0" "$@"`
-	args := append([]string{"--nodes", "2", "--local", "--", "sh", "-c", script, program}, append(unlearnWith(out, long), "--resume=true")...)
-	p := run(t, launcher(t), args...)
-	last := lastLine(p.err.String())
-	if code := p.wait(); code != 1 || !strings.Contains(last, "unlearned: rank 0 goes on after step ") || !strings.Contains(last, "rank 1 goes on after step 0: start all workers with the same --resume") {
-		t.Errorf("exit code %d, %q", code, last)
-	}
-}
-
 func TestKilledWorkerEndsTheJob(t *testing.T) {
 	for rank := range 2 {
 		t.Run(fmt.Sprintf("rank %d", rank), func(t *testing.T) {

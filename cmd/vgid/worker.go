@@ -43,7 +43,7 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 	}
 	defer func() { err = errors.Join(err, be.Close()) }()
 
-	job := &vgid.Job{Config: cfg, Comm: comm, Backend: be, Show: monitor.NewProgress(nil), Place: place, Command: asked(c), Asked: c.Context}
+	job := &vgid.Job{Config: cfg, Comm: comm, Backend: be, Show: monitor.NewProgress(nil), Place: place, Node: w.Node, Command: asked(c), Asked: c.Context}
 	if w.Rank == 0 {
 		job.Show = monitor.NewProgress(os.Stdout)
 	}

@@ -157,6 +157,7 @@ func workerEnv(o *Options, v view.View, r view.Rank, base []string) []string {
 		{launch.EnvLocalRank, strconv.Itoa(r.LocalRank)},
 		{launch.EnvLocalWorldSize, local},
 		{launch.EnvNodeRank, strconv.Itoa(r.NodeRank)},
+		{launch.EnvNode, r.Node},
 		{launch.EnvEpoch, strconv.FormatUint(v.Epoch, 10)},
 		{launch.EnvJob, v.Job},
 		{launch.EnvPeers, strings.Join(peers, ",")},

@@ -127,6 +127,10 @@ func (c Config) For(stage string) Config {
 	if supervised {
 		c.Unlearn, c.Model.Vanilla = Unlearn{}, ""
 	}
+	if stage == "data" {
+		c = Config{Seed: c.Seed, Data: c.Data}
+		c.Data.EvalPeople, c.Data.Retain = 0, ""
+	}
 	return c
 }
 
