@@ -24,11 +24,17 @@ type Options struct {
 	// SmallBytes is the longest buffer that takes the way of fewest steps
 	// instead of the way of fewest bytes; 0: 64 KiB, negative: none.
 	SmallBytes int
-	// Heartbeat is the time between signs of life to every peer; 0: 1 s.
+	// Heartbeat is the time between signs of life to every peer; 0: 1 s, or a
+	// quarter of Timeout if that is less.
 	Heartbeat time.Duration
 	// Silence is how long a peer may give no sign of life before it counts as
 	// frozen; 0: 15 s, negative: for ever.
 	Silence time.Duration
+	// OnLate, if not nil, is told of ranks that are alive but keep the others
+	// waiting in a call: after 5 s, or a quarter of Timeout if that is less, and
+	// each time when it has lasted twice as long. Of the ranks that wait the
+	// lowest is told. It returns fast.
+	OnLate func(Late)
 }
 
 // Stats count what a communicator did since it began.
@@ -37,6 +43,9 @@ type Stats struct {
 	BytesReceived uint64
 	Ops           uint64        // operations that ended well
 	TimeInOps     time.Duration // time spent in operations, failed ones too
+	// Held is, by rank, the time that operations waited because that rank had
+	// not come to them; operations shorter than two heartbeats do not count.
+	Held []time.Duration
 }
 
 // Comm is one rank's end of a communicator. Its methods may be called from
@@ -57,14 +66,17 @@ type Comm struct {
 	closed  bool
 	idle    chan struct{} // non-nil while Close waits for the runner
 
-	failing sync.Once
-	cause   error                  // set before broken closes
-	broken  chan struct{}          // closed on the first failure
-	told    atomic.Bool            // the peers were told the cause
-	waiting atomic.Int64           // the peer a receive waits for, or -1
-	current atomic.Uint64          // number of the call that runs, or ran last
-	header  atomic.Pointer[Header] // of the call that runs, nil between calls
-	peers   []peer
+	failing  sync.Once
+	cause    error                  // set before broken closes
+	broken   chan struct{}          // closed on the first failure
+	told     atomic.Bool            // the peers were told the cause
+	reported atomic.Bool            // a call returned the cause
+	waiting  atomic.Int64           // the peer a receive waits for, or -1
+	current  atomic.Uint64          // number of the call that runs, or ran last
+	header   atomic.Pointer[Header] // of the call that runs, nil between calls
+	began    atomic.Int64           // when that call began, nanoseconds since start
+	peers    []peer
+	alarm    alarm // of the heartbeat's goroutine
 
 	stop     chan struct{} // ends the heartbeat
 	stopped  sync.WaitGroup
@@ -77,6 +89,8 @@ type Comm struct {
 // peer is what is known of another rank.
 type peer struct {
 	heard  atomic.Int64 // time of the last sign of life, nanoseconds since start
+	seen   atomic.Pointer[sighting]
+	held   atomic.Int64 // nanoseconds that this rank waited for it to come
 	left   atomic.Uint64
 	leftIs atomic.Bool   // the peer closed; left is its last call
 	gone   chan struct{} // closed when the peer closed or was lost
@@ -100,7 +114,7 @@ func New(t Transport, opt Options) (*Comm, error) {
 	setDefault(&opt.Timeout, 60*time.Second)
 	setDefault(&opt.ChunkBytes, 1<<20)
 	setDefault(&opt.SmallBytes, 64<<10)
-	setDefault(&opt.Heartbeat, time.Second)
+	setDefault(&opt.Heartbeat, min(time.Second, max(opt.Timeout/4, time.Millisecond)))
 	setDefault(&opt.Silence, 15*time.Second)
 	// A chunk holds whole elements of every type.
 	opt.ChunkBytes = min(opt.ChunkBytes, t.MaxPayload()) &^ 7
@@ -116,6 +130,7 @@ func New(t Transport, opt Options) (*Comm, error) {
 		broken: make(chan struct{}), stop: make(chan struct{}), inflight: NewInflight(), peers: make([]peer, size),
 	}
 	c.waiting.Store(-1)
+	c.alarm.after = min(5*time.Second, opt.Timeout/4)
 	now := int64(time.Since(start))
 	for i := range c.peers {
 		c.peers[i].gone = make(chan struct{})
@@ -142,12 +157,17 @@ func (c *Comm) Size() int { return c.size }
 
 // Stats may be called at any time.
 func (c *Comm) Stats() Stats {
-	return Stats{c.sent.Load(), c.received.Load(), c.ops.Load(), time.Duration(c.nanos.Load())}
+	s := Stats{c.sent.Load(), c.received.Load(), c.ops.Load(), time.Duration(c.nanos.Load()), make([]time.Duration, len(c.peers))}
+	for i := range c.peers {
+		s.Held[i] = time.Duration(c.peers[i].held.Load())
+	}
+	return s
 }
 
 // Close waits for the calls already made, tells the peers, gives them a few
 // seconds to end their last call, and closes the transport. It returns nil
-// also after a failure, which the failed call has reported.
+// also after a failure, which the failed call has reported; only that ranks
+// disagreed is returned here if no call has.
 func (c *Comm) Close() error {
 	c.mu.Lock()
 	if c.closed {
@@ -171,7 +191,7 @@ func (c *Comm) Close() error {
 	close(c.stop)
 	err := c.t.Close()
 	c.stopped.Wait()
-	return err
+	return errors.Join(err, c.unreported())
 }
 
 // closeGrace is how long Close waits for peers that still work on their last

@@ -457,3 +457,103 @@ func TestCallAfterClose(t *testing.T) {
 		}
 	}
 }
+
+// A rank that is alive but does not come to a call is the one that all others
+// name when its time is up, was told of before, and is counted.
+func TestLateRankIsNamed(t *testing.T) {
+	for n := 2; n <= 8; n++ {
+		for late := range n {
+			for _, small := range []int{0, -1} {
+				inBubble(t, fmt.Sprintf("rank %d of %d, small %d", late, n, small), func(t *testing.T) {
+					var mu sync.Mutex
+					told := map[string]int{}
+					held := make([]time.Duration, n)
+					opt := collective.Options{Epoch: 1, Timeout: 12 * time.Second, SmallBytes: small, OnLate: func(l collective.Late) {
+						mu.Lock()
+						defer mu.Unlock()
+						told[l.String()]++
+					}}
+					ctx := context.Background()
+					errs := world(t, n, opt, nil, func(c *collective.Comm) error {
+						if err := c.Barrier(ctx); err != nil {
+							return err
+						}
+						if c.Rank() == late {
+							time.Sleep(20 * time.Second)
+							return c.Barrier(ctx)
+						}
+						err := c.AllReduce(ctx, collective.F32(make([]float32, 5000)), collective.Sum)
+						held[c.Rank()] = c.Stats().Held[late]
+						return err
+					})
+					for r, err := range errs {
+						var re *collective.RankError
+						if !errors.As(err, &re) {
+							t.Fatalf("rank %d: %v", r, err)
+						}
+						if re.Peer != late {
+							t.Errorf("rank %d: %v", r, err)
+						}
+						if r != late && (held[r] < 8*time.Second || held[r] > 13*time.Second) {
+							t.Errorf("rank %d has counted %v", r, held[r])
+						}
+					}
+					if len(told) < 2 { // after 3 and 6 s, and perhaps at the end, 12
+						t.Errorf("told %v", told)
+					}
+					for text, times := range told {
+						if times != 1 || !strings.HasPrefix(text, fmt.Sprintf("rank %d is ", late)) {
+							t.Errorf("%d times %q", times, text)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// Ranks that name different roots in what may be their last call: each learns
+// of it there or when it closes.
+func TestRootsDiffer(t *testing.T) {
+	ctx := context.Background()
+	for n := 2; n <= 5; n++ {
+		for a := range n {
+			for b := range n {
+				for odd := range n {
+					if a == b {
+						continue
+					}
+					for _, small := range []int{0, -1} {
+						inBubble(t, fmt.Sprintf("%d ranks, root %d, but %d on rank %d, small %d", n, a, b, odd, small), func(t *testing.T) {
+							errs := make([]error, n)
+							var wg sync.WaitGroup
+							for r, tr := range mem.New(n) {
+								c, err := collective.New(tr, collective.Options{SmallBytes: small, ChunkBytes: 64})
+								if err != nil {
+									t.Fatal(err)
+								}
+								wg.Go(func() {
+									root := a
+									if r == odd {
+										root = b
+									}
+									errs[r] = c.Broadcast(ctx, collective.F32(make([]float32, 50)), root)
+									if err := c.Close(); err != nil {
+										errs[r] = err
+									}
+								})
+							}
+							wg.Wait()
+							for r, err := range errs {
+								var m *collective.MismatchError
+								if !errors.As(err, &m) {
+									t.Errorf("rank %d: %v", r, err)
+								}
+							}
+						})
+					}
+				}
+			}
+		}
+	}
+}

@@ -48,6 +48,7 @@ func (c *Comm) tellCause() {
 // failure is the first cause in the words of one call.
 func (c *Comm) failure(call Call, seq uint64) error {
 	<-c.broken
+	c.reported.Store(true)
 	var re *RankError
 	if errors.As(c.cause, &re) && re.Op == 0 {
 		named := *re
@@ -55,6 +56,21 @@ func (c *Comm) failure(call Call, seq uint64) error {
 		return &named
 	}
 	return c.cause
+}
+
+// unreported is a disagreement of the ranks that came to light after the last
+// call of this one had ended well.
+func (c *Comm) unreported() error {
+	select {
+	case <-c.broken:
+	default:
+		return nil
+	}
+	var m *MismatchError
+	if !c.reported.Load() && errors.As(c.cause, &m) {
+		return m
+	}
+	return nil
 }
 
 // trouble turns an error of the transport into the communicator's failure.
@@ -77,7 +93,14 @@ func (c *Comm) hear(from int, msg []byte) {
 	}
 	switch msg[0] {
 	case noticeAlive:
-		c.compare(from, msg[1:])
+		at, in, ok := readSign(msg[1:])
+		if !ok {
+			return
+		}
+		p.seen.Store(&sighting{at, time.Since(start)})
+		if in != nil {
+			c.compare(from, in)
+		}
 	case noticeAbort:
 		c.fail(decodeAbort(c.rank, from, c.size, msg[1:]), false)
 	case noticeBye:
@@ -98,6 +121,7 @@ func (c *Comm) hear(from int, msg []byte) {
 // refuses a call that a peer has left before.
 func (c *Comm) announce(h *Header) error {
 	announced := *h
+	c.began.Store(int64(time.Since(start)))
 	c.header.Store(&announced)
 	// In this order: a goodbye in between is seen here or by hear.
 	for i := range c.peers {
@@ -112,14 +136,10 @@ func (c *Comm) announce(h *Header) error {
 // compare looks at the call that a peer says it is in. Ranks that make
 // different calls may all wait for frames that nobody is going to send; the
 // signs of life find them.
-func (c *Comm) compare(from int, msg []byte) {
+func (c *Comm) compare(from int, theirs *Header) {
 	mine := c.header.Load()
-	if len(msg) == 0 || mine == nil {
-		return
-	}
-	theirs, err := DecodeHeader(msg)
-	if err == nil && theirs.Seq == mine.Seq && !theirs.sameCall(mine) {
-		c.fail(&MismatchError{Rank: c.rank, Peer: from, Local: *mine, Remote: theirs}, true)
+	if mine != nil && theirs.Seq == mine.Seq && !theirs.sameCall(mine) {
+		c.fail(&MismatchError{Rank: c.rank, Peer: from, Local: *mine, Remote: *theirs}, true)
 	}
 }
 
@@ -157,11 +177,9 @@ func (c *Comm) beat() {
 				c.peers[i].heard.Store(int64(now))
 			}
 		}
+		c.lookForLate(now, now-last)
 		last = now
-		alive := []byte{noticeAlive}
-		if h := c.header.Load(); h != nil {
-			alive = h.AppendTo(alive)
-		}
+		alive := c.sign()
 		for i := range c.peers {
 			if i != c.rank {
 				_ = c.t.Notify(i, alive) // loss is told by the transport
@@ -189,14 +207,4 @@ func (c *Comm) quietest() (rank int, since time.Duration) {
 		}
 	}
 	return rank, since
-}
-
-// blame is the peer to name when a call took too long: one that gives no sign
-// of life, else the one waited for. With a ring the latter is often only
-// waiting itself.
-func (c *Comm) blame() int {
-	if quiet, since := c.quietest(); quiet >= 0 && since > 3*c.opt.Heartbeat {
-		return quiet
-	}
-	return int(c.waiting.Load())
 }

@@ -7,7 +7,8 @@ import (
 	"vgid/collective/ring"
 )
 
-// Broadcast replaces b on every rank by the root's.
+// Broadcast replaces b on every rank by the root's. The root returns when every
+// rank has it, so that ranks which name different roots learn of it here.
 func (c *Comm) Broadcast(ctx context.Context, b Buf, root int) error {
 	h := &Handle{ctx: ctx, call: CallBroadcast, run: func() error { return c.broadcast(b, root) }}
 	if root < 0 || root >= c.size {
@@ -42,6 +43,17 @@ func (c *Comm) broadcast(b Buf, root int) error {
 				return err
 			}
 		}
+	}
+	// Back to the root, without content: all have it.
+	for _, child := range children {
+		f, err := c.receive(child, &h, m, 0)
+		if err != nil {
+			return err
+		}
+		f.Release()
+	}
+	if parent >= 0 {
+		return c.send(parent, h, m, nil)
 	}
 	return nil
 }

@@ -92,11 +92,12 @@ func (c *Comm) next() *Handle {
 }
 
 // overdue is the end of a call's time; it is a context.DeadlineExceeded.
-type overdue time.Duration
-
-func (o overdue) Error() string {
-	return fmt.Sprintf("not done within %v: it hangs, was stopped, or is cut off", time.Duration(o))
+type overdue struct {
+	after time.Duration
+	why   string
 }
+
+func (o overdue) Error() string { return fmt.Sprintf("not done within %v: %s", o.after, o.why) }
 
 func (o overdue) Unwrap() error { return context.DeadlineExceeded }
 
@@ -107,12 +108,13 @@ func (c *Comm) execute(h *Handle) {
 	// The end of the context ends the communicator, and with it every Send and
 	// Recv: the other ranks cannot finish a call that this rank gave up.
 	stop := context.AfterFunc(ctx, func() {
-		err, peer := h.ctx.Err(), c.blame()
+		err := h.ctx.Err()
+		peer, why := c.blame()
 		if errors.Is(err, context.Canceled) {
 			peer = -1 // this rank's own wish
 		}
 		if err == nil {
-			err = overdue(c.opt.Timeout)
+			err = overdue{c.opt.Timeout, why}
 		} else if cause := context.Cause(h.ctx); cause != nil {
 			err = cause
 		}

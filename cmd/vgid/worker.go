@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -58,6 +59,7 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 	})
 	host, _ := os.Hostname() // a label of the metrics; without it, an empty one
 	job.Metrics.Describe(launch.Version(), be.Name(), host, w.NodeRank)
+	job.Metrics.Peers(w.Rank, func() []time.Duration { return comm.Stats().Held })
 	defer func() { err = errors.Join(err, job.Leave()) }()
 	if err := job.Agree(ctx); err != nil {
 		return err
@@ -136,5 +138,6 @@ func connect(ctx context.Context, w launch.Worker, cfg config.Config) (*collecti
 	if err != nil {
 		return nil, fmt.Errorf("rank %d: %w", w.Rank, err)
 	}
-	return collective.New(t, collective.Options{Job: w.Job, Epoch: w.Epoch, Timeout: cfg.Collective.Timeout})
+	return collective.New(t, collective.Options{Job: w.Job, Epoch: w.Epoch, Timeout: cfg.Collective.Timeout,
+		OnLate: func(l collective.Late) { fmt.Fprintf(os.Stderr, "vgid: %v\n", l) }})
 }

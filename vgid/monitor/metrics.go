@@ -103,6 +103,19 @@ func NewMetrics(rank, worldSize int, traffic Traffic) *Metrics {
 	return m
 }
 
+// Peers adds, for every other worker, the time that this one waited for it;
+// held gives it by rank.
+func (m *Metrics) Peers(rank int, held func() []time.Duration) {
+	for peer := range held() {
+		if peer != rank {
+			m.reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "vgid_waited_for_seconds_total",
+				Help:        "Time that collective operations waited because the peer, alive, had not come to them; short waits do not count.",
+				ConstLabels: prometheus.Labels{"rank": strconv.Itoa(rank), "peer": strconv.Itoa(peer)}},
+				func() float64 { return held()[peer].Seconds() }))
+		}
+	}
+}
+
 // Describe says what runs where: the program's version, the device, the machine's
 // name and the node's rank.
 func (m *Metrics) Describe(version, device, host string, node int) {

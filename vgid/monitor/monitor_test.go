@@ -15,6 +15,7 @@ import (
 
 func TestMetricsEndpoint(t *testing.T) {
 	m := NewMetrics(3, 4, func() (uint64, uint64) { return 11, 22 })
+	m.Peers(3, func() []time.Duration { return []time.Duration{0, 1500 * time.Millisecond, 0, 0} })
 	s := Step{Stage: "unlearn", Number: 41, Samples: 5, Tokens: 70, Loss: map[string]float64{"forget": 1.5}, GradNorm: 2, LR: 1e-3}
 	s.Phases[PhaseTeacher] = 2 * time.Second
 	m.Describe("v1.2", "cpu", "node-a", 1)
@@ -46,6 +47,7 @@ func TestMetricsEndpoint(t *testing.T) {
 		`vgid_loss{rank="3",stage="unlearn",term="forget"} 1.5`,
 		`vgid_sent_bytes_total{rank="3"} 11`,
 		`vgid_received_bytes_total{rank="3"} 22`,
+		`vgid_waited_for_seconds_total{peer="1",rank="3"} 1.5`, `vgid_waited_for_seconds_total{peer="2",rank="3"} 0`,
 		`vgid_world_size{rank="3"} 4`,
 		`vgid_info{device="cpu",host="node-a",node="1",rank="3",version="v1.2"} 1`,
 		`vgid_step{rank="3",stage="unlearn"} 42`,

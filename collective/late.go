@@ -1,0 +1,164 @@
+package collective
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// position is how far a rank has come in the calls all ranks make: 2n while it
+// is in call n, 2n+1 when that has ended. Every sign of life carries it.
+type position uint64
+
+func inCall(n uint64) position    { return position(2 * n) }
+func afterCall(n uint64) position { return position(2*n + 1) }
+
+// sign is the content of a sign of life: the header of the running call, or
+// the number of the latest.
+func (c *Comm) sign() []byte {
+	if h := c.header.Load(); h != nil {
+		return h.AppendTo([]byte{noticeAlive})
+	}
+	return binary.LittleEndian.AppendUint64([]byte{noticeAlive}, c.current.Load())
+}
+
+// readSign gives what a sign of life says, and the header if the peer is in a
+// call.
+func readSign(b []byte) (at position, in *Header, ok bool) {
+	if len(b) == 8 {
+		n := binary.LittleEndian.Uint64(b)
+		return afterCall(n), nil, n < 1<<62
+	}
+	h, err := DecodeHeader(b)
+	if err != nil || h.Seq >= 1<<62 {
+		return 0, nil, false
+	}
+	return inCall(h.Seq), &h, true
+}
+
+// sighting is the latest that is known of a peer's position.
+type sighting struct {
+	at   position
+	when time.Duration // since start; 0: never
+}
+
+// holders lists the ranks that hold up call seq, which rank self is in since
+// the time since: of those known to be behind, the ones furthest behind, for
+// the others may only be waiting for them. waiting are those known to be in
+// the call. What was heard before the call, or within a heartbeat of its
+// beginning, says nothing: the peer may have come since.
+func holders(seq uint64, self int, since, heartbeat time.Duration, peers []sighting) (late, waiting []int) {
+	least := inCall(seq)
+	for r, p := range peers {
+		if r == self {
+			waiting = append(waiting, r)
+			continue
+		}
+		if p.when < since+heartbeat {
+			continue
+		}
+		switch {
+		case p.at >= inCall(seq):
+			waiting = append(waiting, r)
+		case p.at < least:
+			late, least = []int{r}, p.at
+		case p.at == least:
+			late = append(late, r)
+		}
+	}
+	return late, waiting
+}
+
+// Late says that a call waits for ranks that are alive but have not come to it.
+type Late struct {
+	Call    Header
+	Ranks   []int // that are late
+	Waiting []int // that wait in the call
+	For     time.Duration
+}
+
+func (l Late) String() string {
+	be := "is"
+	if len(l.Ranks) > 1 {
+		be = "are"
+	}
+	wait := "wait"
+	if len(l.Waiting) == 1 {
+		wait = "waits"
+	}
+	return fmt.Sprintf("%s %s %v late to %v #%d of epoch %d; %s %s", ranks(l.Ranks), be, l.For.Round(time.Second), l.Call.Call, l.Call.Seq, l.Call.Epoch, ranks(l.Waiting), wait)
+}
+
+func ranks(r []int) string {
+	if len(r) == 1 {
+		return fmt.Sprintf("rank %d", r[0])
+	}
+	return "ranks " + strings.Trim(strings.ReplaceAll(fmt.Sprint(r), " ", ", "), "[]")
+}
+
+// alarm says when to tell of a call that waits: after a while, then each time
+// when it has lasted twice as long.
+type alarm struct {
+	after time.Duration
+	seq   uint64
+	next  time.Duration
+}
+
+func (a *alarm) due(seq uint64, waited time.Duration) bool {
+	if a.seq != seq {
+		a.seq, a.next = seq, a.after
+	}
+	if waited < a.next {
+		return false
+	}
+	for a.next <= waited {
+		a.next *= 2
+	}
+	return true
+}
+
+// sightings is what is known of all peers.
+func (c *Comm) sightings() []sighting {
+	all := make([]sighting, c.size)
+	for i := range c.peers {
+		if s := c.peers[i].seen.Load(); s != nil {
+			all[i] = *s
+		}
+	}
+	return all
+}
+
+// lookForLate counts the time that the running call waits for late ranks, and
+// tells of them: the lowest of the ranks that wait does.
+func (c *Comm) lookForLate(now, tick time.Duration) {
+	h := c.header.Load()
+	if h == nil {
+		return
+	}
+	since := time.Duration(c.began.Load())
+	late, waiting := holders(h.Seq, c.rank, since, c.opt.Heartbeat, c.sightings())
+	for _, r := range late {
+		c.peers[r].held.Add(int64(min(tick, now-since)))
+	}
+	if len(late) > 0 && c.opt.OnLate != nil && slices.Min(waiting) == c.rank && c.alarm.due(h.Seq, now-since) {
+		c.opt.OnLate(Late{Call: *h, Ranks: late, Waiting: waiting, For: now - since})
+	}
+}
+
+// blame is the peer to name when a call took too long, and why: one that gives
+// no sign of life, else one that is alive but has not come to the call, else
+// the one waited for.
+func (c *Comm) blame() (peer int, why string) {
+	if quiet, since := c.quietest(); quiet >= 0 && since > 3*c.opt.Heartbeat {
+		return quiet, "it hangs, was stopped, or is cut off"
+	}
+	if h := c.header.Load(); h != nil {
+		late, _ := holders(h.Seq, c.rank, time.Duration(c.began.Load()), c.opt.Heartbeat, c.sightings())
+		if len(late) > 0 {
+			return late[0], "it is alive, but has not come to this call"
+		}
+	}
+	return int(c.waiting.Load()), "it hangs, was stopped, or is cut off"
+}
