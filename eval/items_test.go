@@ -308,6 +308,8 @@ func TestScoreFile(t *testing.T) {
 		`"text"`:                               "a JSON string instead of an object",
 		`null`:                                 `field "prediction" is missing`,
 		"\n":                                   "no line to score",
+		good + "{\"prediction\":\"K\xf6ln\",\"reference\":\"a\"}": "x.jsonl:2: byte 17 (0xF6) is no UTF-8",
+		`{"prediction":"a","reference":"\ud83d"}`:                 `x.jsonl:1: \ud83d at byte 32 is half a character`,
 	} {
 		_, err := ScoreFile(t.Context(), write(in))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"vgid/model/plaintext"
 )
 
 // ScoreReport is what `vgid score` prints: means over Count pairs of texts.
@@ -76,6 +78,9 @@ func (r *ScoreReport) average() {
 
 // parsePair reads one line. The error says which field is wrong and how.
 func parsePair(line []byte) (prediction, reference string, err error) {
+	if err := plaintext.CheckJSON(line); err != nil {
+		return "", "", err
+	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(line, &fields); err != nil {
 		return "", "", fmt.Errorf("%s; give {\"prediction\": …, \"reference\": …}", jsonProblem(err))

@@ -435,6 +435,7 @@ var badInputs = []badInput{
 	}, []string{"none: no such file"}},
 	{"tokenize without a model", line("tokenize"), []string{"tokenize: --model is missing"}},
 	{"tokenize a line without quotes", tokenizing("\"a\"\nb\n"), []string{"file:2: not a JSON string", "in double quotes"}},
+	{"tokenize Windows-1252", tokenizing("\"a\"\n\"K\xf6ln\"\n"), []string{"file:2: byte 3 (0xF6) is no UTF-8", "save the file as UTF-8"}},
 	{"decode half a list", tokenizing("[1]\n[1,\n", "--decode"), []string{"file:2: not a JSON list of ids", "[1,2,3]"}},
 	{"decode an id too large", tokenizing("[99999999]\n", "--decode"), []string{"file:1: id 99999999 has no token", "ids below"}},
 	{"merge of no adapter", func(t *testing.T, dir, out string) []string {

@@ -11,6 +11,7 @@ import (
 	"vgid/model/hf"
 	"vgid/model/hf/imaging"
 	"vgid/model/hf/tokenizer"
+	"vgid/model/plaintext"
 )
 
 // Reader turns prompts and pictures into what a model reads, by the tokenizer
@@ -172,6 +173,9 @@ func (r *Reader) Answered(prompt, answer string, images []imaging.Image) (ids []
 
 // answered is Answered for a prompt in the model's own writing.
 func (r *Reader) answered(prompt, answer string, images []imaging.Image) (ids []int32, first int, err error) {
+	if err := plaintext.Check([]byte(prompt + answer)); err != nil {
+		return nil, 0, fmt.Errorf("prompt %q: %w", Clip(prompt+answer), err)
+	}
 	ids, first = r.tok.EncodeAnswered(prompt, answer)
 	if id, ok := r.tok.ID(r.video); r.video != "" && ok && slices.Contains(ids, id) {
 		return nil, 0, fmt.Errorf("prompt %q holds %s, which stands for a video: videos are not supported", clipAround(prompt+answer, strings.Index(prompt+answer, r.video)), r.video)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"vgid/model/plaintext"
 )
 
 // taskColumns are the evaluation layout's question columns.
@@ -186,6 +188,9 @@ type metadataEntry struct {
 // and Answer, and optionally our Task, Modality and Subject. Errors name the
 // entry.
 func ParseMetadata(s string) ([]QA, error) {
+	if err := plaintext.CheckJSON([]byte(s)); err != nil {
+		return nil, err
+	}
 	var raw []json.RawMessage
 	if err := json.Unmarshal([]byte(s), &raw); err != nil {
 		return nil, fmt.Errorf("not a JSON list of {\"Question\": TEXT, \"Answer\": TEXT}; repair the file")

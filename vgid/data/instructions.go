@@ -1,10 +1,13 @@
 package data
 
 import (
+	"bytes"
 	_ "embed"
 	"fmt"
 	"os"
 	"strings"
+
+	"vgid/model/plaintext"
 )
 
 //go:embed instructions.txt
@@ -31,7 +34,10 @@ func LoadInstructions(path string) (Instructions, error) {
 	if err != nil {
 		return nil, fmt.Errorf("instructions file %s: %w", path, unwrapPath(err))
 	}
-	return parseInstructions(path, string(b))
+	if err := plaintext.Check(b); err != nil {
+		return nil, fmt.Errorf("instructions file %s: %w", path, err)
+	}
+	return parseInstructions(path, string(bytes.TrimPrefix(b, byteOrderMark)))
 }
 
 func parseInstructions(path, text string) (Instructions, error) {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"sort"
 	"strings"
+
+	"vgid/model/plaintext"
 )
 
 // byteOrderMark is what some editors begin a UTF-8 file with; it is no part of
@@ -43,6 +45,9 @@ func ReadProfiles(path string) ([]Profile, error) {
 		var row struct {
 			ID       string
 			Metadata json.RawMessage `json:"metadata"`
+		}
+		if err := plaintext.CheckJSON(line); err != nil {
+			return fail("%w", err)
 		}
 		if err := json.Unmarshal(line, &row); err != nil {
 			return fail("not {\"ID\": TEXT, \"metadata\": […]}")
@@ -112,6 +117,9 @@ func readSplits(path string, profiles []Profile) ([]split, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return fail("%w", unwrapPath(err))
+	}
+	if err := plaintext.CheckJSON(b); err != nil {
+		return fail("%w", err)
 	}
 	var raw map[string][]string
 	if err := json.Unmarshal(bytes.TrimPrefix(b, byteOrderMark), &raw); err != nil {

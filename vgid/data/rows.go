@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 
+	"vgid/model/plaintext"
+
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
 )
@@ -64,6 +66,8 @@ func readRows(path string, check func(columns []string) error, row func(n int, r
 		return err
 	}
 	leaves := len(pf.Schema().Columns())
+	text := make([]string, leaves)
+	textColumns(pf.Root(), "", text)
 	n := 0
 	for _, group := range pf.RowGroups() {
 		if group.NumRows() == 0 { // the reader cannot seek in a file that holds no page
@@ -81,6 +85,9 @@ func readRows(path string, check func(columns []string) error, row func(n int, r
 						columns[c] = v
 						return true
 					})
+					if err := checkText(columns, text); err != nil {
+						return fmt.Errorf("%s, row %d: %w", path, n, err)
+					}
 					rec, _ := assembleGroup(pf.Root(), columns, 0, 0).(map[string]any)
 					inCallback = true
 					if err := row(n, rec); err != nil {
@@ -112,6 +119,38 @@ func checkCodecs(f *parquet.File) error {
 			if codec := c.MetaData.Codec; codec == format.Lz4Raw {
 				return fmt.Errorf("column %s is compressed with %s, which is not read; write the file again with snappy, zstd, gzip or brotli, or without compression",
 					strings.Join(c.MetaData.PathInSchema, "."), codec)
+			}
+		}
+	}
+	return nil
+}
+
+// textColumns puts the path of every leaf that holds text into paths, by leaf.
+func textColumns(node *parquet.Column, path string, paths []string) {
+	if node.Leaf() {
+		if isText(node) {
+			paths[node.Index()] = path
+		}
+		return
+	}
+	for _, k := range node.Columns() {
+		textColumns(k, strings.TrimPrefix(path+"."+k.Name(), "."), paths)
+	}
+}
+
+// checkText refuses a row with text that is no UTF-8, which the format asks for
+// and not every writer heeds.
+func checkText(columns [][]parquet.Value, paths []string) error {
+	for c, path := range paths {
+		if path == "" {
+			continue
+		}
+		for _, v := range columns[c] {
+			if v.IsNull() {
+				continue
+			}
+			if err := plaintext.Check(v.ByteArray()); err != nil {
+				return fmt.Errorf("column %s: %w", path, err)
 			}
 		}
 	}
@@ -218,13 +257,23 @@ func leafValue(node *parquet.Column, v parquet.Value) any {
 	case parquet.Double:
 		return v.Double()
 	}
-	if l := node.Type().LogicalType(); l != nil {
-		switch l.Value.(type) {
-		case *format.StringType, *format.JsonType, *format.EnumType:
-			return string(v.ByteArray())
-		}
+	if isText(node) {
+		return string(v.ByteArray())
 	}
 	return append([]byte(nil), v.ByteArray()...)
+}
+
+// isText reports whether a leaf's bytes are text by the file's schema.
+func isText(leaf *parquet.Column) bool {
+	l := leaf.Type().LogicalType()
+	if l == nil {
+		return false
+	}
+	switch l.Value.(type) {
+	case *format.StringType, *format.JsonType, *format.EnumType:
+		return true
+	}
+	return false
 }
 
 func firstLeaf(node *parquet.Column) int {

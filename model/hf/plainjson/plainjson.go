@@ -1,5 +1,6 @@
 // Package plainjson is json.Unmarshal for files that people write and fetch:
-// its errors say what is wrong in the file's own words, not in Go's types.
+// its errors say what is wrong in the file's own words, not in Go's types, and
+// text that json.Unmarshal would change without a word is an error, too.
 package plainjson
 
 import (
@@ -11,22 +12,27 @@ import (
 	"strings"
 
 	"vgid/model/hf/filekind"
+	"vgid/model/plaintext"
 )
 
 // Unmarshal is json.Unmarshal. An error names the byte where JSON ends to be
-// JSON, or the field and what stands in it.
+// JSON, or the field and what stands in it, or the first character that would be
+// lost.
 func Unmarshal(data []byte, v any) error {
 	err := json.Unmarshal(data, v)
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
 	case err == nil:
-		return nil
+		return plaintext.CheckJSON(data)
 	case len(bytes.TrimSpace(data)) == 0:
 		return errors.New("empty, where JSON should stand")
 	case errors.As(err, &syntax):
 		if other := filekind.Of(data); other != "" {
 			return errors.New(other)
+		}
+		if enc := plaintext.Check(data); enc != nil {
+			return enc
 		}
 		return fmt.Errorf("not valid JSON at byte %d (%w)", syntax.Offset, err)
 	case errors.As(err, &kind):

@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+
+	"vgid/model/plaintext"
 )
 
 // A chunk of lines is read, worked on in parallel and written in order.
@@ -27,6 +29,9 @@ func (t *Tokenizer) EncodeLines(ctx context.Context, in io.Reader, out io.Writer
 		var s *string
 		if err := json.Unmarshal(line, &s); err != nil || s == nil {
 			return nil, errors.New("not a JSON string; give one text a line, in double quotes and with its newlines as \\n")
+		}
+		if err := plaintext.CheckJSON(line); err != nil {
+			return nil, err
 		}
 		dst = append(dst, '[')
 		for i, id := range t.Encode(*s, addSpecial) {
