@@ -207,6 +207,9 @@ func ParseMetadata(s string) ([]QA, error) {
 		if e.Question == nil || e.Answer == nil {
 			return nil, fmt.Errorf("entry %d has no Question or no Answer; repair the file", i)
 		}
+		if blank(*e.Question) || blank(*e.Answer) {
+			return nil, fmt.Errorf("entry %d has an empty Question or Answer; take it out", i)
+		}
 		q := QA{Question: *e.Question, Answer: *e.Answer, Task: e.Task, Modality: e.Modality, Subject: e.Subject}
 		switch q.Task {
 		case "":
@@ -267,6 +270,8 @@ func decodeEval(rec map[string]any, where string) ([]Question, error) {
 			switch {
 			case !ok1 || !ok2:
 				return nil, fmt.Errorf("%s: %s entry %d has no Question or no Ground_Truth", where, t.column, i)
+			case blank(question) || blank(answer): // every response holds an empty text
+				return nil, fmt.Errorf("%s: %s entry %d has an empty Question or Ground_Truth, which no response can be compared with; take it out", where, t.column, i)
 			case modality != ImageText && modality != Text:
 				return nil, fmt.Errorf("%s: %s entry %d: Type %q, want %s or %s", where, t.column, i, kind, ImageText, Text)
 			}
@@ -279,14 +284,14 @@ func decodeEval(rec map[string]any, where string) ([]Question, error) {
 func decodeChoice(v any) (Question, error) {
 	m, _ := v.(map[string]any)
 	text, ok := m["Question"].(string)
-	if !ok {
+	if !ok || blank(text) {
 		return Question{}, fmt.Errorf("no Question")
 	}
 	correct, _ := m["Correct_Answer"].(string)
 	q := Question{Task: Classification, Text: text, Correct: strings.ToUpper(strings.TrimSpace(correct))}
 	options, _ := m["Options"].(map[string]any)
 	for letter, t := range options {
-		if s, ok := t.(string); ok {
+		if s, ok := t.(string); ok && !blank(s) { // an empty one would be the likeliest of all
 			q.Options = append(q.Options, Option{Letter: letter, Text: s})
 		}
 	}
@@ -299,6 +304,8 @@ func decodeChoice(v any) (Question, error) {
 	}
 	return Question{}, fmt.Errorf("Correct_Answer %q is none of the %d options", correct, len(q.Options))
 }
+
+func blank(s string) bool { return strings.TrimSpace(s) == "" }
 
 // describeValue words what a cell holds, for error lines.
 func describeValue(v any) string {
