@@ -44,10 +44,18 @@ func (m *Model) SaveAdapter(dir, base string) error {
 	if err != nil {
 		return err
 	}
+	if w := m.shared(); w != nil && w.whole { // PEFT stores both
+		for _, t := range tensors {
+			if t.Name == peftPrefix+m.adapterName(w) {
+				t.Name = peftPrefix + m.family.memoryName(m.family.headName())
+				tensors = append(tensors, t)
+			}
+		}
+	}
 	a := m.adapter
 	c := hf.AdapterConfig{
 		BaseModel: base, R: a.R, LoraAlpha: float64(a.Alpha), LoraDropout: float64(a.Dropout), UseRSLora: a.RSLoRA,
-		ModulesToSave: a.ModulesToSave, Bias: a.Bias, InferenceMode: true,
+		ModulesToSave: a.ModulesToSave, Bias: a.Bias, InferenceMode: true, EnsureWeightTying: a.TieSaved,
 	}
 	for _, p := range m.adapted {
 		path := m.family.memoryName(p.name)
@@ -80,7 +88,8 @@ func (m *Model) LoadAdapter(dir string) ([]string, error) {
 
 // LoadAdapterAs attaches the adapter of a PEFT folder, written under
 // transformers 4 or 5, and trains it. Branches of layers that no output
-// depends on are left out. It returns the modules' names.
+// depends on are kept for a merge, and not trained. It returns the names of the
+// modules that are.
 func (m *Model) LoadAdapterAs(dir string, o AdapterOptions) ([]string, error) {
 	conf, files, err := hf.ReadAdapter(dir)
 	if err != nil {
@@ -102,8 +111,11 @@ func (m *Model) loadAdapter(conf *hf.AdapterConfig, files *hf.Weights, o Adapter
 	if err != nil {
 		return err
 	}
-	hits, err := m.stored(rules, files, found)
+	hits, idle, err := m.stored(rules, found)
 	if err != nil {
+		return err
+	}
+	if err := m.tie(conf, rules, files, found); err != nil {
 		return err
 	}
 	var whole []*weight
@@ -114,7 +126,7 @@ func (m *Model) loadAdapter(conf *hf.AdapterConfig, files *hf.Weights, o Adapter
 	}
 	c := LoRAConfig{
 		R: conf.R, Alpha: float32(conf.LoraAlpha), Dropout: float32(conf.LoraDropout), RSLoRA: conf.UseRSLora,
-		ModulesToSave: conf.ModulesToSave, Bias: conf.Bias,
+		ModulesToSave: conf.ModulesToSave, Bias: conf.Bias, TieSaved: conf.EnsureWeightTying,
 	}
 	for _, p := range hits {
 		c.Targets = append(c.Targets, p.name)
@@ -122,10 +134,7 @@ func (m *Model) loadAdapter(conf *hf.AdapterConfig, files *hf.Weights, o Adapter
 	if len(hits) == 0 {
 		return fmt.Errorf("the adapter has no layer of this model that an output depends on")
 	}
-	if m.text.Head == m.text.Embed && slices.ContainsFunc(whole, func(w *weight) bool { return w.Param == m.text.Head }) {
-		return fmt.Errorf("modules_to_save holds the embedding or the head, which this model shares: not implemented")
-	}
-	for _, p := range hits {
+	for _, p := range slices.Concat(hits, idle) {
 		for _, w := range p.branch() {
 			if err := m.fitsAdapter(files, w, found.branch[w.Name]); err != nil {
 				return err
@@ -145,7 +154,11 @@ func (m *Model) loadAdapter(conf *hf.AdapterConfig, files *hf.Weights, o Adapter
 	if err := m.attachAll(&c, hits, whole); err != nil {
 		return err
 	}
-	if err := m.readAdapter(files, found); err != nil {
+	err = m.carry(&c, idle, files, found)
+	if err == nil {
+		err = m.readAdapter(files, found)
+	}
+	if err != nil {
 		return errors.Join(err, m.drop())
 	}
 	return nil
@@ -171,6 +184,10 @@ func (m *Model) fitsAdapter(files *hf.Weights, w *weight, name string) error {
 	if !ok {
 		return fmt.Errorf("tensor %q is missing", peftPrefix+m.family.memoryName(w.Name))
 	}
+	resized := w.lora == 0 && (w.Param == m.text.Embed || w.Param == m.text.Head) && len(info.Shape) == 2 && info.Shape[1] == w.shape[1]
+	if resized && info.Shape[0] != w.shape[0] {
+		return fmt.Errorf("tensor %q has %d rows, this model's vocabulary %d: tokens were added before the adapter was trained; give the base with them (transformers: resize_token_embeddings(%d), save_pretrained)", name, info.Shape[0], w.shape[0], info.Shape[0])
+	}
 	if !slices.Equal(info.Shape, w.shape) {
 		return fmt.Errorf("tensor %q has shape %v, this model and r ask for %v; an adapter fits the model it was trained on", name, info.Shape, w.shape)
 	}
@@ -194,53 +211,20 @@ func (m *Model) readAdapter(files *hf.Weights, found adapterTensors) error {
 	return m.be.Sync()
 }
 
-// adapterTensors are the tensors of an adapter file by our names.
-type adapterTensors struct {
-	branch map[string]string // lora_A and lora_B
-	whole  map[string]string // modules_to_save and biases
-	path   map[string]string // module to the path in the file
-}
-
-// sortAdapter finds the weights that the tensors of an adapter belong to.
-func (m *Model) sortAdapter(files *hf.Weights) (adapterTensors, error) {
-	found := adapterTensors{map[string]string{}, map[string]string{}, map[string]string{}}
-	for _, name := range files.Names() {
-		path, ok := strings.CutPrefix(name, peftPrefix)
-		own := m.family.diskName(path)
-		layer, a := strings.CutSuffix(own, ".lora_A.weight")
-		layer, b := strings.CutSuffix(layer, ".lora_B.weight")
-		switch {
-		case !ok || strings.Contains(path, ".lora_embedding_") || strings.Contains(path, ".lora_magnitude_vector"):
-			return found, fmt.Errorf("tensor %q is no part of a LoRA adapter of linear layers", name)
-		case a || b:
-			if !slices.ContainsFunc(m.modules, func(x module) bool { return x.name == layer }) {
-				return found, fmt.Errorf("tensor %q is for a layer that this model does not have; an adapter fits the model it was trained on", name)
-			}
-			found.branch[own], found.path[layer] = name, path[:len(path)-len(".lora_A.weight")]
-		default:
-			own = strings.Replace(own, ".base_layer.bias", ".bias", 1)
-			if !slices.ContainsFunc(m.weights, func(w *weight) bool { return w.Name == own }) {
-				return found, fmt.Errorf("tensor %q is no weight of this model", name)
-			}
-			found.whole[own] = name
-		}
-	}
-	return found, nil
-}
-
-// stored are the modules an adapter file holds branches of, with their ranks.
-// A layer that the config picks has to be in the file.
-func (m *Model) stored(rules *hf.ModuleRules, files *hf.Weights, found adapterTensors) ([]picked, error) {
+// stored are the modules an adapter file holds branches of, with their ranks;
+// apart those that no output depends on. A layer that the config picks has to be
+// in the file, unless it is of these.
+func (m *Model) stored(rules *hf.ModuleRules, found adapterTensors) (hits, idle []picked, err error) {
 	name := func(own string) string { return own } // the paths of transformers 4
 	for own, path := range found.path {
 		if path == m.family.memoryName(own) {
 			name = m.family.memoryName
 		}
 	}
-	var hits []picked
 	for _, mod := range m.modules {
 		path, ok := found.path[mod.name]
-		if m.Config.idle(mod.name + ".") {
+		unread := m.Config.idle(mod.name + ".")
+		if !ok && unread {
 			continue
 		}
 		if !ok {
@@ -249,15 +233,19 @@ func (m *Model) stored(rules *hf.ModuleRules, files *hf.Weights, found adapterTe
 				err = fmt.Errorf("tensor %q is missing, but target_modules picks its layer", peftPrefix+name(mod.name)+".lora_A.weight")
 			}
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			continue
 		}
 		p, err := m.ranked(rules, mod, path)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		hits = append(hits, p)
+		if unread {
+			idle = append(idle, p)
+		} else {
+			hits = append(hits, p)
+		}
 	}
-	return hits, nil
+	return hits, idle, nil
 }

@@ -93,7 +93,7 @@ func TestAdaptersOfPEFT(t *testing.T) {
 		ours, theirs := adapterFile(t, saved), adapterFile(t, dir)
 		for name, v := range theirs {
 			own := m.family.memoryName(m.family.diskName(strings.TrimPrefix(name, peftPrefix)))
-			if m.Config.idle(m.family.diskName(own)) {
+			if m.Config.idle(m.family.diskName(own)) || repeats(own) || m.inert(t, own, v) {
 				continue
 			}
 			if !slices.Equal(ours[peftPrefix+own], v) {
@@ -116,6 +116,25 @@ func TestAdaptersOfPEFT(t *testing.T) {
 	})
 }
 
+// repeats reports whether a tensor is stored under another name as well.
+func repeats(name string) bool {
+	return strings.Contains(name, ".modules_to_save.") || strings.Contains(name, ".original_module.")
+}
+
+// inert reports whether a stored embedding is the base's, which it shares with
+// the head.
+func (m *Model) inert(t *testing.T, name string, v []float32) bool {
+	w := m.shared()
+	if w == nil || m.family.diskName(name) != m.family.headName() && m.family.diskName(name) != w.Name {
+		return false
+	}
+	base := make([]float32, w.Value.Len())
+	if err := m.untrainedRows(w, base, 0); err != nil {
+		t.Fatal(err)
+	}
+	return slices.Equal(base, v)
+}
+
 // What an adapter config picks is what PEFT picked.
 func TestTargetsAreThoseOfPEFT(t *testing.T) {
 	onAdapters(t, func(t *testing.T, m *Model, _ *golden, dir, _ string) {
@@ -131,7 +150,12 @@ func TestTargetsAreThoseOfPEFT(t *testing.T) {
 		want := map[string]bool{}
 		for name := range adapterFile(t, dir) {
 			own := strings.Replace(m.family.diskName(strings.TrimPrefix(name, peftPrefix)), ".base_layer.", ".", 1)
-			if !m.Config.idle(own) {
+			if m.shared() != nil && own == m.family.headName() {
+				own = m.shared().Name
+			}
+			// Embeddings that are only stored beside the adapter are not trained.
+			stored := (own == m.text.Embed.Name || own == m.text.Head.Name) && len(c.ModulesToSave) == 0
+			if !m.Config.idle(own) && !repeats(own) && !stored {
 				want[own] = true
 			}
 		}
@@ -239,7 +263,23 @@ func spoiled(t *testing.T, from string, config func(map[string]any), tensors fun
 }
 
 func TestAdaptersThatDoNotFitAreRefused(t *testing.T) {
-	const from, base = "testdata/adapters/regex_rslora_ranks", "testdata/golden/llava_mha"
+	const plain, base = "testdata/adapters/regex_rslora_ranks", "testdata/golden/llava_mha"
+	const tied, biases = "testdata/golden/qwen25_tied_memory", "testdata/golden/llava_mha"
+	change := func(name string, f func(*hf.NamedTensor)) func([]hf.NamedTensor) []hf.NamedTensor {
+		return func(list []hf.NamedTensor) []hf.NamedTensor {
+			for i := range list {
+				if strings.Contains(list[i].Name, name) {
+					f(&list[i])
+				}
+			}
+			return list
+		}
+	}
+	without := func(name string) func([]hf.NamedTensor) []hf.NamedTensor {
+		return func(list []hf.NamedTensor) []hf.NamedTensor {
+			return slices.DeleteFunc(list, func(x hf.NamedTensor) bool { return strings.HasSuffix(x.Name, name) })
+		}
+	}
 	be := cpu.New(1)
 	defer be.Close()
 	rename := func(old, new string) func([]hf.NamedTensor) []hf.NamedTensor {
@@ -255,21 +295,38 @@ func TestAdaptersThatDoNotFitAreRefused(t *testing.T) {
 		config     func(map[string]any)
 		tensors    func([]hf.NamedTensor) []hf.NamedTensor
 		want       []string
+		from       string
 	}{
-		{"another rank", base, func(c map[string]any) { c["r"], c["rank_pattern"] = 5, nil }, nil, []string{"layers.0.", "lora_A.weight", "has shape [", "ask for [5 "}},
-		{"another base", "testdata/golden/llava_gqa_tied", nil, nil, []string{"lora_", "has shape", "ask for"}},
-		{"a layer too many", base, nil, rename("layers.1.mlp", "layers.9.mlp"), []string{`layers.9.mlp.down_proj.lora_A.weight" is for a layer that this model does not have`}},
-		{"half a branch", base, nil, func(l []hf.NamedTensor) []hf.NamedTensor { return l[1:] }, []string{"lora_A.weight", "is missing"}},
-		{"a layer too few", base, nil, func(l []hf.NamedTensor) []hf.NamedTensor { return l[2:] }, []string{"is missing, but target_modules picks its layer"}},
-		{"an embedding's branch", base, nil, rename(".lora_A.weight", ".lora_embedding_A"), []string{"no part of a LoRA adapter of linear layers"}},
-		{"no prefix", base, nil, rename("base_model.model.", ""), []string{"no part of a LoRA adapter"}},
+		{"another rank", base, func(c map[string]any) { c["r"], c["rank_pattern"] = 5, nil }, nil, []string{"layers.0.", "lora_A.weight", "has shape [", "ask for [5 "}, plain},
+		{"another base", "testdata/golden/llava_gqa_tied", nil, nil, []string{"lora_", "has shape", "ask for"}, plain},
+		{"a layer too many", base, nil, rename("layers.1.mlp", "layers.9.mlp"), []string{`layers.9.mlp.down_proj.lora_A.weight" is for a layer that this model does not have`}, plain},
+		{"half a branch", base, nil, func(l []hf.NamedTensor) []hf.NamedTensor { return l[1:] }, []string{"lora_A.weight", "is missing"}, plain},
+		{"a layer too few", base, nil, func(l []hf.NamedTensor) []hf.NamedTensor { return l[2:] }, []string{"is missing, but target_modules picks its layer"}, plain},
+		{"an embedding's branch", base, nil, rename(".lora_A.weight", ".lora_embedding_A"), []string{"no part of a plain LoRA branch"}, plain},
+		{"no prefix", base, nil, rename("base_model.model.", ""), []string{"no part of a LoRA adapter"}, plain},
 		{"a bias nobody has", base, nil, func(l []hf.NamedTensor) []hf.NamedTensor {
 			return append(l, hf.NamedTensor{Name: "base_model.model.lm_head.bias", Shape: []int{1}, DType: "F32", Data: []float32{1}})
-		}, []string{"lm_head.bias", "no weight of this model"}},
+		}, []string{"lm_head.bias", "no weight of this model"}, plain},
+		{"a copy of a bias that is another", biases, nil, change("modules_to_save.default.linear_1.bias", func(x *hf.NamedTensor) { x.Data[0]++ }),
+			[]string{`modules_to_save.default.linear_1.bias" differs from "base_model.model.model.multi_modal_projector.linear_1.bias", which it should repeat`}, "testdata/adapters/bias_all_saved"},
+		{"a copy without what it copies", biases, nil, without("projector.linear_1.bias"),
+			[]string{`linear_1.bias" repeats one that is missing`}, "testdata/adapters/bias_all_saved"},
+		{"a head apart from the embedding", tied, nil, change("lm_head.weight", func(x *hf.NamedTensor) { x.Data[5]++ }),
+			[]string{"embed_tokens.weight", "is trained apart from what this model ties it to", "ensure_weight_tying"}, "testdata/adapters/saved_tied"},
+		{"an embedding alone", tied, func(c map[string]any) { c["ensure_weight_tying"] = false }, without("lm_head.weight"),
+			[]string{"embed_tokens.weight", "is trained apart"}, "testdata/adapters/saved_tied"},
+		{"a head alone", tied, func(c map[string]any) { c["ensure_weight_tying"], c["modules_to_save"] = false, []string{"lm_head"} }, without("embed_tokens.weight"),
+			[]string{"lm_head.weight", "is trained apart"}, "testdata/adapters/saved_tied"},
+		{"a larger vocabulary", base, nil, change("embed_tokens.weight", func(x *hf.NamedTensor) {
+			x.Shape = []int{x.Shape[0] + 2, x.Shape[1]}
+			x.Data = append(x.Data, make([]float32, 2*x.Shape[1])...)
+		}), []string{"embed_tokens.weight\" has 42 rows, this model's vocabulary 40", "resize_token_embeddings(42)"}, "testdata/adapters/stored_embeddings"},
+		{"half a branch of a layer that nothing reads", base, nil, without("vision_tower.encoder.layers.2.mlp.fc1.lora_B.weight"),
+			[]string{"vision_tower.encoder.layers.2.mlp.fc1.lora_B.weight", "is missing"}, "testdata/adapters/idle_layers"},
 	} {
 		m := load(t, be, tt.base, LoadOptions{})
 		before, _ := m.NumParameters()
-		_, err := m.LoadAdapter(spoiled(t, from, tt.config, tt.tensors))
+		_, err := m.LoadAdapter(spoiled(t, tt.from, tt.config, tt.tensors))
 		if err == nil {
 			t.Errorf("%s: accepted", tt.name)
 			continue
@@ -341,7 +398,7 @@ func TestTargetsThatAreRefused(t *testing.T) {
 	}
 	tied := newTestModel(t, func(c *Config) { c.Text.TieEmbeddings = true })
 	defer tied.Close()
-	if _, err := tied.AddLoRA(LoRAConfig{R: 2, Targets: []string{"q_proj"}, ModulesToSave: []string{"embed_tokens"}}); err == nil || !strings.Contains(err.Error(), "shares between embedding and head") {
+	if _, err := tied.AddLoRA(LoRAConfig{R: 2, Targets: []string{"q_proj"}, ModulesToSave: []string{"embed_tokens"}}); err == nil || !strings.Contains(err.Error(), "which this model shares (tie_word_embeddings)") {
 		t.Errorf("the shared embedding as a whole: %v", err)
 	}
 }

@@ -90,6 +90,9 @@ func (m *Model) fits(where map[string]string) error {
 	}
 	for _, w := range m.weights {
 		name, ok := where[w.Name]
+		if !ok && w == m.shared() { // a head alone stands for both in transformers, too
+			name, ok = where[m.family.headName()]
+		}
 		if !ok && w.Name == m.family.headName() { // transformers would draw a random one
 			return fmt.Errorf("tensor %q is missing, and config.json does not set tie_word_embeddings to true, which would take the embedding for it; set it if that is what the model was trained with", w.Name)
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"vgid/model/hf"
 	"vgid/model/hf/imaging"
 	"vgid/model/ref"
 )
@@ -74,6 +75,51 @@ func TestTransformersLoadsWhatWeSave(t *testing.T) {
 			}
 			t.Log(strings.TrimSpace(string(out[strings.LastIndex(string(out), "transformers "):])))
 		})
+	}
+}
+
+// transformers 5.23 takes a tied head for the embedding where that is missing.
+func TestTiedHeadStandsForTheEmbedding(t *testing.T) {
+	m := newTestModel(t, func(c *Config) { c.Text.TieEmbeddings = true })
+	defer m.Close()
+	dir := t.TempDir()
+	if err := m.Save(dir, SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	want := logits(t, m, testSequences(m.Config))
+	w, err := hf.OpenWeights(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []hf.NamedTensor
+	for _, n := range w.Names() {
+		info, _ := w.Info(n)
+		x := hf.NamedTensor{Name: n, Shape: info.Shape, DType: info.DType, Data: make([]float32, info.Elements())}
+		if err := w.ReadF32(n, x.Data); err != nil {
+			t.Fatal(err)
+		}
+		if n == m.text.Embed.Name {
+			x.Name = m.family.headName()
+		}
+		list = append(list, x)
+	}
+	w.Close()
+	if err := hf.WriteWeights(dir, list, 0); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // as it came, and saved again
+		n, err := Load(t.Context(), ref.New(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := logits(t, n, testSequences(m.Config)); !slices.Equal(got, want) {
+			t.Errorf("logits differ: %g", relative(got, want))
+		}
+		dir = t.TempDir()
+		if err := n.Save(dir, SaveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		n.Close()
 	}
 }
 

@@ -176,6 +176,9 @@ func (m *Model) collect() {
 	for _, w := range m.weights {
 		live[w.Value.Buf], live[w.base.Buf] = true, true
 	}
+	for _, lo := range m.carried {
+		live[lo.A.Value.Buf], live[lo.B.Value.Buf] = true, true
+	}
 	for b := range m.buffers {
 		if !live[b] {
 			m.be.Free(b)

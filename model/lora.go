@@ -35,6 +35,9 @@ type LoRAConfig struct {
 	LayersPattern []string
 	ModulesToSave []string
 	Bias          string
+	// TieSaved trains the matrix that embedding and head share as one where
+	// ModulesToSave names either: PEFT's ensure_weight_tying.
+	TieSaved bool
 }
 
 func (c *LoRAConfig) scale(r int, alpha float32) float32 {
@@ -187,8 +190,12 @@ func (m *Model) MergeLoRA() error {
 	return m.flatten()
 }
 
-// branch is the low-rank branch of a matrix, nil when it has none.
+// branch is the low-rank branch of a matrix, nil when it has none; also one
+// that is only carried along.
 func (m *Model) branch(w *weight) *tape.LoRA {
+	if lo := m.carried[w.Name]; lo != nil {
+		return lo
+	}
 	for _, mod := range m.modules {
 		if p := &mod.lin.Parts[mod.part]; p.W == w.Param {
 			return p.LoRA
@@ -207,6 +214,7 @@ func (m *Model) detach() {
 		w.whole, w.base, w.own = false, backend.Tensor{}, backend.Tensor{}
 	}
 	m.adapter, m.adapted, m.adapterOn, m.baseID = nil, nil, true, ""
+	m.carried = nil // flatten frees their memory
 }
 
 // SetAdapter turns the adapter on or off for the passes that follow: off, a

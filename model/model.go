@@ -30,9 +30,10 @@ type Model struct {
 
 	adapter   *LoRAConfig // nil without one
 	adapterOn bool
-	adapted   []picked // what it was attached to
-	baseID    string   // Fingerprint of that model
-	flat      *flat    // nil while nothing is trained
+	adapted   []picked              // what it was attached to
+	baseID    string                // Fingerprint of that model
+	carried   map[string]*tape.LoRA // branches that only a merge reads, by the weight's name
+	flat      *flat                 // nil while nothing is trained
 
 	towerTrained, projectorTrained bool
 

@@ -28,7 +28,7 @@ func (c *LoRAConfig) peft(m *Model) (*hf.AdapterConfig, error) {
 	p := &hf.AdapterConfig{
 		PeftType: "LORA", R: c.R, LoraAlpha: float64(c.Alpha), LoraDropout: float64(c.Dropout), UseRSLora: c.RSLoRA,
 		ModulesToSave: c.ModulesToSave, RankPattern: c.Ranks, AlphaPattern: c.Alphas, Bias: c.Bias,
-		LayersToTransform: c.Layers, LayersPattern: c.LayersPattern,
+		LayersToTransform: c.Layers, LayersPattern: c.LayersPattern, EnsureWeightTying: c.TieSaved,
 	}
 	if p.Bias == "" {
 		p.Bias = "none"
@@ -198,8 +198,11 @@ func (m *Model) replaced(c *LoRAConfig, hits []picked) ([]*weight, error) {
 		}
 		// PEFT wants whole modules in the file even where no output depends on them.
 		saved := m.saves(rules, w.Name, used)
-		if saved && m.Config.Text.TieEmbeddings && w.Param == m.text.Head {
-			return nil, fmt.Errorf("modules_to_save names %s, which this model shares between embedding and head: not implemented", w.Name)
+		if w == m.shared() {
+			saved = m.saves(rules, m.family.headName(), used) || saved
+			if saved && !c.TieSaved {
+				return nil, fmt.Errorf("modules_to_save names the embedding or the head, which this model shares (tie_word_embeddings): training one apart from the other is not implemented; ensure_weight_tying trains both as one")
+			}
 		}
 		if saved || bias && !m.Config.idle(w.Name) && (c.Bias == "all" || c.Bias == "lora_only" && carries[module]) {
 			out = append(out, w)
@@ -242,5 +245,6 @@ func FromPEFT(c *hf.AdapterConfig) LoRAConfig {
 		R: c.R, Alpha: float32(c.LoraAlpha), Dropout: float32(c.LoraDropout), RSLoRA: c.UseRSLora,
 		Targets: list(c.TargetModules), Exclude: list(c.ExcludeModules), Ranks: c.RankPattern, Alphas: c.AlphaPattern,
 		Layers: c.LayersToTransform, LayersPattern: c.LayersPattern, ModulesToSave: c.ModulesToSave, Bias: c.Bias,
+		TieSaved: c.EnsureWeightTying,
 	}
 }

@@ -30,9 +30,9 @@ type AdapterConfig struct {
 	LoraDropout       float64               `json:"lora_dropout"`
 	TargetModules     ModuleList            `json:"target_modules"` // or the pattern "all-linear"
 	ExcludeModules    ModuleList            `json:"exclude_modules"`
-	Bias              string                `json:"bias"` // none, all or lora_only
-	FanInFanOut       bool                  `json:"fan_in_fan_out"`
-	UseRSLora         bool                  `json:"use_rslora"` // scale alpha/√r instead of alpha/r
+	Bias              string                `json:"bias"`           // none, all or lora_only
+	FanInFanOut       bool                  `json:"fan_in_fan_out"` // of no effect: PEFT resets it on linear layers
+	UseRSLora         bool                  `json:"use_rslora"`     // scale alpha/√r instead of alpha/r
 	UseDora           bool                  `json:"use_dora"`
 	ModulesToSave     []string              `json:"modules_to_save"`
 	InitWeights       json.RawMessage       `json:"init_lora_weights"` // true, false or a method's name
@@ -40,6 +40,7 @@ type AdapterConfig struct {
 	AlphaPattern      ModuleValues[float64] `json:"alpha_pattern"`
 	LayersToTransform Ints                  `json:"layers_to_transform"`
 	LayersPattern     Strings               `json:"layers_pattern"`
+	EnsureWeightTying bool                  `json:"ensure_weight_tying"`
 	InferenceMode     bool                  `json:"inference_mode"`
 	Revision          *string               `json:"revision"`
 }
@@ -54,7 +55,7 @@ var inertFields = []string{
 // harmlessInits draw the first values of an adapter and leave the base weights
 // alone. Other methods (pissa, olora, loftq, corda, lora_ga) change those when
 // PEFT loads the adapter.
-var harmlessInits = []string{"", "null", "true", "false", `"gaussian"`, `"eva"`, `"orthogonal"`}
+var harmlessInits = []string{"", "null", "true", "false", `"gaussian"`, `"eva"`, `"orthogonal"`, `"mica"`}
 
 // unknownFields names the first field that is set to something and that this
 // package knows nothing about: it may change what the adapter computes.
@@ -69,19 +70,28 @@ func unknownFields(b []byte) error {
 		known = append(known, t.Field(i).Tag.Get("json"))
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		v := string(bytes.TrimSpace(all[name]))
+		v := plainjson.OneLine(all[name])
 		if !slices.Contains(known, name) && !slices.Contains([]string{"null", "false", "{}", "[]", "0", `""`}, v) {
-			return fmt.Errorf("%s is not implemented (it is %s)", name, v)
+			return notImplemented(fmt.Sprintf("%s is not implemented (it is %s)", name, v))
 		}
 	}
 	return nil
+}
+
+func errMethod(peftType string) error {
+	return fmt.Errorf("peft_type %q is not supported, only LORA", peftType)
+}
+
+// notImplemented says what to do about an adapter that PEFT computes otherwise.
+func notImplemented(what string) error {
+	return fmt.Errorf("%s; merge the adapter with PEFT (merge_and_unload) and give the merged folder, or train it without", what)
 }
 
 // Validate checks what every LoRA adapter needs.
 func (c *AdapterConfig) Validate() error {
 	switch {
 	case c.PeftType != "LORA":
-		return fmt.Errorf("peft_type %q is not supported, only LORA", c.PeftType)
+		return errMethod(c.PeftType)
 	case c.R <= 0:
 		return fmt.Errorf("r is %d, must be positive", c.R)
 	case c.LoraDropout < 0 || c.LoraDropout >= 1:
@@ -92,12 +102,10 @@ func (c *AdapterConfig) Validate() error {
 		return errors.New("target_modules has both names and a pattern")
 	case c.Bias != "none" && c.Bias != "all" && c.Bias != "lora_only":
 		return fmt.Errorf("bias %q is none of none, all, lora_only", c.Bias)
-	case c.FanInFanOut:
-		return errors.New("fan_in_fan_out is not implemented")
 	case c.UseDora:
-		return errors.New("use_dora is not implemented")
+		return notImplemented("use_dora is not implemented")
 	case !slices.Contains(harmlessInits, string(bytes.TrimSpace(c.InitWeights))):
-		return fmt.Errorf("init_lora_weights %s changes the base weights as well, which is not implemented", c.InitWeights)
+		return notImplemented(fmt.Sprintf("init_lora_weights %s changes the base weights when PEFT loads the adapter, which is not implemented", c.InitWeights))
 	}
 	switch {
 	case len(c.LayersToTransform) > 0 && c.TargetModules.Pattern != "":
@@ -123,7 +131,16 @@ func ReadAdapter(dir string) (AdapterConfig, *Weights, error) {
 	if err != nil {
 		return c, nil, noAdapter(dir, err)
 	}
-	err = plainjson.Unmarshal(b, &c)
+	// Fields of other methods than LoRA are not looked at one by one.
+	var method struct {
+		PeftType string `json:"peft_type"`
+	}
+	if err = plainjson.Unmarshal(b, &method); err == nil && method.PeftType != "LORA" {
+		err = errMethod(method.PeftType)
+	}
+	if err == nil {
+		err = plainjson.Unmarshal(b, &c)
+	}
 	if err == nil {
 		err = unknownFields(b)
 	}

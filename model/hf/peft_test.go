@@ -108,11 +108,13 @@ func TestAdapterConfigsThatAreRefused(t *testing.T) {
 	const start = `{"peft_type": "LORA", "target_modules": ["q_proj"]`
 	for _, c := range []struct{ more, want string }{
 		{`, "use_dora": true`, "use_dora is not implemented"},
-		{`, "fan_in_fan_out": true`, "fan_in_fan_out is not implemented"},
+		{`, "init_lora_weights": "loftq", "loftq_config": {"loftq_bits": 4}`, `init_lora_weights "loftq" changes the base weights`},
+		{`, "layer_replication": [[0, 4],
+			[2, 5]]`, "layer_replication is not implemented (it is [[0, 4], [2, 5]])"},
 		{`, "init_lora_weights": "pissa"`, `init_lora_weights "pissa" changes the base weights`},
 		{`, "trainable_token_indices": [5]`, "trainable_token_indices is not implemented (it is [5])"},
 		{`, "lora_bias": true`, "lora_bias is not implemented (it is true)"},
-		{`, "of_the_future": {"a": 1}`, "of_the_future is not implemented"},
+		{`, "of_the_future": {"a": 1}`, `of_the_future is not implemented (it is {"a": 1}); merge the adapter with PEFT`},
 		{`, "r": 0`, "r is 0"},
 		{`, "rank_pattern": {"q_proj": 0}`, `rank_pattern "q_proj" is 0`},
 		{`, "rank_pattern": ["q_proj"]`, "expected an object"},

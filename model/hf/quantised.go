@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"vgid/model/hf/plainjson"
 )
 
 // quantFields are the fields of a quantization_config that say what the weights
@@ -70,12 +72,12 @@ func told(v any) []string {
 			continue
 		}
 		if b, err := json.Marshal(x); err == nil {
-			out = append(out, name+" "+clip(strings.ReplaceAll(string(b), ",", ", ")))
+			out = append(out, name+" "+plainjson.OneLine(b))
 		}
 	}
 	if len(out) == 0 {
 		if b, err := json.Marshal(v); err == nil {
-			out = append(out, clip(string(b)))
+			out = append(out, plainjson.OneLine(b))
 		}
 	}
 	return out
@@ -99,14 +101,6 @@ func find(v any, name string) (any, bool) {
 		}
 	}
 	return nil, false
-}
-
-// clip keeps a value that an error quotes to the length of a line.
-func clip(s string) string {
-	if r := []rune(s); len(r) > 60 {
-		return string(r[:60]) + "…"
-	}
-	return s
 }
 
 // quantSuffixes end the names of tensors that only quantised layers have.

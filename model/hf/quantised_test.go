@@ -39,7 +39,7 @@ func TestQuantisedConfigsAreRefusedByWhatTheyAre(t *testing.T) {
 		{`{"quantization_config": {"forward_dtype": "nvfp4", "quant_method": "fp_quant"}}`, `(quant_method "fp_quant", forward_dtype "nvfp4")`},
 		{`{"quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4"}}`, `(quant_method "modelopt", quant_algo "NVFP4")`},
 		{`{"quantization": {"group_size": 64, "bits": 4}}`, `quantization: the weights are quantised (bits 4, group_size 64)`},
-		{`{"quantization_config": {"odd": 1}}`, `quantization_config: the weights are quantised ({"odd":1})`},
+		{`{"quantization_config": {"odd": 1}}`, `quantization_config: the weights are quantised ({"odd": 1})`},
 		{`{"quantization_config": "int8"}`, `quantization_config: the weights are quantised ("int8")`},
 	} {
 		hftest.WantError(t, Quantised([]byte(c.config)), c.want)

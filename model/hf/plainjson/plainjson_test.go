@@ -45,3 +45,19 @@ func TestUnmarshalSaysWhatStandsThere(t *testing.T) {
 		t.Errorf("%+v, %v", n, err)
 	}
 }
+
+func TestOneLine(t *testing.T) {
+	for value, want := range map[string]string{
+		"[\n    5,\n    9\n  ]":                 "[5, 9]",
+		"{\n \"a\": [1,2], \"b\":\t\"x, y:z\"}": `{"a": [1, 2], "b": "x, y:z"}`,
+		`"q\"a,b\\"`:                            `"q\"a,b\\"`,
+		"true":                                  "true",
+		"":                                      "",
+		"not\n  json":                           "not json",
+		`"` + strings.Repeat("é", 200) + `"`:    `"` + strings.Repeat("é", 119) + "…",
+	} {
+		if got := OneLine([]byte(value)); got != want {
+			t.Errorf("%q: %q, want %q", value, got, want)
+		}
+	}
+}
