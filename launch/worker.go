@@ -51,13 +51,21 @@ func (w Worker) MachineRank() int {
 	if len(w.Peers) <= w.Rank {
 		return w.LocalRank
 	}
-	host := func(r int) string {
-		h, _, _ := net.SplitHostPort(w.Peers[r])
-		return h
+	return w.atMyAddress(w.Peers[:w.Rank])
+}
+
+// MachineWorkers is how many workers its machine runs, of all nodes.
+func (w Worker) MachineWorkers() int {
+	if len(w.Peers) <= w.Rank {
+		return w.LocalWorldSize
 	}
-	n := 0
-	for r := range w.Rank {
-		if host(r) == host(w.Rank) {
+	return w.atMyAddress(w.Peers)
+}
+
+func (w Worker) atMyAddress(peers []string) (n int) {
+	mine, _, _ := net.SplitHostPort(w.Peers[w.Rank])
+	for _, p := range peers {
+		if host, _, _ := net.SplitHostPort(p); host == mine {
 			n++
 		}
 	}

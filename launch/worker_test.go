@@ -126,7 +126,10 @@ func TestMachineRank(t *testing.T) {
 			t.Errorf("rank %d is number %d of its machine, want %d", rank, got, want)
 		}
 	}
-	if got := (Worker{WorldSize: 1}).MachineRank(); got != 0 {
-		t.Errorf("alone: number %d", got)
+	if a, b := (Worker{Rank: 2, Peers: peers}).MachineWorkers(), (Worker{Rank: 1, Peers: peers}).MachineWorkers(); a != 3 || b != 2 {
+		t.Errorf("%d and %d workers of machines with 3 and 2", a, b)
+	}
+	if w := (Worker{WorldSize: 1, LocalWorldSize: 1}); w.MachineRank() != 0 || w.MachineWorkers() != 1 {
+		t.Errorf("alone: number %d of %d", w.MachineRank(), w.MachineWorkers())
 	}
 }

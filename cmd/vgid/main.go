@@ -22,6 +22,7 @@ func main() {
 			exit(err)
 		}
 	}
+	boundGarbage(1)
 	ctx := untilSignal()
 	exit(ownEnd(ctx, app().RunContext(ctx, bareBooleans(os.Args))))
 }

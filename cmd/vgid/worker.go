@@ -33,6 +33,7 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 	if err != nil {
 		return err
 	}
+	boundGarbage(w.MachineWorkers())
 	comm, err := connect(c.Context, w, cfg)
 	if err != nil {
 		return err

@@ -5,17 +5,18 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"iter"
 	"math"
 	"os"
-	"path"
 	"strconv"
 	"strings"
 )
 
-// FreeBytes implements backend.MemoryReporter: what the kernel says is
-// available without swapping, or less where a control group allows less.
-func (b *Backend) FreeBytes() (int64, error) { return freeBytes(os.DirFS("/")) }
+// FreeBytes implements backend.MemoryReporter: FreeMemory.
+func (b *Backend) FreeBytes() (int64, error) { return FreeMemory() }
+
+// FreeMemory is what the kernel says is available without swapping, or less where
+// a control group allows this process less.
+func FreeMemory() (int64, error) { return freeBytes(os.DirFS("/")) }
 
 // TotalBytes is the memory of the machine, or less where a control group of
 // this process has less.
@@ -31,8 +32,8 @@ func totalBytes(root fs.FS) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("cpu: /proc/meminfo: %w", err)
 	}
-	for dir := range groupsAround(root) {
-		if limit, ok := number(root, dir+"/memory.max"); ok {
+	for g := range groupsAround(root) {
+		if limit, ok := g.bound(root); ok {
 			total = min(total, limit)
 		}
 	}
@@ -73,61 +74,14 @@ func meminfo(r io.Reader, field string) (int64, error) {
 	return 0, fmt.Errorf("no %s", field)
 }
 
-// groupLeft is what the control groups that hold this process (version 2) leave
-// it, those around them included. Pages of files, also those of mapped weights
-// that are in use, and caches of the kernel count as used there but are given
-// back under pressure. Without a limit it is the largest number.
+// groupLeft is what the control groups that hold this process leave it, those
+// around them included. Without a limit it is the largest number.
 func groupLeft(root fs.FS) int64 {
 	left := int64(math.MaxInt64)
-	for dir := range groupsAround(root) {
-		limit, ok1 := number(root, dir+"/memory.max")
-		used, ok2 := number(root, dir+"/memory.current")
-		if ok1 && ok2 {
-			left = min(left, max(0, limit-used+reclaimable(root, dir)))
+	for g := range groupsAround(root) {
+		if n, ok := g.left(root); ok {
+			left = min(left, n)
 		}
 	}
 	return left
-}
-
-// groupsAround yields the folders of the control groups (version 2) that hold
-// this process, from the inmost on.
-func groupsAround(root fs.FS) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		own, err := fs.ReadFile(root, "proc/self/cgroup")
-		if err != nil {
-			return
-		}
-		_, group, ok := strings.Cut(strings.TrimSpace(string(own)), "0::/")
-		if !ok {
-			return
-		}
-		for dir := path.Join("sys/fs/cgroup", group); strings.HasPrefix(dir, "sys/fs/cgroup") && yield(dir); dir = path.Dir(dir) {
-		}
-	}
-}
-
-func number(root fs.FS, name string) (int64, bool) {
-	b, err := fs.ReadFile(root, name)
-	if err != nil {
-		return 0, false
-	}
-	n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
-	return n, err == nil // "max" is no limit
-}
-
-// reclaimable is what a group counts as used and the kernel can take back, as in
-// MemAvailable.
-func reclaimable(root fs.FS, dir string) (sum int64) {
-	b, err := fs.ReadFile(root, dir+"/memory.stat")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(b)) {
-		switch name, rest, _ := strings.Cut(strings.TrimSpace(line), " "); name {
-		case "inactive_file", "active_file", "slab_reclaimable":
-			n, _ := strconv.ParseInt(rest, 10, 64)
-			sum += n
-		}
-	}
-	return sum
 }
