@@ -17,8 +17,8 @@ import (
 type Encoder struct {
 	*ask.Reader
 	prompt config.Prompt
-	lead   *string // what the chat template puts before an answer; nil: eval.Lead says
-	end    int32   // the token that ends an answer
+	turn   *ask.Turn // as the chat template writes it; nil: the configuration's prompts
+	end    int32     // the token that ends an answer
 	images map[*data.Image]imaging.Image
 	order  []*data.Image                // of images, the oldest first
 	held   int                          // values in images
@@ -62,7 +62,7 @@ func (e *Encoder) takeTurns() error {
 		return err
 	}
 	e.prompt.Template = strings.Replace(image, e.Prompt(eval.ImageMark), eval.ImageMark, 1)
-	e.prompt.Text, e.lead, e.end = text.Prompt, &text.Lead, text.End
+	e.prompt.Text, e.turn, e.end = text.Prompt, &text, text.End
 	return nil
 }
 
@@ -129,6 +129,9 @@ func (e *Encoder) Wrap(question string, image bool) string {
 	if image {
 		t = e.prompt.Template
 	}
+	if e.turn != nil {
+		question = e.turn.Asked(question)
+	}
 	return strings.Replace(t, "{prompt}", question, 1)
 }
 
@@ -136,13 +139,14 @@ func (e *Encoder) Wrap(question string, image bool) string {
 // that ends it, and gives the index of the response's first token.
 func (e *Encoder) response(prompt, text string, images []imaging.Image) (ids []int32, first int, err error) {
 	lead := eval.Lead(prompt)
-	switch {
-	case text == "":
+	if e.turn != nil {
+		lead, text = e.turn.Lead, e.turn.Said(text)
+		if strings.HasSuffix(prompt, " ") { // an evaluation's wording
+			lead = strings.TrimPrefix(lead, " ")
+		}
+	}
+	if text == "" {
 		lead = ""
-	case e.lead != nil && strings.HasSuffix(prompt, " "): // an evaluation's wording
-		lead = strings.TrimPrefix(*e.lead, " ")
-	case e.lead != nil:
-		lead = *e.lead
 	}
 	ids, first, err = e.Answered(prompt, lead+text, images)
 	if err == nil && first < len(ids) && ids[len(ids)-1] == e.end { // some tokenizers end every text

@@ -374,7 +374,7 @@ func TestEndTokensOfTheFolder(t *testing.T) {
 
 // chatTemplate is in the style of Qwen2-VL's.
 const chatTemplate = `{% for m in messages %}<s>{{ m.role }}
-{% for p in m.content %}{% if p.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ p.text }}{% endif %}{% endfor %}{{ '\n' }}{% endfor %}{% if add_generation_prompt %}<s>assistant
+{% for p in m.content %}{% if p.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ p.text | trim }}{% endif %}{% endfor %}{{ '\n' }}{% endfor %}{% if add_generation_prompt %}<s>assistant
 {% endif %}`
 
 // TestChatTemplateOfTheFolder runs unlearning, the teacher's table and the
@@ -418,6 +418,14 @@ func TestChatTemplateOfTheFolder(t *testing.T) {
 	}
 	if n := strings.Count(text, "<|image_pad|>"); n != 16 {
 		t.Errorf("%d image tokens for 48×48 pixels", n)
+	}
+	bare, err := enc.Encode(Sample{Question: "Who is it?", Answer: "Ada."}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	padded, err := enc.Encode(Sample{Question: "Who is it? ", Answer: "\n Ada.\n"}, "", nil)
+	if err != nil || !slices.Equal(padded.Seq.IDs, bare.Seq.IDs) || padded.First != bare.First {
+		t.Errorf("%v: the template takes white space off: %q, want %q", err, enc.Tokenizer().Decode(padded.Seq.IDs, false), enc.Tokenizer().Decode(bare.Seq.IDs, false))
 	}
 	m.Close()
 

@@ -93,7 +93,7 @@ func (a *Asker) sequence(prompt, answer string, images []imaging.Image) (s model
 		return s, 0, err
 	}
 	if answer != "" {
-		answer = t.Lead + answer
+		answer = t.Lead + t.Said(answer)
 	}
 	s.IDs, first, err = a.answered(t.Prompt, answer, s.Images)
 	return s, first, err

@@ -9,6 +9,7 @@ import (
 
 	"vgid/model"
 	"vgid/model/hf/imaging"
+	"vgid/model/hf/tokenizer"
 )
 
 // sentencePiece is the tokenizer of the released LLaVA-1.5's kind: its normalizer
@@ -126,8 +127,49 @@ func TestTurn(t *testing.T) {
 		got, err := r.Turn("Who?", 0)
 		if err != nil {
 			t.Errorf("%s: %v", tc.name, err)
-		} else if want := (Turn{tc.prompt, tc.lead, tc.end}); got != want {
+		} else if want := (Turn{Prompt: tc.prompt, Lead: tc.lead, End: tc.end, asked: got.asked, said: got.said}); got != want {
 			t.Errorf("%s: %q, want %q", tc.name, got, want)
 		}
+	}
+}
+
+// White space that a template takes off a question or an answer is not trained
+// on: with it the text would be another than the template's.
+func TestTurnTrimsAsTheTemplateDoes(t *testing.T) {
+	const text = " \t\r\n It is. \n\r\t "
+	for _, tc := range []struct{ name, content, want string }{
+		{"as it stands", "m.content", text},
+		{"trimmed", "m.content | trim", "It is."},
+		{"stripped", "m.content.strip()", "It is."},
+		{"line breaks in front", `m.content.lstrip('\n')`, text},
+		{"all in front", "m.content.lstrip()", "It is. \n\r\t "},
+		{"all behind", "m.content.rstrip()", " \t\r\n It is."},
+		{"blanks of its own", "' ' + m.content.strip() + ' '", "It is."},
+		{"answers only", "m.content | trim if m.role == 'assistant' else m.content", "It is."},
+	} {
+		template := "{% for m in messages %}[{{ m.role }}]\n{{ " + tc.content + " }}</s>\n{% endfor %}{% if add_generation_prompt %}[assistant]\n{% endif %}"
+		r := reader(t, map[string]string{"chat_template.jinja": template})
+		turn, err := r.Turn("{prompt}", 0)
+		if err != nil {
+			t.Fatalf("%s: %v", tc.name, err)
+		}
+		// What the pieces make is what the template makes of the whole.
+		tmpl, err := tokenizer.LoadChatTemplate(r.dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := tmpl.Render([]tokenizer.Message{{Role: "user", Text: text}, {Role: "assistant", Text: text}}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Replace(turn.Prompt, "{prompt}", turn.Asked(text), 1) + turn.Lead + turn.Said(text)
+		if !strings.HasPrefix(whole, got) || turn.Said(text) != tc.want {
+			t.Errorf("%s: %q is no beginning of the template's %q; the answer is %q, want %q", tc.name, got, whole, turn.Said(text), tc.want)
+		}
+	}
+	// Only what stands at the end can be taken off.
+	r := reader(t, map[string]string{"chat_template.jinja": "{% for m in messages %}{{ m.content.lstrip('\n') }}|{% endfor %}"})
+	if turn, err := r.Turn("Who?", 0); err != nil || turn.Said("\n\nIt is.\n") != "It is.\n" {
+		t.Errorf("%q, %v", turn.Said("\n\nIt is.\n"), err)
 	}
 }

@@ -14,6 +14,45 @@ type Turn struct {
 	Prompt string // up to where the model goes on
 	Lead   string // between the prompt and the answer
 	End    int32  // the token that ends the answer
+	asked  edges  // white space that the template takes off a question
+	said   edges  // and off an answer
+}
+
+// Asked is a question as the template writes it: many take white space off its
+// ends.
+func (t Turn) Asked(question string) string { return t.asked.trim(question) }
+
+// Said is an answer as the template writes it.
+func (t Turn) Said(answer string) string { return t.said.trim(answer) }
+
+// edges are the characters that a template takes off the beginning and the end
+// of a text.
+type edges struct{ left, right string }
+
+func (e edges) trim(s string) string { return strings.TrimRight(strings.TrimLeft(s, e.left), e.right) }
+
+// probe finds the edges of a text by rendering it bare and between each kind of
+// white space. render gives false where it cannot.
+func probe(text string, render func(string) (string, bool)) (e edges) {
+	bare, ok := render(text)
+	before, after, found := strings.Cut(bare, text)
+	if !ok || !found {
+		return e
+	}
+	for _, c := range []string{" ", "\t", "\n", "\r"} {
+		out, ok := render(c + text + c)
+		left, right, found := strings.Cut(out, text)
+		if !ok || !found {
+			continue
+		}
+		if left == before {
+			e.left += c
+		}
+		if right == after {
+			e.right += c
+		}
+	}
+	return e
 }
 
 // Chat renders one message of a user, its images before its text, by the chat
@@ -44,24 +83,31 @@ func (r *Reader) Turn(text string, images int) (Turn, error) {
 	if out.End, ok = r.tok.EOS(); !ok {
 		out.End = -1
 	}
+	out.asked = probe("A question?", func(text string) (string, bool) {
+		s, err := t.Render([]tokenizer.Message{r.message(text, images, parts)}, true)
+		return s, err == nil
+	})
 	// Some templates write finished answers another way than they ask for one, or
 	// take no answers at all. Then what stands between is as without a template.
-	const answer = "An answer."
 	m := r.message(text, images, parts)
-	said := tokenizer.Message{Role: "assistant", Text: answer}
-	if parts {
-		said = tokenizer.Message{Role: "assistant", Parts: []tokenizer.Part{{Type: "text", Text: answer}}}
+	finished := func(answer string) (rest string, ok bool) {
+		said := tokenizer.Message{Role: "assistant", Text: answer}
+		if parts {
+			said = tokenizer.Message{Role: "assistant", Parts: []tokenizer.Part{{Type: "text", Text: answer}}}
+		}
+		whole, err := t.Render([]tokenizer.Message{m, said}, false)
+		if err != nil {
+			return "", false
+		}
+		return strings.CutPrefix(r.withoutBOS(whole), prompt)
 	}
-	whole, err := t.Render([]tokenizer.Message{m, said}, false)
-	if err != nil {
-		return out, nil
-	}
-	rest, ok := strings.CutPrefix(r.withoutBOS(whole), prompt)
+	const answer = "An answer."
+	rest, ok := finished(answer)
 	lead, tail, found := strings.Cut(rest, answer)
 	if !ok || !found {
 		return out, nil
 	}
-	out.Lead = lead
+	out.Lead, out.said = lead, probe(answer, finished)
 	if ids := r.tok.Encode(strings.TrimLeft(tail, " \n"), false); len(ids) > 0 && r.endsAnswer(ids[0]) {
 		out.End = ids[0]
 	}
