@@ -127,7 +127,7 @@ func answer(ctx context.Context, items []Item, p Protocol, model Answerer) ([]An
 			}
 			for k, v := range scores[i] {
 				if math.IsNaN(v) || math.IsInf(v, 0) {
-					return nil, fmt.Errorf("%s: log-probability of option %s is %v; the model's weights are damaged or have diverged", it.ID, it.Options[k].Letter, v)
+					return nil, fmt.Errorf("%s: log-probability of option %s is %v: the model's logits are not finite (NaN/Inf), because its weights hold such values or its activations overflow", it.ID, it.Options[k].Letter, v)
 				}
 			}
 			likely[it.Index] = scores[i]

@@ -2,11 +2,13 @@ package vgid
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/tape"
+	"vgid/vgid/ask"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
 	"vgid/vgid/monitor"
@@ -161,7 +163,7 @@ func (o *Distill) rollout(ctx context.Context, s Sample, instruction string, pix
 	out, err := o.teacher.Generate(ctx, []model.Sequence{v.Seq}, o.enc.Greedy(rolloutTokens))
 	o.model.SetAdapter(true)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("the teacher's own answer to %q: %w", ask.Clip(s.Question), err)
 	}
 	return strings.TrimSpace(o.enc.Unmark(o.enc.Decode(out[0]))), nil
 }

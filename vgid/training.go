@@ -2,6 +2,7 @@ package vgid
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -220,7 +221,15 @@ func (j *Job) save(ctx context.Context, name, from string, m *model.Model) (adap
 			if err := hf.CopyAssets(dir, from); err != nil {
 				return err
 			}
-			return m.Save(dir, model.SaveOptions{DType: j.Config.Model.DType, Merge: true})
+			err := m.Save(dir, model.SaveOptions{DType: j.Config.Model.DType, Merge: true})
+			var unfit *hf.UnfitError
+			if errors.As(err, &unfit) {
+				err = fmt.Errorf("%s: %w (model.dtype)", name, err)
+				if adapter != "" {
+					err = fmt.Errorf("%w; the adapter by itself is kept in %s", err, adapter)
+				}
+			}
+			return err
 		})
 	})
 }

@@ -216,7 +216,17 @@ func init() {
 		}, append([]string{"unlearned: the ", "loss is NaN before the first update"}, poisonTold...)},
 		{"an answer of weights that are no numbers", func(t *testing.T, dir, out string) []string {
 			return []string{"generate", "--model", poisoned(t, dir, poison), "--prompt", "a"}
-		}, append([]string{"prompt 0: "}, poisonTold...)},
+		}, poisonTold},
+		{"answers to a file of weights that are no numbers", func(t *testing.T, dir, out string) []string {
+			in := filepath.Join(dir, "q.jsonl")
+			if err := os.WriteFile(in, []byte("\n{\"prompt\": \"a\"}\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			return []string{"generate", "--model", poisoned(t, dir, poison), "--in", in, "--out", filepath.Join(dir, "a.jsonl")}
+		}, append([]string{"q.jsonl, line 2: the model's logits"}, poisonTold...)},
+		{"the teacher's answers of weights that are no numbers", func(t *testing.T, dir, out string) []string {
+			return unlearnWith(out, map[string]string{"model.base": poisoned(t, dir, poison), "unlearn.responses": "rollout"})
+		}, append([]string{"unlearned, step 1: the teacher's own answer to \""}, poisonTold...)},
 		{"a drawn answer of weights that are no numbers", func(t *testing.T, dir, out string) []string {
 			return []string{"generate", "--model", poisoned(t, dir, poison), "--prompt", "a", "--temperature", "1"}
 		}, poisonTold},

@@ -90,14 +90,23 @@ func (f *fitness) add(values []float32, dtype string) {
 	f.broken, f.over, f.largest = f.broken+b, f.over+o, max(f.largest, l)
 }
 
-// err refuses a tensor that holds what is not finite, or does not once it is
-// written.
+// UnfitError refuses a tensor that holds what is not finite, or does once it is
+// rounded to the type it is to be written in.
+type UnfitError struct{ what string }
+
+func (e *UnfitError) Error() string { return e.what }
+
+// err is an UnfitError, or nil for a tensor that can be written.
 func (f *fitness) err(t TensorInfo) error {
 	switch names := map[string]string{"F16": "float16", "BF16": "bfloat16"}; {
 	case f.broken > 0:
-		return fmt.Errorf("%d of %d values are not finite (NaN/Inf): nothing is written; take weights from before they diverged or overflowed", f.broken, t.Elements())
+		return &UnfitError{fmt.Sprintf("%d of %d values are not finite (NaN/Inf): nothing is written; take weights from before they diverged or overflowed", f.broken, t.Elements())}
 	case f.over > 0:
-		return fmt.Errorf("%d of %d values overflow %s (the largest is %.4g): nothing is written; choose bfloat16 or float32", f.over, t.Elements(), names[t.DType], f.largest)
+		wider := "bfloat16 or float32"
+		if t.DType == "BF16" {
+			wider = "float32"
+		}
+		return &UnfitError{fmt.Sprintf("%d of %d values overflow %s (the largest is %.4g): nothing is written; choose %s", f.over, t.Elements(), names[t.DType], f.largest, wider)}
 	}
 	return nil
 }

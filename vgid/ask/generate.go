@@ -2,6 +2,7 @@ package ask
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -19,7 +20,8 @@ const questionBatch = 64
 
 // Answers lets the model continue prompts, as o says; Greedy is what the folder
 // asks for. An answer ends before the first of the stop strings. Beside an error
-// are the first answers, as far as they are complete.
+// are the first answers, as far as they are complete. Logits that are not finite
+// are a model.NotFiniteError that counts all questions.
 func (a *Asker) Answers(ctx context.Context, questions []Question, o model.GenerateOptions, stops []string) ([]string, error) {
 	o.Stop = either(o.Stop, a.stopper(stops, true))
 	var out []string
@@ -41,6 +43,10 @@ func (a *Asker) Answers(ctx context.Context, questions []Question, o model.Gener
 				break
 			}
 			out = append(out, cutAt(a.tok.Decode(ids[i], true), stops))
+		}
+		var broken *model.NotFiniteError
+		if errors.As(err, &broken) {
+			err = &model.NotFiniteError{Prompt: first + broken.Prompt, Cause: broken.Cause}
 		}
 		if err != nil {
 			return out, err

@@ -140,8 +140,13 @@ func (a *Asker) AnswerLines(ctx context.Context, lines []Line, field string, out
 			return i, err
 		}
 	}
-	if n := len(answers); failed != nil && n < len(asked) {
-		failed = fmt.Errorf("%s: %w", asked[n].Where, failed)
+	at := len(answers)
+	var broken *model.NotFiniteError
+	if errors.As(failed, &broken) {
+		at = broken.Prompt
+	}
+	if failed != nil && at < len(asked) {
+		failed = fmt.Errorf("%s: %w", asked[at].Where, failed)
 	}
 	return len(answers), failed
 }
