@@ -245,7 +245,8 @@ var badInputs = []badInput{
 		[]string{"model: tensor ", "has shape [", "config.json asks for ["}},
 	{"no tokenizer", brokenModel(func(t *testing.T, m string) { remove(t, m+"/tokenizer.json") }), []string{"tokenizer.json: no such file", "a model's folder holds"}},
 	{"tokenizer without <image>", brokenModel(func(t *testing.T, m string) { edit(t, m+"/tokenizer.json", "<image>", "<imago>") }),
-		[]string{"tokenizer.json has no token <image>", "take the tokenizer"}},
+		// tokenizer_config.json still names it, so it gets an id behind all others.
+		[]string{"tokenizer.json gives <image> the id", "config.json says 4", "do not belong together"}},
 	{"no image processor", brokenModel(func(t *testing.T, m string) { remove(t, m+"/preprocessor_config.json") }), []string{"neither an image_processor in processor_config.json nor", "folder holds one"}},
 	{"image processor of another size", brokenModel(func(t *testing.T, m string) { edit(t, m+"/preprocessor_config.json", "24", "30") }),
 		[]string{"makes 30×30 images", "image_size says 24", "take the preprocessor_config.json"}},

@@ -35,6 +35,7 @@ With --decode it reads lists of ids and writes JSON strings.`,
 			if err != nil {
 				return err
 			}
+			tell(tok.Notices())
 			in, name := io.Reader(os.Stdin), "standard input"
 			if path := c.String("in"); path != "" {
 				f, err := os.Open(path)

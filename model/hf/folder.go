@@ -24,9 +24,12 @@ func HoldsWeights(name string) bool {
 	return slices.ContainsFunc(weightSuffixes, func(s string) bool { return strings.HasSuffix(name, s) })
 }
 
+// templateFolder holds chat templates beside the usual one.
+const templateFolder = "additional_chat_templates"
+
 // CopyAssets copies what belongs to a model folder besides weights, config.json
-// and generation_config.json: tokenizer, processor, chat template. Folders and
-// hidden files stay behind.
+// and generation_config.json: tokenizer, processor, chat templates. Other folders
+// and hidden files stay behind.
 func CopyAssets(to, from string) error {
 	files, err := os.ReadDir(from)
 	if err != nil {
@@ -34,6 +37,11 @@ func CopyAssets(to, from string) error {
 	}
 	for _, f := range files {
 		n := f.Name()
+		if f.IsDir() && n == templateFolder {
+			if err := copyTemplates(to, from); err != nil {
+				return err
+			}
+		}
 		if f.IsDir() || HoldsWeights(n) || n[0] == '.' || n == "config.json" || n == "generation_config.json" {
 			continue
 		}
@@ -42,6 +50,19 @@ func CopyAssets(to, from string) error {
 		}
 	}
 	return nil
+}
+
+func copyTemplates(to, from string) error {
+	paths, err := filepath.Glob(filepath.Join(from, templateFolder, "*.jinja"))
+	if err == nil && len(paths) > 0 {
+		err = os.MkdirAll(filepath.Join(to, templateFolder), 0o755)
+	}
+	for _, p := range paths {
+		if err == nil {
+			err = CopyFile(filepath.Join(to, templateFolder), filepath.Join(from, templateFolder), filepath.Base(p))
+		}
+	}
+	return err
 }
 
 // CopyFile copies a file of a folder, when it is there, to another folder.

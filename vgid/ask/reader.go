@@ -104,6 +104,7 @@ func (r *Reader) readGeneration() error {
 	if err := r.change.Validate(r.cfg.Text.VocabSize); err != nil {
 		return fmt.Errorf("%s: generation_config.json: %w", r.dir, err)
 	}
+	r.notices = append(r.notices, r.tok.Notices()...)
 	eos, named := r.tok.EOS()
 	switch r.ends = g.EOS; {
 	case len(r.ends) == 0 && named:

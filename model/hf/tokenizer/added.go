@@ -72,7 +72,7 @@ func (m *addedMatcher) split(s string, visit func(text string, at int, token *ad
 			continue
 		}
 		from, next := i, end
-		if t.SingleWord && (wordEnds(s[:i]) || wordStarts(s[end:])) {
+		if t.split || t.SingleWord && (wordEnds(s[:i]) || wordStarts(s[end:])) {
 			i = end
 			continue
 		}

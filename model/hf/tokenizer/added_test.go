@@ -9,15 +9,15 @@ import (
 // 0.23.3 encodes them.
 func TestAddedTokenAmongStrippedBlanks(t *testing.T) {
 	tok, err := newTokenizer([]byte(`{"added_tokens": [
-		{"id": 1, "content": "<a>", "rstrip": true, "special": true},
-		{"id": 2, "content": "  ", "special": true},
-		{"id": 3, "content": "<l>", "lstrip": true, "special": true}],
-		"model": {"type": "WordLevel", "unk_token": "x", "vocab": {"x": 0, " ": 4, " x": 5}}}`), tokenizerConfig{})
+		{"id": 3, "content": "<a>", "rstrip": true, "special": true},
+		{"id": 4, "content": "  ", "special": true},
+		{"id": 5, "content": "<l>", "lstrip": true, "special": true}],
+		"model": {"type": "WordLevel", "unk_token": "x", "vocab": {"x": 0, " ": 1, " x": 2}}}`), &folder{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for text, want := range map[string][]int32{
-		"<a> x": {1, 0}, "<a>  x": {1, 2, 0}, "<a>    x": {1, 2, 2, 0}, "<a>   x": {1, 2, 5}, "<a>   ": {1, 2, 4},
+		"<a> x": {3, 0}, "<a>  x": {3, 4, 0}, "<a>    x": {3, 4, 4, 0}, "<a>   x": {3, 4, 2}, "<a>   ": {3, 4, 1},
 	} {
 		if got := tok.Encode(text, false); !slices.Equal(got, want) {
 			t.Errorf("%q: %v, want %v", text, got, want)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vgid/model/hf/jinja"
+	"vgid/model/hf/plainjson"
 )
 
 // ErrNoChatTemplate says that a folder holds no chat template.
@@ -54,11 +55,46 @@ func LoadChatTemplate(dir string) (*ChatTemplate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: chat template: %w", path, err)
 	}
-	cfg, err := readTokenizerConfig(dir)
+	tokens, err := tokenNames(dir)
 	if err != nil {
 		return nil, err
 	}
-	return &ChatTemplate{template: t, path: path, tokens: cfg.Named}, nil
+	return &ChatTemplate{template: t, path: path, tokens: tokens}, nil
+}
+
+// tokenNames are the special tokens of a folder by the names that a template
+// calls them.
+func tokenNames(dir string) (map[string]string, error) {
+	f, err := readFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "tokenizer.json"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	names, err := f.tokenNames(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return names, nil
+}
+
+// tokenNames takes tokenizer.json, which may be missing.
+func (f *folder) tokenNames(b []byte) (map[string]string, error) {
+	// Of that large file only a token of its padding could bear on the names.
+	var j tokenizerJSON
+	if _, named := f.config.fields["pad_token"]; !named && b != nil {
+		if err := plainjson.Unmarshal(b, &j); err != nil {
+			return nil, fmt.Errorf("tokenizer.json: %w", err)
+		}
+	}
+	c, _ := f.class(b)
+	s, err := f.specials(c, nil, j.Padding)
+	if err != nil {
+		return nil, err
+	}
+	return s.values(), nil
 }
 
 // Render gives the text of the messages, with the start of the assistant's
@@ -106,9 +142,11 @@ func (m Message) value() any {
 }
 
 // ReadChatTemplate gives the Jinja source of the folder's chat template, not
-// rendered. Where several files have one, the processor of transformers decides
-// which is meant: that of processor_config.json, chat_template.json,
-// chat_template.jinja, tokenizer_config.json. A folder without one gives "".
+// rendered; a folder without one gives "". Where several files have one, the
+// processor of transformers 5.23 decides which is meant (processing_utils.py,
+// get_processor_dict): that of processor_config.json, chat_template.json,
+// chat_template.jinja or additional_chat_templates/default.jinja; where the
+// processor has none, that of tokenizer_config.json.
 func ReadChatTemplate(dir string) (string, error) {
 	src, _, err := findTemplate(dir)
 	return src, err
@@ -116,8 +154,15 @@ func ReadChatTemplate(dir string) (string, error) {
 
 // findTemplate gives the source of the chat template and the file it is in.
 func findTemplate(dir string) (src, path string, err error) {
-	for _, name := range []string{"processor_config.json", "chat_template.json", "chat_template.jinja", "tokenizer_config.json"} {
-		path := filepath.Join(dir, name)
+	more, err := filepath.Glob(filepath.Join(dir, "additional_chat_templates", "*.jinja"))
+	if err != nil {
+		return "", "", err
+	}
+	for _, name := range []string{"processor_config.json", "chat_template.json", "chat_template.jinja", "additional_chat_templates/default.jinja", "tokenizer_config.json"} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if name == "tokenizer_config.json" && len(more) > 0 {
+			return "", "", fmt.Errorf("%s: additional_chat_templates holds no default.jinja, and there is no chat_template.jinja: call the one that is meant so", dir)
+		}
 		b, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -127,6 +172,9 @@ func findTemplate(dir string) (src, path string, err error) {
 		}
 		if filepath.Ext(name) == ".jinja" {
 			return string(b), path, nil
+		}
+		if name == "chat_template.json" && len(more) > 0 {
+			return "", "", fmt.Errorf("%s stands beside additional_chat_templates, so that it is not clear which template is meant: put its template into chat_template.jinja", path)
 		}
 		t, err := templateField(b)
 		if err != nil {
@@ -139,27 +187,33 @@ func findTemplate(dir string) (src, path string, err error) {
 	return "", "", nil
 }
 
-// templateField reads chat_template: a string, or a list of named ones of
-// which "default" is meant.
+// templateField reads chat_template: a string, or named ones in an object or a
+// list, of which "default" is meant.
 func templateField(b []byte) (string, error) {
 	var o struct {
 		T json.RawMessage `json:"chat_template"`
 	}
-	if err := json.Unmarshal(b, &o); err != nil || isNull(o.T) {
+	if err := plainjson.Unmarshal(b, &o); err != nil || isNull(o.T) {
 		return "", err
 	}
 	var s string
 	if json.Unmarshal(o.T, &s) == nil {
 		return s, nil
 	}
+	byName := map[string]string{}
 	var list []struct{ Name, Template string }
-	if err := json.Unmarshal(o.T, &list); err != nil {
-		return "", fmt.Errorf("chat_template is neither a string nor a list of named templates")
-	}
-	for _, t := range list {
-		if t.Name == "default" {
-			return t.Template, nil
+	switch {
+	case json.Unmarshal(o.T, &byName) == nil:
+	case json.Unmarshal(o.T, &list) == nil:
+		clear(byName)
+		for _, t := range list {
+			byName[t.Name] = t.Template
 		}
+	default:
+		return "", fmt.Errorf("chat_template is neither a string nor named templates")
+	}
+	if t, ok := byName["default"]; ok {
+		return t, nil
 	}
 	return "", fmt.Errorf(`chat_template has no template named "default"`)
 }

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,7 +34,11 @@ func (m *Message) UnmarshalJSON(b []byte) error {
 func templateDir(t testing.TB, files map[string]string) string {
 	dir := t.TempDir()
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -95,7 +100,8 @@ func TestChatTemplateSources(t *testing.T) {
 		{"processor's config", map[string]string{"processor_config.json": field("processor {{ bos_token }}"), "chat_template.json": field("json"), "tokenizer_config.json": field("config")}, "processor <b>"},
 		{"processor's older file", map[string]string{"processor_config.json": "{}", "chat_template.json": field("json"), "chat_template.jinja": "jinja"}, "json"},
 		{"own tokens", map[string]string{"chat_template.jinja": "{{ image_token }}{{ boi }}{{ odd }}{{ add_bos_token }}{{ messages|length }}",
-			"tokenizer_config.json": `{"image_token": "<i>", "add_bos_token": true, "extra_special_tokens": {"boi": {"content": "<v>"}, "messages": "no"}, "model_specific_special_tokens": {"odd": "<o>"}}`}, "<i><v><o>1"},
+			"tokenizer_config.json": `{"image_token": "<i>", "add_bos_token": true, "extra_special_tokens": {"boi": {"content": "<v>"}, "messages": "no"}, "model_specific_special_tokens": {"odd": "<o>"}}`}, "<i><v>1"},
+		{"own tokens as saved", map[string]string{"chat_template.jinja": "{{ odd }}", "tokenizer_config.json": `{"model_specific_special_tokens": {"odd": "<o>"}}`}, "<o>"},
 		{"a list of own tokens", map[string]string{"chat_template.jinja": "a", "tokenizer_config.json": `{"extra_special_tokens": ["<i>"]}`}, "a"},
 		{"named ones", map[string]string{"tokenizer_config.json": field(named)}, "list <b>"},
 		{"map of tokens", map[string]string{"chat_template.jinja": "{{ eos_token }}", "special_tokens_map.json": `{"eos_token": {"content": "<e>"}}`}, "<e>"},
@@ -123,6 +129,28 @@ func TestChatTemplateSources(t *testing.T) {
 				t.Errorf("got %q, %v, want %q", got, err, c.want)
 			}
 		})
+	}
+}
+
+// Of several templates the one counts that counts in transformers
+// (testdata/make_chat_folders.py).
+func TestChatFoldersAsReference(t *testing.T) {
+	var rows []struct {
+		Files      map[string]string
+		Out, Error string
+	}
+	hftest.Golden(t, "chat_folders.json", &rows)
+	for _, r := range rows {
+		files := map[string]string{"config.json": `{"model_type": "llava"}`}
+		maps.Copy(files, r.Files)
+		c, err := LoadChatTemplate(templateDir(t, files))
+		var got string
+		if err == nil {
+			got, err = c.Render([]Message{{Role: "user", Text: "x"}}, false)
+		}
+		if got != r.Out || (err == nil) != (r.Error == "") {
+			t.Errorf("%v: %q %v, want %q %s", r.Files, got, err, r.Out, r.Error)
+		}
 	}
 }
 

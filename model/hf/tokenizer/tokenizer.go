@@ -2,8 +2,10 @@ package tokenizer
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -31,22 +33,25 @@ type Tokenizer struct {
 	normalized addedMatcher // and after
 
 	bos, eos, pad int32
+	cleanUp       bool // blanks before punctuation go when decoding
+	notices       []string
 	work          sync.Pool
 }
 
-// Load reads dir/tokenizer.json, and the names of the begin, end and
-// pad tokens from tokenizer_config.json or special_tokens_map.json.
+// Load reads dir/tokenizer.json as AutoTokenizer of transformers 5.23 does:
+// with the class, the special tokens and the flags of added tokens that the
+// other files of the folder give (docs/tokenizers.md has the order).
 func Load(dir string) (*Tokenizer, error) {
 	path := filepath.Join(dir, "tokenizer.json")
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w; %s", err, withoutFile(dir))
 	}
-	cfg, err := readTokenizerConfig(dir)
+	f, err := readFolder(dir)
 	if err != nil {
 		return nil, err
 	}
-	t, err := newTokenizer(b, cfg)
+	t, err := newTokenizer(b, f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -63,14 +68,24 @@ func withoutFile(dir string) string {
 	return "a model's folder holds its tokenizer"
 }
 
-func newTokenizer(b []byte, cfg tokenizerConfig) (*Tokenizer, error) {
+func newTokenizer(b []byte, f *folder) (*Tokenizer, error) {
 	var j tokenizerJSON
 	if err := plainjson.Unmarshal(b, &j); err != nil {
 		return nil, err
 	}
 	t := &Tokenizer{}
 	t.work.New = func() any { return &bpeWork{} }
-	var err error
+	c, notice := f.class(b)
+	if notice != "" {
+		t.notices = append(t.notices, notice)
+	}
+	err := f.checkVersions()
+	if err == nil && c.rebuild != nil {
+		err = c.rebuild(&j, &f.config)
+	}
+	if err != nil {
+		return nil, err
+	}
 	if t.normalize, err = newNormalizer(j.Normalizer); err != nil {
 		return nil, fmt.Errorf("normalizer: %w", err)
 	}
@@ -86,43 +101,61 @@ func newTokenizer(b []byte, cfg tokenizerConfig) (*Tokenizer, error) {
 	if t.model, t.tokens, err = newModel(j.Model, t.pre.byteLevel); err != nil {
 		return nil, err
 	}
+	s, err := f.specials(c, j.AddedTokens, j.Padding)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.addTokens(j.AddedTokens, s, c, &f.config); err != nil {
+		return nil, err
+	}
+	t.cleanUp = f.cleansUp(t.model)
+	names := s.values()
+	t.bos, t.eos, t.pad = t.named(names["bos_token"]), t.named(names["eos_token"]), t.named(names["pad_token"])
+	return t, t.checkTemplate()
+}
+
+// addTokens gives the tokens beside the model's vocabulary their ids, and seeks
+// them in texts.
+func (t *Tokenizer) addTokens(filed []addedToken, s *specials, c tokenizerClass, config *object) error {
 	t.ids, t.special, t.shown = make(map[string]int32, len(t.tokens)), map[int32]bool{}, map[int32]string{}
 	for id, tok := range t.tokens {
 		t.ids[tok] = int32(id)
 	}
 	delete(t.ids, "")
-	if err = t.addTokens(cfg.merge(j.AddedTokens)); err != nil {
-		return nil, err
-	}
-	t.bos, t.eos, t.pad = t.named(cfg.Named["bos_token"]), t.named(cfg.Named["eos_token"]), t.named(cfg.Named["pad_token"])
-	return t, t.checkTemplate()
-}
-
-func (t *Tokenizer) addTokens(list []addedToken) error {
-	for i := range list {
-		a := &list[i]
+	for _, a := range filed {
 		if a.ID < 0 || a.ID > maxTokenID {
 			return fmt.Errorf("added_tokens: %q: id %d is out of range", a.Content, a.ID)
 		}
-		for int(a.ID) >= len(t.tokens) {
+	}
+	v := newAddedVocabulary(t.ids)
+	v.addAll(filed, s, c)
+	for _, g := range s.listed {
+		if id, ok := v.ids[g.Content]; ok && int(id) != g.id {
+			t.notices = append(t.notices, fmt.Sprintf("added token %q has id %d in the files, but %d in the tokenizer, as in transformers: ids follow the vocabulary in the order of the list", g.Content, g.id, id))
+			break // those behind it are out of step, too
+		}
+	}
+	split, _ := config.truth("split_special_tokens")
+	for _, id := range slices.Sorted(maps.Keys(v.byID)) {
+		a := v.byID[id]
+		for int(id) >= len(t.tokens) {
 			t.tokens = append(t.tokens, "")
 		}
-		t.tokens[a.ID] = a.Content
-		t.ids[a.Content] = a.ID
-		if a.Special {
-			t.special[a.ID] = true
-		}
-		if !a.Normalized {
-			t.raw.add(a.Content, a)
-			continue
+		t.tokens[id], t.ids[a.Content] = a.Content, id
+		if v.special[a.Content] {
+			t.special[id], a.split = true, split
 		}
 		text, err := t.normalize(a.Content)
 		if err != nil {
 			return fmt.Errorf("added_tokens: %q: %w", a.Content, err)
 		}
-		t.normalized.add(text, a)
-		if text != a.Content {
-			t.shown[a.ID] = text
+		if a.Normalized {
+			t.normalized.add(text, &a)
+		} else {
+			t.raw.add(a.Content, &a)
+		}
+		if v.shown[id] && text != a.Content {
+			t.shown[id] = text
 		}
 	}
 	return nil
@@ -204,8 +237,16 @@ func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
 	}
 	// Like Encode: a Replace expression without limits cannot fail.
 	toks, _ = t.decode(toks)
-	return strings.Join(toks, "")
+	text := strings.Join(toks, "")
+	if t.cleanUp {
+		return cleanUp(text)
+	}
+	return text
 }
+
+// Notices are things about the folder's files that a user should know, one line
+// each.
+func (t *Tokenizer) Notices() []string { return t.notices }
 
 // ID is the id of a token as the vocabulary spells it.
 func (t *Tokenizer) ID(token string) (int32, bool) {

@@ -228,7 +228,7 @@ func FuzzTokenizerJSON(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		tok, err := newTokenizer(b, tokenizerConfig{})
+		tok, err := newTokenizer(b, &folder{})
 		if err != nil {
 			if strings.Contains(err.Error(), "\n") {
 				t.Fatalf("error of more than one line: %q", err)

@@ -19,6 +19,7 @@ type tokenizerJSON struct {
 	PostProcessor json.RawMessage `json:"post_processor"`
 	Decoder       json.RawMessage `json:"decoder"`
 	Model         json.RawMessage `json:"model"`
+	Padding       json.RawMessage `json:"padding"`
 }
 
 // addedToken is a token matched in the text before the model sees it.
@@ -30,6 +31,8 @@ type addedToken struct {
 	RStrip     bool   `json:"rstrip"`
 	Normalized bool   `json:"normalized"`
 	Special    bool   `json:"special"`
+
+	split bool // its text is text, as split_special_tokens asks
 }
 
 type modelJSON struct {
