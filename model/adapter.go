@@ -184,6 +184,9 @@ func (m *Model) fitsAdapter(files *hf.Weights, w *weight, name string) error {
 	if !ok {
 		return fmt.Errorf("tensor %q is missing", peftPrefix+m.family.memoryName(w.Name))
 	}
+	if info.Elements() == 0 {
+		return emptied(name)
+	}
 	resized := w.lora == 0 && (w.Param == m.text.Embed || w.Param == m.text.Head) && len(info.Shape) == 2 && info.Shape[1] == w.shape[1]
 	if resized && info.Shape[0] != w.shape[0] {
 		return fmt.Errorf("tensor %q has %d rows, this model's vocabulary %d: tokens were added before the adapter was trained; give the base with them (transformers: resize_token_embeddings(%d), save_pretrained)", name, info.Shape[0], w.shape[0], info.Shape[0])

@@ -309,6 +309,8 @@ func TestAdaptersThatDoNotFitAreRefused(t *testing.T) {
 		}, []string{"lm_head.bias", "no weight of this model"}, plain},
 		{"a copy of a bias that is another", biases, nil, change("modules_to_save.default.linear_1.bias", func(x *hf.NamedTensor) { x.Data[0]++ }),
 			[]string{`modules_to_save.default.linear_1.bias" differs from "base_model.model.model.multi_modal_projector.linear_1.bias", which it should repeat`}, "testdata/adapters/bias_all_saved"},
+		{"a part that was not gathered", base, nil, change("layers.0.self_attn.q_proj.lora_A.weight", func(x *hf.NamedTensor) { x.Shape, x.Data = []int{0}, nil }),
+			[]string{`layers.0.self_attn.q_proj.lora_A.weight" is empty, as DeepSpeed ZeRO-3 or FSDP save it`}, plain},
 		{"a copy without what it copies", biases, nil, without("projector.linear_1.bias"),
 			[]string{`linear_1.bias" repeats one that is missing`}, "testdata/adapters/bias_all_saved"},
 		{"a head apart from the embedding", tied, nil, change("lm_head.weight", func(x *hf.NamedTensor) { x.Data[5]++ }),

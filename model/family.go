@@ -99,6 +99,9 @@ func familyOf(modelType string) (family, error) {
 	case modelType == "":
 		return nil, fmt.Errorf("model_type is missing; known: %s", known)
 	}
+	if slices.Contains([]string{"llava_llama", "llava_mistral", "llava_mpt", "llava_qwen"}, modelType) {
+		return nil, fmt.Errorf("model_type %q is of LLaVA's own code; take the model in Hugging Face's layout (often named …-hf), whose model_type is llava", modelType)
+	}
 	return nil, fmt.Errorf("model_type %q is not implemented; known: %s", modelType, known)
 }
 

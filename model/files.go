@@ -101,6 +101,9 @@ func (m *Model) fits(where map[string]string) error {
 		}
 		w.file, known[name] = name, true
 		info, _ := files.Info(name)
+		if info.Elements() == 0 {
+			return emptied(name)
+		}
 		if !slices.Equal(info.Shape, w.shape) {
 			return fmt.Errorf("tensor %q has shape %v, config.json asks for %v", name, info.Shape, w.shape)
 		}
@@ -139,4 +142,10 @@ func (m *Model) fitsTie(where map[string]string) error {
 		return err
 	}
 	return nil
+}
+
+// emptied refuses a tensor without elements: what a training that splits the
+// weights over processes saves where it does not gather them first.
+func emptied(tensor string) error {
+	return fmt.Errorf("tensor %q is empty, as DeepSpeed ZeRO-3 or FSDP save it when the parts are not gathered; save it again with the whole weights (zero_to_fp32.py, FULL_STATE_DICT)", tensor)
 }

@@ -147,6 +147,13 @@ func TestFoldersThatDoNotFitAreRefused(t *testing.T) {
 		{"no config", func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "config.json")) }, []string{"config.json", "no such file"}},
 		{"not JSON", func(t *testing.T, dir string) { os.WriteFile(filepath.Join(dir, "config.json"), []byte("{"), 0o644) }, []string{"config.json"}},
 		{"model_type", func(t *testing.T, dir string) { edit(t, dir, `"llava"`, `"llama4"`) }, []string{"config.json", "model_type", "llama4", "llava"}},
+		{"LLaVA's own model_type", func(t *testing.T, dir string) { edit(t, dir, `"llava"`, `"llava_llama"`) }, []string{"config.json", `"llava_llama" is of LLaVA's own code`, "-hf"}},
+		{"a tensor that was not gathered", func(t *testing.T, dir string) {
+			err := hf.WriteWeights(dir, []hf.NamedTensor{{Name: "vision_tower.vision_model.embeddings.patch_embedding.weight", Shape: []int{0}, DType: "F32"}}, 0)
+			if err != nil {
+				t.Error(err)
+			}
+		}, []string{"patch_embedding.weight", "is empty, as DeepSpeed ZeRO-3"}},
 		{"text model_type", func(t *testing.T, dir string) { edit(t, dir, `"llama"`, `"mistral"`) }, []string{"text_config.model_type", "mistral"}},
 		{"activation", func(t *testing.T, dir string) { edit(t, dir, `"silu"`, `"relu"`) }, []string{"text_config.hidden_act", "relu"}},
 		{"vision activation", func(t *testing.T, dir string) { edit(t, dir, `"quick_gelu"`, `"relu"`) }, []string{"vision_config.hidden_act", "relu"}},

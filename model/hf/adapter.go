@@ -18,6 +18,7 @@ import (
 const (
 	adapterConfigName  = "adapter_config.json"
 	adapterWeightsName = "adapter_model.safetensors"
+	llavaTrainables    = "non_lora_trainables.bin"
 )
 
 // AdapterConfig is PEFT's adapter_config.json for LoRA.
@@ -149,6 +150,11 @@ func ReadAdapter(dir string) (AdapterConfig, *Weights, error) {
 	}
 	if err := c.Validate(); err != nil {
 		return c, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	// LLaVA's own training code keeps the projector beside the branches, which
+	// nothing would miss.
+	if holds(dir, llavaTrainables) {
+		return c, nil, fmt.Errorf("%s holds %s: weights that LLaVA's own code trained beside the branches, which are not read; merge them with its merge_lora_weights.py, convert the result to Hugging Face's layout and give it as the model", dir, llavaTrainables)
 	}
 	weights := filepath.Join(dir, adapterWeightsName)
 	w, err := openFile(weights)

@@ -99,6 +99,8 @@ func TestFilesThatAreOthersAreNamed(t *testing.T) {
 		{map[string]string{"config.json": "{}", "model.safetensors": "x"}, "is a model, not a PEFT adapter"},
 		{map[string]string{"adapter_config.json": `{"peft_type": "LORA", "target_modules": ["q_proj"]}`, "adapter_model.bin": "x"}, "a pickle (adapter_model.bin), which is not read: load the adapter with PEFT"},
 		{map[string]string{"adapter_config.json": `{"peft_type": "LORA", "target_modules": ["q_proj"]}`, "adapter_model.safetensors": lfsPointer}, "adapter_model.safetensors is a git-lfs pointer"},
+		{map[string]string{"adapter_config.json": `{"peft_type": "LORA", "target_modules": ["q_proj"]}`, "config.json": "{}", "adapter_model.safetensors": "x", "non_lora_trainables.bin": "x"},
+			"holds non_lora_trainables.bin: weights that LLaVA's own code trained beside the branches"},
 		{map[string]string{"adapter_config.json": lfsPointer}, "adapter_config.json: a git-lfs pointer"},
 		{map[string]string{"best/adapter_config.json": "{}"}, "but there is one in "},
 		{map[string]string{}, "give the folder of a PEFT adapter"},
