@@ -45,6 +45,8 @@ func (j *Job) interrupted(s syscall.Signal) *Interrupted {
 	}
 	at := "in " + stageWords(j.doing) + ", which begins again"
 	switch {
+	case j.doing == "" && len(j.done) == 0:
+		at = "before the first stage"
 	case j.doing == "":
 		at = "between stages"
 	case !strings.HasPrefix(j.doing, evalStage) && j.doing != teacherStage:

@@ -101,16 +101,23 @@ func TestSecondInterruptEndsAtOnce(t *testing.T) {
 	p.nothingLeft(t)
 }
 
-// A signal that reaches one worker alone ends all behind the same step, and the
-// launcher's own leads to the same.
+// A signal that reaches one worker alone ends all behind the same step; that of the
+// launcher and one to every process of the job lead to the same.
 func TestSignalToOneWorkerEndsAll(t *testing.T) {
 	over := maps.Clone(long)
 	over["checkpoint.every"] = "0"
-	for rank := -1; rank < 2; rank++ {
+	for rank := -2; rank < 2; rank++ {
 		out := t.TempDir()
 		p := launched(t, []string{"--grace", "1m"}, append([]string{"unlearn"}, flags(out, over)...)...)
 		eventually(t, p, "a few steps", func() bool { return steps(out, "unlearned") > 3 })
-		if rank < 0 {
+		if rank == -2 { // as Slurm does at a time limit: to every process, again and again
+			for range 3 {
+				for _, pid := range p.processes(t, -1) {
+					syscall.Kill(pid, syscall.SIGTERM)
+				}
+				time.Sleep(2 * time.Millisecond)
+			}
+		} else if rank == -1 {
 			p.Process.Signal(syscall.SIGTERM)
 		} else if err := syscall.Kill(p.worker(t, rank), syscall.SIGTERM); err != nil {
 			t.Fatal(err)
