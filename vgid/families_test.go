@@ -27,13 +27,24 @@ import (
 // family is a job on a small model of a family.
 func family(t *testing.T, modelType string, over map[string]string) *Job {
 	t.Helper()
-	dir := t.TempDir()
-	w, err := vgidtest.MakeFamily(dir, modelType)
+	return jobOn(t, worldOf(t, modelType), over)
+}
+
+// worldOf is a world of a family for one test.
+func worldOf(t *testing.T, modelType string) vgidtest.World {
+	t.Helper()
+	w, err := vgidtest.MakeFamily(t.TempDir(), modelType)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return w
+}
+
+// jobOn is a job in a world.
+func jobOn(t *testing.T, w vgidtest.World, over map[string]string) *Job {
+	t.Helper()
 	set := map[string]string{
-		"out": dir, "unlearn.steps": "3", "unlearn.lora.targets": "self_attn.q_proj,self_attn.v_proj,mlp.down_proj",
+		"out": t.TempDir(), "unlearn.steps": "3", "unlearn.lora.targets": "self_attn.q_proj,self_attn.v_proj,mlp.down_proj",
 	}
 	maps.Copy(set, over)
 	c, err := config.Load("", w.Settings(set))

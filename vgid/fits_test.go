@@ -12,6 +12,7 @@ import (
 
 	"vgid/eval"
 	"vgid/vgid/data"
+	"vgid/vgid/vgidtest"
 )
 
 // people of a job, which a test may change.
@@ -37,7 +38,9 @@ func strip(t *testing.T, w, h int) []byte {
 // What would end a run when a question is drawn is found before the first step, and
 // named: the set, the person and the text.
 func TestDataIsReadBeforeTheFirstStep(t *testing.T) {
+	outer := t
 	long := strings.Repeat("very ", 300)
+	worlds := map[string]vgidtest.World{}
 	for _, tc := range []struct {
 		name, family string
 		over         map[string]string
@@ -52,7 +55,7 @@ func TestDataIsReadBeforeTheFirstStep(t *testing.T) {
 			[]string{"the forget set, person ", `answer "…a a a`, "a <image>\" holds <image>"}},
 		{"the other family's mark", "qwen2_vl", nil, func(f *data.Profile) { f.Train[1].Answer = "See <image>." },
 			[]string{"the forget set, person ", `answer "See <image>." holds <image>`}},
-		{"the model's own mark", "qwen2_5_vl", nil, func(f *data.Profile) { f.Train[1].Answer = "See <|image_pad|>." },
+		{"the model's own mark", "qwen2_vl", nil, func(f *data.Profile) { f.Train[1].Answer = "See <|image_pad|>." },
 			[]string{"the forget set, person ", "holds <|image_pad|>"}},
 		{"the mark of a video", "qwen2_vl", nil, func(f *data.Profile) { f.Train[1].Question = "What moves in <|video_pad|>?" },
 			[]string{"the forget set, person ", "holds <|video_pad|>"}},
@@ -70,7 +73,10 @@ func TestDataIsReadBeforeTheFirstStep(t *testing.T) {
 			for k, v := range tc.over {
 				over[k] = v
 			}
-			j := family(t, tc.family, over)
+			if _, ok := worlds[tc.family]; !ok {
+				worlds[tc.family] = worldOf(outer, tc.family)
+			}
+			j := jobOn(t, worlds[tc.family], over)
 			p := peopleOf(t, j)
 			tc.change(&p.Forget[1])
 			_, err := j.Unlearn(t.Context(), "unlearned", j.Config.Model.Base, p)
@@ -114,6 +120,7 @@ func TestOddTextsAreTrainedOn(t *testing.T) {
 
 // The questions of the evaluation are read before a whole job trains for hours.
 func TestEvaluationIsReadBeforeTraining(t *testing.T) {
+	w := worldOf(t, "qwen2_vl")
 	for _, tc := range []struct {
 		name   string
 		change func(q *data.Question)
@@ -124,7 +131,7 @@ func TestEvaluationIsReadBeforeTraining(t *testing.T) {
 		{"question", func(q *data.Question) { q.Text += strings.Repeat(" really", 200) }, "(eval.max_new), the model reads 256 at most"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			j := family(t, "qwen2_vl", map[string]string{"eval.likelihood": "true"})
+			j := jobOn(t, w, map[string]string{"eval.likelihood": "true"})
 			p := peopleOf(t, j)
 			sets, err := evalSets(p.Benchmark, []string{eval.Forget}, j.Config.Data.Forget, p.RetainSplit, 0)
 			if err != nil {

@@ -34,7 +34,7 @@ func TestRanksEndBehindTheSameStep(t *testing.T) {
 		{"unlearn.lora.dropout": "0.1", "unlearn.accumulate": "2"},
 		{"unlearn.lora.r": "0", "unlearn.alternate": "true", "checkpoint.every": "3"},
 	} {
-		over["unlearn.steps"] = "8"
+		over["unlearn.steps"] = "6"
 		c := small(t, over)
 		begin := func(workers int, f func(j *Job)) []error {
 			return tryWorld(t, workers, c, func(ctx context.Context, j *Job) error {
@@ -47,6 +47,9 @@ func TestRanksEndBehindTheSameStep(t *testing.T) {
 			})
 		}
 		for workers := 1; workers <= 3; workers++ {
+			if full := over["unlearn.lora.r"] == "0"; full != (workers == 1) {
+				continue
+			}
 			c.Resume, c.Name = false, fmt.Sprintf("whole-%d", workers)
 			for _, err := range begin(workers, func(*Job) {}) {
 				if err != nil {
@@ -57,9 +60,9 @@ func TestRanksEndBehindTheSameStep(t *testing.T) {
 			first := r.IntN(workers) // asks, and others later or never
 			at := make([]int, workers)
 			for i := range at {
-				at[i] = 1 + r.IntN(12)
+				at[i] = 1 + r.IntN(9)
 			}
-			at[first] = 1 + r.IntN(7)
+			at[first] = 1 + r.IntN(5)
 			from := map[string]bool{}
 			for rank, err := range begin(workers, func(j *Job) {
 				ask, mine := asking(j), at[j.Comm.Rank()]
@@ -80,7 +83,7 @@ func TestRanksEndBehindTheSameStep(t *testing.T) {
 			for _, s := range at {
 				step = min(step, s)
 			}
-			want := fmt.Sprintf("interrupted (SIGTERM) after step %d of 8 of unlearned: checkpoint kept, continue with --resume", step+1)
+			want := fmt.Sprintf("interrupted (SIGTERM) after step %d of 6 of unlearned: checkpoint kept, continue with --resume", step+1)
 			if len(from) != 1 || !from[want] {
 				t.Errorf("%d workers asked after steps %v end with %v, want %s", workers, at, from, want)
 			}

