@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"vgid/model/hub"
 	"vgid/vgid/data"
@@ -151,15 +150,14 @@ func (j *Job) ModelDir(ctx context.Context, ref string) (string, error) {
 		}
 		return dir, j.share(ctx, dir)
 	}
-	switch {
-	case ref == "":
+	if ref == "" {
 		return "", errors.New("model.base is empty: give a Hugging Face folder, or " + quickstart.Builtin)
-	case ref == quickstart.Builtin:
-		return made("base", quickstart.Extract)
-	case ref == quickstart.Init:
-		return made("init", func(dir string) error { return quickstart.Create(j.Backend, dir, j.Config.Seed) })
-	case strings.HasPrefix(ref, "builtin:"), strings.HasPrefix(ref, "init:"):
-		return "", fmt.Errorf("model %q: the only built-in models are %s and %s", ref, quickstart.Builtin, quickstart.Init)
+	}
+	switch name, write, err := quickstart.Find(ref); {
+	case err != nil:
+		return "", err
+	case name != "":
+		return made(name, func(dir string) error { return write(j.Backend, dir, j.Config.Seed) })
 	}
 	if err := j.share(ctx, ref); err != nil {
 		return "", err

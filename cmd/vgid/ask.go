@@ -19,7 +19,7 @@ import (
 // askFlags are what forward and generate share.
 func askFlags(more ...cli.Flag) []cli.Flag {
 	return append([]cli.Flag{
-		&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model, or its ORG/NAME on the hub"},
+		&cli.StringFlag{Name: "model", Usage: modelUsage},
 		&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of a PEFT adapter of it, or its ORG/NAME on the hub"},
 		&cli.StringFlag{Name: "prompt", Usage: "raw `TEXT`; each image has a mark in it: <image>, or the model's own"},
 		&cli.StringSliceFlag{Name: "image", Usage: "image `FILE`; one for each mark, in their order"},

@@ -19,7 +19,7 @@ the student's and the update, on blank images and text of the given length. 2 se
 forget and one to retain.`,
 		Flags: []cli.Flag{
 			jsonFlag,
-			&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model, or its ORG/NAME on the hub"},
+			&cli.StringFlag{Name: "model", Usage: modelUsage},
 			&cli.BoolFlag{Name: "full", Usage: "train all weights instead of an adapter"},
 			&cli.BoolFlag{Name: "recompute", Value: true, Usage: "compute activations again in the backward pass instead of keeping them"},
 			&cli.IntFlag{Name: "r", Value: 16, Usage: "rank of the adapter"},

@@ -13,6 +13,7 @@ import (
 	"vgid/model/cuda"
 	"vgid/model/dry"
 	"vgid/vgid/folder"
+	"vgid/vgid/quickstart"
 )
 
 func inspectCommand() *cli.Command {
@@ -22,7 +23,7 @@ func inspectCommand() *cli.Command {
 counts; a step of VGID is the teacher's pass, the student's and the update. "mapped" are weights that stay
 in their file: the system keeps as much of them in memory as there is room for, and reads the rest again.`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model, or its ORG/NAME on the hub"},
+			&cli.StringFlag{Name: "model", Usage: modelUsage},
 			&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of a PEFT adapter of it, or its ORG/NAME on the hub"},
 			targetsFlag(),
 			&cli.IntFlag{Name: "r", Value: 16, Usage: "rank of that adapter"},
@@ -73,8 +74,12 @@ in their file: the system keeps as much of them in memory as there is room for, 
 				}
 			}
 			r, err := folder.Inspect(c.Context, dir, o)
+			removeScratch() // whoever reads the output may leave early
 			if err != nil {
 				return err
+			}
+			if builtin, _, _ := quickstart.Find(c.String("model")); builtin != "" {
+				r.Folder = c.String("model")
 			}
 			return show(c, r, func(w io.Writer) error { return inspection(w, r) })
 		},

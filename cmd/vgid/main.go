@@ -24,7 +24,9 @@ func main() {
 	}
 	boundGarbage(1)
 	ctx := untilSignal()
-	exit(ownEnd(ctx, app().RunContext(ctx, bareBooleans(os.Args))))
+	err := app().RunContext(ctx, bareBooleans(os.Args))
+	removeScratch()
+	exit(ownEnd(ctx, err))
 }
 
 func app() *cli.App {

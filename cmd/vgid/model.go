@@ -1,20 +1,55 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/model/cpu"
 	"vgid/model/hub"
+	"vgid/vgid/quickstart"
 )
 
-// modelFolder is the folder a flag names: a path, or ORG/NAME[@REVISION], which
-// is fetched from the hub.
-func modelFolder(c *cli.Context, flag string) (string, error) {
-	return hub.Folder(c.Context, c.String(flag), hub.Whole, os.Stderr)
-}
+// modelUsage is what modelFolder takes.
+const modelUsage = "`FOLDER` of the model, its ORG/NAME on the hub, or " + quickstart.Builtin
+
+// modelFolder is the folder a flag names: a path, ORG/NAME[@REVISION], which is
+// fetched from the hub, or a built-in model, which is written to a folder that
+// lasts as long as the command.
+func modelFolder(c *cli.Context, flag string) (string, error) { return folderOf(c, flag, hub.Whole) }
 
 // tokenizerFolder is modelFolder for those who need no weights.
 func tokenizerFolder(c *cli.Context, flag string) (string, error) {
-	return hub.Folder(c.Context, c.String(flag), hub.Tokenizer, os.Stderr)
+	return folderOf(c, flag, hub.Tokenizer)
+}
+
+func folderOf(c *cli.Context, flag string, part hub.Part) (string, error) {
+	ref := c.String(flag)
+	name, write, err := quickstart.Find(ref)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%s--%s: %w", command(c), flag, err)
+	case name == "":
+		return hub.Folder(c.Context, ref, part, os.Stderr)
+	}
+	dir, err := os.MkdirTemp("", "vgid-")
+	if err != nil {
+		return "", err
+	}
+	scratch = append(scratch, dir)
+	be := cpu.New(0)
+	defer be.Close()
+	return dir, write(be, dir, 0)
+}
+
+// scratch are folders that go with the process, before any of whose ends
+// removeScratch is called.
+var scratch []string
+
+func removeScratch() {
+	for _, dir := range scratch {
+		os.RemoveAll(dir) // what is left there takes room and does no harm
+	}
+	scratch = nil
 }

@@ -1,54 +1,93 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"io"
 	"os"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
 	"vgid/model/hf/tokenizer"
+	"vgid/vgid/quickstart"
 )
 
 func tokenizeCommand() *cli.Command {
 	return &cli.Command{
-		Name: "tokenize", Usage: "turn lines of JSON strings into lines of id lists, or back",
-		Description: `Reads one JSON string a line, such as "a text\n", and writes its ids, such as [5,17,2].
-With --decode it reads lists of ids and writes JSON strings.`,
+		Name: "tokenize", Usage: "turn texts into lists of ids, or back", ArgsUsage: "[TEXT …]",
+		Description: `Writes the ids of each TEXT, such as [5,17,2], a line each. Without one it reads a JSON string a line,
+such as "a text\n". With --decode it takes lists of ids and writes JSON strings.`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "model", Usage: "`FOLDER` with tokenizer.json, or its ORG/NAME on the hub"},
+			&cli.StringFlag{Name: "model", Usage: "`FOLDER` with tokenizer.json, its ORG/NAME on the hub, or " + quickstart.Builtin},
 			&cli.StringFlag{Name: "in", Usage: "`FILE` to read; standard input without it"},
 			&cli.BoolFlag{Name: "decode", Usage: "from ids to texts"},
 			&cli.BoolFlag{Name: "no-special", Usage: "without the tokens put around a text; with --decode, leave special tokens out"},
 		},
-		Action: func(c *cli.Context) error {
-			if err := noArgs(c); err != nil {
-				return err
-			}
-			if err := need(c, "model"); err != nil {
-				return err
-			}
-			dir, err := tokenizerFolder(c, "model")
-			if err != nil {
-				return err
-			}
-			tok, err := tokenizer.Load(dir)
-			if err != nil {
-				return err
-			}
-			tell(tok.Notices())
-			in, name := io.Reader(os.Stdin), "standard input"
-			if path := c.String("in"); path != "" {
-				f, err := os.Open(path)
-				if err != nil {
-					return err
-				}
-				defer f.Close()
-				in, name = f, path
-			}
-			if c.Bool("decode") {
-				return tok.DecodeLines(c.Context, in, os.Stdout, name, c.Bool("no-special"))
-			}
-			return tok.EncodeLines(c.Context, in, os.Stdout, name, !c.Bool("no-special"))
-		},
+		Action: tokenize,
 	}
+}
+
+func tokenize(c *cli.Context) error {
+	if err := need(c, "model"); err != nil {
+		for _, a := range c.Args().Slice() {
+			if strings.HasPrefix(a, "--") {
+				return fmt.Errorf("%sflags go before the text, and %s stands behind %q", command(c), a, c.Args().First())
+			}
+		}
+		return err
+	}
+	if c.NArg() > 0 && c.IsSet("in") {
+		return fmt.Errorf("%s--in and %q exclude each other: give one of them", command(c), c.Args().First())
+	}
+	dir, err := tokenizerFolder(c, "model")
+	if err != nil {
+		return err
+	}
+	tok, err := tokenizer.Load(dir)
+	if err != nil {
+		return err
+	}
+	tell(tok.Notices())
+	in, name := io.Reader(os.Stdin), "standard input"
+	if path := c.String("in"); path != "" {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in, name = f, path
+	}
+	if c.NArg() > 0 {
+		if in, err = argumentLines(c); err != nil {
+			return err
+		}
+		name = "argument"
+	}
+	if c.Bool("decode") {
+		return tok.DecodeLines(c.Context, in, os.Stdout, name, c.Bool("no-special"))
+	}
+	return tok.EncodeLines(c.Context, in, os.Stdout, name, !c.Bool("no-special"))
+}
+
+// argumentLines are the arguments as a file would have them.
+func argumentLines(c *cli.Context) (io.Reader, error) {
+	var lines strings.Builder
+	for i, a := range c.Args().Slice() {
+		line := []byte(a)
+		switch {
+		case !utf8.ValidString(a):
+			return nil, fmt.Errorf("%sargument %d is no UTF-8", command(c), i+1)
+		case !c.Bool("decode"):
+			var err error
+			if line, err = json.Marshal(a); err != nil {
+				return nil, err
+			}
+		case strings.ContainsAny(a, "\r\n"):
+			return nil, fmt.Errorf("%sargument %d: give one list of ids in each, for example [1,2,3]", command(c), i+1)
+		}
+		lines.Write(append(line, '\n'))
+	}
+	return strings.NewReader(lines.String()), nil
 }

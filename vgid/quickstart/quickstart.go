@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"vgid/model"
 	"vgid/model/backend"
@@ -30,6 +31,21 @@ var initConfig []byte
 
 //go:embed all:base
 var base embed.FS
+
+// Find tells references to built-in models from others: it gives the name of the
+// model's folder, which is empty for others, and how to write it. A reference of
+// the same form to no such model is an error.
+func Find(ref string) (folder string, write func(be backend.Backend, dir string, seed uint64) error, err error) {
+	switch {
+	case ref == Builtin:
+		return "base", func(_ backend.Backend, dir string, _ uint64) error { return Extract(dir) }, nil
+	case ref == Init:
+		return "init", Create, nil
+	case strings.HasPrefix(ref, "builtin:"), strings.HasPrefix(ref, "init:"):
+		return "", nil, fmt.Errorf("model %q: the only built-in models are %s and %s", ref, Builtin, Init)
+	}
+	return "", nil, nil
+}
 
 // Extract writes the trained model's folder to dir.
 func Extract(dir string) error {
