@@ -303,6 +303,13 @@ func TestAdaptersThatDoNotFitAreRefused(t *testing.T) {
 		{"half a branch", base, nil, func(l []hf.NamedTensor) []hf.NamedTensor { return l[1:] }, []string{"lora_A.weight", "is missing"}, plain},
 		{"a layer too few", base, nil, func(l []hf.NamedTensor) []hf.NamedTensor { return l[2:] }, []string{"is missing, but target_modules picks its layer"}, plain},
 		{"an embedding's branch", base, nil, rename(".lora_A.weight", ".lora_embedding_A"), []string{"no part of a plain LoRA branch"}, plain},
+		{"a branch twice", base, nil, func(l []hf.NamedTensor) []hf.NamedTensor {
+			i := slices.IndexFunc(l, func(x hf.NamedTensor) bool { return strings.HasSuffix(x.Name, ".lora_B.weight") })
+			twin := l[i]
+			twin.Name = strings.Replace(twin.Name, ".lora_B.weight", ".lora_B.default.weight", 1)
+			return append(l, twin)
+		}, []string{".lora_B.default.weight\" and ", "are the same one; leave one"}, plain},
+		{"another adapter's name", base, nil, rename(".lora_A.weight", ".lora_A.other.weight"), []string{"no part of a plain LoRA branch"}, plain},
 		{"no prefix", base, nil, rename("base_model.model.", ""), []string{"no part of a LoRA adapter"}, plain},
 		{"a bias nobody has", base, nil, func(l []hf.NamedTensor) []hf.NamedTensor {
 			return append(l, hf.NamedTensor{Name: "base_model.model.lm_head.bias", Shape: []int{1}, DType: "F32", Data: []float32{1}})
@@ -340,6 +347,33 @@ func TestAdaptersThatDoNotFitAreRefused(t *testing.T) {
 		}
 		if after, trained := m.NumParameters(); after != before || trained != 0 {
 			t.Errorf("%s: a refused adapter stays attached", tt.name)
+		}
+	}
+}
+
+// A state dict that was saved without PEFT's save_pretrained has the adapter's
+// name in its paths.
+func TestAdapterNamesInPaths(t *testing.T) {
+	be := cpu.New(1)
+	defer be.Close()
+	const plain, base = "testdata/adapters/regex_rslora_ranks", "testdata/golden/llava_mha"
+	named := spoiled(t, plain, nil, func(list []hf.NamedTensor) []hf.NamedTensor {
+		for i := range list {
+			list[i].Name = strings.Replace(list[i].Name, ".weight", ".default.weight", 1)
+		}
+		return list
+	})
+	var want []float32
+	for _, dir := range []string{plain, named} {
+		m := load(t, be, base, LoadOptions{})
+		if _, err := m.LoadAdapter(dir); err != nil {
+			t.Fatal(err)
+		}
+		got := logits(t, m, openGolden(t, base, m.Config).seqs)
+		if want == nil {
+			want = got
+		} else if !slices.Equal(got, want) {
+			t.Errorf("with names: relative error %g", relative(got, want))
 		}
 	}
 }

@@ -33,6 +33,7 @@ func (m *Model) sortAdapter(files *hf.Weights) (adapterTensors, error) {
 		if err != nil {
 			return found, err
 		}
+		path = unnamed(path)
 		own := m.family.diskName(path)
 		layer, a := strings.CutSuffix(own, ".lora_A.weight")
 		layer, b := strings.CutSuffix(layer, ".lora_B.weight")
@@ -41,6 +42,9 @@ func (m *Model) sortAdapter(files *hf.Weights) (adapterTensors, error) {
 		case a || b:
 			if !slices.ContainsFunc(m.modules, func(x module) bool { return x.name == layer }) {
 				return found, m.unadaptable(name, layer)
+			}
+			if twin := found.branch[own]; twin != "" {
+				return found, fmt.Errorf("tensors %q and %q are the same one; leave one", twin, name)
 			}
 			found.branch[own], found.path[layer] = name, path[:len(path)-len(".lora_A.weight")]
 		case lora:
@@ -59,6 +63,18 @@ func (m *Model) sortAdapter(files *hf.Weights) (adapterTensors, error) {
 		}
 	}
 	return found, second
+}
+
+// unnamed takes the adapter's name out of the path of a branch. A plain state dict
+// has it (lora_A.default.weight), PEFT's save_pretrained leaves it out, and PEFT
+// 0.21 reads both.
+func unnamed(path string) string {
+	for _, ab := range []string{".lora_A", ".lora_B"} {
+		if module, ok := strings.CutSuffix(path, ab+".default.weight"); ok {
+			return module + ab + ".weight"
+		}
+	}
+	return path
 }
 
 func lastCut(s, sep string) (before, after string, ok bool) {

@@ -107,6 +107,9 @@ func ParseConfig(data []byte) (*Config, error) {
 	if err := plainjson.Unmarshal(data, &f.jsonConfig); err != nil {
 		return nil, err
 	}
+	if f.MMVisionTower != nil {
+		return nil, errors.New("mm_vision_tower: this model is in the layout of LLaVA's own code, whose tower lies elsewhere, not in that of transformers; take the converted one (often named …-hf), or convert it with transformers' convert_llava_weights_to_hf.py")
+	}
 	family, err := familyOf(f.ModelType)
 	if err != nil {
 		return nil, err

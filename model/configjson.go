@@ -27,6 +27,7 @@ type jsonConfig struct {
 	EOSTokenID         *intList  `json:"eos_token_id"`
 	DType              *string   `json:"dtype"`
 	TorchDType         *string   `json:"torch_dtype"`
+	MMVisionTower      *string   `json:"mm_vision_tower"` // of the layout of LLaVA's authors alone
 }
 
 type jsonText struct {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"vgid/model/hf"
+	"vgid/model/hf/hftest"
 	"vgid/model/hf/imaging"
 	"vgid/model/ref"
 )
@@ -275,6 +276,17 @@ func TestConfigSpellings(t *testing.T) {
 		} else if !tt.want(c) {
 			t.Errorf("%s: read as %+v", tt.name, c)
 		}
+	}
+}
+
+// The folders of LLaVA's authors have the same model_type as those of
+// transformers, and none of their fields.
+func TestLayoutOfLLaVAsAuthors(t *testing.T) {
+	const own = `"architectures":["LlavaLlamaForCausalLM"],"hidden_size":4096,"vocab_size":32000,"mm_hidden_size":1024,"mm_projector_type":"mlp2x_gelu",
+		"mm_vision_select_layer":-2,"mm_vision_tower":"openai/clip-vit-large-patch14-336","rms_norm_eps":1e-05}`
+	for _, kind := range []string{"llava", "llava_llama", "llava_qwen"} {
+		_, err := ParseConfig([]byte(`{"model_type":"` + kind + `",` + own))
+		hftest.WantError(t, err, "mm_vision_tower: this model is in the layout of LLaVA's own code, whose tower lies elsewhere")
 	}
 }
 
