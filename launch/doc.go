@@ -15,7 +15,8 @@
 //     discovers and suspects, it never decides ranks;
 //  4. start one worker per rank (launch/agent), hand it its socket, prefix and
 //     collect its output, forward signals, and report every exit to the other
-//     agents;
+//     agents (launch/relay: by way of the lowest one, so that it costs a node
+//     nothing that there are many);
 //  5. end together: exit status 0 when every rank of every node did, else the
 //     status of the first cause, which all agents compute from the same
 //     reports.

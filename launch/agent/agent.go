@@ -18,6 +18,7 @@ import (
 
 	"vgid/launch"
 	"vgid/launch/discovery"
+	"vgid/launch/relay"
 	"vgid/launch/view"
 )
 
@@ -60,11 +61,10 @@ type IO struct {
 }
 
 const (
-	tickEvery    = 100 * time.Millisecond
-	repeatReport = 300 * time.Millisecond
-	farewell     = 10 * time.Second // for the others to hear the last report
-	blameFor     = 2 * time.Second  // for the culprit to end by itself when its peers fail first
-	straggle     = 5 * time.Second  // beyond the grace, for others to report after a failure
+	tickEvery = 100 * time.Millisecond
+	farewell  = 10 * time.Second // for the others to hear the last report
+	blameFor  = 2 * time.Second  // for the culprit to end by itself when its peers fail first
+	straggle  = 5 * time.Second  // beyond the grace, for others to report after a failure
 )
 
 // agent is the state of one Run; only its loop touches it.
@@ -89,19 +89,19 @@ type agent struct {
 	led        *ledger
 	workers    []*worker
 	report     report
+	mail       *relay.Machine[report]
 	patience   patience
-	heard      map[string]uint64    // report seq each member confirmed
 	suspect    map[string]suspicion // members gossip calls dead
 	tickedAt   time.Time
 	lookedAt   time.Time
 	sentAt     time.Time
-	stopping   bool            // the job cannot succeed
-	stopAt     time.Time       // when to stop the workers, if stopping
-	asked      bool            // they were told to stop
-	killAt     time.Time       // when to kill them; zero: never
-	left       map[string]bool // members that are not waited for any more
-	since      time.Time       // this node was done
-	completeAt time.Time       // all nodes were
+	pause      time.Duration // until the report is sent again
+	stopping   bool          // the job cannot succeed
+	stopAt     time.Time     // when to stop the workers, if stopping
+	asked      bool          // they were told to stop
+	killAt     time.Time     // when to kill them; zero: never
+	since      time.Time     // this node was done
+	completeAt time.Time     // all nodes were
 	err        error
 }
 
@@ -113,7 +113,7 @@ func Run(ctx context.Context, o Options, io IO) (Outcome, error) {
 		return Outcome{}, err
 	}
 	a := &agent{o: &o, io: io, addrs: map[string]string{}, exits: make(chan Exit, o.Procs), gone: make(chan string, 16),
-		joinErr: make(chan error, 1), heard: map[string]uint64{}, left: map[string]bool{}, suspect: map[string]suspicion{}}
+		joinErr: make(chan error, 1), suspect: map[string]suspicion{}}
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	defer func() {
 		a.cancel()
@@ -158,7 +158,7 @@ func (a *agent) listen() error {
 		return err
 	}
 	a.node, err = discovery.Start(discovery.Config{ID: a.self.ID, Job: o.Job, BindAddr: o.BindAddr, Port: o.Port,
-		AdvertiseAddr: o.AdvertiseAddr, Meta: meta})
+		AdvertiseAddr: o.AdvertiseAddr, Meta: meta, Nodes: o.Nodes})
 	if err != nil {
 		return err
 	}
@@ -226,11 +226,12 @@ func (a *agent) loop() (Outcome, error) {
 		case e := <-a.exits:
 			a.onExit(e)
 		case id := <-a.gone:
-			a.lose(id, "its agent is gone", time.Now())
+			a.giveUp(id, "its agent is gone", time.Now())
 		case addrs := <-a.io.join:
 			a.join(addrs)
 		case a.err = <-a.joinErr:
 		}
+		a.flush(time.Now())
 	}
 	return Outcome{}, a.err
 }
@@ -250,11 +251,12 @@ func (a *agent) onEvent(e discovery.Event) {
 		if err != nil {
 			return // not an agent of ours
 		}
+		a.succeed(e.ID, e.Addr)
 		a.addrs[e.ID] = e.Addr
 		delete(a.suspect, e.ID)
 		a.apply(a.vm.Up(m))
 	case discovery.Down:
-		a.apply(a.vm.Down(e.ID))
+		a.doubt(e.ID)
 	case discovery.Said:
 		delete(a.suspect, e.ID)
 		if m, err := decode(e.Msg); err == nil {
@@ -269,10 +271,10 @@ func (a *agent) onMessage(from string, m message) {
 		a.apply(a.vm.Receive(from, *m.View))
 	case m.Ping:
 		a.send(from, message{Alive: true})
-	case m.Report != nil:
-		a.onReport(from, *m.Report)
-	case m.Heard > 0:
-		a.heard[from] = max(a.heard[from], m.Heard)
+	case m.Relay != nil && a.view != nil: // else too early: it will be repeated
+		for _, it := range a.mail.Receive(a.view.NodeRank(from), *m.Relay) {
+			a.onReport(it.Node, it.Report)
+		}
 	}
 }
 
@@ -286,8 +288,8 @@ func (a *agent) apply(effects []view.Effect) {
 			a.begin(*e.Committed)
 		case e.Failed != "":
 			a.err = errors.New(e.Failed)
-		case e.Doubted != nil:
-			a.doubt(e.Doubted.ID)
+		case e.Doubted != nil: // given up before the view was agreed on
+			a.lose(e.Doubted.ID, noAnswer, time.Now())
 		case e.Lost != nil:
 			a.lose(e.Lost.ID, "its agent left the job", time.Now())
 		}
@@ -295,13 +297,21 @@ func (a *agent) apply(effects []view.Effect) {
 }
 
 // send delivers in the background; what gets lost is repeated by who needs it.
+// Who refuses connections is gone.
 func (a *agent) send(to string, m message) {
 	addr, ok := a.addrs[to]
 	if !ok {
 		return
 	}
 	b := m.encode()
-	a.wg.Go(func() { a.node.Send(to, addr, b) })
+	a.wg.Go(func() {
+		if err := a.node.Send(to, addr, b); errors.Is(err, syscall.ECONNREFUSED) {
+			select {
+			case a.gone <- to:
+			case <-a.ctx.Done():
+			}
+		}
+	})
 }
 
 func (a *agent) say(format string, args ...any) {

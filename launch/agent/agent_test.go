@@ -420,3 +420,28 @@ func TestMeetingFails(t *testing.T) {
 		t.Errorf("interrupted: %v", err)
 	}
 }
+
+// Agents that start together on a machine which has other things to do find
+// each other, agree, and take none of them for dead.
+func TestManyAgents(t *testing.T) {
+	o := options(32, 1)
+	o.Command = []string{"true"}
+	out, err := RunLocal(context.Background(), o, IO{Stdout: os.Stdout, Stderr: os.Stderr})
+	if err != nil || out.Code() != 0 {
+		t.Errorf("code %d, %+v, %v", out.Code(), out.Cause, err)
+	}
+}
+
+func TestAcquaintances(t *testing.T) {
+	for n := range 40 {
+		before := make([]string, n)
+		for i := range before {
+			before[i] = strconv.Itoa(i)
+		}
+		got := acquaintances(before)
+		sorted := slices.Sorted(slices.Values(got))
+		if len(got) != min(n, 4) || n > 0 && (got[0] != "0" || got[len(got)-1] != strconv.Itoa(n-1)) || len(slices.Compact(sorted)) != len(got) {
+			t.Errorf("of %d: %v", n, got)
+		}
+	}
+}

@@ -2,11 +2,7 @@
 
 package agent
 
-import (
-	"errors"
-	"syscall"
-	"time"
-)
+import "time"
 
 const (
 	confirmFor = 5 * time.Second // for a member that gossip calls dead to show itself alive
@@ -19,11 +15,14 @@ type suspicion struct {
 	pingedAt     time.Time
 }
 
-// doubt gives a member that gossip calls dead the chance to object: trainers
-// keep all cores busy, and an agent that was not scheduled for a few seconds is
-// not dead. One that refuses connections is.
+const noAnswer = "its agent does not answer"
+
+// doubt gives a member that gossip calls dead the chance to object, before and
+// after the view is agreed on: trainers keep all cores busy, and an agent that
+// was not scheduled for a few seconds is not dead. One that refuses
+// connections is.
 func (a *agent) doubt(id string) {
-	if _, ok := a.suspect[id]; ok || a.view.NodeRank(id) < 0 {
+	if _, ok := a.suspect[id]; ok || a.addrs[id] == "" {
 		return
 	}
 	now := time.Now()
@@ -31,16 +30,35 @@ func (a *agent) doubt(id string) {
 	a.examine(now)
 }
 
+// giveUp takes a member for dead since the time at.
+func (a *agent) giveUp(id, how string, at time.Time) {
+	delete(a.suspect, id)
+	if a.view != nil && a.view.NodeRank(id) >= 0 {
+		a.lose(id, how, at)
+	}
+	a.apply(a.vm.Down(id))
+}
+
+// succeed gives up whoever had the address before that an agent has now.
+func (a *agent) succeed(id, addr string) {
+	for other, at := range a.addrs {
+		if other != id && at == addr {
+			delete(a.addrs, other)
+			a.giveUp(other, "its agent was started again", time.Now())
+		}
+	}
+}
+
 // examine asks those in doubt again and gives up who had the time to answer.
 func (a *agent) examine(now time.Time) {
 	for id, s := range a.suspect {
 		switch {
 		case now.After(s.until):
-			a.lose(id, "its agent does not answer", s.since)
+			a.giveUp(id, noAnswer, s.since)
 		case now.Sub(s.pingedAt) >= repeatPing:
 			s.pingedAt = now
 			a.suspect[id] = s
-			a.ping(id)
+			a.send(id, message{Ping: true})
 		}
 	}
 }
@@ -52,19 +70,4 @@ func (a *agent) allow(pause time.Duration) {
 		s.until = s.until.Add(pause)
 		a.suspect[id] = s
 	}
-}
-
-func (a *agent) ping(id string) {
-	addr, ok := a.addrs[id]
-	if !ok {
-		return
-	}
-	a.wg.Go(func() {
-		if err := a.node.Send(id, addr, message{Ping: true}.encode()); errors.Is(err, syscall.ECONNREFUSED) {
-			select {
-			case a.gone <- id:
-			case <-a.ctx.Done():
-			}
-		}
-	})
 }

@@ -3,15 +3,18 @@
 package agent
 
 import (
+	"slices"
 	"syscall"
 	"time"
 
+	"vgid/launch/relay"
 	"vgid/launch/view"
 )
 
 // begin starts this node's workers: the view holds.
 func (a *agent) begin(v view.View) {
 	a.view, a.rank, a.led = &v, v.NodeRank(a.self.ID), newLedger(v)
+	a.mail = relay.New[report](a.rank, len(v.Members))
 	if a.node != nil {
 		a.say("%v", v)
 	}
@@ -39,13 +42,9 @@ func (a *agent) onExit(e Exit) {
 }
 
 // onReport takes the word of another node about its workers.
-func (a *agent) onReport(from string, r report) {
-	if a.view == nil || a.view.NodeRank(from) < 0 {
-		return // too early: it will be repeated
-	}
-	a.send(from, message{Heard: r.Seq})
+func (a *agent) onReport(node int, r report) {
 	for _, e := range r.Exits {
-		a.led.exit(a.view.NodeRank(from), e)
+		a.led.exit(node, e)
 	}
 	if s := syscall.Signal(r.Signal); endsJob(s) && a.report.Signal == 0 {
 		a.interrupt(s)
@@ -58,11 +57,12 @@ func (a *agent) onReport(from string, r report) {
 	a.react()
 }
 
-// lose gives a member up that was dead at the time at, or a little before.
+// lose gives a member of the view up that was dead at the time at, or a little
+// before.
 func (a *agent) lose(id, how string, at time.Time) {
-	delete(a.suspect, id)
-	a.left[id] = true
-	if a.led.lose(a.view.NodeRank(id), at.UnixMilli(), how) {
+	node := a.view.NodeRank(id)
+	a.mail.Gone(node)
+	if a.led.lose(node, at.UnixMilli(), how) {
 		a.react()
 	}
 }
@@ -140,30 +140,30 @@ func (a *agent) kill() {
 	}
 }
 
-// publish sends the report to everybody.
+// publish gives the report to everybody.
 func (a *agent) publish() {
-	a.report.Seq++
-	a.repeat(time.Now())
+	r := a.report
+	r.Exits = slices.Clone(r.Exits) // those so far
+	a.mail.Publish(r)
 }
 
-// repeat sends the report to those who have not confirmed it.
-func (a *agent) repeat(now time.Time) {
-	a.sentAt = now
-	r := a.report // with the exits so far; appending later leaves them alone
-	for _, m := range a.view.Members {
-		if m.ID != a.self.ID && a.waits(m.ID) {
-			a.send(m.ID, message{Report: &r})
-		}
+// flush sends what the others are to know.
+func (a *agent) flush(now time.Time) {
+	if a.view == nil {
+		return
 	}
-}
-
-// waits reports whether a member may still need this node's report.
-func (a *agent) waits(id string) bool {
-	return !a.left[id] && a.heard[id] < a.report.Seq
+	for _, s := range a.mail.Next(now) {
+		a.send(a.view.Members[s.To].ID, message{Relay: &s.Msg})
+	}
 }
 
 func (a *agent) onTick(now time.Time) {
 	a.apply(a.vm.Tick())
+	if pause := now.Sub(a.tickedAt); !a.tickedAt.IsZero() && pause > 10*tickEvery {
+		a.allow(pause)
+	}
+	a.tickedAt = now
+	a.examine(now)
 	if a.view == nil {
 		return
 	}
@@ -173,14 +173,6 @@ func (a *agent) onTick(now time.Time) {
 		for _, w := range a.workers {
 			w.look(now)
 		}
-	}
-	if pause := now.Sub(a.tickedAt); !a.tickedAt.IsZero() && pause > 10*tickEvery {
-		a.allow(pause)
-	}
-	a.tickedAt = now
-	a.examine(now)
-	if a.report.Seq > 0 && now.Sub(a.sentAt) >= repeatReport {
-		a.repeat(now)
 	}
 }
 
@@ -199,12 +191,12 @@ func (a *agent) ended() bool {
 	}
 	if a.completeAt.IsZero() {
 		a.completeAt = now
+		a.mail.Complete()
 	}
-	for _, m := range a.view.Members {
-		if m.ID != a.self.ID && a.waits(m.ID) && now.Sub(a.completeAt) < farewell {
-			return false
-		}
+	if !a.mail.Settled() && now.Sub(a.completeAt) < farewell {
+		return false
 	}
+	a.flush(now) // the last word of a hub
 	return true
 }
 

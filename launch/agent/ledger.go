@@ -45,6 +45,7 @@ type ledger struct {
 	ranks []view.Rank
 	exits map[int]Exit
 	lost  map[int]loss // by node rank
+	open  []int        // by node rank: ranks that have not ended
 }
 
 type loss struct {
@@ -56,7 +57,11 @@ type loss struct {
 const detectionLag = 3 * time.Second
 
 func newLedger(v view.View) *ledger {
-	return &ledger{view: v, ranks: v.Ranks(), exits: map[int]Exit{}, lost: map[int]loss{}}
+	l := &ledger{view: v, ranks: v.Ranks(), exits: map[int]Exit{}, lost: map[int]loss{}}
+	for _, m := range v.Members {
+		l.open = append(l.open, len(m.Addrs))
+	}
+	return l
 }
 
 // exit records an end reported by a node; a node speaks for its own ranks
@@ -69,6 +74,7 @@ func (l *ledger) exit(node int, e Exit) bool {
 		return false
 	}
 	l.exits[e.Rank] = e
+	l.open[node]--
 	return true
 }
 
@@ -82,14 +88,7 @@ func (l *ledger) lose(node int, atMilli int64, how string) bool {
 }
 
 // done reports whether all ranks of a node have ended.
-func (l *ledger) done(node int) bool {
-	for _, r := range l.ranks {
-		if _, ok := l.exits[r.Rank]; r.NodeRank == node && !ok {
-			return false
-		}
-	}
-	return true
-}
+func (l *ledger) done(node int) bool { return l.open[node] == 0 }
 
 // complete reports whether nothing more can be expected from any node.
 func (l *ledger) complete() bool {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"vgid/launch/relay"
 	"vgid/launch/view"
 )
 
@@ -113,7 +114,7 @@ func TestStream(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add(message{Ping: true}.encode())
 	f.Add(message{View: &view.Message{Kind: view.Ack, Epoch: 1}}.encode())
-	f.Add(message{Report: &report{Seq: 1, Exits: []Exit{{Rank: 1}}}}.encode())
+	f.Add(message{Relay: &relay.Message[report]{Have: []uint64{1, 0}, News: []relay.Item[report]{{Node: 0, Seq: 1, Report: report{Exits: []Exit{{Rank: 1}}}}}}}.encode())
 	v := twoByTwo()
 	f.Add(message{View: &view.Message{Kind: view.Propose, View: &v}}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -129,10 +130,12 @@ func FuzzDecode(f *testing.F) {
 			vm.Receive("a", *m.View) // must not panic on anything
 			vm.Tick()
 		}
-		if m.Report != nil {
+		if m.Relay != nil {
 			l := newLedger(v)
-			for _, e := range m.Report.Exits {
-				l.exit(0, e)
+			for _, it := range relay.New[report](1, 2).Receive(0, *m.Relay) {
+				for _, e := range it.Report.Exits {
+					l.exit(it.Node, e)
+				}
 			}
 			l.cause()
 		}

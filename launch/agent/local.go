@@ -244,8 +244,9 @@ func (l *local) fence(choose func(*child) bool) int {
 	return n
 }
 
-// introduce tells every agent all addresses, once all are known: joining
-// everybody at once settles faster than gossip from one seed.
+// introduce tells every agent some addresses, once all are known. Joining
+// several at once settles faster than gossip from one seed; joining everybody
+// would cost the square of their number.
 func (l *local) introduce() bool {
 	var all []string
 	for _, c := range l.children {
@@ -255,9 +256,19 @@ func (l *local) introduce() bool {
 		all = append(all, c.addr)
 	}
 	for i, c := range l.children[1:] {
-		c.order(order{Join: all[:i+1]})
+		c.order(order{Join: acquaintances(all[:i+1])})
 	}
 	return true
+}
+
+// acquaintances picks up to four of those that are there before: the first,
+// the latest, and two in between.
+func acquaintances(before []string) []string {
+	n := len(before)
+	if n <= 4 {
+		return before
+	}
+	return []string{before[0], before[n/4], before[n/2], before[n-1]}
 }
 
 // dismiss lets the remaining agents go.

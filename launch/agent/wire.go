@@ -9,22 +9,21 @@ import (
 	"strconv"
 
 	"vgid/launch/discovery"
+	"vgid/launch/relay"
 	"vgid/launch/view"
 )
 
 // message is what agents say to each other; one field is set.
 type message struct {
-	View   *view.Message `json:"view,omitempty"`
-	Report *report       `json:"report,omitempty"`
-	Heard  uint64        `json:"heard,omitempty"` // Seq of the latest report received
-	Ping   bool          `json:"ping,omitempty"`  // asks for a sign of life
-	Alive  bool          `json:"alive,omitempty"` // answers Ping
+	View  *view.Message          `json:"view,omitempty"`
+	Relay *relay.Message[report] `json:"relay,omitempty"`
+	Ping  bool                   `json:"ping,omitempty"`  // asks for a sign of life
+	Alive bool                   `json:"alive,omitempty"` // answers Ping
 }
 
 // report is everything an agent has to say about its node; a later one
 // contains the earlier ones.
 type report struct {
-	Seq    uint64 `json:"seq"`
 	Exits  []Exit `json:"exits,omitempty"`
 	Signal int    `json:"signal,omitempty"` // somebody interrupted the job here with it
 	Kill   bool   `json:"kill,omitempty"`   // ... and did so again
@@ -48,7 +47,7 @@ func decode(b []byte) (message, error) {
 		return m, err
 	}
 	set := 0
-	for _, is := range []bool{m.View != nil, m.Report != nil, m.Heard > 0, m.Ping, m.Alive} {
+	for _, is := range []bool{m.View != nil, m.Relay != nil, m.Ping, m.Alive} {
 		if is {
 			set++
 		}

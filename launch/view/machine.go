@@ -43,6 +43,7 @@ type Machine struct {
 	dig   string          // its digest
 	past  View            // the last view this member was bound to and freed from
 	acks  map[string]bool
+	ticks int // since the state was entered
 	out   []Effect
 }
 
@@ -140,8 +141,14 @@ func epochFloor(m *Machine, msg Message) uint64 {
 	return msg.Epoch
 }
 
-// Tick repeats what may have been lost. The driver calls it regularly.
+// Tick repeats what may have been lost, with pauses that grow: many members
+// that are slow to answer are not to be made slower. The driver calls it
+// regularly.
 func (m *Machine) Tick() []Effect {
+	m.ticks++
+	if m.ticks < 2 || m.ticks%longestPause != 0 && m.ticks&(m.ticks-1) != 0 {
+		return m.settle()
+	}
 	switch m.state {
 	case proposing:
 		for _, p := range m.view.Members[1:] {
@@ -158,6 +165,9 @@ func (m *Machine) Tick() []Effect {
 	}
 	return m.settle()
 }
+
+// longestPause is the most ticks between repetitions.
+const longestPause = 32
 
 // Timeout ends an agreement that took too long and says who was there.
 func (m *Machine) Timeout() []Effect {
@@ -204,7 +214,8 @@ func (m *Machine) onPropose(from string, msg Message) {
 		if m.state == proposing {
 			m.abort()
 		}
-		m.state, m.view, m.dig, m.past = bound, *v, dig, View{}
+		m.enter(bound)
+		m.view, m.dig, m.past = *v, dig, View{}
 		m.epoch = v.Epoch
 		m.send(from, Message{Kind: Ack, Epoch: v.Epoch, Digest: dig})
 	}
@@ -275,7 +286,8 @@ func (m *Machine) onCommit(from string, msg Message) {
 		if m.state == proposing {
 			m.abort()
 		}
-		m.state, m.view, m.dig = bound, m.past, msg.Digest
+		m.enter(bound)
+		m.view, m.dig = m.past, msg.Digest
 		m.commit()
 	default:
 		m.send(from, Message{Kind: Nack, Epoch: m.epoch, Digest: msg.Digest})
@@ -299,7 +311,7 @@ func (m *Machine) settle() []Effect {
 
 func (m *Machine) propose(members []Member) {
 	m.epoch++
-	m.state = proposing
+	m.enter(proposing)
 	m.view = View{Epoch: m.epoch, Job: m.cfg.Job, Token: m.cfg.Token, Members: members}
 	m.dig = m.view.Digest()
 	m.acks = map[string]bool{}
@@ -312,7 +324,7 @@ func (m *Machine) propose(members []Member) {
 }
 
 func (m *Machine) commit() {
-	m.state = committed
+	m.enter(committed)
 	v := m.view
 	if m.coordinates() {
 		for _, p := range v.Members[1:] {
@@ -345,12 +357,15 @@ func (m *Machine) abort() {
 	m.release()
 }
 
+func (m *Machine) enter(s state) { m.state, m.ticks = s, 0 }
+
 // release goes back to gathering.
 func (m *Machine) release() {
 	if m.state == bound {
 		m.past = m.view
 	}
-	m.state, m.view, m.dig, m.acks = gathering, View{}, "", nil
+	m.enter(gathering)
+	m.view, m.dig, m.acks = View{}, "", nil
 }
 
 func (m *Machine) reject(id string) {
@@ -362,7 +377,7 @@ func (m *Machine) fail(format string, a ...any) {
 	if m.state == proposing {
 		m.abort()
 	}
-	m.state = failed
+	m.enter(failed)
 	m.out = append(m.out, Effect{Failed: fmt.Sprintf(format, a...)})
 }
 

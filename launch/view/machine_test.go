@@ -105,7 +105,7 @@ func (w *world) deliver(match func(packet) bool, keep bool) string {
 //
 //	world NODES ID...          new machines
 //	wants ID NODES             that one expects another number of nodes
-//	start ID | up ID PEER... | down ID PEER... | tick ID | timeout ID
+//	start ID | up ID PEER... | down ID PEER... | tick ID [TIMES] | timeout ID
 //	deliver [FROM TO]          what is under way, all or between two
 //	copy FROM TO               the same, and it stays under way
 //	drop [FROM TO]             loses it
@@ -141,7 +141,18 @@ func command(w **world, line string) string {
 	case "down":
 		return each(func(m *Machine, p string) []Effect { return m.Down(p) })
 	case "tick":
-		return (*w).apply(f[1], (*w).machines[f[1]].Tick())
+		n, said := 1, ""
+		if len(f) > 2 {
+			fmt.Sscan(f[2], &n)
+		}
+		for i := range n {
+			if s := (*w).apply(f[1], (*w).machines[f[1]].Tick()); s != "" && n > 1 {
+				said += fmt.Sprintf("tick %d: %s", i+1, s)
+			} else {
+				said += s
+			}
+		}
+		return said
 	case "timeout":
 		return (*w).apply(f[1], (*w).machines[f[1]].Timeout())
 	case "deliver":
