@@ -150,6 +150,9 @@ func inspection(to io.Writer, r *folder.Inspection) error {
 	row("tokenizer", orNone(r.Tokenizer))
 	row("images", orNone(r.Images))
 	row("chat", map[bool]string{true: "the folder has a template", false: "no template"}[r.ChatTemplate])
+	for _, n := range r.Notes {
+		row("note", n)
+	}
 	for _, p := range r.Problems {
 		row("PROBLEM", p)
 	}

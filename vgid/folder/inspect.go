@@ -51,6 +51,7 @@ type Inspection struct {
 	Images       string   `json:"images"`
 	ChatTemplate bool     `json:"chat_template"`
 	Problems     []string `json:"problems"`
+	Notes        []string `json:"notes,omitempty"` // what files say twice, and differently
 
 	Trained   string   `json:"trained"` // of what kind the list is
 	Modules   []string `json:"modules"`
@@ -179,8 +180,11 @@ func (r *Inspection) assets(dir string, c *model.Config) {
 		}
 	}
 	if terr == nil && perr == nil { // whether they belong together
-		if _, err := ask.OpenReader(dir, c); err != nil {
+		rd, err := ask.OpenReader(dir, c)
+		if err != nil {
 			problem(err)
+		} else {
+			r.Notes = append(r.Notes, rd.Notices()...)
 		}
 	}
 	_, err := tokenizer.LoadChatTemplate(dir)

@@ -72,7 +72,17 @@ func (n *binary) eval(f *frame) (Value, error) {
 	if okX && okY {
 		return floating(n.op, x, y)
 	}
+	if n.op == "+" {
+		if v, ok, err := addMarkup(f.rt, a, b); ok {
+			return v, err
+		}
+	}
 	switch s := a.(type) {
+	case markup:
+		if n.op == "*" && okJ {
+			v, err := repeat(f.rt, string(s), j)
+			return asMarkup(v), err
+		}
 	case string:
 		if t, ok := b.(string); ok && n.op == "+" {
 			return s + t, f.rt.made(len(s) + len(t))
@@ -91,6 +101,9 @@ func (n *binary) eval(f *frame) (Value, error) {
 	}
 	if n.op == "*" && okI {
 		switch s := b.(type) {
+		case markup:
+			v, err := repeat(f.rt, string(s), i)
+			return asMarkup(v), err
 		case string:
 			return repeat(f.rt, s, i)
 		case *List:

@@ -38,7 +38,7 @@ func (s *subscript) eval(f *frame) (Value, error) {
 }
 
 func item(v, key Value) (Value, error) {
-	if n, ok := key.(string); ok {
+	if n, ok := plain(key).(string); ok {
 		got, err := member(v, n)
 		if _, missing := got.(undefined); missing {
 			if m := method(v, n); m != nil {
@@ -57,6 +57,9 @@ func item(v, key Value) (Value, error) {
 		if i, ok := position(key, len(v.Items)); ok {
 			return v.Items[i], nil
 		}
+	case markup:
+		c, err := item(string(v), key)
+		return asMarkup(c), err
 	case string:
 		r := []rune(v)
 		if i, ok := position(key, len(r)); ok {
@@ -185,6 +188,12 @@ func (s *slice) eval(f *frame) (Value, error) {
 			return nil, err
 		}
 		return string(out), f.rt.made(len(v))
+	case markup:
+		out, err := cut([]rune(v), at)
+		if err != nil {
+			return nil, err
+		}
+		return markup(out), f.rt.made(len(v))
 	case undefined:
 		return nil, v.err()
 	}

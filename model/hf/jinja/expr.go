@@ -143,9 +143,9 @@ func compare(rt *runtime, op string, a, b Value) (bool, error) {
 }
 
 func contains(rt *runtime, in, v Value) (bool, error) {
-	switch in := in.(type) {
+	switch in := plain(in).(type) {
 	case string:
-		s, ok := v.(string)
+		s, ok := plain(v).(string)
 		if !ok {
 			return false, fmt.Errorf("a %s cannot be in a string", typeName(v))
 		}

@@ -40,7 +40,7 @@ func reverse(rt *runtime, v Value, _ *argValues) (Value, error) {
 
 // folded ignores case in strings, as sorting does unless told otherwise.
 func folded(v Value) Value {
-	if s, ok := v.(string); ok {
+	if s, ok := plain(v).(string); ok {
 		return lower(s)
 	}
 	return v

@@ -2,6 +2,7 @@ package jinja
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"strconv"
 	"strings"
@@ -17,7 +18,6 @@ func init() { // map and select refer to the tables
 		"upper": onString(mapped(upper)), "lower": onString(mapped(lower)),
 		"capitalize": onString(mapped(capitalize)), "title": onString(mapped(titleFilter)),
 		"string":  onString(func(_ *runtime, s string, _ *argValues) (Value, error) { return s, nil }),
-		"safe":    onString(func(_ *runtime, s string, _ *argValues) (Value, error) { return s, nil }),
 		"replace": onString(replaceIn), "indent": onString(indent),
 		"length": count, "count": count,
 		"tojson":  toJSON,
@@ -87,6 +87,10 @@ func init() { // map and select refer to the tables
 			return member(v, n)
 		},
 	}
+	for name, f := range filters {
+		filters[name] = aroundMarkup(name, f)
+	}
+	maps.Copy(filters, escapeFilters)
 }
 
 // onString prints its operand first, as the string filters of the reference do.

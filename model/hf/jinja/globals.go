@@ -105,7 +105,7 @@ func raise(rt *runtime, a *argValues) (Value, error) {
 
 func strftimeNow(rt *runtime, a *argValues) (Value, error) {
 	v, _ := a.take(0, "format")
-	format, ok := v.(string)
+	format, ok := plain(v).(string)
 	if !ok {
 		return nil, fmt.Errorf("strftime_now takes a string, not a %s", typeName(v))
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vgid/model/hf/hftest"
 )
 
 // ordered reads JSON with the order of its objects, as Python does.
@@ -114,7 +116,9 @@ var refused = map[string]bool{
 
 func TestGolden(t *testing.T) {
 	vars, rows := goldens(t)
-	for _, r := range rows {
+	var more []goldenRow
+	hftest.Golden(t, "markup.json", &more)
+	for _, r := range append(rows, more...) {
 		got, err := render(r.Src, vars)
 		switch {
 		case r.Error != "" && err == nil:

@@ -65,7 +65,7 @@ func (s *jsonStyle) write(rt *runtime, b *strings.Builder, v Value, newline stri
 	if b.Len() > maxSize {
 		return errTooLarge
 	}
-	switch v := v.(type) {
+	switch v := plain(v).(type) {
 	case nil:
 		b.WriteString("null")
 	case bool:
@@ -141,7 +141,7 @@ func jsonFloat(f float64) string {
 }
 
 func jsonKey(k Value) (string, error) {
-	switch k := k.(type) {
+	switch k := plain(k).(type) {
 	case string:
 		return k, nil
 	case nil:

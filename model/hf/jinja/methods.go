@@ -9,9 +9,14 @@ import (
 // changes its value: the reference refuses those that do.
 func method(v Value, name string) Value {
 	switch v := v.(type) {
+	case markup:
+		return markupMethod(v, name)
 	case string:
 		if m := stringMethods[name]; m != nil {
-			return bind(name, v, m)
+			return bind(name, v, func(rt *runtime, s string, a *argValues) (Value, error) {
+				a.plain()
+				return m(rt, s, a)
+			})
 		}
 	case *Dict:
 		if m := dictMethods[name]; m != nil {

@@ -13,6 +13,8 @@ func str(rt *runtime, v Value) (string, error) {
 	switch v := v.(type) {
 	case string:
 		return v, nil
+	case markup:
+		return string(v), nil
 	case undefined:
 		return "", nil
 	}
@@ -45,6 +47,10 @@ func writeRepr(rt *runtime, b *strings.Builder, v Value) error {
 		b.WriteString(floatRepr(v))
 	case string:
 		writeStringRepr(b, v)
+	case markup:
+		b.WriteString("Markup(")
+		writeStringRepr(b, string(v))
+		b.WriteByte(')')
 	case undefined:
 		b.WriteString("Undefined")
 	case *List:

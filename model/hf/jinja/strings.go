@@ -98,7 +98,7 @@ func stringArg(a *argValues, i int, name string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("argument %d is missing", i+1)
 	}
-	s, ok := v.(string)
+	s, ok := plain(v).(string)
 	if !ok {
 		return "", fmt.Errorf("argument %d is a %s, not a string", i+1, typeName(v))
 	}

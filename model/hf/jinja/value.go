@@ -45,6 +45,8 @@ func (d *Dict) Get(key Value) (Value, bool) {
 // hashed makes numbers that are equal the same key.
 func hashed(key Value) Value {
 	switch k := key.(type) {
+	case markup:
+		return string(k)
 	case bool:
 		if k {
 			return int64(1)
@@ -60,7 +62,7 @@ func hashed(key Value) Value {
 
 func hashable(key Value) bool {
 	switch key.(type) {
-	case nil, bool, int64, float64, string:
+	case nil, bool, int64, float64, string, markup:
 		return true
 	}
 	return false
@@ -90,7 +92,7 @@ func typeName(v Value) string {
 		return "integer"
 	case float64:
 		return "float"
-	case string:
+	case string, markup:
 		return "string"
 	case *List:
 		if v.tuple {
@@ -118,6 +120,8 @@ func truth(v Value) bool {
 	case float64:
 		return v != 0
 	case string:
+		return v != ""
+	case markup:
 		return v != ""
 	case *List:
 		return len(v.Items) > 0
@@ -162,6 +166,7 @@ func equal(rt *runtime, a, b Value) (bool, error) {
 		return false, err
 	}
 	defer rt.leave()
+	a, b = plain(a), plain(b)
 	if x, ok := number(a); ok {
 		y, ok := number(b)
 		if i, okA := integer(a); okA {
@@ -208,6 +213,7 @@ func equal(rt *runtime, a, b Value) (bool, error) {
 
 // less orders numbers, strings and lists of them.
 func less(rt *runtime, a, b Value) (bool, error) {
+	a, b = plain(a), plain(b)
 	if i, ok := integer(a); ok {
 		if j, ok := integer(b); ok {
 			return i < j, nil
@@ -248,7 +254,7 @@ func less(rt *runtime, a, b Value) (bool, error) {
 
 // length is what the length filter counts.
 func length(v Value) (int, error) {
-	switch v := v.(type) {
+	switch v := plain(v).(type) {
 	case string:
 		return utf8.RuneCountInString(v), nil
 	case *List:
@@ -263,7 +269,7 @@ func length(v Value) (int, error) {
 
 // iterate lists what a loop goes over.
 func iterate(v Value) ([]Value, error) {
-	switch v := v.(type) {
+	switch v := plain(v).(type) {
 	case string:
 		out := make([]Value, 0, len(v))
 		for _, r := range v {

@@ -2,9 +2,9 @@
 
 Needs: pip install transformers jinja2. Run in this folder: python make_goldens.py
 Writes golden.json.gz: {"vars", "rows"}, rows of {"src", "out"} or, where the reference refuses,
-{"src", "error"}: one feature each, then random ones.
+{"src", "error"}: one feature each, then random ones; and markup.json, the same of templates that escape.
 """
-import copy, gzip, json, random, warnings
+import copy, gzip, json, random, re, warnings
 
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
@@ -226,3 +226,31 @@ for i in range(1500):
 with gzip.GzipFile("golden.json.gz", "wb", mtime=0) as f:
     f.write(json.dumps({"vars": VARS, "rows": rows}, ensure_ascii=True).encode())
 print(len(rows), "templates,", sum("error" in r for r in rows), "refused")
+
+# Escaped text, which stays markup: what is added to it is escaped, too.
+MARKUP = r"""
+{{ '<a>&"\''|e }} {{ '<a>'|escape }} {{ '<a>'|e|e }} {{ '<a>'|forceescape }} {{ '<a>'|e|forceescape }} {{ '<a>'|safe|e }}
+{{ ('<a>'|e) + '<b>' }} {{ '<b>' + ('<a>'|e) }} {{ ('<a>'|e) ~ '<b>' }} {{ '<a>'|safe + '<b>' }} {{ '<a>'|safe ~ '<b>' }} {{ ('<'|e) + ('>'|e) }}
+{{ 5|e }} {{ none|e }} {{ nothing|e }} {{ ['<a>']|e }} {{ {'<': '>'}|e }} {{ ['<a>'|e] }} {{ ('<'|e,) }} {{ {'<'|e: 1}['&lt;'] }} {{ d|e }}
+{{ ('<a>'|e)|upper }} {{ ('<a>'|e)|upper + '<' }} {{ (' <a> '|e)|trim + '<' }} {{ ('<a>'|e)|capitalize + '<' }} {{ ('<a>'|e)|title + '<' }} {{ ('<'|e)|string + '<' }} {{ ('<a>'|e)|lower + '<' }}
+{{ ('<a>'|e)|replace('&', '<') + '<' }} {{ '<a>'|replace('<', '>'|e) }} {{ ('<a>'|e).replace('a', '<') }} {{ ('<a>'|e).replace('a', '<'|e) + '<' }} {{ 'a<'.replace('<', '>'|e) + '<' }}
+{{ ('<a>'|e)|length }} {{ ('<a>'|e) is string }} {{ ('<a>'|e) is escaped }} {{ '<a>' is escaped }} {{ ('<'|safe) is escaped }} {{ 5 is escaped }}
+{{ ['<a>','<b>']|join('<'|e) }} {{ ['<a>'|e,'<b>']|join('<') }} {{ '<a>'|e|tojson }} {{ ['<'|e]|tojson }} {{ {'a': '<'|e}|tojson(indent=1) }}
+{{ ('<a>'|e) * 2 + '<' }} {{ 2 * ('<a>'|e) }} {{ ('<a>'|e) == '&lt;a&gt;' }} {{ '&lt;' == ('<'|e) }} {{ ('<'|e) != '<' }} {{ ('<a>'|e)[0:3] + '<' }} {{ ('<a>'|e)[0] + '<' }} {{ ('<a>'|e)[-1] }}
+{{ ('<a>b'|safe).split('a')[0] + '<' }} {{ ('<a>'|safe).split('a') }} {{ ('<a>'|e).upper() + '<' }} {{ (' <'|e).strip() + '<' }} {{ ('<a>'|e).startswith('&lt;') }} {{ ('<a>'|e).find('a') }}
+{{ 'lt' in ('<'|e) }} {{ ('<'|e) in '&lt;a' }} {{ ('<'|e) in ['&lt;'] }} {{ ('a'|e) < 'b' }} {{ ['b'|e, 'A']|sort }} {{ ['<'|e, '&lt;']|unique|list }} {{ ('<'|e)|list }} {{ ('<'|e)|first }} {{ ('ab'|e)|reverse }}
+{% filter e %}<a>{% endfilter %} {% filter escape %}<{{ '<a>'|e }}{% endfilter %} {% set x %}<a>{% endset %}{{ x|e }} {{ x ~ '<' }} {% set y = '<'|e %}{{ y }}{{ y + '<' }}
+{{ ['<a>', '&']|map('e')|join('|') }} {{ ['<a>']|map('escape')|list }} {{ '<a>'|default('x')|e }} {{ nothing|default('<'|e) + '<' }} {{ (''|e) or '<' }} {{ ('x'|e) and '<' }} {{ ('<'|e) if true }}
+{% for c in '<a'|e %}{{ c }},{% endfor %} {% for p in ('a<,b'|e).split(',') %}{{ p + '<' }} {% endfor %} {% if ''|e %}x{% else %}y{% endif %} {% macro m(a) %}{{ a + '<' }}{% endmacro %}{{ m('<'|e) }} {{ m('<')|e }}
+{{ messages[1].content|e }} {{ (messages[1].content|e)|length }} {{ uni|e }} {{ ('<a>\n<b>'|e)|indent(2) + '<' }} {{ ('7'|e)|int + 1 }} {{ ('1.5'|e)|float }} {{ ('<'|e) + 1 }}
+"""
+out = []
+for src in MARKUP.strip("\n").split("\n"):
+    for part in [src] if "{%" in src else re.findall(r"\{\{ .*? \}\}", src):
+        try:
+            out.append({"src": part, "out": _compile_jinja_template(part).render(**copy.deepcopy(VARS))})
+        except Exception as e:
+            out.append({"src": part, "error": str(e)[:80]})
+with open("markup.json", "w") as f:
+    f.write("[" + ",\n".join(map(json.dumps, out)) + "]\n")
+print(len(out), "templates that escape,", sum("error" in r for r in out), "refused")
