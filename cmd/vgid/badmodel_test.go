@@ -214,6 +214,20 @@ func init() {
 		{"full training of weights that are no numbers", func(t *testing.T, dir, out string) []string {
 			return unlearnWith(out, map[string]string{"model.base": poisoned(t, dir, poison), "unlearn.lora.r": "0"})
 		}, append([]string{"unlearned: the ", "loss is NaN before the first update"}, poisonTold...)},
+		{"gradients that overflow beside a finite loss", func(t *testing.T, dir, out string) []string {
+			m := rewritten(t, dir, 0, func(l []hf.NamedTensor) []hf.NamedTensor {
+				for _, x := range l {
+					by := map[string]float32{"language_model.model.norm.weight": 1e-25, "language_model.lm_head.weight": 1e25}[x.Name]
+					for i := range x.Data {
+						if by != 0 {
+							x.Data[i] *= by
+						}
+					}
+				}
+				return l
+			})
+			return unlearnWith(out, map[string]string{"model.base": m, "unlearn.lora.r": "0"})
+		}, []string{"unlearned, step 1: the norm of the gradient is +Inf: lower the learning rate"}},
 		{"an answer of weights that are no numbers", func(t *testing.T, dir, out string) []string {
 			return []string{"generate", "--model", poisoned(t, dir, poison), "--prompt", "a"}
 		}, poisonTold},
