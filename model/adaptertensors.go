@@ -27,7 +27,7 @@ func (m *Model) sortAdapter(files *hf.Weights) (adapterTensors, error) {
 	for _, name := range files.Names() {
 		path, ok := strings.CutPrefix(name, peftPrefix)
 		if !ok {
-			return found, fmt.Errorf("tensor %q is no part of a LoRA adapter", name)
+			return found, fmt.Errorf("tensor %q is no part of a LoRA adapter: PEFT begins every name with %q", name, peftPrefix)
 		}
 		copied, err := m.isCopy(files, path)
 		if err != nil {

@@ -51,6 +51,7 @@ type AdapterConfig struct {
 var inertFields = []string{
 	"peft_version", "auto_mapping", "megatron_core", "megatron_config", "qalora_group_size", "loftq_config", "eva_config",
 	"corda_config", "lora_ga_config",
+	"lorap_lr_ratio", "lorap_emb_lr", // ms-swift: learning rates of LoRA+, which PEFT ignores
 }
 
 // harmlessInits draw the first values of an adapter and leave the base weights
@@ -151,6 +152,7 @@ func ReadAdapter(dir string) (AdapterConfig, *Weights, error) {
 	if err := c.Validate(); err != nil {
 		return c, nil, fmt.Errorf("%s: %w", path, err)
 	}
+
 	// LLaVA's own training code keeps the projector beside the branches, which
 	// nothing would miss.
 	if holds(dir, llavaTrainables) {

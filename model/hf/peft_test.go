@@ -134,7 +134,7 @@ func TestAdapterConfigsThatAreRefused(t *testing.T) {
 		}
 	}
 	// What PEFT 0.21 writes today.
-	_, w, err := ReadAdapter(adapterFolder(t, start+`, "peft_version": "0.21.2", "qalora_group_size": 16, "megatron_core": "megatron.core",
+	_, w, err := ReadAdapter(adapterFolder(t, start+`, "peft_version": "0.21.2", "qalora_group_size": 16, "lorap_lr_ratio": 16.0, "lorap_emb_lr": 1e-06, "enable_lora": null, "megatron_core": "megatron.core",
 		"loftq_config": {}, "lora_bias": false, "auto_mapping": {"base_model_class": "X"}, "exclude_modules": null,
 		"layers_to_transform": null, "init_lora_weights": true, "alpha_pattern": {}, "use_bdlora": null}`))
 	if err != nil {
