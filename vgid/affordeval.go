@@ -120,7 +120,7 @@ func (j *Job) affordRun(ctx context.Context, base string, dirs map[string]string
 	}
 	looked := false
 	if vanilla != "" {
-		if _, looked, _, err = j.standsFor(ctx, teacherStage, teaches); err != nil {
+		if _, looked, _, err = j.current(ctx, teacherStage, teaches); err != nil {
 			return err
 		}
 	}
@@ -140,7 +140,7 @@ func (j *Job) affordRun(ctx context.Context, base string, dirs map[string]string
 		if err != nil {
 			return err
 		}
-		if _, done, _, err := j.standsFor(ctx, evalStage+last, inputs); err != nil || done {
+		if _, done, _, err := j.current(ctx, evalStage+last, inputs); err != nil || done {
 			return err
 		}
 	}
@@ -158,7 +158,7 @@ func (j *Job) modelThere(ctx context.Context, stage, given, from string, reads o
 	if err != nil {
 		return "", err
 	}
-	s, ok, _, err := j.standsFor(ctx, stage, union(reads, files))
+	s, ok, _, err := j.current(ctx, stage, union(reads, files))
 	if err != nil || !ok {
 		return "", err
 	}

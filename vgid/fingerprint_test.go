@@ -345,7 +345,7 @@ func TestRanksCompareTheirFiles(t *testing.T) {
 					steps++
 					return nil
 				}
-				if _, err := j.stand(ctx); err != nil {
+				if _, err := j.findDisks(ctx); err != nil {
 					return err
 				}
 				p, err := j.People(ctx)

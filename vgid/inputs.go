@@ -61,7 +61,7 @@ func (j *Job) build(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	_, ok, why, err := j.standsFor(ctx, s.Name, s.Inputs)
+	_, ok, why, err := j.current(ctx, s.Name, s.Inputs)
 	if err != nil || ok {
 		return err
 	}

@@ -40,7 +40,7 @@ type Job struct {
 	looked    map[string]bool      // pictures that were decoded once: where they are, and digests
 	published bool                 // the targets of its metrics are listed, by rank 0
 	hashed    map[origin.ID]string // files that were read for their SHA-256
-	stands    *standing            // who sees which run folder
+	disks     *disks               // who sees which run folder
 	held      *os.File             // the run's folder, where this rank hosts it
 	afterStep func(step int) error // tests: called after each step of a stage
 }
@@ -70,7 +70,7 @@ func (j *Job) Agree(ctx context.Context) error {
 		}
 	}
 	// What is wrong with the folder shows here.
-	if _, err := j.stand(ctx); err != nil {
+	if _, err := j.findDisks(ctx); err != nil {
 		return err
 	}
 	_, err = j.meet(ctx, func(context.Context) ([]byte, error) {

@@ -32,16 +32,16 @@ type Stage struct {
 
 const stageFile = "stage.json"
 
-// standsFor tells, on a resumed run, whether a stage need not be made again: it is
+// current tells, on a resumed run, whether a stage need not be made again: it is
 // finished, with these settings, of these inputs, and what it made is still there.
 // If not, why says what it lacks, but for a stage that has not ended before. Rank
 // 0's record counts, wherever the others run. All ranks call it.
-func (j *Job) standsFor(ctx context.Context, name string, inputs origin.List) (s Stage, ok bool, why string, err error) {
+func (j *Job) current(ctx context.Context, name string, inputs origin.List) (s Stage, ok bool, why string, err error) {
 	if !j.Config.Resume {
 		return s, false, "", nil
 	}
 	if j.Comm.Size() > 1 {
-		if _, err := j.stand(ctx); err != nil {
+		if _, err := j.findDisks(ctx); err != nil {
 			return s, false, "", err
 		}
 	}
@@ -117,10 +117,10 @@ func (j *Job) outdated(ctx context.Context, s *Stage, config string, inputs orig
 	return "", nil
 }
 
-// finished is standsFor for a stage that begins now, and says why it is made again.
+// finished is current for a stage that begins now, and says why it is made again.
 func (j *Job) finished(ctx context.Context, name string, inputs origin.List) (Stage, bool, error) {
 	j.doing = name
-	s, ok, why, err := j.standsFor(ctx, name, inputs)
+	s, ok, why, err := j.current(ctx, name, inputs)
 	if why != "" {
 		j.Show.Printf("%s: made again: %s", stageWords(name), why)
 	}

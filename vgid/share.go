@@ -29,7 +29,7 @@ func (j *Job) share(ctx context.Context, dir string) error {
 	if j.Comm.Size() == 1 {
 		return nil
 	}
-	if s, err := j.stand(ctx); err != nil || !s.own() {
+	if s, err := j.findDisks(ctx); err != nil || !s.apart() {
 		return err
 	}
 	raw, err := fromLead(ctx, j, func(ctx context.Context) ([]byte, error) { return j.manifest(ctx, dir) })

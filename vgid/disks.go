@@ -16,21 +16,21 @@ import (
 // disk. They are there for a moment only.
 const workerMark = ".worker-"
 
-// standing is what the ranks know of each other's run folders.
-type standing struct {
+// disks are what the ranks know of each other's run folders.
+type disks struct {
 	host []int    // of each rank: the lowest one that sees the same run folder
 	node []string // of each rank: the name of its node, if it has one
 }
 
-// own reports whether some rank does not see rank 0's run folder.
-func (s *standing) own() bool { return slices.ContainsFunc(s.host, func(h int) bool { return h != 0 }) }
+// apart reports whether some rank does not see rank 0's run folder.
+func (s *disks) apart() bool { return slices.ContainsFunc(s.host, func(h int) bool { return h != 0 }) }
 
-// stand finds out, once, which ranks see the same run folder: those on one machine
+// findDisks finds out, once, which ranks see the same run folder: those on one machine
 // or one shared disk mostly do, unless they began in different folders. Each leaves
 // a mark there and looks for the others'. All ranks call it.
-func (j *Job) stand(ctx context.Context) (*standing, error) {
-	if j.stands != nil {
-		return j.stands, nil
+func (j *Job) findDisks(ctx context.Context) (*disks, error) {
+	if j.disks != nil {
+		return j.disks, nil
 	}
 	rank := j.Comm.Rank()
 	type hello struct{ Mark, Node string }
@@ -38,7 +38,7 @@ func (j *Job) stand(ctx context.Context) (*standing, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &standing{}
+	s := &disks{}
 	for _, h := range all {
 		s.node = append(s.node, h.Node)
 	}
@@ -75,19 +75,19 @@ func (j *Job) stand(ctx context.Context) (*standing, error) {
 			return nil, fmt.Errorf("rank %d says that it shares the folder of rank %d", r, h)
 		}
 	}
-	j.stands = s
+	j.disks = s
 	return s, nil
 }
 
 // hosts reports whether this rank is the one that writes into its run folder.
-func (j *Job) hosts() bool { return j.stands.host[j.Comm.Rank()] == j.Comm.Rank() }
+func (j *Job) hosts() bool { return j.disks.host[j.Comm.Rank()] == j.Comm.Rank() }
 
 // who names a rank, with its node where that is known.
 func (j *Job) who(rank int) string {
-	if j.stands == nil || j.stands.node[rank] == "" {
+	if j.disks == nil || j.disks.node[rank] == "" {
 		return fmt.Sprintf("rank %d", rank)
 	}
-	return fmt.Sprintf("rank %d (node %s)", rank, j.stands.node[rank])
+	return fmt.Sprintf("rank %d (node %s)", rank, j.disks.node[rank])
 }
 
 // clearMarks removes what workers that were killed left of their marks.
