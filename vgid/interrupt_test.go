@@ -146,6 +146,35 @@ func TestEndBehindTheLastStep(t *testing.T) {
 	}
 }
 
+// Asked while its model is written, a stage is finished first.
+func TestEndBehindTheModel(t *testing.T) {
+	c := small(t, map[string]string{"unlearn.steps": "2"})
+	err := tryWorld(t, 1, c, func(ctx context.Context, j *Job) error {
+		ask := asking(j)
+		j.afterStep = func(step int) error {
+			if step == 2 { // it is behind the exchange
+				ask(syscall.SIGTERM)
+			}
+			return nil
+		}
+		p, err := j.People(ctx)
+		if err != nil {
+			return err
+		}
+		s, err := j.Unlearn(ctx, "unlearned", c.Model.Base, p)
+		if err != nil {
+			t.Errorf("the stage: %v", err)
+			return nil
+		}
+		readModel(t, s.Model)
+		_, _, err = j.Evaluate(ctx, "unlearned", s.Model, p)
+		return err
+	})[0]
+	if want := "interrupted (SIGTERM) between stages; finished and kept: unlearned; continue with --resume"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
 // Work that heeds its context ends on all ranks when one is asked, long before it
 // is done; what does not heed it is done to its end.
 func TestMeetEndsWhenARankIsAsked(t *testing.T) {

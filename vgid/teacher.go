@@ -70,7 +70,13 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 	if err != nil {
 		return nil, err
 	}
+	if len(items) == 0 {
+		j.Show.Printf("the forget set has no questions about images: the teacher is not looked at")
+	}
 	for _, iv := range interventions {
+		if len(items) == 0 {
+			break
+		}
 		a := &Answerer{Model: m, Encoder: enc, BatchTokens: j.Config.Eval.BatchTokens}
 		a.Disturb = iv.on(noise, instructions[0], j.Config.Prompt.Subject)
 		out, err := eval.RunItems(ctx, items, proto, a, j.shard())

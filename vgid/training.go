@@ -75,7 +75,7 @@ func (j *Job) train(ctx context.Context, t training) (Stage, error) {
 	}
 	if ok {
 		j.Show.Printf("%s: finished before, kept", t.name)
-		return s, nil
+		return s, j.drop(ctx, j.path(t.name, "checkpoint"))
 	}
 	enc, err := j.afford(ctx, &t)
 	if err != nil {
@@ -158,17 +158,22 @@ func (j *Job) loop(ctx context.Context, of *training, inputs origin.List, m *mod
 	if stage.Adapter, err = j.save(ctx, name, of.from, m); err != nil {
 		return stage, err
 	}
-	// With what a kill in the middle of writing left there.
-	if err := j.onLead(ctx, func() error { return os.RemoveAll(ckpt) }); err != nil {
-		return stage, err
-	}
 	j.Show.Finish(hist.last)
 	stage.Seconds = time.Since(begin).Seconds()
 	made := []string{stage.Model}
 	if stage.Adapter != "" {
 		made = append(made, stage.Adapter)
 	}
-	return stage, j.finish(ctx, &stage, made...)
+	if err := j.finish(ctx, &stage, made...); err != nil {
+		return stage, err
+	}
+	return stage, j.drop(ctx, ckpt)
+}
+
+// drop removes the checkpoints of a stage once its record says that it is finished,
+// with what a kill in the middle of writing left there.
+func (j *Job) drop(ctx context.Context, ckpt string) error {
+	return j.onLead(ctx, func() error { return os.RemoveAll(ckpt) })
 }
 
 // replaces looks at what an earlier run left of a stage that begins anew: work
