@@ -557,3 +557,31 @@ func TestRootsDiffer(t *testing.T) {
 		}
 	}
 }
+
+// What is known by other ways ends a call at once, on all ranks.
+func TestPeerLost(t *testing.T) {
+	inBubble(t, "lost", func(t *testing.T) {
+		ctx := context.Background()
+		errs := world(t, 3, collective.Options{}, nil, func(c *collective.Comm) error {
+			if c.Rank() == 2 {
+				time.Sleep(10 * time.Second)
+				return c.Barrier(ctx)
+			}
+			if c.Rank() == 0 {
+				time.AfterFunc(2*time.Second, func() { c.PeerLost(2, errors.New("node n was lost")) })
+			}
+			begin := time.Now()
+			err := c.Barrier(ctx)
+			if d := time.Since(begin); d > 3*time.Second {
+				t.Errorf("rank %d waited %v", c.Rank(), d)
+			}
+			return err
+		})
+		for r, err := range errs[:2] {
+			var re *collective.RankError
+			if !errors.As(err, &re) || re.Peer != 2 || !strings.Contains(err.Error(), "node n was lost") {
+				t.Errorf("rank %d: %v", r, err)
+			}
+		}
+	})
+}

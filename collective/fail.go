@@ -147,6 +147,15 @@ func (c *Comm) failLeft(peer int, last uint64) {
 	c.fail(&RankError{Rank: c.rank, Peer: peer, Err: fmt.Errorf("it closed its communicator after call #%d", last)}, false)
 }
 
+// PeerLost ends the communicator because a peer is known to be lost, by other
+// ways than this one: calls return a *RankError that names it. A peer that has
+// said goodbye is not missed.
+func (c *Comm) PeerLost(peer int, err error) {
+	if c.size > 1 && !c.peers[peer].leftIs.Load() {
+		c.fail(&RankError{Rank: c.rank, Peer: peer, Err: err}, true)
+	}
+}
+
 // lose takes the loss of a peer. After a goodbye it is the expected end.
 func (c *Comm) lose(peer int, err error) {
 	p := &c.peers[peer]

@@ -39,6 +39,7 @@
 //	VGID_PEERS              host:port of every rank, comma separated, in rank order
 //	VGID_TOKEN              secret of this launch, the same on every rank
 //	VGID_LISTEN_FD          file descriptor of the socket that listens on this rank's address
+//	VGID_NOTICE_FD          file descriptor of a pipe in which the agent tells of lost ranks (Notice)
 //	RANK WORLD_SIZE LOCAL_RANK LOCAL_WORLD_SIZE GROUP_RANK   the same for programs that expect torchrun's names
 //	GOMAXPROCS              cores of the machine / workers of the machine, at least 1, unless set already
 //

@@ -23,6 +23,7 @@ const (
 	EnvPeers          = "VGID_PEERS"
 	EnvToken          = "VGID_TOKEN"
 	EnvListenFD       = "VGID_LISTEN_FD"
+	EnvNoticeFD       = "VGID_NOTICE_FD"
 )
 
 // ExitPeerFailed is the exit code of a worker that was healthy itself and
@@ -42,6 +43,7 @@ type Worker struct {
 	Token          string       // shared secret of this launch; not for logs
 	Peers          []string     // host:port by rank; nil without a launcher
 	Listener       net.Listener // listens on Peers[Rank]; nil without a launcher. The caller closes it.
+	notices        *os.File
 }
 
 // MachineRank is the place of this worker among those of its machine, which
@@ -81,6 +83,15 @@ func FromEnv() (Worker, error) {
 	w, fd, err := parseEnv(os.LookupEnv)
 	if err != nil || fd < 0 {
 		return w, err
+	}
+	if s, ok := os.LookupEnv(EnvNoticeFD); ok {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 3 {
+			return Worker{}, fmt.Errorf("%s=%q is not a file descriptor; start workers by vgid-launch only", EnvNoticeFD, s)
+		}
+		if w.notices, err = noticePipe(n); err != nil {
+			return Worker{}, err
+		}
 	}
 	// Not for the children this worker may start.
 	syscall.CloseOnExec(fd)

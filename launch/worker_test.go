@@ -133,3 +133,30 @@ func TestMachineRank(t *testing.T) {
 		t.Errorf("alone: number %d of %d", w.MachineRank(), w.MachineWorkers())
 	}
 }
+
+func TestNotices(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []int
+	heard := make(chan struct{}, 8)
+	worker := Worker{Rank: 1, WorldSize: 4, notices: r}
+	stop := worker.OnLost(func(rank int, why string) {
+		if why == "gone" {
+			told = append(told, rank)
+		}
+		heard <- struct{}{}
+	})
+	Notice{Ranks: []int{1, -1, 4, 2}, Why: "gone"}.WriteTo(w) // itself and strangers do not count
+	w.WriteString("not a notice\n{}\n")
+	Notice{Ranks: []int{3}, Why: "gone"}.WriteTo(w)
+	<-heard
+	<-heard
+	stop() // though the pipe is open
+	w.Close()
+	if len(told) != 2 || told[0] != 2 || told[1] != 3 {
+		t.Errorf("told of %v", told)
+	}
+	(Worker{}).OnLost(nil)()
+}

@@ -39,6 +39,7 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(complain(ownEnd(c.Context, err)), comm.Close()) }()
+	defer w.OnLost(func(rank int, why string) { comm.PeerLost(rank, errors.New(why)) })()
 	be, place, err := openDevice(cfg, w)
 	if err != nil {
 		return err

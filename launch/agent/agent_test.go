@@ -107,6 +107,16 @@ func workerMain(work string) int {
 		signal.Ignore(syscall.SIGTERM)
 		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		return wait()
+	case "bereaved": // the guilty one's agent dies, the others hear who is lost
+		if guilty {
+			syscall.Kill(os.Getppid(), syscall.SIGKILL)
+			return wait()
+		}
+		lost := make(chan string, 8)
+		signal.Ignore(syscall.SIGTERM)
+		defer w.OnLost(func(rank int, why string) { lost <- fmt.Sprintf("lost rank %d: %s", rank, why) })()
+		fmt.Println(<-lost)
+		return launch.ExitPeerFailed
 	case "freeze":
 		if guilty {
 			syscall.Kill(os.Getppid(), syscall.SIGSTOP)
@@ -443,5 +453,12 @@ func TestAcquaintances(t *testing.T) {
 		if len(got) != min(n, 4) || n > 0 && (got[0] != "0" || got[len(got)-1] != strconv.Itoa(n-1)) || len(slices.Compact(sorted)) != len(got) {
 			t.Errorf("of %d: %v", n, got)
 		}
+	}
+}
+
+func TestWorkersHearWhoIsLost(t *testing.T) {
+	out, stdout, stderr, err := job(t, options(2, 1), "bereaved 1", nil, nil)
+	if want := "lost rank 1: node node1 was lost: its agent is gone"; err != nil || !strings.Contains(stdout, want) {
+		t.Errorf("%+v, %v: %q does not say %q\n%s", out.Cause, err, stdout, want, stderr)
 	}
 }

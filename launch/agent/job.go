@@ -3,10 +3,12 @@
 package agent
 
 import (
+	"fmt"
 	"slices"
 	"syscall"
 	"time"
 
+	"vgid/launch"
 	"vgid/launch/relay"
 	"vgid/launch/view"
 )
@@ -63,7 +65,21 @@ func (a *agent) lose(id, how string, at time.Time) {
 	node := a.view.NodeRank(id)
 	a.mail.Gone(node)
 	if a.led.lose(node, at.UnixMilli(), how) {
+		a.notice(node, fmt.Sprintf("node %s was lost: %s", a.view.Members[node].Node, how))
 		a.react()
+	}
+}
+
+// notice tells this node's workers that those of another will not answer.
+func (a *agent) notice(node int, why string) {
+	n := launch.Notice{Why: why}
+	for _, r := range a.led.ranks {
+		if r.NodeRank == node {
+			n.Ranks = append(n.Ranks, r.Rank)
+		}
+	}
+	for _, w := range a.workers {
+		w.notice(n)
 	}
 }
 

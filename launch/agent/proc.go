@@ -23,6 +23,7 @@ type worker struct {
 	rank int
 	out  *output
 	cmd  *exec.Cmd
+	tell *os.File // launch.Notice lines
 
 	mu      sync.Mutex
 	running bool
@@ -73,10 +74,17 @@ func (w *worker) launch(ln *net.TCPListener) error {
 	// The worker alone listens: when it dies, its peers are refused at once
 	// instead of waiting in a queue nobody serves.
 	defer ln.Close()
-	w.cmd.ExtraFiles = []*os.File{f}
-	if err := w.cmd.Start(); err != nil {
+	notices, tell, err := os.Pipe()
+	if err != nil {
 		return err
 	}
+	defer notices.Close()
+	w.cmd.ExtraFiles = []*os.File{f, notices}
+	if err := w.cmd.Start(); err != nil {
+		tell.Close()
+		return err
+	}
+	w.tell = tell
 	w.mu.Lock()
 	w.running = true
 	w.mu.Unlock()
@@ -87,6 +95,7 @@ func (w *worker) launch(ln *net.TCPListener) error {
 func (w *worker) wait() Exit {
 	err := w.cmd.Wait()
 	at := time.Now()
+	w.tell.Close()
 	w.mu.Lock()
 	w.running = false
 	e := Exit{Rank: w.rank, Stopped: w.stopped, Stood: w.stood.Round(time.Second / 10), AtMilli: at.UnixMilli()}
@@ -126,6 +135,17 @@ func (w *worker) send(s syscall.Signal, stops bool) {
 	}
 }
 
+// notice tells the worker of lost ranks. One that does not listen has them in
+// its pipe; nobody waits for room there.
+func (w *worker) notice(n launch.Notice) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.running {
+		_ = w.tell.SetWriteDeadline(time.Now().Add(10 * time.Millisecond)) // a pipe has deadlines
+		_, _ = n.WriteTo(w.tell)                                           // fails where it closed its end
+	}
+}
+
 // look kills the worker when it has stood still for too long: a grace is of no
 // use to a process that does not move.
 func (w *worker) look(now time.Time) {
@@ -162,7 +182,7 @@ func workerEnv(o *Options, v view.View, r view.Rank, base []string) []string {
 		{launch.EnvJob, v.Job},
 		{launch.EnvPeers, strings.Join(peers, ",")},
 		{launch.EnvToken, v.Token},
-		{launch.EnvListenFD, "3"}, // the first of ExtraFiles
+		{launch.EnvListenFD, "3"}, {launch.EnvNoticeFD, "4"}, // ExtraFiles
 		{"RANK", rank}, {"WORLD_SIZE", world},
 		{"LOCAL_RANK", strconv.Itoa(r.LocalRank)}, {"LOCAL_WORLD_SIZE", local},
 		{"GROUP_RANK", strconv.Itoa(r.NodeRank)},
