@@ -185,3 +185,35 @@ func TestMarksOfAModelAreTakenOut(t *testing.T) {
 		}
 	}
 }
+
+// Where the forget set has no questions about images, there is nothing to look at
+// the teacher with.
+func TestTeacherWithoutQuestions(t *testing.T) {
+	w, err := smallWorld()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(w.Data)); err != nil {
+		t.Fatal(err)
+	}
+	b, err := data.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := b.Set(data.FullSet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range all {
+		all[i].Eval = slices.DeleteFunc(all[i].Eval, func(q data.Question) bool { return q.Modality == data.ImageText })
+	}
+	if err := data.WriteEvaluation(dir, data.FullSet, all, false); err != nil {
+		t.Fatal(err)
+	}
+	j := jobOn(t, w, map[string]string{"data.dir": dir})
+	rows, err := j.TeacherTable(t.Context(), w.Model, peopleOf(t, j))
+	if err != nil || len(rows) != 0 {
+		t.Errorf("%v, %v", rows, err)
+	}
+}
