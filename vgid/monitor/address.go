@@ -60,8 +60,8 @@ func Resolve(addr string, r Reach, permitted bool, interfaces func() ([]net.Addr
 		}
 		return at(host, own, "")
 	case ip != nil && ip.IsUnspecified():
-		return at(loopback, loopback, fmt.Sprintf("metrics are served on %s only, not on %s: they are neither encrypted nor authenticated; "+
-			"set metrics.insecure_network if you trust everybody who reaches this machine", loopback, host))
+		return at(loopback, loopback, fmt.Sprintf("metrics.addr %s: served on %s only, since metrics are neither encrypted nor authenticated; "+
+			"set metrics.insecure_network if you trust everybody who reaches this machine", addr, loopback))
 	case !isLoopback(host) && !r.network() && !permitted:
 		return Endpoint{}, fmt.Errorf("metrics.addr %s: metrics are neither encrypted nor authenticated; set metrics.insecure_network if you trust everybody who reaches that address", addr)
 	}
