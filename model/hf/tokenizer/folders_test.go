@@ -157,6 +157,7 @@ func TestFolderNotices(t *testing.T) {
 		`{}`: "",
 		`{"tokenizer_class": "LlamaTokenizerFast"}`:               "",
 		`{"tokenizer_class": "GPT2Tokenizer"}`:                    `tokenizer_class "GPT2Tokenizer" is not known here`,
+		`{"split_special_tokens": true}`:                          "read as plain text",
 		`{"added_tokens_decoder": {"600": {"content": "<new>"}}}`: `added token "<new>" has id 600 in the files, but 522 in the tokenizer`,
 	} {
 		f, err := small(map[string]string{"tokenizer_config.json": text})

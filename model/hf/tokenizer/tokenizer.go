@@ -136,6 +136,9 @@ func (t *Tokenizer) addTokens(filed []addedToken, s *specials, c tokenizerClass,
 		}
 	}
 	split, _ := config.truth("split_special_tokens")
+	if split {
+		t.notices = append(t.notices, "split_special_tokens is true in tokenizer_config.json: special tokens, marks of images among them, are read as plain text")
+	}
 	for _, id := range slices.Sorted(maps.Keys(v.byID)) {
 		a := v.byID[id]
 		for int(id) >= len(t.tokens) {
