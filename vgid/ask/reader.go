@@ -52,8 +52,6 @@ func OpenReader(dir string, cfg *model.Config) (*Reader, error) {
 		return nil, fmt.Errorf("%s: tokenizer.json has no token %s for config.json's image token %d: take the tokenizer that came with the model", dir, r.mark, cfg.ImageTokenID)
 	case id != r.imageID:
 		return nil, fmt.Errorf("%s: tokenizer.json gives %s the id %d, config.json says %d: the folder's files do not belong together", dir, r.mark, id, cfg.ImageTokenID)
-	case tok.Size() > cfg.Text.VocabSize:
-		return nil, fmt.Errorf("%s: tokenizer.json has %d tokens, config.json's vocab_size is %d: the folder's files do not belong together", dir, tok.Size(), cfg.Text.VocabSize)
 	}
 	for _, t := range []struct {
 		token string
@@ -65,6 +63,9 @@ func OpenReader(dir string, cfg *model.Config) (*Reader, error) {
 	}
 	if cfg.VideoTokenID > 0 && cfg.VideoTokenID < tok.Size() {
 		r.video = tok.Token(int32(cfg.VideoTokenID))
+	}
+	if tok.Size() > cfg.Text.VocabSize {
+		return nil, fmt.Errorf("%s: tokenizer.json has %d tokens, config.json's vocab_size is %d: the folder's files do not belong together", dir, tok.Size(), cfg.Text.VocabSize)
 	}
 	if err := r.checkProcessor(); err != nil {
 		return nil, err
