@@ -28,7 +28,7 @@ cuda:
 # The race detector needs a C compiler; without one the tests run plain, and
 # say so.
 test:
-	@test -z "$$(gofmt -l cmd collective eval launch model vgid)" || { gofmt -l cmd collective eval launch model vgid; echo 'make test: run gofmt on the files above'; exit 1; }
+	@test -z "$$(gofmt -l cmd collective docs eval launch model vgid)" || { gofmt -l cmd collective docs eval launch model vgid; echo 'make test: run gofmt on the files above'; exit 1; }
 	$(GO) vet ./...
 	@if command -v cc >/dev/null 2>&1; then \
 		CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...; \
