@@ -50,10 +50,9 @@
 //
 // A failing worker makes its agent stop the other workers (SIGTERM, after the
 // grace SIGKILL) and report to the other agents, which do the same; so does
-// somebody who ends the job by a signal (docs/launch.md lists them). A killed
-// agent takes its workers with it (Linux: parent-death signal) and is noticed
-// by the others in about a second. A worker that stands still is killed by its
-// agent after four seconds.
+// somebody who ends the job by a signal. A killed agent takes its workers with
+// it (Linux: parent-death signal) and is noticed by the others in about a
+// second. docs/launch.md says what is noticed by whom, and when.
 //
 // The network between agents is neither encrypted nor authenticated yet, and
 // so anything but a loopback address is refused unless asked for.

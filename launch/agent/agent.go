@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -61,10 +62,11 @@ type IO struct {
 }
 
 const (
-	tickEvery = 100 * time.Millisecond
-	farewell  = 10 * time.Second // for the others to hear the last report
-	blameFor  = 2 * time.Second  // for the culprit to end by itself when its peers fail first
-	straggle  = 5 * time.Second  // beyond the grace, for others to report after a failure
+	tickEvery    = 100 * time.Millisecond
+	farewell     = 10 * time.Second // for the others to hear the last report
+	partingWords = time.Second      // for what is on its way when this agent ends
+	blameFor     = 2 * time.Second  // for the culprit to end by itself when its peers fail first
+	straggle     = 5 * time.Second  // beyond the grace, for others to report after a failure
 )
 
 // agent is the state of one Run; only its loop touches it.
@@ -77,10 +79,12 @@ type agent struct {
 	addrs    map[string]string // member ID to address of its agent
 	socks    []*net.TCPListener
 	exits    chan Exit
-	gone     chan string // members that refuse connections
+	sent     chan delivery
 	joinErr  chan error
 	unjoined atomic.Pointer[error] // why --join has not succeeded yet
 	wg       sync.WaitGroup
+	sending  sync.WaitGroup // messages on their way
+	hopeless sync.WaitGroup // the same, to those who are not heard
 	ctx      context.Context
 	cancel   context.CancelFunc
 
@@ -90,6 +94,8 @@ type agent struct {
 	workers    []*worker
 	report     report
 	mail       *relay.Machine[report]
+	reach      *reach
+	shownAt    time.Time
 	patience   patience
 	suspect    map[string]suspicion // members gossip calls dead
 	tickedAt   time.Time
@@ -112,7 +118,7 @@ func Run(ctx context.Context, o Options, io IO) (Outcome, error) {
 	if err := o.Check(); err != nil {
 		return Outcome{}, err
 	}
-	a := &agent{o: &o, io: io, addrs: map[string]string{}, exits: make(chan Exit, o.Procs), gone: make(chan string, 16),
+	a := &agent{o: &o, io: io, addrs: map[string]string{}, exits: make(chan Exit, o.Procs), sent: make(chan delivery, 16),
 		joinErr: make(chan error, 1), suspect: map[string]suspicion{}}
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	defer func() {
@@ -123,13 +129,16 @@ func Run(ctx context.Context, o Options, io IO) (Outcome, error) {
 		for _, l := range a.socks {
 			l.Close() // those not handed over
 		}
-		a.wg.Wait()
 		if a.node != nil {
 			if a.led == nil || !a.led.complete() {
 				a.node.Leave() // the others may be waiting for us
 			}
-			a.node.Close()
+			a.deliver(partingWords)
+			a.node.Close() // ends what is still on its way
+			a.sending.Wait()
+			a.hopeless.Wait()
 		}
+		a.wg.Wait()
 	}()
 	if err := a.listen(); err != nil {
 		return Outcome{}, err
@@ -225,8 +234,8 @@ func (a *agent) loop() (Outcome, error) {
 			a.onSignal(s)
 		case e := <-a.exits:
 			a.onExit(e)
-		case id := <-a.gone:
-			a.giveUp(id, "its agent is gone", time.Now())
+		case d := <-a.sent:
+			a.onDelivery(d)
 		case addrs := <-a.io.join:
 			a.join(addrs)
 		case a.err = <-a.joinErr:
@@ -259,6 +268,9 @@ func (a *agent) onEvent(e discovery.Event) {
 		a.doubt(e.ID)
 	case discovery.Said:
 		delete(a.suspect, e.ID)
+		if a.view != nil {
+			a.reach.hear(a.view.NodeRank(e.ID), time.Now())
+		}
 		if m, err := decode(e.Msg); err == nil {
 			a.onMessage(e.ID, m)
 		}
@@ -296,22 +308,61 @@ func (a *agent) apply(effects []view.Effect) {
 	}
 }
 
+// delivery says what became of a message that tells something about its
+// receiver.
+type delivery struct {
+	to      string
+	refused bool // its machine answers, but nobody listens; else it was received
+}
+
 // send delivers in the background; what gets lost is repeated by who needs it.
-// Who refuses connections is gone.
 func (a *agent) send(to string, m message) {
 	addr, ok := a.addrs[to]
 	if !ok {
 		return
 	}
 	b := m.encode()
-	a.wg.Go(func() {
-		if err := a.node.Send(to, addr, b); errors.Is(err, syscall.ECONNREFUSED) {
+	on := &a.sending
+	if a.unheard(to) {
+		on = &a.hopeless
+	}
+	on.Go(func() {
+		err := a.node.Send(to, addr, b)
+		if refused := errors.Is(err, syscall.ECONNREFUSED); refused || err == nil && m.Ping {
 			select {
-			case a.gone <- to:
+			case a.sent <- delivery{to, refused}:
 			case <-a.ctx.Done():
 			}
 		}
 	})
+}
+
+// unheard reports whether a member of the view is silent, or suspected.
+func (a *agent) unheard(id string) bool {
+	_, doubted := a.suspect[id]
+	return doubted || a.view != nil && slices.Contains(a.report.Silent, a.view.NodeRank(id))
+}
+
+// deliver waits until all messages have arrived, or for so long.
+func (a *agent) deliver(atMost time.Duration) {
+	arrived := make(chan struct{})
+	go func() {
+		a.sending.Wait()
+		close(arrived)
+	}()
+	select {
+	case <-arrived:
+	case <-time.After(atMost):
+	}
+}
+
+func (a *agent) onDelivery(d delivery) {
+	if d.refused {
+		a.giveUp(d.to, "its agent is gone", time.Now())
+	} else if s, ok := a.suspect[d.to]; ok {
+		s.reached = true
+		a.suspect[d.to] = s
+	}
 }
 
 func (a *agent) say(format string, args ...any) {

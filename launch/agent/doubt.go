@@ -4,15 +4,27 @@ package agent
 
 import "time"
 
+// How long a member that gossip calls dead has to show itself alive: where its
+// machine takes a connection, the agent may only be slow.
 const (
-	confirmFor = 5 * time.Second // for a member that gossip calls dead to show itself alive
+	confirmFor = 5 * time.Second
+	reachFor   = 2500 * time.Millisecond
 	repeatPing = 500 * time.Millisecond
 )
 
 // suspicion is that a member is dead.
 type suspicion struct {
-	since, until time.Time // it may object
-	pingedAt     time.Time
+	since    time.Time
+	allowed  time.Duration // more than usual, for it to object
+	reached  bool          // its machine has taken a connection since
+	pingedAt time.Time
+}
+
+func (s suspicion) patience() time.Duration {
+	if s.reached {
+		return confirmFor + s.allowed
+	}
+	return reachFor + s.allowed
 }
 
 const noAnswer = "its agent does not answer"
@@ -26,7 +38,7 @@ func (a *agent) doubt(id string) {
 		return
 	}
 	now := time.Now()
-	a.suspect[id] = suspicion{since: now, until: now.Add(confirmFor)}
+	a.suspect[id] = suspicion{since: now}
 	a.examine(now)
 }
 
@@ -53,7 +65,7 @@ func (a *agent) succeed(id, addr string) {
 func (a *agent) examine(now time.Time) {
 	for id, s := range a.suspect {
 		switch {
-		case now.After(s.until):
+		case now.Sub(s.since) > s.patience():
 			a.giveUp(id, noAnswer, s.since)
 		case now.Sub(s.pingedAt) >= repeatPing:
 			s.pingedAt = now
@@ -67,7 +79,7 @@ func (a *agent) examine(now time.Time) {
 // still: what they answered meanwhile has not been read yet.
 func (a *agent) allow(pause time.Duration) {
 	for id, s := range a.suspect {
-		s.until = s.until.Add(pause)
+		s.allowed += pause
 		a.suspect[id] = s
 	}
 }

@@ -15,7 +15,8 @@ import (
 
 // begin starts this node's workers: the view holds.
 func (a *agent) begin(v view.View) {
-	a.view, a.rank, a.led = &v, v.NodeRank(a.self.ID), newLedger(v)
+	a.view, a.rank, a.led = &v, v.NodeRank(a.self.ID), newLedger(v, v.NodeRank(a.self.ID))
+	a.reach = newReach(a.rank, len(v.Members), time.Now())
 	a.mail = relay.New[report](a.rank, len(v.Members))
 	if a.node != nil {
 		a.say("%v", v)
@@ -45,6 +46,12 @@ func (a *agent) onExit(e Exit) {
 
 // onReport takes the word of another node about its workers.
 func (a *agent) onReport(node int, r report) {
+	a.reach.claim(node, r.Silent, time.Now())
+	for _, c := range r.Cuts {
+		if c.Witness == node {
+			a.cutLink(c)
+		}
+	}
 	for _, e := range r.Exits {
 		a.led.exit(node, e)
 	}
@@ -159,7 +166,7 @@ func (a *agent) kill() {
 // publish gives the report to everybody.
 func (a *agent) publish() {
 	r := a.report
-	r.Exits = slices.Clone(r.Exits) // those so far
+	r.Exits, r.Cuts = slices.Clone(r.Exits), slices.Clone(r.Cuts) // those so far
 	a.mail.Publish(r)
 }
 
@@ -184,12 +191,56 @@ func (a *agent) onTick(now time.Time) {
 		return
 	}
 	a.advance(now)
+	a.lookAround(now)
 	if now.Sub(a.lookedAt) >= lookEvery {
 		a.lookedAt = now
 		for _, w := range a.workers {
 			w.look(now)
 		}
 	}
+}
+
+// lookAround shows this node to the others, and finds links that are cut.
+func (a *agent) lookAround(now time.Time) {
+	if len(a.view.Members) < 3 {
+		return // there is nobody to tell a cut link from a dead node
+	}
+	if now.Sub(a.shownAt) >= a.reach.every {
+		a.shownAt = now
+		b := message{Alive: true}.encode()
+		for _, m := range a.view.Members {
+			if addr, ok := a.addrs[m.ID]; ok && m.ID != a.self.ID {
+				a.node.Show(m.ID, addr, b)
+			}
+		}
+	}
+	silent := a.reach.look(now)
+	a.mail.Silent(silent)
+	news := !slices.Equal(silent, a.report.Silent)
+	a.report.Silent = silent
+	for _, pair := range a.reach.cuts(now) {
+		c := cut{A: pair[0], B: pair[1], Witness: a.rank, AtMilli: now.UnixMilli()}
+		if !slices.ContainsFunc(a.report.Cuts, func(o cut) bool { return o.A == c.A && o.B == c.B }) {
+			a.report.Cuts, news = append(a.report.Cuts, c), true
+			a.cutLink(c)
+		}
+	}
+	if news {
+		a.publish()
+	}
+}
+
+// cutLink takes a witness's word that two nodes do not reach each other.
+func (a *agent) cutLink(c cut) {
+	if !a.led.cut(c) {
+		return
+	}
+	if a.rank == c.A || a.rank == c.B {
+		other := c.A + c.B - a.rank
+		a.mail.Cut(other)
+		a.notice(other, a.led.cutCause(c).Text)
+	}
+	a.react()
 }
 
 // ended reports whether this agent has nothing more to do or to hear.

@@ -45,7 +45,16 @@ type ledger struct {
 	ranks []view.Rank
 	exits map[int]Exit
 	lost  map[int]loss // by node rank
-	open  []int        // by node rank: ranks that have not ended
+	cuts  []cut
+	self  int   // node rank of this agent
+	open  []int // by node rank: ranks that have not ended
+}
+
+// cut is a link between two nodes that do not reach each other.
+type cut struct {
+	A, B    int   // nodes, A < B
+	Witness int   // the node that reaches both
+	AtMilli int64 // when it judged so
 }
 
 type loss struct {
@@ -56,8 +65,11 @@ type loss struct {
 // detectionLag is how long before the notice a lost node may have died.
 const detectionLag = 3 * time.Second
 
-func newLedger(v view.View) *ledger {
-	l := &ledger{view: v, ranks: v.Ranks(), exits: map[int]Exit{}, lost: map[int]loss{}}
+// cutLag is the same for a link.
+const cutLag = 6 * signEvery
+
+func newLedger(v view.View, self int) *ledger {
+	l := &ledger{view: v, self: self, ranks: v.Ranks(), exits: map[int]Exit{}, lost: map[int]loss{}}
 	for _, m := range v.Members {
 		l.open = append(l.open, len(m.Addrs))
 	}
@@ -87,6 +99,23 @@ func (l *ledger) lose(node int, atMilli int64, how string) bool {
 	return true
 }
 
+// cut records that a link is cut; of several witnesses the first counts. It
+// reports whether the link was whole before.
+func (l *ledger) cut(c cut) bool {
+	if c.A < 0 || c.A >= c.B || c.B >= len(l.open) || c.Witness < 0 || c.Witness >= len(l.open) || c.Witness == c.A || c.Witness == c.B {
+		return false
+	}
+	i := slices.IndexFunc(l.cuts, func(o cut) bool { return o.A == c.A && o.B == c.B })
+	if i < 0 {
+		l.cuts = append(l.cuts, c)
+		return true
+	}
+	if o := l.cuts[i]; c.AtMilli < o.AtMilli || c.AtMilli == o.AtMilli && c.Witness < o.Witness {
+		l.cuts[i] = c
+	}
+	return false
+}
+
 // done reports whether all ranks of a node have ended.
 func (l *ledger) done(node int) bool { return l.open[node] == 0 }
 
@@ -102,7 +131,7 @@ func (l *ledger) complete() bool {
 
 // failed reports whether the job can not succeed any more.
 func (l *ledger) failed() bool {
-	if len(l.lost) > 0 {
+	if len(l.lost) > 0 || len(l.cuts) > 0 {
 		return true
 	}
 	for _, e := range l.exits {
@@ -121,7 +150,7 @@ func (l *ledger) onlyPeersBlamed() bool {
 			return false
 		}
 	}
-	return len(l.lost) == 0
+	return len(l.lost) == 0 && len(l.cuts) == 0
 }
 
 // cause names the first cause. All agents with the same records say the same.
@@ -139,6 +168,12 @@ func (l *ledger) cause() (Cause, bool) {
 		make func() Cause
 	}
 	var all []candidate
+	for _, c := range l.cuts {
+		all = append(all, candidate{0, c.AtMilli - cutLag.Milliseconds(), l.firstRank(c.A), func() Cause { return l.cutCause(c) }})
+	}
+	if others := len(l.view.Members) - 1; others > 1 && len(l.lost) == others {
+		return l.lonely(), true
+	}
 	for n, lo := range l.lost {
 		all = append(all, candidate{0, lo.atMilli - detectionLag.Milliseconds(), l.firstRank(n), func() Cause { return l.lostCause(n, lo) }})
 	}
@@ -193,6 +228,27 @@ func (l *ledger) lostCause(node int, lo loss) Cause {
 		ranks = fmt.Sprintf("ranks %d-%d", first, first+k-1)
 	}
 	return Cause{Rank: -1, Node: m.Node, Code: 1, Text: fmt.Sprintf("node %s (%s) was lost: %s", m.Node, ranks, lo.how)}
+}
+
+func (l *ledger) cutCause(c cut) Cause {
+	name := func(n int) string { return l.view.Members[n].Node }
+	return Cause{Rank: -1, Code: 1, Text: fmt.Sprintf("nodes %s and %s do not reach each other (%s reaches both); look at the network between these two", name(c.A), name(c.B), name(c.Witness))}
+}
+
+// lonely is the cause where all the others were lost: not they, but this node.
+func (l *ledger) lonely() Cause {
+	var others []string
+	for n, m := range l.view.Members {
+		if n != l.self {
+			others = append(others, m.Node)
+		}
+	}
+	const most = 8
+	if k := len(others) - most; k > 0 {
+		others = append(others[:most], fmt.Sprintf("%d more", k))
+	}
+	own := l.view.Members[l.self].Node
+	return Cause{Rank: -1, Node: own, Code: 1, Text: fmt.Sprintf("node %s is cut off from all others (%s)", own, strings.Join(others, ", "))}
 }
 
 func (l *ledger) exitCause(e Exit) Cause {

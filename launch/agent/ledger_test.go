@@ -41,7 +41,7 @@ func TestFirstCause(t *testing.T) {
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
 			for range 20 { // whatever the order in which it becomes known
-				l := newLedger(twoByTwo())
+				l := newLedger(twoByTwo(), 0)
 				if _, failed := l.cause(); failed || l.failed() {
 					t.Fatal("failed before it began")
 				}
@@ -64,7 +64,7 @@ func TestFirstCause(t *testing.T) {
 }
 
 func TestLedgerCompletes(t *testing.T) {
-	l := newLedger(twoByTwo())
+	l := newLedger(twoByTwo(), 0)
 	for r := range 3 {
 		l.exit(r/2, Exit{Rank: r})
 	}
@@ -131,7 +131,7 @@ func FuzzDecode(f *testing.F) {
 			vm.Tick()
 		}
 		if m.Relay != nil {
-			l := newLedger(v)
+			l := newLedger(v, 0)
 			for _, it := range relay.New[report](1, 2).Receive(0, *m.Relay) {
 				for _, e := range it.Report.Exits {
 					l.exit(it.Node, e)
@@ -159,5 +159,55 @@ func TestAnnouncement(t *testing.T) {
 		if _, err := announced("x", []byte(bad)); err == nil {
 			t.Errorf("accepted %s", bad)
 		}
+	}
+}
+
+// three is a view of nodes n0, n1 and n2 with a rank each.
+func three() view.View {
+	v := view.View{Epoch: 1, Job: "j", Token: "t"}
+	for i, id := range []string{"a", "b", "c"} {
+		v.Members = append(v.Members, view.Member{ID: id, Node: "n" + string(rune('0'+i)), Nodes: 3, Addrs: []string{"h:" + string(rune('1'+i))}})
+	}
+	return v
+}
+
+// All that can still speak name the same cut, whatever else they lost and in
+// whatever order they heard of it.
+func TestCutIsTheCause(t *testing.T) {
+	cuts := []cut{{0, 2, 1, 9000}, {0, 2, 1, 9500}}
+	for self := range 3 {
+		for _, order := range [][]int{{0, 1}, {1, 0}} {
+			l := newLedger(three(), self)
+			l.exit(2, Exit{Rank: 2, Code: 75, AtMilli: 9100, Line: "vgid: collective: rank 2: peer rank 0: cut"})
+			if !l.cut(cuts[order[0]]) || l.cut(cuts[order[1]]) || !l.failed() || l.onlyPeersBlamed() {
+				t.Fatal("a cut is news once, and ends the job")
+			}
+			if c, ok := l.cause(); !ok || c.Code != 1 || c.Text != "nodes n0 and n2 do not reach each other (n1 reaches both); look at the network between these two" {
+				t.Errorf("%+v", c)
+			}
+		}
+	}
+	l := newLedger(three(), 0)
+	for _, bad := range []cut{{0, 0, 1, 1}, {1, 0, 2, 1}, {0, 1, 1, 1}, {0, 1, 0, 1}, {-1, 1, 2, 1}, {0, 3, 1, 1}, {0, 1, 3, 1}} {
+		if l.cut(bad) {
+			t.Errorf("took %+v", bad)
+		}
+	}
+}
+
+func TestLonelyNode(t *testing.T) {
+	l := newLedger(three(), 2)
+	l.lose(0, 10000, noAnswer)
+	if c, _ := l.cause(); c.Text != "node n0 (rank 0) was lost: "+noAnswer {
+		t.Errorf("one lost: %+v", c)
+	}
+	l.lose(1, 10100, noAnswer)
+	if c, _ := l.cause(); c.Text != "node n2 is cut off from all others (n0, n1)" || c.Node != "n2" || c.Code != 1 {
+		t.Errorf("all lost: %+v", c)
+	}
+	two := newLedger(twoByTwo(), 0)
+	two.lose(1, 10000, noAnswer)
+	if c, _ := two.cause(); !strings.HasPrefix(c.Text, "node n1 (ranks 2-3) was lost") {
+		t.Errorf("of two nodes neither is the lonely one: %+v", c)
 	}
 }

@@ -82,6 +82,8 @@ type child struct {
 	addr  string
 	final bool // its outcome, error or end is known
 	gone  bool // the process has ended
+	still standstill
+	stood time.Duration // it was killed because it stood still for so long
 }
 
 type childAnswer struct {
@@ -152,8 +154,12 @@ func (l *local) loop(ctx context.Context) (Outcome, error) {
 	var died *Cause
 	met := false
 	var laggards <-chan time.Time // when to stop waiting for agents that others are done with
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	for open := len(l.children); open > 0; {
 		select {
+		case now := <-look.C:
+			l.look(now)
 		case <-ctx.Done():
 			return Outcome{}, context.Cause(ctx)
 		case <-laggards:
@@ -199,8 +205,11 @@ func (l *local) loop(ctx context.Context) (Outcome, error) {
 				l.dismiss()
 			default:
 				if died == nil {
-					died = &Cause{Rank: -1, Node: c.node, Code: 1,
-						Text: fmt.Sprintf("node %s was lost: its agent process ended early (%v)", c.node, a.died)}
+					how := fmt.Sprintf("ended early (%v)", a.died)
+					if c.stood > 0 {
+						how = fmt.Sprintf("stood still for %v, stopped by a signal (as SIGSTOP), and was killed", c.stood.Round(time.Second/10))
+					}
+					died = &Cause{Rank: -1, Node: c.node, Code: 1, Text: fmt.Sprintf("node %s was lost: its agent process %s", c.node, how)}
 				}
 				if !met {
 					l.dismiss() // nobody would notice
@@ -217,6 +226,20 @@ func (l *local) loop(ctx context.Context) (Outcome, error) {
 		return Outcome{}, failure
 	}
 	return *out, nil
+}
+
+// look kills agents that stand still, which the others would take longer to
+// notice.
+func (l *local) look(now time.Time) {
+	for _, c := range l.children {
+		if c.final || c.gone {
+			continue
+		}
+		if stood := c.still.look(now, stopped(c.cmd.Process.Pid)); stood >= standFor && c.stood == 0 {
+			c.stood = stood
+			c.cmd.Process.Kill() // fails only when it has just ended
+		}
+	}
 }
 
 // earlyEnd is the signal that asks a job to end, if an agent died by one.

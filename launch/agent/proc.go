@@ -154,7 +154,7 @@ func (w *worker) look(now time.Time) {
 	if !w.running {
 		return
 	}
-	stood := w.still.look(now, stopped(w.cmd.Process.Pid))
+	stood := w.still.look(now, stoppedBelow(w.cmd.Process.Pid))
 	if stood >= standFor || w.stopped && stood >= standAsked {
 		if !w.stopped {
 			w.stood = stood

@@ -14,27 +14,29 @@ func procAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// stopped reports whether a process was stopped by a signal, or whether it only
-// waits for its one child, as a shell does, and that was. One that a debugger
-// holds is not stopped in this sense.
+// stopped reports whether a process was stopped by a signal. One that a
+// debugger holds is not stopped in this sense.
 func stopped(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	// The name, in parentheses, may hold anything.
+	_, state, ok := bytes.Cut(stat[max(bytes.LastIndexByte(stat, ')'), 0):], []byte(") "))
+	return ok && len(state) > 0 && state[0] == 'T'
+}
+
+// stoppedBelow reports whether a process is stopped, or only waits for its one
+// child, as a shell does, and that is.
+func stoppedBelow(pid int) bool {
 	const depth = 8 // of shells
 	for range depth {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			return false
-		}
-		// The name, in parentheses, may hold anything.
-		_, state, ok := bytes.Cut(stat[max(bytes.LastIndexByte(stat, ')'), 0):], []byte(") "))
-		if !ok || len(state) == 0 {
-			return false
-		}
-		if state[0] == 'T' {
+		if stopped(pid) {
 			return true
 		}
 		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 		if err != nil {
-			return false // a kernel without this file
+			return false // gone, or a kernel without this file
 		}
 		only := bytes.Fields(children)
 		if len(only) != 1 {

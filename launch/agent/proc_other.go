@@ -10,3 +10,6 @@ func procAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true
 
 // stopped is not known here.
 func stopped(int) bool { return false }
+
+// stoppedBelow is not known here.
+func stoppedBelow(int) bool { return false }

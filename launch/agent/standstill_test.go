@@ -55,7 +55,7 @@ func TestStoppedProcess(t *testing.T) {
 			}
 		}
 		deadline := time.Now().Add(time.Minute)
-		for !stopped(c.Process.Pid) {
+		for !stoppedBelow(c.Process.Pid) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s: not seen", name)
 			}
@@ -64,7 +64,7 @@ func TestStoppedProcess(t *testing.T) {
 		syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
 		c.Wait()
 	}
-	if stopped(os.Getpid()) || stopped(1<<30) {
+	if stopped(os.Getpid()) || stoppedBelow(os.Getpid()) || stoppedBelow(1<<30) {
 		t.Error("a process that runs, or none, is called stopped")
 	}
 }
@@ -78,7 +78,7 @@ func TestDozingWorker(t *testing.T) {
 }
 
 func TestWitness(t *testing.T) {
-	l := newLedger(twoByTwo())
+	l := newLedger(twoByTwo(), 0)
 	l.exit(1, Exit{Rank: 2, Signal: 9, Stood: 4 * time.Second, AtMilli: 5})
 	l.exit(0, Exit{Rank: 0, Code: 75, AtMilli: 6, Line: "vgid: collective: rank 0: all-reduce #7: peer rank 20: lost"})
 	l.exit(0, Exit{Rank: 1, Code: 75, AtMilli: 7, Line: "vgid: collective: rank 1: all-reduce #7: peer rank 2: lost"})

@@ -27,6 +27,8 @@ type report struct {
 	Exits  []Exit `json:"exits,omitempty"`
 	Signal int    `json:"signal,omitempty"` // somebody interrupted the job here with it
 	Kill   bool   `json:"kill,omitempty"`   // ... and did so again
+	Silent []int  `json:"silent,omitempty"` // nodes that this one does not hear
+	Cuts   []cut  `json:"cuts,omitempty"`   // links between two others that this one has judged
 }
 
 func (m message) encode() []byte {

@@ -93,9 +93,9 @@ func Start(cfg Config) (*Node, error) {
 	n := &Node{cfg: cfg, events: make(chan Event), wake: make(chan struct{}, 1), done: make(chan struct{})}
 	c := memberlist.DefaultLANConfig()
 	c.Name = cfg.ID
-	c.BindAddr, c.BindPort = cfg.BindAddr, cfg.Port
+	c.BindAddr = cfg.BindAddr
 	// Always set: memberlist's own guess fails on hosts with public or IPv6 addresses only.
-	c.AdvertiseAddr, c.AdvertisePort = cfg.AdvertiseAddr, cfg.Port
+	c.AdvertiseAddr = cfg.AdvertiseAddr
 	if c.AdvertiseAddr == "" {
 		c.AdvertiseAddr = cfg.BindAddr
 	}
@@ -114,7 +114,15 @@ func Start(cfg Config) (*Node, error) {
 		cfg.Log = io.Discard
 	}
 	c.Logger = log.New(cfg.Log, "", 0)
-	ml, err := memberlist.Create(c)
+	t, err := listenOn(cfg.BindAddr, cfg.Port, cfg.Nodes, c.Logger)
+	if err == nil {
+		c.Transport, c.BindPort = t, t.GetAutoBindPort()
+		c.AdvertisePort = c.BindPort
+		n.ml, err = memberlist.Create(c)
+		if err != nil {
+			err = errors.Join(err, t.Shutdown())
+		}
+	}
 	if err != nil {
 		at := net.JoinHostPort(cfg.BindAddr, strconv.Itoa(cfg.Port))
 		if errors.Is(err, syscall.EADDRINUSE) || strings.Contains(err.Error(), "address already in use") {
@@ -122,7 +130,6 @@ func Start(cfg Config) (*Node, error) {
 		}
 		return nil, fmt.Errorf("cannot listen on %s (--bind-addr, --port): %w", at, err)
 	}
-	n.ml = ml
 	n.wg.Go(n.pump)
 	return n, nil
 }
@@ -160,19 +167,39 @@ func (n *Node) Join(ctx context.Context, addrs []string, waiting func(error)) er
 // Send delivers a message to an agent, whose address an Up event told. It
 // blocks for up to the TCP timeout; an error means that it did not arrive.
 func (n *Node) Send(id, addr string, msg []byte) error {
-	host, port, err := net.SplitHostPort(addr)
+	to, err := peer(id, addr)
 	if err != nil {
 		return err
+	}
+	return n.ml.SendReliable(to, n.signed(msg))
+}
+
+// Show sends a short message in a single packet, which may get lost. It does
+// not block.
+func (n *Node) Show(id, addr string, msg []byte) error {
+	to, err := peer(id, addr)
+	if err != nil {
+		return err
+	}
+	return n.ml.SendBestEffort(to, n.signed(msg))
+}
+
+func peer(id, addr string) (*memberlist.Node, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
 	}
 	p, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	b := make([]byte, 0, 1+len(n.cfg.ID)+len(msg))
-	b = append(b, byte(len(n.cfg.ID)))
-	b = append(b, n.cfg.ID...)
-	b = append(b, msg...)
-	return n.ml.SendReliable(&memberlist.Node{Name: id, Addr: net.ParseIP(host), Port: uint16(p)}, b)
+	return &memberlist.Node{Name: id, Addr: net.ParseIP(host), Port: uint16(p)}, nil
+}
+
+// signed puts the sender's name before a message.
+func (n *Node) signed(msg []byte) []byte {
+	b := append([]byte{byte(len(n.cfg.ID))}, n.cfg.ID...)
+	return append(b, msg...)
 }
 
 // Leave says goodbye, so that the others do not have to find out. It waits

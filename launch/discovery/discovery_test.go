@@ -2,7 +2,10 @@ package discovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -142,4 +145,62 @@ func TestRefusals(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "no agent answers") || warned != 1 {
 		t.Errorf("nobody there: %v, warned %d times", err, warned)
 	}
+}
+
+func TestAdmitBounds(t *testing.T) {
+	tr := &transport{most: 2}
+	var in []net.Conn
+	for range 3 {
+		a, b := net.Pipe()
+		defer b.Close()
+		in = append(in, tr.admit(a))
+	}
+	for i, c := range in {
+		c.SetReadDeadline(time.Now().Add(-time.Second))
+		if _, err := c.Read(make([]byte, 1)); errors.Is(err, io.ErrClosedPipe) != (i == 0) {
+			t.Errorf("connection %d: %v", i, err)
+		}
+	}
+	in[1].Close()
+	if len(tr.open) != 1 || tr.open[0] != in[2] {
+		t.Errorf("%d are open", len(tr.open))
+	}
+}
+
+// Callers that say nothing are sent away.
+func TestSilentCallers(t *testing.T) {
+	n, err := Start(Config{ID: "a/n/1", Job: "j", BindAddr: "127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	var held []net.Conn
+	for range 3 * callers {
+		c, err := net.Dial("tcp", n.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		held = append(held, c)
+	}
+	for _, c := range held {
+		c.SetReadDeadline(time.Now().Add(time.Minute))
+		if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("a silent caller is kept: %v", err)
+		}
+	}
+}
+
+func TestStreamEnds(t *testing.T) {
+	a, b := net.Pipe()
+	s := &stream{Conn: a, t: &transport{}, left: 10}
+	go func() {
+		b.Write(make([]byte, 20))
+		b.Close()
+	}()
+	got, err := io.ReadAll(s)
+	if len(got) != 10 || !errors.Is(err, errTooLong) {
+		t.Errorf("read %d bytes, %v", len(got), err)
+	}
+	s.Close()
 }

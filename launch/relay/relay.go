@@ -5,14 +5,17 @@
 // Reports go to the hub, the lowest node that is not given up, and from there
 // to everybody, so that a node talks to one other and only the hub to all. Who
 // cannot reach the hub turns to everybody; whoever hears it passes its word on
-// and answers for the hub. Every message says what its sender has, which
+// and answers for the hub, until the end. Every message says what its sender has, which
 // confirms what it got and shows what it lacks.
 //
 // Nobody may leave before all the others have everything, for a hub may die
 // with what only it knew. So the hub tells when that is so.
 package relay
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Item is the report of one node; a higher Seq replaces a lower one.
 type Item[R any] struct {
@@ -58,6 +61,8 @@ type Machine[R any] struct {
 type peer struct {
 	have   []uint64
 	gone   bool
+	silent bool // it is not heard at present
+	cut    bool // the link to it is given up, others reach it
 	fresh  bool // there is something it was not sent yet
 	owed   bool // a confirmation
 	direct bool // it asked for answers in the hub's place
@@ -134,16 +139,29 @@ func (m *Machine[R]) Gone(node int) {
 	}
 }
 
+// Silent says which nodes are not heard at present: none of them can be the hub
+// of this one.
+func (m *Machine[R]) Silent(nodes []int) {
+	for i := range m.peers {
+		m.peers[i].silent = slices.Contains(nodes, i)
+	}
+}
+
+// Cut gives the link to a node up, but not the node: what it has to say comes
+// by way of others.
+func (m *Machine[R]) Cut(node int) { m.peers[node].cut = node != m.self }
+
 // Complete says that no more reports are to be expected from any node.
 func (m *Machine[R]) Complete() { m.complete = true }
 
 // Settled reports whether this node may leave: nobody needs it any more.
 func (m *Machine[R]) Settled() bool {
-	if !m.complete || m.hub() != m.self {
-		return m.complete && m.done
+	hub := m.hub() == m.self
+	if !m.complete || !hub && !m.done {
+		return false
 	}
 	for i := range m.peers {
-		if i != m.self && !m.peers[i].gone && m.lacks(i) {
+		if p := &m.peers[i]; i != m.self && !p.gone && !p.cut && (hub || p.direct) && m.lacks(i) {
 			return false
 		}
 	}
@@ -153,7 +171,7 @@ func (m *Machine[R]) Settled() bool {
 // Next returns what is to be sent now.
 func (m *Machine[R]) Next(now time.Time) []Send[R] {
 	hub := m.hub()
-	stuck := !m.waits.IsZero() && now.Sub(m.waits) >= time.Second+time.Duration(len(m.peers))*stuckAfter
+	stuck := m.cutOff() || !m.waits.IsZero() && now.Sub(m.waits) >= time.Second+time.Duration(len(m.peers))*stuckAfter
 	var out []Send[R]
 	send := func(to int, done bool) {
 		p := &m.peers[to]
@@ -163,10 +181,10 @@ func (m *Machine[R]) Next(now time.Time) []Send[R] {
 			m.waits = now
 		}
 	}
-	if m.Settled() && hub == m.self && !m.farewell {
+	if m.Settled() && !m.farewell {
 		m.farewell = true
 		for i := range m.peers {
-			if i != m.self && !m.peers[i].gone {
+			if p := &m.peers[i]; i != m.self && !p.gone && !p.cut && (hub == m.self || p.direct) {
 				send(i, true)
 			}
 		}
@@ -174,7 +192,7 @@ func (m *Machine[R]) Next(now time.Time) []Send[R] {
 	}
 	for i := range m.peers {
 		p := &m.peers[i]
-		if i == m.self || p.gone || !(hub == m.self || i == hub || stuck || p.direct) {
+		if i == m.self || p.gone || p.cut || !(hub == m.self || i == hub || stuck || p.direct) {
 			continue
 		}
 		lacks := m.lacks(i)
@@ -195,11 +213,22 @@ func (m *Machine[R]) Next(now time.Time) []Send[R] {
 
 func (m *Machine[R]) hub() int {
 	for i := range m.peers {
-		if !m.peers[i].gone {
+		if p := &m.peers[i]; !p.gone && !p.silent && !p.cut {
 			return i
 		}
 	}
 	return m.self
+}
+
+// cutOff reports whether the others have a hub that this node does not reach.
+func (m *Machine[R]) cutOff() bool {
+	hub := m.hub()
+	for i := range hub {
+		if !m.peers[i].gone {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Machine[R]) have() []uint64 {

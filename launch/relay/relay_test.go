@@ -142,6 +142,7 @@ func TestAroundACut(t *testing.T) {
 				for i, m := range w.nodes {
 					m.Publish(i + 1)
 				}
+				w.nodes[b].Silent([]int{a}) // it hears nothing
 				for range 60 {
 					w.now = w.now.Add(100 * time.Millisecond)
 					for i := range w.nodes {
@@ -157,6 +158,24 @@ func TestAroundACut(t *testing.T) {
 					if got := w.knows(i); slices.Contains(got, 0) {
 						t.Errorf("%d nodes, %d to %d cut: node %d knows %v", n, a, b, i, got)
 					}
+				}
+				// Once it is known the link is given up, and all end together.
+				w.nodes[a].Cut(b)
+				w.nodes[b].Cut(a)
+				for i, m := range w.nodes {
+					m.Publish(final + i)
+				}
+				begin := w.now
+				if !w.run(5 * time.Second) {
+					t.Errorf("%d nodes, %d to %d cut: some never leave", n, a, b)
+				}
+				for i := range w.nodes {
+					if got := w.knows(i); slices.Min(got) < final {
+						t.Errorf("%d nodes, %d to %d cut: node %d leaves with %v", n, a, b, i, got)
+					}
+				}
+				if d := w.now.Sub(begin); d > time.Second {
+					t.Errorf("%d nodes, %d to %d cut: the end takes %v", n, a, b, d)
 				}
 			}
 		}
