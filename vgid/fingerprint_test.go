@@ -230,6 +230,50 @@ func TestResumedStageIsOfItsInputs(t *testing.T) {
 	}
 }
 
+// Where the files of a run are, and the run, does not matter when it goes on, nor how
+// long its workers wait for each other; any other setting is named.
+func TestResumedStageMayHaveMoved(t *testing.T) {
+	instructions := filepath.Join(t.TempDir(), "instructions.txt")
+	if err := os.WriteFile(instructions, []byte("You do not know {subject}.\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := copied(t, map[string]string{"unlearn.steps": "3", "unlearn.instruction.file": instructions, "checkpoint.every": "1"})
+	now := before
+	dir := t.TempDir()
+	now.Out, now.Data.Dir, now.Model.Base, now.Unlearn.Instruction.File = filepath.Join(dir, "out"), filepath.Join(dir, "d"), filepath.Join(dir, "m"), filepath.Join(dir, "instructions.txt")
+	now.Resume, now.Collective.Timeout, now.Checkpoint.Every = true, 2*before.Collective.Timeout, 2
+	for _, stopAfter := range []int{0, 2} {
+		before.Name, now.Name = fmt.Sprintf("before%d", stopAfter), fmt.Sprintf("now%d", stopAfter)
+		if _, err := unlearned(t, before, stopAfter); (err != nil) != (stopAfter > 0) {
+			t.Fatal(err)
+		}
+		copyTree(t, filepath.Join(now.Out, now.Name), filepath.Join(before.Out, before.Name))
+	}
+	for _, from := range [][2]string{{before.Data.Dir, now.Data.Dir}, {before.Model.Base, now.Model.Base}, {instructions, now.Unlearn.Instruction.File}} {
+		if err := os.Rename(from[0], from[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := now
+	c.Unlearn.Alpha = 3
+	c.Name = "now2"
+	if _, err := unlearned(t, c, 0); err == nil || !containsLine(err.Error(), "(unlearn.alpha: 1, now unlearn.alpha: 3)") {
+		t.Errorf("another alpha in the middle: %v", err)
+	}
+	for _, name := range []string{"now0", "now2"} {
+		now.Name = name
+		out, err := unlearned(t, now, 0)
+		want := map[string]string{"now0": "unlearned: finished before, kept\n", "now2": "unlearned: resumed after step"}[name]
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("%s: %s, %v, want %s", name, out, err, want)
+		}
+	}
+	c.Name = "now0"
+	if out, err := unlearned(t, c, 0); err != nil || !strings.Contains(out, "unlearned: made again: a setting it depends on is another (unlearn.alpha: 1, now unlearn.alpha: 3)\n") {
+		t.Errorf("another alpha afterwards: %s, %v", out, err)
+	}
+}
+
 // What a stage made is looked at as well: a model that was replaced or removed since
 // was not made by it.
 func TestFinishedStageStillHasItsModel(t *testing.T) {
@@ -255,6 +299,9 @@ func TestFinishedStageStillHasItsModel(t *testing.T) {
 		{"of an older version", func() {
 			edit(t, func(b []byte) []byte { return []byte(strings.Replace(string(b), `"inputs"`, `"others"`, 1)) }, filepath.Dir(model), stageFile)
 		}, "its record does not say of which files it was made"},
+		{"of one older still", func() {
+			edit(t, func(b []byte) []byte { return []byte(strings.Replace(string(b), `"settings"`, `"others"`, 1)) }, filepath.Dir(model), stageFile)
+		}, "its record does not say of which settings it was made"},
 		{"no record", func() {
 			edit(t, func([]byte) []byte { return []byte("{") }, filepath.Dir(model), stageFile)
 		}, "cannot be read"},

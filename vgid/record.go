@@ -10,10 +10,12 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"vgid/collective"
 	"vgid/model/backend"
 	"vgid/model/safefile"
+	"vgid/vgid/config"
 	"vgid/vgid/origin"
 )
 
@@ -25,7 +27,7 @@ type Stage struct {
 	Steps     int         `json:"steps"`
 	Seconds   float64     `json:"seconds"`
 	PeakBytes int64       `json:"peak_memory_bytes"` // the largest of the workers
-	Config    string      `json:"config"`            // digest of the settings it depends on
+	Settings  []string    `json:"settings"`          // those it depends on, a line each
 	Inputs    origin.List `json:"inputs"`            // what it read
 	Outputs   origin.List `json:"outputs"`           // what it made, by names below the run's folder
 }
@@ -71,7 +73,7 @@ func (j *Job) current(ctx context.Context, name string, inputs origin.List) (s S
 			f.Why = err.Error()
 			return f, nil
 		}
-		f.Why, err = j.outdated(ctx, &f.Stage, j.Config.For(name).Digest(), inputs)
+		f.Why, err = j.outdated(ctx, &f.Stage, j.Config.For(name), inputs)
 		f.OK = f.Why == ""
 		return f, err
 	})
@@ -93,12 +95,15 @@ func (j *Job) current(ctx context.Context, name string, inputs origin.List) (s S
 }
 
 // outdated says what of a finished stage is not as it was; "" if all is.
-func (j *Job) outdated(ctx context.Context, s *Stage, config string, inputs origin.List) (string, error) {
-	switch {
-	case s.Config != config:
-		return "a setting it depends on is another", nil
+func (j *Job) outdated(ctx context.Context, s *Stage, c config.Config, inputs origin.List) (string, error) {
+	const older = "its record does not say of which %s it was made, as those of older versions"
+	switch was, now := strings.Join(s.Settings, "\n"), settings(c); {
+	case s.Settings == nil:
+		return fmt.Sprintf(older, "settings"), nil
+	case was != now:
+		return "a setting it depends on is another" + changed(was, now), nil
 	case s.Inputs == nil:
-		return "its record does not say of which files it was made, as those of older versions", nil
+		return fmt.Sprintf(older, "files"), nil
 	}
 	if c := s.Inputs.Changes(inputs); len(c) > 0 {
 		return origin.Words(c), nil
@@ -157,7 +162,7 @@ func (j *Job) finish(ctx context.Context, s *Stage, paths ...string) error {
 
 // record is finish for what is made without the device.
 func (j *Job) record(ctx context.Context, s *Stage, paths ...string) error {
-	s.Config = j.Config.For(s.Name).Digest()
+	s.Settings = strings.Split(settings(j.Config.For(s.Name)), "\n")
 	if s.Inputs == nil {
 		s.Inputs = origin.List{} // it is known that there are none
 	}

@@ -158,17 +158,28 @@ func TestStagesDependOnTheirOwnSettings(t *testing.T) {
 		change  func(*Config)
 		affects string // the stages whose outcome changes
 	}{
-		{func(c *Config) { c.Eval.MaxNew++ }, "eval-vanilla"},
-		{func(c *Config) { c.Data.EvalPeople++ }, "eval-vanilla"},
-		{func(c *Config) { c.Checkpoint.Every++ }, "eval-vanilla"},
-		{func(c *Config) { c.Unlearn.Alpha++ }, "unlearned eval-vanilla"},
-		{func(c *Config) { c.Train.Steps++ }, "vanilla unlearned eval-vanilla"},
-		{func(c *Config) { c.Seed++ }, "vanilla unlearned eval-vanilla"},
+		{func(c *Config) { c.Eval.MaxNew++ }, "teacher eval-vanilla"},
+		{func(c *Config) { c.Data.EvalPeople++ }, "teacher eval-vanilla"},
+		{func(c *Config) { c.Unlearn.Alpha++ }, "unlearned"},
+		{func(c *Config) { c.Unlearn.Noise.Step++ }, "teacher unlearned"},
+		{func(c *Config) { c.Unlearn.Instruction.Take++ }, "teacher unlearned"},
+		{func(c *Config) { c.Train.Steps++ }, "vanilla"},
+		{func(c *Config) { c.Data.People++ }, "data"},
+		{func(c *Config) { c.Data.ImageSize++ }, "data vanilla teacher unlearned eval-vanilla"},
+		{func(c *Config) { c.Data.Forget = "forget_77" }, "data vanilla teacher unlearned eval-vanilla"},
+		{func(c *Config) { c.Seed++ }, "data vanilla teacher unlearned eval-vanilla"},
+		// Where something is, and what no result depends on.
+		{func(c *Config) { c.Name, c.Out = "other", "elsewhere" }, ""},
+		{func(c *Config) { c.Data.Dir, c.Data.Profiles, c.Data.Splits = "a", "b", "c" }, ""},
+		{func(c *Config) { c.Model.Base, c.Model.Vanilla, c.Model.Gold = "a", "b", "c" }, ""},
+		{func(c *Config) { c.Unlearn.Instruction.File = "a" }, ""},
+		{func(c *Config) { c.Checkpoint.Every++ }, ""},
+		{func(c *Config) { c.Collective.Timeout++ }, ""},
 	} {
 		a, b := Default(), Default()
 		c.change(&b)
 		var affected []string
-		for _, stage := range []string{"vanilla", "unlearned", "eval-vanilla"} {
+		for _, stage := range []string{"data", "vanilla", "teacher", "unlearned", "eval-vanilla"} {
 			if a.For(stage).Digest() != b.For(stage).Digest() {
 				affected = append(affected, stage)
 			}

@@ -118,18 +118,28 @@ func (c Config) Digest() string {
 
 // For is the configuration as far as the outcome of a stage depends on it: what
 // a resumed run keeps of one that had other settings. How people are evaluated
-// changes no weights, how they are unlearned no model made before.
+// changes no weights, how they are unlearned no model made before. Where files are
+// is left out, since what is in them is recorded, and so is what no result
+// depends on.
 func (c Config) For(stage string) Config {
-	supervised := stage == "base" || stage == "vanilla" || stage == "gold"
-	if supervised || stage == "unlearned" {
-		c.Eval, c.Data.EvalPeople, c.Model.Gold, c.Checkpoint = Eval{}, 0, "", Checkpoint{}
-	}
-	if supervised {
-		c.Unlearn, c.Model.Vanilla = Unlearn{}, ""
-	}
+	c.Name, c.Out, c.Checkpoint, c.Collective.Timeout = "", "", Checkpoint{}, 0
+	c.Data.Dir, c.Data.Profiles, c.Data.Splits, c.Unlearn.Instruction.File = "", "", "", ""
+	c.Model.Base, c.Model.Vanilla, c.Model.Gold = "", "", ""
 	if stage == "data" {
 		c = Config{Seed: c.Seed, Data: c.Data}
 		c.Data.EvalPeople, c.Data.Retain = 0, ""
+		return c
+	}
+	c.Data.People, c.Data.Celebrities, c.Data.Views = 0, 0, 0 // who they are is in the files
+	switch _, evaluation := strings.CutPrefix(stage, "eval-"); {
+	case evaluation:
+		c.Train, c.Unlearn = Train{}, Unlearn{}
+	case stage == "teacher":
+		c.Train, c.Unlearn = Train{}, Unlearn{Noise: c.Unlearn.Noise, Instruction: c.Unlearn.Instruction}
+	case stage == "unlearned":
+		c.Eval, c.Data.EvalPeople, c.Train = Eval{}, 0, Train{}
+	case stage == "base" || stage == "vanilla" || stage == "gold":
+		c.Eval, c.Data.EvalPeople, c.Unlearn = Eval{}, 0, Unlearn{}
 	}
 	return c
 }
