@@ -54,6 +54,8 @@
 // it (Linux: parent-death signal) and is noticed by the others in about a
 // second. docs/launch.md says what is noticed by whom, and when.
 //
-// The network between agents is neither encrypted nor authenticated yet, and
-// so anything but a loopback address is refused unless asked for.
+// Agents share a secret and hear nobody else; workers prove to each other that
+// they know the token of the launch. What workers send is not encrypted, and so
+// anything but a loopback address is refused unless asked for. docs/launch.md
+// says where secrets come from.
 package launch

@@ -26,6 +26,10 @@ const (
 	EnvNoticeFD       = "VGID_NOTICE_FD"
 )
 
+// EnvSecret is the variable by which vgid-launch, not a worker, may be given
+// the secret that the agents of a job share.
+const EnvSecret = "VGID_SECRET"
+
 // ExitPeerFailed is the exit code of a worker that was healthy itself and
 // ended because a collective failed at a peer (EX_TEMPFAIL of sysexits.h).
 const ExitPeerFailed = 75

@@ -67,7 +67,8 @@ func newApp(action cli.ActionFunc) *cli.App {
 			&cli.StringFlag{Name: "bind-addr", Value: "127.0.0.1", Usage: "`IP` address to listen on, or the network it is in (10.0.0.0/8)"},
 			&cli.StringFlag{Name: "advertise-addr", Usage: "`IP` address the other nodes reach this one at (default: --bind-addr)"},
 			&cli.IntFlag{Name: "port", Value: 7946, Usage: "TCP and UDP `PORT` of the agent; 0 takes any free one (always so with --local)"},
-			&cli.BoolFlag{Name: "insecure-network", Usage: "permit addresses other than loopback, although nothing is encrypted"},
+			&cli.BoolFlag{Name: "insecure-network", Usage: "permit addresses other than loopback, although what workers tell each other is not encrypted"},
+			&cli.StringFlag{Name: "secret-file", Usage: "`FILE` with a secret that all nodes share, readable by its owner only (or VGID_SECRET): agents without it are not heard"},
 			&cli.StringFlag{Name: "job", Value: "vgid", Usage: "`NAME` of the job, the same on all nodes"},
 			&cli.StringFlag{Name: "node-name", Usage: "`NAME` of this node in messages (default: host name)"},
 			&cli.IntFlag{Name: "node-rank", Value: -1, Usage: "`I`: wish for the order of nodes (default: nodes without --join first)"},
@@ -100,17 +101,18 @@ func run(c *cli.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if said != "" {
-		fmt.Fprintf(os.Stderr, "vgid-launch: %s\n", said)
+	os.Unsetenv(launch.EnvSecret) // not for the workers
+	for _, s := range said {
+		fmt.Fprintf(os.Stderr, "vgid-launch: %s\n", s)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	io := agent.IO{Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals(ctx)}
-	launch := agent.Run
+	start := agent.Run
 	if c.Bool("local") {
-		launch = agent.RunLocal
+		start = agent.RunLocal
 	}
-	out, err := launch(ctx, o, io)
+	out, err := start(ctx, o, io)
 	if err != nil {
 		return 0, err
 	}
@@ -126,16 +128,16 @@ func run(c *cli.Context) (int, error) {
 
 // options reads the flags and, for what they leave open, the environment; it
 // says what it took from there.
-func options(c *cli.Context, lookup func(string) (string, bool)) (agent.Options, string, error) {
+func options(c *cli.Context, lookup func(string) (string, bool)) (o agent.Options, said []string, err error) {
 	procs, err := agent.Procs(c.String("nproc-per-node"))
 	if err != nil {
-		return agent.Options{}, "", err
+		return agent.Options{}, nil, err
 	}
 	bind, err := ownAddress(c.String("bind-addr"), net.InterfaceAddrs)
 	if err != nil {
-		return agent.Options{}, "", err
+		return agent.Options{}, nil, err
 	}
-	o := agent.Options{
+	o = agent.Options{
 		Command: c.Args().Slice(), Nodes: c.Int("nodes"), Procs: procs, MachineWorkers: procs,
 		Job: c.String("job"), Node: c.String("node-name"), Index: c.Int("node-rank"),
 		BindAddr: bind, AdvertiseAddr: c.String("advertise-addr"), Port: c.Int("port"),
@@ -146,28 +148,37 @@ func options(c *cli.Context, lookup func(string) (string, bool)) (agent.Options,
 	if c.Bool("local") {
 		for _, f := range []string{"join", "advertise-addr", "port", "node-rank", "node-name"} {
 			if c.IsSet(f) {
-				return o, "", fmt.Errorf("--%s with --local: the nodes on one machine find each other by themselves; leave one of the two out", f)
+				return o, nil, fmt.Errorf("--%s with --local: the nodes on one machine find each other by themselves; leave one of the two out", f)
 			}
 		}
 		if s := c.String("nproc-per-node"); o.Nodes > 1 && s != "1" && (s == "gpu" || s == "auto" && procs > 1) {
-			return o, "", fmt.Errorf("--nproc-per-node %s with --local and %d nodes: each node would claim all GPUs of this machine; use --nodes 1", s, o.Nodes)
+			return o, nil, fmt.Errorf("--nproc-per-node %s with --local and %d nodes: each node would claim all GPUs of this machine; use --nodes 1", s, o.Nodes)
 		}
 		o.Node = "node0"
 	}
 	outer, err := launch.FindOuter(lookup)
 	if err != nil {
-		return o, "", err
+		return o, nil, err
 	}
-	said, err := adopt(&o, outer, c.IsSet)
+	taken, err := adopt(&o, outer, c.IsSet)
 	if err != nil {
-		return o, "", err
+		return o, nil, err
+	}
+	open := ""
+	if o.Secret, open, err = secret(c.String("secret-file"), o, c.Bool("local"), lookup); err != nil {
+		return o, nil, err
+	}
+	for _, s := range []string{taken, open} {
+		if s != "" {
+			said = append(said, s)
+		}
 	}
 	if o.Index < 0 {
 		o.Index = min(len(o.Join), 1)
 	}
 	if o.Node == "" {
 		if o.Node, err = os.Hostname(); err != nil {
-			return o, "", fmt.Errorf("no host name: %w; give --node-name", err)
+			return o, nil, fmt.Errorf("no host name: %w; give --node-name", err)
 		}
 	}
 	return o, said, nil

@@ -3,12 +3,14 @@ package main
 import (
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/launch"
 	"vgid/launch/agent"
 )
 
@@ -21,8 +23,11 @@ func parse(t *testing.T, args ...string) (o agent.Options, err error) {
 // parseIn is parse with variables of other launchers.
 func parseIn(t *testing.T, env map[string]string, args ...string) (o agent.Options, said string, err error) {
 	t.Helper()
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir()) // where a user's secret is kept
 	app := newApp(func(c *cli.Context) error {
-		o, said, err = options(c, func(name string) (string, bool) { v, ok := env[name]; return v, ok })
+		var lines []string
+		o, lines, err = options(c, func(name string) (string, bool) { v, ok := env[name]; return v, ok })
+		said = strings.Join(lines, "; ")
 		return nil
 	})
 	app.Writer, app.ErrWriter = os.Stderr, os.Stderr
@@ -150,5 +155,43 @@ func TestOwnAddress(t *testing.T) {
 		if got, err := ownAddress(s, own); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %q, %v", s, got, err)
 		}
+	}
+}
+
+func TestSecretSources(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "s")
+	if err := os.WriteFile(file, []byte("the secret of a file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{launch.EnvSecret: "the secret of the environment"}
+	for _, c := range []struct {
+		env  map[string]string
+		args string
+		want string // "own": of the user
+		say  string
+	}{
+		{nil, "--nodes 2 --secret-file " + file, "the secret of a file", ""},
+		{env, "--nodes 2 --secret-file " + file, "the secret of a file", ""},
+		{env, "--nodes 2", "the secret of the environment", ""},
+		{nil, "--nodes 2", "own", ""},
+		{nil, "--nodes 2 --local", "", ""},
+		{nil, "--nodes 1", "", ""},
+		{nil, "--nodes 2 --bind-addr 192.0.2.1 --insecure-network", "", "nothing proves that the other agents are yours"},
+		{env, "--nodes 2 --bind-addr 192.0.2.1 --insecure-network", "the secret of the environment", ""},
+	} {
+		o, said, err := parseIn(t, c.env, strings.Fields(c.args+" -- x")...)
+		got := string(o.Secret)
+		if c.want == "own" && len(got) >= 16 {
+			got = "own"
+		}
+		if err != nil || got != c.want || !strings.HasPrefix(said, c.say) || (c.say == "") != (said == "") {
+			t.Errorf("%s: %q, %q, %v", c.args, o.Secret, said, err)
+		}
+	}
+	if _, _, err := parseIn(t, map[string]string{launch.EnvSecret: "short"}, "--nodes", "2", "--", "x"); err == nil || !strings.Contains(err.Error(), "VGID_SECRET: a secret of 5 bytes is too short") {
+		t.Errorf("short: %v", err)
+	}
+	if _, err := parse(t, "--secret-file", "/nowhere", "--", "x"); err == nil || !strings.HasPrefix(err.Error(), "--secret-file: ") {
+		t.Errorf("no file: %v", err)
 	}
 }

@@ -50,6 +50,9 @@ func TestMain(m *testing.M) {
 		}
 		if err == nil {
 			defer os.RemoveAll(temp)
+			err = os.Setenv("XDG_CONFIG_HOME", filepath.Join(temp, "config")) // where vgid-launch keeps a user's secret
+		}
+		if err == nil {
 			world, err = vgidtest.Make(filepath.Join(temp, "world"))
 		}
 		if err != nil {

@@ -167,7 +167,7 @@ func (a *agent) listen() error {
 		return err
 	}
 	a.node, err = discovery.Start(discovery.Config{ID: a.self.ID, Job: o.Job, BindAddr: o.BindAddr, Port: o.Port,
-		AdvertiseAddr: o.AdvertiseAddr, Meta: meta, Nodes: o.Nodes})
+		AdvertiseAddr: o.AdvertiseAddr, Meta: meta, Nodes: o.Nodes, Secret: o.Secret})
 	if err != nil {
 		return err
 	}

@@ -378,7 +378,7 @@ func TestBadOptions(t *testing.T) {
 		{`--join "x": not host:port`, func(o *Options) { o.Nodes, o.Join = 2, []string{"x"} }},
 		{"--join with --nodes 1", func(o *Options) { o.Join = []string{"a:1"} }},
 		{`--bind-addr "host": not an IP address`, func(o *Options) { o.BindAddr = "host" }},
-		{"--bind-addr 10.0.0.1: the network between nodes is neither encrypted", func(o *Options) { o.BindAddr = "10.0.0.1" }},
+		{"--bind-addr 10.0.0.1: what workers tell each other is not encrypted there; pass --insecure-network", func(o *Options) { o.BindAddr = "10.0.0.1" }},
 		{"--advertise-addr is missing", func(o *Options) { o.BindAddr, o.InsecureNetwork = "0.0.0.0", true }},
 		{"--timeout 0s", func(o *Options) { o.Timeout = 0 }},
 		{"--log-dir: mkdir /dev/null", func(o *Options) { o.LogDir = "/dev/null/x" }},

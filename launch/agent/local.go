@@ -5,6 +5,7 @@ package agent
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,6 +52,9 @@ func RunLocal(ctx context.Context, o Options, io IO) (Outcome, error) {
 	}
 	if o.Nodes == 1 {
 		return Run(ctx, o, io)
+	}
+	if len(o.Secret) == 0 {
+		o.Secret = []byte(rand.Text()) // the agents get it by their pipes
 	}
 	l := &local{o: o, io: io, answers: make(chan childAnswer, 2*o.Nodes)}
 	defer func() {

@@ -28,9 +28,12 @@ type Options struct {
 	AdvertiseAddr string   // IP address others reach this node at; empty is BindAddr
 	Port          int      // of the agent; 0 takes any free one
 	Join          []string // host:port of other agents
-	// InsecureNetwork permits addresses other than loopback, over which
-	// everything travels in the clear.
+	// InsecureNetwork permits addresses other than loopback, over which what
+	// workers compute travels in the clear.
 	InsecureNetwork bool
+	// Secret is what all agents of the job share: gossip is encrypted with it,
+	// and who does not know it is not heard. Empty: everybody is.
+	Secret []byte
 
 	Timeout time.Duration // for finding and agreeing
 	Grace   time.Duration // from SIGTERM to SIGKILL
@@ -76,7 +79,7 @@ func (o *Options) Check() error {
 		case ip.IsUnspecified() && a.flag == "--advertise-addr":
 			return fmt.Errorf("--advertise-addr is missing: %s says nothing about how others reach this node", a.addr)
 		case !ip.IsLoopback() && !o.InsecureNetwork:
-			return fmt.Errorf("%s %s: the network between nodes is neither encrypted nor authenticated; pass --insecure-network if you trust everybody on it", a.flag, a.addr)
+			return fmt.Errorf("%s %s: what workers tell each other is not encrypted there; pass --insecure-network if everybody on that network may read it, and give all nodes the same --secret-file so that nobody else takes part", a.flag, a.addr)
 		}
 	}
 	for _, j := range o.Join {

@@ -3,12 +3,14 @@
 // and what they say; who has which rank is decided by launch/view.
 //
 // Messages between agents use memberlist's reliable (TCP) messages rather than
-// a second protocol: one port to open, one place to encrypt later, and the
-// same reachability that the failure detector judges.
+// a second protocol: one port to open, one place to encrypt, and the same
+// reachability that the failure detector judges.
 package discovery
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +35,10 @@ type Config struct {
 	AdvertiseAddr string
 	// Meta announces this agent to the others, at most MaxMeta bytes.
 	Meta []byte
+	// Secret is shared by all agents: what they say is encrypted and
+	// authenticated with a key derived from it, and others are not heard. Empty:
+	// everything is in the clear, and everybody is heard.
+	Secret []byte
 	// Nodes is how many agents there will be; 0: few. Many of them look after
 	// each other less often, for on one machine they would do nothing else.
 	Nodes int
@@ -110,6 +116,13 @@ func Start(cfg Config) (*Node, error) {
 	c.TCPTimeout = 2 * time.Second
 	c.EnableCompression = false // of short messages: it took nine tenths of the time
 	c.Delegate, c.Events, c.Alive = n, n, n
+	if len(cfg.Secret) > 0 {
+		key, err := hkdf.Key(sha256.New, cfg.Secret, nil, "vgid agents", 32) // AES-256
+		if err != nil {
+			return nil, err
+		}
+		c.SecretKey = key
+	}
 	if cfg.Log == nil {
 		cfg.Log = io.Discard
 	}
@@ -151,6 +164,9 @@ func (n *Node) Join(ctx context.Context, addrs []string, waiting func(error)) er
 		}
 		if k > 0 {
 			return nil
+		}
+		if otherSecret(err) {
+			return fmt.Errorf("the agent at %s (--join) has another secret than this one, or none; give all nodes the same --secret-file", strings.Join(addrs, ", "))
 		}
 		err = fmt.Errorf("no agent answers at %s (--join): %s", strings.Join(addrs, ", "), oneLine(err))
 		if first && waiting != nil {
@@ -257,6 +273,19 @@ func (n *Node) pump() {
 			return
 		}
 	}
+}
+
+// otherSecret knows by memberlist's words that an agent has another key.
+func otherSecret(err error) bool {
+	if err == nil {
+		return false
+	}
+	for _, words := range []string{"encryption is not configured", "remote state is not encrypted", "no installed keys could decrypt"} {
+		if strings.Contains(strings.ToLower(err.Error()), words) {
+			return true
+		}
+	}
+	return false
 }
 
 // oneLine undoes the list layout of memberlist's errors.

@@ -147,6 +147,51 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// Who has not the secret, or another one, or has one where the others have
+// none, takes no part, is told so, and is not heard.
+func TestSecret(t *testing.T) {
+	secrets := map[string][]byte{"none": nil, "one": []byte("a secret of the job"), "other": []byte("another secret")}
+	for mine, m := range secrets {
+		for theirs, s := range secrets {
+			a, err := Start(Config{ID: "a", Job: "j", BindAddr: "127.0.0.1", Secret: m})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := Start(Config{ID: "b", Job: "j", BindAddr: "127.0.0.1", Secret: s})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = b.Join(context.Background(), []string{a.Addr()}, nil)
+			if mine == theirs {
+				if err != nil {
+					t.Errorf("%s and %s: %v", mine, theirs, err)
+				}
+				collect(t, a, func(e Event) bool { return e.Kind == Up && e.ID == "b" })
+				if err := a.Send("b", b.Addr(), []byte("word")); err != nil {
+					t.Error(err)
+				}
+				collect(t, b, func(e Event) bool { return e.Kind == Said && string(e.Msg) == "word" })
+				if err := a.Show("b", b.Addr(), []byte("sign")); err != nil {
+					t.Error(err)
+				}
+			} else {
+				if err == nil || !strings.Contains(err.Error(), "has another secret than this one, or none") {
+					t.Errorf("%s and %s: %v", mine, theirs, err)
+				}
+				b.Send("a", a.Addr(), []byte("word of a stranger"))
+				b.Show("a", a.Addr(), []byte("sign of a stranger"))
+				select {
+				case e := <-a.Events():
+					t.Errorf("%s hears %s: %+v", mine, theirs, e)
+				case <-time.After(100 * time.Millisecond):
+				}
+			}
+			a.Close()
+			b.Close()
+		}
+	}
+}
+
 func TestAdmitBounds(t *testing.T) {
 	tr := &transport{most: 2}
 	var in []net.Conn
