@@ -97,7 +97,7 @@ func (m *Model) fits(where map[string]string) error {
 			return fmt.Errorf("tensor %q is missing, and config.json does not set tie_word_embeddings to true, which would take the embedding for it; set it if that is what the model was trained with", w.Name)
 		}
 		if !ok {
-			return fmt.Errorf("tensor %q is missing", w.Name)
+			return m.missing(w.Name, files.Names())
 		}
 		w.file, known[name] = name, true
 		info, _ := files.Info(name)
