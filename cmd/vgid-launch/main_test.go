@@ -120,7 +120,7 @@ func TestOtherLaunchers(t *testing.T) {
 		{map[string]string{"PET_NODE_RANK": "0", "PET_NNODES": "2", "PET_MASTER_ADDR": "j-node-0-0.j"}, "", 2, 0, "", "node 0 of 2"},
 		{pod, "", 0, 0, "", "does not say of how many; give --nodes"},
 		{pod, "--nodes 4 --join a:1", 4, 1, "a:1", "node 1 of 4"},
-		{two, "--nodes 2", 0, 0, "", "2 of them on this node; vgid-launch is started once per node"},
+		{two, "--nodes 2", 0, 0, "", "2 of them on this node, where vgid-launch starts the workers itself"},
 	} {
 		o, said, err := parseIn(t, c.env, strings.Fields(c.args+" -- x")...)
 		if c.nodes == 0 {

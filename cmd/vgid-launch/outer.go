@@ -21,7 +21,7 @@ func adopt(o *agent.Options, outer launch.Outer, given func(flag string) bool) (
 	case given("local"):
 		return "", fmt.Errorf("%v; --local would start the whole job in each of them; leave it out, %s", outer, alone)
 	case outer.Local > 1:
-		return "", fmt.Errorf("%v, %d of them on this node; vgid-launch is started once per node and starts the workers itself (--nproc-per-node): %s; %s", outer, outer.Local, outer.Remedy, alone)
+		return "", fmt.Errorf("%v, %d of them on this node, where vgid-launch starts the workers itself (--nproc-per-node); %s; %s", outer, outer.Local, outer.Remedy, alone)
 	case outer.Size == 0 && !given("nodes"):
 		return "", fmt.Errorf("%v, but does not say of how many; give --nodes, %s", outer, alone)
 	case outer.Size > 0 && given("nodes") && o.Nodes != outer.Size:

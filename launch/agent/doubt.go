@@ -9,6 +9,7 @@ import "time"
 const (
 	confirmFor = 5 * time.Second
 	reachFor   = 2500 * time.Millisecond
+	watchedFor = time.Minute // where the launcher sees to it
 	repeatPing = 500 * time.Millisecond
 )
 
@@ -20,8 +21,11 @@ type suspicion struct {
 	pingedAt time.Time
 }
 
-func (s suspicion) patience() time.Duration {
-	if s.reached {
+func (a *agent) allowance(s suspicion) time.Duration {
+	switch {
+	case a.o.Watched:
+		return watchedFor + s.allowed
+	case s.reached:
 		return confirmFor + s.allowed
 	}
 	return reachFor + s.allowed
@@ -65,7 +69,7 @@ func (a *agent) succeed(id, addr string) {
 func (a *agent) examine(now time.Time) {
 	for id, s := range a.suspect {
 		switch {
-		case now.Sub(s.since) > s.patience():
+		case now.Sub(s.since) > a.allowance(s):
 			a.giveUp(id, noAnswer, s.since)
 		case now.Sub(s.pingedAt) >= repeatPing:
 			s.pingedAt = now

@@ -202,8 +202,8 @@ func (a *agent) onTick(now time.Time) {
 
 // lookAround shows this node to the others, and finds links that are cut.
 func (a *agent) lookAround(now time.Time) {
-	if len(a.view.Members) < 3 {
-		return // there is nobody to tell a cut link from a dead node
+	if len(a.view.Members) < 3 || a.o.Watched {
+		return // nobody to tell a cut link from a dead node, or no link to cut
 	}
 	if now.Sub(a.shownAt) >= a.reach.every {
 		a.shownAt = now

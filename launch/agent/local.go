@@ -144,6 +144,7 @@ func (l *local) start(i int) error {
 	o.Node, o.Index, o.Port = c.node, i, 0
 	o.Quiet = o.Quiet || i > 0
 	o.MachineWorkers = l.o.Nodes * l.o.Procs
+	o.Watched = canWatch
 	return c.order(order{Options: &o})
 }
 

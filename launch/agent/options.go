@@ -42,6 +42,9 @@ type Options struct {
 	// MachineWorkers is how many workers share this machine's cores.
 	MachineWorkers int
 	Quiet          bool // no lines about the course of things, only failures
+	// Watched says that the launcher sees for itself whether the agents live and
+	// move, all of them on this machine: what is slow is given time.
+	Watched bool
 }
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)

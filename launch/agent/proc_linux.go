@@ -14,6 +14,9 @@ func procAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
+// canWatch says that stopped knows.
+const canWatch = true
+
 // stopped reports whether a process was stopped by a signal. One that a
 // debugger holds is not stopped in this sense.
 func stopped(pid int) bool {

@@ -8,6 +8,9 @@ import "syscall"
 // through the launcher once and not twice.
 func procAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
+// canWatch says that stopped does not know.
+const canWatch = false
+
 // stopped is not known here.
 func stopped(int) bool { return false }
 
