@@ -150,6 +150,8 @@ before the first answer and left out; a signal or a failure keeps the answers so
 				return fmt.Errorf("%s--prompt is missing (or --in and --out); %s --help tells more", command(c), c.Command.HelpName)
 			case file != c.IsSet("out"):
 				return fmt.Errorf("%s--in and --out belong together", command(c))
+			case c.String("field") == "":
+				return fmt.Errorf("%s--field is empty: name the field that holds the answer", command(c))
 			}
 			return withModel(c, func(a *ask.Asker) error { return generate(c, a) })
 		},
@@ -183,11 +185,19 @@ func generateFile(c *cli.Context, a *ask.Asker, o model.GenerateOptions, stops [
 		return err
 	}
 	defer in.Close()
+	field, out := c.String("field"), c.String("out")
+	if same, err := isFile(out, in); err != nil {
+		return err
+	} else if same {
+		return fmt.Errorf("%s--out %s is the file of --in, and lines that cannot be answered would be lost: name another", command(c), out)
+	}
 	lines, err := ask.ReadLines(in, c.String("in"), filepath.Dir(c.String("in")))
 	if err != nil {
 		return err
 	}
-	field, out := c.String("field"), c.String("out")
+	if len(lines) == 0 {
+		return fmt.Errorf("%s holds no prompts; each line is %s", c.String("in"), ask.LineForm)
+	}
 	for _, l := range lines {
 		if _, taken := l.Fields[field]; taken {
 			return fmt.Errorf("%s: it has a field %s of its own: choose another name for the model's answer with --field (prediction, beside a field reference, is what vgid score reads)", l.Where, field)
@@ -235,6 +245,16 @@ func generateFile(c *cli.Context, a *ask.Asker, o model.GenerateOptions, stops [
 	}
 	fmt.Printf("%d answers written to %s\n", n, out)
 	return nil
+}
+
+// isFile reports whether path is another name of the file f.
+func isFile(path string, f *os.File) (bool, error) {
+	there, err := os.Stat(path)
+	if err != nil {
+		return false, nil // who writes it says what is wrong
+	}
+	own, err := f.Stat()
+	return err == nil && os.SameFile(there, own), err
 }
 
 // tell prints what a user should know beside a command's result.

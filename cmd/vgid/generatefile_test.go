@@ -66,6 +66,7 @@ func TestBadLinesAreLeftOut(t *testing.T) {
 		"no JSON":        {`{"prompt": "Who?`, "each line is"},
 		"no prompt":      {`{"text": "Who?"}`, "prompt is missing"},
 		"a number":       {`{"prompt": 7}`, "prompt"},
+		"image":          {`{"prompt": "Who?", "image": "face.png"}`, "it has a field image, which would not be seen: name its files in images"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args, out := asking(t, `{"prompt": "Who?", "id": 1}`, c.line, fmt.Sprintf(`{"prompt": "<image> Who?", "images": [%q], "id": 3}`, good))
@@ -86,6 +87,43 @@ func TestBadLinesAreLeftOut(t *testing.T) {
 	args, out := asking(t, `{"prompt": "<image>"}`, `[]`)
 	p := run(t, program, args...)
 	if code, said := p.wait(), p.err.String(); code != 1 || !strings.Contains(said, "none of the 2 lines can be answered: ") {
+		t.Errorf("exit code %d, %q", code, said)
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("something was written")
+	}
+}
+
+// The file of prompts is never written to, by whatever name, and an empty one is no
+// success.
+func TestPromptsStay(t *testing.T) {
+	args, out := asking(t, `{"prompt": "Who?"}`, `[]`)
+	in := filepath.Join(filepath.Dir(out), "in.jsonl")
+	before := string(read(t, in))
+	for name, link := range map[string]func(string, string) error{"link": os.Symlink, "name": os.Link} {
+		t.Run("another "+name, func(t *testing.T) {
+			if err := link(in, out); err != nil {
+				t.Fatal(err)
+			}
+			p := run(t, program, args...)
+			if code, said := p.wait(), p.err.String(); code != 1 || !strings.Contains(said, "out.jsonl is the file of --in") {
+				t.Errorf("exit code %d, %q", code, said)
+			}
+			if err := os.Remove(out); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	p := run(t, program, append(args, "--out", in)...)
+	if code, said := p.wait(), p.err.String(); code != 1 || !strings.Contains(said, "in.jsonl is the file of --in") {
+		t.Errorf("exit code %d, %q", code, said)
+	}
+	if now := string(read(t, in)); now != before {
+		t.Errorf("the prompts are %q, before %q", now, before)
+	}
+	args, out = asking(t, "", " ")
+	p = run(t, program, args...)
+	if code, said := p.wait(), p.err.String(); code != 1 || !strings.Contains(said, "in.jsonl holds no prompts; each line is {") {
 		t.Errorf("exit code %d, %q", code, said)
 	}
 	if _, err := os.Stat(out); err == nil {

@@ -23,6 +23,9 @@ type Line struct {
 	Where  string                     // file and line
 }
 
+// LineForm is how a line of a file of prompts looks.
+const LineForm = `{"prompt": TEXT, "images": [FILE, …]}`
+
 // ReadLines reads a file of prompts, one JSON object a line; empty lines do not
 // count. Paths of images are relative to dir. What is wrong with a line is its own
 // error.
@@ -41,7 +44,7 @@ func ReadLines(in io.Reader, name, dir string) ([]Line, error) {
 		}
 		l := Line{Where: fmt.Sprintf("%s, line %d", name, n)}
 		if err := l.read(text, dir); err != nil {
-			l.Err = fmt.Errorf("%s: %w; each line is {\"prompt\": TEXT, \"images\": [FILE, …]}", l.Where, err)
+			l.Err = fmt.Errorf("%s: %w; each line is %s", l.Where, err, LineForm)
 		}
 		out = append(out, l)
 	}
@@ -60,6 +63,10 @@ func (l *Line) read(text []byte, dir string) error {
 	}
 	if l.Prompt == "" {
 		return errors.New("prompt is missing or empty")
+	}
+	_, one := l.Fields["image"]
+	if _, several := l.Fields["images"]; one && !several {
+		return errors.New("it has a field image, which would not be seen: name its files in images, or write [] there if the prompt is meant without one")
 	}
 	for i, p := range l.Images {
 		if !filepath.IsAbs(p) {
