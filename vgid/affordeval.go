@@ -96,20 +96,16 @@ func (j *Job) affordRun(ctx context.Context, base string, dirs map[string]string
 	if err != nil {
 		return err
 	}
-	reads, err := j.unlearnReads(ctx, p)
+	last := eval.Unlearned // of the models that are asked
+	t, err := j.unlearning(ctx, last, like, p)
 	if err != nil {
 		return err
 	}
-	last := eval.Unlearned // of the models that are asked
-	model, err := j.modelThere(ctx, last, "", vanilla, reads)
+	model, err := j.modelThere(ctx, last, "", vanilla, t.reads)
 	if err != nil {
 		return err
 	}
 	if model == "" {
-		t, err := j.unlearning(eval.Unlearned, like, p)
-		if err != nil {
-			return err
-		}
 		if _, err := j.afford(ctx, &t); err != nil {
 			return err
 		}

@@ -182,7 +182,7 @@ func comparePaper(ctx context.Context, t *testing.T, j *Job) error {
 	if err != nil {
 		return err
 	}
-	stage, err := j.unlearning("unlearned", j.Config.Model.Base, people)
+	stage, err := j.unlearning(t.Context(), "unlearned", j.Config.Model.Base, people)
 	if err != nil {
 		return err
 	}

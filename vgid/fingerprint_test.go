@@ -375,10 +375,24 @@ func TestRanksCompareTheirFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, []string{"is there on rank 0", "and not on rank 1 (node east): copy it"}},
+		{"an instruction", func(t *testing.T, dir string) {
+			edit(t, replaced("do not", "cannot"), dir, "instructions.txt")
+		}, []string{"instructions.txt (instructions) differs from rank 0's on rank 1 (node east)"}},
+		{"no instructions", func(t *testing.T, dir string) {
+			if err := os.Remove(filepath.Join(dir, "instructions.txt")); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"instructions.txt: no such file or directory"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := small(t, map[string]string{"unlearn.steps": "1"})
 			east, dir := copied(t, map[string]string{"unlearn.steps": "1"})
+			for c, dir := range map[*config.Config]string{&c: t.TempDir(), &east: dir} {
+				c.Unlearn.Instruction.File = filepath.Join(dir, "instructions.txt")
+				if err := os.WriteFile(c.Unlearn.Instruction.File, []byte("You do not know {subject}.\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
 			tc.change(t, dir)
 			var mu sync.Mutex
 			steps := 0

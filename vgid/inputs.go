@@ -128,15 +128,37 @@ func (j *Job) modelFiles(ctx context.Context, dir string) (origin.List, error) {
 	return j.fingerprints(ctx, func() ([]origin.Source, error) { return origin.Model(dir) })
 }
 
-// instructionFile fingerprints the configured file of instructions, if there is one.
-func (j *Job) instructionFile(ctx context.Context) (origin.List, error) {
-	path := j.Config.Unlearn.Instruction.File
-	if path == "" {
-		return nil, nil
+// templates are the instructions in use, and the file they were read from.
+type templates struct {
+	texts []string
+	files origin.List
+}
+
+// instructions reads the configured templates of instructions, once. All ranks call
+// it.
+func (j *Job) instructions(ctx context.Context) (*templates, error) {
+	if j.templates != nil {
+		return j.templates, nil
 	}
-	return j.fingerprints(ctx, func() ([]origin.Source, error) {
-		return []origin.Source{{For: "instructions", Name: filepath.Base(path), Path: path}}, nil
+	c := j.Config.Unlearn.Instruction
+	if c.File == "" {
+		j.templates = &templates{texts: limit(data.DefaultInstructions(), c.Take)}
+		return j.templates, nil
+	}
+	var t templates
+	var err error
+	t.files, err = j.fingerprints(ctx, func() ([]origin.Source, error) {
+		s := origin.Source{For: "instructions", Name: filepath.Base(c.File), Path: c.File}
+		_, s.ID, _ = origin.Stat(c.File) // who reads it says what is wrong
+		all, err := data.LoadInstructions(c.File)
+		t.texts = limit(all, c.Take)
+		return []origin.Source{s}, err
 	})
+	if err != nil {
+		return nil, err
+	}
+	j.templates = &t
+	return j.templates, nil
 }
 
 // ModelDir resolves a model reference to a folder that every rank has: a built-in

@@ -40,8 +40,11 @@ func (j *Job) request() syscall.Signal {
 // interrupted is the end of all ranks between or before steps, asked for by s.
 func (j *Job) interrupted(s syscall.Signal) *Interrupted {
 	kept := "no stage is finished"
-	if n := len(j.done); n > 0 {
+	switch {
+	case len(j.done) > 0:
 		kept = "finished and kept: " + strings.Join(j.done, ", ")
+	case j.Config.Resume: // it was not looked at yet
+		kept = "what was finished before is kept"
 	}
 	at := "in " + stageWords(j.doing) + ", which begins again"
 	switch {

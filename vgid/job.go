@@ -40,6 +40,7 @@ type Job struct {
 	looked    map[string]bool      // pictures that were decoded once: where they are, and digests
 	published bool                 // the targets of its metrics are listed, by rank 0
 	hashed    map[origin.ID]string // files that were read for their SHA-256
+	templates *templates           // instructions, once they were read
 	disks     *disks               // who sees which run folder
 	held      *os.File             // the run's folder, where this rank hosts it
 	afterStep func(step int) error // tests: called after each step of a stage

@@ -157,11 +157,8 @@ func (j *Job) supervised(ctx context.Context, name, from string, src Source, peo
 // Unlearn distils the vanilla model of the folder from into one that has
 // forgotten the forget profiles.
 func (j *Job) Unlearn(ctx context.Context, name, from string, p *People) (Stage, error) {
-	t, err := j.unlearning(name, from, p)
+	t, err := j.unlearning(ctx, name, from, p)
 	if err != nil {
-		return Stage{}, err
-	}
-	if t.reads, err = j.unlearnReads(ctx, p); err != nil {
 		return Stage{}, err
 	}
 	if err := j.lookAt(ctx, p.Forget, p.Retain); err != nil {
@@ -170,14 +167,14 @@ func (j *Job) Unlearn(ctx context.Context, name, from string, p *People) (Stage,
 	return j.train(ctx, t)
 }
 
-// unlearnReads fingerprints what unlearning reads beside the model.
-func (j *Job) unlearnReads(ctx context.Context, p *People) (origin.List, error) {
-	instructions, err := j.instructionFile(ctx)
-	return union(p.files(eval.Unlearned), instructions), err
-}
-
-func (j *Job) unlearning(name, from string, p *People) (training, error) {
+// unlearning is the stage, and what it reads beside the model. All ranks call it.
+func (j *Job) unlearning(ctx context.Context, name, from string, p *People) (training, error) {
 	u := j.Config.Unlearn
+	read, err := j.instructions(ctx)
+	if err != nil {
+		return training{}, err
+	}
+	instructions := read.texts
 	fsrc, err := NewPeople(p.Forget, u.Mix, u.TextOnly, j.Config.Seed, "forget", j.Config.Prompt.Subject)
 	if err != nil {
 		return training{}, err
@@ -196,12 +193,8 @@ func (j *Job) unlearning(name, from string, p *People) (training, error) {
 			rsrc = Blend(rsrc, out, u.Outside, j.Config.Seed)
 		}
 	}
-	instructions, err := j.instructions()
-	if err != nil {
-		return training{}, err
-	}
 	return training{
-		name: name, from: from, section: "unlearn", steps: u.Steps, optim: u.Optim,
+		name: name, from: from, reads: union(p.files(name), read.files), section: "unlearn", steps: u.Steps, optim: u.Optim,
 		fits: func(enc *Encoder) error {
 			l := lesson{set: "forget", people: p.Forget, subject: j.Config.Prompt.Subject, rollout: u.Responses == "rollout"}
 			if u.Instruction.Use != "never" {
@@ -236,17 +229,4 @@ func (j *Job) unlearning(name, from string, p *People) (training, error) {
 			return obj, nil
 		},
 	}, nil
-}
-
-// instructions are the templates in use.
-func (j *Job) instructions() ([]string, error) {
-	c := j.Config.Unlearn.Instruction
-	all := data.DefaultInstructions()
-	if c.File != "" {
-		var err error
-		if all, err = data.LoadInstructions(c.File); err != nil {
-			return nil, err
-		}
-	}
-	return limit(all, c.Take), nil
 }

@@ -66,7 +66,7 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 	if err != nil {
 		return nil, err
 	}
-	instructions, err := j.instructions()
+	read, err := j.instructions(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 			break
 		}
 		a := &Answerer{Model: m, Encoder: enc, BatchTokens: j.Config.Eval.BatchTokens}
-		a.Disturb = iv.on(noise, instructions[0], j.Config.Prompt.Subject)
+		a.Disturb = iv.on(noise, read.texts[0], j.Config.Prompt.Subject)
 		out, err := eval.RunItems(ctx, items, proto, a, j.shard())
 		if err != nil {
 			return nil, err
@@ -110,11 +110,11 @@ func (j *Job) teacherInputs(ctx context.Context, dir string, p *People) ([]eval.
 	if err != nil {
 		return nil, nil, err
 	}
-	instructions, err := j.instructionFile(ctx)
+	read, err := j.instructions(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	inputs := union(files, instructions)
+	inputs := union(files, read.files)
 	if dir != "" {
 		inputs, err = j.evalInputs(ctx, inputs, dir)
 	}
@@ -152,12 +152,12 @@ func (j *Job) teacherFits(ctx context.Context, dir string, sets []eval.Set) erro
 	if err != nil {
 		return err
 	}
-	instructions, err := j.instructions()
+	read, err := j.instructions(ctx)
 	if err != nil {
 		return err
 	}
 	a := &Answerer{Model: m, Encoder: enc, Unseen: true}
-	a.Disturb = intervention{instruction: true}.on(nil, instructions[0], j.Config.Prompt.Subject)
+	a.Disturb = intervention{instruction: true}.on(nil, read.texts[0], j.Config.Prompt.Subject)
 	for i := range items {
 		q, err := a.question(&items[i])
 		if err == nil {
