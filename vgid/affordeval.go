@@ -132,7 +132,7 @@ func (j *Job) affordRun(ctx context.Context, base string, dirs map[string]string
 		}
 	}
 	if model != "" && j.Config.Resume {
-		inputs, err := j.evalInputs(ctx, files, model)
+		inputs, err := j.readBeside(ctx, files, model)
 		if err != nil {
 			return err
 		}

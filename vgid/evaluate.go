@@ -50,7 +50,7 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 	if err != nil {
 		return nil, stage, err
 	}
-	if stage.Inputs, err = j.evalInputs(ctx, files, dir); err != nil {
+	if stage.Inputs, err = j.readBeside(ctx, files, dir); err != nil {
 		return nil, stage, err
 	}
 	s, ok, err := j.finished(ctx, stage.Name, stage.Inputs)
@@ -90,6 +90,9 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 	if err != nil {
 		return nil, stage, err
 	}
+	if err := j.unchanged(ctx, files, dir, stage.Inputs); err != nil {
+		return nil, stage, err
+	}
 	err = j.onLead(ctx, func() error {
 		if err := os.MkdirAll(j.path(name), 0o755); err != nil {
 			return err
@@ -112,12 +115,6 @@ func (j *Job) evalSets(ctx context.Context, p *People, names []string, people in
 		return err
 	})
 	return sets, files, err
-}
-
-// evalInputs are what an evaluation of the model of a folder depends on.
-func (j *Job) evalInputs(ctx context.Context, sets origin.List, dir string) (origin.List, error) {
-	files, err := j.modelFiles(ctx, dir)
-	return union(sets, files), err
 }
 
 // samples picks questions to show in full: the first generation questions of

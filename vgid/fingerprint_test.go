@@ -314,6 +314,69 @@ func TestFinishedStageStillHasItsModel(t *testing.T) {
 	}
 }
 
+// A model folder that changes or goes while a stage is at work ends it, but costs
+// nothing: what was trained is kept, and the model is written when the folder is back.
+func TestModelFolderChangesMeanwhile(t *testing.T) {
+	c, dir := copied(t, map[string]string{"unlearn.steps": "2"})
+	c.Name = "undisturbed"
+	if _, err := unlearned(t, c, 0); err != nil {
+		t.Fatal(err)
+	}
+	want := fileOf(t, c, c.Name, "unlearned/adapter/adapter_model.safetensors")
+	from, kept := filepath.Join(dir, "model"), filepath.Join(dir, "kept")
+	for name, tc := range map[string]struct {
+		change func()
+		want   string
+	}{
+		"a setting": {func() {
+			edit(t, func(b []byte) []byte { return append(b, '\n') }, from, "tokenizer_config.json")
+		}, "model was written to while it was in use: tokenizer_config.json (tokenizer) has changed; put it back"},
+		"weights": {func() {
+			edit(t, func(b []byte) []byte { b[len(b)-2] ^= 1; return b }, from, "model.safetensors")
+		}, "model.safetensors (weights) has changed"},
+		"gone": {func() {
+			if err := os.RemoveAll(from); err != nil {
+				t.Fatal(err)
+			}
+		}, "model.safetensors.index.json found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := c
+			c.Name = name
+			copyTree(t, kept, from)
+			err := tryWorld(t, 1, c, func(ctx context.Context, j *Job) error {
+				j.afterStep = func(step int) error {
+					if step == 2 {
+						tc.change()
+					}
+					return nil
+				}
+				p, err := j.People(ctx)
+				if err == nil {
+					_, err = j.Unlearn(ctx, "unlearned", from, p)
+				}
+				return err
+			})[0]
+			if err == nil || !containsLine(err.Error(), tc.want) || !containsLine(err.Error(), "the 2 steps of unlearned are kept in a checkpoint, --resume goes on from there") {
+				t.Errorf("%v, want %s", err, tc.want)
+			}
+			if err := os.RemoveAll(from); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(kept, from); err != nil {
+				t.Fatal(err)
+			}
+			c.Resume, c.Model.DType = true, "bfloat16" // how it is written does not matter to what was trained
+			if out, err := unlearned(t, c, 0); err != nil || !strings.Contains(out, "unlearned: resumed after step 2\n") {
+				t.Errorf("%s, %v", out, err)
+			}
+			if got := fileOf(t, c, c.Name, "unlearned/adapter/adapter_model.safetensors"); !bytes.Equal(got, want) {
+				t.Error("another adapter than undisturbed")
+			}
+		})
+	}
+}
+
 // A checkpoint of an older version does not say what it was made of.
 func TestOldCheckpointIsRefused(t *testing.T) {
 	c := small(t, nil)

@@ -128,6 +128,26 @@ func (j *Job) modelFiles(ctx context.Context, dir string) (origin.List, error) {
 	return j.fingerprints(ctx, func() ([]origin.Source, error) { return origin.Model(dir) })
 }
 
+// readBeside fingerprints a model folder, beside what else a stage reads. All ranks
+// call it.
+func (j *Job) readBeside(ctx context.Context, others origin.List, dir string) (origin.List, error) {
+	files, err := j.modelFiles(ctx, dir)
+	return union(others, files), err
+}
+
+// unchanged refuses a model folder that is not as it was when a stage read it, beside
+// others. All ranks call it.
+func (j *Job) unchanged(ctx context.Context, others origin.List, dir string, was origin.List) error {
+	now, err := j.readBeside(ctx, others, dir)
+	if err != nil {
+		return err
+	}
+	if c := was.Changes(now); len(c) > 0 {
+		return fmt.Errorf("model folder %s was written to while it was in use: %s; put it back as it was", dir, origin.Words(c))
+	}
+	return nil
+}
+
 // templates are the instructions in use, and the file they were read from.
 type templates struct {
 	texts []string

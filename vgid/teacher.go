@@ -116,7 +116,7 @@ func (j *Job) teacherInputs(ctx context.Context, dir string, p *People) ([]eval.
 	}
 	inputs := union(files, read.files)
 	if dir != "" {
-		inputs, err = j.evalInputs(ctx, inputs, dir)
+		inputs, err = j.readBeside(ctx, inputs, dir)
 	}
 	return sets, inputs, err
 }

@@ -64,11 +64,10 @@ type training struct {
 // train runs a stage unless it is finished, once it is known that a step of it
 // fits the memory.
 func (j *Job) train(ctx context.Context, t training) (Stage, error) {
-	files, err := j.modelFiles(ctx, t.from)
+	inputs, err := j.readBeside(ctx, t.reads, t.from)
 	if err != nil {
 		return Stage{}, err
 	}
-	inputs := union(t.reads, files)
 	s, ok, err := j.finished(ctx, t.name, inputs)
 	if err != nil {
 		return Stage{}, err
@@ -86,16 +85,25 @@ func (j *Job) train(ctx context.Context, t training) (Stage, error) {
 		return Stage{}, err
 	}
 	defer m.Close()
+	if err := j.unchanged(ctx, t.reads, t.from, inputs); err != nil {
+		return Stage{}, err
+	}
 	obj, err := t.begin(j, m, enc)
 	if err != nil {
 		return Stage{}, err
 	}
 	defer obj.Close()
-	return j.loop(ctx, &t, inputs, m, obj)
+	return j.loop(ctx, &t, inputs, m, obj, func() (string, error) {
+		if err := j.unchanged(ctx, t.reads, t.from, inputs); err != nil {
+			return "", err
+		}
+		return j.save(ctx, t.name, t.from, m)
+	})
 }
 
-// loop runs a stage's steps, with checkpoints, and writes its model.
-func (j *Job) loop(ctx context.Context, of *training, inputs origin.List, m *model.Model, obj Objective) (Stage, error) {
+// loop runs a stage's steps, with checkpoints, and has its model saved. Where that
+// fails, what was trained is kept in a checkpoint.
+func (j *Job) loop(ctx context.Context, of *training, inputs origin.List, m *model.Model, obj Objective, save func() (adapter string, err error)) (Stage, error) {
 	begin := time.Now()
 	name, steps := of.name, of.steps
 	stage := Stage{Name: name, Steps: steps, Model: j.path(name, "model"), Inputs: inputs}
@@ -155,8 +163,11 @@ func (j *Job) loop(ctx context.Context, of *training, inputs origin.List, m *mod
 	if err := hist.Close(); err != nil {
 		return stage, err
 	}
-	if stage.Adapter, err = j.save(ctx, name, of.from, m); err != nil {
-		return stage, err
+	if stage.Adapter, err = save(); err != nil {
+		if lost := j.checkpoint(ctx, ckpt, inputs, t); lost != nil {
+			return stage, fmt.Errorf("%w; and no checkpoint could be written: %v", err, lost)
+		}
+		return stage, fmt.Errorf("%w; the %d steps of %s are kept in a checkpoint, --resume goes on from there", err, steps, name)
 	}
 	j.Show.Finish(hist.last)
 	stage.Seconds = time.Since(begin).Seconds()
@@ -195,13 +206,21 @@ func (j *Job) replaces(name, ckpt string) error {
 	return nil
 }
 
+// forCheckpoint is the configuration that a checkpoint of a stage depends on: it may
+// be gone on from to write the model in another type.
+func (j *Job) forCheckpoint(stage string) config.Config {
+	c := j.Config.For(stage)
+	c.Model.DType = ""
+	return c
+}
+
 func (j *Job) checkpoint(ctx context.Context, dir string, inputs origin.List, t *Trainer) error {
 	err := j.onLead(ctx, func() error {
 		s, err := t.State()
 		if err != nil {
 			return err
 		}
-		return SaveCheckpoint(dir, j.Config.For(t.stage), inputs, s)
+		return SaveCheckpoint(dir, j.forCheckpoint(t.stage), inputs, s)
 	})
 	if err == nil {
 		j.Metrics.Checkpoint(t.stage, time.Now())
