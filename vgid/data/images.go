@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // decodeImages reads images (a list) or, where that is null or empty, image (one
@@ -91,7 +93,7 @@ func (p pictures) read(name string) ([]byte, error) {
 			return nil, fmt.Errorf("which is not in the folder %s, and no other is read", dir)
 		}
 	}
-	for _, n := range []string{local, strings.ReplaceAll(local, `\`, "/")} { // as Windows writes it
+	for _, n := range spellings(local) {
 		if !filepath.IsLocal(n) {
 			return nil, fmt.Errorf("which leads out of the folder %s, and nothing outside of it is read", dir)
 		}
@@ -110,19 +112,25 @@ func (p pictures) read(name string) ([]byte, error) {
 	return nil, fmt.Errorf("which is not in the folder %s", dir)
 }
 
+// spellings are what a file of that name may be called here: Windows writes other
+// slashes, and macOS letters and their accents one by one.
+func spellings(name string) []string {
+	return []string{name, strings.ReplaceAll(name, `\`, "/"), norm.NFC.String(name), norm.NFD.String(name)}
+}
+
 // holds checks where links lead: into the folder of the parquet file, or, where
 // that is itself a link (in a hub's cache all files are), into the folder in which
 // the file it stands for lies.
 func (p pictures) holds(path string) error {
-	real, err := filepath.EvalSymlinks(path)
+	real, err := realPath(path)
 	if err != nil {
 		return err
 	}
-	dir, err := filepath.EvalSymlinks(filepath.Dir(p.parquet))
+	dir, err := realPath(filepath.Dir(p.parquet))
 	if err != nil {
 		return err
 	}
-	target, err := filepath.EvalSymlinks(p.parquet)
+	target, err := realPath(p.parquet)
 	if err != nil {
 		return err
 	}
@@ -132,6 +140,15 @@ func (p pictures) holds(path string) error {
 		}
 	}
 	return fmt.Errorf("a link that leads out of the folder %s, and nothing outside of it is read", filepath.Dir(p.parquet))
+}
+
+// realPath follows links. Only whole paths can be compared: some links are, some not.
+func realPath(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(path)
 }
 
 func readPicture(path string) ([]byte, error) {

@@ -116,6 +116,34 @@ func TestPicturesBesideTheFile(t *testing.T) {
 	}
 }
 
+// Names are the same in both normal forms of Unicode, and links that are whole paths
+// lead to where they do also when the folder is given by a relative one.
+func TestPicturesByOtherNames(t *testing.T) {
+	top := t.TempDir()
+	t.Chdir(top)
+	dir := filepath.Join(top, "b", "x")
+	writeFile(t, filepath.Join(dir, "Ame\u0301lie.png"), "one")
+	writeFile(t, filepath.Join(dir, "Zo\u00eb.png"), "one")
+	outside := writeFile(t, filepath.Join(top, "b", "outside.png"), "secret")
+	writeFile(t, filepath.Join(dir, "a.parquet"), "")
+	for link, to := range map[string]string{"in.png": filepath.Join(dir, "Zo\u00eb.png"), "out.png": outside} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{
+		"Am\u00e9lie.png": "", "Ame\u0301lie.png": "", "Zo\u00eb.png": "", "Zoe\u0308.png": "", "in.png": "",
+		"Amelie.png": "is not in the folder", "out.png": "a link that leads out of the folder",
+	} {
+		for _, from := range []string{"b/x", dir} {
+			b, err := pictures{parquet: filepath.Join(from, "a.parquet")}.read(name)
+			if want == "" && (err != nil || string(b) != "one") || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%s in %s: %q, %v", name, from, b, err)
+			}
+		}
+	}
+}
+
 // In a hub's cache a snapshot is made of links to files named by their digests.
 func TestPicturesInAHubsCache(t *testing.T) {
 	top := t.TempDir()
