@@ -19,6 +19,9 @@ type ScoreReport struct {
 	ROUGE2 PRF     `json:"rouge2"`
 	ROUGEL PRF     `json:"rougeL"`
 	BLEU   float64 `json:"bleu"`
+
+	Notices  []string `json:"-"` // what a user should know about the pairs
+	wordless int
 }
 
 // ScoreFile scores a file of one {"prediction": text, "reference": text} a
@@ -49,6 +52,7 @@ func ScoreFile(ctx context.Context, path string) (ScoreReport, error) {
 		return ScoreReport{}, fmt.Errorf("%s: no line to score; give one {\"prediction\": …, \"reference\": …} a line", path)
 	}
 	r.average()
+	r.Notices = wordless(r.wordless, r.Count)
 	return r, nil
 }
 
@@ -64,6 +68,9 @@ func (r *ScoreReport) add(prediction, reference string) {
 	}
 	r.BLEU += Bleu(reference, prediction)
 	r.Count++
+	if len(rougeTokens(reference)) == 0 {
+		r.wordless++
+	}
 }
 
 func (r *ScoreReport) average() {

@@ -73,6 +73,9 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 	if err != nil {
 		return nil, stage, err
 	}
+	for _, n := range eval.Notices(items) {
+		j.Show.Printf("note: %s", n)
+	}
 	m, err := j.loadAll(ctx, dir)
 	if err != nil {
 		return nil, stage, err

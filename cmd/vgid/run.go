@@ -52,6 +52,7 @@ func scoreCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			tell(r.Notices)
 			e := json.NewEncoder(os.Stdout)
 			e.SetIndent("", "  ")
 			return e.Encode(r)
