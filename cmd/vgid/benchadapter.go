@@ -60,7 +60,7 @@ func benchAdapter(c *cli.Context) error {
 	o := stepbench.AdapterOptions{
 		Shape: shape, VGID: step == "vgid", Batch: c.Int("batch"), Tokens: cmp.Or(c.Int("tokens"), small[shape]),
 		Steps: c.Int("steps"), Rounds: c.Int("rounds"),
-		Python: c.String("python"), Script: cmp.Or(c.String("script"), "model/testdata/bench_adapter.py"),
+		PyTorch: peer(c),
 		Open: func() (backend.Backend, error) {
 			if device == "cuda" {
 				return cuda.Open(0, p)

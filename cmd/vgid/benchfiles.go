@@ -15,11 +15,11 @@ func benchTokenize() *cli.Command {
 	return &cli.Command{
 		Name: "tokenize", Usage: "encoding of texts, beside the tokenizers library where there is a Python that has it",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "json", Usage: "print JSON instead of a table"},
+			jsonFlag(),
 			&cli.StringFlag{Name: "model", Usage: "`FOLDER` with tokenizer.json, the file itself, or the model's ORG/NAME on the hub"},
 			&cli.StringFlag{Name: "texts", Usage: "`FILE` with a JSON string a line; without it strings of many scripts are made"},
-			&cli.StringFlag{Name: "python", Usage: "`INTERPRETER` with tokenizers; without it vgid is measured alone"},
-			&cli.IntSliceFlag{Name: "threads", Usage: "numbers of threads, each measured", Value: cli.NewIntSlice(1, max(2, runtime.NumCPU()))},
+			pythonFlag("tokenizers"),
+			threadsFlag(1, max(2, runtime.NumCPU())),
 			&cli.IntFlag{Name: "strings", Usage: "strings that are made for a round", Value: 20000},
 			&cli.IntFlag{Name: "rounds", Usage: "rounds of all programs in turn, each of other texts", Value: 5},
 		},
@@ -60,9 +60,9 @@ func benchLoad() *cli.Command {
 		Name: "load", Usage: "time and memory to load a model's weights, beside safetensors where there is a Python that has it",
 		Description: "Every program loads in a process of its own, first only so that a model could use the weights, then reading every byte on one thread.",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "json", Usage: "print JSON instead of a table"},
+			jsonFlag(),
 			&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model, or its ORG/NAME on the hub"},
-			&cli.StringFlag{Name: "python", Usage: "`INTERPRETER` with safetensors and torch; without it vgid is measured alone"},
+			pythonFlag("safetensors and torch"),
 			&cli.BoolFlag{Name: "cold", Usage: "also with the files out of the page cache (Linux)"},
 			&cli.IntFlag{Name: "rounds", Usage: "rounds of all programs in turn", Value: 3},
 		},

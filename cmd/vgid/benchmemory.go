@@ -11,14 +11,14 @@ import (
 	"vgid/vgid/stepbench"
 )
 
-func memoryCommand(jsonFlag cli.Flag) *cli.Command {
+func memoryCommand() *cli.Command {
 	return &cli.Command{
 		Name: "memory", Usage: "take one VGID step on the CPU and compare its peak memory with what inspect foretells",
 		Description: `The model is a folder, or what bench checkpoint makes; it needs no tokenizer. The step is the teacher's pass,
 the student's and the update, on blank images and text of the given length. 2 sequences stand for one to
 forget and one to retain.`,
 		Flags: []cli.Flag{
-			jsonFlag,
+			jsonFlag(),
 			&cli.StringFlag{Name: "model", Usage: modelUsage},
 			&cli.BoolFlag{Name: "full", Usage: "train all weights instead of an adapter"},
 			&cli.BoolFlag{Name: "recompute", Value: true, Usage: "compute activations again in the backward pass instead of keeping them"},

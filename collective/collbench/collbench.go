@@ -10,14 +10,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
+
+	"vgid/model/measure/bench"
 )
 
 // Options say what to measure. The zero value measures 2 and 4 processes with
@@ -88,10 +89,6 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 
 // runWorld measures all sizes with n processes.
 func runWorld(ctx context.Context, n int, opt Options) (rows []Row, err error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("bench collective: %w", err)
-	}
 	job := jobSpec{Token: rand.Text(), Sizes: opt.Sizes, PerSize: opt.PerSize}
 	// Workers inherit their listeners, so no port can be taken in between.
 	files := make([]*os.File, n)
@@ -121,12 +118,10 @@ func runWorld(ctx context.Context, n int, opt Options) (rows []Row, err error) {
 	started := 0
 	for r := range n {
 		job.Rank = r
-		spec, err := json.Marshal(job)
+		cmd, err := worker.Command(ctx, job)
 		if err != nil {
 			return nil, fmt.Errorf("bench collective: %w", err)
 		}
-		cmd := exec.CommandContext(ctx, exe)
-		cmd.Env = append(os.Environ(), envName+"="+string(spec))
 		cmd.ExtraFiles = []*os.File{files[r]}
 		cmd.Stdout, cmd.Stderr = &outs[r], &logs[r]
 		cmd.WaitDelay = 5 * time.Second
@@ -200,18 +195,16 @@ func row(n, size int, seconds []float64, cpu float64) Row {
 		AlgBW: alg, BusBW: alg * 2 * float64(n-1) / float64(n), CPUPerByte: cpu * 1e9 / wire}
 }
 
-// Table is the result for people.
-func (r Result) Table() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "all-reduce (f32 sum) over %s\n", r.Transport)
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "procs\tsize\trounds\tp50\tp99\talgbw GB/s\tbusbw GB/s\tCPU ns/B\t")
+// Table prints the result for people.
+func (r Result) Table(to io.Writer) error {
+	t := bench.Table{Right: true}
+	t.Titlef("all-reduce (f32 sum) over %s\n", r.Transport)
+	t.Rowf("procs\tsize\trounds\tp50\tp99\talgbw GB/s\tbusbw GB/s\tCPU ns/B")
 	for _, x := range r.Rows {
-		fmt.Fprintf(w, "%d\t%s\t%d\t%s\t%s\t%.2f\t%.2f\t%.2f\t\n", x.Procs, sizeText(x.Bytes), x.Rounds,
+		t.Rowf("%d\t%s\t%d\t%s\t%s\t%.2f\t%.2f\t%.2f", x.Procs, sizeText(x.Bytes), x.Rounds,
 			timeText(x.P50), timeText(x.P99), x.AlgBW/1e9, x.BusBW/1e9, x.CPUPerByte)
 	}
-	w.Flush()
-	return b.String()
+	return t.Write(to)
 }
 
 func sizeText(n int) string {

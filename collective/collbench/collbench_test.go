@@ -35,7 +35,11 @@ func TestRunMeasuresRealProcesses(t *testing.T) {
 			t.Errorf("%+v", x)
 		}
 	}
-	table := r.Table()
+	var text strings.Builder
+	if err := r.Table(&text); err != nil {
+		t.Fatal(err)
+	}
+	table := text.String()
 	for _, w := range []string{"4 KiB", "1 MiB", "busbw"} {
 		if !strings.Contains(table, w) {
 			t.Errorf("table lacks %q:\n%s", w, table)

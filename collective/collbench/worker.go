@@ -2,19 +2,20 @@ package collbench
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"runtime"
-	"syscall"
 	"time"
 
 	"vgid/collective"
 	"vgid/collective/wire"
+	"vgid/model/measure"
+	"vgid/model/measure/bench"
 )
 
-const envName = "VGID_COLLBENCH"
+// worker is a rank.
+var worker = bench.Worker[jobSpec, []sample]{Variable: "VGID_COLLBENCH", Do: work}
 
 // jobSpec is what a worker process is told, in its environment: its token must
 // not show in the list of processes.
@@ -35,21 +36,7 @@ type sample struct {
 
 // WorkerMain does a worker's part when Run started this process, and says that
 // it did; main then ends with err.
-func WorkerMain() (ran bool, err error) {
-	spec, ok := os.LookupEnv(envName)
-	if !ok {
-		return false, nil
-	}
-	var job jobSpec
-	if err := json.Unmarshal([]byte(spec), &job); err != nil {
-		return true, fmt.Errorf("%s: %w", envName, err)
-	}
-	samples, err := work(context.Background(), job)
-	if err != nil {
-		return true, err
-	}
-	return true, json.NewEncoder(os.Stdout).Encode(samples)
-}
+func WorkerMain() (ran bool, err error) { return worker.Main() }
 
 func work(ctx context.Context, job jobSpec) (out []sample, err error) {
 	runtime.GOMAXPROCS(max(1, runtime.NumCPU()/len(job.Peers)))
@@ -69,7 +56,7 @@ func work(ctx context.Context, job jobSpec) (out []sample, err error) {
 	}
 	defer c.Close()
 	for _, size := range job.Sizes {
-		s, err := measure(ctx, c, size, job.PerSize)
+		s, err := timeRounds(ctx, c, size, job.PerSize)
 		if err != nil {
 			return nil, err
 		}
@@ -78,9 +65,9 @@ func work(ctx context.Context, job jobSpec) (out []sample, err error) {
 	return out, nil
 }
 
-// measure times rounds of one size. The values are averages of equal numbers,
+// timeRounds times rounds of one size. The values are averages of equal numbers,
 // so they stay what they are and every round can be checked.
-func measure(ctx context.Context, c *collective.Comm, size int, span time.Duration) (sample, error) {
+func timeRounds(ctx context.Context, c *collective.Comm, size int, span time.Duration) (sample, error) {
 	v := make([]float32, size/4)
 	for i := range v {
 		v[i] = float32(i % 1024)
@@ -105,13 +92,13 @@ func measure(ctx context.Context, c *collective.Comm, size int, span time.Durati
 		if err := c.Barrier(ctx); err != nil {
 			return sample{}, err
 		}
-		cpu := cpuSeconds()
+		cpu := measure.CPU()
 		begin := time.Now()
 		if err := c.AllReduce(ctx, collective.F32(v), collective.Sum); err != nil {
 			return sample{}, err
 		}
 		s.Seconds[k] = time.Since(begin).Seconds()
-		s.CPU += cpuSeconds() - cpu
+		s.CPU += (measure.CPU() - cpu).Seconds()
 		for i := range v {
 			if v[i] != float32(c.Size()*(i%1024)) {
 				return sample{}, fmt.Errorf("round %d of %d bytes: element %d is %v, want %d", k, size, i, v[i], c.Size()*(i%1024))
@@ -120,13 +107,4 @@ func measure(ctx context.Context, c *collective.Comm, size int, span time.Durati
 		}
 	}
 	return s, nil
-}
-
-// cpuSeconds is the processor time this process used.
-func cpuSeconds() float64 {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 }

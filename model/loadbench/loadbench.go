@@ -3,24 +3,20 @@
 package loadbench
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"vgid/model/hf"
-	"vgid/model/measure"
+	"vgid/model/measure/bench"
 )
 
 //go:embed testdata/bench_load.py
@@ -61,8 +57,8 @@ type Row struct {
 
 // way is a row in the making.
 type way struct {
+	bench.Program[sample]
 	cache, step, call string
-	samples           []sample
 }
 
 const ours = "vgid"
@@ -90,28 +86,23 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if err := w.Close(); err != nil { // what is mapped stays in the cache
 		return r, err
 	}
-	dir, err := os.MkdirTemp("", "vgid-bench-")
+	const file = "bench_load.py"
+	dir, remove, err := bench.Folder(map[string][]byte{file: script})
 	if err != nil {
 		return r, err
 	}
-	defer os.RemoveAll(dir)
-	py := filepath.Join(dir, "bench_load.py")
-	if err := os.WriteFile(py, script, 0o600); err != nil {
-		return r, err
-	}
+	defer remove()
 	ways := o.ways()
-	for round := range o.Rounds {
-		for i := range ways {
-			w := ways[(i+round)%len(ways)] // none always comes first
-			if err := prepare(ctx, w.cache, files); err != nil {
-				return r, err
-			}
-			s, err := o.measure(ctx, w, py)
-			if err != nil {
-				return r, fmt.Errorf("%s: %w", w.program(), err)
-			}
-			w.samples = append(w.samples, s)
+	var programs []*bench.Program[sample]
+	for _, w := range ways {
+		w.Name = w.program()
+		w.Measure = func(ctx context.Context, _ int) (sample, error) {
+			return o.measure(ctx, w, files, filepath.Join(dir, file))
 		}
+		programs = append(programs, &w.Program)
+	}
+	if err := bench.InTurn(ctx, o.Rounds, programs...); err != nil {
+		return r, err
 	}
 	if err := r.check(ways); err != nil {
 		return r, err
@@ -164,52 +155,45 @@ func prepare(ctx context.Context, cache string, files []string) error {
 }
 
 // measure runs a way in a process of its own.
-func (o Options) measure(ctx context.Context, w *way, py string) (s sample, err error) {
-	var cmd *exec.Cmd
-	if w.call == ours {
-		self, err := os.Executable()
-		if err != nil {
-			return s, err
-		}
-		spec, err := json.Marshal(job{Dir: o.Dir, Read: w.step == "read"})
-		if err != nil {
-			return s, err
-		}
-		cmd = exec.CommandContext(ctx, self)
-		cmd.Env = append(os.Environ(), envName+"="+string(spec))
-	} else {
-		cmd = exec.CommandContext(ctx, o.Python, py, o.Dir, w.call, w.step)
+func (o Options) measure(ctx context.Context, w *way, files []string, py string) (s sample, err error) {
+	if err := prepare(ctx, w.cache, files); err != nil {
+		return s, err
 	}
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd, err := o.command(ctx, w, py)
+	if err != nil {
+		return s, err
+	}
 	begin := time.Now()
-	if err := cmd.Run(); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return s, err
-		}
-		last := bytes.TrimSpace(errs.Bytes())
-		return s, fmt.Errorf("%w: %s", cmp.Or(context.Cause(ctx), err), last[bytes.LastIndexByte(last, '\n')+1:])
+	out, err := bench.Output(ctx, cmd)
+	if err != nil {
+		return s, err
 	}
-	s.process = time.Since(begin).Seconds()
-	process := s.process
-	if err := json.Unmarshal(out.Bytes(), &s); err != nil || s.Seconds <= 0 {
-		return s, fmt.Errorf("printed no seconds: %q", out.String())
+	process := time.Since(begin).Seconds()
+	if err := json.Unmarshal(out, &s); err != nil || s.Seconds <= 0 {
+		return s, fmt.Errorf("printed no seconds: %q", out)
 	}
 	s.process = process
 	return s, nil
 }
 
+func (o Options) command(ctx context.Context, w *way, py string) (*exec.Cmd, error) {
+	if w.call == ours {
+		return worker.Command(ctx, job{Dir: o.Dir, Read: w.step == "read"})
+	}
+	return exec.CommandContext(ctx, o.Python, py, o.Dir, w.call, w.step), nil
+}
+
 // check compares what the ways have read.
 func (r *Report) check(ways []*way) error {
-	first := ways[slices.IndexFunc(ways, func(w *way) bool { return w.step == "read" })].samples[0]
+	first := ways[slices.IndexFunc(ways, func(w *way) bool { return w.step == "read" })].Rounds[0]
 	r.Bytes = first.Bytes
 	for _, w := range ways {
-		for _, s := range w.samples {
+		for _, s := range w.Rounds {
 			if w.call != ours {
 				r.Reference = s.Program
 			}
 			if w.step == "read" && (s.Sum != first.Sum || s.Bytes != first.Bytes || s.Tensors != first.Tensors) {
-				return fmt.Errorf("%s read %d tensors, %d bytes, sum %x; vgid read %d, %d, %x", w.program(),
+				return fmt.Errorf("%s read %d tensors, %d bytes, sum %x; vgid read %d, %d, %x", w.Name,
 					s.Tensors, s.Bytes, s.Sum, first.Tensors, first.Bytes, first.Sum)
 			}
 		}
@@ -219,18 +203,16 @@ func (r *Report) check(ways []*way) error {
 }
 
 func rows(ways []*way) (out []Row) {
+	seconds := func(s sample) float64 { return s.Seconds }
 	for _, w := range ways {
-		mine := ways[slices.IndexFunc(ways, func(o *way) bool { return o.cache == w.cache && o.step == w.step && o.call == ours })]
-		row := Row{Cache: w.cache, Step: w.step, Program: w.program()}
-		var seconds, process, ratio []float64
-		for i, s := range w.samples {
-			seconds, process = append(seconds, s.Seconds), append(process, s.process)
-			ratio = append(ratio, s.Seconds/mine.samples[i].Seconds)
+		row := Row{Cache: w.cache, Step: w.step, Program: w.Name, Seconds: w.Median(seconds),
+			Process: w.Median(func(s sample) float64 { return s.process })}
+		for _, s := range w.Rounds {
 			row.Peak, row.Before, row.Own = max(row.Peak, s.Peak), max(row.Before, s.Before), max(row.Own, s.Own)
 		}
-		row.Seconds, row.Process = measure.Median(seconds), measure.Median(process)
 		if w.call != ours {
-			row.Ratio = measure.Median(ratio)
+			mine := ways[slices.IndexFunc(ways, func(o *way) bool { return o.cache == w.cache && o.step == w.step && o.call == ours })]
+			row.Ratio = w.Ratio(&mine.Program, seconds)
 		}
 		out = append(out, row)
 	}
@@ -239,19 +221,19 @@ func rows(ways []*way) (out []Row) {
 
 // Table prints the report for people.
 func (r Report) Table(to io.Writer) error {
-	fmt.Fprintf(to, "%d tensors, %.2f GB in %d files\n", r.Tensors, float64(r.Bytes)*1e-9, r.Files)
+	var t bench.Table
+	t.Titlef("%d tensors, %.2f GB in %d files\n", r.Tensors, float64(r.Bytes)*1e-9, r.Files)
 	if r.Equal {
-		fmt.Fprintf(to, "%s: the same bytes\n", r.Reference)
+		t.Titlef("%s: the same bytes\n", r.Reference)
 	}
-	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "cache\tstep\tprogram\tseconds\tratio\tpeak MB\tbefore\town\tprocess s")
+	t.Rowf("cache\tstep\tprogram\tseconds\tratio\tpeak MB\tbefore\town\tprocess s")
 	for _, row := range r.Rows {
 		ratio := ""
 		if row.Ratio > 0 {
 			ratio = fmt.Sprintf("%.2f", row.Ratio)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%.3f\t%s\t%.0f\t%.0f\t%.0f\t%.2f\n", row.Cache, row.Step, row.Program, row.Seconds, ratio,
+		t.Rowf("%s\t%s\t%s\t%.3f\t%s\t%.0f\t%.0f\t%.0f\t%.2f", row.Cache, row.Step, row.Program, row.Seconds, ratio,
 			float64(row.Peak)*1e-6, float64(row.Before)*1e-6, float64(row.Own)*1e-6, row.Process)
 	}
-	return w.Flush()
+	return t.Write(to)
 }

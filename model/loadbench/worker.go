@@ -3,18 +3,17 @@ package loadbench
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
-	"fmt"
-	"os"
 	"time"
 
 	"vgid/model"
 	"vgid/model/cpu"
 	"vgid/model/hf"
 	"vgid/model/measure"
+	"vgid/model/measure/bench"
 )
 
-const envName = "VGID_LOADBENCH"
+// worker loads in a process of its own.
+var worker = bench.Worker[job, sample]{Variable: "VGID_LOADBENCH", Do: func(ctx context.Context, j job) (sample, error) { return j.do(ctx) }}
 
 // job is what a process of our own is told, in its environment.
 type job struct {
@@ -38,21 +37,7 @@ type sample struct {
 
 // WorkerMain does a process's part when Run started this one, and says that it
 // did; main then ends with err.
-func WorkerMain() (ran bool, err error) {
-	spec, ok := os.LookupEnv(envName)
-	if !ok {
-		return false, nil
-	}
-	var j job
-	if err := json.Unmarshal([]byte(spec), &j); err != nil {
-		return true, fmt.Errorf("%s: %w", envName, err)
-	}
-	s, err := j.do(context.Background())
-	if err != nil {
-		return true, err
-	}
-	return true, json.NewEncoder(os.Stdout).Encode(s)
-}
+func WorkerMain() (ran bool, err error) { return worker.Main() }
 
 // do loads a model that could run or, to read every byte, opens its weights.
 func (j job) do(ctx context.Context) (s sample, err error) {

@@ -5,6 +5,7 @@ package measure
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,11 +30,50 @@ var start = time.Now()
 // process, so that other programs on the machine do not; on several the time
 // that passes, since waiting for each other is what they must not do.
 func Clock(threads int) time.Duration {
-	var u syscall.Rusage
-	if threads == 1 && syscall.Getrusage(syscall.RUSAGE_SELF, &u) == nil {
-		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	if threads == 1 {
+		if t := CPU(); t > 0 {
+			return t
+		}
 	}
 	return time.Since(start)
+}
+
+// CPU is the processor time that this process used, in user and in system mode;
+// 0 where the system does not tell.
+func CPU() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// PeakMemory is the largest resident set of this program so far, in bytes; 0
+// where the system does not tell.
+func PeakMemory() int64 {
+	if m, err := Memory(); err == nil {
+		return m["VmHWM"]
+	}
+	return maxRSS()
+}
+
+// maxRSS is the peak as every Unix tells it. Linux counts in what ran in this
+// process before it became this program: the one that started it.
+func maxRSS() int64 {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return int64(u.Maxrss) * maxRSSUnit(runtime.GOOS)
+}
+
+// maxRSSUnit is how many bytes a unit of ru_maxrss is on a system: getrusage(2)
+// counts in bytes on macOS and in KiB elsewhere.
+func maxRSSUnit(system string) int64 {
+	if system == "darwin" || system == "ios" {
+		return 1
+	}
+	return 1 << 10
 }
 
 // Memory are the sizes that Linux tells of this process by their names (VmHWM,

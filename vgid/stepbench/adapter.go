@@ -1,21 +1,15 @@
 package stepbench
 
 import (
-	"bytes"
 	"context"
 	"embed"
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
-	"text/tabwriter"
 
 	"vgid/model"
 	"vgid/model/backend"
-	"vgid/model/measure"
+	"vgid/model/measure/bench"
 	"vgid/model/tape"
 	"vgid/vgid/quickstart"
 )
@@ -25,12 +19,12 @@ var shapes embed.FS
 
 // AdapterOptions say which adapter's training is measured.
 type AdapterOptions struct {
-	Shape          string // llava-7b, tiny or quickstart
-	VGID           bool   // teacher and student, divergence; else the student's cross-entropy
-	Batch, Tokens  int    // sequences of a step and tokens of each, its image's included
-	Steps, Rounds  int
-	Open           func() (backend.Backend, error)
-	Python, Script string // interpreter with torch, transformers and peft, and bench_adapter.py
+	Shape         string // llava-7b, tiny or quickstart
+	VGID          bool   // teacher and student, divergence; else the student's cross-entropy
+	Batch, Tokens int    // sequences of a step and tokens of each, its image's included
+	Steps, Rounds int
+	Open          func() (backend.Backend, error)
+	PyTorch       // its interpreter has transformers and peft, too
 }
 
 // AdapterRow is the result. A step is forward, backward, clipping and AdamW of
@@ -145,15 +139,11 @@ func (o *AdapterOptions) ours(ctx context.Context, c *model.Config, row *Adapter
 	}
 	_, trained := m.NumParameters()
 	row.TFLOP = flops(c, o.Batch, o.Tokens, o.answer(), trained, o.VGID) / 1e12
-	var rounds []float64
-	for range o.Rounds {
-		ms, err := round(ctx, o.Steps, s.train)
-		if err != nil {
-			return err
-		}
-		rounds = append(rounds, ms)
+	program := &bench.Program[float64]{Measure: func(ctx context.Context, _ int) (float64, error) { return round(ctx, o.Steps, s.train) }}
+	if err := bench.InTurn(ctx, o.Rounds, program); err != nil {
+		return err
 	}
-	row.StepMS = measure.Median(rounds)
+	row.StepMS = program.Median(func(ms float64) float64 { return ms })
 	if a, ok := be.(backend.Accountant); ok {
 		row.Peak = a.Peak()
 		row.PeakText = fmt.Sprintf("%v: %v", backend.Bytes(row.Peak.Total()), row.Peak)
@@ -229,31 +219,12 @@ func (s *adapterStep) train() error {
 
 // theirs runs the same steps in PyTorch, in a process of its own.
 func (o *AdapterOptions) theirs(ctx context.Context, config []byte, row *AdapterRow) error {
-	dir, err := os.MkdirTemp("", "vgid-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "config.json")
-	if err := os.WriteFile(path, config, 0o600); err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, o.Python, o.Script, "--config", path, "--step", row.Step, "--device", "cuda",
+	r, err := o.PyTorch.run(ctx, "bench_adapter.py", "--config", config, "--step", row.Step, "--device", "cuda",
 		"--batch", strconv.Itoa(o.Batch), "--tokens", strconv.Itoa(o.Tokens), "--answer", strconv.Itoa(o.answer()),
 		"--rank", strconv.Itoa(rank), "--alpha", strconv.Itoa(alpha), "--targets", decoderLayers,
 		"--steps", strconv.Itoa(o.Steps*o.Rounds), "--warmup", "3")
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s %s: %w: %s", o.Python, o.Script, err, lastLine(errs.Bytes()))
-	}
-	var r struct {
-		StepMS    float64 `json:"step_ms_median"`
-		PeakBytes int64   `json:"peak_bytes"`
-		Autocast  bool    `json:"autocast"`
-	}
-	if err := json.Unmarshal(lastLine(out.Bytes()), &r); err != nil || r.StepMS <= 0 {
-		return fmt.Errorf("%s printed no step_ms_median: %q", o.Script, out.String())
+	if err != nil {
+		return err
 	}
 	row.TorchStepMS, row.TorchPeakBytes, row.TorchAutocast = r.StepMS, r.PeakBytes, r.Autocast
 	return nil
@@ -271,10 +242,10 @@ func (r AdapterRow) Table(to io.Writer) error {
 	if r.PeakText != "" {
 		peak = r.PeakText
 	}
-	fmt.Fprintf(to, "%s, %s step of a rank-%d adapter on %s, %.4g TFLOP\n", r.Shape, r.Step, rank, r.Device, r.TFLOP)
-	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "program\ttokens/step\tms/step\ttokens/s\tMFU\tpeak memory")
-	fmt.Fprintf(w, "vgid\t%d\t%.1f\t%.0f\t%s\t%s\n", r.Tokens, r.StepMS, r.TokensPerS, mfu(r.MFU), peak)
+	var t bench.Table
+	t.Titlef("%s, %s step of a rank-%d adapter on %s, %.4g TFLOP\n", r.Shape, r.Step, rank, r.Device, r.TFLOP)
+	t.Rowf("program\ttokens/step\tms/step\ttokens/s\tMFU\tpeak memory")
+	t.Rowf("vgid\t%d\t%.1f\t%.0f\t%s\t%s", r.Tokens, r.StepMS, r.TokensPerS, mfu(r.MFU), peak)
 	if r.Ratio > 0 {
 		peak = "unknown"
 		if r.TorchPeakBytes > 0 {
@@ -284,8 +255,8 @@ func (r AdapterRow) Table(to io.Writer) error {
 		if r.TorchAutocast {
 			program += ", autocast"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%.1f\t%.0f\t%s\t%s\n", program, r.Tokens, r.TorchStepMS, r.TorchTokensPerS, mfu(r.TorchMFU), peak)
-		fmt.Fprintf(w, "ratio of tokens/s\t\t\t%.2f\n", r.Ratio)
+		t.Rowf("%s\t%d\t%.1f\t%.0f\t%s\t%s", program, r.Tokens, r.TorchStepMS, r.TorchTokensPerS, mfu(r.TorchMFU), peak)
+		t.Rowf("ratio of tokens/s\t\t\t%.2f", r.Ratio)
 	}
-	return w.Flush()
+	return t.Write(to)
 }

@@ -6,13 +6,13 @@ import (
 	"io"
 	"strings"
 	"sync"
-	"text/tabwriter"
 	"time"
 
 	"vgid/model/backend"
 	"vgid/model/cpu"
 	"vgid/model/dry"
 	"vgid/model/measure"
+	"vgid/model/measure/bench"
 	"vgid/model/plan"
 )
 
@@ -111,14 +111,14 @@ func watch(see func(map[string]int64)) (stop func()) {
 // Table prints the row for people.
 func (r MemoryRow) Table(to io.Writer) error {
 	gib := func(n int64) string { return fmt.Sprintf("%.3f GiB", float64(n)/(1<<30)) }
-	fmt.Fprintf(to, "%s on %s: %d × %d tokens with an image each, %d trained parameters; %.1f s with loading; %s were free\n",
+	var t bench.Table
+	t.Titlef("%s on %s: %d × %d tokens with an image each, %d trained parameters; %.1f s with loading; %s were free\n",
 		r.Step, r.Device, r.Batch, r.Tokens, r.Parameters, r.Seconds, gib(r.Free))
-	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\tforetold\tmeasured")
-	fmt.Fprintf(w, "process before the step\t–\t%s\n", gib(r.Before))
-	fmt.Fprintf(w, "weights mapped from their files\t%s\t%s\n", gib(r.Foretold.Mapped), gib(r.PeakFiles))
-	fmt.Fprintf(w, "allocated\t%s\t–\n", gib(r.Foretold.Total))
-	fmt.Fprintf(w, "  of it written to\t%s\t%s\n", gib(r.Foretold.Written), gib(r.PeakOwn))
-	fmt.Fprintf(w, "resident at the peak\t%s\t%s\n", gib(r.Resident), gib(r.Peak))
-	return w.Flush()
+	t.Rowf("\tforetold\tmeasured")
+	t.Rowf("process before the step\t–\t%s", gib(r.Before))
+	t.Rowf("weights mapped from their files\t%s\t%s", gib(r.Foretold.Mapped), gib(r.PeakFiles))
+	t.Rowf("allocated\t%s\t–", gib(r.Foretold.Total))
+	t.Rowf("  of it written to\t%s\t%s", gib(r.Foretold.Written), gib(r.PeakOwn))
+	t.Rowf("resident at the peak\t%s\t%s", gib(r.Resident), gib(r.Peak))
+	return t.Write(to)
 }

@@ -3,17 +3,12 @@
 package stepbench
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"vgid/model"
@@ -21,17 +16,17 @@ import (
 	"vgid/model/cpu"
 	"vgid/model/hf/imaging"
 	"vgid/model/measure"
+	"vgid/model/measure/bench"
 	"vgid/model/tape"
 	"vgid/vgid/quickstart"
 )
 
 // Options say what is measured.
 type Options struct {
-	Threads []int  // each is measured
-	Steps   int    // of a round
-	Rounds  int    // of both programs in turn
-	Python  string // interpreter with torch; empty: vgid alone
-	Script  string // bench_step.py
+	Threads []int // each is measured
+	Steps   int   // of a round
+	Rounds  int   // of both programs in turn
+	PyTorch
 	// Open makes the device to measure; nil: the CPU, with each number of threads.
 	Open func() (backend.Backend, error)
 	// Samples of a step; 0: 32.
@@ -75,8 +70,8 @@ func batch(n, imageTokens int) shape {
 }
 
 // Run measures every number of threads.
-func Run(ctx context.Context, o Options) ([]Row, error) {
-	var rows []Row
+func Run(ctx context.Context, o Options) (Rows, error) {
+	var rows Rows
 	for _, n := range o.Threads {
 		r, err := run(ctx, n, o)
 		if err != nil {
@@ -97,39 +92,34 @@ func run(ctx context.Context, threads int, o Options) (Row, error) {
 		return Row{}, err
 	}
 	defer be.Close()
-	b, err := newBench(be, cmp.Or(o.Samples, defaultSamples))
+	t, err := newTraining(be, cmp.Or(o.Samples, defaultSamples))
 	if err != nil {
 		return Row{}, err
 	}
-	defer b.close()
-	row := Row{Threads: threads, Tokens: b.tokens}
-	var ours, theirs []float64
-	for range o.Rounds {
-		ms, err := round(ctx, o.Steps, b.train)
-		if err != nil {
-			return row, err
-		}
-		ours = append(ours, ms)
-		if o.Python == "" {
-			continue
-		}
-		if ms, err = torch(ctx, b, threads, o); err != nil {
-			return row, err
-		}
-		theirs = append(theirs, ms)
+	defer t.close()
+	row := Row{Threads: threads, Tokens: t.tokens}
+	ours := &bench.Program[float64]{Measure: func(ctx context.Context, _ int) (float64, error) { return round(ctx, o.Steps, t.train) }}
+	theirs := &bench.Program[float64]{Measure: func(ctx context.Context, _ int) (float64, error) { return torch(ctx, t, threads, o) }}
+	programs := []*bench.Program[float64]{ours}
+	if o.Python != "" {
+		programs = append(programs, theirs)
 	}
-	row.StepMS = measure.Median(ours)
+	if err := bench.InTurn(ctx, o.Rounds, programs...); err != nil {
+		return row, err
+	}
+	ms := func(ms float64) float64 { return ms }
+	row.StepMS = ours.Median(ms)
 	row.TokensPerS = float64(row.Tokens) / row.StepMS * 1000
-	if len(theirs) > 0 {
-		row.TorchStepMS = measure.Median(theirs)
+	if o.Python != "" {
+		row.TorchStepMS = theirs.Median(ms)
 		row.TorchTokensPerS = float64(row.Tokens) / row.TorchStepMS * 1000
 		row.Ratio = row.TokensPerS / row.TorchTokensPerS
 	}
 	return row, nil
 }
 
-// bench is a model in training.
-type bench struct {
+// training is a model in training.
+type training struct {
 	be      backend.Backend
 	m       *model.Model
 	opt     *model.Optimizer
@@ -149,7 +139,7 @@ const defaultSamples = 32
 // Curve trains on a device, which stays the caller's, and gives the loss of each
 // step. Eight samples make a step.
 func Curve(ctx context.Context, be backend.Backend, steps int) ([]float64, error) {
-	b, err := newBench(be, 8)
+	b, err := newTraining(be, 8)
 	if err != nil {
 		return nil, err
 	}
@@ -171,12 +161,12 @@ func Curve(ctx context.Context, be backend.Backend, steps int) ([]float64, error
 	return curve, nil
 }
 
-func newBench(be backend.Backend, samples int) (*bench, error) {
+func newTraining(be backend.Backend, samples int) (*training, error) {
 	cfg, err := quickstart.Config()
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{be: be}
+	b := &training{be: be}
 	if b.m, err = model.New(b.be, cfg, 1); err != nil {
 		return nil, err
 	}
@@ -216,7 +206,7 @@ func newBench(be backend.Backend, samples int) (*bench, error) {
 	return b, nil
 }
 
-func (b *bench) close() {
+func (b *training) close() {
 	b.tape.Close()
 	b.opt.Close()
 	b.m.Close()
@@ -240,7 +230,7 @@ func round(ctx context.Context, steps int, train func() error) (float64, error) 
 	return measure.Median(ms), nil
 }
 
-func (b *bench) train() error {
+func (b *training) train() error {
 	batch, err := b.m.Pack(b.seqs)
 	if err != nil {
 		return err
@@ -260,52 +250,29 @@ func (b *bench) train() error {
 }
 
 // torch runs the same steps in PyTorch, in a process of its own.
-func torch(ctx context.Context, b *bench, threads int, o Options) (float64, error) {
-	dir, err := os.MkdirTemp("", "vgid-bench-")
+func torch(ctx context.Context, b *training, threads int, o Options) (float64, error) {
+	lengths, err := json.Marshal(b.shape)
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(dir)
-	raw, err := json.Marshal(b.shape)
-	if err != nil {
-		return 0, err
-	}
-	lengths := filepath.Join(dir, "lengths.json")
-	if err := os.WriteFile(lengths, raw, 0o600); err != nil {
-		return 0, err
-	}
-	cmd := exec.CommandContext(ctx, o.Python, o.Script, "--lengths", lengths, "--threads", strconv.Itoa(threads),
+	r, err := o.PyTorch.run(ctx, "bench_step.py", "--lengths", lengths, "--threads", strconv.Itoa(threads),
 		"--vocab", strconv.Itoa(b.m.Config.Text.VocabSize), "--steps", strconv.Itoa(o.Steps), "--warmup", "3")
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		return 0, fmt.Errorf("%s %s: %w: %s", o.Python, o.Script, err, lastLine(errs.Bytes()))
-	}
-	var r struct {
-		StepMS float64 `json:"step_ms_median"`
-	}
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.StepMS <= 0 {
-		return 0, fmt.Errorf("%s printed no step_ms_median: %q", o.Script, out.String())
-	}
-	return r.StepMS, nil
+	return r.StepMS, err
 }
 
-func lastLine(b []byte) []byte {
-	b = bytes.TrimSpace(b)
-	return b[bytes.LastIndexByte(b, '\n')+1:]
-}
+// Rows are the results of all numbers of threads.
+type Rows []Row
 
 // Table prints rows for people.
-func Table(to io.Writer, rows []Row) error {
-	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "threads\ttokens/step\tms/step\ttokens/s\ttorch ms/step\ttorch tokens/s\tratio\t")
+func (rows Rows) Table(to io.Writer) error {
+	t := bench.Table{Right: true}
+	t.Rowf("threads\ttokens/step\tms/step\ttokens/s\ttorch ms/step\ttorch tokens/s\tratio")
 	for _, r := range rows {
-		fmt.Fprintf(w, "%d\t%d\t%.1f\t%.0f\t", r.Threads, r.Tokens, r.StepMS, r.TokensPerS)
+		other := "-\t-\t-"
 		if r.Ratio > 0 {
-			fmt.Fprintf(w, "%.1f\t%.0f\t%.2f\t\n", r.TorchStepMS, r.TorchTokensPerS, r.Ratio)
-		} else {
-			fmt.Fprint(w, "-\t-\t-\t\n")
+			other = fmt.Sprintf("%.1f\t%.0f\t%.2f", r.TorchStepMS, r.TorchTokensPerS, r.Ratio)
 		}
+		t.Rowf("%d\t%d\t%.1f\t%.0f\t%s", r.Threads, r.Tokens, r.StepMS, r.TokensPerS, other)
 	}
-	return w.Flush()
+	return t.Write(to)
 }

@@ -6,12 +6,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"vgid/model/backend"
 	"vgid/model/cpu"
 	"vgid/model/measure"
+	"vgid/model/measure/bench"
 )
 
 // Shape is one multiplication: [m, k]·[k, n], operands stored transposed where
@@ -124,27 +124,23 @@ func Run(ctx context.Context, o Options) (Report, error) {
 }
 
 func shapes(ctx context.Context, be *cpu.Backend, other *openBLAS, threads int, o Options) ([]Row, error) {
+	rate := func(gflops float64) float64 { return gflops }
 	var rows []Row
 	for _, s := range o.Shapes {
-		row := Row{Shape: s, Threads: threads}
-		var ours, theirs, ratios []float64
-		for range o.Rounds {
-			rate, err := timeShape(ctx, be, s, o.Time)
-			if err != nil {
-				return rows, fmt.Errorf("gemm %v: %w", s, err)
-			}
-			ours = append(ours, rate)
-			if other == nil {
-				continue
-			}
-			rate, err = other.time(s, threads, o.Time)
-			if err != nil {
-				return rows, fmt.Errorf("gemm %v: openblas: %w", s, err)
-			}
-			theirs = append(theirs, rate)
-			ratios = append(ratios, ours[len(ours)-1]/rate)
+		ours := &bench.Program[float64]{Measure: func(ctx context.Context, _ int) (float64, error) {
+			return timeShape(ctx, be, s, o.Time)
+		}}
+		theirs := &bench.Program[float64]{Name: "openblas", Measure: func(context.Context, int) (float64, error) {
+			return other.time(s, threads, o.Time)
+		}}
+		programs := []*bench.Program[float64]{ours}
+		if other != nil {
+			programs = append(programs, theirs)
 		}
-		row.GFLOPS, row.OpenBLAS, row.Ratio = measure.Median(ours), measure.Median(theirs), measure.Median(ratios)
+		if err := bench.InTurn(ctx, o.Rounds, programs...); err != nil {
+			return rows, fmt.Errorf("gemm %v: %w", s, err)
+		}
+		row := Row{Shape: s, Threads: threads, GFLOPS: ours.Median(rate), OpenBLAS: theirs.Median(rate), Ratio: ours.Ratio(theirs, rate)}
 		if o.Progress != nil {
 			fmt.Fprintf(o.Progress, "%-22v %d threads  %6.1f GFLOP/s", s, threads, row.GFLOPS)
 			if other != nil {
@@ -210,16 +206,16 @@ func matrix(be *cpu.Backend, rows, cols int, transposed bool) (backend.Tensor, e
 }
 
 // Table writes the report for people.
-func (r Report) Table(w io.Writer) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(tw, "%s\nOpenBLAS: %s\n\nm×n×k\tops\tthreads\tGFLOP/s\tOpenBLAS\tratio\n", r.Backend, r.OpenBLAS)
+func (r Report) Table(to io.Writer) error {
+	var t bench.Table
+	t.Titlef("%s\nOpenBLAS: %s\n\n", r.Backend, r.OpenBLAS)
+	t.Rowf("m×n×k\tops\tthreads\tGFLOP/s\tOpenBLAS\tratio")
 	for _, row := range r.Rows {
-		fmt.Fprintf(tw, "%d×%d×%d\t%s%s\t%d\t%.1f\t", row.M, row.N, row.K, letter(row.TransA), letter(row.TransB), row.Threads, row.GFLOPS)
+		other := "-\t-"
 		if row.Ratio > 0 {
-			fmt.Fprintf(tw, "%.1f\t%.2f\n", row.OpenBLAS, row.Ratio)
-		} else {
-			fmt.Fprint(tw, "-\t-\n")
+			other = fmt.Sprintf("%.1f\t%.2f", row.OpenBLAS, row.Ratio)
 		}
+		t.Rowf("%d×%d×%d\t%s%s\t%d\t%.1f\t%s", row.M, row.N, row.K, letter(row.TransA), letter(row.TransB), row.Threads, row.GFLOPS, other)
 	}
-	return tw.Flush()
+	return t.Write(to)
 }

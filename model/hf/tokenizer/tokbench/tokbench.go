@@ -14,11 +14,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"text/tabwriter"
 
 	"vgid/model/hf/tokenizer"
 	"vgid/model/hf/tokenizer/teststrings"
 	"vgid/model/measure"
+	"vgid/model/measure/bench"
 )
 
 // Options say what is measured. Every way to encode, on its own tokenizer,
@@ -60,10 +60,22 @@ const ours = "vgid"
 
 // way is a row in the making.
 type way struct {
+	bench.Program[sample]
 	threads int
-	program string
-	encode  func(part int) (seconds float64, err error)
-	seconds []float64 // of each round
+}
+
+// newWay measures encode, which takes a part of texts and gives its seconds.
+func newWay(threads int, program string, work []load, encode func(part int) (float64, error)) *way {
+	return &way{threads: threads, Program: bench.Program[sample]{Name: program, Measure: func(_ context.Context, part int) (sample, error) {
+		s, err := encode(part)
+		return sample{work[part], s}, err
+	}}}
+}
+
+// sample is a part that was encoded.
+type sample struct {
+	load
+	seconds float64
 }
 
 // Run measures, and fails when the ids of any text differ.
@@ -94,27 +106,28 @@ func Run(ctx context.Context, o Options) (Report, error) {
 
 	var ways []*way
 	for _, n := range o.Threads {
-		w, err := mine(o, size, n)
+		w, err := mine(o, size, n, work)
 		if err != nil {
 			return report, err
 		}
 		ways = append(ways, w)
 	}
 	if o.Python != "" {
-		dir, err := os.MkdirTemp("", "vgid-bench-")
+		files, err := scripts(o.Texts)
 		if err != nil {
 			return report, err
 		}
-		defer os.RemoveAll(dir)
-		if err := writeScript(dir, o.Texts); err != nil {
+		dir, remove, err := bench.Folder(files)
+		if err != nil {
 			return report, err
 		}
+		defer remove()
 		for _, n := range o.Threads {
 			r, err := startReference(ctx, o.Python, dir, path, parts, n)
 			if err != nil {
 				return report, err
 			}
-			defer r.close()
+			defer r.Close()
 			if report.Reference == "absent" {
 				report.Reference = "tokenizers " + r.version
 				if err := equal(r, dir, o.Texts, ids); err != nil {
@@ -122,23 +135,21 @@ func Run(ctx context.Context, o Options) (Report, error) {
 				}
 				report.Same = len(ids)
 			}
-			ways = append(ways, theirs(r, size, n)...)
+			ways = append(ways, theirs(r, size, n, work)...)
 		}
 		slices.SortStableFunc(ways, func(a, b *way) int { return a.threads - b.threads })
 	}
-	for part := range parts {
-		for _, w := range ways {
-			if err := ctx.Err(); err != nil {
-				return report, err
-			}
-			s, err := w.encode(part)
-			if err != nil {
-				return report, fmt.Errorf("%s: %w", w.program, err)
-			}
-			w.seconds = append(w.seconds, s)
-		}
+	var programs []*bench.Program[sample]
+	for _, w := range ways {
+		programs = append(programs, &w.Program)
 	}
-	report.Rows = rows(ways, work)
+	if err := bench.InTurn(ctx, parts, programs...); err != nil {
+		return report, err
+	}
+	for _, p := range programs {
+		p.Rounds = p.Rounds[1:] // the first was to warm up
+	}
+	report.Rows = rows(ways)
 	return report, nil
 }
 
@@ -172,19 +183,19 @@ func count(texts []string, ids [][]int32, parts int) []load {
 }
 
 // mine encodes with a tokenizer of its own, whose memory of words is its own.
-func mine(o Options, size, threads int) (*way, error) {
+func mine(o Options, size, threads int, work []load) (*way, error) {
 	tok, err := tokenizer.Load(o.Dir)
 	if err != nil {
 		return nil, err
 	}
-	return &way{threads: threads, program: ours, encode: func(part int) (float64, error) {
+	return newWay(threads, ours, work, func(part int) (float64, error) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threads)) // the garbage collector's threads count, too
 		texts, ids := o.Texts[part*size:(part+1)*size], make([][]int32, size)
 		runtime.GC() // what others have left is not this way's
 		begin := measure.Clock(threads)
 		encode(tok, texts, ids, threads)
 		return (measure.Clock(threads) - begin).Seconds(), nil
-	}}, nil
+	}), nil
 }
 
 // encode shares texts among goroutines, some at a time since texts differ in length.
@@ -209,15 +220,15 @@ func encode(tok *tokenizer.Tokenizer, texts []string, ids [][]int32, threads int
 }
 
 // theirs are the library's calls; text by text it has one thread.
-func theirs(r *reference, size, threads int) (out []*way) {
+func theirs(r *reference, size, threads int, work []load) (out []*way) {
 	calls := []string{"encode", "encode_batch", "encode_batch_fast"}
 	if threads > 1 {
 		calls = calls[1:]
 	}
 	for _, call := range calls {
-		out = append(out, &way{threads: threads, program: "tokenizers " + call, encode: func(part int) (float64, error) {
+		out = append(out, newWay(threads, "tokenizers "+call, work, func(part int) (float64, error) {
 			return r.seconds(call, part, size, threads)
-		}})
+		}))
 	}
 	return out
 }
@@ -239,24 +250,19 @@ func equal(r *reference, dir string, texts []string, ids [][]int32) error {
 	return nil
 }
 
-func rows(ways []*way, work []load) (out []Row) {
-	mine := map[int][]float64{}
+func rows(ways []*way) (out []Row) {
+	mine := map[int]*bench.Program[sample]{}
 	for _, w := range ways {
-		if w.program == ours {
-			mine[w.threads] = w.seconds
+		if w.Name == ours {
+			mine[w.threads] = &w.Program
 		}
 	}
 	for _, w := range ways {
-		var mb, tokens, ratio []float64
-		for part, s := range w.seconds {
-			if part > 0 { // the first was to warm up
-				mb, tokens = append(mb, work[part].bytes/s*1e-6), append(tokens, work[part].tokens/s)
-				ratio = append(ratio, s/mine[w.threads][part])
-			}
-		}
-		row := Row{Threads: w.threads, Program: w.program, MBPerS: measure.Median(mb), TokensPS: measure.Median(tokens)}
-		if w.program != ours {
-			row.Ratio = measure.Median(ratio)
+		row := Row{Threads: w.threads, Program: w.Name,
+			MBPerS:   w.Median(func(s sample) float64 { return s.bytes / s.seconds * 1e-6 }),
+			TokensPS: w.Median(func(s sample) float64 { return s.tokens / s.seconds })}
+		if w.Name != ours {
+			row.Ratio = w.Ratio(mine[w.threads], func(s sample) float64 { return s.seconds })
 		}
 		out = append(out, row)
 	}
@@ -286,18 +292,18 @@ func ReadTexts(path string) ([]string, error) {
 
 // Table prints the report for people.
 func (r Report) Table(to io.Writer) error {
-	fmt.Fprintf(to, "%s; %d texts of %.0f bytes a round\n", r.Tokenizer, r.Texts, r.Bytes)
+	var t bench.Table
+	t.Titlef("%s; %d texts of %.0f bytes a round\n", r.Tokenizer, r.Texts, r.Bytes)
 	if r.Same > 0 {
-		fmt.Fprintf(to, "%s: equal ids of all %d texts\n", r.Reference, r.Same)
+		t.Titlef("%s: equal ids of all %d texts\n", r.Reference, r.Same)
 	}
-	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "threads\tprogram\tMB/s\ttokens/s\tratio")
+	t.Rowf("threads\tprogram\tMB/s\ttokens/s\tratio")
 	for _, row := range r.Rows {
-		fmt.Fprintf(w, "%d\t%s\t%.2f\t%.0f\t", row.Threads, row.Program, row.MBPerS, row.TokensPS)
+		ratio := ""
 		if row.Ratio > 0 {
-			fmt.Fprintf(w, "%.2f", row.Ratio)
+			ratio = fmt.Sprintf("%.2f", row.Ratio)
 		}
-		fmt.Fprintln(w)
+		t.Rowf("%d\t%s\t%.2f\t%.0f\t%s", row.Threads, row.Program, row.MBPerS, row.TokensPS, ratio)
 	}
-	return w.Flush()
+	return t.Write(to)
 }

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"vgid/model/backend"
+	"vgid/model/cuda"
+	"vgid/vgid/stepbench"
+)
+
+func benchStep() *cli.Command {
+	return &cli.Command{
+		Name: "step", Usage: "training steps of the quickstart model, or of a LoRA adapter on another shape, beside PyTorch where there is one",
+		Flags: []cli.Flag{
+			jsonFlag(), threadsFlag(1, 2), pythonFlag("torch"),
+			&cli.StringFlag{Name: "script", Usage: "`FILE` to run as PyTorch's side of the comparison; empty: the script that is built in"},
+			&cli.StringFlag{Name: "device", Usage: "cpu, or cuda for the first GPU", Value: "cpu"},
+			&cli.StringFlag{Name: "shape", Usage: "quickstart, or llava-7b or tiny with random weights and an adapter of rank 16", Value: "quickstart"},
+			&cli.StringFlag{Name: "step", Usage: "train, or vgid: teacher and student, of an adapter", Value: "train"},
+			&cli.StringFlag{Name: "precision", Usage: "of an adapter's training: float32, or tf32 or bfloat16 on cuda; empty: bfloat16 on cuda, float32 on the CPU"},
+			&cli.IntFlag{Name: "batch", Usage: "sequences of an adapter's step", Value: 4},
+			&cli.IntFlag{Name: "tokens", Usage: "tokens of each, its image's included; 0: 1024, or 32 for small shapes"},
+			&cli.IntFlag{Name: "samples", Usage: "samples of a step", Value: 32},
+			&cli.IntFlag{Name: "steps", Usage: "steps of a round", Value: 15},
+			&cli.IntFlag{Name: "rounds", Usage: "rounds of both programs in turn", Value: 3},
+		},
+		Action: func(c *cli.Context) error {
+			if err := positive(c, "threads", "steps", "rounds", "samples"); err != nil {
+				return err
+			}
+			if adapterBench(c) {
+				return benchAdapter(c)
+			}
+			if err := onlyAdapter(c); err != nil {
+				return err
+			}
+			o := stepbench.Options{
+				Threads: c.IntSlice("threads"), Steps: c.Int("steps"), Rounds: c.Int("rounds"),
+				PyTorch: peer(c), Samples: c.Int("samples"),
+			}
+			if err := chooseDevice(c, &o); err != nil {
+				return err
+			}
+			rows, err := stepbench.Run(c.Context, o)
+			if err != nil {
+				return err
+			}
+			return show(c, rows, rows.Table)
+		},
+	}
+}
+
+// peer is PyTorch's side of a step.
+func peer(c *cli.Context) stepbench.PyTorch {
+	return stepbench.PyTorch{Python: c.String("python"), Script: c.String("script")}
+}
+
+// chooseDevice lets bench step measure a GPU, once whatever the threads.
+func chooseDevice(c *cli.Context, o *stepbench.Options) error {
+	switch device := c.String("device"); {
+	case device == "cuda" && o.Python != "":
+		return fmt.Errorf("--python with --device cuda: PyTorch's side of the comparison runs on the CPU; leave one of the two out")
+	case device == "cuda":
+		o.Open, o.Threads = func() (backend.Backend, error) { return cuda.Open(0, cuda.Float32) }, []int{1}
+	case device != "cpu":
+		return fmt.Errorf("--device %q: must be cpu or cuda", device)
+	}
+	return nil
+}
