@@ -1,13 +1,13 @@
 package eval
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 
+	"vgid/model/hf/plainjson"
+	"vgid/model/plaintext"
 	"vgid/model/safefile"
 	"vgid/vgid/data"
 )
@@ -100,36 +100,13 @@ func ReadAnswers(path string) ([]Answer, error) {
 	}
 	defer f.Close()
 	var answers []Answer
-	err = eachLine(f, func(n int, line []byte) error {
+	err = plaintext.EachLine(f, func(n int, line []byte) error {
 		var a Answer
-		if err := json.Unmarshal(line, &a); err != nil {
-			return fmt.Errorf("%s:%d: %s; evaluate again", path, n, jsonProblem(err))
+		if err := plainjson.Unmarshal(line, &a); err != nil {
+			return fmt.Errorf("%s:%d: %w; evaluate again", path, n, err)
 		}
 		answers = append(answers, a)
 		return nil
 	})
 	return answers, err
-}
-
-// eachLine calls f with every line that is not blank, numbered from 1. Lines
-// may be of any length.
-func eachLine(r io.Reader, f func(n int, line []byte) error) error {
-	in := bufio.NewReader(r)
-	for n := 1; ; n++ {
-		line, err := in.ReadBytes('\n')
-		if n == 1 {
-			line = bytes.TrimPrefix(line, []byte("\uFEFF")) // the byte order mark of some editors
-		}
-		if line = bytes.TrimSpace(line); len(line) > 0 {
-			if err := f(n, line); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

@@ -301,11 +301,11 @@ func TestScoreFile(t *testing.T) {
 	good := `{"prediction":"a","reference":"a"}` + "\n"
 	for in, want := range map[string]string{
 		good + `{"prediction":"a"}`:            `x.jsonl:2: field "reference" is missing`,
-		`{"prediction":3,"reference":"a"}`:     `x.jsonl:1: field "prediction" is a number`,
-		`{"prediction":"a","reference":null}`:  `field "reference" is null`,
-		`{"prediction":["a"],"reference":"a"}`: `field "prediction" is a list`,
+		`{"prediction":3,"reference":"a"}`:     `x.jsonl:1: prediction: number where a string should stand`,
+		`{"prediction":"a","reference":null}`:  `reference: null where a string should stand`,
+		`{"prediction":["a"],"reference":"a"}`: `prediction: array where a string should stand`,
 		good + "\n" + `{"prediction":"a`:       `x.jsonl:3: not valid JSON at byte`,
-		`"text"`:                               "a JSON string instead of an object",
+		`"text"`:                               "string where an object should stand",
 		`null`:                                 `field "prediction" is missing`,
 		"\n":                                   "no line to score",
 		good + "{\"prediction\":\"K\xf6ln\",\"reference\":\"a\"}": "x.jsonl:2: byte 17 (0xF6) is no UTF-8",

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"vgid/model/plaintext"
 	"vgid/vgid/data"
 )
 
@@ -27,7 +28,7 @@ func TestGoldenMetrics(t *testing.T) {
 	defer f.Close()
 	pairs := 0
 	var worst float64
-	err = eachLine(f, func(n int, line []byte) error {
+	err = plaintext.EachLine(f, func(n int, line []byte) error {
 		var g struct {
 			Reference, Prediction string
 			Scores                []float64

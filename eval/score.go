@@ -1,14 +1,12 @@
 package eval
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"strings"
 
+	"vgid/model/hf/plainjson"
 	"vgid/model/plaintext"
 )
 
@@ -34,7 +32,7 @@ func ScoreFile(ctx context.Context, path string) (ScoreReport, error) {
 	}
 	defer f.Close()
 	var r ScoreReport
-	err = eachLine(f, func(n int, line []byte) error {
+	err = plaintext.EachLine(f, func(n int, line []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -85,55 +83,24 @@ func (r *ScoreReport) average() {
 
 // parsePair reads one line. The error says which field is wrong and how.
 func parsePair(line []byte) (prediction, reference string, err error) {
-	if err := plaintext.CheckJSON(line); err != nil {
-		return "", "", err
-	}
 	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(line, &fields); err != nil {
-		return "", "", fmt.Errorf("%s; give {\"prediction\": …, \"reference\": …}", jsonProblem(err))
+	if err := plainjson.Unmarshal(line, &fields); err != nil {
+		return "", "", fmt.Errorf("%w; give {\"prediction\": …, \"reference\": …}", err)
 	}
-	text := func(name string) (s string, err error) {
-		raw, ok := fields[name]
-		if !ok {
-			return "", fmt.Errorf("field %q is missing", name)
+	for _, f := range []struct {
+		name string
+		text *string
+	}{{"prediction", &prediction}, {"reference", &reference}} {
+		raw, ok := fields[f.name]
+		switch {
+		case !ok:
+			return "", "", fmt.Errorf("field %q is missing", f.name)
+		case string(raw) == "null":
+			return "", "", fmt.Errorf("%s: null where a string should stand", f.name)
 		}
-		if bytes.Equal(raw, []byte("null")) || json.Unmarshal(raw, &s) != nil {
-			return "", fmt.Errorf("field %q is %s; it must be a string", name, kindOf(raw))
+		if err := plainjson.Unmarshal(raw, f.text); err != nil {
+			return "", "", fmt.Errorf("%s: %w", f.name, err)
 		}
-		return s, nil
 	}
-	if prediction, err = text("prediction"); err != nil {
-		return "", "", err
-	}
-	reference, err = text("reference")
-	return prediction, reference, err
-}
-
-// jsonProblem words a decoding error for a person.
-func jsonProblem(err error) string {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
-		return fmt.Sprintf("not valid JSON at byte %d (%v)", syntax.Offset, err)
-	case errors.As(err, &kind) && kind.Field == "":
-		return "a JSON " + kind.Value + " instead of an object"
-	case errors.As(err, &kind):
-		return fmt.Sprintf("field %q is a %s", kind.Field, strings.SplitN(kind.Value, " ", 2)[0])
-	}
-	return err.Error()
-}
-
-func kindOf(raw json.RawMessage) string {
-	switch raw[0] {
-	case '{':
-		return "an object"
-	case '[':
-		return "a list"
-	case 't', 'f':
-		return "a boolean"
-	case 'n':
-		return "null"
-	}
-	return "a number"
+	return prediction, reference, nil
 }

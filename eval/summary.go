@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 
+	"vgid/model/hf/plainjson"
 	"vgid/model/safefile"
 )
 
@@ -148,8 +149,8 @@ func ReadSummary(path string) (*Summary, error) {
 		return nil, err
 	}
 	var s Summary
-	if err := json.Unmarshal(b, &s); err != nil {
-		return nil, fmt.Errorf("%s: %s; run the evaluation again", path, jsonProblem(err))
+	if err := plainjson.Unmarshal(b, &s); err != nil {
+		return nil, fmt.Errorf("%s: %w; run the evaluation again", path, err)
 	}
 	if s.Format != summaryFormat {
 		return nil, fmt.Errorf("%s: format %d, but this version reads %d; run the evaluation again", path, s.Format, summaryFormat)

@@ -1,9 +1,10 @@
 package model
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+
+	"vgid/model/hf/plainjson"
 )
 
 // configFile is a config.json as it was read.
@@ -80,27 +81,8 @@ func (x *nullable) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &x.n)
 }
 
-// intList reads a number or a list of numbers.
-type intList []int
-
-func (l *intList) UnmarshalJSON(b []byte) error {
-	if b = bytes.TrimSpace(b); len(b) > 0 && b[0] == '[' {
-		return json.Unmarshal(b, (*[]int)(l))
-	}
-	var n int
-	if err := json.Unmarshal(b, &n); err != nil {
-		return err
-	}
-	*l = intList{n}
-	return nil
-}
-
-func (l intList) MarshalJSON() ([]byte, error) {
-	if len(l) == 1 {
-		return json.Marshal(l[0])
-	}
-	return json.Marshal([]int(l))
-}
+// intList is a number or a list of numbers.
+type intList = plainjson.OneOrMany[int]
 
 // parse fills in the fields of the file; those it lacks are d's. Errors begin
 // with the field's name.

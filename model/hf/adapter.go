@@ -23,27 +23,27 @@ const (
 
 // AdapterConfig is PEFT's adapter_config.json for LoRA.
 type AdapterConfig struct {
-	PeftType          string                `json:"peft_type"` // LORA
-	TaskType          *string               `json:"task_type"`
-	BaseModel         string                `json:"base_model_name_or_path"`
-	R                 int                   `json:"r"`
-	LoraAlpha         float64               `json:"lora_alpha"`
-	LoraDropout       float64               `json:"lora_dropout"`
-	TargetModules     ModuleList            `json:"target_modules"` // or the pattern "all-linear"
-	ExcludeModules    ModuleList            `json:"exclude_modules"`
-	Bias              string                `json:"bias"`           // none, all or lora_only
-	FanInFanOut       bool                  `json:"fan_in_fan_out"` // of no effect: PEFT resets it on linear layers
-	UseRSLora         bool                  `json:"use_rslora"`     // scale alpha/√r instead of alpha/r
-	UseDora           bool                  `json:"use_dora"`
-	ModulesToSave     []string              `json:"modules_to_save"`
-	InitWeights       json.RawMessage       `json:"init_lora_weights"` // true, false or a method's name
-	RankPattern       ModuleValues[int]     `json:"rank_pattern"`
-	AlphaPattern      ModuleValues[float64] `json:"alpha_pattern"`
-	LayersToTransform Ints                  `json:"layers_to_transform"`
-	LayersPattern     Strings               `json:"layers_pattern"`
-	EnsureWeightTying bool                  `json:"ensure_weight_tying"`
-	InferenceMode     bool                  `json:"inference_mode"`
-	Revision          *string               `json:"revision"`
+	PeftType          string                 `json:"peft_type"` // LORA
+	TaskType          *string                `json:"task_type"`
+	BaseModel         string                 `json:"base_model_name_or_path"`
+	R                 int                    `json:"r"`
+	LoraAlpha         float64                `json:"lora_alpha"`
+	LoraDropout       float64                `json:"lora_dropout"`
+	TargetModules     ModuleList             `json:"target_modules"` // or the pattern "all-linear"
+	ExcludeModules    ModuleList             `json:"exclude_modules"`
+	Bias              string                 `json:"bias"`           // none, all or lora_only
+	FanInFanOut       bool                   `json:"fan_in_fan_out"` // of no effect: PEFT resets it on linear layers
+	UseRSLora         bool                   `json:"use_rslora"`     // scale alpha/√r instead of alpha/r
+	UseDora           bool                   `json:"use_dora"`
+	ModulesToSave     []string               `json:"modules_to_save"`
+	InitWeights       json.RawMessage        `json:"init_lora_weights"` // true, false or a method's name
+	RankPattern       ModuleValues[int]      `json:"rank_pattern"`
+	AlphaPattern      ModuleValues[float64]  `json:"alpha_pattern"`
+	LayersToTransform plainjson.List[int]    `json:"layers_to_transform"`
+	LayersPattern     plainjson.List[string] `json:"layers_pattern"`
+	EnsureWeightTying bool                   `json:"ensure_weight_tying"`
+	InferenceMode     bool                   `json:"inference_mode"`
+	Revision          *string                `json:"revision"`
 }
 
 // inertFields are fields of PEFT 0.21 that change nothing of a loaded LoRA

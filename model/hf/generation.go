@@ -20,54 +20,25 @@ type GenerationConfig struct {
 	EOS TokenIDs `json:"eos_token_id,omitempty"`
 	Pad *int32   `json:"pad_token_id,omitempty"`
 
-	RepetitionPenalty        *float64       `json:"repetition_penalty,omitempty"`
-	EncoderRepetitionPenalty *float64       `json:"encoder_repetition_penalty,omitempty"`
-	NoRepeatNGramSize        int            `json:"no_repeat_ngram_size,omitempty"`
-	EncoderNoRepeatNGramSize int            `json:"encoder_no_repeat_ngram_size,omitempty"`
-	SequenceBias             []sequenceBias `json:"sequence_bias,omitempty"`
-	BadWordsIDs              [][]int32      `json:"bad_words_ids,omitempty"`
-	MinLength                int            `json:"min_length,omitempty"`
-	MinNewTokens             int            `json:"min_new_tokens,omitempty"`
-	ForcedBOS                *int32         `json:"forced_bos_token_id,omitempty"`
-	ForcedEOS                TokenIDs       `json:"forced_eos_token_id,omitempty"`
-	RemoveInvalidValues      bool           `json:"remove_invalid_values,omitempty"`
-	ExponentialDecay         *lengthDecay   `json:"exponential_decay_length_penalty,omitempty"`
-	SuppressTokens           []int32        `json:"suppress_tokens,omitempty"`
-	BeginSuppressTokens      []int32        `json:"begin_suppress_tokens,omitempty"`
-	StopStrings              StringList     `json:"stop_strings,omitempty"`
+	RepetitionPenalty        *float64               `json:"repetition_penalty,omitempty"`
+	EncoderRepetitionPenalty *float64               `json:"encoder_repetition_penalty,omitempty"`
+	NoRepeatNGramSize        int                    `json:"no_repeat_ngram_size,omitempty"`
+	EncoderNoRepeatNGramSize int                    `json:"encoder_no_repeat_ngram_size,omitempty"`
+	SequenceBias             []sequenceBias         `json:"sequence_bias,omitempty"`
+	BadWordsIDs              [][]int32              `json:"bad_words_ids,omitempty"`
+	MinLength                int                    `json:"min_length,omitempty"`
+	MinNewTokens             int                    `json:"min_new_tokens,omitempty"`
+	ForcedBOS                *int32                 `json:"forced_bos_token_id,omitempty"`
+	ForcedEOS                TokenIDs               `json:"forced_eos_token_id,omitempty"`
+	RemoveInvalidValues      bool                   `json:"remove_invalid_values,omitempty"`
+	ExponentialDecay         *lengthDecay           `json:"exponential_decay_length_penalty,omitempty"`
+	SuppressTokens           []int32                `json:"suppress_tokens,omitempty"`
+	BeginSuppressTokens      []int32                `json:"begin_suppress_tokens,omitempty"`
+	StopStrings              plainjson.List[string] `json:"stop_strings,omitempty"`
 }
 
-// TokenIDs accepts one id or a list of ids, as eos_token_id is written.
-type TokenIDs []int32
-
-// UnmarshalJSON accepts 2, [2, 3] and null.
-func (t *TokenIDs) UnmarshalJSON(b []byte) error {
-	if len(b) > 0 && b[0] != '[' && string(b) != "null" {
-		*t = make(TokenIDs, 1)
-		return json.Unmarshal(b, &(*t)[0])
-	}
-	return json.Unmarshal(b, (*[]int32)(t))
-}
-
-// MarshalJSON writes a single id as a number.
-func (t TokenIDs) MarshalJSON() ([]byte, error) {
-	if len(t) == 1 {
-		return json.Marshal(t[0])
-	}
-	return json.Marshal([]int32(t))
-}
-
-// StringList accepts one string or a list of strings.
-type StringList []string
-
-// UnmarshalJSON accepts "a", ["a", "b"] and null.
-func (l *StringList) UnmarshalJSON(b []byte) error {
-	if len(b) > 0 && b[0] == '"' {
-		*l = make(StringList, 1)
-		return json.Unmarshal(b, &(*l)[0])
-	}
-	return json.Unmarshal(b, (*[]string)(l))
-}
+// TokenIDs are one id or a list of ids, as eos_token_id is written.
+type TokenIDs = plainjson.OneOrMany[int32]
 
 // sequenceBias is [[ids], number].
 type sequenceBias decoding.Bias

@@ -37,32 +37,6 @@ func (t *ModuleList) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &t.Names)
 }
 
-// Strings is one string or a list of them.
-type Strings []string
-
-// UnmarshalJSON accepts a list, a string or null.
-func (s *Strings) UnmarshalJSON(b []byte) error {
-	*s = nil
-	if len(b) > 0 && b[0] == '"' {
-		*s = make(Strings, 1)
-		return json.Unmarshal(b, &(*s)[0])
-	}
-	return json.Unmarshal(b, (*[]string)(s))
-}
-
-// Ints is one number or a list of them.
-type Ints []int
-
-// UnmarshalJSON accepts a list, a number or null.
-func (n *Ints) UnmarshalJSON(b []byte) error {
-	*n = nil
-	if len(b) > 0 && b[0] != '[' && string(b) != "null" {
-		*n = make(Ints, 1)
-		return json.Unmarshal(b, &(*n)[0])
-	}
-	return json.Unmarshal(b, (*[]int)(n))
-}
-
 // ModuleValue gives modules whose path ends in Pattern, a regular expression,
 // a value of their own.
 type ModuleValue[T any] struct {

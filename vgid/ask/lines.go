@@ -1,8 +1,6 @@
 package ask
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +11,7 @@ import (
 	"vgid/model"
 	"vgid/model/hf/imaging"
 	"vgid/model/hf/plainjson"
+	"vgid/model/plaintext"
 )
 
 // Line is one object of a file of prompts.
@@ -30,26 +29,19 @@ const LineForm = `{"prompt": TEXT, "images": [FILE, …]}`
 // count. Paths of images are relative to dir. What is wrong with a line is its own
 // error.
 func ReadLines(in io.Reader, name, dir string) ([]Line, error) {
-	scan := bufio.NewScanner(in)
-	scan.Buffer(nil, 16<<20)
 	var out []Line
-	n := 1
-	for ; scan.Scan(); n++ {
-		text := scan.Bytes()
-		if n == 1 {
-			text = bytes.TrimPrefix(text, []byte("\uFEFF")) // the byte order mark of some editors
-		}
-		if len(bytes.TrimSpace(text)) == 0 {
-			continue
-		}
+	read := 0
+	err := plaintext.EachLine(in, func(n int, text []byte) error {
+		read = n
 		l := Line{Where: fmt.Sprintf("%s, line %d", name, n)}
 		if err := l.read(text, dir); err != nil {
 			l.Err = fmt.Errorf("%s: %w; each line is %s", l.Where, err, LineForm)
 		}
 		out = append(out, l)
-	}
-	if err := scan.Err(); err != nil {
-		return nil, fmt.Errorf("%s, line %d: %w", name, n, err)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s, behind line %d: %w", name, read, err)
 	}
 	return out, nil
 }

@@ -1,7 +1,6 @@
 package data
 
 import (
-	"bytes"
 	_ "embed"
 	"fmt"
 	"os"
@@ -37,7 +36,7 @@ func LoadInstructions(path string) (Instructions, error) {
 	if err := plaintext.Check(b); err != nil {
 		return nil, fmt.Errorf("instructions file %s: %w", path, err)
 	}
-	return parseInstructions(path, string(bytes.TrimPrefix(b, byteOrderMark)))
+	return parseInstructions(path, string(plaintext.WithoutMark(b)))
 }
 
 func parseInstructions(path, text string) (Instructions, error) {

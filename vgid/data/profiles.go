@@ -1,8 +1,6 @@
 package data
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,10 +10,6 @@ import (
 
 	"vgid/model/plaintext"
 )
-
-// byteOrderMark is what some editors begin a UTF-8 file with; it is no part of
-// the text.
-var byteOrderMark = []byte("\uFEFF")
 
 // ReadProfiles reads a profiles file: one JSON object a line, with ID (string)
 // and metadata (a list of Question and Answer). Pairs keep their order and
@@ -29,65 +23,63 @@ func ReadProfiles(path string) ([]Profile, error) {
 	defer f.Close()
 	var out []Profile
 	lineOf := map[string]int{}
-	s := bufio.NewScanner(f)
-	s.Buffer(nil, 16<<20)
-	for n := 1; s.Scan(); n++ {
-		line := s.Bytes()
-		if n == 1 {
-			line = bytes.TrimPrefix(line, byteOrderMark)
-		}
-		if len(bytes.TrimSpace(line)) == 0 {
-			continue
-		}
-		fail := func(format string, args ...any) ([]Profile, error) {
-			return nil, fmt.Errorf("profiles file %s, line %d: %w", path, n, fmt.Errorf(format, args...))
-		}
-		var row struct {
-			ID       string
-			Metadata json.RawMessage `json:"metadata"`
-		}
-		if err := plaintext.CheckJSON(line); err != nil {
-			return fail("%w", err)
-		}
-		if err := json.Unmarshal(line, &row); err != nil {
-			return fail("not {\"ID\": TEXT, \"metadata\": […]}")
-		}
-		switch {
-		case row.ID == "":
-			return fail("no ID")
-		case lineOf[row.ID] != 0:
-			return fail("ID %s was used on line %d", row.ID, lineOf[row.ID])
-		case row.Metadata == nil:
-			return fail("ID %s has no metadata", row.ID)
-		}
-		lineOf[row.ID] = n
-		pairs, err := ParseMetadata(string(row.Metadata))
-		if err != nil {
-			return fail("ID %s: metadata: %w", row.ID, err)
-		}
-		for _, q := range pairs {
-			if err := unmarked("Question", q.Question); err != nil {
-				return fail("ID %s: %w", row.ID, err)
-			}
-			if err := unmarked("Answer", q.Answer); err != nil {
-				return fail("ID %s: %w", row.ID, err)
-			}
-		}
-		name := FindName(pairs)
-		for i := range pairs {
-			if pairs[i].Subject == "" {
-				pairs[i].Subject = ImageSubject
-			}
-		}
-		out = append(out, Profile{ID: row.ID, Name: name, Train: pairs})
-	}
-	if err := s.Err(); err != nil {
-		return nil, fmt.Errorf("profiles file %s, after %d profiles: %w", path, len(out), err)
+	line := 0
+	err = plaintext.EachLine(f, func(n int, text []byte) error {
+		line = n
+		p, err := readProfile(text, lineOf)
+		lineOf[p.ID] = n
+		out = append(out, p)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("profiles file %s, line %d: %w", path, line, err)
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("profiles file %s holds no profile", path)
 	}
 	return out, nil
+}
+
+// readProfile reads a line; lineOf tells where an ID stood before.
+func readProfile(text []byte, lineOf map[string]int) (Profile, error) {
+	fail := func(format string, args ...any) (Profile, error) { return Profile{}, fmt.Errorf(format, args...) }
+	var row struct {
+		ID       string
+		Metadata json.RawMessage `json:"metadata"`
+	}
+	if err := plaintext.CheckJSON(text); err != nil {
+		return Profile{}, err
+	}
+	if err := json.Unmarshal(text, &row); err != nil {
+		return fail("not {\"ID\": TEXT, \"metadata\": […]}")
+	}
+	switch {
+	case row.ID == "":
+		return fail("no ID")
+	case lineOf[row.ID] != 0:
+		return fail("ID %s was used on line %d", row.ID, lineOf[row.ID])
+	case row.Metadata == nil:
+		return fail("ID %s has no metadata", row.ID)
+	}
+	pairs, err := ParseMetadata(string(row.Metadata))
+	if err != nil {
+		return fail("ID %s: metadata: %w", row.ID, err)
+	}
+	for _, q := range pairs {
+		if err := unmarked("Question", q.Question); err != nil {
+			return fail("ID %s: %w", row.ID, err)
+		}
+		if err := unmarked("Answer", q.Answer); err != nil {
+			return fail("ID %s: %w", row.ID, err)
+		}
+	}
+	name := FindName(pairs)
+	for i := range pairs {
+		if pairs[i].Subject == "" {
+			pairs[i].Subject = ImageSubject
+		}
+	}
+	return Profile{ID: row.ID, Name: name, Train: pairs}, nil
 }
 
 // ImageMark stands in a prompt where an image goes.
@@ -122,7 +114,7 @@ func readSplits(path string, profiles []Profile) ([]split, error) {
 		return fail("%w", err)
 	}
 	var raw map[string][]string
-	if err := json.Unmarshal(bytes.TrimPrefix(b, byteOrderMark), &raw); err != nil {
+	if err := json.Unmarshal(plaintext.WithoutMark(b), &raw); err != nil {
 		return fail("not {\"forget_5\": [\"001\", …], …}, names of sets with lists of IDs")
 	}
 	if len(raw) == 0 {
