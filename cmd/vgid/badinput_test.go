@@ -249,7 +249,7 @@ var badInputs = []badInput{
 		[]string{"tokenizer.json gives <image> the id", "config.json says 4", "do not belong together"}},
 	{"no image processor", brokenModel(func(t *testing.T, m string) { remove(t, m+"/preprocessor_config.json") }), []string{"neither an image_processor in processor_config.json nor", "folder holds one"}},
 	{"image processor of another size", brokenModel(func(t *testing.T, m string) { edit(t, m+"/preprocessor_config.json", "24", "30") }),
-		[]string{"makes 30×30 images", "image_size says 24", "take the preprocessor_config.json"}},
+		[]string{"makes 30×30 images", "image_size says 24", "take the processor_config.json or preprocessor_config.json"}},
 
 	// The benchmark.
 	{"no data folder", with("--data.dir", "/nowhere/bench"), []string{"data folder /nowhere/bench: no such file", "give the folder"}},

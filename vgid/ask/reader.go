@@ -76,7 +76,7 @@ func OpenReader(dir string, cfg *model.Config) (*Reader, error) {
 // checkProcessor checks that the processor makes what the tower reads.
 func (r *Reader) checkProcessor() error {
 	v := &r.cfg.Vision
-	const take = "take the preprocessor_config.json that came with the model"
+	const take = "take the processor_config.json or preprocessor_config.json that came with the model"
 	switch p := r.proc.(type) {
 	case *imaging.QwenProcessor:
 		if p.Patch != v.PatchSize || p.Merge != v.MergeSize || p.Temporal != v.TemporalSize {
