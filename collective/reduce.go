@@ -17,7 +17,7 @@ func combine(dt DType, op Op, dst []byte, pieces [][]byte) {
 				continue
 			}
 			combineWhole(dt, op, dst[:size], carry[:size])
-			dst, have = dst[size:], 0
+			dst = dst[size:]
 		}
 		whole := len(p) / size * size
 		if whole > 0 {

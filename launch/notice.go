@@ -33,7 +33,7 @@ func (n Notice) WriteTo(w io.Writer) (int64, error) {
 func noticePipe(fd int) (*os.File, error) {
 	syscall.CloseOnExec(fd)
 	if err := syscall.SetNonblock(fd, true); err != nil {
-		return nil, fmt.Errorf("%s=%d: %v; start workers by vgid-launch only", EnvNoticeFD, fd, err)
+		return nil, fmt.Errorf("%s=%d: %w; start workers by vgid-launch only", EnvNoticeFD, fd, err)
 	}
 	return os.NewFile(uintptr(fd), "notices"), nil
 }

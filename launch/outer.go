@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// EnvAlone, set to 1, says that a process started by another launcher as one
+// EnvAlone says, set to 1, that a process started by another launcher as one
 // of many is a job of its own: a sweep, say.
 const EnvAlone = "VGID_ALONE"
 

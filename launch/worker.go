@@ -103,7 +103,7 @@ func FromEnv() (Worker, error) {
 	ln, err := net.FileListener(f)
 	f.Close()
 	if err != nil {
-		return Worker{}, fmt.Errorf("%s=%d is not a listening socket: %v; start workers by vgid-launch only", EnvListenFD, fd, err)
+		return Worker{}, fmt.Errorf("%s=%d is not a listening socket: %w; start workers by vgid-launch only", EnvListenFD, fd, err)
 	}
 	w.Listener = ln
 	return w, nil
@@ -126,12 +126,12 @@ func parseEnv(lookup func(string) (string, bool)) (Worker, int, error) {
 		return Worker{WorldSize: 1, LocalWorldSize: 1}, -1, err
 	}
 	w := Worker{
-		WorldSize: e.number(EnvWorldSize, 1, maxWorld),
-		Rank:      e.number(EnvRank, 0, maxWorld),
+		WorldSize: e.number(EnvWorldSize, 1),
+		Rank:      e.number(EnvRank, 0),
 	}
-	w.LocalWorldSize = e.number(EnvLocalWorldSize, 1, maxWorld)
-	w.LocalRank = e.number(EnvLocalRank, 0, maxWorld)
-	w.NodeRank = e.number(EnvNodeRank, 0, maxWorld)
+	w.LocalWorldSize = e.number(EnvLocalWorldSize, 1)
+	w.LocalRank = e.number(EnvLocalRank, 0)
+	w.NodeRank = e.number(EnvNodeRank, 0)
 	e.below(EnvRank, w.Rank, EnvWorldSize, w.WorldSize)
 	e.below(EnvLocalRank, w.LocalRank, EnvLocalWorldSize, w.LocalWorldSize)
 	e.below(EnvNodeRank, w.NodeRank, EnvWorldSize, w.WorldSize)
@@ -158,7 +158,7 @@ func parseEnv(lookup func(string) (string, bool)) (Worker, int, error) {
 			}
 		}
 	}
-	fd := e.number(EnvListenFD, 3, 1<<20)
+	fd := e.number(EnvListenFD, 3)
 	if e.err != nil {
 		return Worker{}, -1, fmt.Errorf("%w; start workers by vgid-launch only", e.err)
 	}
@@ -199,7 +199,7 @@ func (e *env) text(name string) string {
 	return s
 }
 
-func (e *env) number(name string, lo, hi int) int {
+func (e *env) number(name string, lo int) int {
 	s := e.text(name)
 	if e.err != nil {
 		return 0
@@ -208,8 +208,8 @@ func (e *env) number(name string, lo, hi int) int {
 	switch {
 	case errors.Is(err, strconv.ErrSyntax):
 		e.fail("%s=%q is not a number", name, s)
-	case err != nil || n < lo || n > hi:
-		e.fail("%s=%s is outside %d..%d", name, s, lo, hi)
+	case err != nil || n < lo || n > maxWorld:
+		e.fail("%s=%s is outside %d..%d", name, s, lo, maxWorld)
 	}
 	return n
 }

@@ -37,7 +37,7 @@ func (m *Model) sortAdapter(files *hf.Weights) (adapterTensors, error) {
 		own := m.family.diskName(path)
 		layer, a := strings.CutSuffix(own, ".lora_A.weight")
 		layer, b := strings.CutSuffix(layer, ".lora_B.weight")
-		switch _, _, lora := lastCut(own, ".lora_"); {
+		switch _, lora := lastCut(own, ".lora_"); {
 		case copied:
 		case a || b:
 			if !slices.ContainsFunc(m.modules, func(x module) bool { return x.name == layer }) {
@@ -48,7 +48,7 @@ func (m *Model) sortAdapter(files *hf.Weights) (adapterTensors, error) {
 			}
 			found.branch[own], found.path[layer] = name, path[:len(path)-len(".lora_A.weight")]
 		case lora:
-			layer, _, _ := lastCut(own, ".lora_")
+			layer, _ := lastCut(own, ".lora_")
 			return found, m.unadaptable(name, layer)
 		default:
 			own = strings.Replace(own, ".base_layer.", ".", 1)
@@ -77,11 +77,11 @@ func unnamed(path string) string {
 	return path
 }
 
-func lastCut(s, sep string) (before, after string, ok bool) {
+func lastCut(s, sep string) (before string, ok bool) {
 	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
+		return s[:i], true
 	}
-	return s, "", false
+	return s, false
 }
 
 // unadaptable says why the layer of a tensor can have no branch, or not one of

@@ -28,15 +28,15 @@ type clipLayer struct {
 }
 
 // clipPatches is the number of patches of an image.
-func (c *VisionConfig) clipPatches() int {
-	n := c.ImageSize / c.PatchSize
+func (v *VisionConfig) clipPatches() int {
+	n := v.ImageSize / v.PatchSize
 	return n * n
 }
 
-func (c *VisionConfig) clipDims(m map[string]int) {
-	m["vd"], m["vf"] = c.HiddenSize, c.IntermediateSize
-	m["c"], m["p"], m["cpp"] = c.Channels, c.PatchSize, c.Channels*c.PatchSize*c.PatchSize
-	m["positions"] = c.clipPatches() + 1
+func (v *VisionConfig) clipDims(m map[string]int) {
+	m["vd"], m["vf"] = v.HiddenSize, v.IntermediateSize
+	m["c"], m["p"], m["cpp"] = v.Channels, v.PatchSize, v.Channels*v.PatchSize*v.PatchSize
+	m["positions"] = v.clipPatches() + 1
 }
 
 // clipSegment is a layer with what the layers of a pass share.

@@ -27,9 +27,11 @@ func (m *Model) Fingerprint() (string, error) {
 		if err := m.untrainedRows(w, values, 0); err != nil {
 			return "", err
 		}
+		var raw []byte
 		for _, v := range values {
-			binary.Write(h, binary.LittleEndian, hf.F32ToBF16(v)) // a hash takes everything
+			raw = binary.LittleEndian.AppendUint16(raw, hf.F32ToBF16(v))
 		}
+		h.Write(raw)
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16], nil
 }

@@ -22,11 +22,11 @@ type llamaLayer struct {
 	Down      tape.Linear `hf:"mlp.down_proj" dims:"d,f" bias:"mlp_bias" init:"half"`
 }
 
-func (c *TextConfig) dims(m map[string]int) {
-	m["vocab"], m["d"], m["f"] = c.VocabSize, c.HiddenSize, c.IntermediateSize
-	m["q"], m["kv"] = c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	m["attention_bias"], m["qkv_bias"] = flag(c.AttentionBias), flag(c.AttentionBias || c.QKVBias)
-	m["mlp_bias"], m["tied"] = flag(c.MLPBias), flag(c.TieEmbeddings)
+func (t *TextConfig) dims(m map[string]int) {
+	m["vocab"], m["d"], m["f"] = t.VocabSize, t.HiddenSize, t.IntermediateSize
+	m["q"], m["kv"] = t.Heads*t.HeadDim, t.KVHeads*t.HeadDim
+	m["attention_bias"], m["qkv_bias"] = flag(t.AttentionBias), flag(t.AttentionBias || t.QKVBias)
+	m["mlp_bias"], m["tied"] = flag(t.MLPBias), flag(t.TieEmbeddings)
 }
 
 // decoderPass is what the layers of one pass share.

@@ -116,7 +116,7 @@ func sameInputs(was string, now origin.List) error {
 	}
 	var before origin.List
 	if err := json.Unmarshal([]byte(was), &before); err != nil {
-		return fmt.Errorf("does not say readably of which files it was made (%v): remove it to start the stage afresh", err)
+		return fmt.Errorf("does not say readably of which files it was made (%w): remove it to start the stage afresh", err)
 	}
 	if c := before.Changes(now); len(c) > 0 {
 		return fmt.Errorf("was made of other files: %s: resume with those it was made of, or remove it to start the stage afresh", origin.Words(c))

@@ -73,6 +73,6 @@ func (in *incoming) abort() {
 		return
 	}
 	in.pipe.CloseWithError(errAborted)
-	<-in.done
+	<-in.done //nolint:errcheck // it was ended here
 	in.done = nil
 }

@@ -226,7 +226,7 @@ func readStage(name string) (s Stage, err error) {
 		return s, err
 	}
 	if err := json.Unmarshal(raw, &s); err != nil {
-		return Stage{}, fmt.Errorf("its record %s cannot be read (%v)", name, err)
+		return Stage{}, fmt.Errorf("its record %s cannot be read (%w)", name, err)
 	}
 	return s, nil
 }

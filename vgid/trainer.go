@@ -146,99 +146,116 @@ func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 		last = now
 	}
 	shares := t.draw(t.step)
-	for i, mine := range shares {
-		if err := ctx.Err(); err != nil {
+	for batch := range shares {
+		if err := t.update(ctx, shares, batch, &out, lap); err != nil {
 			return out, err
-		}
-		weight, err := t.prepare(ctx, i, mine)
-		if err != nil {
-			return out, t.at(err)
-		}
-		t.objective.Begin()
-		lap(monitor.PhaseData)
-		// The loss is normalised by the rows of all workers, so that their
-		// number does not change it.
-		if err := t.comm.AllReduce(ctx, collective.F64(weight[:]), collective.Sum); err != nil {
-			return out, err
-		}
-		lap(monitor.PhaseComm)
-		var norm [terms]float64
-		for i, w := range weight {
-			if w > 0 {
-				norm[i] = 1 / w
-			}
-		}
-		t.model.ZeroGrads()
-		t.reducer.begin(ctx)
-		for part, parts := 0, t.objective.Parts(); part < parts; part++ {
-			// Gradients travel while the last micro-batch adds to them.
-			ready := t.reducer.ready
-			if part < parts-1 {
-				ready = nil
-			}
-			if err := t.micro(part, norm, ready, lap); err != nil {
-				return out, t.at(err)
-			}
-		}
-		t.lookAhead(ctx, shares, i+1)
-		lap(monitor.PhaseData)
-		if err := t.reducer.finish(); err != nil {
-			return out, t.at(err)
-		}
-		lap(monitor.PhaseComm)
-		if err := t.opt.Step(float32(out.LR)); err != nil {
-			return out, t.at(err)
-		}
-		lap(monitor.PhaseOptimizer)
-		if err := t.objective.Collect(); err != nil {
-			return out, t.at(err)
-		}
-		// Who is asked to end says so beside the losses, so that all end behind
-		// the same step without another exchange.
-		var loss [terms + 1]float64
-		sums := t.objective.Losses()
-		copy(loss[:], sums[:])
-		if t.asked != nil && t.asked() {
-			loss[terms] = 1
-		}
-		if err := t.comm.AllReduce(ctx, collective.F64(loss[:]), collective.Sum); err != nil {
-			return out, err
-		}
-		out.Asked = loss[terms] > 0
-		for _, term := range t.objective.Terms() {
-			if weight[term] > 0 {
-				out.Loss[term.String()] = loss[term]
-			}
-		}
-		norm2, err := t.opt.GradNorm()
-		if err != nil {
-			return out, t.at(err)
-		}
-		out.GradNorm = max(out.GradNorm, norm2)
-		out.Samples += len(mine)
-		out.Tokens += t.objective.Tokens()
-		lap(monitor.PhaseComm)
-	}
-	for name, l := range out.Loss {
-		if math.IsNaN(l) || math.IsInf(l, 0) {
-			if t.step == 0 { // nothing has been trained yet
-				why, err := t.model.WhyNotFinite(ctx, true)
-				if err != nil {
-					return out, t.at(err)
-				}
-				return out, fmt.Errorf("%s: the %s loss is %v before the first update: %s", t.stage, name, l, why)
-			}
-			return out, fmt.Errorf("%s, step %d: the %s loss is %v: lower the learning rate (%g) or raise the batch", t.stage, t.step+1, name, l, out.LR)
 		}
 	}
-	// Finite losses may have gradients that are not: what they were added to is lost.
-	if n := out.GradNorm; math.IsNaN(n) || math.IsInf(n, 0) {
-		return out, fmt.Errorf("%s, step %d: the norm of the gradient is %v: lower the learning rate (%g) or raise the batch", t.stage, t.step+1, n, out.LR)
+	if err := t.finite(ctx, &out); err != nil {
+		return out, err
 	}
 	t.step++
 	s := &out.Phases
 	s.Samples, s.Tokens, s.Loss, s.GradNorm, s.LR = out.Samples, out.Tokens, out.Loss, out.GradNorm, out.LR
 	return out, nil
+}
+
+// update takes the gradient of a batch of this step over all workers and adds it
+// to the weights; out takes what it did.
+func (t *Trainer) update(ctx context.Context, shares [][]Sample, batch int, out *StepResult, lap func(monitor.Phase)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	weight, err := t.prepare(ctx, batch, shares[batch])
+	if err != nil {
+		return t.at(err)
+	}
+	t.objective.Begin()
+	lap(monitor.PhaseData)
+	// The loss is normalised by the rows of all workers, so that their
+	// number does not change it.
+	if err := t.comm.AllReduce(ctx, collective.F64(weight[:]), collective.Sum); err != nil {
+		return err
+	}
+	lap(monitor.PhaseComm)
+	var norm [terms]float64
+	for term, w := range weight {
+		if w > 0 {
+			norm[term] = 1 / w
+		}
+	}
+	t.model.ZeroGrads()
+	t.reducer.begin(ctx)
+	for part, parts := 0, t.objective.Parts(); part < parts; part++ {
+		// Gradients travel while the last micro-batch adds to them.
+		ready := t.reducer.ready
+		if part < parts-1 {
+			ready = nil
+		}
+		if err := t.micro(part, norm, ready, lap); err != nil {
+			return t.at(err)
+		}
+	}
+	t.lookAhead(ctx, shares, batch+1)
+	lap(monitor.PhaseData)
+	if err := t.reducer.finish(); err != nil {
+		return t.at(err)
+	}
+	lap(monitor.PhaseComm)
+	if err := t.opt.Step(float32(out.LR)); err != nil {
+		return t.at(err)
+	}
+	lap(monitor.PhaseOptimizer)
+	if err := t.objective.Collect(); err != nil {
+		return t.at(err)
+	}
+	// Who is asked to end says so beside the losses, so that all end behind
+	// the same step without another exchange.
+	var loss [terms + 1]float64
+	sums := t.objective.Losses()
+	copy(loss[:], sums[:])
+	if t.asked != nil && t.asked() {
+		loss[terms] = 1
+	}
+	if err := t.comm.AllReduce(ctx, collective.F64(loss[:]), collective.Sum); err != nil {
+		return err
+	}
+	out.Asked = loss[terms] > 0
+	for _, term := range t.objective.Terms() {
+		if weight[term] > 0 {
+			out.Loss[term.String()] = loss[term]
+		}
+	}
+	norm2, err := t.opt.GradNorm()
+	if err != nil {
+		return t.at(err)
+	}
+	out.GradNorm = max(out.GradNorm, norm2)
+	out.Samples += len(shares[batch])
+	out.Tokens += t.objective.Tokens()
+	lap(monitor.PhaseComm)
+	return nil
+}
+
+// finite refuses a step whose loss or gradient is no number.
+func (t *Trainer) finite(ctx context.Context, out *StepResult) error {
+	for name, l := range out.Loss {
+		if math.IsNaN(l) || math.IsInf(l, 0) {
+			if t.step == 0 { // nothing has been trained yet
+				why, err := t.model.WhyNotFinite(ctx, true)
+				if err != nil {
+					return t.at(err)
+				}
+				return fmt.Errorf("%s: the %s loss is %v before the first update: %s", t.stage, name, l, why)
+			}
+			return fmt.Errorf("%s, step %d: the %s loss is %v: lower the learning rate (%g) or raise the batch", t.stage, t.step+1, name, l, out.LR)
+		}
+	}
+	// Finite losses may have gradients that are not: what they were added to is lost.
+	if n := out.GradNorm; math.IsNaN(n) || math.IsInf(n, 0) {
+		return fmt.Errorf("%s, step %d: the norm of the gradient is %v: lower the learning rate (%g) or raise the batch", t.stage, t.step+1, n, out.LR)
+	}
+	return nil
 }
 
 // at says where a step failed.

@@ -164,7 +164,7 @@ func options(c *cli.Context, lookup func(string) (string, bool)) (o agent.Option
 	if err != nil {
 		return o, nil, err
 	}
-	open := ""
+	var open string
 	if o.Secret, open, err = secret(c.String("secret-file"), o, c.Bool("local"), lookup); err != nil {
 		return o, nil, err
 	}

@@ -74,7 +74,7 @@ func exit(err error) {
 	if err == nil {
 		os.Exit(0)
 	}
-	complain(err)
+	err = complain(err)
 	var peer *collective.RankError
 	var lead *vgid.LeadError
 	var sig *vgid.Interrupted

@@ -70,15 +70,15 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 	if err != nil {
 		return err
 	}
-	defer stop()
+	defer func() { _ = stop() }() // how a server ends is nothing to the work
 	defer func() { err = errors.Join(err, job.WithdrawMetrics()) }()
 	job.Show.Printf("%d worker(s), %s, run folder %s", w.WorldSize, be.Name(), job.Dir())
 	if err := f(ctx, job); err != nil {
 		job.Show.Break()
 		return err
 	}
-	if err := job.Show.Err(); err != nil {
-		return fmt.Errorf("lines are missing in the output (%v); the work is done, its files are in %s", err, job.Dir())
+	if err := job.Show.Err(); err != nil { // not wrapped: what complain adds to some errors is about files
+		return fmt.Errorf("lines are missing in the output (%s); the work is done, its files are in %s", err.Error(), job.Dir())
 	}
 	return nil
 }

@@ -100,7 +100,7 @@ func runWorld(ctx context.Context, n int, opt Options) (rows []Row, err error) {
 		}
 	}()
 	for r := range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, fmt.Errorf("bench collective: %w", err)
 		}
@@ -128,7 +128,7 @@ func runWorld(ctx context.Context, n int, opt Options) (rows []Row, err error) {
 		if err := cmd.Start(); err != nil {
 			cancel()
 			for range started {
-				<-ends
+				<-ends //nolint:errcheck // they were ended here
 			}
 			return nil, fmt.Errorf("bench collective: start rank %d: %w", r, err)
 		}

@@ -88,7 +88,7 @@ func (g guard) answer(c io.ReadWriter) error {
 	shown := make([]byte, sha256.Size)
 	if _, err := io.ReadFull(c, shown); err != nil {
 		// A caller that knows another token has left.
-		return fmt.Errorf("%w, or the caller left (%v)", errToken, err)
+		return fmt.Errorf("%w, or the caller left (%w)", errToken, err)
 	}
 	if !hmac.Equal(shown, g.proof("caller", theirs, mine)) {
 		return errToken

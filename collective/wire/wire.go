@@ -152,7 +152,7 @@ func (t *transport) connectAll(ctx context.Context) error {
 			t.mu.Lock()
 			defer t.mu.Unlock()
 			if t.refusal != nil {
-				err = fmt.Errorf("%w (a caller was refused: %v)", err, t.refusal)
+				err = fmt.Errorf("%w (a caller was refused: %w)", err, t.refusal)
 			}
 			return err
 		}

@@ -100,14 +100,12 @@ type agent struct {
 	suspect    map[string]suspicion // members gossip calls dead
 	tickedAt   time.Time
 	lookedAt   time.Time
-	sentAt     time.Time
-	pause      time.Duration // until the report is sent again
-	stopping   bool          // the job cannot succeed
-	stopAt     time.Time     // when to stop the workers, if stopping
-	asked      bool          // they were told to stop
-	killAt     time.Time     // when to kill them; zero: never
-	since      time.Time     // this node was done
-	completeAt time.Time     // all nodes were
+	stopping   bool      // the job cannot succeed
+	stopAt     time.Time // when to stop the workers, if stopping
+	asked      bool      // they were told to stop
+	killAt     time.Time // when to kill them; zero: never
+	since      time.Time // this node was done
+	completeAt time.Time // all nodes were
 	err        error
 }
 
@@ -131,7 +129,7 @@ func Run(ctx context.Context, o Options, io IO) (Outcome, error) {
 		}
 		if a.node != nil {
 			if a.led == nil || !a.led.complete() {
-				a.node.Leave() // the others may be waiting for us
+				_ = a.node.Leave() // the others may be waiting for us; unsaid, they find out
 			}
 			a.deliver(partingWords)
 			a.node.Close() // ends what is still on its way

@@ -210,7 +210,7 @@ func (a *agent) lookAround(now time.Time) {
 		b := message{Alive: true}.encode()
 		for _, m := range a.view.Members {
 			if addr, ok := a.addrs[m.ID]; ok && m.ID != a.self.ID {
-				a.node.Show(m.ID, addr, b)
+				_ = a.node.Show(m.ID, addr, b) // what was not sent is not heard of
 			}
 		}
 	}

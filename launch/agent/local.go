@@ -112,7 +112,7 @@ func (l *local) start(i int) error {
 		return err
 	}
 	defer outW.Close()
-	c := &child{node: fmt.Sprintf("node%d", i), in: inW, cmd: exec.Command(exe)}
+	c := &child{node: fmt.Sprintf("node%d", i), in: inW, cmd: exec.Command(exe)} //nolint:noctx // it ends by an order, or when the pipe of orders does
 	c.cmd.Args = []string{"vgid-launch agent " + c.node}
 	c.cmd.Env = append(os.Environ(), envChild+"=1")
 	c.cmd.Stdout, c.cmd.Stderr = l.io.Stdout, l.io.Stderr
@@ -152,12 +152,17 @@ func (c *child) order(o order) error {
 	return json.NewEncoder(c.in).Encode(o)
 }
 
+// fate is what the answers of the agents amount to.
+type fate struct {
+	out     *Outcome
+	failure error
+	died    *Cause // an agent that ended without an answer
+	met     bool   // the agents know of each other
+}
+
 // loop lets the agents run until the fate of each is known.
 func (l *local) loop(ctx context.Context) (Outcome, error) {
-	var out *Outcome
-	var failure error
-	var died *Cause
-	met := false
+	var f fate
 	var laggards <-chan time.Time // when to stop waiting for agents that others are done with
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
@@ -171,66 +176,73 @@ func (l *local) loop(ctx context.Context) (Outcome, error) {
 			open -= l.fence(func(*child) bool { return true })
 		case s := <-l.io.Signals:
 			for _, c := range l.children {
-				c.order(order{Signal: int(s)}) // one that is gone needs none
+				_ = c.order(order{Signal: int(s)}) // one that is gone needs none
 			}
 		case a := <-l.answers:
-			c := l.children[a.node]
-			c.gone = c.gone || a.died != nil
-			switch {
-			case c.final:
-				continue
-			case a.Addr != "":
-				c.addr = a.Addr
-				met = l.introduce() || met
-				continue
-			case a.Outcome != nil:
-				if out == nil || out.Cause == nil {
-					out = a.Outcome
-				}
-				if laggards == nil {
-					laggards = time.After(l.o.Grace + straggle)
-				}
-				if lost := a.Outcome.Cause; lost != nil && lost.Rank < 0 {
-					open -= l.fence(func(o *child) bool { return o.node == lost.Node })
-				}
-			case a.Err != "":
-				if failure == nil {
-					failure = errors.New(a.Err)
-					if a.Interrupted != 0 {
-						failure = ErrInterrupted{syscall.Signal(a.Interrupted)}
-					}
-				}
-				l.dismiss()
-			case earlyEnd(a.died) != 0:
-				// Whoever ends all processes of a job may do so before the
-				// agent is deaf to it, and then no worker runs yet.
-				if failure == nil {
-					failure = ErrInterrupted{earlyEnd(a.died)}
-				}
-				l.dismiss()
-			default:
-				if died == nil {
-					how := fmt.Sprintf("ended early (%v)", a.died)
-					if c.stood > 0 {
-						how = fmt.Sprintf("stood still for %v, stopped by a signal (as SIGSTOP), and was killed", c.stood.Round(time.Second/10))
-					}
-					died = &Cause{Rank: -1, Node: c.node, Code: 1, Text: fmt.Sprintf("node %s was lost: its agent process %s", c.node, how)}
-				}
-				if !met {
-					l.dismiss() // nobody would notice
-				}
+			open -= l.take(&f, a)
+			if f.out != nil && laggards == nil {
+				laggards = time.After(l.o.Grace + straggle)
 			}
-			c.final = true
-			open--
 		}
 	}
 	switch {
-	case died != nil: // no worker can bring an agent down: nothing comes before it
-		return Outcome{Cause: died}, nil
-	case failure != nil:
-		return Outcome{}, failure
+	case f.died != nil: // no worker can bring an agent down: nothing comes before it
+		return Outcome{Cause: f.died}, nil
+	case f.failure != nil:
+		return Outcome{}, f.failure
 	}
-	return *out, nil
+	return *f.out, nil
+}
+
+// take adds an answer to the fate, and gives the number of agents that need not
+// be waited for any more.
+func (l *local) take(f *fate, a childAnswer) int {
+	c := l.children[a.node]
+	c.gone = c.gone || a.died != nil
+	known := 1
+	switch {
+	case c.final:
+		return 0
+	case a.Addr != "":
+		c.addr = a.Addr
+		f.met = l.introduce() || f.met
+		return 0
+	case a.Outcome != nil:
+		if f.out == nil || f.out.Cause == nil {
+			f.out = a.Outcome
+		}
+		if lost := a.Outcome.Cause; lost != nil && lost.Rank < 0 {
+			known += l.fence(func(o *child) bool { return o.node == lost.Node })
+		}
+	case a.Err != "":
+		if f.failure == nil {
+			f.failure = errors.New(a.Err)
+			if a.Interrupted != 0 {
+				f.failure = ErrInterrupted{syscall.Signal(a.Interrupted)}
+			}
+		}
+		l.dismiss()
+	case earlyEnd(a.died) != 0:
+		// Whoever ends all processes of a job may do so before the
+		// agent is deaf to it, and then no worker runs yet.
+		if f.failure == nil {
+			f.failure = ErrInterrupted{earlyEnd(a.died)}
+		}
+		l.dismiss()
+	default:
+		if f.died == nil {
+			how := fmt.Sprintf("ended early (%v)", a.died)
+			if c.stood > 0 {
+				how = fmt.Sprintf("stood still for %v, stopped by a signal (as SIGSTOP), and was killed", c.stood.Round(time.Second/10))
+			}
+			f.died = &Cause{Rank: -1, Node: c.node, Code: 1, Text: fmt.Sprintf("node %s was lost: its agent process %s", c.node, how)}
+		}
+		if !f.met {
+			l.dismiss() // nobody would notice
+		}
+	}
+	c.final = true
+	return known
 }
 
 // look kills agents that stand still, which the others would take longer to
@@ -284,7 +296,7 @@ func (l *local) introduce() bool {
 		all = append(all, c.addr)
 	}
 	for i, c := range l.children[1:] {
-		c.order(order{Join: acquaintances(all[:i+1])})
+		_ = c.order(order{Join: acquaintances(all[:i+1])}) // one that is gone gave its answer
 	}
 	return true
 }
@@ -321,11 +333,11 @@ func Child() bool {
 	syscall.CloseOnExec(childOut)
 	in, out := os.NewFile(childIn, "orders"), os.NewFile(childOut, "answers")
 	defer out.Close()
-	say := json.NewEncoder(out)
+	say := func(a answer) { _ = json.NewEncoder(out).Encode(a) } // a launcher that is gone needs none
 	orders := json.NewDecoder(in)
 	var first order
 	if err := orders.Decode(&first); err != nil || first.Options == nil {
-		say.Encode(answer{Err: fmt.Sprintf("agent got no options: %v", err)})
+		say(answer{Err: fmt.Sprintf("agent got no options: %v", err)})
 		return true
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -357,17 +369,17 @@ func Child() bool {
 		}
 	}()
 	res, err := Run(ctx, *first.Options, IO{Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals, join: join,
-		listening: func(addr string) { say.Encode(answer{Addr: addr}) }})
+		listening: func(addr string) { say(answer{Addr: addr}) }})
 	if err != nil {
 		a := answer{Err: err.Error()}
 		var intr ErrInterrupted
 		if errors.As(err, &intr) {
 			a.Interrupted = int(intr.Signal)
 		}
-		say.Encode(a)
+		say(a)
 		return true
 	}
-	say.Encode(answer{Outcome: &res})
+	say(answer{Outcome: &res})
 	return true
 }
 

@@ -98,7 +98,7 @@ func (o *Options) Check() error {
 	}
 	path, err := exec.LookPath(o.Command[0])
 	if err != nil {
-		return fmt.Errorf("command %q: %v", o.Command[0], errors.Unwrap(err))
+		return fmt.Errorf("command %q: %w", o.Command[0], errors.Unwrap(err))
 	}
 	o.Command = append([]string{path}, o.Command[1:]...)
 	return nil

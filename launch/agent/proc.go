@@ -39,7 +39,7 @@ const strayDelay = time.Second
 // counted in wg, when the process is gone.
 func start(o *Options, v view.View, r view.Rank, ln *net.TCPListener, out *output, raw bool, stdout *os.File, wg *sync.WaitGroup, ended func(Exit)) *worker {
 	w := &worker{rank: r.Rank, out: out}
-	w.cmd = exec.Command(o.Command[0], o.Command[1:]...)
+	w.cmd = exec.Command(o.Command[0], o.Command[1:]...) //nolint:noctx // signals and a grace end it
 	w.cmd.Env = workerEnv(o, v, r, os.Environ())
 	w.cmd.Stdout, w.cmd.Stderr = out.stdout, out.stderr
 	if raw && out.file == nil {
@@ -47,15 +47,15 @@ func start(o *Options, v view.View, r view.Rank, ln *net.TCPListener, out *outpu
 	}
 	w.cmd.WaitDelay = strayDelay
 	w.cmd.SysProcAttr = procAttr()
-	started := make(chan error)
+	started := make(chan struct{})
 	wg.Go(func() {
 		// The parent-death signal of Linux is sent when the thread that
 		// started the process ends, so the thread is kept for as long.
 		runtime.LockOSThread()
 		err := w.launch(ln)
-		started <- err
+		close(started)
 		if err != nil {
-			out.close()
+			_ = out.close() // nothing was written
 			ended(Exit{Rank: r.Rank, Err: err.Error(), AtMilli: time.Now().UnixMilli()})
 			return
 		}

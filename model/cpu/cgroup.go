@@ -75,8 +75,9 @@ func hierarchyOf(line, mounts string) (h hierarchy, dir string, ok bool) {
 	default:
 		return h, "", false
 	}
-	name, top := fields[2], "/"
-	if h.mounted, top = mountOf(mounts, kind, controller, name); h.mounted == "" {
+	name := fields[2]
+	mounted, top := mountOf(mounts, kind, controller, name)
+	if h.mounted = mounted; mounted == "" {
 		h.mounted, top = usual, "/"
 	}
 	if rest, ok := inside(top, name); ok {

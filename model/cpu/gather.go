@@ -52,7 +52,7 @@ func (b *Backend) moveRows(op string, kind gatherKind, dst, src, idx backend.Ten
 	t := &b.tasks.gather
 	*t = gatherTask{kind: kind, dst: b.mat(op, dst)}
 	if kind == gather && src.Buf.DType() == backend.BF16 {
-		t.half = b.source(op, src, false)
+		t.half = b.source(op, src)
 	} else {
 		t.src = b.mat(op, src)
 	}

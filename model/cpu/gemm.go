@@ -36,13 +36,6 @@ func (s source) f32(rows, cols int, mem *scratch) source {
 	return widen(s, rows, cols, mem)
 }
 
-func (m mat) source(transposed bool) source {
-	if transposed {
-		return source{f: m.d, rs: 1, cs: m.ld}
-	}
-	return source{f: m.d, rs: m.ld, cs: 1}
-}
-
 // gemmTask computes c = alpha·a·b (+ bias) + beta·c for an m×k a and a k×n b.
 type gemmTask struct {
 	m, n, k     int

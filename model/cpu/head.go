@@ -41,7 +41,7 @@ func (b *Backend) LinearCE(loss, dh, dw, h, w, target, weight backend.Tensor) {
 	if !b.ready(backend.CheckLinearCE(loss, dh, dw, h, w, target, weight)) {
 		return
 	}
-	g := headGrads{b.mat(op, dh), b.mat(op, dw), b.mat(op, h), b.source(op, w, false)}
+	g := headGrads{b.mat(op, dh), b.mat(op, dw), b.mat(op, h), b.source(op, w)}
 	t := &b.tasks.head
 	*t = headTask{loss: b.mat(op, loss), weight: b.mat(op, weight), target: b.ints(op, target), vocab: w.Rows}
 	for i := 0; i < h.Rows && b.err == nil; i++ {
@@ -58,8 +58,8 @@ func (b *Backend) LinearKL(loss, dh, dw, h, w, ht, wt, weight backend.Tensor, p 
 	if !b.ready(backend.CheckLinearKL(loss, dh, dw, h, w, ht, wt, weight, p)) {
 		return
 	}
-	g := headGrads{b.mat(op, dh), b.mat(op, dw), b.mat(op, h), b.source(op, w, false)}
-	teacher, wTeacher := b.mat(op, ht), b.source(op, wt, false)
+	g := headGrads{b.mat(op, dh), b.mat(op, dw), b.mat(op, h), b.source(op, w)}
+	teacher, wTeacher := b.mat(op, ht), b.source(op, wt)
 	t := &b.tasks.head
 	*t = headTask{loss: b.mat(op, loss), weight: b.mat(op, weight), vocab: w.Rows, scale: orOne(p.Scale), tempS: orOne(p.StudentTemp), isKL: true}
 	if b.err == nil {

@@ -6,8 +6,8 @@ import (
 )
 
 // source returns an operand that may be bfloat16.
-func (b *Backend) source(op string, t backend.Tensor, transposed bool) (s source) {
-	s.set(b.buffer(op, t), t, transposed)
+func (b *Backend) source(op string, t backend.Tensor) (s source) {
+	s.set(b.buffer(op, t), t, false)
 	return s
 }
 

@@ -146,8 +146,8 @@ func (t *Tape) backLinear(n *node) {
 	t.gradWeights(dy, x, l)
 
 	var dx backend.Tensor
-	add := false
 	if t.vals[n.in[0]].needs {
+		var add bool
 		dx, add = t.gradInto(n.in[0])
 		beta := float32(0)
 		if add {

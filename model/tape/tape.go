@@ -106,7 +106,6 @@ type node struct {
 	idx      backend.Tensor    // indices, cosines; never owned
 	idx2     backend.Tensor    // sines, dropout rows
 	attn     backend.Attention
-	eps      float32
 	from, to int // columns, or a range of extra
 	heads    int
 }

@@ -49,7 +49,7 @@ type Model struct {
 	Weights string `yaml:"weights" doc:"element type of weights in memory while they are not trained; auto: bfloat16 where the files hold that, else float32, so that no value changes" oneof:"auto,float32,bfloat16"`
 }
 
-// ChatTemplate, as prompt.template, stands for the model's own.
+// ChatTemplate stands, as prompt.template, for the model's own.
 const ChatTemplate = "chat"
 
 // Prompt is the chat wrapper of both training and evaluation.

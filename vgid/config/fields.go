@@ -27,7 +27,7 @@ type Field struct {
 func Fields() []Field {
 	c := Default()
 	var out []Field
-	walk(reflect.ValueOf(c), "", func(path string, f reflect.StructField, v reflect.Value) error {
+	_ = walk(reflect.ValueOf(c), "", func(path string, f reflect.StructField, v reflect.Value) error {
 		if v.Kind() != reflect.Struct {
 			out = append(out, Field{path, f.Tag.Get("doc"), format(v), v.Kind() == reflect.Bool, v.Kind() == reflect.Slice})
 		}
@@ -147,7 +147,7 @@ func (c Config) For(stage string) Config {
 // Lines lists every setting as "dotted.path: value", in the order of Fields.
 func (c Config) Lines() []string {
 	var out []string
-	walk(reflect.ValueOf(c), "", func(path string, _ reflect.StructField, v reflect.Value) error {
+	_ = walk(reflect.ValueOf(c), "", func(path string, _ reflect.StructField, v reflect.Value) error {
 		if v.Kind() != reflect.Struct {
 			out = append(out, path+": "+format(v))
 		}
@@ -166,7 +166,7 @@ func (c Config) WriteYAML(w io.Writer, docs bool) error {
 }
 
 func (c Config) write(b *bytes.Buffer, docs bool) {
-	walk(reflect.ValueOf(c), "", func(path string, f reflect.StructField, v reflect.Value) error {
+	_ = walk(reflect.ValueOf(c), "", func(path string, f reflect.StructField, v reflect.Value) error {
 		indent := strings.Repeat("  ", strings.Count(path, "."))
 		name := f.Tag.Get("yaml")
 		if v.Kind() == reflect.Struct {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -67,13 +68,13 @@ func parse(raw []byte, name string) (*yaml.Node, error) {
 	var doc, more yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	err := d.Decode(&doc)
-	if err == io.EOF || err == nil && len(doc.Content) == 0 {
+	if errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0 {
 		return nil, nil // an empty file sets nothing
 	}
 	if err != nil {
 		return nil, fmt.Errorf("config %s: %w", name, err)
 	}
-	if d.Decode(&more) != io.EOF {
+	if !errors.Is(d.Decode(&more), io.EOF) {
 		return nil, fmt.Errorf("config %s: only one document is read, and another begins with ---; leave one", name)
 	}
 	return doc.Content[0], nil

@@ -135,7 +135,7 @@ func decodeProfile(rec map[string]any, where string, training, evaluation bool, 
 	p.Answer, _ = rec["answer"].(string)
 	if s, ok := rec["biography"].(string); ok && s != "" {
 		if err := json.Unmarshal([]byte(s), &p.Biography); err != nil {
-			return p, fmt.Errorf("%s: column biography is not a JSON object (%v); repair the file", where, err)
+			return p, fmt.Errorf("%s: column biography is not a JSON object (%w); repair the file", where, err)
 		}
 		p.Name, _ = p.Biography["Name"].(string)
 	}

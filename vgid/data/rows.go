@@ -57,7 +57,7 @@ func readRows(path string, check func(columns []string) error, row func(n int, r
 	}
 	pf, err := parquet.OpenFile(f, info.Size(), parquet.SkipBloomFilters(true))
 	if err != nil {
-		return fmt.Errorf("%s: not a readable parquet file (%v); fetch or build it again", path, err)
+		return fmt.Errorf("%s: not a readable parquet file (%w); fetch or build it again", path, err)
 	}
 	if err := checkCodecs(pf); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -69,45 +69,59 @@ func readRows(path string, check func(columns []string) error, row func(n int, r
 	text := make([]string, leaves)
 	textColumns(pf.Root(), "", text)
 	n := 0
-	for _, group := range pf.RowGroups() {
-		if group.NumRows() == 0 { // the reader cannot seek in a file that holds no page
-			continue
+	record := func(r parquet.Row) error {
+		columns := make([][]parquet.Value, leaves)
+		r.Range(func(c int, v []parquet.Value) bool {
+			columns[c] = v
+			return true
+		})
+		if err := checkText(columns, text); err != nil {
+			return fmt.Errorf("%s, row %d: %w", path, n, err)
 		}
-		if err := func() error {
-			rows := group.Rows()
-			defer rows.Close()
-			buf := make([]parquet.Row, 8)
-			for {
-				k, err := rows.ReadRows(buf)
-				for _, r := range buf[:k] {
-					columns := make([][]parquet.Value, leaves)
-					r.Range(func(c int, v []parquet.Value) bool {
-						columns[c] = v
-						return true
-					})
-					if err := checkText(columns, text); err != nil {
-						return fmt.Errorf("%s, row %d: %w", path, n, err)
-					}
-					rec, _ := assembleGroup(pf.Root(), columns, 0, 0).(map[string]any)
-					inCallback = true
-					if err := row(n, rec); err != nil {
-						return err
-					}
-					inCallback = false
-					n++
-				}
-				if errors.Is(err, io.EOF) {
-					return nil
-				}
-				if err != nil {
-					return fmt.Errorf("%s, row %d: %v; fetch or build the file again", path, n, err)
-				}
-			}
-		}(); err != nil {
+		rec, _ := assembleGroup(pf.Root(), columns, 0, 0).(map[string]any)
+		inCallback = true
+		if err := row(n, rec); err != nil {
 			return err
+		}
+		inCallback = false
+		n++
+		return nil
+	}
+	for _, group := range pf.RowGroups() {
+		bad, err := eachRow(group, record)
+		if err != nil {
+			return err
+		}
+		if bad != nil {
+			return fmt.Errorf("%s, row %d: %w; fetch or build the file again", path, n, bad)
 		}
 	}
 	return nil
+}
+
+// eachRow calls f with every row of a group. bad is what is wrong with the file,
+// err what f returned.
+func eachRow(group parquet.RowGroup, f func(parquet.Row) error) (bad, err error) {
+	if group.NumRows() == 0 { // the reader cannot seek in a file that holds no page
+		return nil, nil
+	}
+	rows := group.Rows()
+	defer rows.Close()
+	buf := make([]parquet.Row, 8)
+	for {
+		k, bad := rows.ReadRows(buf)
+		for _, r := range buf[:k] {
+			if err := f(r); err != nil {
+				return nil, err
+			}
+		}
+		if errors.Is(bad, io.EOF) {
+			return nil, nil
+		}
+		if bad != nil {
+			return bad, nil
+		}
+	}
 }
 
 // checkCodecs refuses LZ4. The library keeps a page's old buffer when its LZ4

@@ -130,15 +130,15 @@ func parseImageProcessor(b []byte, model string) (Processor, error) {
 	if kind == "" {
 		kind = classOf[model]
 	}
-	switch base := strings.TrimSuffix(strings.TrimSuffix(kind, "Fast"), "Pil"); {
-	case base == "CLIPImageProcessor", base == "CLIPFeatureExtractor":
+	switch strings.TrimSuffix(strings.TrimSuffix(kind, "Fast"), "Pil") {
+	case "CLIPImageProcessor", "CLIPFeatureExtractor":
 		j.DoPad = nil // the class has no such step
 		return j.clip()
-	case base == "LlavaImageProcessor":
+	case "LlavaImageProcessor":
 		return j.clip()
-	case base == "Qwen2VLImageProcessor", base == "Qwen2_5_VLImageProcessor":
+	case "Qwen2VLImageProcessor", "Qwen2_5_VLImageProcessor":
 		return j.qwen()
-	case base == "":
+	case "":
 		return nil, errors.New("image_processor_type is missing, and config.json's model_type is none whose image processor is known: name the class")
 	}
 	return nil, fmt.Errorf("image_processor_type %q is not supported, only CLIPImageProcessor, LlavaImageProcessor and Qwen2VLImageProcessor", kind)

@@ -12,7 +12,7 @@ type RGB struct {
 	W, H int
 }
 
-// ColorModel, Bounds, At and Opaque implement image.Image.
+// ColorModel implements image.Image.
 func (RGB) ColorModel() color.Model { return color.NRGBAModel }
 
 // Bounds implements image.Image.

@@ -128,10 +128,10 @@ func (n *forLoop) exec(f *frame) error {
 		}
 		in.vars["loop"] = &loop{items: items, at: i}
 		err := run(in, n.body)
-		if err == errBreak {
+		if errors.Is(err, errBreak) {
 			break
 		}
-		if err != nil && err != errContinue {
+		if err != nil && !errors.Is(err, errContinue) {
 			return err
 		}
 	}

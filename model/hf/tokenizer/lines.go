@@ -70,7 +70,7 @@ func eachLine(ctx context.Context, in io.Reader, out io.Writer, name string, f f
 	r, w := bufio.NewReaderSize(in, 1<<20), bufio.NewWriterSize(out, 1<<20)
 	for first := 1; ; {
 		lines, readErr := readChunk(r)
-		if readErr != nil && readErr != io.EOF {
+		if readErr != nil && !errors.Is(readErr, io.EOF) {
 			return fmt.Errorf("%s: %w", name, readErr)
 		}
 		if err := ctx.Err(); err != nil {
@@ -83,11 +83,11 @@ func eachLine(ctx context.Context, in io.Reader, out io.Writer, name string, f f
 			}
 		}
 		if err != nil {
-			w.Flush() // what came before the bad line
-			return fmt.Errorf("%s:%d: %w", name, first+bad, err)
+			// What came before the bad line is written.
+			return errors.Join(fmt.Errorf("%s:%d: %w", name, first+bad, err), w.Flush())
 		}
 		first += len(lines)
-		if readErr == io.EOF {
+		if errors.Is(readErr, io.EOF) {
 			return w.Flush()
 		}
 	}

@@ -244,7 +244,7 @@ func (o *oniguruma) char() string {
 		}
 		return string(r)
 	}
-	n := 2
+	var n int
 	switch o.rest[1] {
 	case 'x':
 		if end := strings.IndexByte(o.rest, '}'); strings.HasPrefix(o.rest, `\x{`) && end > 0 {

@@ -118,7 +118,7 @@ func (t *trainer) countWords(corpus iter.Seq[string]) (map[string]int64, error) 
 		special.add(s, &addedToken{ID: int32(i), Content: s})
 	}
 	counts := map[string]int64{}
-	count := func(s string, _ bool) error { counts[s]++; return nil }
+	count := func(s string, _ bool) error { counts[s]++; return nil } //nolint:unparam // as splitters want it
 	for text := range corpus {
 		err := special.split(lossyUTF8([]byte(text)), func(s string, _ int, tok *addedToken) error {
 			if tok != nil {
