@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"vgid/model/hf/filekind"
 )
 
 // arrowHint says what to do with what datasets keeps on disk for itself.
@@ -73,7 +75,7 @@ func notParquet(f *os.File, size int64) string {
 	if size == 0 {
 		return "it is empty (0 bytes), as after a download that failed; fetch or build it again"
 	}
-	head := make([]byte, 64)
+	head := make([]byte, filekind.HeadLen)
 	n, err := f.ReadAt(head, 0)
 	if err != nil && err != io.EOF {
 		return err.Error()
@@ -86,14 +88,10 @@ func notParquet(f *os.File, size int64) string {
 		}
 	}
 	is := func(s string) bool { return bytes.HasPrefix(head, []byte(s)) }
-	text := bytes.ToLower(bytes.TrimLeft(head, " \r\n\t\ufeff"))
+	if other := filekind.StandIn(head); other != "" {
+		return "it is " + other
+	}
 	switch {
-	case is("version https://git-lfs"):
-		return "it is a Git LFS pointer and not the file it stands for; fetch that with git lfs pull in its clone"
-	case bytes.Contains(head, []byte("/annex/objects/")):
-		return "it is a git-annex pointer and not the file it stands for; fetch that with git annex get"
-	case bytes.HasPrefix(text, []byte("<!doctype")), bytes.HasPrefix(text, []byte("<html")):
-		return "it is an HTML page; the files of a hub are under /resolve/ where its pages are under /blob/"
 	case is("PARE"), bytes.Equal(tail, []byte("PARE")):
 		return "it is encrypted, which is not read; write it again without encryption"
 	case is("ARROW1"):

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/image/webp"
 
+	"vgid/model/hf/filekind"
 	"vgid/model/jpeg"
 )
 
@@ -53,8 +54,7 @@ var others = []struct{ magic, what string }{
 	{"%PDF", "a PDF document"},
 	{"<svg", "an SVG drawing"},
 	{"<?xml", "an XML or SVG document"},
-	{"<", "an HTML page"},
-	{"version https://git-lfs", "a Git LFS pointer, not the file it stands for (git lfs pull fetches that)"},
+	{"<", "an XML or HTML document"},
 }
 
 func startsLike(data []byte, magic string) bool {
@@ -78,6 +78,9 @@ func formatOf(data []byte) (format, error) {
 	}
 	if len(data) == 0 {
 		return format{}, errors.New("the image is empty (0 bytes)")
+	}
+	if other := filekind.StandIn(data); other != "" {
+		return format{}, fmt.Errorf("this is %s", other)
 	}
 	const readable = "PNG, JPEG, GIF, WebP and BMP are read"
 	for _, o := range others {

@@ -17,7 +17,7 @@ func TestUnmarshalSaysWhatStandsThere(t *testing.T) {
 		{" \n", "empty, where JSON should stand"},
 		{`{"in": {"size": 1`, "not valid JSON at byte 17 (unexpected end of JSON input)"},
 		{`<p>`, "not valid JSON at byte 1 (invalid character '<' looking for beginning of value)"},
-		{`<html>`, "a web page, as a download gives that was refused; fetch the file again, signed in where that is asked for"},
+		{`<html>`, "a web page, as a download gives that was refused; fetch the file again, signed in where that is asked for (files of a hub are under /resolve/ where its pages are under /blob/)"},
 		{"{\"in\": {\"Names\": [\"K\xf6ln\"]}}", "byte 21 (0xF6) is no UTF-8, as in a file of another encoding (Windows-1252, GBK …); save the file as UTF-8"},
 		{"\xff\xfe{\x00}\x00", "this is UTF-16; save the file as UTF-8"},
 		{`{"in": {"Names": ["\udc00"]}}`, `\udc00 at byte 20 is half a character, as is left where a text was cut; take it out`},
