@@ -10,6 +10,7 @@ import (
 
 	"vgid/model"
 	"vgid/model/backend"
+	"vgid/model/bytesize"
 	"vgid/model/cuda"
 	"vgid/model/dry"
 	"vgid/vgid/folder"
@@ -191,17 +192,10 @@ func orNone(s string) string {
 
 // size is a number of bytes as people read it.
 func size(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%.2f GiB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	case n >= 1<<10:
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	case n == 0:
+	if n == 0 {
 		return "–"
 	}
-	return fmt.Sprintf("%d B", n)
+	return bytesize.Binary(n).GiB(2)
 }
 
 // thousands is a count with its digits in groups of three.

@@ -14,10 +14,10 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"vgid/model/bytesize"
 	"vgid/model/measure/bench"
 )
 
@@ -207,15 +207,8 @@ func (r Result) Table(to io.Writer) error {
 	return t.Write(to)
 }
 
-func sizeText(n int) string {
-	switch {
-	case n%(1<<20) == 0:
-		return strconv.Itoa(n>>20) + " MiB"
-	case n%(1<<10) == 0:
-		return strconv.Itoa(n>>10) + " KiB"
-	}
-	return strconv.Itoa(n) + " B"
-}
+// sizeText leaves the decimal of whole units out.
+func sizeText(n int) string { return strings.Replace(bytesize.Binary(n).String(), ".0 ", " ", 1) }
 
 func timeText(s float64) string {
 	if s < 1e-3 {

@@ -3,6 +3,8 @@ package backend
 import (
 	"fmt"
 	"strings"
+
+	"vgid/model/bytesize"
 )
 
 // Purpose is what memory is held for.
@@ -89,16 +91,4 @@ func For(be Backend, p Purpose) func() {
 }
 
 // Bytes writes a number of bytes for people.
-type Bytes int64
-
-func (b Bytes) String() string {
-	switch {
-	case b < 1<<10:
-		return fmt.Sprintf("%d B", int64(b))
-	case b < 1<<20:
-		return fmt.Sprintf("%.1f KiB", float64(b)/(1<<10))
-	case b < 1<<30:
-		return fmt.Sprintf("%.1f MiB", float64(b)/(1<<20))
-	}
-	return fmt.Sprintf("%.1f GiB", float64(b)/(1<<30))
-}
+type Bytes = bytesize.Binary

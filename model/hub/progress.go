@@ -3,6 +3,8 @@ package hub
 import (
 	"fmt"
 	"time"
+
+	"vgid/model/bytesize"
 )
 
 func (s *session) logf(format string, args ...any) {
@@ -61,14 +63,4 @@ func (m *meter) done() {
 	}
 }
 
-func size(n int64) string {
-	switch {
-	case n >= 1e9:
-		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
-	case n >= 1e6:
-		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-	case n >= 1e3:
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	}
-	return fmt.Sprintf("%d B", n)
-}
+func size(n int64) bytesize.Decimal { return bytesize.Decimal(n) }
