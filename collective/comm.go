@@ -35,6 +35,10 @@ type Options struct {
 	// each time when it has lasted twice as long. Of the ranks that wait the
 	// lowest is told. It returns fast.
 	OnLate func(Late)
+	// OnSlow, if not nil, is told of a rank that keeps the others waiting over
+	// many calls: after 20 s, and each time when it has lasted twice as long. Of
+	// the others the lowest is told. It returns fast.
+	OnSlow func(Slow)
 }
 
 // Stats count what a communicator did since it began.
@@ -75,8 +79,10 @@ type Comm struct {
 	current  atomic.Uint64          // number of the call that runs, or ran last
 	header   atomic.Pointer[Header] // of the call that runs, nil between calls
 	began    atomic.Int64           // when that call began, nanoseconds since start
+	entered  atomic.Int64           // when the running operation, of one call or two, began
 	peers    []peer
-	alarm    alarm // of the heartbeat's goroutine
+	alarm    alarm  // of the heartbeat's goroutine
+	shares   shares // the same
 
 	stop     chan struct{} // ends the heartbeat
 	stopped  sync.WaitGroup
@@ -131,6 +137,7 @@ func New(t Transport, opt Options) (*Comm, error) {
 	}
 	c.waiting.Store(-1)
 	c.alarm.after = min(5*time.Second, opt.Timeout/4)
+	c.shares = shares{window: slowWindow, slow: -1}
 	now := int64(time.Since(start))
 	for i := range c.peers {
 		c.peers[i].gone = make(chan struct{})
@@ -142,6 +149,9 @@ func New(t Transport, opt Options) (*Comm, error) {
 	}
 	return c, nil
 }
+
+// slowWindow is the time over which ranks are compared.
+const slowWindow = 20 * time.Second
 
 func setDefault[T ~int | ~int64](v *T, def T) {
 	if *v == 0 {

@@ -585,3 +585,37 @@ func TestPeerLost(t *testing.T) {
 		}
 	})
 }
+
+// A rank that comes to every call, but always as the last, is told of.
+func TestSlowRankIsNamed(t *testing.T) {
+	for slow := -1; slow < 3; slow++ {
+		inBubble(t, fmt.Sprint("rank ", slow), func(t *testing.T) {
+			var mu sync.Mutex
+			var told []collective.Slow
+			ctx := context.Background()
+			errs := world(t, 3, collective.Options{OnSlow: func(s collective.Slow) { mu.Lock(); told = append(told, s); mu.Unlock() }}, nil, func(c *collective.Comm) error {
+				for range 70 {
+					time.Sleep(10 * time.Millisecond)
+					if c.Rank() == slow {
+						time.Sleep(900 * time.Millisecond)
+					}
+					if err := c.AllReduce(ctx, collective.F32(make([]float32, 10)), collective.Sum); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err := first(errs); err != nil {
+				t.Fatal(err)
+			}
+			if slow < 0 && len(told) > 0 || slow >= 0 && len(told) < 2 || len(told) > 3 {
+				t.Errorf("told %v", told)
+			}
+			for _, s := range told {
+				if s.Rank != slow || s.Share < 0.8 {
+					t.Errorf("told %v", s)
+				}
+			}
+		})
+	}
+}

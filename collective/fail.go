@@ -93,11 +93,11 @@ func (c *Comm) hear(from int, msg []byte) {
 	}
 	switch msg[0] {
 	case noticeAlive:
-		at, in, ok := readSign(msg[1:])
+		at, inCalls, in, ok := readSign(msg[1:])
 		if !ok {
 			return
 		}
-		p.seen.Store(&sighting{at, time.Since(start)})
+		p.seen.Store(&sighting{at, time.Since(start), inCalls})
 		if in != nil {
 			c.compare(from, in)
 		}
@@ -187,8 +187,9 @@ func (c *Comm) beat() {
 			}
 		}
 		c.lookForLate(now, now-last)
+		c.lookForSlow(now)
 		last = now
-		alive := c.sign()
+		alive := c.sign(now)
 		for i := range c.peers {
 			if i != c.rank {
 				_ = c.t.Notify(i, alive) // loss is told by the transport

@@ -15,33 +15,48 @@ type position uint64
 func inCall(n uint64) position    { return position(2 * n) }
 func afterCall(n uint64) position { return position(2*n + 1) }
 
-// sign is the content of a sign of life: the header of the running call, or
-// the number of the latest.
-func (c *Comm) sign() []byte {
+// sign is the content of a sign of life: the time spent in calls so far, and
+// the header of the running call or the number of the latest.
+func (c *Comm) sign(now time.Duration) []byte {
+	b := binary.LittleEndian.AppendUint64([]byte{noticeAlive}, uint64(c.inCalls(now)))
 	if h := c.header.Load(); h != nil {
-		return h.AppendTo([]byte{noticeAlive})
+		return h.AppendTo(b)
 	}
-	return binary.LittleEndian.AppendUint64([]byte{noticeAlive}, c.current.Load())
+	return binary.LittleEndian.AppendUint64(b, c.current.Load())
+}
+
+// inCalls is the time this rank has spent in calls, the running one included.
+func (c *Comm) inCalls(now time.Duration) time.Duration {
+	t := time.Duration(c.nanos.Load())
+	if c.header.Load() != nil {
+		t += max(now-time.Duration(c.entered.Load()), 0)
+	}
+	return t
 }
 
 // readSign gives what a sign of life says, and the header if the peer is in a
 // call.
-func readSign(b []byte) (at position, in *Header, ok bool) {
+func readSign(b []byte) (at position, inCalls time.Duration, in *Header, ok bool) {
+	if len(b) < 16 {
+		return 0, 0, nil, false
+	}
+	inCalls, b = time.Duration(binary.LittleEndian.Uint64(b)), b[8:]
 	if len(b) == 8 {
 		n := binary.LittleEndian.Uint64(b)
-		return afterCall(n), nil, n < 1<<62
+		return afterCall(n), inCalls, nil, n < 1<<62
 	}
 	h, err := DecodeHeader(b)
 	if err != nil || h.Seq >= 1<<62 {
-		return 0, nil, false
+		return 0, 0, nil, false
 	}
-	return inCall(h.Seq), &h, true
+	return inCall(h.Seq), inCalls, &h, true
 }
 
 // sighting is the latest that is known of a peer's position.
 type sighting struct {
-	at   position
-	when time.Duration // since start; 0: never
+	at      position
+	when    time.Duration // since start; 0: never
+	inCalls time.Duration // that it had spent in calls then
 }
 
 // holders lists the ranks that hold up call seq, which rank self is in since
@@ -161,4 +176,91 @@ func (c *Comm) blame() (peer int, why string) {
 		}
 	}
 	return int(c.waiting.Load()), "it hangs, was stopped, or is cut off"
+}
+
+// Slow says that one rank keeps the others waiting, in many calls or in one:
+// they spend their time in operations, it does not.
+type Slow struct {
+	Rank  int
+	Share float64       // of the time that every other rank spent in operations, at least
+	In    time.Duration // this time
+}
+
+func (s Slow) String() string {
+	return fmt.Sprintf("rank %d keeps the others waiting: of the last %v each of them spent at least %.0f %% in operations with it; it is slower, or busy with something else",
+		s.Rank, s.In.Round(time.Second), 100*s.Share)
+}
+
+// shares keeps how much of their time ranks spend in calls, from one look to
+// the next.
+type shares struct {
+	window time.Duration
+	from   []sighting
+	alarm  alarm
+	slow   int // the rank found at the last looks, and for how long; -1: none
+	lasted time.Duration
+}
+
+// look compares what is known now with what was known at the last look, at
+// least a window ago. It reports a rank that spent little of its time in calls
+// while all the others spent most of theirs there.
+func (s *shares) look(now []sighting) (Slow, bool) {
+	if s.from == nil {
+		s.from = now
+		return Slow{}, false
+	}
+	least, others, in := -1, 1.0, time.Duration(0)
+	var lowest float64
+	for r := range now {
+		d := now[r].when - s.from[r].when
+		if s.from[r].when == 0 || d < s.window {
+			if now[r].when == 0 || s.from[r].when == 0 {
+				s.from = now // not all were heard
+			}
+			return Slow{}, false
+		}
+		in = max(in, d)
+		share := float64(now[r].inCalls-s.from[r].inCalls) / float64(d)
+		switch {
+		case least < 0:
+			least, lowest = r, share
+		case share < lowest:
+			least, lowest, others = r, share, min(others, lowest)
+		default:
+			others = min(others, share)
+		}
+	}
+	s.from = now
+	const little, most = 0.25, 0.6
+	if len(now) < 2 || lowest > little || others < most {
+		s.slow, s.lasted = -1, 0
+		return Slow{}, false
+	}
+	if s.slow != least {
+		s.slow, s.lasted = least, 0
+		s.alarm = alarm{after: s.window, seq: s.alarm.seq + 1, next: s.window}
+	}
+	s.lasted += in
+	if !s.alarm.due(s.alarm.seq, s.lasted) {
+		return Slow{}, false
+	}
+	return Slow{Rank: least, Share: others, In: in}, true
+}
+
+// lookForSlow tells of a rank that is slow; the lowest of the others does.
+func (c *Comm) lookForSlow(now time.Duration) {
+	if c.opt.OnSlow == nil {
+		return
+	}
+	all := c.sightings()
+	all[c.rank] = sighting{when: now, inCalls: c.inCalls(now)}
+	if s, found := c.shares.look(all); found {
+		teller := 0
+		if s.Rank == teller {
+			teller = 1
+		}
+		if c.rank == teller {
+			c.opt.OnSlow(s)
+		}
+	}
 }

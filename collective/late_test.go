@@ -15,13 +15,13 @@ func TestHolders(t *testing.T) {
 		peers         []sighting // rank 1 looks, in call 5
 		late, waiting []int
 	}{
-		"one has not come":        {[]sighting{{inCall(5), fresh}, {}, {afterCall(4), fresh}}, []int{2}, []int{0, 1}},
-		"one is in another call":  {[]sighting{{inCall(5), fresh}, {}, {inCall(4), fresh}}, []int{2}, []int{0, 1}},
-		"the furthest behind":     {[]sighting{{afterCall(4), fresh}, {}, {afterCall(2), fresh}, {inCall(5), fresh}}, []int{2}, []int{1, 3}},
-		"two alike":               {[]sighting{{afterCall(4), fresh}, {}, {afterCall(4), fresh}}, []int{0, 2}, []int{1}},
-		"all have come":           {[]sighting{{inCall(5), fresh}, {}, {afterCall(5), fresh}}, nil, []int{0, 1, 2}},
-		"heard before the call":   {[]sighting{{afterCall(4), since - 1}, {}, {inCall(5), fresh}}, nil, []int{1, 2}},
-		"heard as the call began": {[]sighting{{afterCall(4), since + beat - 1}, {}, {inCall(5), fresh}}, nil, []int{1, 2}},
+		"one has not come":        {[]sighting{{at: inCall(5), when: fresh}, {}, {at: afterCall(4), when: fresh}}, []int{2}, []int{0, 1}},
+		"one is in another call":  {[]sighting{{at: inCall(5), when: fresh}, {}, {at: inCall(4), when: fresh}}, []int{2}, []int{0, 1}},
+		"the furthest behind":     {[]sighting{{at: afterCall(4), when: fresh}, {}, {at: afterCall(2), when: fresh}, {at: inCall(5), when: fresh}}, []int{2}, []int{1, 3}},
+		"two alike":               {[]sighting{{at: afterCall(4), when: fresh}, {}, {at: afterCall(4), when: fresh}}, []int{0, 2}, []int{1}},
+		"all have come":           {[]sighting{{at: inCall(5), when: fresh}, {}, {at: afterCall(5), when: fresh}}, nil, []int{0, 1, 2}},
+		"heard before the call":   {[]sighting{{at: afterCall(4), when: since - 1}, {}, {at: inCall(5), when: fresh}}, nil, []int{1, 2}},
+		"heard as the call began": {[]sighting{{at: afterCall(4), when: since + beat - 1}, {}, {at: inCall(5), when: fresh}}, nil, []int{1, 2}},
 		"never heard":             {[]sighting{{}, {}, {}}, nil, []int{1}},
 	} {
 		late, waiting := holders(5, 1, since, beat, c.peers)
@@ -39,7 +39,7 @@ func TestHoldersAnything(t *testing.T) {
 		self := rapid.IntRange(0, n-1).Draw(t, "self")
 		peers := make([]sighting, n)
 		for i := range peers {
-			peers[i] = sighting{position(rapid.Uint64Range(0, 12).Draw(t, "at")), time.Duration(rapid.Int64Range(0, 20).Draw(t, "when"))}
+			peers[i] = sighting{at: position(rapid.Uint64Range(0, 12).Draw(t, "at")), when: time.Duration(rapid.Int64Range(0, 20).Draw(t, "when"))}
 		}
 		late, waiting := holders(5, self, 10, 2, peers)
 		if !slices.Contains(waiting, self) {
@@ -79,13 +79,49 @@ func TestLateWords(t *testing.T) {
 }
 
 func FuzzReadSign(f *testing.F) {
-	f.Add([]byte{1, 0, 0, 0, 0, 0, 0, 0})
-	f.Add((&Header{Call: CallBarrier, Seq: 3}).AppendTo(nil))
+	f.Add(make([]byte, 16))
+	f.Add((&Header{Call: CallBarrier, Seq: 3}).AppendTo(make([]byte, 8)))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		at, in, ok := readSign(b)
+		at, _, in, ok := readSign(b)
 		if ok && in != nil && at != inCall(in.Seq) {
 			t.Errorf("at %d in %v", at, in)
 		}
 	})
+}
+
+func TestShares(t *testing.T) {
+	const window = 20 * time.Second
+	for name, c := range map[string]struct {
+		busy []float64 // share in calls, by rank
+		slow int
+		told int // in ten windows
+	}{
+		"one is slow":     {[]float64{0.9, 0.05, 0.8}, 1, 4},
+		"the first":       {[]float64{0.1, 0.7, 0.95}, 0, 4},
+		"all compute":     {[]float64{0.1, 0.15, 0.2}, -1, 0},
+		"all communicate": {[]float64{0.9, 0.8, 0.7}, -1, 0},
+		"two are slow":    {[]float64{0.9, 0.1, 0.1}, -1, 0},
+		"somewhat uneven": {[]float64{0.5, 0.3, 0.5}, -1, 0},
+		"two ranks":       {[]float64{0.02, 0.97}, 0, 4},
+	} {
+		s := shares{window: window, slow: -1}
+		told := 0
+		for look := range 201 { // one each second
+			now := make([]sighting, len(c.busy))
+			for r, b := range c.busy {
+				at := time.Duration(look+1) * time.Second
+				now[r] = sighting{when: at, inCalls: time.Duration(b * float64(at))}
+			}
+			if got, found := s.look(now); found {
+				told++
+				if got.Rank != c.slow || got.In != window || got.Share < 0.6 {
+					t.Errorf("%s: %+v", name, got)
+				}
+			}
+		}
+		if told != c.told {
+			t.Errorf("%s: told %d times, want %d", name, told, c.told)
+		}
+	}
 }

@@ -104,6 +104,7 @@ func (o overdue) Unwrap() error { return context.DeadlineExceeded }
 func (c *Comm) execute(h *Handle) {
 	defer close(h.done)
 	begin := time.Now()
+	c.entered.Store(int64(time.Since(start)))
 	ctx, cancel := context.WithTimeout(h.ctx, c.opt.Timeout)
 	// The end of the context ends the communicator, and with it every Send and
 	// Recv: the other ranks cannot finish a call that this rank gave up.

@@ -141,5 +141,6 @@ func connect(ctx context.Context, w launch.Worker, cfg config.Config) (*collecti
 		return nil, fmt.Errorf("rank %d: %w", w.Rank, err)
 	}
 	return collective.New(t, collective.Options{Job: w.Job, Epoch: w.Epoch, Timeout: cfg.Collective.Timeout,
-		OnLate: func(l collective.Late) { fmt.Fprintf(os.Stderr, "vgid: %v\n", l) }})
+		OnLate: func(l collective.Late) { fmt.Fprintf(os.Stderr, "vgid: %v\n", l) },
+		OnSlow: func(s collective.Slow) { fmt.Fprintf(os.Stderr, "vgid: %v\n", s) }})
 }
