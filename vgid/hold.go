@@ -3,8 +3,10 @@ package vgid
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"syscall"
+
+	"github.com/gofrs/flock"
 )
 
 // hold keeps other runs off the run's folder until Leave: two that write into one
@@ -14,19 +16,17 @@ func (j *Job) hold() error {
 	if err := os.MkdirAll(j.Dir(), 0o755); err != nil {
 		return err
 	}
-	dir, err := os.Open(j.Dir())
-	if err != nil {
-		return err
-	}
-	switch err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
-	case errors.Is(err, syscall.EWOULDBLOCK):
-		dir.Close()
-		return fmt.Errorf("another run is at work in %s; wait for its end, or give this one another --name", j.Dir())
-	case err != nil: // some file systems know no locks
-		dir.Close()
-		j.Show.Printf("run folder: other runs cannot be kept off %s: %v", j.Dir(), err)
-	default:
+	dir := flock.New(j.Dir(), flock.SetFlag(os.O_RDONLY)) // a folder cannot be opened to be written
+	var unopened *fs.PathError
+	switch held, err := dir.TryLock(); {
+	case held:
 		j.held = dir
+	case err == nil:
+		return fmt.Errorf("another run is at work in %s; wait for its end, or give this one another --name", j.Dir())
+	case errors.As(err, &unopened):
+		return err
+	default: // some file systems know no locks
+		j.Show.Printf("run folder: other runs cannot be kept off %s: %v", j.Dir(), err)
 	}
 	return nil
 }

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
+
+	"github.com/gofrs/flock"
 
 	"vgid/collective"
 	"vgid/model/backend"
@@ -42,7 +42,7 @@ type Job struct {
 	hashed    map[origin.ID]string // files that were read for their SHA-256
 	templates *templates           // instructions, once they were read
 	disks     *disks               // who sees which run folder
-	held      *os.File             // the run's folder, where this rank hosts it
+	held      *flock.Flock         // the run's folder, where this rank hosts it
 	afterStep func(step int) error // tests: called after each step of a stage
 }
 
@@ -123,13 +123,4 @@ func (j *Job) RetainSplit() (string, error) {
 		return "", fmt.Errorf("data.retain is empty and data.forget: %q is not forget_N, so it cannot be derived: set data.retain", c.Forget)
 	}
 	return fmt.Sprintf("retain_%d", 100-percent), nil
-}
-
-// peakMemory is the largest resident set of this process so far, in bytes.
-func peakMemory() float64 {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return float64(u.Maxrss) * 1024 // Linux counts in KiB
 }

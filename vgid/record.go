@@ -14,6 +14,7 @@ import (
 
 	"vgid/collective"
 	"vgid/model/backend"
+	"vgid/model/measure"
 	"vgid/model/safefile"
 	"vgid/vgid/config"
 	"vgid/vgid/origin"
@@ -148,7 +149,7 @@ func (j *Job) finish(ctx context.Context, s *Stage, paths ...string) error {
 	if a, ok := j.Backend.(backend.Accountant); ok {
 		j.Show.Printf("%s: on the device %s", s.Name, a.Memory())
 	}
-	peaks := []float64{peakMemory()}
+	peaks := []float64{float64(measure.PeakMemory())}
 	if err := j.Comm.AllReduce(ctx, collective.F64(peaks), collective.Max); err != nil {
 		return err
 	}

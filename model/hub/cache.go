@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"vgid/model/safefile"
 
+	"github.com/gofrs/flock"
 	"github.com/google/renameio/v2"
 )
 
@@ -117,29 +117,20 @@ func (r repo) lock(ctx context.Context, etag string, waiting func()) (unlock fun
 	if err := os.MkdirAll(r.locks, 0o755); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(r.locks, etag+".lock"), os.O_RDWR|os.O_CREATE, 0o664)
-	if err != nil {
-		return nil, err
+	// Others who share the cache, perhaps of the same group, lock the same files.
+	l := flock.New(filepath.Join(r.locks, etag+".lock"), flock.SetFlag(os.O_RDWR|os.O_CREATE), flock.SetPermissions(0o664))
+	held, err := l.TryLock()
+	if err == nil && !held {
+		waiting()
+		held, err = l.TryLockContext(ctx, 100*time.Millisecond)
 	}
-	for first := true; ; first = false {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil // closing unlocks
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
-		}
-		if first {
-			waiting()
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, context.Cause(ctx)
-		case <-time.After(100 * time.Millisecond):
-		}
+	switch {
+	case held:
+		return func() { _ = l.Close() }, nil
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
 	}
+	return nil, fmt.Errorf("lock %s: %w", l.Path(), err)
 }
 
 // missing is the file that none of names is and without which there is no model,
