@@ -199,22 +199,40 @@ func noTrace(t *testing.T, p *process) {
 	}
 }
 
-// What could not be printed is told at the end, of work that is done.
+// What could not be printed is told at the end, of work that is done: behind a full
+// disk, and behind a reader that went away.
 func TestLostOutputIsTold(t *testing.T) {
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Skip("no device that is always full: ", err)
-	}
-	defer full.Close()
-	out := t.TempDir()
-	var said bytes.Buffer
-	c := exec.Command(program, append([]string{"unlearn"}, flags(out, map[string]string{"unlearn.steps": "1"})...)...)
-	c.Stdout, c.Stderr = full, &said
-	err = c.Run()
-	if c.ProcessState == nil || c.ProcessState.ExitCode() != 1 || strings.Count(said.String(), "\n") != 1 || !strings.Contains(said.String(), "lines are missing in the output (write /dev/stdout: no space left on device); the work is done") {
-		t.Errorf("%v: %q", err, said.String())
-	}
-	if found, _ := filepath.Glob(filepath.Join(out, "*", "unlearned", "adapter", "adapter_model.safetensors")); len(found) != 1 {
-		t.Errorf("the adapter is not there: %v", found)
+	for _, tc := range []struct {
+		name, want string
+		open       func() (*os.File, error)
+	}{
+		{"a full disk", "no space left on device", func() (*os.File, error) { return os.OpenFile("/dev/full", os.O_WRONLY, 0) }},
+		{"no reader", "broken pipe", func() (*os.File, error) {
+			from, to, err := os.Pipe()
+			if err == nil {
+				err = from.Close()
+			}
+			return to, err
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			to, err := tc.open()
+			if err != nil {
+				t.Skip("no such output here: ", err)
+			}
+			defer to.Close()
+			out := t.TempDir()
+			var said bytes.Buffer
+			c := exec.Command(program, append([]string{"unlearn"}, flags(out, map[string]string{"unlearn.steps": "1"})...)...)
+			c.Stdout, c.Stderr = to, &said
+			err = c.Run()
+			if c.ProcessState == nil || c.ProcessState.ExitCode() != 1 || strings.Count(said.String(), "\n") != 1 ||
+				!strings.Contains(said.String(), "lines are missing in the output (write /dev/stdout: "+tc.want+"); the work is done") {
+				t.Errorf("%v: %q", err, said.String())
+			}
+			if found, _ := filepath.Glob(filepath.Join(out, "*", "unlearned", "adapter", "adapter_model.safetensors")); len(found) != 1 {
+				t.Errorf("the adapter is not there: %v", found)
+			}
+		})
 	}
 }

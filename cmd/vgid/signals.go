@@ -16,6 +16,14 @@ import (
 // soon as nothing is lost by it. The others have no work to lose and are ended.
 var inOrder atomic.Bool
 
+// endInOrder says that this command has work to lose: it answers to signals itself,
+// and whoever reads its output may stop early (head, a connection that breaks)
+// without ending it.
+func endInOrder() {
+	inOrder.Store(true)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // the write fails instead
+}
+
 // patience is how long a command that knows nothing of signals has for its end.
 const patience = 2 * time.Second
 

@@ -52,7 +52,7 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 	}
 	// The signal that asks the job to end does not cut off what it does: the job
 	// ends where it can.
-	inOrder.Store(true)
+	endInOrder()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Context))
 	defer cancel()
 	job.Metrics = monitor.NewMetrics(w.Rank, w.WorldSize, func() (uint64, uint64) {
