@@ -158,7 +158,7 @@ func (c Chat) wording(body, answer string) Wording {
 }
 
 func (c Chat) wrap(image, text string) (string, string) {
-	return strings.Replace(c.Image, "{prompt}", image, 1), strings.Replace(c.Text, "{prompt}", text, 1)
+	return strings.ReplaceAll(c.Image, "{prompt}", image), strings.ReplaceAll(c.Text, "{prompt}", text)
 }
 
 // Validate reports the first setting that cannot work.

@@ -132,7 +132,7 @@ func (e *Encoder) Wrap(question string, image bool) string {
 	if e.turn != nil {
 		question = e.turn.Asked(question)
 	}
-	return strings.Replace(t, "{prompt}", question, 1)
+	return strings.ReplaceAll(t, "{prompt}", question)
 }
 
 // response encodes a prompt and a response to it as one text, without the token

@@ -71,6 +71,12 @@ func TestEncode(t *testing.T) {
 	if got := enc.Decode(plain.Next); got != "Riga" {
 		t.Errorf("response %q", got)
 	}
+	// A template that says the question twice.
+	twice := *enc
+	twice.prompt.Text = "Q: {prompt}\nAgain: {prompt}\nA:"
+	if got, want := twice.Wrap("Who is {prompt}?", false), "Q: Who is {prompt}?\nAgain: Who is {prompt}?\nA:"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 	// The last token is predicted, never fed.
 	if plain.Rows() != plain.First+len(plain.Next) {
 		t.Errorf("%d rows for a prompt of %d and a response of %d", plain.Rows(), plain.First+1, len(plain.Next))

@@ -234,5 +234,8 @@ func (j *Job) ModelDir(ctx context.Context, ref string) (string, error) {
 	case name:
 		return j.fetch(ctx, ref)
 	}
+	if _, err := os.Stat(filepath.Join(ref, "adapter_config.json")); err == nil {
+		return "", fmt.Errorf("model folder %s holds a PEFT adapter alone: vgid merge adds it to its base model; give the folder that makes", ref)
+	}
 	return "", fmt.Errorf("model folder %s: no config.json there; give a Hugging Face folder, the ORG/NAME of a model on the hub, or %s", ref, quickstart.Builtin)
 }

@@ -203,7 +203,7 @@ func generateFile(c *cli.Context, a *ask.Asker, o model.GenerateOptions, stops [
 			return fmt.Errorf("%s: it has a field %s of its own: choose another name for the model's answer with --field (prediction, beside a field reference, is what vgid score reads)", l.Where, field)
 		}
 	}
-	inOrder.Store(true)
+	endInOrder()
 	if err := a.Check(c.Context, lines, o.MaxNew); err != nil {
 		return err
 	}

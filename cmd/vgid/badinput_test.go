@@ -221,6 +221,13 @@ func tokenizing(content string, more ...string) func(t *testing.T, dir, out stri
 
 var badInputs = []badInput{
 	// The model's folder.
+	{"an adapter as a model", func(t *testing.T, dir, out string) []string {
+		textFile("{}")(t, dir, out)
+		if err := os.Rename(filepath.Join(dir, "file"), filepath.Join(dir, "adapter_config.json")); err != nil {
+			t.Fatal(err)
+		}
+		return with("--model.base", dir)(t, dir, out)
+	}, []string{"holds a PEFT adapter alone", "vgid merge"}},
 	{"no model folder", with("--model.base", "/nowhere/llava"), []string{"model folder /nowhere/llava", "no config.json", "give a Hugging Face folder"}},
 	{"model of no hub, offline", hubModel("HF_HUB_OFFLINE", "1"), []string{"model org/none is not a folder here", "org/none@main is not in the cache", "HF_HUB_OFFLINE is set"}},
 	{"hub out of reach", hubModel("HF_ENDPOINT", "http://127.0.0.1:1"), []string{"model org/none is not a folder here", "http://127.0.0.1:1 cannot be reached", "connection refused"}},
@@ -331,6 +338,7 @@ var badInputs = []badInput{
 
 	// Configuration and command line.
 	{"unknown key", textFile("unlearn: {alhpa: 3}\n", "unlearn", "--config", "DIR/file", "--out", "DIR/out"), []string{"file:1: ", `unknown key "alhpa" in unlearn`, `did you mean "alpha"?`}},
+	{"summary of a run without one", textFile("", "summary", "DIR"), []string{"vgid summary: open ", "summary.json: no such file", "finish the run with --resume, or leave it out"}},
 	{"no such config", line("unlearn", "--config", "quikstart"), []string{`config "quikstart"`, "no such file", "quickstart"}},
 	{"no mapping", textFile("- a\n", "config", "show", "--config", "DIR/file"), []string{"file:1: this is no configuration", "seed: 1"}},
 	{"two documents", textFile("seed: 1\n---\nseed: 2\n", "config", "show", "--config", "DIR/file"), []string{"only one document is read", "leave one"}},

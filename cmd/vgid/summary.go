@@ -30,6 +30,9 @@ func summaryCommand() *cli.Command {
 			}
 			for _, dir := range dirs {
 				s, err := eval.ReadSummary(filepath.Join(dir, "summary.json"))
+				if errors.Is(err, fs.ErrNotExist) {
+					return fmt.Errorf("vgid summary: %w: it is written at the end of vgid run and vgid eval; finish the run with --resume, or leave it out", err)
+				}
 				if err != nil {
 					return err
 				}

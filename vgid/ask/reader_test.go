@@ -173,3 +173,20 @@ func TestTurnTrimsAsTheTemplateDoes(t *testing.T) {
 		t.Errorf("%q, %v", turn.Said("\n\nIt is.\n"), err)
 	}
 }
+
+// A template that changes what it is given, or makes another number of images of it,
+// is no way to ask.
+func TestTurnRefusesTemplates(t *testing.T) {
+	parts := "{% for p in messages[0].content %}{% if p.type == 'image' %}IMAGE{% else %}TEXT{% endif %}{% endfor %}"
+	for _, tc := range []struct{ image, text, want string }{
+		{"<image>", "{{ p.text | upper }}", `does not write the message "Who?" as it is, but "<image>WHO?"`},
+		{"<image>", "?", `does not write the message "Who?" as it is, but "<image>?"`},
+		{"<image><image>", "{{ p.text }}", "renders 2 marks <image> for 1 images"},
+		{"", "{{ p.text }}", "renders 0 marks <image> for 1 images"},
+	} {
+		r := reader(t, map[string]string{"chat_template.jinja": strings.NewReplacer("IMAGE", tc.image, "TEXT", tc.text).Replace(parts)})
+		if _, err := r.Chat("Who?", 1); err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), "write the prompt in full") {
+			t.Errorf("%s %s: %v, want %s", tc.image, tc.text, err, tc.want)
+		}
+	}
+}

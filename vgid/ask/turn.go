@@ -144,8 +144,12 @@ func (r *Reader) chat(t *tokenizer.ChatTemplate, text string, images int) (out s
 		return "", false, err
 	}
 	out = r.withoutBOS(out)
-	if n := strings.Count(out, r.mark); n != images || !strings.Contains(out, strings.TrimSpace(text)) {
-		return "", false, fmt.Errorf("%s: the chat template renders %d marks %s for %d images, or not the text: %q", r.dir, n, r.mark, images, Clip(out))
+	const instead = "write the prompt in full, without it"
+	if !strings.Contains(out, strings.TrimSpace(text)) {
+		return "", false, fmt.Errorf("%s: the chat template does not write the message %q as it is, but %q: %s", r.dir, Clip(text), Clip(out), instead)
+	}
+	if n := strings.Count(out, r.mark); n != images {
+		return "", false, fmt.Errorf("%s: the chat template renders %d marks %s for %d images: %q: %s", r.dir, n, r.mark, images, Clip(out), instead)
 	}
 	return out, !joins, nil
 }
