@@ -143,11 +143,12 @@ func (c *Comm) execute(h *Handle) {
 	c.nanos.Add(uint64(time.Since(begin)))
 }
 
-// settle gives a broken transport a moment to let go of the caller's memory.
-// What it still reads afterwards only reaches peers that failed as well.
+// settle gives a broken transport a moment to let go of the caller's memory,
+// which to a peer behind a cut link it never does. What it still reads
+// afterwards only reaches peers that failed as well.
 func (c *Comm) settle() {
 	enough := make(chan struct{})
-	t := time.AfterFunc(time.Second, func() { close(enough) })
+	t := time.AfterFunc(200*time.Millisecond, func() { close(enough) })
 	defer t.Stop()
 	c.inflight.Wait(enough)
 }
