@@ -70,7 +70,8 @@ func (j *Job) foretell(ctx context.Context, t *training, enc *Encoder) (foretold
 	defer tr.Close()
 	var out foretold
 	if t.steps > 0 {
-		if tr.step, out.share, err = largest(mine, t.steps, *t.memory(&twin.Config).accumulate); err != nil {
+		set, _ := t.memory(&twin.Config)
+		if tr.step, out.share, err = largest(mine, t.steps, set.Accumulate); err != nil {
 			return foretold{}, nil, err
 		}
 		tr.steps = tr.step + 1 // nothing is prepared beyond it
@@ -126,18 +127,13 @@ func largest(o Objective, steps, accumulate int) (step, share int, err error) {
 	return step, share, nil
 }
 
-// frugal are the settings of a training section that lower its memory.
-type frugal struct {
-	recompute  *bool
-	accumulate *int
-	rank       int
-}
-
-func (t *training) memory(c *config.Config) frugal {
+// memory are the settings of the stage's section that lower its memory, and those
+// of what it trains.
+func (t *training) memory(c *config.Config) (*config.Memory, *config.Trained) {
 	if t.section == "train" {
-		return frugal{&c.Train.Recompute, &c.Train.Accumulate, c.Train.LoRA.R}
+		return &c.Train.Memory, &c.Train.Trained
 	}
-	return frugal{&c.Unlearn.Recompute, &c.Unlearn.Accumulate, c.Unlearn.LoRA.R}
+	return &c.Unlearn.Memory, &c.Unlearn.Trained
 }
 
 // remedy tries the settings that lower the memory of a stage, each beside those
@@ -145,7 +141,7 @@ func (t *training) memory(c *config.Config) frugal {
 // says which.
 func (j *Job) remedy(ctx context.Context, t *training, enc *Encoder, now foretold, most int64, workers int) string {
 	twin := *j
-	set := t.memory(&twin.Config)
+	set, trained := t.memory(&twin.Config)
 	var flags []string
 	total := func() backend.Bytes { return backend.Bytes(now.need * int64(workers)) }
 	// try keeps a setting that lowers the need, in the place of the flags from
@@ -159,15 +155,15 @@ func (j *Job) remedy(ctx context.Context, t *training, enc *Encoder, now foretol
 		return true
 	}
 	enough := func() bool { return int64(total()) <= most }
-	if !*set.recompute {
-		*set.recompute = true
-		*set.recompute = try(0, "--"+t.section+".recompute")
+	if !set.Recompute {
+		set.Recompute = true
+		set.Recompute = try(0, "--"+t.section+".recompute")
 	}
 	at := len(flags)
 	for n := 2; n <= now.share && !enough(); n = min(2*n, max(n+1, now.share)) {
-		if before := *set.accumulate; before < n {
-			if *set.accumulate = n; !try(at, fmt.Sprintf("--%s.accumulate %d", t.section, n)) {
-				*set.accumulate = before
+		if before := set.Accumulate; before < n {
+			if set.Accumulate = n; !try(at, fmt.Sprintf("--%s.accumulate %d", t.section, n)) {
+				set.Accumulate = before
 			}
 		}
 	}
@@ -186,7 +182,7 @@ func (j *Job) remedy(ctx context.Context, t *training, enc *Encoder, now foretol
 	default:
 		with = ""
 	}
-	if set.rank == 0 {
+	if trained.LoRA.R == 0 {
 		return with + fmt.Sprintf("train an adapter instead of all weights (--%s.lora.r 16)", t.section)
 	}
 	return with + "take a machine with more memory, or fewer workers on this one"

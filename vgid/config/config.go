@@ -84,20 +84,36 @@ type LoRA struct {
 	Bias          string   `yaml:"bias" doc:"whose biases are trained" oneof:"none,all,lora_only"`
 }
 
+// Trained says what of a model a stage trains. It is part of a stage's section, as
+// are Questions and Memory: their fields stand among the section's own.
+type Trained struct {
+	LoRA    LoRA     `yaml:"lora"`
+	Modules []string `yaml:"modules" doc:"weights trained when lora.r is 0: the end of a path, * for any characters; empty: all"`
+}
+
+// Questions says which kinds of samples a stage draws.
+type Questions struct {
+	TextOnly float64 `yaml:"text_only" doc:"fraction of samples without an image, where the data has such questions; -1: as the data has them" max:"1"`
+	Mix      TaskMix `yaml:"mix"`
+}
+
+// Memory lowers the memory that a step takes, at the price of time.
+type Memory struct {
+	Accumulate int  `yaml:"accumulate" doc:"micro-batches that a worker's share of a step is split into, to save memory: their gradients add up to the same step" min:"1"`
+	Recompute  bool `yaml:"recompute" doc:"compute activations again in the backward pass instead of keeping them, to save memory"`
+}
+
 // Train is a supervised stage.
 type Train struct {
-	Steps      int      `yaml:"steps" doc:"optimizer steps" min:"0"`
-	Batch      int      `yaml:"batch" doc:"samples of a step over all workers" min:"1"`
-	Optim      Optim    `yaml:"optim"`
-	LoRA       LoRA     `yaml:"lora"`
-	Modules    []string `yaml:"modules" doc:"weights trained when lora.r is 0: the end of a path, * for any characters; empty: all"`
-	Replay     float64  `yaml:"replay" doc:"fraction of a batch drawn from what the base model learned before (people outside every set)" min:"0" max:"1"`
-	TextOnly   float64  `yaml:"text_only" doc:"fraction of samples without an image, where the data has such questions; -1: as the data has them" max:"1"`
-	Mix        TaskMix  `yaml:"mix"`
-	Balance    bool     `yaml:"balance" doc:"weigh an answer's tokens by 6/length, clipped to [0.5, 3], so that short answers count"`
-	Accumulate int      `yaml:"accumulate" doc:"micro-batches that a worker's share of a step is split into, to save memory: their gradients add up to the same step" min:"1"`
-	Recompute  bool     `yaml:"recompute" doc:"compute activations again in the backward pass instead of keeping them, to save memory"`
-	Corpus     Corpus   `yaml:"corpus" doc:"the parts of the base corpus (stage base, and replay)"`
+	Steps int   `yaml:"steps" doc:"optimizer steps" min:"0"`
+	Batch int   `yaml:"batch" doc:"samples of a step over all workers" min:"1"`
+	Optim Optim `yaml:"optim"`
+	Trained
+	Replay float64 `yaml:"replay" doc:"fraction of a batch drawn from what the base model learned before (people outside every set)" min:"0" max:"1"`
+	Questions
+	Balance bool `yaml:"balance" doc:"weigh an answer's tokens by 6/length, clipped to [0.5, 3], so that short answers count"`
+	Memory
+	Corpus Corpus `yaml:"corpus" doc:"the parts of the base corpus (stage base, and replay)"`
 }
 
 // TaskMix weighs the kinds of training questions.
@@ -135,28 +151,25 @@ type Instruction struct {
 
 // Unlearn is the unlearning stage.
 type Unlearn struct {
-	Method      string      `yaml:"method" doc:"unlearning method" oneof:"vgid"`
-	Preset      string      `yaml:"preset" doc:"paper: the published objective; release: what the authors' script does (uniform-replace, no instruction, all positions, forget and retain steps in turn)" oneof:"paper,release"`
-	Steps       int         `yaml:"steps" doc:"optimizer steps (with alternate: pairs of steps)" min:"0"`
-	BatchForget int         `yaml:"batch_forget" doc:"forget samples of a step over all workers" min:"1"`
-	BatchRetain int         `yaml:"batch_retain" doc:"retain samples of a step over all workers" min:"0"`
-	Alpha       float64     `yaml:"alpha" doc:"weight of the forget term" min:"0"`
-	Beta        float64     `yaml:"beta" doc:"weight of the retain term" min:"0"`
-	Temperature float64     `yaml:"temperature" doc:"temperature of both distributions; the loss is scaled by its square" min:"0.01"`
-	Mask        string      `yaml:"mask" doc:"positions at which teacher and student are compared: the answer, question and answer, or all" oneof:"answer,text,all"`
-	Responses   string      `yaml:"responses" doc:"answers that are teacher-forced on the forget set: the gold ones, or the teacher's own greedy ones (needs no annotation)" oneof:"gold,rollout"`
-	Alternate   bool        `yaml:"alternate" doc:"a forget step and a retain step in turn instead of one step on the sum"`
-	Outside     float64     `yaml:"outside" doc:"fraction of the retain batch drawn from people outside both sets" min:"0" max:"1"`
-	TextOnly    float64     `yaml:"text_only" doc:"fraction of samples without an image, where the data has such questions; -1: as the data has them" max:"1"`
-	Mix         TaskMix     `yaml:"mix"`
+	Method      string  `yaml:"method" doc:"unlearning method" oneof:"vgid"`
+	Preset      string  `yaml:"preset" doc:"paper: the published objective; release: what the authors' script does (uniform-replace, no instruction, all positions, forget and retain steps in turn)" oneof:"paper,release"`
+	Steps       int     `yaml:"steps" doc:"optimizer steps (with alternate: pairs of steps)" min:"0"`
+	BatchForget int     `yaml:"batch_forget" doc:"forget samples of a step over all workers" min:"1"`
+	BatchRetain int     `yaml:"batch_retain" doc:"retain samples of a step over all workers" min:"0"`
+	Alpha       float64 `yaml:"alpha" doc:"weight of the forget term" min:"0"`
+	Beta        float64 `yaml:"beta" doc:"weight of the retain term" min:"0"`
+	Temperature float64 `yaml:"temperature" doc:"temperature of both distributions; the loss is scaled by its square" min:"0.01"`
+	Mask        string  `yaml:"mask" doc:"positions at which teacher and student are compared: the answer, question and answer, or all" oneof:"answer,text,all"`
+	Responses   string  `yaml:"responses" doc:"answers that are teacher-forced on the forget set: the gold ones, or the teacher's own greedy ones (needs no annotation)" oneof:"gold,rollout"`
+	Alternate   bool    `yaml:"alternate" doc:"a forget step and a retain step in turn instead of one step on the sum"`
+	Outside     float64 `yaml:"outside" doc:"fraction of the retain batch drawn from people outside both sets" min:"0" max:"1"`
+	Questions
 	Balance     bool        `yaml:"balance" doc:"weigh an answer's tokens by 6/length, clipped to [0.5, 3]"`
 	Noise       Noise       `yaml:"noise"`
 	Instruction Instruction `yaml:"instruction"`
-	LoRA        LoRA        `yaml:"lora"`
-	Modules     []string    `yaml:"modules" doc:"weights trained when lora.r is 0: the end of a path, * for any characters; empty: all"`
-	Optim       Optim       `yaml:"optim"`
-	Accumulate  int         `yaml:"accumulate" doc:"micro-batches that a worker's share of a step is split into, to save memory: their gradients add up to the same step" min:"1"`
-	Recompute   bool        `yaml:"recompute" doc:"compute activations again in the backward pass instead of keeping them, to save memory"`
+	Trained
+	Optim Optim `yaml:"optim"`
+	Memory
 }
 
 // Eval is the evaluation protocol.

@@ -13,8 +13,9 @@ import (
 func Default() Config {
 	optim := Optim{LR: 2e-5, Schedule: "linear", FinalLR: 0, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Clip: 1}
 	lora := LoRA{Bias: "none", Exclude: []string{}, ModulesToSave: []string{}, R: 16, Alpha: 16, Dropout: 0.05, Targets: decoder("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")}
-	mix := TaskMix{Generation: 1, Cloze: 1, Classification: 1}
-	train := Train{Steps: 1000, Batch: 4, Optim: optim, LoRA: lora, Modules: []string{}, TextOnly: -1, Mix: mix, Accumulate: 1,
+	trained := Trained{LoRA: lora, Modules: []string{}}
+	questions := Questions{TextOnly: -1, Mix: TaskMix{Generation: 1, Cloze: 1, Classification: 1}}
+	train := Train{Steps: 1000, Batch: 4, Optim: optim, Trained: trained, Questions: questions, Memory: Memory{Accumulate: 1},
 		Corpus: Corpus{Describe: 0.05, Attribute: 0.15, Celebrity: 0.45, Instruction: 0.35}}
 	return Config{
 		Name: "run", Out: "runs", Device: "cpu", Precision: "float32",
@@ -28,10 +29,10 @@ func Default() Config {
 		Train: train,
 		Unlearn: Unlearn{
 			Method: "vgid", Preset: "paper", Steps: 100, BatchForget: 4, BatchRetain: 4,
-			Alpha: 1, Beta: 1, Temperature: 1, Mask: "answer", Responses: "gold", TextOnly: -1, Mix: mix,
+			Alpha: 1, Beta: 1, Temperature: 1, Mask: "answer", Responses: "gold", Questions: questions,
 			Noise:       Noise{Kind: "uniform-replace", Sigma: 1, Step: 500, Ratio: 0.5},
 			Instruction: Instruction{Use: "always", Take: 1},
-			LoRA:        lora, Modules: []string{}, Optim: optim, Accumulate: 1,
+			Trained:     trained, Optim: optim, Memory: Memory{Accumulate: 1},
 		},
 		Eval: Eval{
 			Sets: []string{"forget", "test", "retain", "celebrity"}, Modalities: []string{"image_text", "text"},

@@ -184,11 +184,18 @@ func (c Config) write(b *bytes.Buffer, docs bool) {
 	})
 }
 
-// walk visits every field, groups before their members.
+// walk visits every field, groups before their members. Fields of an embedded
+// struct are fields of the struct around it.
 func walk(v reflect.Value, prefix string, visit func(string, reflect.StructField, reflect.Value) error) error {
 	t := v.Type()
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Anonymous {
+			if err := walk(v.Field(i), prefix, visit); err != nil {
+				return err
+			}
+			continue
+		}
 		path := prefix + f.Tag.Get("yaml")
 		if err := visit(path, f, v.Field(i)); err != nil {
 			return err

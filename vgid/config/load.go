@@ -243,6 +243,14 @@ func setScalar(v reflect.Value, s string) error {
 func fieldByName(v reflect.Value, key string) (field reflect.Value, names []string) {
 	t := v.Type()
 	for i := range t.NumField() {
+		if t.Field(i).Anonymous {
+			f, inside := fieldByName(v.Field(i), key)
+			if f.IsValid() {
+				return f, nil
+			}
+			names = append(names, inside...)
+			continue
+		}
 		name := t.Field(i).Tag.Get("yaml")
 		if name == key {
 			return v.Field(i), nil
