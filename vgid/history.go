@@ -3,6 +3,7 @@ package vgid
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"vgid/model/hf/plainjson"
+	"vgid/model/safefile"
 )
 
 // Point is one step of a stage's history.
@@ -57,16 +59,24 @@ func (j *Job) openHistory(name string, steps int) (*history, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	f, err := os.Create(path)
+	// The steps that stay are never missing, wherever a crash falls: the file is
+	// replaced as a whole, and appended to from then on.
+	err := safefile.Write(path, func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		for _, p := range keep {
+			if err := enc.Encode(p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	h.f, h.enc = f, json.NewEncoder(f)
-	for _, p := range keep {
-		if err := h.enc.Encode(p); err != nil {
-			return nil, err
-		}
+	if h.f, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0); err != nil {
+		return nil, err
 	}
+	h.enc = json.NewEncoder(h.f)
 	return h, nil
 }
 
