@@ -44,15 +44,15 @@ type Need struct {
 // A step is work on a loaded model.
 var steps = []struct {
 	name string
-	run  func(w *work) error
+	run  func(ctx context.Context, w *work) error
 }{
-	{"load", func(*work) error { return nil }},
-	{"forward", (*work).forward},
-	{LoRAStep, func(w *work) error { return w.step(false, false) }},
-	{LoRAStep + Recompute, func(w *work) error { return w.step(false, true) }},
-	{FullStep, func(w *work) error { return w.step(true, false) }},
-	{FullStep + Recompute, func(w *work) error { return w.step(true, true) }},
-	{"generate", (*work).generate},
+	{"load", func(context.Context, *work) error { return nil }},
+	{"forward", func(_ context.Context, w *work) error { return w.forward() }},
+	{LoRAStep, func(_ context.Context, w *work) error { return w.step(false, false) }},
+	{LoRAStep + Recompute, func(_ context.Context, w *work) error { return w.step(false, true) }},
+	{FullStep, func(_ context.Context, w *work) error { return w.step(true, false) }},
+	{FullStep + Recompute, func(_ context.Context, w *work) error { return w.step(true, true) }},
+	{"generate", func(ctx context.Context, w *work) error { return w.generate(ctx) }},
 }
 
 // Steps of work by their names: of VGID on an adapter or on all weights,

@@ -3,15 +3,13 @@
 package plan
 
 import (
-	"errors"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"vgid/model/backend"
 	"vgid/model/cuda"
-	"vgid/model/cuda/kernels/simbuild"
-	"vgid/model/cuda/sim"
+	"vgid/model/cuda/sim/simtest"
 	"vgid/model/dry"
 )
 
@@ -20,15 +18,7 @@ import (
 // sums over rows leave aside and the words that faults are reported in. The
 // simulated cuBLASLt takes no workspace.
 func TestForetoldForCUDASimulated(t *testing.T) {
-	lib, err := sim.Library(t.Context())
-	if errors.Is(err, simbuild.ErrNoCompiler) {
-		t.Skip("SKIPPED: simulated device: ", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("VGID_CUDA_DRIVER", lib)
-	t.Setenv("VGID_CUDA_SIM", "seed=11")
+	simtest.Device(t)
 	for _, c := range []struct {
 		precision   cuda.Precision
 		activations backend.DType

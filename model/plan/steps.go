@@ -26,14 +26,14 @@ func (w *work) live() int64 {
 	return w.count().Total()
 }
 
-func (w *work) do(ctx context.Context, dir string, run func(*work) error) error {
+func (w *work) do(ctx context.Context, dir string, run func(context.Context, *work) error) error {
 	m, err := model.LoadAs(ctx, w.be, dir, w.o.Load)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
 	w.m, w.weights = m, w.live()
-	if err := run(w); err != nil {
+	if err := run(ctx, w); err != nil {
 		return err
 	}
 	return ctx.Err()
@@ -72,12 +72,12 @@ func (w *work) forward() error {
 	return w.be.Sync()
 }
 
-func (w *work) generate() error {
+func (w *work) generate(ctx context.Context) error {
 	seqs, err := w.sequences()
 	if err != nil {
 		return err
 	}
-	_, err = w.m.Generate(context.Background(), seqs, model.GenerateOptions{MaxNew: w.o.New})
+	_, err = w.m.Generate(ctx, seqs, model.GenerateOptions{MaxNew: w.o.New})
 	return err
 }
 

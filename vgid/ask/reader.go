@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"vgid/eval"
 	"vgid/model"
@@ -31,6 +32,8 @@ type Reader struct {
 	change  decoding.Settings
 	stops   []string // stop_strings, which stay in the answer
 	notices []string
+
+	template func() (*tokenizer.ChatTemplate, error) // read when it is first asked for, once
 }
 
 // OpenReader reads the tokenizer and image processor of the folder of a model
@@ -45,6 +48,7 @@ func OpenReader(dir string, cfg *model.Config) (*Reader, error) {
 		return nil, err
 	}
 	r := &Reader{dir: dir, tok: tok, proc: proc, cfg: cfg, imageID: int32(cfg.ImageTokenID)}
+	r.template = sync.OnceValues(func() (*tokenizer.ChatTemplate, error) { return tokenizer.LoadChatTemplate(dir) })
 	r.mark, r.written = cfg.ImageMark()
 	id, ok := tok.ID(r.mark)
 	switch {

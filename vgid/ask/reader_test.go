@@ -190,3 +190,21 @@ func TestTurnRefusesTemplates(t *testing.T) {
 		}
 	}
 }
+
+// The template is read once: what becomes of its file afterwards, while a model
+// answers, changes no prompt.
+func TestTemplateIsReadOnce(t *testing.T) {
+	r := reader(t, map[string]string{"chat_template.jinja": "{% for m in messages %}[{{ m.content }}]{% endfor %}"})
+	path := filepath.Join(r.dir, "chat_template.jinja")
+	for _, text := range []string{"first", "second"} {
+		if got, err := r.Chat(text, 0); err != nil || got != "["+text+"]" {
+			t.Errorf("%q, %v", got, err)
+		}
+		if err := os.WriteFile(path, []byte("{% broken"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if turn, err := r.Turn("third", 0); err != nil || turn.Prompt != "[third]" {
+		t.Errorf("%q, %v", turn.Prompt, err)
+	}
+}

@@ -59,7 +59,7 @@ func probe(text string, render func(string) (string, bool)) (e edges) {
 // template of the model's folder, up to where the answer begins. A template
 // that knows no parts of a message gets the text as it is, if there are no images.
 func (r *Reader) Chat(text string, images int) (string, error) {
-	t, err := tokenizer.LoadChatTemplate(r.dir)
+	t, err := r.template()
 	if err != nil {
 		return "", err
 	}
@@ -70,7 +70,7 @@ func (r *Reader) Chat(text string, images int) (string, error) {
 // Turn is Chat with what the template puts around an answer: a conversation that
 // is trained on is rendered as a whole, so that is what the model is to write.
 func (r *Reader) Turn(text string, images int) (Turn, error) {
-	t, err := tokenizer.LoadChatTemplate(r.dir)
+	t, err := r.template()
 	if err != nil {
 		return Turn{}, err
 	}
