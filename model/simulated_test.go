@@ -3,37 +3,19 @@
 package model
 
 import (
-	"errors"
 	"math"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"vgid/model/cpu"
 	"vgid/model/cuda"
-	"vgid/model/cuda/kernels/simbuild"
-	"vgid/model/cuda/sim"
+	"vgid/model/cuda/sim/simtest"
 )
-
-func simulatedDevice(t *testing.T) {
-	t.Helper()
-	lib, err := sim.Library(t.Context())
-	if errors.Is(err, simbuild.ErrNoCompiler) {
-		t.Skip("SKIPPED: simulated device: ", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("VGID_CUDA_DRIVER", lib)
-	if os.Getenv("VGID_CUDA_SIM") == "" {
-		t.Setenv("VGID_CUDA_SIM", "seed=11")
-	}
-}
 
 // With bfloat16 activations, answers are nearly as likely as the CPU's, under
 // the CPU's model, and the device's likelihoods are the CPU's.
 func TestGenerateBFloat16Simulated(t *testing.T) {
-	simulatedDevice(t)
+	simtest.Device(t)
 	be, err := cuda.OpenWith(0, cuda.Options{StagingBytes: 1 << 20, LogitBytes: 1 << 20, Precision: cuda.BFloat16})
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +69,7 @@ func TestGenerateBFloat16Simulated(t *testing.T) {
 // TestAgainstTransformersSimulated holds the GPU's kernels, on the simulated
 // device, against transformers on a model of each family.
 func TestAgainstTransformersSimulated(t *testing.T) {
-	simulatedDevice(t)
+	simtest.Device(t)
 	for _, name := range []string{"llava_list_full", "qwen2_gqa_tied_flat", "qwen25_mha"} {
 		t.Run(name, func(t *testing.T) {
 			be, err := cuda.OpenWith(0, cuda.Options{StagingBytes: 1 << 20, LogitBytes: 1 << 20})

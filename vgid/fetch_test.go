@@ -2,54 +2,14 @@ package vgid
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"vgid/model"
+	"vgid/model/hub/hubtest"
 )
-
-// hubOf serves a folder as org/tiny; commit gives the commit of each call.
-func hubOf(t *testing.T, dir string, commit func() string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var files []map[string]any
-	for _, e := range entries {
-		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum := sha256.Sum256(b)
-		files = append(files, map[string]any{"rfilename": e.Name(), "lfs": map[string]any{"sha256": hex.EncodeToString(sum[:]), "size": len(b)}})
-	}
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case strings.HasPrefix(r.URL.Path, "/api/models/org/tiny/"):
-			json.NewEncoder(w).Encode(map[string]any{"sha": commit(), "siblings": files})
-		case strings.HasPrefix(r.URL.Path, "/org/tiny/resolve/"):
-			http.ServeFile(w, r, filepath.Join(dir, filepath.Base(r.URL.Path)))
-		default:
-			w.WriteHeader(http.StatusNotFound)
-		}
-	}))
-	t.Cleanup(s.Close)
-	t.Setenv("HF_ENDPOINT", s.URL)
-	t.Setenv("HF_HOME", t.TempDir())
-	for _, n := range []string{"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"} {
-		t.Setenv(n, "")
-	}
-}
 
 // Workers fetch a model by its name, all the same, or all learn why not.
 func TestModelOfHub(t *testing.T) {
@@ -59,7 +19,7 @@ func TestModelOfHub(t *testing.T) {
 	}
 	var calls atomic.Int32
 	moving := false
-	hubOf(t, w.Model, func() string {
+	hubtest.Serve(t, w.Model, func() string {
 		if n := calls.Add(1); moving {
 			return fmt.Sprintf("%040d", n)
 		}

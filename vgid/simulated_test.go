@@ -4,7 +4,6 @@ package vgid
 
 import (
 	"context"
-	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -14,25 +13,9 @@ import (
 	"vgid/model/cpu"
 	"vgid/model/cuda"
 	"vgid/model/cuda/driver"
-	"vgid/model/cuda/kernels/simbuild"
-	"vgid/model/cuda/sim"
+	"vgid/model/cuda/sim/simtest"
 	"vgid/vgid/config"
 )
-
-func simulatedDevice(t *testing.T) {
-	t.Helper()
-	lib, err := sim.Library(t.Context())
-	if errors.Is(err, simbuild.ErrNoCompiler) {
-		t.Skip("SKIPPED: simulated device: ", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("VGID_CUDA_DRIVER", lib)
-	if os.Getenv("VGID_CUDA_SIM") == "" {
-		t.Setenv("VGID_CUDA_SIM", "seed=11")
-	}
-}
 
 // unlearnOn takes the five steps of unlearning on devices, and gives the losses
 // and the resulting weights.
@@ -61,7 +44,7 @@ func unlearnOn(t *testing.T, workers int, c config.Config, open func() (backend.
 // the device are one. Losses may differ by 5e-5 of the whole: five steps of sums
 // in another order were seen to make 1e-5 of it.
 func TestUnlearnSimulated(t *testing.T) {
-	simulatedDevice(t)
+	simtest.Device(t)
 	run := func(name string, workers int, open func() (backend.Backend, error)) ([]Point, map[string][]float32) {
 		c := small(t, map[string]string{"unlearn.lora.dropout": "0.1"})
 		c.Name, c.Collective.Bucket = name, 16
@@ -92,7 +75,7 @@ func TestUnlearnSimulated(t *testing.T) {
 // this step and of the next: 447,000 bytes, were 206,000 when no step was packed
 // before the one before had ended, and 1,400 with a single batch in turn.
 func TestStepsDoNotWaitSimulated(t *testing.T) {
-	simulatedDevice(t)
+	simtest.Device(t)
 	run := func(accumulate string) (waits, ahead int64) {
 		c := small(t, map[string]string{"unlearn.accumulate": accumulate})
 		waits, ahead = driver.SimulatedCounter("waits"), driver.SimulatedCounter("ahead")
@@ -114,7 +97,7 @@ func TestStepsDoNotWaitSimulated(t *testing.T) {
 // losses of five steps may differ by 2e-2 of the whole; 7e-3 was seen. What is trained stays
 // finite and moves as on the CPU, an adapter and all weights alike.
 func TestPrecisionSimulated(t *testing.T) {
-	simulatedDevice(t)
+	simtest.Device(t)
 	for _, c := range []struct {
 		name, precision string
 		over            map[string]string
@@ -179,7 +162,7 @@ func same(t *testing.T, what string, got, want []Point, tolerance float64) {
 
 // A whole run: vanilla, gold, unlearned, evaluation and report.
 func TestRunSimulated(t *testing.T) {
-	simulatedDevice(t)
+	simtest.Device(t)
 	c := small(t, map[string]string{"unlearn.steps": "2", "train.steps": "2"})
 	onDevices(t, 1, c, func() (backend.Backend, error) { return cuda.Open(0, cuda.Float32) }, func(ctx context.Context, j *Job) error {
 		if err := j.Agree(ctx); err != nil {

@@ -3,58 +3,17 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-)
 
-// hubOf serves a folder as org/tiny and gives the files that are asked for.
-func hubOf(t *testing.T, dir string) (asked func() string) {
-	t.Helper()
-	var siblings []map[string]any
-	for _, name := range files(t, dir) {
-		b := read(t, dir, name)
-		sum := sha256.Sum256(b)
-		siblings = append(siblings, map[string]any{"rfilename": name, "lfs": map[string]any{"sha256": hex.EncodeToString(sum[:]), "size": len(b)}})
-	}
-	var mu sync.Mutex
-	var names []string
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case strings.HasPrefix(r.URL.Path, "/api/models/org/tiny/"):
-			json.NewEncoder(w).Encode(map[string]any{"sha": strings.Repeat("7", 40), "siblings": siblings})
-		case strings.HasPrefix(r.URL.Path, "/org/tiny/resolve/"):
-			mu.Lock()
-			names = append(names, filepath.Base(r.URL.Path))
-			mu.Unlock()
-			http.ServeFile(w, r, filepath.Join(dir, filepath.Base(r.URL.Path)))
-		default:
-			w.WriteHeader(http.StatusNotFound)
-		}
-	}))
-	t.Cleanup(s.Close)
-	t.Setenv("HF_ENDPOINT", s.URL)
-	t.Setenv("HF_HOME", t.TempDir())
-	for _, n := range []string{"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"} {
-		t.Setenv(n, "")
-	}
-	return func() string {
-		mu.Lock()
-		defer mu.Unlock()
-		return strings.Join(names, " ")
-	}
-}
+	"vgid/model/hub/hubtest"
+)
 
 // A model by its name does what its folder does; tokenizing fetches no weights.
 func TestModelOfHub(t *testing.T) {
-	asked := hubOf(t, world.Model)
+	asked := hubtest.Serve(t, world.Model, nil)
 	texts := filepath.Join(t.TempDir(), "texts")
 	if err := os.WriteFile(texts, []byte("\"Who is the person? <image>\"\n\"\"\n"), 0o644); err != nil {
 		t.Fatal(err)

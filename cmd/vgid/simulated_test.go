@@ -4,29 +4,20 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"vgid/model/cuda/kernels/simbuild"
-	"vgid/model/cuda/sim"
+	"vgid/model/cuda/sim/simtest"
 )
 
 // simulated gives the environment of commands that run on a simulated device
 // with these settings.
 func simulated(t *testing.T, settings string, more ...string) []string {
 	t.Helper()
-	lib, err := sim.Library(t.Context())
-	if errors.Is(err, simbuild.ErrNoCompiler) {
-		t.Skip("SKIPPED: simulated device: ", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return append([]string{"VGID_CUDA_DRIVER=" + lib, "VGID_CUDA_SIM=" + settings}, more...)
+	return append([]string{"VGID_CUDA_DRIVER=" + simtest.Library(t), "VGID_CUDA_SIM=" + settings}, more...)
 }
 
 // What can be wrong with a card is one line that says what and what to do.

@@ -3,26 +3,17 @@
 package selftest
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
 	"vgid/model/cpu"
 	"vgid/model/cuda"
-	"vgid/model/cuda/kernels/simbuild"
-	"vgid/model/cuda/sim"
+	"vgid/model/cuda/sim/simtest"
 )
 
 // The self-test passes on the simulated device, bf16 operands included.
 func TestSelftestSimulated(t *testing.T) {
-	lib, err := sim.Library(t.Context())
-	if errors.Is(err, simbuild.ErrNoCompiler) {
-		t.Skip("SKIPPED: simulated device: ", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("VGID_CUDA_DRIVER", lib)
+	simtest.Device(t)
 	dev, err := cuda.Open(0, cuda.Float32)
 	if err != nil {
 		t.Fatal(err)
