@@ -265,7 +265,7 @@ func (a *agent) onEvent(e discovery.Event) {
 	case discovery.Down:
 		a.doubt(e.ID)
 	case discovery.Said:
-		delete(a.suspect, e.ID)
+		a.believe(e.ID, time.Now())
 		if a.view != nil {
 			a.reach.hear(a.view.NodeRank(e.ID), time.Now())
 		}
@@ -337,8 +337,8 @@ func (a *agent) send(to string, m message) {
 
 // unheard reports whether a member of the view is silent, or suspected.
 func (a *agent) unheard(id string) bool {
-	_, doubted := a.suspect[id]
-	return doubted || a.view != nil && slices.Contains(a.report.Silent, a.view.NodeRank(id))
+	s, doubted := a.suspect[id]
+	return doubted && !s.answered || a.view != nil && slices.Contains(a.report.Silent, a.view.NodeRank(id))
 }
 
 // deliver waits until all messages have arrived, or for so long.

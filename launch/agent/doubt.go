@@ -15,7 +15,8 @@ const (
 
 // suspicion is that a member is dead.
 type suspicion struct {
-	since    time.Time
+	since    time.Time     // its latest word, or gossip's that it is dead
+	answered bool          // it has said something since gossip called it dead
 	allowed  time.Duration // more than usual, for it to object
 	reached  bool          // its machine has taken a connection since
 	pingedAt time.Time
@@ -44,6 +45,14 @@ func (a *agent) doubt(id string) {
 	now := time.Now()
 	a.suspect[id] = suspicion{since: now}
 	a.examine(now)
+}
+
+// believe takes a word of a member for a sign of life. As long as gossip calls
+// it dead, it is asked on: gossip says so once, and not again if it is true.
+func (a *agent) believe(id string, now time.Time) {
+	if s, ok := a.suspect[id]; ok {
+		a.suspect[id] = suspicion{since: now, answered: true, pingedAt: s.pingedAt}
+	}
 }
 
 // giveUp takes a member for dead since the time at.
