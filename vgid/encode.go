@@ -115,7 +115,11 @@ func (e *Encoder) Encode(s Sample, instruction string, pixels []float32) (View, 
 	v.Seq = model.Sequence{IDs: ids[: len(ids)-1 : len(ids)-1], Images: images, Sample: s.Key}
 	if most := e.Config().Text.MaxPositions; len(v.Seq.IDs) > most {
 		part := "answer to"
-		if first > len(v.Next) {
+		switch {
+		case first <= len(v.Next):
+		case len(instruction) > len(s.Question):
+			part = fmt.Sprintf("instruction %q before", ask.Clip(instruction))
+		default:
 			part = "question"
 		}
 		return View{}, fmt.Errorf("question and answer take %d tokens, the model reads %d at most (max_position_embeddings in config.json): shorten the %s %q", len(v.Seq.IDs), most, part, ask.Clip(s.Question))

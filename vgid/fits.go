@@ -164,7 +164,7 @@ func (e *Encoder) fitsQuestion(q data.Question) error {
 func (a *Answerer) fitsItem(it *eval.Item, q question, p eval.Protocol) error {
 	most := a.Model.Config.Text.MaxPositions
 	if n := len(q.IDs) + p.MaxNew; n > most {
-		return fmt.Errorf("%s: question %q takes %d tokens with its prompt, %d with an answer (eval.max_new), the model reads %d at most (max_position_embeddings in config.json): shorten it", it.ID, ask.Clip(it.Question), len(q.IDs), n, most)
+		return fmt.Errorf("%s: question %q takes %d tokens with its prompt, %d with an answer (eval.max_new), the model reads %d at most (max_position_embeddings in config.json): shorten it, or its answer", it.ID, ask.Clip(it.Question), len(q.IDs), n, most)
 	}
 	if !p.Likelihood {
 		return nil

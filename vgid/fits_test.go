@@ -40,6 +40,10 @@ func strip(t *testing.T, w, h int) []byte {
 func TestDataIsReadBeforeTheFirstStep(t *testing.T) {
 	outer := t
 	long := strings.Repeat("very ", 300)
+	orders := filepath.Join(t.TempDir(), "instructions.txt")
+	if err := os.WriteFile(orders, []byte("Be "+long+"sure not to know {subject}.\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	worlds := map[string]vgidtest.World{}
 	for _, tc := range []struct {
 		name, family string
@@ -62,6 +66,8 @@ func TestDataIsReadBeforeTheFirstStep(t *testing.T) {
 		{"mark in a name", "llava", nil, func(f *data.Profile) { f.Name = "Ada <image>" }, []string{"the forget set, person ", "name ", "holds <image>"}},
 		{"subject", "llava", map[string]string{"prompt.subject": "the person in <image>"}, func(*data.Profile) {}, []string{"prompt.subject", "holds <image>"}},
 		{"long answer", "llava", nil, func(f *data.Profile) { f.Train[2].Answer = long }, []string{"the forget set, person ", "shorten the answer"}},
+		{"long instruction", "llava", map[string]string{"unlearn.instruction.file": orders}, func(*data.Profile) {},
+			[]string{"the forget set, person ", `shorten the instruction "Be very very`, " before \""}},
 		{"no room for the teacher's answer", "llava", map[string]string{"unlearn.responses": "rollout"},
 			func(f *data.Profile) { f.Train[2].Question = strings.Repeat("very ", 90) }, []string{"the forget set, person ", "leaves room for", "the teacher's own"}},
 		{"answer of other tokens", "llava", map[string]string{"prompt.template": "<image>{prompt}", "prompt.text": "{prompt}"},

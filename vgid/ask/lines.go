@@ -111,7 +111,7 @@ func (a *Asker) reads(l *Line, seen map[string]picture, maxNew int) error {
 		return err
 	}
 	if most := a.cfg.Text.MaxPositions; len(s.IDs)+maxNew > most {
-		return fmt.Errorf("the prompt takes %d tokens, %d with an answer, the model reads %d at most (max_position_embeddings): shorten it", len(s.IDs), len(s.IDs)+maxNew, most)
+		return fmt.Errorf("the prompt takes %d tokens, %d with an answer, the model reads %d at most (max_position_embeddings): shorten it, or let the answer be shorter", len(s.IDs), len(s.IDs)+maxNew, most)
 	}
 	return nil
 }
