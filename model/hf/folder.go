@@ -53,16 +53,32 @@ func CopyAssets(to, from string) error {
 }
 
 func copyTemplates(to, from string) error {
-	paths, err := filepath.Glob(filepath.Join(from, templateFolder, "*.jinja"))
-	if err == nil && len(paths) > 0 {
+	names, err := Templates(from)
+	if err == nil && len(names) > 0 {
 		err = os.MkdirAll(filepath.Join(to, templateFolder), 0o755)
 	}
-	for _, p := range paths {
+	for _, n := range names {
 		if err == nil {
-			err = CopyFile(filepath.Join(to, templateFolder), filepath.Join(from, templateFolder), filepath.Base(p))
+			err = CopyFile(to, from, n)
 		}
 	}
 	return err
+}
+
+// Templates lists the chat templates of a model folder that lie in a folder of their
+// own, by their paths below the model's.
+func Templates(dir string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(dir, templateFolder))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var out []string
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) == ".jinja" {
+			out = append(out, filepath.Join(templateFolder, e.Name()))
+		}
+	}
+	return out, err
 }
 
 // CopyFile copies a file of a folder, when it is there, to another folder.

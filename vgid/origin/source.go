@@ -26,7 +26,7 @@ var purposes = []struct{ prefix, purpose string }{
 }
 
 // Model lists what can be read of a model folder: the weights in use, and every
-// JSON file and chat template beside them. Their order is that of the names.
+// JSON file and chat template beside them, those of its folder of templates last. Their order is that of the names.
 func Model(dir string) ([]Source, error) {
 	weights, err := hf.WeightFiles(dir)
 	if err != nil {
@@ -64,7 +64,11 @@ func Model(dir string) ([]Source, error) {
 		}
 		out = append(out, s)
 	}
-	return out, nil
+	more, err := hf.Templates(dir)
+	for _, n := range more {
+		out = append(out, Source{For: "chat template", Name: filepath.ToSlash(n), Path: filepath.Join(dir, n)})
+	}
+	return out, err
 }
 
 // Below lists the files of root that are at or below a path of it, hidden ones left

@@ -33,11 +33,13 @@ func TestModelFiles(t *testing.T) {
 		"README.md", ".gitattributes", "training_args.bin", "optimizer.pt", "sub/config.json", "pytorch_model.bin.index.json",
 		"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
 		"preprocessor_config.json", "processor_config.json", "chat_template.jinja", "chat_template.json", "notes.json",
+		"additional_chat_templates/rag.jinja", "additional_chat_templates/default.jinja", "additional_chat_templates/notes.txt",
 	}
 	want := []string{
 		"tokenizer added_tokens.json", "chat template chat_template.jinja", "chat template chat_template.json", "config config.json",
 		"config generation_config.json", "model folder notes.json", "processor preprocessor_config.json", "processor processor_config.json",
 		"tokenizer special_tokens_map.json", "tokenizer tokenizer.json", "tokenizer tokenizer_config.json",
+		"chat template additional_chat_templates/default.jinja", "chat template additional_chat_templates/rag.jinja",
 	}
 	list := func(dir string) (out []string) {
 		sources, err := Model(dir)

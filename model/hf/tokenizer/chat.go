@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"vgid/model/hf"
 	"vgid/model/hf/jinja"
 	"vgid/model/hf/plainjson"
 )
@@ -154,7 +155,7 @@ func ReadChatTemplate(dir string) (string, error) {
 
 // findTemplate gives the source of the chat template and the file it is in.
 func findTemplate(dir string) (src, path string, err error) {
-	more, err := filepath.Glob(filepath.Join(dir, "additional_chat_templates", "*.jinja"))
+	more, err := hf.Templates(dir)
 	if err != nil {
 		return "", "", err
 	}
