@@ -338,7 +338,7 @@ func TestFaultsEndEveryRankInTime(t *testing.T) {
 					err := c.AllReduce(ctx, collective.F32(make([]float32, 5000)), collective.Sum)
 					var x, y *collective.RankError
 					if again := c.Barrier(ctx); errors.As(err, &x) && (!errors.As(again, &y) || x.Peer != y.Peer) {
-						return fmt.Errorf("after %v a barrier returns %v", err, again)
+						return fmt.Errorf("after %w a barrier returns %w", err, again)
 					}
 					return err
 				})

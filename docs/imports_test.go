@@ -170,7 +170,9 @@ func goList(t *testing.T) map[string][]string {
 				continue
 			}
 			name := strings.TrimPrefix(p.ImportPath, module)
-			imports[name] = imports[name]
+			if imports[name] == nil {
+				imports[name] = []string{} // also one without imports has to have a row
+			}
 			for _, i := range p.Imports {
 				if inside, ok := strings.CutPrefix(i, module); ok {
 					imports[name] = append(imports[name], inside)

@@ -65,7 +65,7 @@ func invented(t *testing.T) ReportData {
 	d := ReportData{Summary: s, Config: "name: quickstart\nunlearn:\n  alpha: 1\n  beta: 1\n"}
 	for i := range 150 {
 		x := float64(i)
-		d.Curve = append(d.Curve, CurvePoint{i + 1, .2 + 2.4*math.Exp(-x/25) + .05*math.Sin(x*1.7), .01 + .03*math.Exp(-math.Pow(x-20, 2)/200), 2e-3 * (1 + math.Cos(x/150*math.Pi)) / 2, .4 + math.Exp(-x/30) + .1*math.Cos(x*2.3)})
+		d.Curve = append(d.Curve, CurvePoint{i + 1, .2 + 2.4*math.Exp(-x/25) + .05*math.Sin(x*1.7), .01 + .03*math.Exp(-(x-20)*(x-20)/200), 2e-3 * (1 + math.Cos(x/150*math.Pi)) / 2, .4 + math.Exp(-x/30) + .1*math.Cos(x*2.3)})
 	}
 	for _, n := range []string{"noise + instruction", "noise", "instruction", "none"} {
 		r := TeacherRow{Name: n, ROUGEL: .44, Classification: .09, Cloze: .02, Example: "Lars Fontana is a barber at Koala Studio."}

@@ -146,7 +146,7 @@ func TestFoldersThatDoNotFitAreRefused(t *testing.T) {
 		want  []string
 	}{
 		{"no config", func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "config.json")) }, []string{"config.json", "no such file"}},
-		{"not JSON", func(t *testing.T, dir string) { os.WriteFile(filepath.Join(dir, "config.json"), []byte("{"), 0o644) }, []string{"config.json"}},
+		{"not JSON", func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, "config.json"), 1) }, []string{"config.json"}},
 		{"model_type", func(t *testing.T, dir string) { edit(t, dir, `"llava"`, `"llama4"`) }, []string{"config.json", "model_type", "llama4", "llava"}},
 		{"LLaVA's own model_type", func(t *testing.T, dir string) { edit(t, dir, `"llava"`, `"llava_llama"`) }, []string{"config.json", `"llava_llama" is of LLaVA's own code`, "-hf"}},
 		{"a tensor that was not gathered", func(t *testing.T, dir string) {
@@ -179,7 +179,7 @@ func TestFoldersThatDoNotFitAreRefused(t *testing.T) {
 				edit(t, dir, `"tie_word_embeddings": false`, `"tie_word_embeddings": true`)
 			}
 		}, []string{"lm_head.weight", "differs from", "embed_tokens.weight", "tie_word_embeddings"}},
-		{"truncated", func(t *testing.T, dir string) { os.Truncate(filepath.Join(dir, "model.safetensors"), 3000) }, []string{"model.safetensors"}},
+		{"truncated", func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, "model.safetensors"), 3000) }, []string{"model.safetensors"}},
 		{"no weights", func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "model.safetensors")) }, []string{"model.safetensors"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -314,4 +314,11 @@ func FuzzParseConfig(f *testing.F) {
 			t.Fatalf("read %s, wrote and read %s", x, y)
 		}
 	})
+}
+
+func truncate(t *testing.T, path string, size int64) {
+	t.Helper()
+	if err := os.Truncate(path, size); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -2,6 +2,7 @@ package model
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -202,7 +203,7 @@ func TestSequencesThatDoNotFitAreRefused(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := m.Generate(ctx, []Sequence{{IDs: []int32{1}}}, GenerateOptions{MaxNew: 5}); err != context.Canceled {
+	if _, err := m.Generate(ctx, []Sequence{{IDs: []int32{1}}}, GenerateOptions{MaxNew: 5}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled generation: %v", err)
 	}
 }

@@ -238,15 +238,15 @@ var badInputs = []badInput{
 		[]string{"config.json", `model_type "qwen9_vl"`, "known: llava"}},
 	{"unknown text model_type", brokenModel(func(t *testing.T, m string) { edit(t, m+"/config.json", `"llama"`, `"mamba"`) }),
 		[]string{"config.json", `text_config.model_type "mamba"`, "known: llama"}},
-	{"half a config.json", brokenModel(func(t *testing.T, m string) { os.Truncate(m+"/config.json", 100) }), []string{"config.json", "unexpected end"}},
+	{"half a config.json", brokenModel(func(t *testing.T, m string) { truncate(t, m+"/config.json", 100) }), []string{"config.json", "unexpected end"}},
 	{"a size in words", brokenModel(func(t *testing.T, m string) { edit(t, m+"/config.json", `"hidden_size": 32`, `"hidden_size": "many"`) }),
 		[]string{"config.json: ", "hidden_size: string where a whole number should stand"}},
-	{"an empty tokenizer", brokenModel(func(t *testing.T, m string) { os.Truncate(m+"/tokenizer.json", 0) }), []string{"tokenizer.json: empty, where JSON should stand"}},
+	{"an empty tokenizer", brokenModel(func(t *testing.T, m string) { truncate(t, m+"/tokenizer.json", 0) }), []string{"tokenizer.json: empty, where JSON should stand"}},
 	{"no weights", brokenModel(func(t *testing.T, m string) { remove(t, m+"/model.safetensors") }),
 		[]string{"model: neither model.safetensors nor model.safetensors.index.json found", "give the folder"}},
-	{"half the weights", brokenModel(func(t *testing.T, m string) { os.Truncate(m+"/model.safetensors", 100000) }),
+	{"half the weights", brokenModel(func(t *testing.T, m string) { truncate(t, m+"/model.safetensors", 100000) }),
 		[]string{"model.safetensors: truncated: tensor", "the file has", "fetch or write the file again"}},
-	{"a few bytes of weights", brokenModel(func(t *testing.T, m string) { os.Truncate(m+"/model.safetensors", 4) }),
+	{"a few bytes of weights", brokenModel(func(t *testing.T, m string) { truncate(t, m+"/model.safetensors", 4) }),
 		[]string{"model.safetensors: truncated", "found 4 bytes", "fetch or write the file again"}},
 	{"weights of another config", brokenModel(func(t *testing.T, m string) { edit(t, m+"/config.json", `"hidden_size": 32`, `"hidden_size": 64`) }),
 		[]string{"model: tensor ", "has shape [", "config.json asks for ["}},
@@ -271,7 +271,7 @@ var badInputs = []badInput{
 	}), []string{"forget_20/train-00000-of-00001.parquet: column metadata", "is missing", "it holds image, ID"}},
 	{"half a parquet file", brokenForget(func(t *testing.T, f string, rows []trainRow) {
 		writeRows(t, f, rows)
-		os.Truncate(f, 1000)
+		truncate(t, f, 1000)
 	}), []string{"forget_20/train-00000-of-00001.parquet: not a readable parquet file", "fetch or build it again"}},
 	{"empty forget set", brokenForget(func(t *testing.T, f string, _ []trainRow) { writeRows(t, f, []trainRow{}) }),
 		[]string{"set forget_20: ", "train-00000-of-00001.parquet holds no rows", "choose another split"}},
@@ -593,5 +593,12 @@ func TestBadInput(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func truncate(t *testing.T, path string, size int64) {
+	t.Helper()
+	if err := os.Truncate(path, size); err != nil {
+		t.Fatal(err)
 	}
 }

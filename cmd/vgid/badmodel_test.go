@@ -120,7 +120,7 @@ func init() {
 			[]string{"model.safetensors.index.json: shard model-00002-of-", "is missing (it holds tensor", "fetch it, too"}},
 		{"forward of a missing shard", onSharded(missing, "forward", "--prompt", "a", "--out", "/nowhere/f"),
 			[]string{"model.safetensors.index.json: shard model-00002-of-", "fetch it, too"}},
-		{"generate from half a shard", onSharded(func(t *testing.T, m string) { os.Truncate(shardOf(t, m, 1), 20000) }, "generate", "--prompt", "a"),
+		{"generate from half a shard", onSharded(func(t *testing.T, m string) { truncate(t, shardOf(t, m, 1), 20000) }, "generate", "--prompt", "a"),
 			[]string{"model-00002-of-", "truncated: tensor", "the file has", "fetch or write the file again"}},
 		{"a shard in the place of another", onSharded(func(t *testing.T, m string) {
 			if err := os.WriteFile(shardOf(t, m, 1), read(t, shardOf(t, m, 0)), 0o644); err != nil {

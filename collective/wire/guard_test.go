@@ -31,7 +31,7 @@ func (t tap) Write(b []byte) (int, error) {
 }
 
 // meeting runs both parts over a pipe and gives what crossed it.
-func meeting(caller, listener string, change func([]byte) []byte) (callErr, answerErr error, crossed []byte) {
+func meeting(caller, listener string, change func([]byte) []byte) (crossed []byte, callErr, answerErr error) {
 	a, b := net.Pipe() // a write returns when it was read
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -42,19 +42,19 @@ func meeting(caller, listener string, change func([]byte) []byte) (callErr, answ
 	callErr = guard{token: []byte(caller)}.call(tap{a, change, &mu, &crossed})
 	a.Close()
 	wg.Wait()
-	return callErr, answerErr, crossed
+	return crossed, callErr, answerErr
 }
 
 func TestGuard(t *testing.T) {
 	same := func(b []byte) []byte { return b }
-	call, answer, crossed := meeting("a secret", "a secret", same)
+	crossed, call, answer := meeting("a secret", "a secret", same)
 	if call != nil || answer != nil {
 		t.Errorf("the same token: %v, %v", call, answer)
 	}
 	if bytes.Contains(crossed, []byte("secret")) {
 		t.Error("the token crossed the wire")
 	}
-	if call, answer, _ := meeting("one", "other", same); !errors.Is(call, errToken) || answer == nil {
+	if _, call, answer := meeting("one", "other", same); !errors.Is(call, errToken) || answer == nil {
 		t.Errorf("other tokens: %v, %v", call, answer)
 	}
 	for i := range 3 { // one flipped bit in any of the three messages
@@ -66,7 +66,7 @@ func TestGuard(t *testing.T) {
 			n++
 			return b
 		}
-		if call, answer, _ := meeting("a", "a", flip); call == nil && answer == nil {
+		if _, call, answer := meeting("a", "a", flip); call == nil && answer == nil {
 			t.Errorf("message %d changed: accepted", i)
 		}
 	}
@@ -74,7 +74,7 @@ func TestGuard(t *testing.T) {
 
 // What one conversation proved is worth nothing in the next.
 func TestGuardReplay(t *testing.T) {
-	_, _, first := meeting("a", "a", func(b []byte) []byte { return b })
+	first, _, _ := meeting("a", "a", func(b []byte) []byte { return b })
 	hello, proof := first[:len(mark)+nonceSize], first[len(first)-32:]
 	c, s := net.Pipe()
 	defer c.Close()

@@ -67,7 +67,9 @@ func TestUserSecret(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(dir, "launch.key")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	os.Chmod(filepath.Join(dir, "launch.key"), 0o644)
+	if err := os.Chmod(filepath.Join(dir, "launch.key"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := UserSecret(dir); err == nil {
 		t.Error("took a secret that others can read")
 	}

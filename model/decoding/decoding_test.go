@@ -11,8 +11,6 @@ import (
 
 const vocab = 12
 
-func token(t *rapid.T, name string) int32 { return rapid.Int32Range(0, vocab-1).Draw(t, name) }
-
 func tokens(t *rapid.T, name string, least, most int) []int32 {
 	return rapid.SliceOfN(rapid.Int32Range(0, vocab-1), least, most).Draw(t, name)
 }

@@ -111,12 +111,11 @@ func TestBeside(t *testing.T) {
 
 func TestWordSum(t *testing.T) {
 	b := make([]byte, 100)
-	want := uint64(0)
 	for i := range b {
 		b[i] = byte(201 * i)
 	}
 	for n := range b {
-		want = 0
+		want := uint64(0)
 		for i := 0; i < n; i++ {
 			if i < n/8*8 {
 				if i%8 == 0 {

@@ -25,7 +25,6 @@ type host struct {
 	out   *bufio.Reader
 	table map[string]string // signature and largest block, by kernel
 	seed  int
-	where string // the stderr of the program
 }
 
 // binaries is where programs are linked, for the life of the test process.
