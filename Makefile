@@ -1,5 +1,8 @@
 # make run    the main job: a small model learns sixty people and forgets six
 # make test   every test, under the race detector
+# make quick  what half a minute can test; says what it leaves out
+# make lint   gofmt, vet, the linters of .golangci.yaml, the documents
+# make notice the licences of the linked modules, into docs/NOTICE
 # make ptx    compile the CUDA kernels again; needs clang-19, nothing of NVIDIA
 # make cuda   the commands with the GPU backend, in bin/cuda; needs a C compiler
 # make gpu-check   on a machine with a GPU: selftest and benches, into runs/gpu-check.txt
@@ -10,7 +13,7 @@ LDFLAGS := -s -w
 # The default build is pure Go: one static binary that runs anywhere.
 export CGO_ENABLED = 0
 
-.PHONY: run test test-simulated gpu-check build cuda ptx base clean
+.PHONY: run test test-simulated quick fmt lint notice licences gpu-check build cuda ptx base clean
 run: build
 	bin/vgid-launch --nodes 2 --local -- bin/vgid run --config quickstart
 
@@ -27,8 +30,7 @@ cuda:
 
 # The race detector needs a C compiler; without one the tests run plain, and
 # say so.
-test:
-	@test -z "$$(gofmt -l cmd collective docs eval launch model vgid)" || { gofmt -l cmd collective docs eval launch model vgid; echo 'make test: run gofmt on the files above'; exit 1; }
+test: fmt
 	$(GO) vet ./...
 	@if command -v cc >/dev/null 2>&1; then \
 		CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...; \
@@ -37,6 +39,38 @@ test:
 		$(GO) test -timeout 15m ./...; \
 	fi
 	@$(MAKE) --no-print-directory test-simulated
+
+# What half a minute can test: no race detector, no simulated device, and of the
+# tests those that are not skipped with -short. The end of it lists the others.
+quick:
+	@$(GO) test -short -v ./... 2>&1 | awk -f .ci/quick.awk
+
+fmt:
+	@files=$$(gofmt -l cmd collective docs eval launch model vgid); \
+	test -z "$$files" || { echo "$$files"; echo 'run gofmt -w on the files above'; exit 1; }
+
+# The linters in one program, at a fixed version: a newer one finds other things.
+# The files with the build tag cuda need a C compiler.
+LINTER = .cache/bin/golangci-lint-v2.15.0
+$(LINTER):
+	GOBIN=$(CURDIR)/.cache/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(subst .cache/bin/golangci-lint-,,$@)
+	@mv .cache/bin/golangci-lint $@
+lint: fmt $(LINTER)
+	$(GO) vet ./...
+	$(LINTER) run ./...
+	@if command -v cc >/dev/null 2>&1; then \
+		echo '$(LINTER) run --build-tags cuda ./model/cuda/...'; \
+		$(CUDA_ENV) $(LINTER) run --build-tags cuda ./model/cuda/...; \
+	else echo 'make lint: NO C COMPILER FOUND, THE FILES WITH THE TAG cuda ARE NOT LOOKED AT'; fi
+	$(GO) test ./docs/...
+
+# The licences of what the binaries are linked with: a list, and the full texts,
+# which whoever passes the binaries on has to pass on with them.
+notice:
+	$(GO) run ./docs/licences > docs/NOTICE.new && mv docs/NOTICE.new docs/NOTICE
+licences:
+	@mkdir -p bin/licences
+	$(GO) run ./docs/licences -texts bin/licences
 
 # The GPU backend on the simulated device: a fake driver that runs the CUDA
 # kernels on the host. What that shows is in docs/cuda.md.

@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/dlclark/regexp2 v1.12.0 // the look-ahead patterns of pre-tokenizers, which regexp refuses
 	github.com/gofrs/flock v0.13.2 // locks of files and folders that other processes see (model/hub, vgid)
+	github.com/google/licensecheck v0.3.1 // names the licences of linked modules (docs/licences)
 	github.com/google/renameio/v2 v2.0.0 // files written to a temporary name, synced, renamed
 	github.com/hashicorp/memberlist v0.7.0 // discovery of nodes (launch/discovery)
 	github.com/parquet-go/parquet-go v0.32.0 // the benchmark's files (vgid/data)

@@ -165,7 +165,7 @@ func (j *Job) loop(ctx context.Context, of *training, inputs origin.List, m *mod
 	}
 	if stage.Adapter, err = save(); err != nil {
 		if lost := j.checkpoint(ctx, ckpt, inputs, t); lost != nil {
-			return stage, fmt.Errorf("%w; and no checkpoint could be written: %v", err, lost)
+			return stage, fmt.Errorf("%w; and no checkpoint could be written: %v", err, lost) //nolint:errorlint // the cause is err alone, by which the exit status goes
 		}
 		return stage, fmt.Errorf("%w; the %d steps of %s are kept in a checkpoint, --resume goes on from there", err, steps, name)
 	}

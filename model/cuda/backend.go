@@ -68,8 +68,7 @@ func OpenWith(ordinal int, o Options) (*Backend, error) {
 	}
 	b := &Backend{dev: d, opt: o.withDefaults(), kernels: map[string]*driver.Kernel{}}
 	if err := b.start(from.Library); err != nil {
-		b.free()
-		return nil, err
+		return nil, errors.Join(err, b.free())
 	}
 	return b, nil
 }

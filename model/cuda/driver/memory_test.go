@@ -4,6 +4,7 @@ package driver_test
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -177,7 +178,7 @@ func attach(handle string) error {
 		return err
 	}
 	if err := s.Synchronize(); driver.Code(err) != driver.IllegalAddress {
-		return fmt.Errorf("detached memory is still there: %v", err)
+		return errors.Join(errors.New("detached memory is still there"), err)
 	}
 	return nil
 }
