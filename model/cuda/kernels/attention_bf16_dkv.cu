@@ -10,25 +10,9 @@
 
 static constexpr int QUERIES = 32;
 
-struct Operands {
-  bf16* dk;
-  Layout dk_l;
-  bf16* dv;
-  Layout dv_l;
-  const bf16* grad;
-  Layout grad_l;
-  Mat lse;
-  const float* delta;
-  const bf16* q;
-  Layout q_l;
-  const bf16* k;
-  Layout k_l;
-  const bf16* v;
-  Layout v_l;
-};
-
 template <int D>
-DEV void key_gradients(const Operands& x, const Sequence& seq, int group, float scale) {
+DEV void key_gradients(bf16* dk_out, Layout dk_l, bf16* dv_out, Layout dv_l, const GradientInputs& x, const Sequence& seq,
+                       int group, float scale) {
   typedef Padded<D> Tile;
   constexpr int OWN_TILE = OWN * Tile::pitch, PASSING = QUERIES * Tile::pitch;
   DYNAMIC_SHARED(bf16, k_tile);
@@ -83,8 +67,8 @@ DEV void key_gradients(const Operands& x, const Sequence& seq, int group, float 
   }
   UNROLL for (int h = 0; h < 2; h++) {
     if (row + h * 8 >= seq.lk) continue;
-    store_row<D>(head_of(x.dk, x.dk_l, seq.k0 + row + h * 8, kv_head * D), dk, h, scale);
-    store_row<D>(head_of(x.dv, x.dv_l, seq.k0 + row + h * 8, kv_head * D), dv, h, 1);
+    store_row<D>(head_of(dk_out, dk_l, seq.k0 + row + h * 8, kv_head * D), dk, h, scale);
+    store_row<D>(head_of(dv_out, dv_l, seq.k0 + row + h * 8, kv_head * D), dv, h, 1);
   }
 }
 
@@ -94,7 +78,7 @@ DEV void key_gradients(const Operands& x, const Sequence& seq, int group, float 
          (bf16 * dk, Layout dk_l, bf16 * dv, Layout dv_l, const bf16* grad, Layout grad_l, MAT(lse),              \
           const float* delta, const bf16* q, Layout q_l, const bf16* k, Layout k_l, const bf16* v, Layout v_l,    \
           SEQUENCES, float scale, int causal)) {                                                                  \
-    key_gradients<D>({dk, dk_l, dv, dv_l, grad, grad_l, Mat(lse_p, lse_l), delta, q, q_l, k, k_l, v, v_l},        \
+    key_gradients<D>(dk, dk_l, dv, dv_l, {grad, grad_l, Mat(lse_p, lse_l), delta, q, q_l, k, k_l, v, v_l},        \
                      SEQUENCE, group, scale);                                                                     \
   }
 

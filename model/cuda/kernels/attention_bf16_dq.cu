@@ -8,23 +8,8 @@
 
 static constexpr int KEYS = 32;
 
-struct Operands {
-  bf16* dq;
-  Layout dq_l;
-  const bf16* grad;
-  Layout grad_l;
-  Mat lse;
-  const float* delta;
-  const bf16* q;
-  Layout q_l;
-  const bf16* k;
-  Layout k_l;
-  const bf16* v;
-  Layout v_l;
-};
-
 template <int D>
-DEV void query_gradient(const Operands& x, const Sequence& seq, int group, float scale) {
+DEV void query_gradient(bf16* dq, Layout dq_l, const GradientInputs& x, const Sequence& seq, int group, float scale) {
   typedef Padded<D> Tile;
   constexpr int OWN_TILE = OWN * Tile::pitch, PASSING = KEYS * Tile::pitch;
   DYNAMIC_SHARED(bf16, q_tile);
@@ -71,7 +56,7 @@ DEV void query_gradient(const Operands& x, const Sequence& seq, int group, float
     sync_threads();  // the stage may be loaded again
   }
   UNROLL for (int h = 0; h < 2; h++)
-    if (row + h * 8 < seq.lq) store_row<D>(head_of(x.dq, x.dq_l, seq.q0 + row + h * 8, head * D), acc, h, scale);
+    if (row + h * 8 < seq.lq) store_row<D>(head_of(dq, dq_l, seq.q0 + row + h * 8, head * D), acc, h, scale);
 }
 
 // Shared memory: (2·64 + 4·32)·2·(D rounded up to an odd number of 8) bytes.
@@ -79,8 +64,8 @@ DEV void query_gradient(const Operands& x, const Sequence& seq, int group, float
   KERNEL(attention_dq_bf16_##D, THREADS,                                                                           \
          (bf16 * dq, Layout dq_l, const bf16* grad, Layout grad_l, MAT(lse), const float* delta, const bf16* q,    \
           Layout q_l, const bf16* k, Layout k_l, const bf16* v, Layout v_l, SEQUENCES, float scale, int causal)) { \
-    query_gradient<D>({dq, dq_l, grad, grad_l, Mat(lse_p, lse_l), delta, q, q_l, k, k_l, v, v_l}, SEQUENCE, group, \
-                      scale);                                                                                      \
+    query_gradient<D>(dq, dq_l, {grad, grad_l, Mat(lse_p, lse_l), delta, q, q_l, k, k_l, v, v_l}, SEQUENCE,        \
+                      group, scale);                                                                               \
   }
 
 ATTENTION_DQ_BF16(64)

@@ -7,6 +7,20 @@
 
 static constexpr int THREADS = 128, OWN = 64;
 
+// GradientInputs are what the gradients of attention are made of.
+struct GradientInputs {
+  const bf16* grad;
+  Layout grad_l;
+  Mat lse;
+  const float* delta;
+  const bf16* q;
+  Layout q_l;
+  const bf16* k;
+  Layout k_l;
+  const bf16* v;
+  Layout v_l;
+};
+
 // own_row is the first of a lane's two rows.
 DEV int own_row() { return warp_id() * 16 + (lane_id() >> 2); }
 // own_col is its first column in a C fragment; the second follows.
