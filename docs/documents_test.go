@@ -1,0 +1,81 @@
+package docs
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+
+// TestLinks follows the links between the documents to files and folders.
+func TestLinks(t *testing.T) {
+	var files []string
+	for _, pattern := range []string{"../*.md", "*.md", "../findings/*.md"} {
+		more, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, more...)
+	}
+	followed := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			to, _, _ := strings.Cut(m[1], "#")
+			if to == "" || strings.Contains(to, "://") {
+				continue
+			}
+			followed++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), to)); errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: the link to %s leads nowhere", filepath.Clean(file), m[1])
+			}
+		}
+	}
+	if followed < 20 {
+		t.Errorf("only %d links were found in %v", followed, files)
+	}
+}
+
+var findingRow = regexp.MustCompile("(?m)^\\| \\[([a-z0-9_]+\\.sh)\\]\\([a-z0-9_]+\\.sh\\) \\| ([^|]+) \\| [^|]+ \\|$")
+
+// TestFindings holds findings/README.md against the scripts: a row for each, and
+// the versions that they install.
+func TestFindings(t *testing.T) {
+	text, err := os.ReadFile("../findings/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var named []string
+	for _, m := range findingRow.FindAllStringSubmatch(string(text), -1) {
+		named = append(named, m[1])
+		script, err := os.ReadFile("../findings/" + m[1])
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, library := range strings.Split(m[2], ", ") {
+			if pin := strings.Replace(library, " ", "==", 1); !strings.Contains(string(script), " "+pin) {
+				t.Errorf("findings/README.md: %s does not install %s", m[1], pin)
+			}
+		}
+	}
+	scripts, err := filepath.Glob("../findings/*.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range scripts {
+		scripts[i] = filepath.Base(scripts[i])
+	}
+	if slices.Sort(named); !slices.Equal(named, scripts) {
+		t.Errorf("findings/README.md has rows for %v, the scripts are %v", named, scripts)
+	}
+}
