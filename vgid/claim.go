@@ -2,7 +2,6 @@ package vgid
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"runtime/debug"
 
@@ -73,21 +72,7 @@ func (j *Job) claims(ctx context.Context, need int64) ([]claimed, error) {
 			mine.Free = free
 		}
 	}
-	raw, err := json.Marshal(mine)
-	if err != nil {
-		return nil, err
-	}
-	parts, err := j.Comm.AllGatherBytes(ctx, raw)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]claimed, len(parts))
-	for r, p := range parts {
-		if err := json.Unmarshal(p, &all[r]); err != nil {
-			return nil, fmt.Errorf("what rank %d claims: %w", r, err)
-		}
-	}
-	return all, nil
+	return exchange(ctx, j, mine)
 }
 
 // shortage finds the first rank in whose place more is claimed than any of its

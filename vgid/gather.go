@@ -18,6 +18,25 @@ func gather[T any](ctx context.Context, j *Job, f func(context.Context) (T, erro
 	if err != nil {
 		return nil, err
 	}
+	return values[T](parts)
+}
+
+// exchange gives every rank the values of all, without a meeting: a rank that has
+// none to give lets the others wait. All ranks call it.
+func exchange[T any](ctx context.Context, j *Job, mine T) ([]T, error) {
+	raw, err := json.Marshal(mine)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := j.Comm.AllGatherBytes(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	return values[T](parts)
+}
+
+// values are what the ranks said in JSON.
+func values[T any](parts [][]byte) ([]T, error) {
 	all := make([]T, len(parts))
 	for r, p := range parts {
 		if err := json.Unmarshal(p, &all[r]); err != nil {

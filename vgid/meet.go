@@ -3,7 +3,6 @@ package vgid
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"syscall"
@@ -65,7 +64,7 @@ func (j *Job) meet(ctx context.Context, f func(context.Context) ([]byte, error))
 			mine.Running = true
 		}
 		mine.Asked = cmp.Or(mine.Asked, j.request())
-		all, err := j.exchange(ctx, mine)
+		all, err := exchange(ctx, j, mine)
 		switch {
 		case mine.Failed != "":
 			return nil, failed
@@ -103,25 +102,6 @@ func gaveUp(work context.Context, err error) syscall.Signal {
 		return 0
 	}
 	return i.Signal
-}
-
-// exchange gives every rank the words of all.
-func (j *Job) exchange(ctx context.Context, mine word) ([]word, error) {
-	raw, err := json.Marshal(mine)
-	if err != nil {
-		return nil, err
-	}
-	parts, err := j.Comm.AllGatherBytes(ctx, raw)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]word, len(parts))
-	for r, p := range parts {
-		if err := json.Unmarshal(p, &all[r]); err != nil {
-			return nil, fmt.Errorf("what rank %d says: %w", r, err)
-		}
-	}
-	return all, nil
 }
 
 // onLead runs f on rank 0 while the others wait, and gives all of them its

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -31,26 +30,15 @@ func (j *Job) targetFiles() []string {
 // PublishMetrics lists the addresses of all workers' /metrics for Prometheus
 // (file_sd) until WithdrawMetrics. All ranks call it, those that serve none, too.
 func (j *Job) PublishMetrics(ctx context.Context, mine Target) error {
-	raw, err := json.Marshal(mine)
-	if err != nil {
-		return err
-	}
-	all, err := j.Comm.AllGatherBytes(ctx, raw)
+	all, err := exchange(ctx, j, mine)
 	if err != nil {
 		return err
 	}
 	return j.onLead(ctx, func() error {
-		var lead Target
+		lead := all[0]
 		var addrs []string
 		hidden := 0
-		for r, raw := range all {
-			var t Target
-			if err := json.Unmarshal(raw, &t); err != nil {
-				return fmt.Errorf("metrics of rank %d: %w", r, err)
-			}
-			if r == 0 {
-				lead = t
-			}
+		for _, t := range all {
 			switch {
 			case t.Addr == "":
 			case monitor.IsLoopback(t.Addr) && t.Machine != lead.Machine:
