@@ -96,6 +96,7 @@ type agent struct {
 	mail       *relay.Machine[report]
 	reach      *reach
 	shownAt    time.Time
+	begunAt    time.Time // the view was agreed on
 	patience   patience
 	suspect    map[string]suspicion // members gossip calls dead
 	tickedAt   time.Time

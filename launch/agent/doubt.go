@@ -55,6 +55,23 @@ func (a *agent) believe(id string, now time.Time) {
 	}
 }
 
+// missUnknown gives up members of the view that gossip has not told of in all
+// the time it could have: it does not watch over whom it never met.
+func (a *agent) missUnknown(now time.Time) {
+	patience := confirmFor + time.Duration(len(a.view.Members))*signCost
+	if a.o.Watched {
+		patience = watchedFor
+	}
+	if now.Sub(a.begunAt) < patience {
+		return
+	}
+	for _, m := range a.view.Members {
+		if m.ID != a.self.ID && a.addrs[m.ID] == "" {
+			a.giveUp(m.ID, noAnswer, a.begunAt)
+		}
+	}
+}
+
 // giveUp takes a member for dead since the time at.
 func (a *agent) giveUp(id, how string, at time.Time) {
 	delete(a.suspect, id)
@@ -91,6 +108,7 @@ func (a *agent) examine(now time.Time) {
 // allow gives those in doubt the time again that this process itself stood
 // still: what they answered meanwhile has not been read yet.
 func (a *agent) allow(pause time.Duration) {
+	a.begunAt = a.begunAt.Add(pause)
 	for id, s := range a.suspect {
 		s.allowed += pause
 		a.suspect[id] = s

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"vgid/launch/relay"
 	"vgid/launch/view"
 )
 
@@ -40,5 +41,27 @@ func TestDoubtLasts(t *testing.T) {
 	a.believe("c", at(3)) // nobody doubts it
 	if len(a.suspect) != 1 {
 		t.Error("a word raises no doubt")
+	}
+}
+
+// A member of the view that gossip never told of is missed as well.
+func TestUnknownIsMissed(t *testing.T) {
+	o := options(3, 1)
+	v := three()
+	start := time.Now()
+	a := &agent{o: &o, addrs: map[string]string{"b": "127.0.0.1:1"}, suspect: map[string]suspicion{}, self: v.Members[0], view: &v, begunAt: start,
+		led: newLedger(v, 0), mail: relay.New[report](0, 3), vm: view.New(view.Config{Job: "j", Self: v.Members[0], Token: "t"})}
+	a.missUnknown(start.Add(4 * time.Second))
+	if a.led.failed() {
+		t.Error("given up too soon")
+	}
+	a.allow(10 * time.Second)
+	a.missUnknown(start.Add(14 * time.Second))
+	if a.led.failed() {
+		t.Error("given up for time in which this process stood still")
+	}
+	a.missUnknown(start.Add(16 * time.Second))
+	if _, lost := a.led.lost[2]; !lost || len(a.led.lost) != 1 {
+		t.Errorf("lost %v, want node 2", a.led.lost)
 	}
 }

@@ -17,6 +17,7 @@ import (
 func (a *agent) begin(v view.View) {
 	a.view, a.rank, a.led = &v, v.NodeRank(a.self.ID), newLedger(v, v.NodeRank(a.self.ID))
 	a.reach = newReach(a.rank, len(v.Members), time.Now())
+	a.begunAt = time.Now()
 	a.mail = relay.New[report](a.rank, len(v.Members))
 	if a.node != nil {
 		a.say("%v", v)
@@ -191,6 +192,7 @@ func (a *agent) onTick(now time.Time) {
 		return
 	}
 	a.advance(now)
+	a.missUnknown(now)
 	a.lookAround(now)
 	if now.Sub(a.lookedAt) >= lookEvery {
 		a.lookedAt = now
