@@ -21,6 +21,20 @@ func benchCommand() *cli.Command {
 	}
 }
 
+// report is what a bench gives: JSON by its fields, a table for people.
+type report interface{ Table(io.Writer) error }
+
+// measured shows what run gives.
+func measured(run func(*cli.Context) (report, error)) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		r, err := run(c)
+		if err != nil {
+			return err
+		}
+		return show(c, r, r.Table)
+	}
+}
+
 // jsonFlag is of every bench: show heeds it.
 func jsonFlag() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print JSON instead of a table"} }
 
@@ -37,16 +51,12 @@ func benchGEMM() *cli.Command {
 	return &cli.Command{
 		Name: "gemm", Usage: "matrix products, beside OpenBLAS where it is installed",
 		Flags: []cli.Flag{jsonFlag(), threadsFlag(1, 2)},
-		Action: func(c *cli.Context) error {
+		Action: measured(func(c *cli.Context) (report, error) {
 			if err := positive(c, "threads"); err != nil {
-				return err
+				return nil, err
 			}
-			r, err := gemmbench.Run(c.Context, gemmbench.Options{Threads: c.IntSlice("threads"), OpenBLAS: true})
-			if err != nil {
-				return err
-			}
-			return show(c, r, r.Table)
-		},
+			return gemmbench.Run(c.Context, gemmbench.Options{Threads: c.IntSlice("threads"), OpenBLAS: true})
+		}),
 	}
 }
 
@@ -54,13 +64,9 @@ func benchCollective() *cli.Command {
 	return &cli.Command{
 		Name: "collective", Usage: "all-reduce between processes: time, latency, bus bandwidth as NCCL defines it",
 		Flags: []cli.Flag{jsonFlag(), &cli.IntSliceFlag{Name: "procs", Usage: "numbers of processes, each measured", Value: cli.NewIntSlice(2, 4)}},
-		Action: func(c *cli.Context) error {
-			r, err := collbench.Run(c.Context, collbench.Options{Procs: c.IntSlice("procs")})
-			if err != nil {
-				return err
-			}
-			return show(c, r, r.Table)
-		},
+		Action: measured(func(c *cli.Context) (report, error) {
+			return collbench.Run(c.Context, collbench.Options{Procs: c.IntSlice("procs")})
+		}),
 	}
 }
 

@@ -28,34 +28,34 @@ func onlyAdapter(c *cli.Context) error {
 	return nil
 }
 
-func benchAdapter(c *cli.Context) error {
+func benchAdapter(c *cli.Context) (report, error) {
 	if err := positive(c, "batch"); err != nil {
-		return err
+		return nil, err
 	}
 	shape, step, device := c.String("shape"), c.String("step"), c.String("device")
 	small := map[string]int{"llava-7b": 1024, "tiny": 32, "quickstart": 32}
 	switch {
 	case small[shape] == 0:
-		return fmt.Errorf("%s--shape %q: must be quickstart, llava-7b or tiny", command(c), shape)
+		return nil, fmt.Errorf("%s--shape %q: must be quickstart, llava-7b or tiny", command(c), shape)
 	case step != "train" && step != "vgid":
-		return fmt.Errorf("%s--step %q: must be train or vgid", command(c), step)
+		return nil, fmt.Errorf("%s--step %q: must be train or vgid", command(c), step)
 	case device != "cpu" && device != "cuda":
-		return fmt.Errorf("%s--device %q: must be cpu or cuda", command(c), device)
+		return nil, fmt.Errorf("%s--device %q: must be cpu or cuda", command(c), device)
 	case c.Int("tokens") < 0:
-		return fmt.Errorf("%s--tokens %d: must be at least 1", command(c), c.Int("tokens"))
+		return nil, fmt.Errorf("%s--tokens %d: must be at least 1", command(c), c.Int("tokens"))
 	case c.IsSet("samples"):
-		return fmt.Errorf("%s--samples: is of the whole quickstart model; an adapter's step has --batch", command(c))
+		return nil, fmt.Errorf("%s--samples: is of the whole quickstart model; an adapter's step has --batch", command(c))
 	}
 	precision := cmp.Or(c.String("precision"), map[string]string{"cpu": "float32", "cuda": "bfloat16"}[device])
 	p, err := cuda.ParsePrecision(precision)
 	if err != nil {
-		return fmt.Errorf("%s--%w", command(c), err)
+		return nil, fmt.Errorf("%s--%w", command(c), err)
 	}
 	if device == "cpu" && p != cuda.Float32 {
-		return fmt.Errorf("%s--precision %s needs --device cuda; the CPU computes in float32", command(c), precision)
+		return nil, fmt.Errorf("%s--precision %s needs --device cuda; the CPU computes in float32", command(c), precision)
 	}
 	if device == "cpu" && c.String("python") != "" {
-		return fmt.Errorf("%s--python: an adapter is compared with PyTorch on a GPU only; give --device cuda", command(c))
+		return nil, fmt.Errorf("%s--python: an adapter is compared with PyTorch on a GPU only; give --device cuda", command(c))
 	}
 	o := stepbench.AdapterOptions{
 		Shape: shape, VGID: step == "vgid", Batch: c.Int("batch"), Tokens: cmp.Or(c.Int("tokens"), small[shape]),
@@ -70,7 +70,7 @@ func benchAdapter(c *cli.Context) error {
 	}
 	row, err := stepbench.RunAdapter(c.Context, o)
 	if err != nil {
-		return fmt.Errorf("%s%w", command(c), err)
+		return nil, fmt.Errorf("%s%w", command(c), err)
 	}
-	return show(c, row, row.Table)
+	return row, nil
 }

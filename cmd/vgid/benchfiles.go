@@ -23,34 +23,30 @@ func benchTokenize() *cli.Command {
 			&cli.IntFlag{Name: "strings", Usage: "strings that are made for a round", Value: 20000},
 			&cli.IntFlag{Name: "rounds", Usage: "rounds of all programs in turn, each of other texts", Value: 5},
 		},
-		Action: func(c *cli.Context) error {
+		Action: measured(func(c *cli.Context) (report, error) {
 			if err := noArgs(c); err != nil {
-				return err
+				return nil, err
 			}
 			if err := need(c, "model"); err != nil {
-				return err
+				return nil, err
 			}
 			if err := positive(c, "threads", "strings", "rounds"); err != nil {
-				return err
+				return nil, err
 			}
 			o := tokbench.Options{Strings: c.Int("strings"), Threads: c.IntSlice("threads"), Rounds: c.Int("rounds"), Python: c.String("python")}
 			var err error
 			if file := c.String("model"); filepath.Base(file) == "tokenizer.json" {
 				o.Dir = filepath.Dir(file)
 			} else if o.Dir, err = tokenizerFolder(c, "model"); err != nil {
-				return err
+				return nil, err
 			}
 			if path := c.String("texts"); path != "" {
 				if o.Texts, err = tokbench.ReadTexts(path); err != nil {
-					return err
+					return nil, err
 				}
 			}
-			r, err := tokbench.Run(c.Context, o)
-			if err != nil {
-				return err
-			}
-			return show(c, r, r.Table)
-		},
+			return tokbench.Run(c.Context, o)
+		}),
 	}
 }
 
@@ -66,25 +62,21 @@ func benchLoad() *cli.Command {
 			&cli.BoolFlag{Name: "cold", Usage: "also with the files out of the page cache (Linux)"},
 			&cli.IntFlag{Name: "rounds", Usage: "rounds of all programs in turn", Value: 3},
 		},
-		Action: func(c *cli.Context) error {
+		Action: measured(func(c *cli.Context) (report, error) {
 			if err := noArgs(c); err != nil {
-				return err
+				return nil, err
 			}
 			if err := need(c, "model"); err != nil {
-				return err
+				return nil, err
 			}
 			if err := positive(c, "rounds"); err != nil {
-				return err
+				return nil, err
 			}
 			dir, err := modelFolder(c, "model")
 			if err != nil {
-				return err
+				return nil, err
 			}
-			r, err := loadbench.Run(c.Context, loadbench.Options{Dir: dir, Rounds: c.Int("rounds"), Cold: c.Bool("cold"), Python: c.String("python")})
-			if err != nil {
-				return err
-			}
-			return show(c, r, r.Table)
-		},
+			return loadbench.Run(c.Context, loadbench.Options{Dir: dir, Rounds: c.Int("rounds"), Cold: c.Bool("cold"), Python: c.String("python")})
+		}),
 	}
 }

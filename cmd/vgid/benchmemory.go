@@ -30,30 +30,30 @@ forget and one to retain.`,
 			&cli.IntFlag{Name: "image-side", Value: 448, Usage: "side of the images in `PIXELS`, for towers that take any size"},
 			&cli.IntFlag{Name: "threads", Usage: "0: all processors"},
 		},
-		Action: func(c *cli.Context) error {
+		Action: measured(func(c *cli.Context) (report, error) {
 			if err := noArgs(c); err != nil {
-				return err
+				return nil, err
 			}
 			if err := need(c, "model"); err != nil {
-				return err
+				return nil, err
 			}
 			if err := positive(c, "r", "batch", "image-side"); err != nil {
-				return err
+				return nil, err
 			}
 			if c.Int("tokens") < 0 || c.Int("threads") < 0 || c.Int("threads") > maxThreads {
-				return fmt.Errorf("%s--tokens and --threads must not be negative, and threads at most %d", command(c), maxThreads)
+				return nil, fmt.Errorf("%s--tokens and --threads must not be negative, and threads at most %d", command(c), maxThreads)
 			}
 			layers, err := targets(c)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			dir, err := modelFolder(c, "model")
 			if err != nil {
-				return err
+				return nil, err
 			}
 			shape, err := model.ReadConfig(dir)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			tokens := cmp.Or(c.Int("tokens"), min(shape.SideTokens(c.Int("image-side"))+64, shape.Text.MaxPositions))
 			o := stepbench.MemoryOptions{Dir: dir, Step: plan.LoRAStep, Threads: c.Int("threads"), Work: plan.Options{
@@ -69,9 +69,9 @@ forget and one to retain.`,
 			}
 			row, err := stepbench.RunMemory(c.Context, o)
 			if err != nil {
-				return fmt.Errorf("%s%w", command(c), err)
+				return nil, fmt.Errorf("%s%w", command(c), err)
 			}
-			return show(c, row, row.Table)
-		},
+			return row, nil
+		}),
 	}
 }

@@ -26,29 +26,25 @@ func benchStep() *cli.Command {
 			&cli.IntFlag{Name: "steps", Usage: "steps of a round", Value: 15},
 			&cli.IntFlag{Name: "rounds", Usage: "rounds of both programs in turn", Value: 3},
 		},
-		Action: func(c *cli.Context) error {
+		Action: measured(func(c *cli.Context) (report, error) {
 			if err := positive(c, "threads", "steps", "rounds", "samples"); err != nil {
-				return err
+				return nil, err
 			}
 			if adapterBench(c) {
 				return benchAdapter(c)
 			}
 			if err := onlyAdapter(c); err != nil {
-				return err
+				return nil, err
 			}
 			o := stepbench.Options{
 				Threads: c.IntSlice("threads"), Steps: c.Int("steps"), Rounds: c.Int("rounds"),
 				PyTorch: peer(c), Samples: c.Int("samples"),
 			}
 			if err := chooseDevice(c, &o); err != nil {
-				return err
+				return nil, err
 			}
-			rows, err := stepbench.Run(c.Context, o)
-			if err != nil {
-				return err
-			}
-			return show(c, rows, rows.Table)
-		},
+			return stepbench.Run(c.Context, o)
+		}),
 	}
 }
 
