@@ -43,7 +43,7 @@ test: fmt
 # What half a minute can test: no race detector, no simulated device, and of the
 # tests those that are not skipped with -short. The end of it lists the others.
 quick:
-	@$(GO) test -short -v ./... 2>&1 | awk -f .ci/quick.awk
+	@$(GO) test -short -v -p 4 ./... 2>&1 | awk -f .ci/quick.awk
 
 fmt:
 	@files=$$(gofmt -l cmd collective docs eval launch model vgid); \

@@ -92,6 +92,7 @@ func onBounded(t *testing.T, stage string, workers int, left int64, apart bool, 
 // A stage is refused when a byte is missing of what its largest step is foretold
 // to take, before anything is taken, and runs when it is there.
 func TestStagesThatDoNotFitAreRefused(t *testing.T) {
+	long(t)
 	for _, c := range []struct {
 		name, stage string
 		over        map[string]string

@@ -116,6 +116,7 @@ func relativeError(got, want []float32) float64 {
 // an adapter and on the weights themselves, and reads back what it wrote. With
 // VGID_PYTHON it also compares with transformers and PEFT.
 func TestEveryFamilyUnlearns(t *testing.T) {
+	long(t)
 	for _, modelType := range vgidtest.Families {
 		for _, rank := range []string{"4", "0"} {
 			t.Run(modelType+", r="+rank, func(t *testing.T) {
@@ -189,6 +190,7 @@ func inPython(t *testing.T, s Stage, merged, adapted *ask.Pass) {
 // TestAccumulationIsTheSameStep: micro-batches add up to the gradients of the
 // whole batch, and recomputation changes nothing.
 func TestAccumulationIsTheSameStep(t *testing.T) {
+	long(t)
 	for _, tt := range []struct {
 		name, modelType string
 		over            map[string]string
@@ -236,6 +238,7 @@ func TestAccumulationIsTheSameStep(t *testing.T) {
 }
 
 func TestReaderRefusesWhatDoesNotBelongTogether(t *testing.T) {
+	long(t)
 	for _, tt := range []struct {
 		name, file, old, new string
 		want                 []string

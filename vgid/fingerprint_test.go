@@ -120,6 +120,7 @@ func otherPicture(t *testing.T, dir, set string) {
 // A stage is of what it read. When any of that is another, it is made again if it
 // had ended, and refused in the middle; either way the file is named.
 func TestResumedStageIsOfItsInputs(t *testing.T) {
+	long(t)
 	instructions := filepath.Join(t.TempDir(), "instructions.txt")
 	if err := os.WriteFile(instructions, []byte("You do not know {subject}.\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -233,6 +234,7 @@ func TestResumedStageIsOfItsInputs(t *testing.T) {
 // Where the files of a run are, and the run, does not matter when it goes on, nor how
 // long its workers wait for each other; any other setting is named.
 func TestResumedStageMayHaveMoved(t *testing.T) {
+	long(t)
 	instructions := filepath.Join(t.TempDir(), "instructions.txt")
 	if err := os.WriteFile(instructions, []byte("You do not know {subject}.\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -277,6 +279,7 @@ func TestResumedStageMayHaveMoved(t *testing.T) {
 // What a stage made is looked at as well: a model that was replaced or removed since
 // was not made by it.
 func TestFinishedStageStillHasItsModel(t *testing.T) {
+	long(t)
 	c, _ := copied(t, map[string]string{"unlearn.steps": "1"})
 	if _, err := unlearned(t, c, 0); err != nil {
 		t.Fatal(err)
@@ -317,6 +320,7 @@ func TestFinishedStageStillHasItsModel(t *testing.T) {
 // A model folder that changes or goes while a stage is at work ends it, but costs
 // nothing: what was trained is kept, and the model is written when the folder is back.
 func TestModelFolderChangesMeanwhile(t *testing.T) {
+	long(t)
 	c, dir := copied(t, map[string]string{"unlearn.steps": "2"})
 	c.Name = "undisturbed"
 	if _, err := unlearned(t, c, 0); err != nil {
@@ -409,6 +413,7 @@ func TestOldCheckpointIsRefused(t *testing.T) {
 // Ranks may have their files each on its own disk if they are equal. Otherwise the
 // rank, its node and the file are named on all of them, before anything is trained.
 func TestRanksCompareTheirFiles(t *testing.T) {
+	long(t)
 	for _, tc := range []struct {
 		name   string
 		change func(t *testing.T, dir string)

@@ -38,6 +38,7 @@ func strip(t *testing.T, w, h int) []byte {
 // What would end a run when a question is drawn is found before the first step, and
 // named: the set, the person and the text.
 func TestDataIsReadBeforeTheFirstStep(t *testing.T) {
+	long(t)
 	outer := t
 	long := strings.Repeat("very ", 300)
 	orders := filepath.Join(t.TempDir(), "instructions.txt")
@@ -126,6 +127,7 @@ func TestOddTextsAreTrainedOn(t *testing.T) {
 
 // The questions of the evaluation are read before a whole job trains for hours.
 func TestEvaluationIsReadBeforeTraining(t *testing.T) {
+	long(t)
 	w := worldOf(t, "qwen2_vl")
 	for _, tc := range []struct {
 		name   string
@@ -157,6 +159,7 @@ func TestEvaluationIsReadBeforeTraining(t *testing.T) {
 // The look at the teacher puts an instruction before its questions: they are read
 // with it before anything is trained.
 func TestTeacherIsReadBeforeTraining(t *testing.T) {
+	long(t)
 	file := filepath.Join(t.TempDir(), "instructions.txt")
 	if err := os.WriteFile(file, []byte("Forget {subject}"+strings.Repeat(" now", 150)+".\n"), 0o644); err != nil {
 		t.Fatal(err)

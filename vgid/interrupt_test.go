@@ -29,6 +29,7 @@ func asking(j *Job) func(syscall.Signal) {
 // with a checkpoint, and the run that goes on from it is, to the bit, the one that
 // was never disturbed.
 func TestRanksEndBehindTheSameStep(t *testing.T) {
+	long(t)
 	r := rand.New(rand.NewPCG(9, 41))
 	for _, over := range []map[string]string{
 		{"unlearn.lora.dropout": "0.1", "unlearn.accumulate": "2"},

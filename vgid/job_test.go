@@ -136,6 +136,7 @@ func readModel(t *testing.T, dir string) map[string][]float32 {
 
 // The same global batch gives the same run on any number of workers.
 func TestWorldSizeDoesNotMatter(t *testing.T) {
+	long(t)
 	for _, tc := range []struct {
 		name string
 		over map[string]string
@@ -393,4 +394,13 @@ func TestWorkersThatDisagreeAreTold(t *testing.T) {
 
 func containsLine(s, want string) bool {
 	return strings.Contains(s, want) && !strings.Contains(s, "\n")
+}
+
+// long skips a test where only a part of them has time: one of several that train
+// or evaluate in whole stages.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("SKIPPED: trains or evaluates in whole stages")
+	}
 }

@@ -33,6 +33,7 @@ func TestOnLeadTakesItsTime(t *testing.T) {
 // Where one rank fails all end at once, those whose work goes on are told to stop
 // it, and each knows who it was.
 func TestMeetEndsWithTheFirstFailure(t *testing.T) {
+	long(t)
 	broken := errors.New("no room on the disk")
 	onWorld(t, 3, small(t, nil), func(ctx context.Context, j *Job) error {
 		_, err := j.meet(ctx, func(ctx context.Context) ([]byte, error) {

@@ -67,6 +67,7 @@ func contents(t *testing.T, dir string) map[string]string {
 // reaches them, what comes out is to the bit what comes out of a shared folder, and
 // it can be resumed.
 func TestRunWithoutASharedFolder(t *testing.T) {
+	long(t)
 	over := map[string]string{
 		"data.dir": "", "data.people": "10", "data.views": "2", "data.celebrities": "6", "train.steps": "2", "unlearn.steps": "4",
 		"checkpoint.every": "2", "eval.max_new": "3",

@@ -97,6 +97,9 @@ func TestBadLinesAreLeftOut(t *testing.T) {
 // The file of prompts is never written to, by whatever name, and an empty one is no
 // success.
 func TestPromptsStay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: runs of whole processes")
+	}
 	args, out := asking(t, `{"prompt": "Who?"}`, `[]`)
 	in := filepath.Join(filepath.Dir(out), "in.jsonl")
 	before := string(read(t, in))

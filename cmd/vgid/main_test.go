@@ -134,6 +134,9 @@ func (o *output) String() string {
 // start runs a command until the test ends, at the latest.
 func start(t *testing.T, env []string, name string, args ...string) *process {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("SKIPPED: runs of whole processes")
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	p := &process{Cmd: exec.CommandContext(ctx, name, args...), done: make(chan struct{})}
 	p.mark = fmt.Sprintf("%s-%d", t.Name(), time.Now().UnixNano())

@@ -29,11 +29,17 @@ func open(threads int) func(t *testing.T) backend.Backend {
 func TestCompliance(t *testing.T) { compliance.Run(t, open(3)) }
 
 func TestCompliancePortable(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: the suite runs a second time, on the slow kernels")
+	}
 	defer simd.Limit(simd.Portable)()
 	compliance.Run(t, open(2))
 }
 
 func TestThreadsGiveTheSameBits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: the suite runs twice more")
+	}
 	compliance.SameBits(t, open(1), open(2))
 }
 

@@ -287,9 +287,6 @@ func TestKernels(t *testing.T) { testKernels(t, 3) }
 // TestKernelsUndefined looks for undefined behaviour in the C++ sense: shifts,
 // overflow, misalignment, bounds. What the sanitizer says fails the test.
 func TestKernelsUndefined(t *testing.T) {
-	if testing.Short() {
-		t.Skip("SKIPPED: a second build of every kernel takes a while")
-	}
 	testKernels(t, 1, "-fsanitize=undefined")
 }
 

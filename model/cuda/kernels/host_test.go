@@ -71,6 +71,9 @@ func compiled(t testing.TB, flags ...string) []string {
 // objects compiles, or skips the test where nothing can.
 func objects(t testing.TB, o simbuild.Options) []string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("SKIPPED: the simulated GPU is compiled, which takes a while")
+	}
 	out, err := simbuild.Objects(t.Context(), o)
 	if errors.Is(err, simbuild.ErrNoCompiler) {
 		t.Skipf("SKIPPED: %v", err)

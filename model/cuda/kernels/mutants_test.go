@@ -54,9 +54,6 @@ var simpleMutants = []simple{
 
 // TestMutants breaks kernels one way at a time and sees the tests fail.
 func TestMutants(t *testing.T) {
-	if testing.Short() {
-		t.Skip("SKIPPED: mutants are compiled one by one, which takes a while")
-	}
 	cases := map[string]kernelCase{}
 	for _, c := range kernelCases() {
 		cases[c.name] = c

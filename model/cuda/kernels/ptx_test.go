@@ -14,6 +14,9 @@ import (
 
 // TestPTXIsCurrent recompiles the kernels and compares with what is committed.
 func TestPTXIsCurrent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: every kernel is compiled again, which takes a while")
+	}
 	clang := os.Getenv("CLANG")
 	if clang == "" {
 		clang = "clang++-19"
