@@ -45,7 +45,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-var findingRow = regexp.MustCompile("(?m)^\\| \\[([a-z0-9_]+\\.sh)\\]\\([a-z0-9_]+\\.sh\\) \\| ([^|]+) \\| [^|]+ \\|$")
+var findingRow = regexp.MustCompile(`(?m)^\| \[([a-z0-9_]+\.sh)\]\([a-z0-9_]+\.sh\) \| ([^|]+) \| [^|]+ \|$`)
 
 // TestFindings holds findings/README.md against the scripts: a row for each, and
 // the versions that they install.
