@@ -17,11 +17,11 @@ import (
 // and some tens of milliseconds.
 const foreseen = 1000
 
-// afford foretells the memory of the stage's largest step by taking that step
+// afford estimates the memory of the stage's largest step by taking that step
 // on a device that only counts, and refuses the stage where the workers of a
 // machine need more than is free. All ranks call it; all are refused together.
 func (j *Job) afford(ctx context.Context, t *training) (*Encoder, error) {
-	step, enc, err := j.foretell(ctx, t, nil)
+	step, enc, err := j.estimate(ctx, t, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -30,15 +30,15 @@ func (j *Job) afford(ctx context.Context, t *training) (*Encoder, error) {
 	})
 }
 
-// foretold is the memory that a stage's largest step takes on this rank.
-type foretold struct {
+// estimate is the memory that a stage's largest step takes on this rank.
+type estimate struct {
 	need  int64 // bytes that are allocated, on the CPU those that are touched
 	share int   // samples of it
 }
 
-// foretell takes the stage's largest step on a device that only counts. Only
+// estimate takes the stage's largest step on a device that only counts. Only
 // headers are read of the model's files. The encoder is opened when it is nil.
-func (j *Job) foretell(ctx context.Context, t *training, enc *Encoder) (foretold, *Encoder, error) {
+func (j *Job) estimate(ctx context.Context, t *training, enc *Encoder) (estimate, *Encoder, error) {
 	like := dry.Like(j.Backend)
 	be, counts := dry.New(like)
 	twin := *j
@@ -46,33 +46,33 @@ func (j *Job) foretell(ctx context.Context, t *training, enc *Encoder) (foretold
 	twin.Config.Unlearn.Responses = "gold" // a device that does not compute has no answers of its own
 	m, err := twin.load(ctx, t.from)
 	if err != nil {
-		return foretold{}, nil, err
+		return estimate{}, nil, err
 	}
 	defer m.Close()
 	if enc == nil {
 		if enc, err = NewEncoder(t.from, m, j.Config.Prompt); err != nil {
-			return foretold{}, nil, err
+			return estimate{}, nil, err
 		}
 		if err := t.fits(enc); err != nil {
-			return foretold{}, nil, err
+			return estimate{}, nil, err
 		}
 	}
 	obj, err := t.begin(&twin, m, enc)
 	if err != nil {
-		return foretold{}, nil, err
+		return estimate{}, nil, err
 	}
 	defer obj.Close()
 	mine := shareOf{obj, Shard{j.Comm.Rank(), j.Comm.Size()}}
 	tr, err := NewTrainer(t.name, twin.Comm, m, mine, t.optim, t.steps, j.Config.Seed, j.Config.Collective)
 	if err != nil {
-		return foretold{}, nil, err
+		return estimate{}, nil, err
 	}
 	defer tr.Close()
-	var out foretold
+	var out estimate
 	if t.steps > 0 {
 		set, _ := t.memory(&twin.Config)
 		if tr.step, out.share, err = largest(mine, t.steps, set.Accumulate); err != nil {
-			return foretold{}, nil, err
+			return estimate{}, nil, err
 		}
 		tr.steps = tr.step + 1 // nothing is prepared beyond it
 		steps := 1
@@ -82,7 +82,7 @@ func (j *Job) foretell(ctx context.Context, t *training, enc *Encoder) (foretold
 		for range steps {
 			tr.step = tr.steps - 1
 			if _, err := tr.Step(ctx); err != nil {
-				return foretold{}, nil, err
+				return estimate{}, nil, err
 			}
 		}
 	}
@@ -139,7 +139,7 @@ func (t *training) memory(c *config.Config) (*config.Memory, *config.Trained) {
 // remedy tries the settings that lower the memory of a stage, each beside those
 // before it, until workers that need as much as this one fit into most bytes, and
 // says which.
-func (j *Job) remedy(ctx context.Context, t *training, enc *Encoder, now foretold, most int64, workers int) string {
+func (j *Job) remedy(ctx context.Context, t *training, enc *Encoder, now estimate, most int64, workers int) string {
 	twin := *j
 	set, trained := t.memory(&twin.Config)
 	var flags []string
@@ -147,7 +147,7 @@ func (j *Job) remedy(ctx context.Context, t *training, enc *Encoder, now foretol
 	// try keeps a setting that lowers the need, in the place of the flags from
 	// number at on.
 	try := func(at int, flag string) bool {
-		next, _, err := twin.foretell(ctx, t, enc)
+		next, _, err := twin.estimate(ctx, t, enc)
 		if err != nil || next.need >= now.need {
 			return false
 		}

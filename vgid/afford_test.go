@@ -89,7 +89,7 @@ func onBounded(t *testing.T, stage string, workers int, left int64, apart bool, 
 	return peak, errs[0]
 }
 
-// A stage is refused when a byte is missing of what its largest step is foretold
+// A stage is refused when a byte is missing of what its largest step is estimated
 // to take, before anything is taken, and runs when it is there.
 func TestStagesThatDoNotFitAreRefused(t *testing.T) {
 	long(t)
@@ -127,7 +127,7 @@ func TestStagesThatDoNotFitAreRefused(t *testing.T) {
 				}
 			}
 			if peak, err = onBounded(t, c.stage, 1, need, false, cfg); err != nil || peak < need {
-				t.Errorf("%d bytes are foretold, %d taken: %v", need, peak, err)
+				t.Errorf("%d bytes are estimated, %d taken: %v", need, peak, err)
 			}
 			if cfg.Resume { // what is finished takes nothing any more
 				if _, err = onBounded(t, c.stage, 1, 1, false, cfg); err != nil {

@@ -13,7 +13,7 @@ import (
 
 func memoryCommand() *cli.Command {
 	return &cli.Command{
-		Name: "memory", Usage: "take one VGID step on the CPU and compare its peak memory with what inspect foretells",
+		Name: "memory", Usage: "take one VGID step on the CPU and compare its peak memory with what inspect estimates",
 		Description: `The model is a folder, or what bench checkpoint makes; it needs no tokenizer. The step is the teacher's pass,
 the student's and the update, on blank images and text of the given length. 2 sequences stand for one to
 forget and one to retain.`,

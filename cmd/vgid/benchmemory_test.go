@@ -10,7 +10,7 @@ import (
 	"vgid/vgid/stepbench"
 )
 
-// A step takes the memory that was foretold, as the kernel sees it, but for what
+// A step takes the memory that was estimated, as the kernel sees it, but for what
 // the threads pack and what the garbage collector has not found yet: 64 MiB.
 func TestBenchMemory(t *testing.T) {
 	if race {
@@ -24,9 +24,9 @@ func TestBenchMemory(t *testing.T) {
 		if err := json.Unmarshal([]byte(must(t, program, args...)), &r); err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%s: %d MiB foretold, %d taken", r.Step, r.Resident>>20, r.Peak>>20)
-		if over := r.Peak - r.Resident; over < -(8<<20) || over > 64<<20 || r.Foretold.Written < 100<<20 {
-			t.Errorf("%s: %d bytes were foretold, %d taken: %+v", r.Step, r.Resident, r.Peak, r)
+		t.Logf("%s: %d MiB estimated, %d taken", r.Step, r.Resident>>20, r.Peak>>20)
+		if over := r.Peak - r.Resident; over < -(8<<20) || over > 64<<20 || r.Estimated.Written < 100<<20 {
+			t.Errorf("%s: %d bytes were estimated, %d taken: %+v", r.Step, r.Resident, r.Peak, r)
 		}
 	}
 }

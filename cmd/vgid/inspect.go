@@ -34,7 +34,7 @@ in their file: the system keeps as much of them in memory as there is room for, 
 			&cli.IntFlag{Name: "tokens", Usage: "tokens of a sequence, those of its image included; 0: the image's and 128"},
 			&cli.IntFlag{Name: "image-side", Value: 448, Usage: "side of the images in `PIXELS`, for towers that take any size"},
 			&cli.IntFlag{Name: "max-new", Value: 64, Usage: "tokens that are generated"},
-			&cli.StringFlag{Name: "device", Value: "cpu", Usage: "what the memory is foretold for: cpu, this machine; or cuda, the first GPU, or with --memory any in any build"},
+			&cli.StringFlag{Name: "device", Value: "cpu", Usage: "what the memory is estimated for: cpu, this machine; or cuda, the first GPU, or with --memory any in any build"},
 			&cli.StringFlag{Name: "memory", Usage: "`SIZE` of the GPU's memory, such as 80GiB"},
 			&cli.StringFlag{Name: "precision", Value: "float32", Usage: "of a GPU: float32, tf32, or bfloat16, where activations are kept in it"},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON instead of tables; it lists every module"},
@@ -91,7 +91,7 @@ in their file: the system keeps as much of them in memory as there is room for, 
 // its code and cuBLASLt's. It is an allowance: no card has been asked.
 const driverMemory = 1 << 30
 
-// onDevice says for what device inspect foretells memory.
+// onDevice says for what device inspect estimates memory.
 func onDevice(c *cli.Context, o *folder.InspectOptions) error {
 	p, err := cuda.ParsePrecision(c.String("precision"))
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package plan foretells how much memory work on a model takes, by doing it on
+// Package plan estimates how much memory work on a model takes, by doing it on
 // a device that only counts, and does the same work on a real device, to see
 // whether that was right.
 package plan
@@ -17,7 +17,7 @@ import (
 // Options describe work.
 type Options struct {
 	Load   model.LoadOptions
-	Device dry.Options // that it is foretold for
+	Device dry.Options // that it is estimated for
 	LoRA   model.LoRAConfig
 	Batch  int // sequences of a pass
 	Tokens int // of a sequence, those of its image included
@@ -72,11 +72,11 @@ func Names() []string {
 	return names
 }
 
-// Foretell tells the memory of the steps of work on the model in dir, or of
+// Estimate tells the memory of the steps of work on the model in dir, or of
 // those that are named: loading, a forward pass with all logits, a VGID step of
 // an adapter and of all weights, each without and with recomputation, and
 // generation. Nothing is read but headers.
-func Foretell(ctx context.Context, dir string, o Options, names ...string) ([]Need, error) {
+func Estimate(ctx context.Context, dir string, o Options, names ...string) ([]Need, error) {
 	var out []Need
 	for _, s := range steps {
 		if len(names) > 0 && !slices.Contains(names, s.name) {

@@ -50,15 +50,15 @@ func onModels(t *testing.T, f func(t *testing.T, dir string, o Options)) {
 	}
 }
 
-// What is foretold is what the same work then allocates, to the byte.
-func TestForetoldIsWhatIsAllocated(t *testing.T) {
+// What is estimated is what the same work then allocates, to the byte.
+func TestEstimatedIsWhatIsAllocated(t *testing.T) {
 	onModels(t, func(t *testing.T, dir string, o Options) {
-		needs, err := Foretell(t.Context(), dir, o)
+		needs, err := Estimate(t.Context(), dir, o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(needs) != len(Names()) {
-			t.Fatalf("%d steps are foretold, there are %q", len(needs), Names())
+			t.Fatalf("%d steps are estimated, there are %q", len(needs), Names())
 		}
 		byName := map[string]Need{}
 		for _, want := range needs {
@@ -68,7 +68,7 @@ func TestForetoldIsWhatIsAllocated(t *testing.T) {
 				t.Fatal(err)
 			}
 			if g.peak != want.Total {
-				t.Errorf("%s: %d bytes were allocated, %d foretold", want.Step, g.peak, want.Total)
+				t.Errorf("%s: %d bytes were allocated, %d estimated", want.Step, g.peak, want.Total)
 			}
 			if g.live != 0 {
 				t.Errorf("%s: %d bytes are left", want.Step, g.live)
@@ -117,13 +117,13 @@ func (g *touched) Free(b backend.Buffer) {
 	g.Backend.Free(b)
 }
 
-// What is foretold to be written is no more than what is: float32 memory that
+// What is estimated to be written is no more than what is: float32 memory that
 // the pass leaves alone at the end of its buffers does not count.
 func TestWrittenIsWhatIsWritten(t *testing.T) {
 	onModels(t, func(t *testing.T, dir string, o Options) {
 		o.Batch, o.New = 1, 1
 		for _, name := range []string{"forward", LoRAStep} {
-			needs, err := Foretell(t.Context(), dir, o, name)
+			needs, err := Estimate(t.Context(), dir, o, name)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,9 +132,9 @@ func TestWrittenIsWhatIsWritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			g.Close()
-			// Zeros that nobody writes and indices are on the side that is foretold too low.
+			// Zeros that nobody writes and indices are on the side that is estimated too low.
 			if got, want := g.written, needs[0].Written; want > got+1<<14 || want < got/2 {
-				t.Errorf("%s: %d bytes of float32 were written, %d foretold, %d allocated", name, got, want, needs[0].Total)
+				t.Errorf("%s: %d bytes of float32 were written, %d estimated, %d allocated", name, got, want, needs[0].Total)
 			}
 		}
 	})

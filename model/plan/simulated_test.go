@@ -13,11 +13,11 @@ import (
 	"vgid/model/dry"
 )
 
-// What is foretold for a GPU is what the backend says it held when it held most:
+// What is estimated for a GPU is what the backend says it held when it held most:
 // to the byte for every purpose but workspace, which may differ by 64 KiB: what
 // sums over rows leave aside and the words that faults are reported in. The
 // simulated cuBLASLt takes no workspace.
-func TestForetoldForCUDASimulated(t *testing.T) {
+func TestEstimatedForCUDASimulated(t *testing.T) {
 	simtest.Device(t)
 	for _, c := range []struct {
 		precision   cuda.Precision
@@ -30,7 +30,7 @@ func TestForetoldForCUDASimulated(t *testing.T) {
 			}
 			o.Load.Weights = c.weights
 			o.Device = dry.Options{Activations: c.activations, CUDA: true, LogitBytes: 1 << 20}
-			needs, err := Foretell(t.Context(), dir, o)
+			needs, err := Estimate(t.Context(), dir, o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -49,7 +49,7 @@ func TestForetoldForCUDASimulated(t *testing.T) {
 				workspace := got[backend.Workspace] - want.ByPurpose[backend.Workspace]
 				got[backend.Workspace] = want.ByPurpose[backend.Workspace]
 				if got != want.ByPurpose || workspace < -64<<10 || workspace > 64<<10 {
-					t.Errorf("activations in %v, weights %s, %s: %v and %d bytes more of workspace were held; foretold were %v",
+					t.Errorf("activations in %v, weights %s, %s: %v and %d bytes more of workspace were held; estimated were %v",
 						c.activations, c.weights, want.Step, got, workspace, want.ByPurpose)
 				}
 			}

@@ -30,7 +30,7 @@ type InspectOptions struct {
 	Tokens  int // of a sequence; 0: those of an image and 128 more
 	Side    int // of an image in pixels, for towers that take any size
 	New     int // generated
-	// Device is what the memory is foretold for, and how much it has and has
+	// Device is what the memory is estimated for, and how much it has and has
 	// free; where Memory is 0 those of this machine count.
 	Device       dry.Options
 	Free, Memory int64
@@ -236,7 +236,7 @@ func (r *Inspection) plan(ctx context.Context, c *model.Config, dir string, o In
 	if r.Tokens == 0 {
 		r.Tokens = min(c.SideTokens(o.Side)+textBesideImage, c.Text.MaxPositions-o.New)
 	}
-	needs, err := plan.Foretell(ctx, dir, plan.Options{
+	needs, err := plan.Estimate(ctx, dir, plan.Options{
 		Load: model.LoadOptions{Weights: o.DType}, Device: o.Device, LoRA: o.LoRA,
 		Batch: o.Batch, Tokens: r.Tokens, Answer: textBesideImage / 2, Images: 1, Side: o.Side, New: o.New,
 	})

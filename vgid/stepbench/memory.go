@@ -24,42 +24,42 @@ type MemoryOptions struct {
 	Work    plan.Options // Device is the CPU's whatever is said
 }
 
-// MemoryRow is what a step on the CPU was foretold to take and what it took.
+// MemoryRow is what a step on the CPU was estimated to take and what it took.
 type MemoryRow struct {
 	Step       string    `json:"step"`
 	Device     string    `json:"device"`
 	Batch      int       `json:"batch"`
 	Tokens     int       `json:"tokens"` // of a sequence
 	Parameters int       `json:"trained_parameters"`
-	Foretold   plan.Need `json:"foretold"`
+	Estimated  plan.Need `json:"estimated"`
 	Seconds    float64   `json:"seconds"` // loading and the step
 	Free       int64     `json:"free_before"`
-	Before     int64     `json:"resident_before"`   // VmRSS of the process before the model was opened
-	Resident   int64     `json:"resident_foretold"` // with Before
-	Peak       int64     `json:"resident_peak"`     // VmHWM
-	PeakOwn    int64     `json:"own_peak"`          // of RssAnon, seen ten times a second
-	PeakFiles  int64     `json:"files_peak"`        // of RssFile
+	Before     int64     `json:"resident_before"`    // VmRSS of the process before the model was opened
+	Resident   int64     `json:"resident_estimated"` // with Before
+	Peak       int64     `json:"resident_peak"`      // VmHWM
+	PeakOwn    int64     `json:"own_peak"`           // of RssAnon, seen ten times a second
+	PeakFiles  int64     `json:"files_peak"`         // of RssFile
 }
 
-// RunMemory foretells a step, takes it once on the CPU, and compares. The
+// RunMemory estimates a step, takes it once on the CPU, and compares. The
 // process should have done nothing else before: the kernel tells its peak.
 func RunMemory(ctx context.Context, o MemoryOptions) (MemoryRow, error) {
 	be := cpu.New(o.Threads)
 	defer be.Close()
 	o.Work.Device = dry.Like(be)
 	row := MemoryRow{Step: o.Step, Device: be.Name(), Batch: o.Work.Batch, Tokens: o.Work.Tokens}
-	needs, err := plan.Foretell(ctx, o.Dir, o.Work, o.Step)
+	needs, err := plan.Estimate(ctx, o.Dir, o.Work, o.Step)
 	if err != nil {
 		return row, err
 	}
 	if len(needs) == 0 {
 		return row, fmt.Errorf("step %q is none of %s", o.Step, strings.Join(plan.Names(), "; "))
 	}
-	row.Foretold, row.Parameters = needs[0], needs[0].Parameters
+	row.Estimated, row.Parameters = needs[0], needs[0].Parameters
 	if row.Free, err = be.FreeBytes(); err != nil {
 		return row, err
 	}
-	if n := row.Foretold.Written; n > row.Free {
+	if n := row.Estimated.Written; n > row.Free {
 		return row, fmt.Errorf("%s: %s takes %v besides the mapped weights and %v are free", o.Dir, o.Step, backend.Bytes(n), backend.Bytes(row.Free))
 	}
 	before, err := measure.Memory()
@@ -67,7 +67,7 @@ func RunMemory(ctx context.Context, o MemoryOptions) (MemoryRow, error) {
 		return row, err
 	}
 	row.Before = before["VmRSS"]
-	row.Resident = row.Before + row.Foretold.Mapped + row.Foretold.Written
+	row.Resident = row.Before + row.Estimated.Mapped + row.Estimated.Written
 	stop := watch(func(s map[string]int64) {
 		row.PeakOwn, row.PeakFiles = max(row.PeakOwn, s["RssAnon"]), max(row.PeakFiles, s["RssFile"])
 	})
@@ -114,11 +114,11 @@ func (r MemoryRow) Table(to io.Writer) error {
 	var t bench.Table
 	t.Titlef("%s on %s: %d × %d tokens with an image each, %d trained parameters; %.1f s with loading; %s were free\n",
 		r.Step, r.Device, r.Batch, r.Tokens, r.Parameters, r.Seconds, gib(r.Free))
-	t.Rowf("\tforetold\tmeasured")
+	t.Rowf("\testimated\tmeasured")
 	t.Rowf("process before the step\t–\t%s", gib(r.Before))
-	t.Rowf("weights mapped from their files\t%s\t%s", gib(r.Foretold.Mapped), gib(r.PeakFiles))
-	t.Rowf("allocated\t%s\t–", gib(r.Foretold.Total))
-	t.Rowf("  of it written to\t%s\t%s", gib(r.Foretold.Written), gib(r.PeakOwn))
+	t.Rowf("weights mapped from their files\t%s\t%s", gib(r.Estimated.Mapped), gib(r.PeakFiles))
+	t.Rowf("allocated\t%s\t–", gib(r.Estimated.Total))
+	t.Rowf("  of it written to\t%s\t%s", gib(r.Estimated.Written), gib(r.PeakOwn))
 	t.Rowf("resident at the peak\t%s\t%s", gib(r.Resident), gib(r.Peak))
 	return t.Write(to)
 }
