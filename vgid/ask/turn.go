@@ -2,6 +2,7 @@ package ask
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"vgid/eval"
@@ -108,7 +109,7 @@ func (r *Reader) Turn(text string, images int) (Turn, error) {
 		return out, nil
 	}
 	out.Lead, out.said = lead, probe(answer, finished)
-	if ids := r.tok.Encode(strings.TrimLeft(tail, " \n"), false); len(ids) > 0 && r.endsAnswer(ids[0]) {
+	if ids := r.tok.Encode(strings.TrimLeft(tail, " \n"), false); len(ids) > 0 && slices.Contains(r.ends, ids[0]) {
 		out.End = ids[0]
 	}
 	return out, nil
@@ -163,14 +164,4 @@ func (r *Reader) withoutBOS(text string) string {
 		}
 	}
 	return text
-}
-
-// endsAnswer reports whether generation stops at a token.
-func (r *Reader) endsAnswer(id int32) bool {
-	for _, e := range r.ends {
-		if e == id {
-			return true
-		}
-	}
-	return false
 }
