@@ -60,6 +60,9 @@ func (p *CLIPProcessor) Size() (h, w int) {
 	return 0, 0
 }
 
+// Layout implements Processor: planes.
+func (p *CLIPProcessor) Layout() Layout { return Planes(p.Size()) }
+
 // Check implements Processor.
 func (p *CLIPProcessor) Check(h, w int) error {
 	if h < 1 || w < 1 {
@@ -97,7 +100,8 @@ func (p *CLIPProcessor) Process(img image.Image) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	return Image{Pixels: p.planes(part.frame(out.Dx(), out.Dy(), seen.Min.Sub(out.Min), [3]byte{}))}, nil
+	whole := part.frame(out.Dx(), out.Dy(), seen.Min.Sub(out.Min), [3]byte{})
+	return p.Layout().store(whole, Grid{}, &p.PixelScale), nil
 }
 
 // target is the size after resizing; the longer side is rounded down.
@@ -125,32 +129,12 @@ func (p *CLIPProcessor) padToSquare(img RGB) RGB {
 	return img.frame(side, side, image.Pt((side-img.W)/2, (side-img.H)/2), paper)
 }
 
-// planes gives img as [3, h, w].
-func (p *CLIPProcessor) planes(img RGB) []float32 {
-	table := p.tables()
-	n := img.W * img.H
-	out := make([]float32, 3*n)
-	for i := range n {
-		out[i] = table[0][img.Pix[3*i]]
-		out[n+i] = table[1][img.Pix[3*i+1]]
-		out[2*n+i] = table[2][img.Pix[3*i+2]]
-	}
-	return out
-}
-
 // Denormalize turns pixels [3, h, w] with h, w from Size back into a picture.
 func (p *CLIPProcessor) Denormalize(in Image) (*image.RGBA, error) {
-	h, w := p.Size()
-	n := h * w
-	if len(in.Pixels) != 3*n {
-		return nil, fmt.Errorf("%d pixel values, a %d×%d picture has %d", len(in.Pixels), h, w, 3*n)
+	l := p.Layout()
+	if want := l.values(Grid{}); len(in.Pixels) != want {
+		h, w := p.Size()
+		return nil, fmt.Errorf("%d pixel values, a %d×%d picture has %d", len(in.Pixels), h, w, want)
 	}
-	img := image.NewRGBA(image.Rect(0, 0, w, h))
-	for i := range n {
-		for c := range 3 {
-			img.Pix[4*i+c] = p.sample(c, in.Pixels[c*n+i])
-		}
-		img.Pix[4*i+3] = 255
-	}
-	return img, nil
+	return l.picture(Image{Pixels: in.Pixels}, &p.PixelScale), nil
 }

@@ -30,6 +30,8 @@ type Processor interface {
 	// Denormalize turns an Image back into a picture, for reports; values
 	// outside the range of a picture are clipped.
 	Denormalize(img Image) (*image.RGBA, error)
+	// Layout is where the pixels of what Process makes lie.
+	Layout() Layout
 	// Size is the height and width every picture gets; 0, 0 when each keeps
 	// its own shape.
 	Size() (h, w int)

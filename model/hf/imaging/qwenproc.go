@@ -74,6 +74,9 @@ func (p *QwenProcessor) Target(h, w int) (int, int, error) {
 	return th, tw, nil
 }
 
+// Layout implements Processor: patches, in merge blocks.
+func (p *QwenProcessor) Layout() Layout { return Patches(p.Patch, p.Merge, p.Temporal) }
+
 // Check implements Processor.
 func (p *QwenProcessor) Check(h, w int) error {
 	_, _, err := p.size(h, w)
@@ -92,9 +95,8 @@ func (p *QwenProcessor) size(h, w int) (int, int, error) {
 }
 
 // Process gives img as patches [h/Patch · w/Patch, 3·Temporal·Patch²] of the
-// resized picture. The patches of a merge block follow each other, blocks go
-// across, then down; a patch holds its planes R, G, B, each Temporal times.
-// Transparent pictures are shown on white, as by CLIPProcessor.
+// resized picture, in the order of Layout: a patch holds its planes R, G, B, each
+// Temporal times. Transparent pictures are shown on white, as by CLIPProcessor.
 func (p *QwenProcessor) Process(img image.Image) (Image, error) {
 	h, w, err := p.size(img.Bounds().Dy(), img.Bounds().Dx())
 	if err != nil {
@@ -105,37 +107,7 @@ func (p *QwenProcessor) Process(img image.Image) (Image, error) {
 		return Image{}, err
 	}
 	g := Grid{1, h / p.Patch, w / p.Patch}
-	out := Image{make([]float32, g.Patches()*3*p.Temporal*p.Patch*p.Patch), g}
-	table := p.tables()
-	p.eachRow(g, func(at, c, x, y int) {
-		src, dst := rgb.Pix[3*(y*w+x)+c:], out.Pixels[at:at+p.Patch]
-		for i := range dst {
-			dst[i] = table[c][src[3*i]]
-		}
-	})
-	return out, nil
-}
-
-// eachRow visits the rows of Patch samples of an image's patches in the order
-// they are stored: samples at … at+Patch−1 are channel c of the pixels from
-// (x, y) on.
-func (p *QwenProcessor) eachRow(g Grid, visit func(at, c, x, y int)) {
-	at := 0
-	for block := range g.Patches() / (p.Merge * p.Merge) {
-		across := g.W / p.Merge
-		for in := range p.Merge * p.Merge {
-			top := (block/across*p.Merge + in/p.Merge) * p.Patch
-			left := (block%across*p.Merge + in%p.Merge) * p.Patch
-			for c := range 3 {
-				for range p.Temporal {
-					for y := range p.Patch {
-						visit(at, c, left, top+y)
-						at += p.Patch
-					}
-				}
-			}
-		}
-	}
+	return p.Layout().store(rgb, g, &p.PixelScale), nil
 }
 
 // Denormalize puts the patches of one picture together again.
@@ -144,15 +116,9 @@ func (p *QwenProcessor) Denormalize(in Image) (*image.RGBA, error) {
 	if g.T != 1 || g.H < 1 || g.W < 1 || g.H%p.Merge != 0 || g.W%p.Merge != 0 {
 		return nil, fmt.Errorf("a grid of %d×%d×%d patches is not a picture of whole %d×%d blocks", g.T, g.H, g.W, p.Merge, p.Merge)
 	}
-	if want := g.Patches() * 3 * p.Temporal * p.Patch * p.Patch; len(in.Pixels) != want {
+	l := p.Layout()
+	if want := l.values(g); len(in.Pixels) != want {
 		return nil, fmt.Errorf("%d pixel values, a grid of %d×%d patches has %d", len(in.Pixels), g.H, g.W, want)
 	}
-	img := image.NewRGBA(image.Rect(0, 0, g.W*p.Patch, g.H*p.Patch))
-	p.eachRow(g, func(at, c, x, y int) {
-		dst := img.Pix[img.PixOffset(x, y):]
-		for i := range p.Patch {
-			dst[4*i+c], dst[4*i+3] = p.sample(c, in.Pixels[at+i]), 255
-		}
-	})
-	return img, nil
+	return l.picture(in, &p.PixelScale), nil
 }
