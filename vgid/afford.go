@@ -12,11 +12,6 @@ import (
 	"vgid/vgid/monitor"
 )
 
-// foreseen is how many samples of a stage are looked at to find the step that
-// needs the most memory: those of a whole stage at the size of the benchmark,
-// and some tens of milliseconds.
-const foreseen = 1000
-
 // afford estimates the memory of the stage's largest step by taking that step
 // on a device that only counts, and refuses the stage where the workers of a
 // machine need more than is free. All ranks call it; all are refused together.
@@ -62,7 +57,7 @@ func (j *Job) estimate(ctx context.Context, t *training, enc *Encoder) (estimate
 		return estimate{}, nil, err
 	}
 	defer obj.Close()
-	mine := shareOf{obj, Shard{j.Comm.Rank(), j.Comm.Size()}}
+	mine := ShareOf(obj, Shard{j.Comm.Rank(), j.Comm.Size()})
 	tr, err := NewTrainer(t.name, twin.Comm, m, mine, t.optim, t.steps, j.Config.Seed, j.Config.Collective)
 	if err != nil {
 		return estimate{}, nil, err
@@ -71,60 +66,20 @@ func (j *Job) estimate(ctx context.Context, t *training, enc *Encoder) (estimate
 	var out estimate
 	if t.steps > 0 {
 		set, _ := t.memory(&twin.Config)
-		if tr.step, out.share, err = largest(mine, t.steps, set.Accumulate); err != nil {
+		var step int
+		if step, out.share, err = Largest(mine, t.steps, set.Accumulate); err != nil {
 			return estimate{}, nil, err
 		}
-		tr.steps = tr.step + 1 // nothing is prepared beyond it
-		steps := 1
+		times := 1
 		if like.CUDA {
-			steps = 2 // the input of one is uploaded while another is worked on
+			times = 2 // the input of one is uploaded while another is worked on
 		}
-		for range steps {
-			tr.step = tr.steps - 1
-			if _, err := tr.Step(ctx); err != nil {
-				return estimate{}, nil, err
-			}
+		if err := tr.Rehearse(ctx, step, times); err != nil {
+			return estimate{}, nil, err
 		}
 	}
 	out.need = taken(counts, like)
 	return out, enc, nil
-}
-
-// shareOf is an objective on a rank's share of its batches.
-type shareOf struct {
-	Objective
-	shard Shard
-}
-
-func (o shareOf) Draw(step int, _ Shard) [][]Sample { return o.Objective.Draw(step, o.shard) }
-
-// largest finds the step with the longest micro-batch among the first ones, and
-// how many samples the longest of its batches has.
-func largest(o Objective, steps, accumulate int) (step, share int, err error) {
-	most, seen := -1, 0
-	for i := 0; i < steps && seen < foreseen; i++ {
-		for _, batch := range o.Draw(i, Shard{}) {
-			seen += len(batch)
-			lengths := make([]int, len(batch))
-			for k, s := range batch {
-				if lengths[k], err = o.Length(i, s); err != nil {
-					return 0, 0, err
-				}
-			}
-			for p, parts := 0, micro(len(batch), accumulate); p < parts; p++ {
-				n := 0
-				from, to := part(len(batch), p, parts)
-				for _, l := range lengths[from:to] {
-					n += l
-				}
-				if n > most {
-					most, step, share = n, i, len(batch)
-				}
-			}
-		}
-		seen++ // a rank without samples ends, too
-	}
-	return step, share, nil
 }
 
 // memory are the settings of the stage's section that lower its memory, and those

@@ -25,10 +25,10 @@ func (j *Job) affordAnswers(ctx context.Context, name, dir string, sets []eval.S
 		return nil, p, nil, err
 	}
 	defer m.Close()
-	if p, err = j.protocol(enc.prompt); err != nil {
+	if p, err = j.protocol(enc.Templates()); err != nil {
 		return nil, p, nil, err
 	}
-	if err := enc.fitsSets(sets); err != nil {
+	if err := fitsSets(enc, sets); err != nil {
 		return nil, p, nil, err
 	}
 	if items, err = eval.BuildItems(sets, p); err != nil {

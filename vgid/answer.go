@@ -22,7 +22,7 @@ type Answerer struct {
 	// memory of an answer it does not matter what they show.
 	Unseen bool
 	// MostPixels bounds the values of the images that are held for answers to come;
-	// 0: keepPixels.
+	// 0: KeepPixels.
 	MostPixels int
 
 	// Disturb, when set, changes an item's prompt and query image before they
@@ -65,7 +65,7 @@ func (a *Answerer) image(p Picture) (img imaging.Image, err error) {
 		return a.Encoder.Image(p)
 	}
 	if !a.Encoder.OneSize() {
-		if img.Grid, err = a.Encoder.grid(p); err != nil {
+		if img.Grid, err = a.Encoder.Grid(p); err != nil {
 			return img, err
 		}
 	}
@@ -94,7 +94,7 @@ func (a *Answerer) inRuns(items []eval.Item, f func([]eval.Item, []question) err
 		for _, img := range q.Images {
 			held += len(img.Pixels)
 		}
-		if i+1 < len(items) && held < cmp.Or(a.MostPixels, keepPixels) {
+		if i+1 < len(items) && held < cmp.Or(a.MostPixels, KeepPixels) {
 			continue
 		}
 		if err := f(items[from:i+1], run); err != nil {
@@ -147,7 +147,7 @@ func (a *Answerer) ScoreOptions(ctx context.Context, items []eval.Item) ([][]flo
 		var of []int // the item of each prompt
 		for i, q := range asked {
 			for _, c := range items[i].Choices {
-				whole, first, err := a.Encoder.response(q.prompt, c, q.Images)
+				whole, first, err := a.Encoder.Response(q.prompt, c, q.Images)
 				if err != nil {
 					return err
 				}

@@ -28,7 +28,7 @@ func questions(ctx context.Context, t *testing.T, j *Job) ([]eval.Item, eval.Pro
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Close() })
-	proto, err := j.protocol(enc.prompt)
+	proto, err := j.protocol(enc.Templates())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,19 +1,16 @@
 package vgid
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"sort"
 	"strconv"
 	"strings"
 
-	"vgid/collective"
 	"vgid/model"
 	"vgid/model/hf"
 	"vgid/vgid/config"
@@ -49,11 +46,11 @@ func SaveCheckpoint(dir string, c config.Config, inputs origin.List, s State) er
 		{Name: "value", Shape: []int{n}, DType: "F32", Data: s.Values},
 		{Name: "moment1", Shape: []int{n}, DType: "F32", Data: s.M},
 		{Name: "moment2", Shape: []int{n}, DType: "F32", Data: s.V},
-	}, map[string]string{"step": strconv.Itoa(s.Step), "config": c.Digest(), "settings": settings(c), "layout": s.Layout, "inputs": string(read)})
+	}, map[string]string{"step": strconv.Itoa(s.Step), "config": c.Digest(), "settings": c.Settings(), "layout": s.Layout, "inputs": string(read)})
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	files, err := checkpoints(dir)
+	files, err := Checkpoints(dir)
 	if err != nil {
 		return err
 	}
@@ -69,7 +66,7 @@ func SaveCheckpoint(dir string, c config.Config, inputs origin.List, s State) er
 // none. A checkpoint of another configuration, of other inputs or another set of
 // trained parameters is refused.
 func LoadCheckpoint(dir string, c config.Config, inputs origin.List, layout string) (State, bool, error) {
-	files, err := checkpoints(dir)
+	files, err := Checkpoints(dir)
 	if err != nil || len(files) == 0 {
 		return State{}, false, err
 	}
@@ -81,7 +78,7 @@ func LoadCheckpoint(dir string, c config.Config, inputs origin.List, layout stri
 	defer f.Close()
 	meta := f.Metadata()
 	if meta["config"] != c.Digest() {
-		return State{}, false, fmt.Errorf("checkpoint %s was made with another configuration%s: resume with that one, or remove the checkpoint to start the stage afresh", path, changed(meta["settings"], settings(c)))
+		return State{}, false, fmt.Errorf("checkpoint %s was made with another configuration%s: resume with that one, or remove the checkpoint to start the stage afresh", path, config.Changed(meta["settings"], c.Settings()))
 	}
 	if err := sameInputs(meta["inputs"], inputs); err != nil {
 		return State{}, false, fmt.Errorf("checkpoint %s %w", path, err)
@@ -124,17 +121,8 @@ func sameInputs(was string, now origin.List) error {
 	return nil
 }
 
-// changed words the first setting that is not as it was.
-func changed(was, now string) string {
-	if was == "" || was == now {
-		return ""
-	}
-	a, b := firstDifference(was, now)
-	return fmt.Sprintf(" (%s, now %s)", a, b)
-}
-
-// checkpoints lists a folder's checkpoint files, oldest first.
-func checkpoints(dir string) ([]string, error) {
+// Checkpoints lists a folder's checkpoint files, oldest first.
+func Checkpoints(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -150,42 +138,4 @@ func checkpoints(dir string) ([]string, error) {
 	}
 	sort.Strings(out)
 	return out, nil
-}
-
-// restored is how many values one broadcast of a checkpoint carries: 16 MiB.
-const restored = 4 << 20
-
-// restore continues a stage from rank 0's newest checkpoint and reports whether
-// there is one. The others get it from rank 0. All ranks call it.
-func (j *Job) restore(ctx context.Context, dir string, inputs origin.List, t *Trainer) (bool, error) {
-	_, trained := t.model.NumParameters()
-	var s State
-	type header struct {
-		Found bool
-		Step  int
-	}
-	h, err := fromLead(ctx, j, func(context.Context) (h header, err error) {
-		if s, h.Found, err = LoadCheckpoint(dir, j.forCheckpoint(t.stage), inputs, t.layout()); err == nil && h.Found && len(s.Values) != trained {
-			err = fmt.Errorf("checkpoint %s holds %d values, the model trains %d: remove it to start the stage afresh", dir, len(s.Values), trained)
-		}
-		h.Step = s.Step
-		return h, err
-	})
-	if err != nil || !h.Found {
-		return false, err
-	}
-	if s.Step = h.Step; !j.lead() {
-		s.Values, s.M, s.V = make([]float32, trained), make([]float32, trained), make([]float32, trained)
-	}
-	for _, v := range [][]float32{s.Values, s.M, s.V} {
-		for part := range slices.Chunk(v, restored) {
-			if err := j.Comm.Broadcast(ctx, collective.F32(part), 0); err != nil {
-				return false, err
-			}
-		}
-	}
-	if err := t.Restore(s); err != nil {
-		return false, fmt.Errorf("checkpoint %s: %w", dir, err)
-	}
-	return true, nil
 }

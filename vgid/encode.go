@@ -25,9 +25,9 @@ type Encoder struct {
 	grids  map[*data.Image]imaging.Grid // of all images seen so far
 }
 
-// keepPixels bounds the images that are kept, in values: 1 GiB. Those of a
+// KeepPixels bounds the images that are kept, in values: 1 GiB. Those of a
 // LLaVA take a third of a million, a photo for Qwen easily ten times that.
-const keepPixels = 1 << 28
+const KeepPixels = 1 << 28
 
 // NewEncoder prepares the tokenizer and image processor of the model's folder.
 func NewEncoder(dir string, m *model.Model, prompt config.Prompt) (*Encoder, error) {
@@ -49,6 +49,10 @@ func NewEncoder(dir string, m *model.Model, prompt config.Prompt) (*Encoder, err
 	}
 	return e, nil
 }
+
+// Templates are the prompts in use: the configuration's, or those of the folder's
+// chat template.
+func (e *Encoder) Templates() config.Prompt { return e.prompt }
 
 // takeTurns fills in the prompts of a configuration that leaves them to the chat
 // template of the model's folder.
@@ -98,7 +102,7 @@ func (e *Encoder) Encode(s Sample, instruction string, pixels []float32) (View, 
 		case pixels == nil:
 			img, err = e.Image(s.Picture)
 		case !e.OneSize():
-			img.Grid, err = e.grid(s.Picture)
+			img.Grid, err = e.Grid(s.Picture)
 		}
 		if err != nil {
 			return View{}, err
@@ -106,7 +110,7 @@ func (e *Encoder) Encode(s Sample, instruction string, pixels []float32) (View, 
 		images = []imaging.Image{img}
 	}
 	prompt := e.Wrap(question, !s.Picture.None())
-	ids, first, err := e.response(prompt, s.Answer, images)
+	ids, first, err := e.Response(prompt, s.Answer, images)
 	if err != nil {
 		return View{}, err
 	}
@@ -139,9 +143,9 @@ func (e *Encoder) Wrap(question string, image bool) string {
 	return strings.ReplaceAll(t, "{prompt}", question)
 }
 
-// response encodes a prompt and a response to it as one text, without the token
+// Response encodes a prompt and a response to it as one text, without the token
 // that ends it, and gives the index of the response's first token.
-func (e *Encoder) response(prompt, text string, images []imaging.Image) (ids []int32, first int, err error) {
+func (e *Encoder) Response(prompt, text string, images []imaging.Image) (ids []int32, first int, err error) {
 	lead := eval.Lead(prompt)
 	if e.turn != nil {
 		lead, text = e.turn.Lead, e.turn.Said(text)
@@ -176,12 +180,12 @@ func (e *Encoder) Image(p Picture) (imaging.Image, error) {
 		return imaging.Image{}, fmt.Errorf("%s: %w", p.File.Where, err)
 	}
 	e.grids[p.File] = img.Grid
-	e.keep(p.File, img, keepPixels)
+	e.keep(p.File, img, KeepPixels)
 	return img, nil
 }
 
-// grid is the size of a picture. One that has been seen is not decoded again.
-func (e *Encoder) grid(p Picture) (imaging.Grid, error) {
+// Grid is the size of a picture. One that has been seen is not decoded again.
+func (e *Encoder) Grid(p Picture) (imaging.Grid, error) {
 	if g, ok := e.grids[p.File]; ok {
 		return g, nil
 	}

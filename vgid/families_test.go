@@ -409,8 +409,8 @@ func TestChatTemplateOfTheFolder(t *testing.T) {
 	want := config.Prompt{
 		Template: "user\n<image>{prompt}\n<s>assistant\n", Text: "user\n{prompt}\n<s>assistant\n", Subject: j.Config.Prompt.Subject,
 	}
-	if enc.prompt != want { // the first <s> is the tokenizer's
-		t.Errorf("turns %+v, want %+v", enc.prompt, want)
+	if enc.Templates() != want { // the first <s> is the tokenizer's
+		t.Errorf("turns %+v, want %+v", enc.Templates(), want)
 	}
 	p, err := j.People(t.Context())
 	if err != nil {

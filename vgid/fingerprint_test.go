@@ -388,7 +388,7 @@ func TestOldCheckpointIsRefused(t *testing.T) {
 	if err := SaveCheckpoint(dir, c, origin.List{}, State{Layout: "l"}); err != nil {
 		t.Fatal(err)
 	}
-	files, err := checkpoints(dir)
+	files, err := Checkpoints(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

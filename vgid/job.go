@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/gofrs/flock"
 
@@ -59,14 +58,14 @@ func (j *Job) lead() bool { return j.Comm.Rank() == 0 }
 // into the run's folder, which is this run's from then on until Leave: on every
 // machine that has one of its own.
 func (j *Job) Agree(ctx context.Context) error {
-	mine := fmt.Sprintf("command %s\nresume: %t\n%s", j.Command, j.Config.Resume, settings(j.Config))
+	mine := fmt.Sprintf("command %s\nresume: %t\n%s", j.Command, j.Config.Resume, j.Config.Settings())
 	all, err := j.Comm.AllGatherBytes(ctx, []byte(mine))
 	if err != nil {
 		return err
 	}
 	for r, other := range all {
 		if !bytes.Equal(all[0], other) {
-			a, b := firstDifference(string(all[0]), string(other))
+			a, b := config.FirstDifference(string(all[0]), string(other))
 			return fmt.Errorf("workers disagree on the configuration: rank 0 has %s, rank %d has %s; start all with the same program, file and flags", a, r, b)
 		}
 	}
@@ -95,21 +94,6 @@ func (j *Job) Agree(ctx context.Context) error {
 		return nil, nil
 	})
 	return err
-}
-
-// settings are what workers, and a checkpoint and the run that goes on from it,
-// have to have in common, a line each.
-func settings(c config.Config) string { return strings.Join(c.Shared().Lines(), "\n") }
-
-// firstDifference gives the first lines that differ of two that do.
-func firstDifference(a, b string) (string, string) {
-	la, lb := strings.Split(a, "\n"), strings.Split(b, "\n")
-	for i := range min(len(la), len(lb)) {
-		if la[i] != lb[i] {
-			return la[i], lb[i]
-		}
-	}
-	return fmt.Sprintf("%d settings", len(la)), fmt.Sprintf("%d", len(lb)) // programs of two versions
 }
 
 // RetainSplit is the configured retain split, or the complement of forget.

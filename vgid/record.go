@@ -58,7 +58,7 @@ func (j *Job) current(ctx context.Context, name string, inputs origin.List) (s S
 		if err := ctx.Err(); err != nil { // none goes on once one is asked to end
 			return f, err
 		}
-		left, err := checkpoints(j.path(name, "checkpoint"))
+		left, err := Checkpoints(j.path(name, "checkpoint"))
 		if err != nil {
 			return f, err
 		}
@@ -98,11 +98,11 @@ func (j *Job) current(ctx context.Context, name string, inputs origin.List) (s S
 // outdated says what of a finished stage is not as it was; "" if all is.
 func (j *Job) outdated(ctx context.Context, s *Stage, c config.Config, inputs origin.List) (string, error) {
 	const older = "its record does not say of which %s it was made, as those of older versions"
-	switch was, now := strings.Join(s.Settings, "\n"), settings(c); {
+	switch was, now := strings.Join(s.Settings, "\n"), c.Settings(); {
 	case s.Settings == nil:
 		return fmt.Sprintf(older, "settings"), nil
 	case was != now:
-		return "a setting it depends on is another" + changed(was, now), nil
+		return "a setting it depends on is another" + config.Changed(was, now), nil
 	case s.Inputs == nil:
 		return fmt.Sprintf(older, "files"), nil
 	}
@@ -163,7 +163,7 @@ func (j *Job) finish(ctx context.Context, s *Stage, paths ...string) error {
 
 // record is finish for what is made without the device.
 func (j *Job) record(ctx context.Context, s *Stage, paths ...string) error {
-	s.Settings = strings.Split(settings(j.Config.For(s.Name)), "\n")
+	s.Settings = strings.Split(j.Config.For(s.Name).Settings(), "\n")
 	if s.Inputs == nil {
 		s.Inputs = origin.List{} // it is known that there are none
 	}

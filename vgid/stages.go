@@ -141,7 +141,7 @@ func (j *Job) supervised(ctx context.Context, name, from string, src Source, peo
 	return j.train(ctx, training{
 		name: name, from: from, reads: files, section: "train", steps: steps, optim: j.Config.Train.Optim,
 		fits: func(enc *Encoder) error {
-			return enc.Fits(lesson{set: name, people: people, subject: j.Config.Prompt.Subject})
+			return enc.Fits(Lesson{Set: name, People: people, Subject: j.Config.Prompt.Subject})
 		},
 		begin: func(j *Job, m *model.Model, enc *Encoder) (Objective, error) {
 			t := j.Config.Train
@@ -196,14 +196,14 @@ func (j *Job) unlearning(ctx context.Context, name, from string, p *People) (tra
 	return training{
 		name: name, from: from, reads: union(p.files(name), read.files), section: "unlearn", steps: u.Steps, optim: u.Optim,
 		fits: func(enc *Encoder) error {
-			l := lesson{set: "forget", people: p.Forget, subject: j.Config.Prompt.Subject, rollout: u.Responses == "rollout"}
+			l := Lesson{Set: "forget", People: p.Forget, Subject: j.Config.Prompt.Subject, Rollout: u.Responses == "rollout"}
 			if u.Instruction.Use != "never" {
-				l.instructions, l.textOnly = instructions, u.Instruction.Use == "text-only"
+				l.Instructions, l.TextOnly = instructions, u.Instruction.Use == "text-only"
 			}
 			if err := enc.Fits(l); err != nil || rsrc == nil {
 				return err
 			}
-			return enc.Fits(lesson{set: "retain", people: p.Retain, subject: j.Config.Prompt.Subject})
+			return enc.Fits(Lesson{Set: "retain", People: p.Retain, Subject: j.Config.Prompt.Subject})
 		},
 		begin: func(j *Job, m *model.Model, enc *Encoder) (Objective, error) {
 			u := j.Config.Unlearn

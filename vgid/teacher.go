@@ -127,11 +127,11 @@ func (j *Job) teacherItems(dir string, m *model.Model, sets []eval.Set) (items [
 	if enc, err = NewEncoder(dir, m, j.Config.Prompt); err != nil {
 		return nil, proto, nil, err
 	}
-	if proto, err = j.protocol(enc.prompt); err != nil {
+	if proto, err = j.protocol(enc.Templates()); err != nil {
 		return nil, proto, nil, err
 	}
 	proto.Modalities, proto.Likelihood = []data.Modality{data.ImageText}, false
-	if err = enc.fitsSets(sets); err != nil {
+	if err = fitsSets(enc, sets); err != nil {
 		return nil, proto, nil, err
 	}
 	items, err = eval.BuildItems(sets, proto)

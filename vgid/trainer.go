@@ -88,7 +88,9 @@ type Trainer struct {
 	sched   model.Schedule
 	step    int // done
 	ahead   prepared
-	asked   func() bool // whether this worker is asked to end; may be nil
+
+	// Asked tells whether this worker is asked to end; nil: never.
+	Asked func() bool
 }
 
 // prepared is the share that was prepared before its turn.
@@ -133,6 +135,15 @@ func (t *Trainer) Close() {
 
 // Done reports how many of how many steps are behind.
 func (t *Trainer) Done() (step, of int) { return t.step, t.steps }
+
+// Stage is the name of the stage.
+func (t *Trainer) Stage() string { return t.stage }
+
+// Values is how many numbers are trained.
+func (t *Trainer) Values() int {
+	_, trained := t.model.NumParameters()
+	return trained
+}
 
 // Step runs the next optimizer step.
 func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
@@ -214,7 +225,7 @@ func (t *Trainer) update(ctx context.Context, shares [][]Sample, batch int, out 
 	var loss [terms + 1]float64
 	sums := t.objective.Losses()
 	copy(loss[:], sums[:])
-	if t.asked != nil && t.asked() {
+	if t.Asked != nil && t.Asked() {
 		loss[terms] = 1
 	}
 	if err := t.comm.AllReduce(ctx, collective.F64(loss[:]), collective.Sum); err != nil {
@@ -254,6 +265,19 @@ func (t *Trainer) finite(ctx context.Context, out *StepResult) error {
 	// Finite losses may have gradients that are not: what they were added to is lost.
 	if n := out.GradNorm; math.IsNaN(n) || math.IsInf(n, 0) {
 		return fmt.Errorf("%s, step %d: the norm of the gradient is %v: lower the learning rate (%g) or raise the batch", t.stage, t.step+1, n, out.LR)
+	}
+	return nil
+}
+
+// Rehearse takes one step so many times, and prepares nothing beyond it: for what
+// that takes. The trainer is of no other use afterwards.
+func (t *Trainer) Rehearse(ctx context.Context, step, times int) error {
+	t.steps = step + 1
+	for range times {
+		t.step = step
+		if _, err := t.Step(ctx); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -314,7 +338,7 @@ func (t *Trainer) micro(part int, norm [terms]float64, ready func(int), lap func
 func (t *Trainer) State() (State, error) {
 	s, err := t.opt.State()
 	s.Step = t.step
-	return State{TrainState: s, Layout: t.layout()}, err
+	return State{TrainState: s, Layout: t.Layout()}, err
 }
 
 // Restore continues from a checkpoint.
@@ -324,8 +348,8 @@ func (t *Trainer) Restore(s State) error {
 	return t.opt.Restore(s.TrainState)
 }
 
-// layout identifies the trained parameters and their order.
-func (t *Trainer) layout() string {
+// Layout identifies the trained parameters and their order.
+func (t *Trainer) Layout() string {
 	h := sha256.New()
 	for _, p := range t.model.Params() {
 		if p.Trainable {

@@ -112,7 +112,7 @@ func (j *Job) loop(ctx context.Context, of *training, inputs origin.List, m *mod
 		return stage, err
 	}
 	defer t.Close()
-	t.asked = func() bool { return j.request() != 0 }
+	t.Asked = func() bool { return j.request() != 0 }
 	ckpt := j.path(name, "checkpoint")
 	if err := j.onLead(ctx, func() error { return j.replaces(name, ckpt) }); err != nil {
 		return stage, err
@@ -122,24 +122,26 @@ func (j *Job) loop(ctx context.Context, of *training, inputs origin.List, m *mod
 		if err != nil {
 			return stage, err
 		}
-		if ok {
-			j.Show.Printf("%s: resumed after step %d", name, t.step)
+		if done, _ := t.Done(); ok {
+			j.Show.Printf("%s: resumed after step %d", name, done)
 		} else {
 			j.Show.Printf("no checkpoint of %s found, starting from the beginning", name)
 		}
 	}
-	hist, err := j.openHistory(name, t.step)
+	done, _ := t.Done()
+	hist, err := j.openHistory(name, done)
 	if err != nil {
 		return stage, err
 	}
 	defer hist.Close()
 	j.Show.Start(name, steps, "steps")
-	j.Metrics.Plan(name, steps, t.step)
-	for t.step < t.steps {
+	j.Metrics.Plan(name, steps, done)
+	for done < steps {
 		r, err := t.Step(ctx)
 		if err != nil {
 			return stage, err
 		}
+		done = r.Step
 		j.Metrics.Observe(r.Phases)
 		if err := hist.add(r); err != nil {
 			return stage, err
@@ -193,7 +195,7 @@ func (j *Job) replaces(name, ckpt string) error {
 	if j.Config.Resume {
 		return nil
 	}
-	left, err := checkpoints(ckpt)
+	left, err := Checkpoints(ckpt)
 	if err != nil {
 		return err
 	}
@@ -220,10 +222,10 @@ func (j *Job) checkpoint(ctx context.Context, dir string, inputs origin.List, t 
 		if err != nil {
 			return err
 		}
-		return SaveCheckpoint(dir, j.forCheckpoint(t.stage), inputs, s)
+		return SaveCheckpoint(dir, j.forCheckpoint(t.Stage()), inputs, s)
 	})
 	if err == nil {
-		j.Metrics.Checkpoint(t.stage, time.Now())
+		j.Metrics.Checkpoint(t.Stage(), time.Now())
 	}
 	return err
 }
