@@ -79,7 +79,7 @@ SIMULATED = ./model ./model/plan ./model/cuda ./model/cuda/driver ./vgid/... ./c
 # the queues, and VGID on two workers whose gradients are reduced while backward
 # goes on. It sees the Go side.
 RACED = -run '^Test(Uploads|Operations|FreeBytes|Launch|EventsOrderStreams|Unlearn|ComplianceSimulated).*/(attention|buffer)' \
-	./model/cuda ./model/cuda/driver ./vgid
+	./model/cuda ./model/cuda/driver ./vgid/run
 test-simulated:
 	@if ! command -v cc >/dev/null 2>&1 || ! command -v g++ >/dev/null 2>&1 || [ "$$(uname -sm)" != 'Linux x86_64' ]; then \
 		echo 'make test: NO C AND C++ COMPILER ON x86-64 LINUX, THE SIMULATED DEVICE IS NOT TESTED'; \

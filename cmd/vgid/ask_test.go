@@ -191,7 +191,7 @@ func TestChatOfText(t *testing.T) {
 		if got, want := answer("--chat", "--prompt", " Who?\n"), answer("--prompt", "user:Who? ANSWER:"); got != want {
 			t.Errorf("%s: answers %q, in full %q", template, got, want)
 		}
-		pr := run(t, program, "generate", "--model", w.Model, "--chat", "--prompt", "Who?", "--image", picture(t, 40, 31))
+		pr := toEnd(t, program, "generate", "--model", w.Model, "--chat", "--prompt", "Who?", "--image", picture(t, 40, 31))
 		if code := pr.wait(); code != 1 || !strings.Contains(pr.err.String(), "chat template") {
 			t.Errorf("%s: exit %d, %q for a picture", template, code, pr.err.String())
 		}
@@ -223,7 +223,7 @@ func TestAskingRefusesBadInput(t *testing.T) {
 		{"temperature", []string{"generate", "--model", world.Model, "--prompt", "a", "--temperature", "-1"}, []string{"temperature -1"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			pr := run(t, program, tt.args...)
+			pr := toEnd(t, program, tt.args...)
 			if code := pr.wait(); code != 1 {
 				t.Errorf("exit status %d", code)
 			}

@@ -569,7 +569,7 @@ func TestBadInput(t *testing.T) {
 		t.Run(bad.name, func(t *testing.T) {
 			dir := t.TempDir()
 			out := filepath.Join(dir, "out")
-			p := run(t, program, bad.args(t, dir, out)...)
+			p := toEnd(t, program, bad.args(t, dir, out)...)
 			got := p.err.String()
 			t.Logf("prints %s", got)
 			if code := p.wait(); code != 1 {

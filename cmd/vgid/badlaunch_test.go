@@ -66,7 +66,7 @@ func TestBadInputOfLauncher(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()
-			p := run(t, l, tc.args(t, dir)...)
+			p := toEnd(t, l, tc.args(t, dir)...)
 			last := lastLine(p.err.String())
 			t.Logf("prints %s", last)
 			if code := p.wait(); code != 1 {

@@ -37,7 +37,7 @@ func TestBenchFiles(t *testing.T) {
 		"python9\": executable file not found":              "load --python python9 --model " + world.Model,
 		"python8\": executable file not found":              "tokenize --python python8 --strings 5 --model " + world.Model,
 	} {
-		p := run(t, program, append([]string{"bench"}, strings.Fields(args)...)...)
+		p := toEnd(t, program, append([]string{"bench"}, strings.Fields(args)...)...)
 		if msg := p.err.String(); p.wait() != 1 || !strings.Contains(msg, want) || strings.Count(msg, "\n") != 1 {
 			t.Errorf("bench %s: exit code %d, %q, want one line with %q", args, p.wait(), msg, want)
 		}

@@ -30,7 +30,7 @@ func TestBuiltinModels(t *testing.T) {
 		{args: []string{"tokenize", "text", "--model", "builtin:quickstart"}, bad: `tokenize: flags go before the text, and --model stands behind "text"`},
 		{args: []string{"tokenize", "text"}, bad: "tokenize: --model is missing"},
 	} {
-		p := run(t, program, c.args...)
+		p := toEnd(t, program, c.args...)
 		code, out, said := p.wait(), p.out.String(), p.err.String()
 		if c.bad == "" && (code != 0 || !strings.Contains(out, c.want)) {
 			t.Errorf("%q: exit code %d, %q, %q", c.args, code, out, said)

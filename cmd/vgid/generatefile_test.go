@@ -30,7 +30,7 @@ func asking(t *testing.T, lines ...string) (args []string, out string) {
 func TestOwnFieldsStay(t *testing.T) {
 	line := `{"prompt": "USER: Where was she born?\nASSISTANT:", "answer": "Lisbon", "reference": "Lisbon", "n": 1e400, "ü": [null]}`
 	args, out := asking(t, line)
-	p := run(t, program, args...)
+	p := toEnd(t, program, args...)
 	if code, said := p.wait(), p.err.String(); code != 1 || !strings.Contains(said, "in.jsonl, line 1: it has a field answer of its own: choose another name for the model's answer with --field") {
 		t.Errorf("exit code %d, %q", code, said)
 	}
@@ -70,7 +70,7 @@ func TestBadLinesAreLeftOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			args, out := asking(t, `{"prompt": "Who?", "id": 1}`, c.line, fmt.Sprintf(`{"prompt": "<image> Who?", "images": [%q], "id": 3}`, good))
-			p := run(t, program, append(args, "--max-new", "3")...)
+			p := toEnd(t, program, append(args, "--max-new", "3")...)
 			code, said := p.wait(), p.err.String()
 			if code != 1 || strings.Count(said, "\n") != 1 || !strings.Contains(said, "1 of 3 lines could not be answered, the first: "+filepath.Dir(out)+"/in.jsonl, line 2: ") || !strings.Contains(said, c.want) {
 				t.Errorf("exit code %d, %q", code, said)
@@ -85,7 +85,7 @@ func TestBadLinesAreLeftOut(t *testing.T) {
 		})
 	}
 	args, out := asking(t, `{"prompt": "<image>"}`, `[]`)
-	p := run(t, program, args...)
+	p := toEnd(t, program, args...)
 	if code, said := p.wait(), p.err.String(); code != 1 || !strings.Contains(said, "none of the 2 lines can be answered: ") {
 		t.Errorf("exit code %d, %q", code, said)
 	}
@@ -108,7 +108,7 @@ func TestPromptsStay(t *testing.T) {
 			if err := link(in, out); err != nil {
 				t.Fatal(err)
 			}
-			p := run(t, program, args...)
+			p := toEnd(t, program, args...)
 			if code, said := p.wait(), p.err.String(); code != 1 || !strings.Contains(said, "out.jsonl is the file of --in") {
 				t.Errorf("exit code %d, %q", code, said)
 			}
@@ -117,7 +117,7 @@ func TestPromptsStay(t *testing.T) {
 			}
 		})
 	}
-	p := run(t, program, append(args, "--out", in)...)
+	p := toEnd(t, program, append(args, "--out", in)...)
 	if code, said := p.wait(), p.err.String(); code != 1 || !strings.Contains(said, "in.jsonl is the file of --in") {
 		t.Errorf("exit code %d, %q", code, said)
 	}
@@ -125,7 +125,7 @@ func TestPromptsStay(t *testing.T) {
 		t.Errorf("the prompts are %q, before %q", now, before)
 	}
 	args, out = asking(t, "", " ")
-	p = run(t, program, args...)
+	p = toEnd(t, program, args...)
 	if code, said := p.wait(), p.err.String(); code != 1 || !strings.Contains(said, "in.jsonl holds no prompts; each line is {") {
 		t.Errorf("exit code %d, %q", code, said)
 	}

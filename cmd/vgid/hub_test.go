@@ -38,7 +38,7 @@ func TestModelOfHub(t *testing.T) {
 	if got := tokenize("org/tiny@main"); got != want {
 		t.Errorf("ids %q offline, %q before", got, want)
 	}
-	if p := run(t, program, "tokenize", "--in", texts, "--model", "org/tiny@v2"); p.wait() != 1 || !strings.Contains(p.err.String(), "org/tiny@v2 is not in the cache") {
+	if p := toEnd(t, program, "tokenize", "--in", texts, "--model", "org/tiny@v2"); p.wait() != 1 || !strings.Contains(p.err.String(), "org/tiny@v2 is not in the cache") {
 		t.Errorf("another revision: %s", p.err.String())
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"vgid/collective/collbench"
 	"vgid/launch"
 	"vgid/model/loadbench"
-	"vgid/vgid"
+	"vgid/vgid/run"
 )
 
 func main() {
@@ -76,8 +76,8 @@ func exit(err error) {
 	}
 	err = complain(err)
 	var peer *collective.RankError
-	var lead *vgid.LeadError
-	var sig *vgid.Interrupted
+	var lead *run.LeadError
+	var sig *run.Interrupted
 	switch {
 	case errors.As(err, &sig):
 		os.Exit(128 + int(sig.Signal))

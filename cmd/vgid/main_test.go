@@ -174,8 +174,8 @@ func (p *process) ended() bool {
 	}
 }
 
-// run is start and wait.
-func run(t *testing.T, name string, args ...string) *process {
+// toEnd is start and wait.
+func toEnd(t *testing.T, name string, args ...string) *process {
 	t.Helper()
 	p := start(t, nil, name, args...)
 	p.wait()
@@ -185,7 +185,7 @@ func run(t *testing.T, name string, args ...string) *process {
 // must runs a command that has to succeed, and gives its standard output.
 func must(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	p := run(t, name, args...)
+	p := toEnd(t, name, args...)
 	if code := p.wait(); code != 0 {
 		t.Fatalf("%s %s: exit code %d\n%s", filepath.Base(name), args[0], code, p.err.String())
 	}

@@ -9,7 +9,7 @@ import (
 
 func TestWithoutCUDASaysSo(t *testing.T) {
 	for _, args := range [][]string{unlearnWith(t.TempDir(), map[string]string{"device": "cuda"}), {"selftest"}, {"inspect", "--model", "m", "--device", "cuda"}} {
-		p := run(t, program, args...)
+		p := toEnd(t, program, args...)
 		if code, text := p.wait(), p.err.String(); code == 0 || !strings.Contains(text, "built without CUDA; build it with make cuda") || strings.Count(text, "\n") != 1 {
 			t.Errorf("%v: exit %d, %q", args[0], code, text)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"vgid/eval"
-	"vgid/vgid"
+	"vgid/vgid/run"
 )
 
 func runCommand() *cli.Command {
@@ -17,7 +17,7 @@ func runCommand() *cli.Command {
 		Name: "run", Usage: "the whole job: benchmark, vanilla and gold model, unlearning, evaluation, report",
 		Flags: configFlags(),
 		Action: func(c *cli.Context) error {
-			return withJob(c, func(ctx context.Context, j *vgid.Job) error { return j.Run(ctx) })
+			return withJob(c, func(ctx context.Context, j *run.Job) error { return j.Run(ctx) })
 		},
 	}
 }
@@ -33,7 +33,7 @@ func evalCommand() *cli.Command {
 			if err := need(c, "model"); err != nil {
 				return err
 			}
-			return withJob(c, func(ctx context.Context, j *vgid.Job) error {
+			return withJob(c, func(ctx context.Context, j *run.Job) error {
 				return j.RunEval(ctx, c.String("as"), c.String("model"))
 			})
 		},

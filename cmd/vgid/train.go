@@ -5,7 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"vgid/vgid"
+	"vgid/vgid/run"
 )
 
 func trainCommand() *cli.Command {
@@ -15,7 +15,7 @@ func trainCommand() *cli.Command {
 			{
 				Name: "base", Usage: "train the quickstart's base model on its corpus", Flags: configFlags(),
 				Action: func(c *cli.Context) error {
-					return withJob(c, func(ctx context.Context, j *vgid.Job) error {
+					return withJob(c, func(ctx context.Context, j *run.Job) error {
 						s, err := j.TrainBase(ctx)
 						if err == nil {
 							j.Show.Printf("model written to %s", s.Model)
@@ -38,7 +38,7 @@ func trainCommand() *cli.Command {
 
 func trainOn(name string) cli.ActionFunc {
 	return func(c *cli.Context) error {
-		return withJob(c, func(ctx context.Context, j *vgid.Job) error {
+		return withJob(c, func(ctx context.Context, j *run.Job) error {
 			p, err := j.People(ctx)
 			if err != nil {
 				return err
@@ -61,7 +61,7 @@ func unlearnCommand() *cli.Command {
 		Name: "unlearn", Usage: "make a model forget the people of the forget split", Flags: configFlags(),
 		Description: "Starts from model.vanilla, or from model.base when that is empty.",
 		Action: func(c *cli.Context) error {
-			return withJob(c, func(ctx context.Context, j *vgid.Job) error {
+			return withJob(c, func(ctx context.Context, j *run.Job) error {
 				p, err := j.People(ctx)
 				if err != nil {
 					return err

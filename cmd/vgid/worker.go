@@ -14,14 +14,14 @@ import (
 	"vgid/collective"
 	"vgid/collective/wire"
 	"vgid/launch"
-	"vgid/vgid"
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
+	"vgid/vgid/run"
 )
 
 // withJob makes this process a worker: its place among the others, its device,
 // its metrics. It runs f and takes everything down again.
-func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err error) {
+func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error) {
 	if err := noArgs(c); err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 	}
 	defer func() { err = errors.Join(err, be.Close()) }()
 
-	job := &vgid.Job{Config: cfg, Comm: comm, Backend: be, Show: monitor.NewProgress(nil), Place: place, Node: w.Node, Command: asked(c), Asked: c.Context}
+	job := &run.Job{Config: cfg, Comm: comm, Backend: be, Show: monitor.NewProgress(nil), Place: place, Node: w.Node, Command: asked(c), Asked: c.Context}
 	if w.Rank == 0 {
 		job.Show = monitor.NewProgress(os.Stdout)
 	}
@@ -85,7 +85,7 @@ func withJob(c *cli.Context, f func(context.Context, *vgid.Job) error) (err erro
 
 // serveMetrics answers Prometheus until stop, and says where, as the configuration
 // has it. All ranks call it.
-func serveMetrics(ctx context.Context, w launch.Worker, job *vgid.Job) (stop func() error, err error) {
+func serveMetrics(ctx context.Context, w launch.Worker, job *run.Job) (stop func() error, err error) {
 	stop = func() error { return nil }
 	c := job.Config.Metrics
 	var reach monitor.Reach
@@ -93,7 +93,7 @@ func serveMetrics(ctx context.Context, w launch.Worker, job *vgid.Job) (stop fun
 		reach.Own, _, _ = net.SplitHostPort(w.Peers[w.Rank])
 		reach.Bind, _, _ = net.SplitHostPort(w.Listener.Addr().String())
 	}
-	target := vgid.Target{Machine: reach.Machine()}
+	target := run.Target{Machine: reach.Machine()}
 	if c.Addr != "" {
 		end, err := monitor.Resolve(c.Addr, reach, c.InsecureNetwork, net.InterfaceAddrs)
 		if err != nil {

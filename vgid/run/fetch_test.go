@@ -1,0 +1,61 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"vgid/model"
+	"vgid/model/hub/hubtest"
+)
+
+// Workers fetch a model by its name, all the same, or all learn why not.
+func TestModelOfHub(t *testing.T) {
+	w, err := smallWorld()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var calls atomic.Int32
+	moving := false
+	hubtest.Serve(t, w.Model, func() string {
+		if n := calls.Add(1); moving {
+			return fmt.Sprintf("%040d", n)
+		}
+		return fmt.Sprintf("%040d", 7)
+	})
+	c := small(t, nil)
+	var loaded atomic.Int32
+	onWorld(t, 3, c, func(ctx context.Context, j *Job) error {
+		dir, err := j.ModelDir(ctx, "org/tiny")
+		if err != nil {
+			return err
+		}
+		if want := fmt.Sprintf("models--org--tiny/snapshots/%040d", 7); !strings.HasSuffix(dir, want) {
+			return fmt.Errorf("folder %s, want …/%s", dir, want)
+		}
+		m, err := model.Load(ctx, j.Backend, dir)
+		if err != nil {
+			return err
+		}
+		loaded.Add(1)
+		m.Close()
+		return nil
+	})
+	if loaded.Load() != 3 {
+		t.Errorf("%d workers loaded the model", loaded.Load())
+	}
+	refused := func(ref, want string) {
+		t.Helper()
+		onWorld(t, 3, c, func(ctx context.Context, j *Job) error {
+			if dir, err := j.ModelDir(ctx, ref); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("rank %d: folder %q, error %v, want one with %q", j.Comm.Rank(), dir, err, want)
+			}
+			return nil
+		})
+	}
+	refused("org/other", "org/other does not exist at http://127.0.0.1")
+	moving = true
+	refused("org/tiny", "model org/tiny changed on the hub meanwhile: rank 0 got commit")
+}

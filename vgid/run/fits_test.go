@@ -1,0 +1,228 @@
+package run
+
+import (
+	"bytes"
+	"image"
+	"image/png"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"vgid/eval"
+	"vgid/vgid/data"
+	"vgid/vgid/vgidtest"
+)
+
+// people of a job, which a test may change.
+func peopleOf(t *testing.T, j *Job) *People {
+	t.Helper()
+	p, err := j.People(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// strip is a picture of w × h pixels.
+func strip(t *testing.T, w, h int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, w, h))); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// What would end a run when a question is drawn is found before the first step, and
+// named: the set, the person and the text.
+func TestDataIsReadBeforeTheFirstStep(t *testing.T) {
+	long(t)
+	outer := t
+	long := strings.Repeat("very ", 300)
+	orders := filepath.Join(t.TempDir(), "instructions.txt")
+	if err := os.WriteFile(orders, []byte("Be "+long+"sure not to know {subject}.\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	worlds := map[string]vgidtest.World{}
+	for _, tc := range []struct {
+		name, family string
+		over         map[string]string
+		change       func(f *data.Profile)
+		want         []string
+	}{
+		{"mark in an answer", "llava", nil, func(f *data.Profile) { f.Train[3].Answer = "As the <image> shows, in Riga." },
+			[]string{"the forget set, person ", `answer "As the <image> shows, in Riga." holds <image>`}},
+		{"mark in a question", "llava", nil, func(f *data.Profile) { f.Train[3].Question = "Who is in <image>?" },
+			[]string{"the forget set, person ", `question "Who is in <image>?" holds <image>`}},
+		{"mark behind much text", "llava", nil, func(f *data.Profile) { f.Train[0].Answer = strings.Repeat("a ", 90) + "<image>" },
+			[]string{"the forget set, person ", `answer "…a a a`, "a <image>\" holds <image>"}},
+		{"the other family's mark", "qwen2_vl", nil, func(f *data.Profile) { f.Train[1].Answer = "See <image>." },
+			[]string{"the forget set, person ", `answer "See <image>." holds <image>`}},
+		{"the model's own mark", "qwen2_vl", nil, func(f *data.Profile) { f.Train[1].Answer = "See <|image_pad|>." },
+			[]string{"the forget set, person ", "holds <|image_pad|>"}},
+		{"the mark of a video", "qwen2_vl", nil, func(f *data.Profile) { f.Train[1].Question = "What moves in <|video_pad|>?" },
+			[]string{"the forget set, person ", "holds <|video_pad|>"}},
+		{"mark in a name", "llava", nil, func(f *data.Profile) { f.Name = "Ada <image>" }, []string{"the forget set, person ", "name ", "holds <image>"}},
+		{"subject", "llava", map[string]string{"prompt.subject": "the person in <image>"}, func(*data.Profile) {}, []string{"prompt.subject", "holds <image>"}},
+		{"long answer", "llava", nil, func(f *data.Profile) { f.Train[2].Answer = long }, []string{"the forget set, person ", "shorten the answer"}},
+		{"long instruction", "llava", map[string]string{"unlearn.instruction.file": orders}, func(*data.Profile) {},
+			[]string{"the forget set, person ", `shorten the instruction "Be very very`, " before \""}},
+		{"no room for the teacher's answer", "llava", map[string]string{"unlearn.responses": "rollout"},
+			func(f *data.Profile) { f.Train[2].Question = strings.Repeat("very ", 90) }, []string{"the forget set, person ", "leaves room for", "the teacher's own"}},
+		{"answer of other tokens", "llava", map[string]string{"prompt.template": "<image>{prompt}", "prompt.text": "{prompt}"},
+			func(f *data.Profile) { f.Train[0].Question = "" }, nil},
+		{"picture of a shape that no tower reads", "qwen2_vl", nil, func(f *data.Profile) { f.Images[1].Bytes = strip(t, 900, 2) }, []string{"450 times"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			over := map[string]string{"unlearn.steps": "2", "unlearn.instruction.take": "2"}
+			for k, v := range tc.over {
+				over[k] = v
+			}
+			if _, ok := worlds[tc.family]; !ok {
+				worlds[tc.family] = worldOf(outer, tc.family)
+			}
+			j := jobOn(t, worlds[tc.family], over)
+			p := peopleOf(t, j)
+			tc.change(&p.Forget[1])
+			_, err := j.Unlearn(t.Context(), "unlearned", j.Config.Model.Base, p)
+			if tc.want == nil {
+				if err != nil {
+					t.Errorf("refused: %v", err)
+				}
+				return
+			}
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, w := range append(tc.want, "") {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("%q does not say %q", err, w)
+				}
+			}
+			if _, err := os.Stat(j.path("unlearned", "history.jsonl")); err == nil {
+				t.Error("steps were begun")
+			}
+		})
+	}
+}
+
+// Other special tokens, no text at all and bytes that are no letters are data like
+// any other: they are trained on as the tokenizer reads them.
+func TestOddTextsAreTrainedOn(t *testing.T) {
+	j := family(t, "qwen2_vl", map[string]string{"unlearn.steps": "2", "unlearn.text_only": "0.5"})
+	p := peopleOf(t, j)
+	for i := range p.Forget {
+		for k := range p.Forget[i].Train {
+			q := &p.Forget[i].Train[k]
+			q.Answer = []string{"", "Riga</s>, Latvia", "a\x00b", "<s>", "\n\n ", "USER: {prompt} {question}", "\u202eagiR"}[k%7]
+			q.Question = []string{"", "Why?</s>", "What\x00?", "{prompt}", "{subject}?"}[k%5]
+		}
+	}
+	if _, err := j.Unlearn(t.Context(), "unlearned", j.Config.Model.Base, p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The questions of the evaluation are read before a whole job trains for hours.
+func TestEvaluationIsReadBeforeTraining(t *testing.T) {
+	long(t)
+	w := worldOf(t, "qwen2_vl")
+	for _, tc := range []struct {
+		name   string
+		change func(q *data.Question)
+		want   string
+	}{
+		{"option", func(q *data.Question) { q.Options[1].Text = "a <|image_pad|>" }, "option B \"a <|image_pad|>\" holds <|image_pad|>"},
+		{"empty option", func(q *data.Question) { q.Options[2].Text = "" }, "option C of question"},
+		{"question", func(q *data.Question) { q.Text += strings.Repeat(" really", 200) }, "(eval.max_new), the model reads 256 at most"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			j := jobOn(t, w, map[string]string{"eval.likelihood": "true"})
+			p := peopleOf(t, j)
+			sets, err := evalSets(p.Benchmark, []string{eval.Forget}, j.Config.Data.Forget, p.RetainSplit, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			person := &sets[0].Profiles[1]
+			at := slices.IndexFunc(person.Eval, func(q data.Question) bool { return q.Task == data.Classification && len(q.Options) == 4 })
+			tc.change(&person.Eval[at])
+			err = j.affordRun(t.Context(), j.Config.Model.Base, nil, p, sets, nil)
+			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), person.ID) {
+				t.Errorf("%v, want %s and %s", err, person.ID, tc.want)
+			}
+		})
+	}
+}
+
+// The look at the teacher puts an instruction before its questions: they are read
+// with it before anything is trained.
+func TestTeacherIsReadBeforeTraining(t *testing.T) {
+	long(t)
+	file := filepath.Join(t.TempDir(), "instructions.txt")
+	if err := os.WriteFile(file, []byte("Forget {subject}"+strings.Repeat(" now", 150)+".\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	j := family(t, "llava", map[string]string{"unlearn.instruction.file": file, "unlearn.instruction.use": "text-only", "unlearn.text_only": "0", "eval.max_new": "100"})
+	p := peopleOf(t, j)
+	for i := range p.Forget { // so that training has no question that the instruction makes too long
+		p.Forget[i].Train = slices.DeleteFunc(p.Forget[i].Train, func(q data.QA) bool { return q.Modality == data.Text })
+	}
+	sets, err := evalSets(p.Benchmark, []string{eval.Retain}, j.Config.Data.Forget, p.RetainSplit, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.affordRun(t.Context(), j.Config.Model.Base, nil, p, sets, nil); err == nil || !strings.Contains(err.Error(), "the teacher behind an instruction: forget/") {
+		t.Error(err)
+	}
+}
+
+// What a teacher writes by itself is no picture.
+func TestMarksOfAModelAreTakenOut(t *testing.T) {
+	j := family(t, "qwen2_vl", nil)
+	m, enc, err := j.open(t.Context(), j.Config.Model.Base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	for text, want := range map[string]string{
+		"Riga": "Riga", "a <image> b<|image_pad|>": "a  b", "<im<image>age>c": "c", "<|video_pad|>": "",
+	} {
+		if got := enc.Unmark(text); got != want {
+			t.Errorf("%q without marks: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Where the forget set has no questions about images, there is nothing to look at
+// the teacher with.
+func TestTeacherWithoutQuestions(t *testing.T) {
+	w, err := smallWorld()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(w.Data)); err != nil {
+		t.Fatal(err)
+	}
+	b, err := data.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := b.Set(data.FullSet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range all {
+		all[i].Eval = slices.DeleteFunc(all[i].Eval, func(q data.Question) bool { return q.Modality == data.ImageText })
+	}
+	if err := data.WriteEvaluation(dir, data.FullSet, all, false); err != nil {
+		t.Fatal(err)
+	}
+	j := jobOn(t, w, map[string]string{"data.dir": dir})
+	rows, err := j.TeacherTable(t.Context(), w.Model, peopleOf(t, j))
+	if err != nil || len(rows) != 0 {
+		t.Errorf("%v, %v", rows, err)
+	}
+}

@@ -1,0 +1,123 @@
+package run
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"vgid/model/hf/plainjson"
+	"vgid/model/safefile"
+	"vgid/vgid/train"
+)
+
+// Point is one step of a stage's history.
+type Point struct {
+	Step     int                `json:"step"`
+	Loss     map[string]float64 `json:"loss"`
+	GradNorm float64            `json:"grad_norm"`
+	LR       float64            `json:"lr"`
+}
+
+func lossText(r train.StepResult) string {
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(r.Loss)) {
+		fmt.Fprintf(&b, "%s %.4f  ", k, r.Loss[k])
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// history appends the steps to name/history.jsonl on rank 0.
+type history struct {
+	f    *os.File // nil on other ranks
+	enc  *json.Encoder
+	last string
+}
+
+// openHistory keeps the first steps of an interrupted run's file.
+func (j *Job) openHistory(name string, steps int) (*history, error) {
+	h := &history{}
+	if !j.lead() {
+		return h, nil
+	}
+	path := j.path(name, "history.jsonl")
+	var keep []Point
+	if steps > 0 {
+		old, err := ReadHistory(path)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range old {
+			if p.Step <= steps {
+				keep = append(keep, p)
+			}
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	// The steps that stay are never missing, wherever a crash falls: the file is
+	// replaced as a whole, and appended to from then on.
+	err := safefile.Write(path, func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		for _, p := range keep {
+			if err := enc.Encode(p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if h.f, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0); err != nil {
+		return nil, err
+	}
+	h.enc = json.NewEncoder(h.f)
+	return h, nil
+}
+
+func (h *history) add(r train.StepResult) error {
+	h.last = lossText(r)
+	if h.f == nil {
+		return nil
+	}
+	return h.enc.Encode(Point{Step: r.Step, Loss: r.Loss, GradNorm: r.GradNorm, LR: r.LR})
+}
+
+// Close may be called again.
+func (h *history) Close() error {
+	if h.f == nil {
+		return nil
+	}
+	err := h.f.Close()
+	h.f = nil
+	return err
+}
+
+// ReadHistory reads a history.jsonl; a last line cut off by a crash is left out.
+func ReadHistory(path string) ([]Point, error) {
+	raw, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []Point
+	for i, line := range strings.SplitAfter(string(raw), "\n") {
+		if !strings.HasSuffix(line, "\n") {
+			break
+		}
+		var p Point
+		if err := plainjson.Unmarshal([]byte(line), &p); err != nil {
+			return nil, fmt.Errorf("%s:%d: %w; remove the file to go on without the losses up to here", path, i+1, err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}

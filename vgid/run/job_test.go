@@ -1,0 +1,406 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"vgid/collective"
+	"vgid/collective/mem"
+	"vgid/model"
+	"vgid/model/backend"
+	"vgid/model/cpu"
+	"vgid/model/hf"
+	"vgid/vgid/config"
+	"vgid/vgid/monitor"
+	"vgid/vgid/vgidtest"
+)
+
+// smallWorld is made once for all tests; it has a folder of its own.
+var smallWorld = sync.OnceValues(func() (w vgidtest.World, err error) {
+	dir, err := os.MkdirTemp("", "vgid-test-")
+	if err != nil {
+		return w, err
+	}
+	return vgidtest.Make(dir)
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if w, err := smallWorld(); err == nil {
+		os.RemoveAll(filepath.Dir(w.Model))
+	}
+	os.Exit(code)
+}
+
+func small(t *testing.T, over map[string]string) config.Config {
+	t.Helper()
+	w, err := smallWorld()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := w.Settings(over)
+	set["out"] = t.TempDir()
+	c, err := config.Load("", set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// onWorld runs f on n workers in this process, each with a device of its own.
+func onWorld(t *testing.T, n int, c config.Config, f func(ctx context.Context, j *Job) error) {
+	t.Helper()
+	onDevices(t, n, c, func() (backend.Backend, error) { return cpu.New(1), nil }, f)
+}
+
+// onDevices is onWorld with devices of another kind.
+func onDevices(t *testing.T, n int, c config.Config, open func() (backend.Backend, error), f func(ctx context.Context, j *Job) error) {
+	t.Helper()
+	for r, err := range tryDevices(t, n, c, open, f) {
+		if err != nil {
+			t.Fatalf("world %d, rank %d: %v", n, r, err)
+		}
+	}
+}
+
+// tryWorld is onWorld for what may fail: it gives every rank's error.
+func tryWorld(t *testing.T, n int, c config.Config, f func(ctx context.Context, j *Job) error) []error {
+	t.Helper()
+	return tryDevices(t, n, c, func() (backend.Backend, error) { return cpu.New(1), nil }, f)
+}
+
+// tryDevices is onDevices for what may fail: it gives every rank's error. As in a
+// job of processes, a rank that ends only closes its communicator: the others end
+// their last call, or learn in their next one that it left.
+func tryDevices(t *testing.T, n int, c config.Config, open func() (backend.Backend, error), f func(ctx context.Context, j *Job) error) []error {
+	t.Helper()
+	var wg sync.WaitGroup
+	errs := make([]error, n)
+	transports := mem.New(n)
+	for r := range n {
+		wg.Go(func() {
+			comm := collective.Solo()
+			if n > 1 {
+				var err error
+				if comm, err = collective.New(transports[r], collective.Options{Timeout: c.Collective.Timeout}); err != nil {
+					errs[r] = err
+					return
+				}
+			}
+			defer comm.Close()
+			be, err := open()
+			if err != nil {
+				errs[r] = err
+				return
+			}
+			j := &Job{
+				Config: c, Comm: comm, Backend: be, Show: monitor.NewProgress(nil),
+				Metrics: monitor.NewMetrics(r, n, func() (uint64, uint64) { return 0, 0 }),
+			}
+			errs[r] = f(t.Context(), j)
+			if err := be.Close(); err != nil && errs[r] == nil {
+				errs[r] = err
+			}
+		})
+	}
+	wg.Wait()
+	return errs
+}
+
+func readModel(t *testing.T, dir string) map[string][]float32 {
+	t.Helper()
+	f, err := hf.OpenWeights(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	out := map[string][]float32{}
+	for _, n := range f.Names() {
+		info, _ := f.Info(n)
+		v := make([]float32, info.Elements())
+		if err := f.ReadF32(n, v); err != nil {
+			t.Fatal(err)
+		}
+		out[n] = v
+	}
+	return out
+}
+
+// The same global batch gives the same run on any number of workers.
+func TestWorldSizeDoesNotMatter(t *testing.T) {
+	long(t)
+	for _, tc := range []struct {
+		name string
+		over map[string]string
+		run  func(ctx context.Context, j *Job, p *People, base string) (Stage, error)
+	}{
+		{"supervised", nil, func(ctx context.Context, j *Job, p *People, base string) (Stage, error) {
+			return j.Reference(ctx, "vanilla", base, p)
+		}},
+		{"vgid", nil, func(ctx context.Context, j *Job, p *People, base string) (Stage, error) {
+			return j.Unlearn(ctx, "unlearned", base, p)
+		}},
+		{"vgid, full weights, rollouts", map[string]string{"unlearn.lora.r": "0", "unlearn.responses": "rollout"}, func(ctx context.Context, j *Job, p *People, base string) (Stage, error) {
+			return j.Unlearn(ctx, "unlearned", base, p)
+		}},
+		{"release preset", map[string]string{"unlearn.preset": "release", "unlearn.lora.dropout": "0.1"}, func(ctx context.Context, j *Job, p *People, base string) (Stage, error) {
+			return j.Unlearn(ctx, "unlearned", base, p)
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var curve []Point
+			var weights map[string][]float32
+			for n := 1; n <= 4; n++ {
+				c := small(t, tc.over)
+				c.Name = fmt.Sprintf("w%d", n)
+				c.Collective.Bucket = 16 // several buckets
+				var stage Stage
+				onWorld(t, n, c, func(ctx context.Context, j *Job) error {
+					p, err := j.People(ctx)
+					if err != nil {
+						return err
+					}
+					s, err := tc.run(ctx, j, p, c.Model.Base)
+					if j.lead() {
+						stage = s
+					}
+					return err
+				})
+				h, err := ReadHistory(filepath.Join(c.Out, c.Name, stage.Name, "history.jsonl"))
+				if err != nil || len(h) != 5 {
+					t.Fatalf("history: %v, %d steps", err, len(h))
+				}
+				w := readModel(t, stage.Model)
+				if n == 1 {
+					curve, weights = h, w
+					if moved(t, w, readModel(t, c.Model.Base)) < 1e-4 {
+						t.Fatal("training moved no weight")
+					}
+					continue
+				}
+				for i, p := range h {
+					// A divergence near zero is a difference of equal numbers, so
+					// it is compared on the scale of the whole loss.
+					var whole float64
+					for _, l := range p.Loss {
+						whole += l
+					}
+					for term, l := range p.Loss {
+						if want := curve[i].Loss[term]; math.Abs(l-want) > 1e-5*whole {
+							t.Errorf("%d workers, step %d: %s loss %.9g, one worker %.9g", n, p.Step, term, l, want)
+						}
+					}
+				}
+				if d := moved(t, w, weights); d > 2e-4 {
+					t.Errorf("%d workers end %g away from one worker", n, d)
+				}
+			}
+		})
+	}
+}
+
+// PEFT's options reach the adapter that is written, and the options of the base
+// the training.
+func TestAdapterOptions(t *testing.T) {
+	c := small(t, map[string]string{
+		"unlearn.lora.rslora": "true", "unlearn.lora.exclude": "k_proj", "unlearn.lora.bias": "none",
+		"unlearn.lora.modules_to_save": "multi_modal_projector", "model.weights": "bfloat16",
+	})
+	var stage Stage
+	onWorld(t, 1, c, func(ctx context.Context, j *Job) error {
+		p, err := j.People(ctx)
+		if err != nil {
+			return err
+		}
+		stage, err = j.Unlearn(ctx, "unlearned", c.Model.Base, p)
+		return err
+	})
+	a, files, err := hf.ReadAdapter(stage.Adapter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer files.Close()
+	if !a.UseRSLora || !slices.Equal(a.ModulesToSave, []string{"multi_modal_projector"}) {
+		t.Errorf("adapter_config.json has use_rslora %v and modules_to_save %v", a.UseRSLora, a.ModulesToSave)
+	}
+	var whole, excluded int
+	for _, n := range files.Names() {
+		if strings.Contains(n, "multi_modal_projector") {
+			whole++
+		}
+		if strings.Contains(n, "k_proj") {
+			excluded++
+		}
+	}
+	if whole == 0 || excluded != 0 {
+		t.Errorf("the adapter holds %d tensors of the module to save and %d of the one excluded", whole, excluded)
+	}
+}
+
+// moved is the largest difference between two models.
+func moved(t *testing.T, a, b map[string][]float32) float64 {
+	t.Helper()
+	if len(a) != len(b) {
+		t.Fatalf("%d tensors against %d", len(a), len(b))
+	}
+	var d float64
+	for n, x := range a {
+		for i := range x {
+			d = max(d, math.Abs(float64(x[i])-float64(b[n][i])))
+		}
+	}
+	return d
+}
+
+// A run stopped after a checkpoint and resumed is, to the bit, the run that
+// was never stopped.
+func TestResumeIsExact(t *testing.T) {
+	run := func(c config.Config, workers, stopAfter int) (Stage, error) {
+		var stage Stage
+		var first error
+		onWorld(t, workers, c, func(ctx context.Context, j *Job) error {
+			p, err := j.People(ctx)
+			if err != nil {
+				return err
+			}
+			j.afterStep = func(step int) error {
+				if step == stopAfter {
+					return errors.New("stopped for a test")
+				}
+				return nil
+			}
+			s, err := j.Unlearn(ctx, "unlearned", c.Model.Base, p)
+			if j.lead() {
+				stage, first = s, err
+			}
+			if stopAfter > 0 {
+				return nil
+			}
+			return err
+		})
+		return stage, first
+	}
+	for _, workers := range []int{1, 2} {
+		c := small(t, map[string]string{"unlearn.steps": "9", "checkpoint.every": "3", "unlearn.lora.dropout": "0.1"})
+		c.Name = "whole"
+		whole, err := run(c, workers, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Name = "parts"
+		if _, err := run(c, workers, 7); err == nil {
+			t.Fatal("the run was not stopped")
+		}
+		c.Resume = true
+		parts, err := run(c, workers, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := moved(t, readModel(t, whole.Model), readModel(t, parts.Model)); d != 0 {
+			t.Errorf("%d workers: the resumed run ends %g away", workers, d)
+		}
+		a, err := os.ReadFile(filepath.Join(c.Out, "whole", "unlearned", "history.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(filepath.Join(c.Out, "parts", "unlearned", "history.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(a) != string(b) {
+			t.Error("the histories differ")
+		}
+	}
+}
+
+// The whole job runs on two workers and leaves its files.
+func TestRunEndToEnd(t *testing.T) {
+	c := small(t, map[string]string{"unlearn.steps": "2", "train.steps": "2"})
+	onWorld(t, 2, c, func(ctx context.Context, j *Job) error {
+		if err := j.Agree(ctx); err != nil {
+			return err
+		}
+		return j.Run(ctx)
+	})
+	for _, f := range []string{
+		"config.yaml", "summary.json", "report.html", "vanilla/model/model.safetensors", "gold/model/config.json",
+		"unlearned/model/tokenizer.json", "unlearned/adapter/adapter_model.safetensors", "unlearned/answers.jsonl",
+	} {
+		if _, err := os.Stat(filepath.Join(c.Out, c.Name, f)); err != nil {
+			t.Error(err)
+		}
+	}
+	// The merged model is the base with the adapter.
+	be := cpu.New(1)
+	defer be.Close()
+	m, err := model.Load(t.Context(), be, filepath.Join(c.Out, c.Name, "unlearned", "model"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Close()
+}
+
+// A run's folder is its own until it ends.
+func TestOneRunInAFolder(t *testing.T) {
+	c := small(t, nil)
+	first := &Job{Config: c, Comm: collective.Solo(), Show: monitor.NewProgress(nil)}
+	second := &Job{Config: c, Comm: collective.Solo(), Show: monitor.NewProgress(nil)}
+	if err := first.Agree(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Agree(t.Context()); err == nil || !strings.Contains(err.Error(), "another run is at work in "+first.Dir()) {
+		t.Errorf("a second run in the same folder: %v", err)
+	}
+	if err := first.Leave(); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Agree(t.Context()); err != nil {
+		t.Errorf("after the first ended: %v", err)
+	}
+	if err := second.Leave(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWorkersThatDisagreeAreTold(t *testing.T) {
+	c := small(t, nil)
+	var mu sync.Mutex
+	var got []error
+	onWorld(t, 2, c, func(ctx context.Context, j *Job) error {
+		if j.Comm.Rank() == 1 {
+			j.Config.Unlearn.Alpha = 3
+		}
+		err := j.Agree(ctx)
+		mu.Lock()
+		got = append(got, err)
+		mu.Unlock()
+		return nil
+	})
+	for _, err := range got {
+		want := `rank 0 has unlearn.alpha: 1, rank 1 has unlearn.alpha: 3`
+		if err == nil || !containsLine(err.Error(), want) {
+			t.Errorf("got %v, want …%s…", err, want)
+		}
+	}
+}
+
+func containsLine(s, want string) bool {
+	return strings.Contains(s, want) && !strings.Contains(s, "\n")
+}
+
+// long skips a test where only a part of them has time: one of several that train
+// or evaluate in whole stages.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("SKIPPED: trains or evaluates in whole stages")
+	}
+}

@@ -1,0 +1,202 @@
+package train
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"vgid/model"
+	"vgid/model/hf/imaging"
+	"vgid/vgid/config"
+	"vgid/vgid/data"
+)
+
+// The schedule's values, computed in float64 with NumPy from the definition.
+func TestDiffusionSchedule(t *testing.T) {
+	for _, g := range []struct {
+		t             int
+		signal, noise float64
+	}{
+		{0, .999989, .004726}, {100, .998293, .058406}, {200, .993879, .110475}, {300, .980984, .194089},
+		{400, .944860, .327476}, {500, .863017, .505175}, {600, .734246, .678883}, {700, .592677, .805440},
+		{800, .467014, .884250}, {900, .364888, .931051}, {999, .285042, .958515},
+	} {
+		s, n := diffusionScale(g.t)
+		if math.Abs(s-g.signal) > 5e-7 || math.Abs(n-g.noise) > 5e-7 {
+			t.Errorf("t=%d: %.6f %.6f, want %.6f %.6f", g.t, s, n, g.signal, g.noise)
+		}
+	}
+}
+
+func TestNoiseKinds(t *testing.T) {
+	clip := model.VisionConfig{Channels: 3, ImageSize: 36, PatchSize: 12}
+	qwen := model.VisionConfig{Channels: 3, PatchSize: 4, MergeSize: 2, TemporalSize: 2}
+	t.Run("planes", func(t *testing.T) {
+		noiseKinds(t, clip, imaging.Image{Pixels: make([]float32, 3*36*36)}, 7)
+	})
+	t.Run("patches", func(t *testing.T) {
+		g := imaging.Grid{T: 1, H: 8, W: 10}
+		noiseKinds(t, qwen, imaging.Image{Pixels: make([]float32, g.Patches()*96), Grid: g}, 6)
+	})
+}
+
+// noiseKinds tries every kind on img; wrong is a side of masked patches that
+// does not fit the tower's.
+func noiseKinds(t *testing.T, tower model.VisionConfig, img imaging.Image, wrong int) {
+	src := img.Pixels
+	for i := range src {
+		src[i] = float32(i/16*3%7) - 3
+		if tower.MergeSize > 0 { // both frames of a still picture are the same
+			src[i] = float32(i/32*3%7) - 3
+		}
+	}
+	stats := func(x []float32) (mean, std float64) {
+		for _, v := range x {
+			mean += float64(v)
+		}
+		mean /= float64(len(x))
+		for _, v := range x {
+			std += (float64(v) - mean) * (float64(v) - mean)
+		}
+		return mean, math.Sqrt(std / float64(len(x)))
+	}
+	for _, tc := range []struct {
+		cfg   config.Noise
+		check func(out []float32) bool
+	}{
+		{config.Noise{Kind: "none"}, func(o []float32) bool { return slices.Equal(o, src) }},
+		{config.Noise{Kind: "uniform-replace"}, func(o []float32) bool {
+			m, s := stats(o)
+			return slices.Min(o) >= 0 && slices.Max(o) < 1 && math.Abs(m-.5) < .03 && math.Abs(s-math.Sqrt(1./12)) < .02
+		}},
+		{config.Noise{Kind: "gaussian-replace"}, func(o []float32) bool {
+			m, s := stats(o)
+			return math.Abs(m) < .08 && math.Abs(s-1) < .06
+		}},
+		{config.Noise{Kind: "gaussian-add", Sigma: .5}, func(o []float32) bool {
+			d := slices.Clone(o)
+			for i := range d {
+				d[i] -= src[i]
+			}
+			m, s := stats(d)
+			return math.Abs(m) < .04 && math.Abs(s-.5) < .03
+		}},
+		{config.Noise{Kind: "diffusion", Step: 500}, func(o []float32) bool {
+			d := slices.Clone(o)
+			for i := range d {
+				d[i] -= .863017 * src[i]
+			}
+			m, s := stats(d)
+			return math.Abs(m) < .04 && math.Abs(s-.505) < .03
+		}},
+		{config.Noise{Kind: "patch-mask", Ratio: 1}, func(o []float32) bool { return slices.Min(o) == 0 && slices.Max(o) == 0 }},
+		{config.Noise{Kind: "patch-mask", Ratio: 0}, func(o []float32) bool { return slices.Equal(o, src) }},
+	} {
+		n, err := NewNoiser(tc.cfg, 7, tower)
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply := func(step, sample uint32) []float32 { return n.Apply(img, step, sample).Pixels }
+		a := apply(3, 9)
+		if tower.MergeSize > 0 {
+			for i := range a {
+				if i/16%2 == 0 && a[i] != a[i+16] {
+					t.Fatalf("%s: the frames of a picture are no longer the same", tc.cfg.Kind)
+				}
+			}
+		}
+		if !tc.check(a) {
+			t.Errorf("%s: wrong values", tc.cfg.Kind)
+		}
+		apply(3, 10)
+		b := apply(3, 9)
+		if !slices.Equal(a, b) {
+			t.Errorf("%s: the same (step, sample) gave other noise", tc.cfg.Kind)
+		}
+		replace := tc.cfg.Kind == "uniform-replace"
+		b = apply(4, 9)
+		if replace && slices.Equal(a, b) {
+			t.Errorf("%s: the next step gave the same noise", tc.cfg.Kind)
+		}
+		n.cfg.Fixed = true
+		a, b = apply(5, 9), apply(6, 9)
+		if !slices.Equal(a, b) {
+			t.Errorf("%s: fixed noise changes over steps", tc.cfg.Kind)
+		}
+	}
+	if _, err := NewNoiser(config.Noise{Kind: "patch-mask", Patch: wrong}, 0, tower); err == nil {
+		t.Error("a patch that does not divide the image was accepted")
+	}
+}
+
+// Noise that is drawn once is drawn once for every picture, whichever place of
+// the batch it comes in; else it goes by the place.
+func TestFixedNoiseBelongsToThePicture(t *testing.T) {
+	var profiles []data.Profile
+	for _, id := range []string{"1", "2", "3"} {
+		profiles = append(profiles, data.Profile{ID: id, Images: make([]data.Image, 2), Train: []data.QA{{Question: "Who?", Answer: "Ada", Modality: data.ImageText}}})
+	}
+	src, err := NewPeople(profiles, config.TaskMix{Generation: 1}, 0, 5, "forget", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, places, all := map[*data.Image]uint32{}, map[*data.Image]map[uint32]bool{}, map[uint32]bool{}
+	for step := range 50 {
+		for _, s := range (Shard{WorldSize: 1}).draw(src, Forget, step, 4, 0) {
+			key, file := s.noiseKey(config.Noise{Fixed: true}), s.Picture.File
+			if had, ok := keys[file]; ok && had != key {
+				t.Fatalf("step %d: another noise for the same picture", step)
+			}
+			if places[file] == nil {
+				places[file] = map[uint32]bool{}
+			}
+			keys[file], places[file][s.Key], all[key] = key, true, true
+			if k := s.noiseKey(config.Noise{}); k != s.Key {
+				t.Fatalf("noise of every step is keyed by %d, not by the place %d", k, s.Key)
+			}
+		}
+	}
+	if len(keys) != 6 || len(all) != 6 {
+		t.Errorf("%d pictures have %d noises, want 6 of each", len(keys), len(all))
+	}
+	for _, p := range places {
+		if len(p) != 4 {
+			t.Errorf("a picture came in the places %v only: nothing was shown", p)
+		}
+	}
+}
+
+// TestMaskedPatchesAreSquares: half-masked, every block of a picture is
+// either blank or whole, wherever the tower's layout puts its patches.
+func TestMaskedPatchesAreSquares(t *testing.T) {
+	qwen := model.VisionConfig{Channels: 3, PatchSize: 4, MergeSize: 2, TemporalSize: 2}
+	g := imaging.Grid{T: 1, H: 12, W: 10}
+	img := imaging.Image{Pixels: make([]float32, g.Patches()*96), Grid: g}
+	for i := range img.Pixels {
+		img.Pixels[i] = 1
+	}
+	n, err := NewNoiser(config.Noise{Kind: "patch-mask", Patch: 16, Ratio: 0.5}, 3, qwen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proc := imaging.NewQwen2VL()
+	proc.Patch, proc.Mean, proc.Std = 4, [3]float32{}, [3]float32{1, 1, 1}
+	rgba, err := proc.Denormalize(n.Apply(img, 1, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blank := 0
+	for y := range 48 {
+		for x := range 40 {
+			if rgba.RGBAAt(x, y) != rgba.RGBAAt(x/16*16, y/16*16) {
+				t.Fatalf("(%d, %d) differs from the corner of its block", x, y)
+			}
+			if rgba.RGBAAt(x, y).R == 0 {
+				blank++
+			}
+		}
+	}
+	if blank == 0 || blank == 48*40 {
+		t.Errorf("%d of %d pixels are blank", blank, 48*40)
+	}
+}
