@@ -13,7 +13,7 @@ import (
 	"golang.org/x/image/webp"
 
 	"vgid/model/hf/filekind"
-	"vgid/model/jpeg"
+	"vgid/model/hf/imaging/internal/jpeg"
 )
 
 // MaxPixels bounds the images Decode accepts: a small file can

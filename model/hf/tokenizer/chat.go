@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"vgid/model/hf"
-	"vgid/model/hf/jinja"
+	"vgid/model/hf/internal/jinja"
 	"vgid/model/hf/plainjson"
 )
 

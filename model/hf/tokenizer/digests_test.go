@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"vgid/model/hf/hftest"
-	"vgid/model/hf/tokenizer/teststrings"
+	"vgid/model/hf/tokenizer/internal/teststrings"
 )
 
 // The ids of 100,000 strings of every tokenizer are the reference library's.

@@ -1,7 +1,7 @@
 """Golden image files: what Pillow and transformers decode, upright and on white, as checksums of RGB bytes.
 
 Needs: pip install pillow numpy transformers (made with 13.0.0, 2.4.6, 5.23.0). Run in this folder: python make_decode.py
-Writes images/decoded.json: name, the file in base64, w, h, sha256. JPEG has goldens of its own in model/jpeg.
+Writes images/decoded.json: name, the file in base64, w, h, sha256. JPEG has goldens of its own in ../internal/jpeg.
 """
 import base64, hashlib, io, json, struct, warnings, zlib
 import numpy as np

@@ -27,7 +27,7 @@ class Random:
 def load_pieces(tokenizer_json):
     """Lists of pieces by their kind, the added tokens of this tokenizer (64 at most) one of them."""
     here = os.path.dirname(os.path.abspath(__file__))
-    with open(os.path.join(here, "..", "teststrings", "pieces.json"), encoding="utf-8") as f:
+    with open(os.path.join(here, "..", "internal", "teststrings", "pieces.json"), encoding="utf-8") as f:
         pieces = json.load(f)
     with open(tokenizer_json, encoding="utf-8") as f:
         added = [t["content"] for t in json.load(f)["added_tokens"]][:64]

@@ -16,7 +16,7 @@ import (
 	"sync/atomic"
 
 	"vgid/model/hf/tokenizer"
-	"vgid/model/hf/tokenizer/teststrings"
+	"vgid/model/hf/tokenizer/internal/teststrings"
 	"vgid/model/measure"
 	"vgid/model/measure/bench"
 )

@@ -1,4 +1,4 @@
-"""Writes pieces.json: lists of pieces that this package and ../testdata/teststrings.py build strings of. Run it in this folder."""
+"""Writes pieces.json: lists of pieces that this package and ../../testdata/teststrings.py build strings of. Run it in this folder."""
 import json
 
 words = """the of and to in a is that for it with as was on be at by this had not are but from or have an they which one you were

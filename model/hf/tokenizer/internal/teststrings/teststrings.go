@@ -1,7 +1,7 @@
 // Package teststrings makes strings that are hard on a tokenizer: words and
 // prose, code, some thirty scripts, emoji, combining marks, control characters,
 // runs of blanks, a tokenizer's added tokens, any code points. They come from a
-// counter, and testdata/teststrings.py beside this folder makes the same ones.
+// counter, and tokenizer/testdata/teststrings.py makes the same ones.
 package teststrings
 
 import (
