@@ -116,7 +116,7 @@ func (j *Job) publish(ctx context.Context, sum *eval.Summary, outcomes map[strin
 		return err
 	}
 	defer m.Close()
-	noise, err := train.NewNoiser(j.Config.Unlearn.Noise, j.Config.Seed, m.Config.Vision)
+	noise, err := train.NewNoiser(j.Config.Unlearn.Noise, j.Config.Seed, enc.Processor().Layout(), m.Config.Vision.PatchSize)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 	if err != nil {
 		return nil, err
 	}
-	noise, err := train.NewNoiser(j.Config.Unlearn.Noise, j.Config.Seed, m.Config.Vision)
+	noise, err := train.NewNoiser(j.Config.Unlearn.Noise, j.Config.Seed, enc.Processor().Layout(), m.Config.Vision.PatchSize)
 	if err != nil {
 		return nil, err
 	}

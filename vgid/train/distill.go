@@ -34,7 +34,7 @@ type Distill struct {
 // adapter: the teacher is then the student without it, and the base weights
 // exist once. A teacher is the objective's from now on, which closes it.
 func NewDistill(student, teacher *model.Model, enc *Encoder, cfg config.Unlearn, seed uint64, instructions []string, forget, retain Source) (*Distill, error) {
-	noise, err := NewNoiser(cfg.Noise, seed, student.Config.Vision)
+	noise, err := NewNoiser(cfg.Noise, seed, enc.Processor().Layout(), student.Config.Vision.PatchSize)
 	if err != nil {
 		return nil, err
 	}

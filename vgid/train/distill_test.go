@@ -99,7 +99,7 @@ func (p *paper) terms(step int, batch []Sample) (forget, retain float64) {
 				asked = strings.ReplaceAll(p.instruction, "{subject}", s.Subject) + " " + asked
 			}
 			if seen != nil && u.Noise.Kind != "none" {
-				noise, err := NewNoiser(u.Noise, p.c.Seed, p.model.Config.Vision)
+				noise, err := NewNoiser(u.Noise, p.c.Seed, p.enc.Processor().Layout(), p.model.Config.Vision.PatchSize)
 				if err != nil {
 					p.t.Fatal(err)
 				}

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/hf/imaging"
 	"vgid/vgid/config"
@@ -39,27 +38,26 @@ func diffusionScale(t int) (signal, noise float64) {
 type Noiser struct {
 	cfg           config.Noise
 	seed          uint64
-	tower         model.VisionConfig
+	layout        imaging.Layout
 	signal, noise float32 // diffusion
 	draw          []float32
 }
 
-// NewNoiser prepares the noise of cfg for what a vision tower reads.
-func NewNoiser(cfg config.Noise, seed uint64, tower model.VisionConfig) (*Noiser, error) {
-	n := &Noiser{cfg: cfg, seed: seed, tower: tower}
+// NewNoiser prepares the noise of cfg for pictures of a layout, that of the
+// processor which makes them. patch is the side in pixels of the patches of the
+// tower that reads them, which patch-mask blanks unless cfg gives a side.
+func NewNoiser(cfg config.Noise, seed uint64, layout imaging.Layout, patch int) (*Noiser, error) {
+	n := &Noiser{cfg: cfg, seed: seed, layout: layout}
 	switch cfg.Kind {
 	case "diffusion":
 		s, e := diffusionScale(cfg.Step)
 		n.signal, n.noise = float32(s), float32(e)
 	case "patch-mask":
 		if n.cfg.Patch == 0 {
-			n.cfg.Patch = tower.PatchSize
+			n.cfg.Patch = patch
 		}
-		switch p := n.cfg.Patch; {
-		case tower.MergeSize > 0 && p%tower.PatchSize != 0:
-			return nil, fmt.Errorf("unlearn.noise.patch: %d is not a multiple of the model's patches of %d pixels", p, tower.PatchSize)
-		case tower.MergeSize == 0 && tower.ImageSize%p != 0:
-			return nil, fmt.Errorf("unlearn.noise.patch: %d does not divide the %d×%d image", p, tower.ImageSize, tower.ImageSize)
+		if err := layout.CheckSquares(n.cfg.Patch); err != nil {
+			return nil, fmt.Errorf("unlearn.noise.patch: %w", err)
 		}
 	}
 	return n, nil
@@ -80,14 +78,14 @@ func (n *Noiser) Apply(img imaging.Image, step, sample uint32) imaging.Image {
 	case "none":
 		copy(out.Pixels, src)
 	case "uniform-replace":
-		n.random(out.Pixels, backend.Uniform, key, sample)
+		n.random(out, backend.Uniform, key, sample)
 	case "gaussian-replace":
-		n.random(out.Pixels, backend.Normal, key, sample)
+		n.random(out, backend.Normal, key, sample)
 	case "gaussian-add":
-		n.random(out.Pixels, backend.Normal, key, sample)
+		n.random(out, backend.Normal, key, sample)
 		combine(out.Pixels, src, out.Pixels, 1, float32(n.cfg.Sigma))
 	case "diffusion":
-		n.random(out.Pixels, backend.Normal, key, sample)
+		n.random(out, backend.Normal, key, sample)
 		combine(out.Pixels, src, out.Pixels, n.signal, n.noise)
 	case "patch-mask":
 		copy(out.Pixels, src)
@@ -96,20 +94,21 @@ func (n *Noiser) Apply(img imaging.Image, step, sample uint32) imaging.Image {
 	return out
 }
 
-// random draws a picture's values.
-func (n *Noiser) random(dst []float32, dist backend.Distribution, key backend.Key, sample uint32) {
-	frames := max(1, n.tower.TemporalSize)
-	if frames == 1 {
-		backend.FillRandom(dst, dist, key, sample)
-		return
-	}
-	n.draw = slices.Grow(n.draw[:0], len(dst)/frames)[:len(dst)/frames]
+// random draws a picture's values, one for each pixel of a still picture, in the
+// order in which they are stored. The same value in each frame keeps it still:
+// towers merge frames, which would average other noise out.
+func (n *Noiser) random(img imaging.Image, dist backend.Distribution, key backend.Key, sample uint32) {
+	size := len(img.Pixels) / n.layout.Frames(img.Grid)
+	n.draw = slices.Grow(n.draw[:0], size)[:size]
 	backend.FillRandom(n.draw, dist, key, sample)
-	// Of each channel of each patch, the frames lie behind each other.
-	size := n.tower.PatchSize * n.tower.PatchSize
-	for i := 0; i < len(dst); i += size {
-		from := i / size / frames * size
-		copy(dst[i:i+size], n.draw[from:from+size])
+	drawn := 0
+	for r := range n.layout.Rows(img.Grid) {
+		dst := img.Pixels[r.At : r.At+r.Len]
+		if r.Frame == 0 {
+			drawn += copy(dst, n.draw[drawn:])
+			continue
+		}
+		copy(dst, img.Pixels[n.layout.At(img.Grid, r.Channel, 0, r.Y, r.X):])
 	}
 }
 
@@ -122,32 +121,19 @@ func combine(dst, x, e []float32, a, b float32) {
 // mask sets a random share of the blocks of Patch pixels to 0, the mean colour
 // of normalised pixel space.
 func (n *Noiser) mask(img imaging.Image, key backend.Key, sample uint32) {
-	t, side := &n.tower, n.cfg.Patch
-	height, width := t.ImageSize, t.ImageSize
-	if t.MergeSize > 0 {
-		height, width = img.Grid.H*t.PatchSize, img.Grid.W*t.PatchSize
-	}
+	side := n.cfg.Patch
+	height, width := n.layout.Size(img.Grid)
 	across := (width + side - 1) / side
 	key.Site = siteNoisePatch
 	u := make([]float32, (height+side-1)/side*across)
 	backend.FillRandom(u, backend.Uniform, key, sample)
-	blank := func(y, x int) bool { return float64(u[y/side*across+x/side]) < n.cfg.Ratio }
-	if t.MergeSize == 0 {
-		for at := 0; at < len(img.Pixels); at += side {
-			if blank(at/width%height, at%width) {
-				clear(img.Pixels[at : at+side])
+	for r := range n.layout.Rows(img.Grid) {
+		for x := r.X; x < r.X+r.Len; {
+			end := min(x-x%side+side, r.X+r.Len) // of the block, or of the row
+			if float64(u[r.Y/side*across+x/side]) < n.cfg.Ratio {
+				clear(img.Pixels[r.At+x-r.X : r.At+end-r.X])
 			}
-		}
-		return
-	}
-	// Patches lie merge block by merge block.
-	m := t.MergeSize
-	values := len(img.Pixels) / img.Grid.Patches()
-	for i := range img.Grid.Patches() {
-		block, in := i/(m*m), i%(m*m)
-		y, x := block/(img.Grid.W/m)*m+in/m, block%(img.Grid.W/m)*m+in%m
-		if blank(y*t.PatchSize, x*t.PatchSize) {
-			clear(img.Pixels[i*values : (i+1)*values])
+			x = end
 		}
 	}
 }

@@ -1,11 +1,13 @@
 package train
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"math"
 	"slices"
 	"testing"
 
-	"vgid/model"
 	"vgid/model/hf/imaging"
 	"vgid/vgid/config"
 	"vgid/vgid/data"
@@ -29,24 +31,22 @@ func TestDiffusionSchedule(t *testing.T) {
 }
 
 func TestNoiseKinds(t *testing.T) {
-	clip := model.VisionConfig{Channels: 3, ImageSize: 36, PatchSize: 12}
-	qwen := model.VisionConfig{Channels: 3, PatchSize: 4, MergeSize: 2, TemporalSize: 2}
 	t.Run("planes", func(t *testing.T) {
-		noiseKinds(t, clip, imaging.Image{Pixels: make([]float32, 3*36*36)}, 7)
+		noiseKinds(t, imaging.Planes(36, 36), 12, imaging.Image{Pixels: make([]float32, 3*36*36)}, 7)
 	})
 	t.Run("patches", func(t *testing.T) {
 		g := imaging.Grid{T: 1, H: 8, W: 10}
-		noiseKinds(t, qwen, imaging.Image{Pixels: make([]float32, g.Patches()*96), Grid: g}, 6)
+		noiseKinds(t, imaging.Patches(4, 2, 2), 4, imaging.Image{Pixels: make([]float32, g.Patches()*96), Grid: g}, 6)
 	})
 }
 
 // noiseKinds tries every kind on img; wrong is a side of masked patches that
-// does not fit the tower's.
-func noiseKinds(t *testing.T, tower model.VisionConfig, img imaging.Image, wrong int) {
+// does not fit the layout.
+func noiseKinds(t *testing.T, layout imaging.Layout, patch int, img imaging.Image, wrong int) {
 	src := img.Pixels
 	for i := range src {
 		src[i] = float32(i/16*3%7) - 3
-		if tower.MergeSize > 0 { // both frames of a still picture are the same
+		if layout.Frames(img.Grid) > 1 { // both frames of a still picture are the same
 			src[i] = float32(i/32*3%7) - 3
 		}
 	}
@@ -92,13 +92,13 @@ func noiseKinds(t *testing.T, tower model.VisionConfig, img imaging.Image, wrong
 		{config.Noise{Kind: "patch-mask", Ratio: 1}, func(o []float32) bool { return slices.Min(o) == 0 && slices.Max(o) == 0 }},
 		{config.Noise{Kind: "patch-mask", Ratio: 0}, func(o []float32) bool { return slices.Equal(o, src) }},
 	} {
-		n, err := NewNoiser(tc.cfg, 7, tower)
+		n, err := NewNoiser(tc.cfg, 7, layout, patch)
 		if err != nil {
 			t.Fatal(err)
 		}
 		apply := func(step, sample uint32) []float32 { return n.Apply(img, step, sample).Pixels }
 		a := apply(3, 9)
-		if tower.MergeSize > 0 {
+		if layout.Frames(img.Grid) > 1 {
 			for i := range a {
 				if i/16%2 == 0 && a[i] != a[i+16] {
 					t.Fatalf("%s: the frames of a picture are no longer the same", tc.cfg.Kind)
@@ -124,7 +124,7 @@ func noiseKinds(t *testing.T, tower model.VisionConfig, img imaging.Image, wrong
 			t.Errorf("%s: fixed noise changes over steps", tc.cfg.Kind)
 		}
 	}
-	if _, err := NewNoiser(config.Noise{Kind: "patch-mask", Patch: wrong}, 0, tower); err == nil {
+	if _, err := NewNoiser(config.Noise{Kind: "patch-mask", Patch: wrong}, 0, layout, patch); err == nil {
 		t.Error("a patch that does not divide the image was accepted")
 	}
 }
@@ -166,16 +166,57 @@ func TestFixedNoiseBelongsToThePicture(t *testing.T) {
 	}
 }
 
+// The noise of a sample keeps its bits: a run that goes on draws what it would
+// have drawn. (Kinds whose values are drawn and not computed, which are the same
+// on every processor.)
+func TestNoiseKeepsItsBits(t *testing.T) {
+	g := imaging.Grid{T: 1, H: 8, W: 10}
+	planes, patches := imaging.Planes(36, 36), imaging.Patches(4, 2, 2)
+	for _, c := range []struct {
+		layout imaging.Layout
+		patch  int
+		cfg    config.Noise
+		want   string
+	}{
+		{planes, 12, config.Noise{Kind: "uniform-replace"}, "3aa1043b5c286d11"},
+		{planes, 12, config.Noise{Kind: "patch-mask", Ratio: .4}, "afd53c9925aa322f"},
+		{planes, 4, config.Noise{Kind: "patch-mask", Ratio: .5, Patch: 12}, "f8cfbcac8b618b76"},
+		{patches, 4, config.Noise{Kind: "uniform-replace"}, "398d2e75bf46fe89"},
+		{patches, 4, config.Noise{Kind: "patch-mask", Ratio: .4}, "7458a0550d5f648e"},
+		{patches, 4, config.Noise{Kind: "patch-mask", Ratio: .5, Patch: 12}, "8e9ef61b697eed80"},
+	} {
+		img := imaging.Image{Pixels: make([]float32, 3*36*36)}
+		if c.layout == patches {
+			img = imaging.Image{Pixels: make([]float32, g.Patches()*96), Grid: g}
+		}
+		for i := range img.Pixels {
+			img.Pixels[i] = float32(i%251) - 100
+		}
+		n, err := NewNoiser(c.cfg, 7, c.layout, c.patch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var bits []byte
+		for s := range uint32(3) {
+			for _, v := range n.Apply(img, s, 40+s).Pixels {
+				bits = binary.LittleEndian.AppendUint32(bits, math.Float32bits(v))
+			}
+		}
+		if sum := sha256.Sum256(bits); hex.EncodeToString(sum[:8]) != c.want {
+			t.Errorf("%+v %+v: other bits, %x", c.layout, c.cfg, sum[:8])
+		}
+	}
+}
+
 // TestMaskedPatchesAreSquares: half-masked, every block of a picture is
 // either blank or whole, wherever the tower's layout puts its patches.
 func TestMaskedPatchesAreSquares(t *testing.T) {
-	qwen := model.VisionConfig{Channels: 3, PatchSize: 4, MergeSize: 2, TemporalSize: 2}
 	g := imaging.Grid{T: 1, H: 12, W: 10}
 	img := imaging.Image{Pixels: make([]float32, g.Patches()*96), Grid: g}
 	for i := range img.Pixels {
 		img.Pixels[i] = 1
 	}
-	n, err := NewNoiser(config.Noise{Kind: "patch-mask", Patch: 16, Ratio: 0.5}, 3, qwen)
+	n, err := NewNoiser(config.Noise{Kind: "patch-mask", Patch: 16, Ratio: 0.5}, 3, imaging.Patches(4, 2, 2), 4)
 	if err != nil {
 		t.Fatal(err)
 	}
