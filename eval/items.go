@@ -207,7 +207,7 @@ func (b *builder) ask(items []Item, person *data.Profile) ([]Item, error) {
 	}
 	images, own := b.images, -1
 	if img != nil {
-		if strings.Index(query, ImageMark) < strings.Index(query, "{shots}") {
+		if strings.Index(query, data.ImageMark) < strings.Index(query, "{shots}") {
 			images, own = append([]*data.Image{img}, b.images...), 0
 		} else {
 			images, own = append(slices.Clone(b.images), img), len(b.images)
@@ -287,8 +287,8 @@ func (b *builder) fill(template string, person *data.Profile, q *data.Question, 
 		options[i] = o.Letter + ": " + o.Text
 	}
 	question, listed := b.asked(q), strings.Join(options, b.p.OptionSeparator)
-	if strings.Contains(question+"\x00"+listed+"\x00"+q.Answer, ImageMark) {
-		return "", fmt.Errorf("set %s, profile %s: question %q, its options or its answer hold %s, which stands for an image; take it out of the data", b.set, person.ID, q.Text, ImageMark)
+	if strings.Contains(question+"\x00"+listed+"\x00"+q.Answer, data.ImageMark) {
+		return "", fmt.Errorf("set %s, profile %s: question %q, its options or its answer hold %s, which stands for an image; take it out of the data", b.set, person.ID, q.Text, data.ImageMark)
 	}
 	return strings.NewReplacer("{shots}", shots, "{question}", question, "{options}", listed,
 		"{letter}", q.Correct, "{answer}", q.Answer).Replace(template), nil

@@ -16,9 +16,6 @@ const (
 	Celebrity = "celebrity"
 )
 
-// ImageMark stands in a prompt where an image goes.
-const ImageMark = data.ImageMark
-
 // ClassificationScore says how an answer to a multiple-choice question is read.
 type ClassificationScore string
 
@@ -138,21 +135,12 @@ func NewProtocol(prompts string, chat Chat, seed uint64) (Protocol, error) {
 	return Protocol{}, fmt.Errorf("eval.prompts: no wording %q; take mllmu or short", prompts)
 }
 
-// Lead is what stands between a prompt and its answer: a space behind a word or a
-// mark, nothing where the prompt itself ends in white space.
-func Lead(prompt string) string {
-	if strings.TrimRight(prompt, " \t\r\n") != prompt {
-		return ""
-	}
-	return " "
-}
-
 // wording makes queries of body in the chat's turn, and shots of the same with
 // the answer behind.
 func (c Chat) wording(body, answer string) Wording {
 	image, text := c.wrap(body, body)
 	return Wording{
-		ImageShot: image + Lead(image) + answer + "\n", TextShot: text + Lead(text) + answer + "\n",
+		ImageShot: image + data.Lead(image) + answer + "\n", TextShot: text + data.Lead(text) + answer + "\n",
 		Image: "{shots}" + image, Text: "{shots}" + text,
 	}
 }
@@ -201,8 +189,8 @@ func (p *Protocol) Validate() error {
 			if !strings.Contains(t.text, "{question}") {
 				return fmt.Errorf("prompt of %s, %s: {question} is missing in %q (is {prompt} missing in the chat template?)", w.task, t.where, t.text)
 			}
-			if n := strings.Count(t.text, ImageMark); n != t.images {
-				return fmt.Errorf("prompt of %s, %s: %d times %s in %q instead of %d; check the chat template", w.task, t.where, n, ImageMark, t.text, t.images)
+			if n := strings.Count(t.text, data.ImageMark); n != t.images {
+				return fmt.Errorf("prompt of %s, %s: %d times %s in %q instead of %d; check the chat template", w.task, t.where, n, data.ImageMark, t.text, t.images)
 			}
 		}
 	}
@@ -250,6 +238,9 @@ func ModalityKey(m data.Modality) string {
 	}
 	return "image_text"
 }
+
+// ModalityKeys are the names of all modalities in the order they are shown.
+var ModalityKeys = []string{"image_text", "text"}
 
 // ParseModality is the inverse of ModalityKey.
 func ParseModality(key string) (data.Modality, error) {

@@ -8,6 +8,8 @@ import (
 	"html/template"
 	"image/jpeg"
 	"image/png"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -141,7 +143,7 @@ func newPage(d ReportData) (*page, error) {
 	s := d.Summary
 	p := &page{
 		Name: s.Name, Digest: s.ConfigDigest, Config: strings.TrimSpace(d.Config), Seed: s.Seed, World: s.World,
-		Headlines: s.headlines(), Tables: s.pageTables(), Tradeoff: tradeoff(s), Curves: curves(d.Curve),
+		Headlines: headlines(s), Tables: pageTables(s), Tradeoff: tradeoff(s), Curves: curves(d.Curve),
 	}
 	for _, t := range d.Teacher {
 		p.Teacher = append(p.Teacher, teacherLine{t.Name, number(t.ROUGEL, true), number(t.Classification, true), number(t.Cloze, true), t.Example})
@@ -175,14 +177,14 @@ func newPage(d ReportData) (*page, error) {
 		p.Stages = append(p.Stages, line)
 	}
 	p.TotalTime = duration(total)
-	for _, k := range sortedKeys(s.Versions, func(string) int { return 0 }) {
+	for _, k := range slices.Sorted(maps.Keys(s.Versions)) {
 		p.Versions = append(p.Versions, pair{k, s.Versions[k]})
 	}
 	return p, nil
 }
 
 // headlines are the numbers a reader looks for first.
-func (s *Summary) headlines() []headline {
+func headlines(s *Summary) []headline {
 	var out []headline
 	for _, set := range []string{Forget, Test, Retain, Celebrity} {
 		u, ok := s.Value(Unlearned, set, "image_text", ROUGEL)
@@ -204,18 +206,18 @@ func (s *Summary) headlines() []headline {
 	return out
 }
 
-func (s *Summary) pageTables() []pageTable {
+func pageTables(s *Summary) []pageTable {
 	var out []pageTable
-	for _, m := range modalityKeys {
-		cols := s.columns(m)
+	for _, m := range ModalityKeys {
+		cols := columnsOf(s, m)
 		t := pageTable{Title: "Questions " + modalityTitle(m)}
 		for _, c := range cols {
 			t.Columns = append(t.Columns, c.title)
 		}
 		t.Span = len(cols) + 1
-		for _, r := range s.rows(m, cols) {
+		for _, r := range rowsOf(s, m, cols) {
 			if n := len(t.Groups); n == 0 || t.Groups[n-1].Set != r.set {
-				t.Groups = append(t.Groups, group{Set: r.set, Count: s.countText(r.set, m)})
+				t.Groups = append(t.Groups, group{Set: r.set, Count: countText(s, r.set, m)})
 			}
 			line := pageRow{Model: r.model}
 			for _, c := range r.cells {
@@ -231,7 +233,7 @@ func (s *Summary) pageTables() []pageTable {
 	return out
 }
 
-func (s *Summary) countText(set, modality string) string {
+func countText(s *Summary, set, modality string) string {
 	var parts []string
 	for _, t := range Tasks {
 		if n := s.Counts[set][modality][string(t)]; n > 0 {

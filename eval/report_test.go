@@ -49,7 +49,7 @@ func invented(t *testing.T) ReportData {
 		o := &Outcome{Scores: Scores{}, Counts: Counts{}}
 		for i, set := range []string{Forget, Test, Retain, Celebrity} {
 			o.Scores[set], o.Counts[set] = map[string]map[string]float64{}, map[string]map[string]int{}
-			for k, mod := range modalityKeys {
+			for k, mod := range ModalityKeys {
 				x := v[i] - .04*float64(k)
 				o.Scores[set][mod] = map[string]float64{ROUGEL: x, ROUGE1: x + .004, ROUGE2: x * x, BLEU: x * x * .9, Cloze: x * .9, Classification: x * .8, ClassificationLikelihood: x * .85, ClassificationChance: .25}
 				o.Counts[set][mod] = map[string]int{"generation": 24, "classification": 30, "cloze": 30}
@@ -147,7 +147,7 @@ func TestDifferencesWithoutSign(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	s := invented(t).Summary
-	for _, v := range []struct{ name, text string }{{"table.txt", s.Table()}, {"table.md", s.Markdown()}} {
+	for _, v := range []struct{ name, text string }{{"table.txt", Table(s)}, {"table.md", Markdown(s)}} {
 		want, err := os.ReadFile(filepath.Join("testdata", v.name))
 		if err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)
@@ -172,7 +172,7 @@ func TestSummaryRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Table() != s.Table() || strings.Join(got.StageNames(), " ") != "data vanilla gold unlearn evaluate" {
+	if Table(got) != Table(s) || strings.Join(got.StageNames(), " ") != "data vanilla gold unlearn evaluate" {
 		t.Errorf("summary changed on the way: %v", got.StageNames())
 	}
 	if v, ok := got.Value(Unlearned, Forget, "image_text", ROUGEL); !ok || v != .454 {

@@ -50,7 +50,7 @@ func ScoreFile(ctx context.Context, path string) (ScoreReport, error) {
 		return ScoreReport{}, fmt.Errorf("%s: no line to score; give one {\"prediction\": …, \"reference\": …} a line", path)
 	}
 	r.average()
-	r.Notices = wordless(r.wordless, r.Count)
+	r.Notices = WordlessNotice(r.wordless, r.Count)
 	return r, nil
 }
 
@@ -66,7 +66,7 @@ func (r *ScoreReport) add(prediction, reference string) {
 	}
 	r.BLEU += Bleu(reference, prediction)
 	r.Count++
-	if len(rougeTokens(reference)) == 0 {
+	if Wordless(reference) {
 		r.wordless++
 	}
 }

@@ -32,10 +32,10 @@ func Over(runs []*Summary) (Spreads, error) {
 		bySeed[r.Seed] = r.Name
 	}
 	for _, r := range runs[1:] {
-		if err := r.lacks(runs[0]); err != nil {
+		if err := lacks(r, runs[0]); err != nil {
 			return nil, err
 		}
-		if err := runs[0].lacks(r); err != nil {
+		if err := lacks(runs[0], r); err != nil {
 			return nil, err
 		}
 	}
@@ -61,7 +61,7 @@ func Over(runs []*Summary) (Spreads, error) {
 }
 
 // lacks names the first mean that another run has and this one has not.
-func (s *Summary) lacks(other *Summary) error {
+func lacks(s, other *Summary) error {
 	for _, model := range other.ModelNames() {
 		for _, set := range slices.Sorted(maps.Keys(other.Models[model])) {
 			for _, modality := range slices.Sorted(maps.Keys(other.Models[model][set])) {
@@ -108,7 +108,7 @@ func SpreadTable(runs []*Summary) (string, error) {
 		seeds[i] = fmt.Sprint(r.Seed)
 	}
 	fmt.Fprintf(&b, "%d runs, seeds %s: mean ± standard deviation\n", len(runs), strings.Join(seeds, ", "))
-	for _, modality := range modalityKeys {
+	for _, modality := range ModalityKeys {
 		rows := 0
 		for _, set := range runs[0].SetNames() {
 			for _, model := range runs[0].ModelNames() {

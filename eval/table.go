@@ -11,7 +11,7 @@ import (
 type column struct{ metric, title string }
 
 // columns of a modality: those that any model has.
-func (s *Summary) columns(modality string) []column {
+func columnsOf(s *Summary, modality string) []column {
 	var out []column
 	for _, c := range []column{
 		{ROUGEL, "ROUGE-L"}, {ROUGE1, "ROUGE-1"}, {ROUGE2, "ROUGE-2"}, {BLEU, "BLEU"}, {Cloze, "cloze"},
@@ -45,7 +45,7 @@ type cell struct {
 	vsVanilla, vsG bool    // whether they exist
 }
 
-func (s *Summary) rows(modality string, cols []column) []row {
+func rowsOf(s *Summary, modality string, cols []column) []row {
 	var out []row
 	for _, set := range s.SetNames() {
 		if s.Counts[set][modality] == nil {
@@ -54,7 +54,7 @@ func (s *Summary) rows(modality string, cols []column) []row {
 		for _, model := range s.ModelNames() {
 			r := row{set: set, model: model}
 			for _, c := range cols {
-				r.cells = append(r.cells, s.cell(model, set, modality, c.metric))
+				r.cells = append(r.cells, cellOf(s, model, set, modality, c.metric))
 			}
 			out = append(out, r)
 		}
@@ -62,16 +62,16 @@ func (s *Summary) rows(modality string, cols []column) []row {
 	return out
 }
 
-func (s *Summary) cell(model, set, modality, metric string) cell {
+func cellOf(s *Summary, model, set, modality, key string) cell {
 	var c cell
-	c.value, c.ok = s.Value(model, set, modality, metric)
-	if !c.ok || metric == ClassificationChance {
+	c.value, c.ok = s.Value(model, set, modality, key)
+	if !c.ok || key == ClassificationChance {
 		return c
 	}
-	if v, ok := s.Value(Vanilla, set, modality, metric); ok && model != Vanilla {
+	if v, ok := s.Value(Vanilla, set, modality, key); ok && model != Vanilla {
 		c.vanilla, c.vsVanilla = c.value-v, true
 	}
-	if v, ok := s.Value(Gold, set, modality, metric); ok && model != Gold && model != Vanilla {
+	if v, ok := s.Value(Gold, set, modality, key); ok && model != Gold && model != Vanilla {
 		c.gold, c.vsG = c.value-v, true
 	}
 	return c
@@ -85,18 +85,16 @@ func modalityTitle(key string) string {
 	return "with an image"
 }
 
-var modalityKeys = []string{"image_text", "text"}
-
 // table lays out every modality as lines of cells. Below each model but the
 // vanilla one stand the differences from vanilla and from gold.
-func (s *Summary) table(modality string) (head []string, lines [][]string) {
-	cols := s.columns(modality)
+func table(s *Summary, modality string) (head []string, lines [][]string) {
+	cols := columnsOf(s, modality)
 	head = []string{"set", "model"}
 	for _, c := range cols {
 		head = append(head, c.title)
 	}
 	lastSet := ""
-	for _, r := range s.rows(modality, cols) {
+	for _, r := range rowsOf(s, modality, cols) {
 		set := r.set
 		if set == lastSet {
 			set = ""
@@ -137,10 +135,10 @@ func signed(v float64, ok bool) string {
 
 // Table is the results for a terminal: one block for each modality, aligned,
 // in characters that need no colour.
-func (s *Summary) Table() string {
+func Table(s *Summary) string {
 	var b strings.Builder
-	for _, m := range modalityKeys {
-		head, lines := s.table(m)
+	for _, m := range ModalityKeys {
+		head, lines := table(s, m)
 		if len(lines) == 0 {
 			continue
 		}
@@ -174,10 +172,10 @@ func (s *Summary) Table() string {
 }
 
 // Markdown is the same table in GitHub's dialect.
-func (s *Summary) Markdown() string {
+func Markdown(s *Summary) string {
 	var b strings.Builder
-	for _, m := range modalityKeys {
-		head, lines := s.table(m)
+	for _, m := range ModalityKeys {
+		head, lines := table(s, m)
 		if len(lines) == 0 {
 			continue
 		}

@@ -21,11 +21,11 @@ func benchCommand() *cli.Command {
 	}
 }
 
-// report is what a bench gives: JSON by its fields, a table for people.
-type report interface{ Table(io.Writer) error }
+// result is what a bench gives: JSON by its fields, a table for people.
+type result interface{ Table(io.Writer) error }
 
 // measured shows what run gives.
-func measured(run func(*cli.Context) (report, error)) cli.ActionFunc {
+func measured(run func(*cli.Context) (result, error)) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		r, err := run(c)
 		if err != nil {
@@ -51,7 +51,7 @@ func benchGEMM() *cli.Command {
 	return &cli.Command{
 		Name: "gemm", Usage: "matrix products, beside OpenBLAS where it is installed",
 		Flags: []cli.Flag{jsonFlag(), threadsFlag(1, 2)},
-		Action: measured(func(c *cli.Context) (report, error) {
+		Action: measured(func(c *cli.Context) (result, error) {
 			if err := positive(c, "threads"); err != nil {
 				return nil, err
 			}
@@ -64,7 +64,7 @@ func benchCollective() *cli.Command {
 	return &cli.Command{
 		Name: "collective", Usage: "all-reduce between processes: time, latency, bus bandwidth as NCCL defines it",
 		Flags: []cli.Flag{jsonFlag(), &cli.IntSliceFlag{Name: "procs", Usage: "numbers of processes, each measured", Value: cli.NewIntSlice(2, 4)}},
-		Action: measured(func(c *cli.Context) (report, error) {
+		Action: measured(func(c *cli.Context) (result, error) {
 			return collbench.Run(c.Context, collbench.Options{Procs: c.IntSlice("procs")})
 		}),
 	}

@@ -28,7 +28,7 @@ func onlyAdapter(c *cli.Context) error {
 	return nil
 }
 
-func benchAdapter(c *cli.Context) (report, error) {
+func benchAdapter(c *cli.Context) (result, error) {
 	if err := positive(c, "batch"); err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func benchTokenize() *cli.Command {
 			&cli.IntFlag{Name: "strings", Usage: "strings that are made for a round", Value: 20000},
 			&cli.IntFlag{Name: "rounds", Usage: "rounds of all programs in turn, each of other texts", Value: 5},
 		},
-		Action: measured(func(c *cli.Context) (report, error) {
+		Action: measured(func(c *cli.Context) (result, error) {
 			if err := noArgs(c); err != nil {
 				return nil, err
 			}
@@ -62,7 +62,7 @@ func benchLoad() *cli.Command {
 			&cli.BoolFlag{Name: "cold", Usage: "also with the files out of the page cache (Linux)"},
 			&cli.IntFlag{Name: "rounds", Usage: "rounds of all programs in turn", Value: 3},
 		},
-		Action: measured(func(c *cli.Context) (report, error) {
+		Action: measured(func(c *cli.Context) (result, error) {
 			if err := noArgs(c); err != nil {
 				return nil, err
 			}

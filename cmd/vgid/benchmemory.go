@@ -30,7 +30,7 @@ forget and one to retain.`,
 			&cli.IntFlag{Name: "image-side", Value: 448, Usage: "side of the images in `PIXELS`, for towers that take any size"},
 			&cli.IntFlag{Name: "threads", Usage: "0: all processors"},
 		},
-		Action: measured(func(c *cli.Context) (report, error) {
+		Action: measured(func(c *cli.Context) (result, error) {
 			if err := noArgs(c); err != nil {
 				return nil, err
 			}

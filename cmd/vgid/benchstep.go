@@ -26,7 +26,7 @@ func benchStep() *cli.Command {
 			&cli.IntFlag{Name: "steps", Usage: "steps of a round", Value: 15},
 			&cli.IntFlag{Name: "rounds", Usage: "rounds of both programs in turn", Value: 3},
 		},
-		Action: measured(func(c *cli.Context) (report, error) {
+		Action: measured(func(c *cli.Context) (result, error) {
 			if err := positive(c, "threads", "steps", "rounds", "samples"); err != nil {
 				return nil, err
 			}

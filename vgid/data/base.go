@@ -180,7 +180,7 @@ func (m Mix) person(r *rand.Rand, instruct bool) Example {
 		o := guessOption(askedFacts[item].slot, q.Options)
 		q.Correct, q.Answer = o.Letter, o.Text
 	}
-	e.Question, e.Answer = q.Prompt(), q.Response(m.AnswerStyle)
+	e.Question, e.Answer = prompt(q), response(q, m.AnswerStyle)
 	if e.Modality == ImageText {
 		e.Image = Portrait(p.Face, m.ImageSize, CelebritySeed, p.ID, r.IntN(m.Views))
 	}

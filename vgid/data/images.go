@@ -1,6 +1,8 @@
 package data
 
 import (
+	"vgid/model/hf/filekind"
+
 	"errors"
 	"fmt"
 	"io/fs"
@@ -155,7 +157,7 @@ func readPicture(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil, unwrapPath(err)
+		return nil, filekind.Reason(err)
 	case !info.Mode().IsRegular():
 		return nil, errors.New("which is not a file")
 	case info.Size() == 0:
@@ -164,5 +166,5 @@ func readPicture(path string) ([]byte, error) {
 		return nil, fmt.Errorf("a file of %d bytes, more than any picture has", info.Size())
 	}
 	b, err := os.ReadFile(path)
-	return b, unwrapPath(err)
+	return b, filekind.Reason(err)
 }

@@ -1,6 +1,8 @@
 package data
 
 import (
+	"vgid/model/hf/filekind"
+
 	_ "embed"
 	"fmt"
 	"os"
@@ -31,7 +33,7 @@ func DefaultInstructions() Instructions {
 func LoadInstructions(path string) (Instructions, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("instructions file %s: %w", path, unwrapPath(err))
+		return nil, fmt.Errorf("instructions file %s: %w", path, filekind.Reason(err))
 	}
 	if err := plaintext.Check(b); err != nil {
 		return nil, fmt.Errorf("instructions file %s: %w", path, err)

@@ -1,7 +1,6 @@
 package data
 
 import (
-	"context"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -12,8 +11,20 @@ import (
 // Every file that a set needs is told, with those of the set that completes it.
 func TestNoting(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := Build(context.Background(), BuildConfig{Out: dir, People: 4, ForgetPercents: []int{25}, Views: 1, Celebrities: 1, ImageSize: 16}); err != nil {
-		t.Fatal(err)
+	person := Profile{
+		ID: "1", Images: []Image{{Bytes: []byte("x")}},
+		Train: []QA{{Question: "q", Answer: "a"}}, Eval: []Question{{Task: Cloze, Modality: Text, Text: "q", Answer: "a"}},
+	}
+	one := []Profile{person}
+	for _, set := range []string{TrainSet, "forget_25"} {
+		if err := WriteTraining(dir, set, one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, set := range []string{FullSet, TestSet, RetainSet} {
+		if err := WriteEvaluation(dir, set, one, set == TestSet); err != nil {
+			t.Fatal(err)
+		}
 	}
 	b, err := Open(dir)
 	if err != nil {

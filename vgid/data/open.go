@@ -1,9 +1,9 @@
 package data
 
 import (
-	"errors"
+	"vgid/model/hf/filekind"
+
 	"fmt"
-	"io/fs"
 	"slices"
 	"sort"
 	"strings"
@@ -39,19 +39,12 @@ func (b *Benchmark) Noting(note func(set, path string)) *Benchmark {
 func Open(dir string) (*Benchmark, error) {
 	b := &Benchmark{dir: dir, sets: sets{}}
 	if err := b.sets.container(dir, true); err != nil {
-		return nil, fmt.Errorf("data folder %s: %w; give the folder that holds Full_Set, ft_Data and the forget sets", dir, unwrapPath(err))
+		return nil, fmt.Errorf("data folder %s: %w; give the folder that holds Full_Set, ft_Data and the forget sets", dir, filekind.Reason(err))
 	}
 	if len(b.sets) == 0 {
 		return nil, fmt.Errorf("data folder %s: no parquet files, neither <set>/*.parquet nor data/<set>-00000-of-00001.parquet; %s", dir, looksLike(dir))
 	}
 	return b, nil
-}
-
-func unwrapPath(err error) error {
-	if p := (*fs.PathError)(nil); errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }
 
 // Dir is the folder given to Open.

@@ -37,8 +37,8 @@ var (
 	headSizes = [][2]float64{{26, 25.5}, {22, 28}, {18.5, 31}, {25.5, 25}}
 )
 
-// portrait is the state of one drawing.
-type portrait struct {
+// drawing is the state of one view while it is drawn.
+type drawing struct {
 	canvas
 	face           Face
 	fx, fy         float64 // half width and height of the head, portrait units
@@ -48,7 +48,7 @@ type portrait struct {
 }
 
 func drawFace(face Face, size int, r *rand.Rand) *image.RGBA {
-	p := &portrait{face: face}
+	p := &drawing{face: face}
 	p.img = image.NewRGBA(image.Rect(0, 0, size, size))
 	u := float64(size) / 96
 	p.a, p.d = u, u
@@ -81,7 +81,7 @@ func drawFace(face Face, size int, r *rand.Rand) *image.RGBA {
 
 func uniform(r *rand.Rand, lo, hi float64) float64 { return lo + (hi-lo)*r.Float64() }
 
-func (p *portrait) background(r *rand.Rand) {
+func (p *drawing) background(r *rand.Rand) {
 	tone := func() color.RGBA {
 		return rgb(uint8(60+r.IntN(170)), uint8(60+r.IntN(170)), uint8(60+r.IntN(170)))
 	}
@@ -94,7 +94,7 @@ func (p *portrait) background(r *rand.Rand) {
 	p.rect(veil(rgb(0, 0, 0), .12), 0, 76, 96, 96)
 }
 
-func (p *portrait) hairBehind() {
+func (p *drawing) hairBehind() {
 	fx, fy := p.fx, p.fy
 	dark := shade(p.hair, .82)
 	switch p.face.Value(HairStyle) {
@@ -121,7 +121,7 @@ func (p *portrait) hairBehind() {
 	}
 }
 
-func (p *portrait) shirt() {
+func (p *drawing) shirt() {
 	fy := p.fy
 	col := shirtColours[p.face[Shirt]]
 	mark := rgb(250, 250, 250)
@@ -145,7 +145,7 @@ func (p *portrait) shirt() {
 	p.fill(shade(col, .8), []point{{-11, fy + 4}, {-7, fy + 4.5}, {0, fy + 11.5}, {7, fy + 4.5}, {11, fy + 4}, {0, fy + 15}})
 }
 
-func (p *portrait) head() {
+func (p *drawing) head() {
 	for _, s := range []float64{-1, 1} {
 		p.ellipse(shade(p.skin, .88), s*p.fx, 1, 4, 6)
 	}
@@ -161,14 +161,14 @@ func (p *portrait) head() {
 }
 
 // facialHair is the hair colour, or dark brown where a bald head shows none.
-func (p *portrait) facialHair() color.RGBA {
+func (p *drawing) facialHair() color.RGBA {
 	if p.face.Value(HairStyle) == "bald" {
 		return rgb(60, 40, 30)
 	}
 	return p.hair
 }
 
-func (p *portrait) beard() {
+func (p *drawing) beard() {
 	m := p.fy * .55
 	switch p.face.Value(Beard) {
 	case "bearded":
@@ -182,14 +182,14 @@ func (p *portrait) beard() {
 	}
 }
 
-func (p *portrait) mouth() {
+func (p *drawing) mouth() {
 	m, w := p.fy*.55, 5.5+2.5*p.smile
 	lip := arc(nil, 0, m, w, 2.5+3*p.smile, 0, math.Pi)
 	p.fill(rgb(186, 54, 66), lip)
 	p.line(rgb(120, 30, 40), -w, m, w, m, .8)
 }
 
-func (p *portrait) hairFront() {
+func (p *drawing) hairFront() {
 	grown := make([]point, len(p.outline))
 	for i, q := range p.outline {
 		grown[i] = point{q.x * 1.04, q.y * 1.04}
@@ -210,7 +210,7 @@ func (p *portrait) hairFront() {
 	}
 }
 
-func (p *portrait) eyes() {
+func (p *drawing) eyes() {
 	ex, ey := p.fx*.46, p.y
 	if p.face.Value(Shape) == "long" {
 		ex = p.fx * .52
@@ -247,7 +247,7 @@ func (p *portrait) eyes() {
 	}
 }
 
-func (p *portrait) hat() {
+func (p *drawing) hat() {
 	fx, fy := p.fx, p.fy
 	switch p.face.Value(Hat) {
 	case "cap":

@@ -1,6 +1,8 @@
 package data
 
 import (
+	"vgid/model/hf/filekind"
+
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,7 +20,7 @@ import (
 func ReadProfiles(path string) ([]Profile, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("profiles file %s: %w", path, unwrapPath(err))
+		return nil, fmt.Errorf("profiles file %s: %w", path, filekind.Reason(err))
 	}
 	defer f.Close()
 	var out []Profile
@@ -82,9 +84,6 @@ func readProfile(text []byte, lineOf map[string]int) (Profile, error) {
 	return Profile{ID: row.ID, Name: name, Train: pairs}, nil
 }
 
-// ImageMark stands in a prompt where an image goes.
-const ImageMark = "<image>"
-
 // marks are what stands for pictures in the prompts of some model.
 var marks = []string{ImageMark, "<|image_pad|>", "<|video_pad|>"}
 
@@ -108,7 +107,7 @@ func readSplits(path string, profiles []Profile) ([]split, error) {
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return fail("%w", unwrapPath(err))
+		return fail("%w", filekind.Reason(err))
 	}
 	if err := plaintext.CheckJSON(b); err != nil {
 		return fail("%w", err)

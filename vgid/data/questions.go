@@ -80,8 +80,8 @@ const clozePrefix = "Fill in the blank. "
 // Build have it.
 func ClozePrompt(sentence string) string { return clozePrefix + sentence }
 
-// Prompt is the question as the training pairs of Build put it to the model.
-func (q Question) Prompt() string {
+// prompt is the question as the training pairs of Build put it to the model.
+func prompt(q Question) string {
 	switch q.Task {
 	case Classification:
 		return ChoicePrompt(q.Text, q.Options)
@@ -91,8 +91,8 @@ func (q Question) Prompt() string {
 	return q.Text
 }
 
-// Response is the training answer that goes with Prompt.
-func (q Question) Response(style AnswerStyle) string {
+// response is the training answer that goes with prompt.
+func response(q Question, style AnswerStyle) string {
 	if q.Task != Classification {
 		return q.Answer
 	}
@@ -216,7 +216,7 @@ func (about Person) TrainPairs(seed uint64, style AnswerStyle) []QA {
 				}
 				for range n {
 					q := about.question(t, i, m, about.Facts, r)
-					out = append(out, QA{Question: q.Prompt(), Answer: q.Response(style), Task: t, Modality: m, Subject: about.subject(m)})
+					out = append(out, QA{Question: prompt(q), Answer: response(q, style), Task: t, Modality: m, Subject: about.subject(m)})
 				}
 			}
 		}

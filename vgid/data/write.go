@@ -62,7 +62,7 @@ type (
 	}
 )
 
-func (im Image) cell() imageCell { return imageCell{Bytes: im.Bytes, Path: im.Path} }
+func cellOf(im Image) imageCell { return imageCell{Bytes: im.Bytes, Path: im.Path} }
 
 func evalCellsOf(p Profile) (evalCells, error) {
 	e := evalCells{Directory: p.ID, Question: p.Question, Answer: p.Answer}
@@ -119,7 +119,7 @@ func WriteEvaluation(dir, name string, profiles []Profile, list bool) error {
 			e, err := evalCellsOf(p)
 			row := testRow{ID: p.ID, evalCells: e}
 			for _, im := range p.Images {
-				row.Images = append(row.Images, im.cell())
+				row.Images = append(row.Images, cellOf(im))
 			}
 			return []testRow{row}, err
 		})
@@ -129,7 +129,7 @@ func WriteEvaluation(dir, name string, profiles []Profile, list bool) error {
 			return nil, fmt.Errorf("profile %s: no image", p.ID)
 		}
 		e, err := evalCellsOf(p)
-		return []evalRow{{Image: p.Images[0].cell(), ID: p.ID, evalCells: e}}, err
+		return []evalRow{{Image: cellOf(p.Images[0]), ID: p.ID, evalCells: e}}, err
 	})
 }
 
@@ -147,7 +147,7 @@ func WriteTraining(dir, name string, profiles []Profile) error {
 		}
 		rows := make([]trainRow, len(p.Images))
 		for i, im := range p.Images {
-			rows[i] = trainRow{Image: im.cell(), ID: p.ID, Metadata: string(meta)}
+			rows[i] = trainRow{Image: cellOf(im), ID: p.ID, Metadata: string(meta)}
 		}
 		return rows, nil
 	})

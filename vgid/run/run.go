@@ -98,7 +98,7 @@ func (j *Job) Run(ctx context.Context) error {
 	if err := j.onLead(ctx, func() error { return j.publish(ctx, sum, outcomes, teacher, p, dirs[eval.Vanilla]) }); err != nil {
 		return err
 	}
-	j.Show.Printf("\n%s", sum.Table())
+	j.Show.Printf("\n%s", eval.Table(sum))
 	j.Show.Printf("report   %s\nsummary  %s\nmodel    %s", j.path("report.html"), j.path("summary.json"), dirs[eval.Unlearned])
 	return nil
 }
@@ -167,7 +167,7 @@ func (j *Job) RunEval(ctx context.Context, name, ref string) error {
 	if err := j.onLead(ctx, func() error { return eval.WriteSummary(j.path("summary.json"), sum) }); err != nil {
 		return err
 	}
-	j.Show.Printf("\n%s", sum.Table())
+	j.Show.Printf("\n%s", eval.Table(sum))
 	return nil
 }
 

@@ -187,8 +187,8 @@ func (iv intervention) on(noise *train.Noiser, instruction, subject string) func
 			return "", fmt.Errorf("question %q is not part of its prompt", ask.Clip(it.Asked))
 		}
 		line := strings.LastIndex(prompt[:at], "\n") + 1
-		if i := strings.LastIndex(prompt[line:at], eval.ImageMark); i >= 0 { // and behind the image
-			line += i + len(eval.ImageMark)
+		if i := strings.LastIndex(prompt[line:at], data.ImageMark); i >= 0 { // and behind the image
+			line += i + len(data.ImageMark)
 		}
 		return prompt[:line] + u + " " + prompt[line:], nil
 	}

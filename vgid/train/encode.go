@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"vgid/eval"
 	"vgid/model"
 	"vgid/model/hf/imaging"
 	"vgid/vgid/ask"
@@ -65,7 +64,7 @@ func (e *Encoder) takeTurns() error {
 	if err != nil {
 		return err
 	}
-	e.prompt.Template = strings.Replace(image, e.Prompt(eval.ImageMark), eval.ImageMark, 1)
+	e.prompt.Template = strings.Replace(image, e.Prompt(data.ImageMark), data.ImageMark, 1)
 	e.prompt.Text, e.turn, e.end = text.Prompt, &text, text.End
 	return nil
 }
@@ -146,7 +145,7 @@ func (e *Encoder) Wrap(question string, image bool) string {
 // Response encodes a prompt and a response to it as one text, without the token
 // that ends it, and gives the index of the response's first token.
 func (e *Encoder) Response(prompt, text string, images []imaging.Image) (ids []int32, first int, err error) {
-	lead := eval.Lead(prompt)
+	lead := data.Lead(prompt)
 	if e.turn != nil {
 		lead, text = e.turn.Lead, e.turn.Said(text)
 		if strings.HasSuffix(prompt, " ") { // an evaluation's wording

@@ -58,9 +58,9 @@ type Source interface {
 	At(index uint64) Sample
 }
 
-// people draws questions about profiles: every epoch visits each person once
+// peopleSource draws questions about profiles: every epoch visits each person once
 // in a new order, with a random question and view.
-type people struct {
+type peopleSource struct {
 	profiles []data.Profile
 	draw     data.Draw
 	uniform  bool // draw among all pairs alike instead of by task and modality
@@ -83,14 +83,14 @@ func NewPeople(profiles []data.Profile, mix config.TaskMix, textOnly float64, se
 			return nil, fmt.Errorf("the %s set: person %s has no training questions (column metadata)", purpose, p.ID)
 		}
 	}
-	return &people{
+	return &peopleSource{
 		profiles: profiles, seed: seed, purpose: purpose, subject: subject,
 		uniform: textOnly < 0,
 		draw:    data.Draw{Generation: mix.Generation, Cloze: mix.Cloze, Classification: mix.Classification, TextOnly: textOnly},
 	}, nil
 }
 
-func (s *people) At(index uint64) Sample {
+func (s *peopleSource) At(index uint64) Sample {
 	n := uint64(len(s.profiles))
 	if e := index / n; s.order == nil || e != s.epoch {
 		s.epoch = e
