@@ -8,7 +8,7 @@ require (
 	github.com/google/licensecheck v0.3.1 // names the licences of linked modules (docs/licences)
 	github.com/google/renameio/v2 v2.0.0 // files written to a temporary name, synced, renamed
 	github.com/hashicorp/memberlist v0.7.0 // discovery of nodes (launch/discovery)
-	github.com/parquet-go/parquet-go v0.32.0 // the benchmark's files (vgid/data)
+	github.com/parquet-go/parquet-go v0.32.0 // the benchmark's files (eval/mllmu)
 	github.com/prometheus/client_golang v1.25.0 // metrics (vgid/monitor)
 	github.com/rivo/uniseg v0.4.7 // user-perceived characters, which SentencePiece's normalizer replaces as a whole
 	github.com/urfave/cli/v2 v2.27.7 // the commands

@@ -6,26 +6,26 @@ import (
 	"fmt"
 	"os"
 
+	"vgid/eval/dataset"
 	"vgid/model/hf/plainjson"
 	"vgid/model/plaintext"
 	"vgid/model/safefile"
-	"vgid/vgid/data"
 )
 
 // Answer is one item with what the model said and how that was scored: a line
 // of an answers file.
 type Answer struct {
-	Index     int           `json:"index"`
-	ID        string        `json:"id"`
-	Set       string        `json:"set"`
-	Person    string        `json:"person"`
-	Task      data.Task     `json:"task"`
-	Modality  data.Modality `json:"modality"`
-	Question  string        `json:"question"`
-	Reference string        `json:"reference"`
-	Response  string        `json:"response"`
+	Index     int              `json:"index"`
+	ID        string           `json:"id"`
+	Set       string           `json:"set"`
+	Person    string           `json:"person"`
+	Task      dataset.Task     `json:"task"`
+	Modality  dataset.Modality `json:"modality"`
+	Question  string           `json:"question"`
+	Reference string           `json:"reference"`
+	Response  string           `json:"response"`
 	// Options, Correct, Chosen ("" for none) and LogProbs are of classification.
-	Options  []data.Option      `json:"options,omitempty"`
+	Options  []dataset.Option   `json:"options,omitempty"`
 	Correct  string             `json:"correct,omitempty"`
 	Chosen   string             `json:"chosen,omitempty"`
 	LogProbs []float64          `json:"logprobs,omitempty"`

@@ -7,17 +7,18 @@ import (
 	"slices"
 	"strings"
 
-	"vgid/vgid/data"
+	"vgid/eval/dataset"
+	"vgid/eval/prompts"
 )
 
 // Set is a group of people to evaluate.
 type Set struct {
 	Name     string // forget, test, retain, celebrity
-	Profiles []data.Profile
+	Profiles []dataset.Profile
 	// Full holds the profiles that shots are looked up in by ID: the protocol
 	// shows the person as in Full_Set also where the test set shows another
 	// image. Nil means Profiles.
-	Full []data.Profile
+	Full []dataset.Profile
 }
 
 // Item is one question as put to the model.
@@ -27,18 +28,18 @@ type Item struct {
 	Set      string
 	Person   string // profile ID
 	Subject  string // how an instruction names the person: data.ImageSubject or the name
-	Task     data.Task
-	Modality data.Modality
-	Prompt   string        // the whole model input with an ImageMark for each of Images
-	Images   []*data.Image // in the order of their marks
-	Own      int           // which of Images is the asked person's; -1 without an image
-	Question string        // the question alone
-	Asked    string        // the same as Prompt has it: a cloze's blank is written as the protocol does
+	Task     dataset.Task
+	Modality dataset.Modality
+	Prompt   string           // the whole model input with an ImageMark for each of Images
+	Images   []*dataset.Image // in the order of their marks
+	Own      int              // which of Images is the asked person's; -1 without an image
+	Question string           // the question alone
+	Asked    string           // the same as Prompt has it: a cloze's blank is written as the protocol does
 	// Reference is the ground truth; for classification the correct option's text.
 	Reference string
-	Options   []data.Option // classification only
-	Correct   string        // classification only: the correct letter
-	Choices   []string      // classification only: continuation of the prompt for each option
+	Options   []dataset.Option // classification only
+	Correct   string           // classification only: the correct letter
+	Choices   []string         // classification only: continuation of the prompt for each option
 }
 
 // BuildItems makes the items of all sets in one order: set, task
@@ -59,7 +60,7 @@ func BuildItems(sets []Set, p Protocol) ([]Item, error) {
 			if err != nil {
 				return nil, err
 			}
-			for _, m := range []data.Modality{data.ImageText, data.Text} {
+			for _, m := range []dataset.Modality{dataset.ImageText, dataset.Text} {
 				if !p.asks(m) {
 					continue
 				}
@@ -71,7 +72,7 @@ func BuildItems(sets []Set, p Protocol) ([]Item, error) {
 				}
 				for k := range s.Profiles {
 					person := &s.Profiles[k]
-					if slices.ContainsFunc(shown, func(q *data.Profile) bool { return q.ID == person.ID }) {
+					if slices.ContainsFunc(shown, func(q *dataset.Profile) bool { return q.ID == person.ID }) {
 						continue // its questions were shown with their answers
 					}
 					if items, err = b.ask(items, person); err != nil {
@@ -85,7 +86,7 @@ func BuildItems(sets []Set, p Protocol) ([]Item, error) {
 }
 
 // Tasks lists the tasks in the order of the items.
-var Tasks = []data.Task{data.Generation, data.Classification, data.Cloze}
+var Tasks = []dataset.Task{dataset.Generation, dataset.Classification, dataset.Cloze}
 
 func checkSet(earlier []Set, s Set) error {
 	for _, e := range earlier {
@@ -109,7 +110,7 @@ func checkSet(earlier []Set, s Set) error {
 
 // pickShots draws the people shown before a task's questions, in the order of
 // the profiles they are looked up in.
-func (p *Protocol) pickShots(s Set, t data.Task) ([]*data.Profile, error) {
+func (p *Protocol) pickShots(s Set, t dataset.Task) ([]*dataset.Profile, error) {
 	n, setting := p.shots(s.Name, t)
 	if n == 0 {
 		return nil, nil
@@ -139,7 +140,7 @@ func (p *Protocol) pickShots(s Set, t data.Task) ([]*data.Profile, error) {
 	if full == nil {
 		full = s.Profiles
 	}
-	var shown []*data.Profile
+	var shown []*dataset.Profile
 	for i := range full {
 		if slices.ContainsFunc(order[:n], func(d drawn) bool { return d.id == full[i].ID }) {
 			shown = append(shown, &full[i])
@@ -161,16 +162,16 @@ func (p *Protocol) draw(key ...string) uint64 {
 type builder struct {
 	p        *Protocol
 	set      string
-	task     data.Task
-	modality data.Modality
+	task     dataset.Task
+	modality dataset.Modality
 	shots    strings.Builder
-	images   []*data.Image
+	images   []*dataset.Image
 }
 
-func (b *builder) addShot(person *data.Profile) error {
+func (b *builder) addShot(person *dataset.Profile) error {
 	w := b.p.wording(b.task)
 	shot := w.TextShot
-	if b.modality == data.ImageText {
+	if b.modality == dataset.ImageText {
 		shot = w.ImageShot
 	}
 	img, err := b.image(person)
@@ -195,10 +196,10 @@ func (b *builder) addShot(person *data.Profile) error {
 }
 
 // ask appends the items of one person.
-func (b *builder) ask(items []Item, person *data.Profile) ([]Item, error) {
+func (b *builder) ask(items []Item, person *dataset.Profile) ([]Item, error) {
 	w := b.p.wording(b.task)
 	query := w.Text
-	if b.modality == data.ImageText {
+	if b.modality == dataset.ImageText {
 		query = w.Image
 	}
 	img, err := b.image(person)
@@ -207,8 +208,8 @@ func (b *builder) ask(items []Item, person *data.Profile) ([]Item, error) {
 	}
 	images, own := b.images, -1
 	if img != nil {
-		if strings.Index(query, data.ImageMark) < strings.Index(query, "{shots}") {
-			images, own = append([]*data.Image{img}, b.images...), 0
+		if strings.Index(query, prompts.ImageMark) < strings.Index(query, "{shots}") {
+			images, own = append([]*dataset.Image{img}, b.images...), 0
 		} else {
 			images, own = append(slices.Clone(b.images), img), len(b.images)
 		}
@@ -224,7 +225,7 @@ func (b *builder) ask(items []Item, person *data.Profile) ([]Item, error) {
 			return nil, err
 		}
 		it := Item{
-			Index: len(items), Set: b.set, Person: person.ID, Subject: data.ImageSubject,
+			Index: len(items), Set: b.set, Person: person.ID, Subject: dataset.ImageSubject,
 			ID:   fmt.Sprintf("%s/%s/%s/%s/%d", b.set, person.ID, b.task, ModalityKey(b.modality), number),
 			Task: b.task, Modality: b.modality, Prompt: prompt, Images: images, Own: own,
 			Question: q.Text, Asked: b.asked(q), Reference: q.Answer, Options: q.Options, Correct: q.Correct,
@@ -232,7 +233,7 @@ func (b *builder) ask(items []Item, person *data.Profile) ([]Item, error) {
 		if img == nil && person.Name != "" {
 			it.Subject = person.Name
 		}
-		if b.task == data.Classification {
+		if b.task == dataset.Classification {
 			if it.Choices, err = b.choices(person, q); err != nil {
 				return nil, err
 			}
@@ -243,7 +244,7 @@ func (b *builder) ask(items []Item, person *data.Profile) ([]Item, error) {
 	return items, nil
 }
 
-func (b *builder) choices(person *data.Profile, q *data.Question) ([]string, error) {
+func (b *builder) choices(person *dataset.Profile, q *dataset.Question) ([]string, error) {
 	var choices []string
 	known := false
 	for _, o := range q.Options {
@@ -257,8 +258,8 @@ func (b *builder) choices(person *data.Profile, q *data.Question) ([]string, err
 }
 
 // image is the person's image for this task: the only one, or one drawn.
-func (b *builder) image(person *data.Profile) (*data.Image, error) {
-	if b.modality != data.ImageText {
+func (b *builder) image(person *dataset.Profile) (*dataset.Image, error) {
+	if b.modality != dataset.ImageText {
 		return nil, nil
 	}
 	if len(person.Images) == 0 {
@@ -272,8 +273,8 @@ func (b *builder) image(person *data.Profile) (*data.Image, error) {
 }
 
 // asked is a question's text as it is put.
-func (b *builder) asked(q *data.Question) string {
-	if b.task == data.Cloze && b.p.Blank != "" {
+func (b *builder) asked(q *dataset.Question) string {
+	if b.task == dataset.Cloze && b.p.Blank != "" {
 		return strings.ReplaceAll(q.Text, "__", b.p.Blank)
 	}
 	return q.Text
@@ -281,14 +282,14 @@ func (b *builder) asked(q *data.Question) string {
 
 // fill writes a question into a template in one pass, so that nothing in the
 // question's own text is taken for a placeholder.
-func (b *builder) fill(template string, person *data.Profile, q *data.Question, shots string) (string, error) {
+func (b *builder) fill(template string, person *dataset.Profile, q *dataset.Question, shots string) (string, error) {
 	options := make([]string, len(q.Options))
 	for i, o := range q.Options {
 		options[i] = o.Letter + ": " + o.Text
 	}
 	question, listed := b.asked(q), strings.Join(options, b.p.OptionSeparator)
-	if strings.Contains(question+"\x00"+listed+"\x00"+q.Answer, data.ImageMark) {
-		return "", fmt.Errorf("set %s, profile %s: question %q, its options or its answer hold %s, which stands for an image; take it out of the data", b.set, person.ID, q.Text, data.ImageMark)
+	if strings.Contains(question+"\x00"+listed+"\x00"+q.Answer, prompts.ImageMark) {
+		return "", fmt.Errorf("set %s, profile %s: question %q, its options or its answer hold %s, which stands for an image; take it out of the data", b.set, person.ID, q.Text, prompts.ImageMark)
 	}
 	return strings.NewReplacer("{shots}", shots, "{question}", question, "{options}", listed,
 		"{letter}", q.Correct, "{answer}", q.Answer).Replace(template), nil

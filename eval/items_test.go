@@ -10,27 +10,29 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/vgid/data"
+	"vgid/eval/dataset"
+	"vgid/eval/metric"
+	"vgid/eval/prompts"
 )
 
 // people makes n profiles with the benchmark's questions: five choices, two
 // cloze and two generation questions in each modality.
-func people(prefix string, n int) []data.Profile {
-	var out []data.Profile
+func people(prefix string, n int) []dataset.Profile {
+	var out []dataset.Profile
 	for i := range n {
-		p := data.Profile{ID: fmt.Sprintf("%s%03d", prefix, i), Name: fmt.Sprintf("Name %d", i)}
+		p := dataset.Profile{ID: fmt.Sprintf("%s%03d", prefix, i), Name: fmt.Sprintf("Name %d", i)}
 		for k := range 3 {
-			p.Images = append(p.Images, data.Image{Where: fmt.Sprintf("%s image %d", p.ID, k)})
+			p.Images = append(p.Images, dataset.Image{Where: fmt.Sprintf("%s image %d", p.ID, k)})
 		}
-		for _, m := range []data.Modality{data.ImageText, data.Text} {
+		for _, m := range []dataset.Modality{dataset.ImageText, dataset.Text} {
 			for k := range 5 {
-				p.Eval = append(p.Eval, data.Question{Task: data.Classification, Modality: m, Text: fmt.Sprintf("Job %d of %s?", k, p.ID), Answer: "judge", Correct: "B",
-					Options: []data.Option{{Letter: "A", Text: "baker"}, {Letter: "B", Text: "judge"}, {Letter: "C", Text: "mason"}, {Letter: "D", Text: "nurse"}}})
+				p.Eval = append(p.Eval, dataset.Question{Task: dataset.Classification, Modality: m, Text: fmt.Sprintf("Job %d of %s?", k, p.ID), Answer: "judge", Correct: "B",
+					Options: []dataset.Option{{Letter: "A", Text: "baker"}, {Letter: "B", Text: "judge"}, {Letter: "C", Text: "mason"}, {Letter: "D", Text: "nurse"}}})
 			}
 			for k := range 2 {
 				p.Eval = append(p.Eval,
-					data.Question{Task: data.Cloze, Modality: m, Text: fmt.Sprintf("%s lives in __ (%d).", p.ID, k), Answer: "Riga"},
-					data.Question{Task: data.Generation, Modality: m, Text: fmt.Sprintf("Who is %s (%d)?", p.ID, k), Answer: "A judge."})
+					dataset.Question{Task: dataset.Cloze, Modality: m, Text: fmt.Sprintf("%s lives in __ (%d).", p.ID, k), Answer: "Riga"},
+					dataset.Question{Task: dataset.Generation, Modality: m, Text: fmt.Sprintf("Who is %s (%d)?", p.ID, k), Answer: "A judge."})
 			}
 		}
 		out = append(out, p)
@@ -57,7 +59,7 @@ func TestDenominators(t *testing.T) {
 					t.Fatalf("item %d has index %d", i, it.Index)
 				}
 				n[string(it.Task)+" "+ModalityKey(it.Modality)]++
-				if strings.Count(it.Prompt, data.ImageMark) != len(it.Images) {
+				if strings.Count(it.Prompt, prompts.ImageMark) != len(it.Images) {
 					t.Fatalf("%s: %d images in\n%s", it.ID, len(it.Images), it.Prompt)
 				}
 			}
@@ -76,11 +78,11 @@ func TestCelebrityTakesNoClassificationShots(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := map[data.Task]int{}
+	n := map[dataset.Task]int{}
 	for _, it := range items {
 		n[it.Task]++
 	}
-	if n[data.Classification] != 100 || n[data.Cloze] != 2*(20-4) {
+	if n[dataset.Classification] != 100 || n[dataset.Cloze] != 2*(20-4) {
 		t.Errorf("%v", n)
 	}
 }
@@ -124,9 +126,9 @@ func TestPrompts(t *testing.T) {
 }
 
 func TestShotsFollowTheSeedAlone(t *testing.T) {
-	shots := func(ps []data.Profile, seed uint64) string {
+	shots := func(ps []dataset.Profile, seed uint64) string {
 		p := MLLMU(LLaVAChat, seed)
-		got, err := p.pickShots(Set{Name: Forget, Profiles: ps}, data.Classification)
+		got, err := p.pickShots(Set{Name: Forget, Profiles: ps}, dataset.Classification)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,10 +216,10 @@ func TestRunDoesNotDependOnTheWorld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := alone.Scores[Retain]["text"][ClassificationLikelihood]; c != 1 {
+	if c := alone.Scores[Retain]["text"][metric.ClassificationLikelihood]; c != 1 {
 		t.Errorf("likelihood score %v", c)
 	}
-	if c := alone.Scores[Forget]["image_text"][ROUGEL]; !(c > .2 && c < .6) {
+	if c := alone.Scores[Forget]["image_text"][metric.ROUGEL]; !(c > .2 && c < .6) {
 		t.Errorf("forget ROUGE-L %v of a model right in a third", c)
 	}
 	if n := alone.Counts[Forget]["image_text"]; n["cloze"] != 8 || n["classification"] != 25 {
@@ -290,7 +292,7 @@ func TestReplaceFileNamesIt(t *testing.T) {
 // shots as in training.
 func TestLead(t *testing.T) {
 	for prompt, want := range map[string]string{"ASSISTANT:": " ", "[/INST]": " ", "ASSISTANT: ": "", "assistant\n": "", "a:\t": ""} {
-		if got := data.Lead(prompt); got != want {
+		if got := prompts.Lead(prompt); got != want {
 			t.Errorf("behind %q: %q, want %q", prompt, got, want)
 		}
 	}

@@ -1,18 +1,21 @@
 package eval
 
-import "vgid/vgid/data"
+import (
+	"vgid/eval/dataset"
+	"vgid/eval/metric"
+)
 
 // Notices are things about the questions that a user should know, one line each.
 func Notices(items []Item) []string {
 	n, of := 0, 0
 	for i := range items {
-		if items[i].Task != data.Generation {
+		if items[i].Task != dataset.Generation {
 			continue
 		}
 		of++
-		if Wordless(items[i].Reference) {
+		if metric.Wordless(items[i].Reference) {
 			n++
 		}
 	}
-	return WordlessNotice(n, of)
+	return metric.WordlessNotice(n, of)
 }

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"vgid/vgid/data"
+	"vgid/eval/dataset"
+	"vgid/eval/prompts"
 )
 
 // The sets of MLLMU-Bench. Retain and Celebrity are people not to be forgotten;
@@ -62,8 +63,8 @@ type Protocol struct {
 
 	MaxNew     int // most tokens of an answer
 	Score      ClassificationScore
-	Likelihood bool            // score the options' likelihood beside Score
-	Modalities []data.Modality // what is asked; empty: both
+	Likelihood bool               // score the options' likelihood beside Score
+	Modalities []dataset.Modality // what is asked; empty: both
 }
 
 const (
@@ -140,7 +141,7 @@ func NewProtocol(prompts string, chat Chat, seed uint64) (Protocol, error) {
 func (c Chat) wording(body, answer string) Wording {
 	image, text := c.wrap(body, body)
 	return Wording{
-		ImageShot: image + data.Lead(image) + answer + "\n", TextShot: text + data.Lead(text) + answer + "\n",
+		ImageShot: image + prompts.Lead(image) + answer + "\n", TextShot: text + prompts.Lead(text) + answer + "\n",
 		Image: "{shots}" + image, Text: "{shots}" + text,
 	}
 }
@@ -168,14 +169,14 @@ func (p *Protocol) Validate() error {
 		return fmt.Errorf("protocol: the choice %q names neither {option} nor {letter}", p.Choice)
 	}
 	for _, m := range p.Modalities {
-		if m != data.ImageText && m != data.Text {
+		if m != dataset.ImageText && m != dataset.Text {
 			return fmt.Errorf("eval.modalities: %q; take image_text or text", m)
 		}
 	}
 	for _, w := range []struct {
-		task data.Task
+		task dataset.Task
 		Wording
-	}{{data.Classification, p.Classification}, {data.Cloze, p.Cloze}, {data.Generation, p.Generation}} {
+	}{{dataset.Classification, p.Classification}, {dataset.Cloze, p.Cloze}, {dataset.Generation, p.Generation}} {
 		for _, t := range []struct {
 			where, text string
 			images      int
@@ -189,36 +190,36 @@ func (p *Protocol) Validate() error {
 			if !strings.Contains(t.text, "{question}") {
 				return fmt.Errorf("prompt of %s, %s: {question} is missing in %q (is {prompt} missing in the chat template?)", w.task, t.where, t.text)
 			}
-			if n := strings.Count(t.text, data.ImageMark); n != t.images {
-				return fmt.Errorf("prompt of %s, %s: %d times %s in %q instead of %d; check the chat template", w.task, t.where, n, data.ImageMark, t.text, t.images)
+			if n := strings.Count(t.text, prompts.ImageMark); n != t.images {
+				return fmt.Errorf("prompt of %s, %s: %d times %s in %q instead of %d; check the chat template", w.task, t.where, n, prompts.ImageMark, t.text, t.images)
 			}
 		}
 	}
 	return nil
 }
 
-func (p *Protocol) wording(t data.Task) *Wording {
+func (p *Protocol) wording(t dataset.Task) *Wording {
 	switch t {
-	case data.Classification:
+	case dataset.Classification:
 		return &p.Classification
-	case data.Cloze:
+	case dataset.Cloze:
 		return &p.Cloze
 	}
 	return &p.Generation
 }
 
 // shots is how many people are shown before a question of this task.
-func (p *Protocol) shots(set string, t data.Task) (n int, setting string) {
+func (p *Protocol) shots(set string, t dataset.Task) (n int, setting string) {
 	switch {
-	case t == data.Classification && set != Celebrity:
+	case t == dataset.Classification && set != Celebrity:
 		return p.ShotsClassification, "eval.shots_classification"
-	case t == data.Cloze:
+	case t == dataset.Cloze:
 		return p.ShotsCloze, "eval.shots_cloze"
 	}
 	return 0, ""
 }
 
-func (p *Protocol) asks(m data.Modality) bool {
+func (p *Protocol) asks(m dataset.Modality) bool {
 	if len(p.Modalities) == 0 {
 		return true
 	}
@@ -232,8 +233,8 @@ func (p *Protocol) asks(m data.Modality) bool {
 
 // ModalityKey is the name of a modality in the configuration and in
 // summary.json: image_text or text.
-func ModalityKey(m data.Modality) string {
-	if m == data.Text {
+func ModalityKey(m dataset.Modality) string {
+	if m == dataset.Text {
 		return "text"
 	}
 	return "image_text"
@@ -243,12 +244,12 @@ func ModalityKey(m data.Modality) string {
 var ModalityKeys = []string{"image_text", "text"}
 
 // ParseModality is the inverse of ModalityKey.
-func ParseModality(key string) (data.Modality, error) {
+func ParseModality(key string) (dataset.Modality, error) {
 	switch key {
 	case "image_text":
-		return data.ImageText, nil
+		return dataset.ImageText, nil
 	case "text":
-		return data.Text, nil
+		return dataset.Text, nil
 	}
 	return "", fmt.Errorf("eval.modalities: %q; take image_text or text", key)
 }

@@ -7,7 +7,8 @@ import (
 	"math"
 	"strings"
 
-	"vgid/vgid/data"
+	"vgid/eval/dataset"
+	"vgid/eval/metric"
 )
 
 // Answerer is a model that answers items. Its answers must not depend on which
@@ -108,7 +109,7 @@ func answer(ctx context.Context, items []Item, p Protocol, model Answerer) ([]An
 	}
 	var choose []Item
 	for _, it := range items {
-		if it.Task == data.Classification && p.Likelihood {
+		if it.Task == dataset.Classification && p.Likelihood {
 			choose = append(choose, it)
 		}
 	}
@@ -147,22 +148,22 @@ func score(it *Item, p Protocol, response string, logProbs []float64) Answer {
 		Question: it.Question, Reference: it.Reference, Response: strings.TrimSpace(response), Metrics: map[string]float64{},
 	}
 	switch it.Task {
-	case data.Cloze:
-		a.Metrics[Cloze] = hit(ClozeHit(it.Reference, response))
-	case data.Classification:
+	case dataset.Cloze:
+		a.Metrics[metric.Cloze] = hit(metric.ClozeHit(it.Reference, response))
+	case dataset.Classification:
 		a.Options, a.Correct, a.LogProbs = it.Options, it.Correct, logProbs
-		a.Metrics[ClassificationChance] = 1 / float64(len(it.Options))
+		a.Metrics[metric.ClassificationChance] = 1 / float64(len(it.Options))
 		if p.Likelihood {
-			a.Metrics[ClassificationLikelihood] = hit(Likeliest(logProbs, it.Options) == it.Correct)
+			a.Metrics[metric.ClassificationLikelihood] = hit(metric.Likeliest(logProbs, it.Options) == it.Correct)
 		}
-		if a.Chosen = Letter(response, it.Options); p.Score == ByOption {
-			a.Chosen = NamedOption(response, it.Options)
+		if a.Chosen = metric.Letter(response, it.Options); p.Score == ByOption {
+			a.Chosen = metric.NamedOption(response, it.Options)
 		}
-		a.Metrics[Classification] = hit(a.Chosen == it.Correct)
+		a.Metrics[metric.Classification] = hit(a.Chosen == it.Correct)
 	default:
-		r := Rouge(it.Reference, response)
-		a.Metrics[ROUGE1], a.Metrics[ROUGE2], a.Metrics[ROUGEL] = r.R1.F, r.R2.F, r.RL.F
-		a.Metrics[BLEU] = Bleu(it.Reference, response)
+		r := metric.Rouge(it.Reference, response)
+		a.Metrics[metric.ROUGE1], a.Metrics[metric.ROUGE2], a.Metrics[metric.ROUGEL] = r.R1.F, r.R2.F, r.RL.F
+		a.Metrics[metric.BLEU] = metric.Bleu(it.Reference, response)
 	}
 	return a
 }

@@ -15,7 +15,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"vgid/vgid/data"
+	"vgid/eval/mllmu"
 )
 
 func TestConfigShowRoundTrip(t *testing.T) {
@@ -142,17 +142,17 @@ func TestDataBuild(t *testing.T) {
 			out := filepath.Join(dir, name)
 			args := append([]string{"data", "build", "--out", out, "--views", "2", "--celebrities", "3", "--image-size", "32", "--seed", "4"}, args...)
 			table := must(t, program, args...)
-			b, err := data.Open(out)
+			b, err := mllmu.Open(out)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for set, people := range map[string]int{"forget_20": 1, "retain_80": 4, data.TrainSet: 5} {
+			for set, people := range map[string]int{"forget_20": 1, "retain_80": 4, mllmu.TrainSet: 5} {
 				got, err := b.Training(set)
 				if err != nil || len(got) != people {
 					t.Errorf("%s: %d people, %v, want %d", set, len(got), err, people)
 				}
 			}
-			for _, set := range []string{data.FullSet, data.TestSet, data.RetainSet} {
+			for _, set := range []string{mllmu.FullSet, mllmu.TestSet, mllmu.RetainSet} {
 				if got, err := b.Evaluation(set); err != nil || len(got) == 0 || len(got[0].Eval) == 0 {
 					t.Errorf("%s: no questions, %v", set, err)
 				}

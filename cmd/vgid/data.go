@@ -9,7 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"vgid/vgid/data"
+	"vgid/vgid/people"
 )
 
 func dataCommand() *cli.Command {
@@ -24,7 +24,7 @@ func dataCommand() *cli.Command {
 					&cli.IntFlag{Name: "people", Usage: "fictitious people to draw", Value: 60},
 					&cli.StringFlag{Name: "forget", Usage: "`PERCENTS` to forget, separated by commas: one forget_N and retain_(100-N) pair each", Value: "10"},
 					&cli.IntFlag{Name: "views", Usage: "training portraits a person (8; 2 with --profiles)"},
-					&cli.IntFlag{Name: "celebrities", Usage: "people of Retain_Set", Value: data.BaseCelebrities},
+					&cli.IntFlag{Name: "celebrities", Usage: "people of Retain_Set", Value: people.BaseCelebrities},
 					&cli.IntFlag{Name: "image-size", Usage: "pixels of a portrait's side", Value: 96},
 					&cli.StringFlag{Name: "profiles", Usage: "`FILE` of JSON lines with ID and metadata (question-answer pairs), instead of fictitious people"},
 					&cli.StringFlag{Name: "splits", Usage: "`FILE` of a JSON object of set name to IDs; goes with --profiles"},
@@ -36,7 +36,7 @@ func dataCommand() *cli.Command {
 					if err := need(c, "out"); err != nil {
 						return err
 					}
-					cfg := data.BuildConfig{
+					cfg := people.BuildConfig{
 						Out: c.String("out"), Seed: c.Uint64("seed"), Views: c.Int("views"),
 						Celebrities: c.Int("celebrities"), ImageSize: c.Int("image-size"),
 						Profiles: c.String("profiles"), Splits: c.String("splits"),
@@ -53,7 +53,7 @@ func dataCommand() *cli.Command {
 							cfg.ForgetPercents = append(cfg.ForgetPercents, n)
 						}
 					}
-					sum, err := data.Build(c.Context, cfg)
+					sum, err := people.Build(c.Context, cfg)
 					if err != nil {
 						return err
 					}
@@ -64,7 +64,7 @@ func dataCommand() *cli.Command {
 	}
 }
 
-func printSets(sum data.Summary) error {
+func printSets(sum people.Summary) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "set\tpeople\timages\tquestions\ttraining pairs\t")
 	for _, s := range sum.Sets {

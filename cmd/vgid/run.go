@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"vgid/eval"
+	"vgid/eval/metric"
 	"vgid/vgid/run"
 )
 
@@ -48,7 +48,7 @@ func scoreCommand() *cli.Command {
 			if c.NArg() != 1 {
 				return fmt.Errorf("score: %d arguments given, want one: a file of JSON lines {\"prediction\": text, \"reference\": text}", c.NArg())
 			}
-			r, err := eval.ScoreFile(c.Context, c.Args().First())
+			r, err := metric.ScoreFile(c.Context, c.Args().First())
 			if err != nil {
 				return err
 			}

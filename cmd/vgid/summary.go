@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"vgid/eval"
+	"vgid/eval/report"
 )
 
 func summaryCommand() *cli.Command {
@@ -38,12 +39,12 @@ func summaryCommand() *cli.Command {
 				}
 				runs = append(runs, s)
 			}
-			all, err := eval.Over(runs)
+			all, err := report.Over(runs)
 			if err != nil {
 				return err
 			}
 			return show(c, all, func(w io.Writer) error {
-				table, err := eval.SpreadTable(runs)
+				table, err := report.SpreadTable(runs)
 				if err != nil {
 					return err
 				}

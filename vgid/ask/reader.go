@@ -6,13 +6,13 @@ import (
 	"strings"
 	"sync"
 
+	"vgid/eval/prompts"
 	"vgid/model"
 	"vgid/model/decoding"
 	"vgid/model/hf"
 	"vgid/model/hf/imaging"
 	"vgid/model/hf/tokenizer"
 	"vgid/model/plaintext"
-	"vgid/vgid/data"
 )
 
 // Reader turns prompts and pictures into what a model reads, by the tokenizer
@@ -127,10 +127,10 @@ func (r *Reader) Notices() []string { return r.notices }
 // Prompt is how the model writes a prompt: every <image> becomes its own form
 // of an image.
 func (r *Reader) Prompt(prompt string) string {
-	if r.written == data.ImageMark {
+	if r.written == prompts.ImageMark {
 		return prompt
 	}
-	return strings.ReplaceAll(prompt, data.ImageMark, r.written)
+	return strings.ReplaceAll(prompt, prompts.ImageMark, r.written)
 }
 
 // Unmarked refuses a text of a data set that holds the mark of an image or a
@@ -155,7 +155,7 @@ func (r *Reader) Unmark(text string) string {
 
 // marked is the place of a mark in a text, and which it is; "" without one.
 func (r *Reader) marked(text string) (at int, mark string) {
-	for _, m := range []string{data.ImageMark, r.mark, r.video} {
+	for _, m := range []string{prompts.ImageMark, r.mark, r.video} {
 		if at := strings.Index(text, m); m != "" && at >= 0 {
 			return at, m
 		}

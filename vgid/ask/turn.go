@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"vgid/eval/prompts"
 	"vgid/model/hf/tokenizer"
-	"vgid/vgid/data"
 )
 
 // Turn is one question and its answer as the chat template of a model's folder
@@ -79,7 +79,7 @@ func (r *Reader) Turn(text string, images int) (Turn, error) {
 	if err != nil {
 		return Turn{}, err
 	}
-	out := Turn{Prompt: prompt, Lead: data.Lead(prompt)}
+	out := Turn{Prompt: prompt, Lead: prompts.Lead(prompt)}
 	var ok bool
 	if out.End, ok = r.tok.EOS(); !ok {
 		out.End = -1

@@ -17,7 +17,7 @@ import (
 	"vgid/model/hf/imaging"
 	"vgid/model/hf/tokenizer"
 	"vgid/model/safefile"
-	"vgid/vgid/data"
+	"vgid/vgid/people"
 )
 
 // References to the shipped model, as model.base takes them.
@@ -100,7 +100,7 @@ func CreateFrom(be backend.Backend, dir string, r Recipe) error {
 	if r.Special == nil {
 		r.Special = tokenizer.DefaultSpecial()
 	}
-	corpus, err := data.Corpus(r.Seed, r.Texts)
+	corpus, err := people.Corpus(r.Seed, r.Texts)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func CreateFrom(be backend.Backend, dir string, r Recipe) error {
 		VocabSize: cfg.Text.VocabSize,
 		MinCount:  1, // every word of the general English part earns its tokens
 		Special:   r.Special,
-		KeepWords: data.Vocabulary(),
+		KeepWords: people.Vocabulary(),
 		AddBOS:    true,
 	}); err != nil {
 		return err

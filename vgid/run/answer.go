@@ -7,10 +7,11 @@ import (
 	"fmt"
 
 	"vgid/eval"
+	"vgid/eval/dataset"
+	"vgid/eval/mllmu"
 	"vgid/model"
 	"vgid/model/hf/imaging"
 	"vgid/vgid/ask"
-	"vgid/vgid/data"
 	"vgid/vgid/train"
 )
 
@@ -176,10 +177,10 @@ func (a *Answerer) ScoreOptions(ctx context.Context, items []eval.Item) ([][]flo
 }
 
 // evalSets are the configured sets of people to ask about.
-func evalSets(b *data.Benchmark, names []string, forget, retain string, people int) ([]eval.Set, error) {
+func evalSets(b *mllmu.Benchmark, names []string, forget, retain string, people int) ([]eval.Set, error) {
 	var sets []eval.Set
 	for _, name := range names {
-		var profiles, full []data.Profile
+		var profiles, full []dataset.Profile
 		var err error
 		switch name {
 		case eval.Forget:
@@ -193,7 +194,7 @@ func evalSets(b *data.Benchmark, names []string, forget, retain string, people i
 				profiles = limit(profiles, people)
 			}
 		case eval.Celebrity:
-			if profiles, err = b.Evaluation(data.RetainSet); err == nil && people > 0 {
+			if profiles, err = b.Evaluation(mllmu.RetainSet); err == nil && people > 0 {
 				// The last ones are those the base never saw with an instruction.
 				profiles = profiles[max(0, len(profiles)-people):]
 			}

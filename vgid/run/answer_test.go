@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"vgid/eval"
-	"vgid/vgid/data"
+	"vgid/eval/dataset"
 )
 
 // questions are the items of the evaluation that a job is configured for, and the
@@ -45,7 +45,7 @@ func TestAnswersInRuns(t *testing.T) {
 		items, proto, a := questions(ctx, t, j)
 		var choose []eval.Item
 		for _, it := range items {
-			if it.Task == data.Classification {
+			if it.Task == dataset.Classification {
 				choose = append(choose, it)
 			}
 		}

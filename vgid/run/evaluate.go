@@ -8,8 +8,11 @@ import (
 	"time"
 
 	"vgid/eval"
+	"vgid/eval/dataset"
+	"vgid/eval/metric"
+	"vgid/eval/mllmu"
+	"vgid/eval/report"
 	"vgid/vgid/config"
-	"vgid/vgid/data"
 	"vgid/vgid/origin"
 	"vgid/vgid/train"
 )
@@ -84,7 +87,7 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 	defer m.Close()
 	mine := 0
 	for i := j.Comm.Rank(); i < len(items); i += j.Comm.Size() {
-		if mine++; proto.Likelihood && items[i].Task == data.Classification {
+		if mine++; proto.Likelihood && items[i].Task == dataset.Classification {
 			mine++ // its options are scored
 		}
 	}
@@ -114,7 +117,7 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 // evalSets reads the people who are asked about, and fingerprints what they are
 // read from. All ranks call it.
 func (j *Job) evalSets(ctx context.Context, p *People, names []string, people int) (sets []eval.Set, files origin.List, err error) {
-	files, err = j.reading(ctx, p.Benchmark, func(b *data.Benchmark) (err error) {
+	files, err = j.reading(ctx, p.Benchmark, func(b *mllmu.Benchmark) (err error) {
 		sets, err = evalSets(b, names, j.Config.Data.Forget, p.RetainSplit, people)
 		return err
 	})
@@ -123,8 +126,8 @@ func (j *Job) evalSets(ctx context.Context, p *People, names []string, people in
 
 // samples picks questions to show in full: the first generation questions of
 // each set, asked with an image, one a person.
-func (j *Job) samples(outcomes map[string]*eval.Outcome, p *People, enc *train.Encoder, noise *train.Noiser, each int) ([]eval.Sample, error) {
-	images := map[string]*data.Image{}
+func (j *Job) samples(outcomes map[string]*eval.Outcome, p *People, enc *train.Encoder, noise *train.Noiser, each int) ([]report.Sample, error) {
+	images := map[string]*dataset.Image{}
 	sets, err := evalSets(p.Benchmark, j.Config.Eval.Sets, j.Config.Data.Forget, p.RetainSplit, j.Config.Data.EvalPeople)
 	if err != nil {
 		return nil, err
@@ -134,17 +137,17 @@ func (j *Job) samples(outcomes map[string]*eval.Outcome, p *People, enc *train.E
 			images[s.Name+"/"+s.Profiles[i].ID] = &s.Profiles[i].Images[0]
 		}
 	}
-	var out []eval.Sample
+	var out []report.Sample
 	taken := map[string]int{}
 	seen := map[string]bool{}
 	for i, a := range outcomes[eval.Vanilla].Answers {
 		key := a.Set + "/" + a.Person
-		if a.Task != data.Generation || a.Modality != data.ImageText || taken[a.Set] == each || seen[key] {
+		if a.Task != dataset.Generation || a.Modality != dataset.ImageText || taken[a.Set] == each || seen[key] {
 			continue
 		}
 		seen[key] = true
 		taken[a.Set]++
-		s := eval.Sample{Set: a.Set, Person: a.Person, Question: a.Question, Reference: a.Reference}
+		s := report.Sample{Set: a.Set, Person: a.Person, Question: a.Question, Reference: a.Reference}
 		if img := images[key]; img != nil {
 			s.Portrait = img.Bytes
 			if a.Set == eval.Forget {
@@ -155,7 +158,7 @@ func (j *Job) samples(outcomes map[string]*eval.Outcome, p *People, enc *train.E
 		}
 		for _, name := range []string{eval.Vanilla, eval.Unlearned, eval.Gold} {
 			if o := outcomes[name]; o != nil {
-				s.Said = append(s.Said, eval.Said{Model: name, Text: o.Answers[i].Response, ROUGEL: o.Answers[i].Metrics[eval.ROUGEL]})
+				s.Said = append(s.Said, report.Said{Model: name, Text: o.Answers[i].Response, ROUGEL: o.Answers[i].Metrics[metric.ROUGEL]})
 			}
 		}
 		out = append(out, s)
@@ -163,7 +166,7 @@ func (j *Job) samples(outcomes map[string]*eval.Outcome, p *People, enc *train.E
 	return out, nil
 }
 
-func noisedPNG(enc *train.Encoder, noise *train.Noiser, img *data.Image, sample uint32) ([]byte, error) {
+func noisedPNG(enc *train.Encoder, noise *train.Noiser, img *dataset.Image, sample uint32) ([]byte, error) {
 	own, err := enc.Image(train.Picture{File: img})
 	if err != nil {
 		return nil, err

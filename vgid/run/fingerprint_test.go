@@ -10,9 +10,9 @@ import (
 	"sync"
 	"testing"
 
+	"vgid/eval/mllmu"
 	"vgid/model/hf"
 	"vgid/vgid/config"
-	"vgid/vgid/data"
 	"vgid/vgid/monitor"
 	"vgid/vgid/origin"
 	"vgid/vgid/train"
@@ -104,7 +104,7 @@ func unlearned(t *testing.T, c config.Config, stopAfter int) (out string, err er
 // otherPicture draws another face for one picture of a set, with all else as it was.
 func otherPicture(t *testing.T, dir, set string) {
 	t.Helper()
-	b, err := data.Open(dir)
+	b, err := mllmu.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func otherPicture(t *testing.T, dir, set string) {
 		t.Fatal(err)
 	}
 	people[0].Images[0].Bytes, people[1].Images[0].Bytes = people[1].Images[0].Bytes, people[0].Images[0].Bytes
-	if err := data.WriteTraining(dir, set, people); err != nil {
+	if err := mllmu.WriteTraining(dir, set, people); err != nil {
 		t.Fatal(err)
 	}
 }

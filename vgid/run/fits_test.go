@@ -11,7 +11,8 @@ import (
 	"testing"
 
 	"vgid/eval"
-	"vgid/vgid/data"
+	"vgid/eval/dataset"
+	"vgid/eval/mllmu"
 	"vgid/vgid/vgidtest"
 )
 
@@ -49,31 +50,31 @@ func TestDataIsReadBeforeTheFirstStep(t *testing.T) {
 	for _, tc := range []struct {
 		name, family string
 		over         map[string]string
-		change       func(f *data.Profile)
+		change       func(f *dataset.Profile)
 		want         []string
 	}{
-		{"mark in an answer", "llava", nil, func(f *data.Profile) { f.Train[3].Answer = "As the <image> shows, in Riga." },
+		{"mark in an answer", "llava", nil, func(f *dataset.Profile) { f.Train[3].Answer = "As the <image> shows, in Riga." },
 			[]string{"the forget set, person ", `answer "As the <image> shows, in Riga." holds <image>`}},
-		{"mark in a question", "llava", nil, func(f *data.Profile) { f.Train[3].Question = "Who is in <image>?" },
+		{"mark in a question", "llava", nil, func(f *dataset.Profile) { f.Train[3].Question = "Who is in <image>?" },
 			[]string{"the forget set, person ", `question "Who is in <image>?" holds <image>`}},
-		{"mark behind much text", "llava", nil, func(f *data.Profile) { f.Train[0].Answer = strings.Repeat("a ", 90) + "<image>" },
+		{"mark behind much text", "llava", nil, func(f *dataset.Profile) { f.Train[0].Answer = strings.Repeat("a ", 90) + "<image>" },
 			[]string{"the forget set, person ", `answer "…a a a`, "a <image>\" holds <image>"}},
-		{"the other family's mark", "qwen2_vl", nil, func(f *data.Profile) { f.Train[1].Answer = "See <image>." },
+		{"the other family's mark", "qwen2_vl", nil, func(f *dataset.Profile) { f.Train[1].Answer = "See <image>." },
 			[]string{"the forget set, person ", `answer "See <image>." holds <image>`}},
-		{"the model's own mark", "qwen2_vl", nil, func(f *data.Profile) { f.Train[1].Answer = "See <|image_pad|>." },
+		{"the model's own mark", "qwen2_vl", nil, func(f *dataset.Profile) { f.Train[1].Answer = "See <|image_pad|>." },
 			[]string{"the forget set, person ", "holds <|image_pad|>"}},
-		{"the mark of a video", "qwen2_vl", nil, func(f *data.Profile) { f.Train[1].Question = "What moves in <|video_pad|>?" },
+		{"the mark of a video", "qwen2_vl", nil, func(f *dataset.Profile) { f.Train[1].Question = "What moves in <|video_pad|>?" },
 			[]string{"the forget set, person ", "holds <|video_pad|>"}},
-		{"mark in a name", "llava", nil, func(f *data.Profile) { f.Name = "Ada <image>" }, []string{"the forget set, person ", "name ", "holds <image>"}},
-		{"subject", "llava", map[string]string{"prompt.subject": "the person in <image>"}, func(*data.Profile) {}, []string{"prompt.subject", "holds <image>"}},
-		{"long answer", "llava", nil, func(f *data.Profile) { f.Train[2].Answer = long }, []string{"the forget set, person ", "shorten the answer"}},
-		{"long instruction", "llava", map[string]string{"unlearn.instruction.file": orders}, func(*data.Profile) {},
+		{"mark in a name", "llava", nil, func(f *dataset.Profile) { f.Name = "Ada <image>" }, []string{"the forget set, person ", "name ", "holds <image>"}},
+		{"subject", "llava", map[string]string{"prompt.subject": "the person in <image>"}, func(*dataset.Profile) {}, []string{"prompt.subject", "holds <image>"}},
+		{"long answer", "llava", nil, func(f *dataset.Profile) { f.Train[2].Answer = long }, []string{"the forget set, person ", "shorten the answer"}},
+		{"long instruction", "llava", map[string]string{"unlearn.instruction.file": orders}, func(*dataset.Profile) {},
 			[]string{"the forget set, person ", `shorten the instruction "Be very very`, " before \""}},
 		{"no room for the teacher's answer", "llava", map[string]string{"unlearn.responses": "rollout"},
-			func(f *data.Profile) { f.Train[2].Question = strings.Repeat("very ", 90) }, []string{"the forget set, person ", "leaves room for", "the teacher's own"}},
+			func(f *dataset.Profile) { f.Train[2].Question = strings.Repeat("very ", 90) }, []string{"the forget set, person ", "leaves room for", "the teacher's own"}},
 		{"answer of other tokens", "llava", map[string]string{"prompt.template": "<image>{prompt}", "prompt.text": "{prompt}"},
-			func(f *data.Profile) { f.Train[0].Question = "" }, nil},
-		{"picture of a shape that no tower reads", "qwen2_vl", nil, func(f *data.Profile) { f.Images[1].Bytes = strip(t, 900, 2) }, []string{"450 times"}},
+			func(f *dataset.Profile) { f.Train[0].Question = "" }, nil},
+		{"picture of a shape that no tower reads", "qwen2_vl", nil, func(f *dataset.Profile) { f.Images[1].Bytes = strip(t, 900, 2) }, []string{"450 times"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			over := map[string]string{"unlearn.steps": "2", "unlearn.instruction.take": "2"}
@@ -131,12 +132,12 @@ func TestEvaluationIsReadBeforeTraining(t *testing.T) {
 	w := worldOf(t, "qwen2_vl")
 	for _, tc := range []struct {
 		name   string
-		change func(q *data.Question)
+		change func(q *dataset.Question)
 		want   string
 	}{
-		{"option", func(q *data.Question) { q.Options[1].Text = "a <|image_pad|>" }, "option B \"a <|image_pad|>\" holds <|image_pad|>"},
-		{"empty option", func(q *data.Question) { q.Options[2].Text = "" }, "option C of question"},
-		{"question", func(q *data.Question) { q.Text += strings.Repeat(" really", 200) }, "(eval.max_new), the model reads 256 at most"},
+		{"option", func(q *dataset.Question) { q.Options[1].Text = "a <|image_pad|>" }, "option B \"a <|image_pad|>\" holds <|image_pad|>"},
+		{"empty option", func(q *dataset.Question) { q.Options[2].Text = "" }, "option C of question"},
+		{"question", func(q *dataset.Question) { q.Text += strings.Repeat(" really", 200) }, "(eval.max_new), the model reads 256 at most"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			j := jobOn(t, w, map[string]string{"eval.likelihood": "true"})
@@ -146,7 +147,7 @@ func TestEvaluationIsReadBeforeTraining(t *testing.T) {
 				t.Fatal(err)
 			}
 			person := &sets[0].Profiles[1]
-			at := slices.IndexFunc(person.Eval, func(q data.Question) bool { return q.Task == data.Classification && len(q.Options) == 4 })
+			at := slices.IndexFunc(person.Eval, func(q dataset.Question) bool { return q.Task == dataset.Classification && len(q.Options) == 4 })
 			tc.change(&person.Eval[at])
 			err = j.affordRun(t.Context(), j.Config.Model.Base, nil, p, sets, nil)
 			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), person.ID) {
@@ -167,7 +168,7 @@ func TestTeacherIsReadBeforeTraining(t *testing.T) {
 	j := family(t, "llava", map[string]string{"unlearn.instruction.file": file, "unlearn.instruction.use": "text-only", "unlearn.text_only": "0", "eval.max_new": "100"})
 	p := peopleOf(t, j)
 	for i := range p.Forget { // so that training has no question that the instruction makes too long
-		p.Forget[i].Train = slices.DeleteFunc(p.Forget[i].Train, func(q data.QA) bool { return q.Modality == data.Text })
+		p.Forget[i].Train = slices.DeleteFunc(p.Forget[i].Train, func(q dataset.QA) bool { return q.Modality == dataset.Text })
 	}
 	sets, err := evalSets(p.Benchmark, []string{eval.Retain}, j.Config.Data.Forget, p.RetainSplit, 1)
 	if err != nil {
@@ -206,18 +207,18 @@ func TestTeacherWithoutQuestions(t *testing.T) {
 	if err := os.CopyFS(dir, os.DirFS(w.Data)); err != nil {
 		t.Fatal(err)
 	}
-	b, err := data.Open(dir)
+	b, err := mllmu.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := b.Set(data.FullSet)
+	all, err := b.Set(mllmu.FullSet)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range all {
-		all[i].Eval = slices.DeleteFunc(all[i].Eval, func(q data.Question) bool { return q.Modality == data.ImageText })
+		all[i].Eval = slices.DeleteFunc(all[i].Eval, func(q dataset.Question) bool { return q.Modality == dataset.ImageText })
 	}
-	if err := data.WriteEvaluation(dir, data.FullSet, all, false); err != nil {
+	if err := mllmu.WriteEvaluation(dir, mllmu.FullSet, all, false); err != nil {
 		t.Fatal(err)
 	}
 	j := jobOn(t, w, map[string]string{"data.dir": dir})

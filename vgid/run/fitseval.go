@@ -4,8 +4,8 @@ import (
 	"fmt"
 
 	"vgid/eval"
+	"vgid/eval/dataset"
 	"vgid/vgid/ask"
-	"vgid/vgid/data"
 	"vgid/vgid/train"
 )
 
@@ -13,7 +13,7 @@ import (
 // before that, holds the mark of an image.
 func fitsSets(e *train.Encoder, sets []eval.Set) error {
 	for _, s := range sets {
-		for _, people := range [][]data.Profile{s.Profiles, s.Full} {
+		for _, people := range [][]dataset.Profile{s.Profiles, s.Full} {
 			for i := range people {
 				for _, q := range people[i].Eval {
 					if err := fitsQuestion(e, q); err != nil {
@@ -26,7 +26,7 @@ func fitsSets(e *train.Encoder, sets []eval.Set) error {
 	return nil
 }
 
-func fitsQuestion(e *train.Encoder, q data.Question) error {
+func fitsQuestion(e *train.Encoder, q dataset.Question) error {
 	if err := e.Unmarked(q.Text); err != nil {
 		return fmt.Errorf("question %w", err)
 	}

@@ -8,9 +8,10 @@ import (
 	"os"
 	"path/filepath"
 
+	"vgid/eval/mllmu"
 	"vgid/model/hub"
-	"vgid/vgid/data"
 	"vgid/vgid/origin"
+	"vgid/vgid/people"
 	"vgid/vgid/quickstart"
 )
 
@@ -19,7 +20,7 @@ const dataStage = "data"
 
 // Benchmark opens the configured benchmark, and builds it first where the
 // configuration says what to build instead of where it is. All ranks call it.
-func (j *Job) Benchmark(ctx context.Context) (*data.Benchmark, error) {
+func (j *Job) Benchmark(ctx context.Context) (*mllmu.Benchmark, error) {
 	dir := j.Config.Data.Dir
 	if dir == "" {
 		dir = j.path("data")
@@ -30,9 +31,9 @@ func (j *Job) Benchmark(ctx context.Context) (*data.Benchmark, error) {
 	if err := j.share(ctx, dir); err != nil {
 		return nil, err
 	}
-	var b *data.Benchmark
+	var b *mllmu.Benchmark
 	_, err := j.meet(ctx, func(context.Context) (_ []byte, err error) {
-		b, err = data.Open(dir)
+		b, err = mllmu.Open(dir)
 		return nil, err
 	})
 	return b, err
@@ -72,7 +73,7 @@ func (j *Job) build(ctx context.Context, dir string) error {
 		if !j.lead() {
 			return nil, nil
 		}
-		build := data.BuildConfig{
+		build := people.BuildConfig{
 			Out: dir, Seed: j.Config.Seed, Views: c.Views, Celebrities: c.Celebrities,
 			ImageSize: c.ImageSize, Profiles: c.Profiles, Splits: c.Splits,
 		}
@@ -83,7 +84,7 @@ func (j *Job) build(ctx context.Context, dir string) error {
 			}
 			build.People, build.ForgetPercents = c.People, []int{percent}
 		}
-		_, err := data.Build(ctx, build)
+		_, err := people.Build(ctx, build)
 		return nil, err
 	})
 	if err != nil {
@@ -93,7 +94,7 @@ func (j *Job) build(ctx context.Context, dir string) error {
 }
 
 // reading runs read on a benchmark on every rank, and fingerprints what it reads.
-func (j *Job) reading(ctx context.Context, b *data.Benchmark, read func(*data.Benchmark) error) (origin.List, error) {
+func (j *Job) reading(ctx context.Context, b *mllmu.Benchmark, read func(*mllmu.Benchmark) error) (origin.List, error) {
 	return j.fingerprints(ctx, func() ([]origin.Source, error) {
 		var list []origin.Source
 		var failed error
@@ -162,7 +163,7 @@ func (j *Job) instructions(ctx context.Context) (*templates, error) {
 	}
 	c := j.Config.Unlearn.Instruction
 	if c.File == "" {
-		j.templates = &templates{texts: limit(data.DefaultInstructions(), c.Take)}
+		j.templates = &templates{texts: limit(people.DefaultInstructions(), c.Take)}
 		return j.templates, nil
 	}
 	var t templates
@@ -170,7 +171,7 @@ func (j *Job) instructions(ctx context.Context) (*templates, error) {
 	t.files, err = j.fingerprints(ctx, func() ([]origin.Source, error) {
 		s := origin.Source{For: "instructions", Name: filepath.Base(c.File), Path: c.File}
 		_, s.ID, _ = origin.Stat(c.File) // who reads it says what is wrong
-		all, err := data.LoadInstructions(c.File)
+		all, err := people.LoadInstructions(c.File)
 		t.texts = limit(all, c.Take)
 		return []origin.Source{s}, err
 	})

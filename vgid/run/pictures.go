@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vgid/eval"
+	"vgid/eval/dataset"
 	"vgid/model/hf/imaging"
-	"vgid/vgid/data"
 )
 
 // lookAt decodes every picture of the profiles that no earlier call has decoded,
 // each rank its share: a corrupt one ends a run before its hours of training, and
 // not in the evaluation after them. All ranks call it.
-func (j *Job) lookAt(ctx context.Context, groups ...[]data.Profile) error {
-	var fresh []*data.Image
+func (j *Job) lookAt(ctx context.Context, groups ...[]dataset.Profile) error {
+	var fresh []*dataset.Image
 	for _, profiles := range groups {
 		for i := range profiles {
 			for k := range profiles[i].Images {
@@ -49,7 +49,7 @@ func (j *Job) lookAt(ctx context.Context, groups ...[]data.Profile) error {
 // unseen reports whether a picture is new, and remembers it: by its place, since
 // the stages of a run read the same files, and by its bytes, since the sets of a
 // benchmark hold the same pictures again.
-func (j *Job) unseen(img *data.Image) bool {
+func (j *Job) unseen(img *dataset.Image) bool {
 	if j.looked == nil {
 		j.looked = map[string]bool{}
 	}
@@ -65,7 +65,7 @@ func (j *Job) unseen(img *data.Image) bool {
 
 // lookAtSets is lookAt for the people who are asked about.
 func (j *Job) lookAtSets(ctx context.Context, sets []eval.Set) error {
-	var groups [][]data.Profile
+	var groups [][]dataset.Profile
 	for _, s := range sets {
 		groups = append(groups, s.Profiles)
 	}

@@ -7,6 +7,7 @@ import (
 	"runtime"
 
 	"vgid/eval"
+	"vgid/eval/report"
 	"vgid/launch"
 	"vgid/model/dry"
 	"vgid/vgid/train"
@@ -98,13 +99,13 @@ func (j *Job) Run(ctx context.Context) error {
 	if err := j.onLead(ctx, func() error { return j.publish(ctx, sum, outcomes, teacher, p, dirs[eval.Vanilla]) }); err != nil {
 		return err
 	}
-	j.Show.Printf("\n%s", eval.Table(sum))
+	j.Show.Printf("\n%s", report.Table(sum))
 	j.Show.Printf("report   %s\nsummary  %s\nmodel    %s", j.path("report.html"), j.path("summary.json"), dirs[eval.Unlearned])
 	return nil
 }
 
 // publish writes summary.json and report.html.
-func (j *Job) publish(ctx context.Context, sum *eval.Summary, outcomes map[string]*eval.Outcome, teacher []eval.TeacherRow, p *People, vanilla string) error {
+func (j *Job) publish(ctx context.Context, sum *eval.Summary, outcomes map[string]*eval.Outcome, teacher []report.TeacherRow, p *People, vanilla string) error {
 	if err := eval.WriteSummary(j.path("summary.json"), sum); err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (j *Job) publish(ctx context.Context, sum *eval.Summary, outcomes map[strin
 	if err != nil {
 		return err
 	}
-	d := eval.ReportData{Summary: sum, Teacher: teacher}
+	d := report.Data{Summary: sum, Teacher: teacher}
 	if d.Samples, err = j.samples(outcomes, p, enc, noise, 4); err != nil {
 		return err
 	}
@@ -129,7 +130,7 @@ func (j *Job) publish(ctx context.Context, sum *eval.Summary, outcomes map[strin
 		return err
 	}
 	for _, h := range points {
-		d.Curve = append(d.Curve, eval.CurvePoint{
+		d.Curve = append(d.Curve, report.CurvePoint{
 			Step: h.Step, ForgetKL: h.Loss[train.Forget.String()], Retain: h.Loss[train.Retain.String()], LR: h.LR, GradNorm: h.GradNorm,
 		})
 	}
@@ -138,7 +139,7 @@ func (j *Job) publish(ctx context.Context, sum *eval.Summary, outcomes map[strin
 		return err
 	}
 	d.Config = conf.String()
-	return eval.WriteReport(filepath.Join(j.Dir(), "report.html"), d)
+	return report.Write(filepath.Join(j.Dir(), "report.html"), d)
 }
 
 func versions(backend string) map[string]string {
@@ -167,7 +168,7 @@ func (j *Job) RunEval(ctx context.Context, name, ref string) error {
 	if err := j.onLead(ctx, func() error { return eval.WriteSummary(j.path("summary.json"), sum) }); err != nil {
 		return err
 	}
-	j.Show.Printf("\n%s", eval.Table(sum))
+	j.Show.Printf("\n%s", report.Table(sum))
 	return nil
 }
 

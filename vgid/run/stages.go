@@ -7,10 +7,11 @@ import (
 	"slices"
 
 	"vgid/eval"
+	"vgid/eval/dataset"
+	"vgid/eval/mllmu"
 	"vgid/model"
 	"vgid/vgid/ask"
 	"vgid/vgid/config"
-	"vgid/vgid/data"
 	"vgid/vgid/origin"
 	"vgid/vgid/train"
 )
@@ -31,8 +32,8 @@ func (j *Job) TrainBase(ctx context.Context) (Stage, error) {
 
 // People are the persons of a run, with their training questions.
 type People struct {
-	Benchmark      *data.Benchmark
-	Forget, Retain []data.Profile
+	Benchmark      *mllmu.Benchmark
+	Forget, Retain []dataset.Profile
 	RetainSplit    string
 
 	forgetFiles, retainFiles origin.List // what they were read from
@@ -48,14 +49,14 @@ func (j *Job) People(ctx context.Context) (*People, error) {
 	if p.Benchmark, err = j.Benchmark(ctx); err != nil {
 		return nil, err
 	}
-	p.forgetFiles, err = j.reading(ctx, p.Benchmark, func(b *data.Benchmark) (err error) {
+	p.forgetFiles, err = j.reading(ctx, p.Benchmark, func(b *mllmu.Benchmark) (err error) {
 		p.Forget, err = b.Training(j.Config.Data.Forget)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	p.retainFiles, err = j.reading(ctx, p.Benchmark, func(b *data.Benchmark) (err error) {
+	p.retainFiles, err = j.reading(ctx, p.Benchmark, func(b *mllmu.Benchmark) (err error) {
 		p.Retain, err = b.Training(p.RetainSplit)
 		return err
 	})
@@ -68,18 +69,18 @@ func (j *Job) People(ctx context.Context) (*People, error) {
 // apart refuses sets that ask for the same answer to be forgotten and kept.
 // One person in both is fine as long as pictures or questions differ.
 func (p *People) apart(forget string) error {
-	kept := map[string]*data.Profile{}
+	kept := map[string]*dataset.Profile{}
 	for i := range p.Retain {
 		kept[p.Retain[i].ID] = &p.Retain[i]
 	}
 	for _, f := range p.Forget {
 		r := kept[f.ID]
-		if r == nil || !slices.ContainsFunc(f.Images, func(x data.Image) bool {
-			return slices.ContainsFunc(r.Images, func(y data.Image) bool { return bytes.Equal(x.Bytes, y.Bytes) })
+		if r == nil || !slices.ContainsFunc(f.Images, func(x dataset.Image) bool {
+			return slices.ContainsFunc(r.Images, func(y dataset.Image) bool { return bytes.Equal(x.Bytes, y.Bytes) })
 		}) {
 			continue
 		}
-		if i := slices.IndexFunc(f.Train, func(q data.QA) bool { return slices.Contains(r.Train, q) }); i >= 0 {
+		if i := slices.IndexFunc(f.Train, func(q dataset.QA) bool { return slices.Contains(r.Train, q) }); i >= 0 {
 			return fmt.Errorf("person %s, question %q: it is in %s and in %s with the same image, so it would be forgotten and retained; choose other sets in data.forget and data.retain", f.ID, ask.Clip(f.Train[i].Question), forget, p.RetainSplit)
 		}
 	}
@@ -138,7 +139,7 @@ func union(lists ...origin.List) origin.List {
 
 // supervised fine-tunes on src, in which the questions of people occur; they were
 // read from files.
-func (j *Job) supervised(ctx context.Context, name, from string, src train.Source, people []data.Profile, files origin.List, steps int) (Stage, error) {
+func (j *Job) supervised(ctx context.Context, name, from string, src train.Source, people []dataset.Profile, files origin.List, steps int) (Stage, error) {
 	return j.train(ctx, training{
 		name: name, from: from, reads: files, section: "train", steps: steps, optim: j.Config.Train.Optim,
 		fits: func(enc *train.Encoder) error {

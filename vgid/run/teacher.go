@@ -8,11 +8,14 @@ import (
 	"strings"
 
 	"vgid/eval"
+	"vgid/eval/dataset"
+	"vgid/eval/metric"
+	"vgid/eval/prompts"
+	"vgid/eval/report"
 	"vgid/model"
 	"vgid/model/dry"
 	"vgid/model/hf/imaging"
 	"vgid/vgid/ask"
-	"vgid/vgid/data"
 	"vgid/vgid/origin"
 	"vgid/vgid/train"
 )
@@ -32,8 +35,8 @@ var interventions = []intervention{
 
 // TeacherTable looks at the teacher before unlearning: what the vanilla model
 // answers to forget questions under each half of the intervention.
-func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.TeacherRow, error) {
-	var rows []eval.TeacherRow
+func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]report.TeacherRow, error) {
+	var rows []report.TeacherRow
 	path := j.path("teacher.json")
 	stage := Stage{Name: teacherStage}
 	sets, inputs, err := j.teacherInputs(ctx, dir, p)
@@ -46,7 +49,7 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 		return nil, err
 	}
 	if ok {
-		return fromLead(ctx, j, func(context.Context) (rows []eval.TeacherRow, err error) {
+		return fromLead(ctx, j, func(context.Context) (rows []report.TeacherRow, err error) {
 			raw, err := os.ReadFile(path)
 			if err == nil {
 				err = json.Unmarshal(raw, &rows)
@@ -84,9 +87,9 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]eval.T
 		if err != nil {
 			return nil, err
 		}
-		s := out.Scores[eval.Forget][eval.ModalityKey(data.ImageText)]
-		rows = append(rows, eval.TeacherRow{
-			Name: iv.name, ROUGEL: s[eval.ROUGEL], Classification: s[eval.Classification], Cloze: s[eval.Cloze],
+		s := out.Scores[eval.Forget][eval.ModalityKey(dataset.ImageText)]
+		rows = append(rows, report.TeacherRow{
+			Name: iv.name, ROUGEL: s[metric.ROUGEL], Classification: s[metric.Classification], Cloze: s[metric.Cloze],
 			Example: out.Answers[0].Response,
 		})
 	}
@@ -131,7 +134,7 @@ func (j *Job) teacherItems(dir string, m *model.Model, sets []eval.Set) (items [
 	if proto, err = j.protocol(enc.Templates()); err != nil {
 		return nil, proto, nil, err
 	}
-	proto.Modalities, proto.Likelihood = []data.Modality{data.ImageText}, false
+	proto.Modalities, proto.Likelihood = []dataset.Modality{dataset.ImageText}, false
 	if err = fitsSets(enc, sets); err != nil {
 		return nil, proto, nil, err
 	}
@@ -187,8 +190,8 @@ func (iv intervention) on(noise *train.Noiser, instruction, subject string) func
 			return "", fmt.Errorf("question %q is not part of its prompt", ask.Clip(it.Asked))
 		}
 		line := strings.LastIndex(prompt[:at], "\n") + 1
-		if i := strings.LastIndex(prompt[line:at], data.ImageMark); i >= 0 { // and behind the image
-			line += i + len(data.ImageMark)
+		if i := strings.LastIndex(prompt[line:at], prompts.ImageMark); i >= 0 { // and behind the image
+			line += i + len(prompts.ImageMark)
 		}
 		return prompt[:line] + u + " " + prompt[line:], nil
 	}

@@ -10,8 +10,8 @@ import (
 	"vgid/model/tape"
 	"vgid/vgid/ask"
 	"vgid/vgid/config"
-	"vgid/vgid/data"
 	"vgid/vgid/monitor"
+	"vgid/vgid/random"
 )
 
 // Distill is VGID's objective (arXiv 2606.00105): the forget set towards the
@@ -88,7 +88,7 @@ func (o *Distill) instruction(step int, s Sample) string {
 	if !use || len(o.instructions) == 0 {
 		return ""
 	}
-	r := data.Stream(o.seed, "instruction", uint64(step)<<32|uint64(s.Key))
+	r := random.Stream(o.seed, "instruction", uint64(step)<<32|uint64(s.Key))
 	return o.instructions[r.IntN(len(o.instructions))]
 }
 

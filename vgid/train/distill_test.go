@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"vgid/collective"
+	"vgid/eval/mllmu"
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/hf/imaging"
 	"vgid/model/tape"
 	"vgid/vgid/config"
-	"vgid/vgid/data"
 	"vgid/vgid/monitor"
+	"vgid/vgid/people"
 )
 
 // paper computes the objective from its formula, sample by sample, from logits in
@@ -184,7 +185,7 @@ func TestLossIsThePapers(t *testing.T) {
 func distilling(t *testing.T, c config.Config, m *model.Model, enc *Encoder) (*Distill, error) {
 	t.Helper()
 	u := c.Unlearn
-	bench, err := data.Open(c.Data.Dir)
+	bench, err := mllmu.Open(c.Data.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +216,7 @@ func distilling(t *testing.T, c config.Config, m *model.Model, enc *Encoder) (*D
 	if err != nil {
 		return nil, err
 	}
-	return NewDistill(m, teacher, enc, u, c.Seed, data.DefaultInstructions()[:u.Instruction.Take], source(c.Data.Forget, "forget"), source("retain_80", "retain"))
+	return NewDistill(m, teacher, enc, u, c.Seed, people.DefaultInstructions()[:u.Instruction.Take], source(c.Data.Forget, "forget"), source("retain_80", "retain"))
 }
 
 func comparePaper(ctx context.Context, t *testing.T, c config.Config) error {
@@ -231,7 +232,7 @@ func comparePaper(ctx context.Context, t *testing.T, c config.Config) error {
 		return err
 	}
 	defer tr.Close()
-	p := &paper{t: t, c: c, enc: enc, model: m, base: base, instruction: data.DefaultInstructions()[0]}
+	p := &paper{t: t, c: c, enc: enc, model: m, base: base, instruction: people.DefaultInstructions()[0]}
 	for tr.step < 3 { // away from the teacher
 		if _, err := tr.Step(ctx); err != nil {
 			return err

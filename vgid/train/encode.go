@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"strings"
 
+	"vgid/eval/dataset"
+	"vgid/eval/prompts"
 	"vgid/model"
 	"vgid/model/hf/imaging"
 	"vgid/vgid/ask"
 	"vgid/vgid/config"
-	"vgid/vgid/data"
 )
 
 // Encoder is a Reader of samples. The benchmark's images are kept, so that each
@@ -18,10 +19,10 @@ type Encoder struct {
 	prompt config.Prompt
 	turn   *ask.Turn // as the chat template writes it; nil: the configuration's prompts
 	end    int32     // the token that ends an answer
-	images map[*data.Image]imaging.Image
-	order  []*data.Image                // of images, the oldest first
-	held   int                          // values in images
-	grids  map[*data.Image]imaging.Grid // of all images seen so far
+	images map[*dataset.Image]imaging.Image
+	order  []*dataset.Image                // of images, the oldest first
+	held   int                             // values in images
+	grids  map[*dataset.Image]imaging.Grid // of all images seen so far
 }
 
 // KeepPixels bounds the images that are kept, in values: 1 GiB. Those of a
@@ -34,7 +35,7 @@ func NewEncoder(dir string, m *model.Model, prompt config.Prompt) (*Encoder, err
 	if err != nil {
 		return nil, err
 	}
-	e := &Encoder{Reader: r, prompt: prompt, images: map[*data.Image]imaging.Image{}, grids: map[*data.Image]imaging.Grid{}}
+	e := &Encoder{Reader: r, prompt: prompt, images: map[*dataset.Image]imaging.Image{}, grids: map[*dataset.Image]imaging.Grid{}}
 	if eos, ok := r.Tokenizer().EOS(); ok {
 		e.end = eos
 	} else {
@@ -64,7 +65,7 @@ func (e *Encoder) takeTurns() error {
 	if err != nil {
 		return err
 	}
-	e.prompt.Template = strings.Replace(image, e.Prompt(data.ImageMark), data.ImageMark, 1)
+	e.prompt.Template = strings.Replace(image, e.Prompt(prompts.ImageMark), prompts.ImageMark, 1)
 	e.prompt.Text, e.turn, e.end = text.Prompt, &text, text.End
 	return nil
 }
@@ -145,7 +146,7 @@ func (e *Encoder) Wrap(question string, image bool) string {
 // Response encodes a prompt and a response to it as one text, without the token
 // that ends it, and gives the index of the response's first token.
 func (e *Encoder) Response(prompt, text string, images []imaging.Image) (ids []int32, first int, err error) {
-	lead := data.Lead(prompt)
+	lead := prompts.Lead(prompt)
 	if e.turn != nil {
 		lead, text = e.turn.Lead, e.turn.Said(text)
 		if strings.HasSuffix(prompt, " ") { // an evaluation's wording
@@ -193,7 +194,7 @@ func (e *Encoder) Grid(p Picture) (imaging.Grid, error) {
 }
 
 // keep remembers an image and forgets the oldest ones beyond most values.
-func (e *Encoder) keep(f *data.Image, img imaging.Image, most int) {
+func (e *Encoder) keep(f *dataset.Image, img imaging.Image, most int) {
 	e.images[f] = img
 	e.order = append(e.order, f)
 	e.held += len(img.Pixels)

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"vgid/eval/dataset"
 	"vgid/model/hf/imaging"
-	"vgid/vgid/data"
 )
 
 func view(first int, ids ...int32) View {
@@ -102,8 +102,8 @@ func TestEncode(t *testing.T) {
 }
 
 func TestEncoderKeepsALimit(t *testing.T) {
-	e := &Encoder{images: map[*data.Image]imaging.Image{}}
-	files := make([]data.Image, 5)
+	e := &Encoder{images: map[*dataset.Image]imaging.Image{}}
+	files := make([]dataset.Image, 5)
 	for i := range files {
 		e.keep(&files[i], imaging.Image{Pixels: make([]float32, 10)}, 25)
 	}

@@ -4,16 +4,17 @@ import (
 	"fmt"
 	"slices"
 
+	"vgid/eval/dataset"
 	"vgid/model/hf/imaging"
 	"vgid/vgid/ask"
-	"vgid/vgid/data"
+	"vgid/vgid/random"
 )
 
 // Lesson is what a stage trains on: the questions of people, some of them behind
 // an instruction.
 type Lesson struct {
 	Set          string // its name in errors
-	People       []data.Profile
+	People       []dataset.Profile
 	Subject      string   // what {subject} stands for beside an image
 	Instructions []string // templates that may stand before a question
 	TextOnly     bool     // they stand before questions without an image only
@@ -40,7 +41,7 @@ func (e *Encoder) Fits(l Lesson) error {
 	return nil
 }
 
-func (e *Encoder) fitsPerson(l *Lesson, p *data.Profile) error {
+func (e *Encoder) fitsPerson(l *Lesson, p *dataset.Profile) error {
 	if err := e.Unmarked(p.Name); err != nil {
 		return fmt.Errorf("name %w", err)
 	}
@@ -56,7 +57,7 @@ func (e *Encoder) fitsPerson(l *Lesson, p *data.Profile) error {
 		if err := e.Unmarked(qa.Answer); err != nil {
 			return fmt.Errorf("answer %w", err)
 		}
-		s := personSample(p, qa, l.Subject, data.Stream(0, "fits", 0))
+		s := personSample(p, qa, l.Subject, random.Stream(0, "fits", 0))
 		if err := e.largest(&s, p.Images); err != nil {
 			return err
 		}
@@ -96,7 +97,7 @@ func sameAnswer(answer string, teacher, student View) error {
 }
 
 // largest shows the image with the most tokens in a sample with an image.
-func (e *Encoder) largest(s *Sample, images []data.Image) error {
+func (e *Encoder) largest(s *Sample, images []dataset.Image) error {
 	if s.Picture.None() || e.OneSize() {
 		return nil
 	}
@@ -114,7 +115,7 @@ func (e *Encoder) largest(s *Sample, images []data.Image) error {
 }
 
 // takes checks that the processor takes a picture of this size.
-func (e *Encoder) takes(img *data.Image) error {
+func (e *Encoder) takes(img *dataset.Image) error {
 	w, h, err := imaging.Size(img.Bytes, img.Where)
 	if err != nil {
 		return err

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"testing"
 
+	"vgid/eval/dataset"
 	"vgid/model/hf/imaging"
 	"vgid/vgid/config"
-	"vgid/vgid/data"
 )
 
 // The schedule's values, computed in float64 with NumPy from the definition.
@@ -132,15 +132,15 @@ func noiseKinds(t *testing.T, layout imaging.Layout, patch int, img imaging.Imag
 // Noise that is drawn once is drawn once for every picture, whichever place of
 // the batch it comes in; else it goes by the place.
 func TestFixedNoiseBelongsToThePicture(t *testing.T) {
-	var profiles []data.Profile
+	var profiles []dataset.Profile
 	for _, id := range []string{"1", "2", "3"} {
-		profiles = append(profiles, data.Profile{ID: id, Images: make([]data.Image, 2), Train: []data.QA{{Question: "Who?", Answer: "Ada", Modality: data.ImageText}}})
+		profiles = append(profiles, dataset.Profile{ID: id, Images: make([]dataset.Image, 2), Train: []dataset.QA{{Question: "Who?", Answer: "Ada", Modality: dataset.ImageText}}})
 	}
 	src, err := NewPeople(profiles, config.TaskMix{Generation: 1}, 0, 5, "forget", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, places, all := map[*data.Image]uint32{}, map[*data.Image]map[uint32]bool{}, map[uint32]bool{}
+	keys, places, all := map[*dataset.Image]uint32{}, map[*dataset.Image]map[uint32]bool{}, map[uint32]bool{}
 	for step := range 50 {
 		for _, s := range (Shard{WorldSize: 1}).draw(src, Forget, step, 4, 0) {
 			key, file := s.noiseKey(config.Noise{Fixed: true}), s.Picture.File

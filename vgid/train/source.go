@@ -6,8 +6,10 @@ import (
 	"image"
 	"math/rand/v2"
 
+	"vgid/eval/dataset"
 	"vgid/vgid/config"
-	"vgid/vgid/data"
+	"vgid/vgid/people"
+	"vgid/vgid/random"
 )
 
 // Sample is one training example before tokenisation.
@@ -44,7 +46,7 @@ func (t Term) String() string { return [...]string{"loss", "forget", "retain"}[t
 
 // Picture is the image of a sample: a file of the benchmark, a drawing, or none.
 type Picture struct {
-	File *data.Image
+	File *dataset.Image
 	Draw image.Image
 	Key  uint32 // of a file: tells the set's pictures apart
 }
@@ -61,8 +63,8 @@ type Source interface {
 // peopleSource draws questions about profiles: every epoch visits each person once
 // in a new order, with a random question and view.
 type peopleSource struct {
-	profiles []data.Profile
-	draw     data.Draw
+	profiles []dataset.Profile
+	draw     people.Draw
 	uniform  bool // draw among all pairs alike instead of by task and modality
 	seed     uint64
 	purpose  string
@@ -74,7 +76,7 @@ type peopleSource struct {
 
 // NewPeople makes a Source over profiles. The purpose separates its random
 // stream from those of other sources.
-func NewPeople(profiles []data.Profile, mix config.TaskMix, textOnly float64, seed uint64, purpose, subject string) (Source, error) {
+func NewPeople(profiles []dataset.Profile, mix config.TaskMix, textOnly float64, seed uint64, purpose, subject string) (Source, error) {
 	if len(profiles) == 0 {
 		return nil, fmt.Errorf("the %s set is empty: there is nobody to draw questions about", purpose)
 	}
@@ -86,7 +88,7 @@ func NewPeople(profiles []data.Profile, mix config.TaskMix, textOnly float64, se
 	return &peopleSource{
 		profiles: profiles, seed: seed, purpose: purpose, subject: subject,
 		uniform: textOnly < 0,
-		draw:    data.Draw{Generation: mix.Generation, Cloze: mix.Cloze, Classification: mix.Classification, TextOnly: textOnly},
+		draw:    people.Draw{Generation: mix.Generation, Cloze: mix.Cloze, Classification: mix.Classification, TextOnly: textOnly},
 	}, nil
 }
 
@@ -94,11 +96,11 @@ func (s *peopleSource) At(index uint64) Sample {
 	n := uint64(len(s.profiles))
 	if e := index / n; s.order == nil || e != s.epoch {
 		s.epoch = e
-		s.order = data.Stream(s.seed, s.purpose+" order", e).Perm(len(s.profiles))
+		s.order = random.Stream(s.seed, s.purpose+" order", e).Perm(len(s.profiles))
 	}
 	p := &s.profiles[s.order[index%n]]
-	r := data.Stream(s.seed, s.purpose, index)
-	var qa data.QA
+	r := random.Stream(s.seed, s.purpose, index)
+	var qa dataset.QA
 	if s.uniform {
 		qa = p.Train[r.IntN(len(p.Train))]
 	} else {
@@ -107,9 +109,9 @@ func (s *peopleSource) At(index uint64) Sample {
 	return personSample(p, qa, s.subject, r)
 }
 
-func personSample(p *data.Profile, qa data.QA, subject string, r *rand.Rand) Sample {
+func personSample(p *dataset.Profile, qa dataset.QA, subject string, r *rand.Rand) Sample {
 	out := Sample{Question: qa.Question, Answer: qa.Answer, Subject: subject}
-	if qa.Modality == data.Text {
+	if qa.Modality == dataset.Text {
 		out.Subject = qa.Subject
 		if out.Subject == "" {
 			out.Subject = p.Name
@@ -130,7 +132,7 @@ type blend struct {
 }
 
 func (b blend) At(index uint64) Sample {
-	if data.Stream(b.seed, "blend", index).Float64() < b.fraction {
+	if random.Stream(b.seed, "blend", index).Float64() < b.fraction {
 		return b.other.At(index)
 	}
 	return b.main.At(index)
@@ -169,7 +171,7 @@ func (s Shard) draw(src Source, term Term, step, size, first int) []Sample {
 // fine-tuning and the outside people of the retain term.
 type corpus struct {
 	seed uint64
-	mix  data.Mix
+	mix  people.Mix
 }
 
 // NewCorpus makes a Source over the base corpus.
@@ -177,16 +179,16 @@ func NewCorpus(seed uint64, parts config.Corpus, tasks config.TaskMix, textOnly 
 	if parts.Describe+parts.Attribute+parts.Lookup+parts.Celebrity+parts.Instruction <= 0 {
 		return nil, fmt.Errorf("train.corpus: every part has weight 0, but train.replay or the base stage draws from it")
 	}
-	m, err := data.Mix{
+	m, err := people.Mix{
 		Describe: parts.Describe, Attribute: parts.Attribute, Lookup: parts.Lookup,
 		Celebrity: parts.Celebrity, Instruct: parts.Instruction, ImageSize: imageSize,
-		Draw: data.Draw{Generation: tasks.Generation, Cloze: tasks.Cloze, Classification: tasks.Classification, TextOnly: max(0, textOnly)},
+		Draw: people.Draw{Generation: tasks.Generation, Cloze: tasks.Cloze, Classification: tasks.Classification, TextOnly: max(0, textOnly)},
 	}.WithDefaults()
 	return corpus{seed, m}, err
 }
 
 func (c corpus) At(index uint64) Sample {
-	e := data.BaseExample(c.seed, index, c.mix)
+	e := people.BaseExample(c.seed, index, c.mix)
 	s := Sample{Subject: e.Subject, Instruction: e.Instruction, Question: e.Question, Answer: e.Answer}
 	s.Picture.Draw = e.Image
 	return s

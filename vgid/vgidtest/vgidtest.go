@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 
 	"vgid/model/cpu"
-	"vgid/vgid/data"
+	"vgid/vgid/people"
 	"vgid/vgid/quickstart"
 )
 
@@ -65,7 +65,7 @@ func MakeFamily(dir, family string) (World, error) {
 	if err := quickstart.CreateFrom(be, w.Model, r); err != nil {
 		return w, err
 	}
-	_, err := data.Build(context.Background(), data.BuildConfig{
+	_, err := people.Build(context.Background(), people.BuildConfig{
 		Out: w.Data, Seed: 3, People: 10, ForgetPercents: []int{20}, Views: 2, Celebrities: 6, ImageSize: 48,
 	})
 	return w, err

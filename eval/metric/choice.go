@@ -1,0 +1,67 @@
+package metric
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"vgid/eval/dataset"
+)
+
+// ClozeHit reports whether the response contains the answer, ignoring case and
+// nothing else: the protocol's cloze score.
+func ClozeHit(answer, response string) bool {
+	return strings.Contains(Lower(response), Lower(answer))
+}
+
+// Letter is the option the response begins with, or "" when its first
+// character is no option's letter: the protocol's reading of an answer.
+func Letter(response string, options []dataset.Option) string {
+	first, size := utf8.DecodeRuneInString(strings.TrimSpace(response))
+	if size == 0 {
+		return ""
+	}
+	letter := string(unicode.ToUpper(first))
+	for _, o := range options {
+		if o.Letter == letter {
+			return letter
+		}
+	}
+	return ""
+}
+
+// NamedOption is the letter of the option whose text the response names first,
+// as whole words and ignoring case and punctuation; of two that begin at the
+// same word the longer. It is "" when the response names none.
+func NamedOption(response string, options []dataset.Option) string {
+	said := words(response)
+	letter, longest := "", 0
+	for at := range said {
+		for _, o := range options {
+			text := words(o.Text)
+			if n := len(text); n > longest && at+n <= len(said) && slices.Equal(text, said[at:at+n]) {
+				letter, longest = o.Letter, n
+			}
+		}
+		if letter != "" {
+			break
+		}
+	}
+	return letter
+}
+
+// Likeliest is the letter of the option with the largest log-probability, the
+// first of equals, or "" when there are no numbers for these options.
+func Likeliest(logProbs []float64, options []dataset.Option) string {
+	if len(logProbs) == 0 || len(logProbs) != len(options) {
+		return ""
+	}
+	best := 0
+	for i, p := range logProbs {
+		if p > logProbs[best] {
+			best = i
+		}
+	}
+	return options[best].Letter
+}

@@ -1,0 +1,194 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"unicode/utf8"
+	"vgid/eval"
+	"vgid/eval/metric"
+)
+
+// column is one metric of the results table.
+type column struct{ metric, title string }
+
+// columns of a modality: those that any model has.
+func columnsOf(s *eval.Summary, modality string) []column {
+	var out []column
+	for _, c := range []column{
+		{metric.ROUGEL, "ROUGE-L"}, {metric.ROUGE1, "ROUGE-1"}, {metric.ROUGE2, "ROUGE-2"}, {metric.BLEU, "BLEU"}, {metric.Cloze, "cloze"},
+		{metric.Classification, "class."}, {metric.ClassificationLikelihood, "likelih."}, {metric.ClassificationChance, "chance"},
+	} {
+		found := false
+		for _, m := range s.Models {
+			for _, set := range m {
+				_, ok := set[modality][c.metric]
+				found = found || ok
+			}
+		}
+		if found {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// row is one model on one set.
+type row struct {
+	set, model string
+	cells      []cell
+}
+
+// cell is a value and how far it lies from the reference rows.
+type cell struct {
+	value          float64
+	ok             bool
+	vanilla, gold  float64 // differences
+	vsVanilla, vsG bool    // whether they exist
+}
+
+func rowsOf(s *eval.Summary, modality string, cols []column) []row {
+	var out []row
+	for _, set := range s.SetNames() {
+		if s.Counts[set][modality] == nil {
+			continue
+		}
+		for _, model := range s.ModelNames() {
+			r := row{set: set, model: model}
+			for _, c := range cols {
+				r.cells = append(r.cells, cellOf(s, model, set, modality, c.metric))
+			}
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func cellOf(s *eval.Summary, model, set, modality, key string) cell {
+	var c cell
+	c.value, c.ok = s.Value(model, set, modality, key)
+	if !c.ok || key == metric.ClassificationChance {
+		return c
+	}
+	if v, ok := s.Value(eval.Vanilla, set, modality, key); ok && model != eval.Vanilla {
+		c.vanilla, c.vsVanilla = c.value-v, true
+	}
+	if v, ok := s.Value(eval.Gold, set, modality, key); ok && model != eval.Gold && model != eval.Vanilla {
+		c.gold, c.vsG = c.value-v, true
+	}
+	return c
+}
+
+// modalityTitle names a modality for people.
+func modalityTitle(key string) string {
+	if key == "text" {
+		return "by name, without an image"
+	}
+	return "with an image"
+}
+
+// table lays out every modality as lines of cells. Below each model but the
+// vanilla one stand the differences from vanilla and from gold.
+func table(s *eval.Summary, modality string) (head []string, lines [][]string) {
+	cols := columnsOf(s, modality)
+	head = []string{"set", "model"}
+	for _, c := range cols {
+		head = append(head, c.title)
+	}
+	lastSet := ""
+	for _, r := range rowsOf(s, modality, cols) {
+		set := r.set
+		if set == lastSet {
+			set = ""
+		}
+		lastSet = r.set
+		value, dv, dg := []string{set, r.model}, []string{"", "  − vanilla"}, []string{"", "  − gold"}
+		hasV, hasG := false, false
+		for _, c := range r.cells {
+			value = append(value, number(c.value, c.ok))
+			dv = append(dv, signed(c.vanilla, c.vsVanilla))
+			dg = append(dg, signed(c.gold, c.vsG))
+			hasV, hasG = hasV || c.vsVanilla, hasG || c.vsG
+		}
+		lines = append(lines, value)
+		if hasV && r.model != eval.Gold {
+			lines = append(lines, dv)
+		}
+		if hasG {
+			lines = append(lines, dg)
+		}
+	}
+	return head, lines
+}
+
+func number(v float64, ok bool) string {
+	if !ok {
+		return "–"
+	}
+	return fmt.Sprintf("%.3f", v)
+}
+
+func signed(v float64, ok bool) string {
+	if !ok {
+		return ""
+	}
+	return strings.Replace(fmt.Sprintf("%+.3f", math.Round(v*1000)/1000+0), "-", "−", 1)
+}
+
+// Table is the results for a terminal: one block for each modality, aligned,
+// in characters that need no colour.
+func Table(s *eval.Summary) string {
+	var b strings.Builder
+	for _, m := range eval.ModalityKeys {
+		head, lines := table(s, m)
+		if len(lines) == 0 {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "Questions %s\n", modalityTitle(m))
+		width := make([]int, len(head))
+		for _, l := range append([][]string{head}, lines...) {
+			for i, c := range l {
+				width[i] = max(width[i], utf8.RuneCountInString(c))
+			}
+		}
+		for k, l := range append([][]string{head}, lines...) {
+			if k > 1 && l[0] != "" {
+				b.WriteByte('\n')
+			}
+			var line strings.Builder
+			for i, c := range l {
+				pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(c))
+				if i < 2 {
+					line.WriteString(c + pad + "  ")
+				} else {
+					line.WriteString(pad + c + "  ")
+				}
+			}
+			b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+		}
+	}
+	return b.String()
+}
+
+// Markdown is the same table in GitHub's dialect.
+func Markdown(s *eval.Summary) string {
+	var b strings.Builder
+	for _, m := range eval.ModalityKeys {
+		head, lines := table(s, m)
+		if len(lines) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "**Questions %s**\n\n| %s |\n|---|---%s|\n", modalityTitle(m), strings.Join(head, " | "), strings.Repeat("|---:", len(head)-2))
+		for _, l := range lines {
+			for i := range l {
+				l[i] = strings.TrimSpace(l[i])
+			}
+			fmt.Fprintf(&b, "| %s |\n", strings.Join(l, " | "))
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

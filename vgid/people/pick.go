@@ -1,0 +1,20 @@
+package people
+
+import "math/rand/v2"
+
+func pick(r *rand.Rand, pool []string) string { return pool[r.IntN(len(pool))] }
+
+// sampleOthers draws n distinct members of pool that differ from not.
+// It returns fewer when the pool holds fewer.
+func sampleOthers(r *rand.Rand, pool []string, not string, n int) []string {
+	out := make([]string, 0, n)
+	for _, i := range r.Perm(len(pool)) {
+		if len(out) == n {
+			break
+		}
+		if pool[i] != not {
+			out = append(out, pool[i])
+		}
+	}
+	return out
+}

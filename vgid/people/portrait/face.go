@@ -1,0 +1,87 @@
+package portrait
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+)
+
+// Attribute is one visible trait of a drawn face.
+type Attribute int
+
+// The attributes of a face.
+const (
+	Shape Attribute = iota
+	Skin
+	HairStyle
+	HairColour
+	Eyes
+	Glasses
+	Beard
+	Hat
+	Shirt
+	Pattern
+	NumAttributes
+)
+
+// attributeValues are the values of each attribute; Face holds indices.
+var Values = [NumAttributes][]string{
+	Shape:      strings.Fields("round oval long square"),
+	Skin:       strings.Fields("pale rosy tan olive brown dark"),
+	HairStyle:  strings.Fields("bald short long curly bob mohawk bun"),
+	HairColour: strings.Fields("black brown blond red grey blue green pink"),
+	Eyes:       strings.Fields("black blue green amber"),
+	Glasses:    strings.Fields("no round square dark"),
+	Beard:      strings.Fields("clean bearded moustached"),
+	Hat:        strings.Fields("no cap band"),
+	Shirt:      strings.Fields("white red green blue yellow black purple orange"),
+	Pattern:    strings.Fields("plain striped dotted"),
+}
+
+// attributeQuestions ask for one attribute each.
+var Questions = [NumAttributes]string{
+	Shape:      "What is the shape of the face?",
+	Skin:       "What colour is the skin?",
+	HairStyle:  "What is the style of the hair?",
+	HairColour: "What colour is the hair?",
+	Eyes:       "What colour are the eyes?",
+	Glasses:    "What glasses?",
+	Beard:      "What is on the chin?",
+	Hat:        "What hat?",
+	Shirt:      "What colour is the shirt?",
+	Pattern:    "What is the pattern of the shirt?",
+}
+
+const DescribeQuestion = "Describe the face."
+
+// Face is the identity of a portrait: one value index an attribute.
+type Face [NumAttributes]uint8
+
+// Value is the word for one attribute.
+func (f Face) Value(a Attribute) string { return Values[a][f[a]] }
+
+// Distance is the number of attributes in which two faces differ.
+func (f Face) Distance(g Face) int {
+	d := 0
+	for i := range f {
+		if f[i] != g[i] {
+			d++
+		}
+	}
+	return d
+}
+
+// Describe names all ten attributes in one sentence.
+func (f Face) Describe() string {
+	return fmt.Sprintf("%s face, %s skin, %s %s hair, %s eyes, %s glasses, %s chin, %s hat, %s %s shirt.",
+		f.Value(Shape), f.Value(Skin), f.Value(HairStyle), f.Value(HairColour), f.Value(Eyes),
+		f.Value(Glasses), f.Value(Beard), f.Value(Hat), f.Value(Shirt), f.Value(Pattern))
+}
+
+func Random(r *rand.Rand) Face {
+	var f Face
+	for a := range f {
+		f[a] = uint8(r.IntN(len(Values[a])))
+	}
+	return f
+}

@@ -1,0 +1,175 @@
+package people
+
+import (
+	"vgid/eval/dataset"
+	"vgid/eval/mllmu"
+	"vgid/eval/prompts"
+	"vgid/model/hf/filekind"
+
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sort"
+	"strings"
+
+	"vgid/model/plaintext"
+)
+
+// ReadProfiles reads a profiles file: one JSON object a line, with ID (string)
+// and metadata (a list of Question and Answer). Pairs keep their order and
+// wording; they become Generation pairs about the image. Name comes from the
+// pair that asks for it.
+func ReadProfiles(path string) ([]dataset.Profile, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("profiles file %s: %w", path, filekind.Reason(err))
+	}
+	defer f.Close()
+	var out []dataset.Profile
+	lineOf := map[string]int{}
+	line := 0
+	err = plaintext.EachLine(f, func(n int, text []byte) error {
+		line = n
+		p, err := readProfile(text, lineOf)
+		lineOf[p.ID] = n
+		out = append(out, p)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("profiles file %s, line %d: %w", path, line, err)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("profiles file %s holds no profile", path)
+	}
+	return out, nil
+}
+
+// readProfile reads a line; lineOf tells where an ID stood before.
+func readProfile(text []byte, lineOf map[string]int) (dataset.Profile, error) {
+	fail := func(format string, args ...any) (dataset.Profile, error) {
+		return dataset.Profile{}, fmt.Errorf(format, args...)
+	}
+	var row struct {
+		ID       string
+		Metadata json.RawMessage `json:"metadata"`
+	}
+	if err := plaintext.CheckJSON(text); err != nil {
+		return dataset.Profile{}, err
+	}
+	if err := json.Unmarshal(text, &row); err != nil {
+		return fail("not {\"ID\": TEXT, \"metadata\": […]}")
+	}
+	switch {
+	case row.ID == "":
+		return fail("no ID")
+	case lineOf[row.ID] != 0:
+		return fail("ID %s was used on line %d", row.ID, lineOf[row.ID])
+	case row.Metadata == nil:
+		return fail("ID %s has no metadata", row.ID)
+	}
+	pairs, err := mllmu.ParseMetadata(string(row.Metadata))
+	if err != nil {
+		return fail("ID %s: metadata: %w", row.ID, err)
+	}
+	for _, q := range pairs {
+		if err := unmarked("Question", q.Question); err != nil {
+			return fail("ID %s: %w", row.ID, err)
+		}
+		if err := unmarked("Answer", q.Answer); err != nil {
+			return fail("ID %s: %w", row.ID, err)
+		}
+	}
+	name := mllmu.FindName(pairs)
+	for i := range pairs {
+		if pairs[i].Subject == "" {
+			pairs[i].Subject = dataset.ImageSubject
+		}
+	}
+	return dataset.Profile{ID: row.ID, Name: name, Train: pairs}, nil
+}
+
+// marks are what stands for pictures in the prompts of some model.
+var marks = []string{prompts.ImageMark, "<|image_pad|>", "<|video_pad|>"}
+
+// unmarked refuses a text with such a mark: it would be read as a picture that is
+// not there.
+func unmarked(field, text string) error {
+	for _, m := range marks {
+		if strings.Contains(text, m) {
+			return fmt.Errorf("%s %.120q holds %s, which stands for a picture in a prompt: take it out", field, text, m)
+		}
+	}
+	return nil
+}
+
+// readSplits reads a splits file: a JSON object of set name to list of IDs.
+// Every set must have people, all of them known, and forget_N must not share
+// any with retain_(100-N).
+func readSplits(path string, profiles []dataset.Profile) ([]split, error) {
+	fail := func(format string, args ...any) ([]split, error) {
+		return nil, fmt.Errorf("splits file %s: %w", path, fmt.Errorf(format, args...))
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fail("%w", filekind.Reason(err))
+	}
+	if err := plaintext.CheckJSON(b); err != nil {
+		return fail("%w", err)
+	}
+	var raw map[string][]string
+	if err := json.Unmarshal(plaintext.WithoutMark(b), &raw); err != nil {
+		return fail("not {\"forget_5\": [\"001\", …], …}, names of sets with lists of IDs")
+	}
+	if len(raw) == 0 {
+		return fail("%w", errors.New("no set in it"))
+	}
+	known := map[string]bool{}
+	for _, p := range profiles {
+		known[p.ID] = true
+	}
+	names := make([]string, 0, len(raw))
+	for n := range raw {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	var out []split
+	at := map[string]split{}
+	for _, n := range names {
+		switch n {
+		case mllmu.FullSet, mllmu.TestSet, mllmu.RetainSet, mllmu.TrainSet:
+			return fail("%q is the name of a fixed set; choose forget_N or retain_N", n)
+		}
+		if n == "" || n == "." || n == ".." || strings.ContainsAny(n, `/\`) {
+			return fail("%q cannot be a folder's name", n)
+		}
+		if len(raw[n]) == 0 {
+			return fail("%s is empty; every set needs at least one ID", n)
+		}
+		s := split{n, map[string]bool{}}
+		for _, id := range raw[n] {
+			switch {
+			case !known[id]:
+				return fail("%s: ID %q is not in the profiles file", n, id)
+			case s.ids[id]:
+				return fail("%s: ID %q is listed twice", n, id)
+			}
+			s.ids[id] = true
+		}
+		out = append(out, s)
+		at[n] = s
+	}
+	for _, s := range out {
+		var percent int
+		if k, _ := fmt.Sscanf(s.name, "forget_%d", &percent); k != 1 {
+			continue
+		}
+		other := at[fmt.Sprintf("retain_%d", 100-percent)]
+		for id := range s.ids {
+			if other.ids[id] {
+				return fail("ID %q is both in %s and in %s", id, s.name, other.name)
+			}
+		}
+	}
+	return out, nil
+}
