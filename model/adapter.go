@@ -47,7 +47,7 @@ func (m *Model) SaveAdapter(dir, base string) error {
 	if w := m.shared(); w != nil && w.whole { // PEFT stores both
 		for _, t := range tensors {
 			if t.Name == peftPrefix+m.adapterName(w) {
-				t.Name = peftPrefix + m.family.memoryName(m.family.headName())
+				t.Name = peftPrefix + m.Config.Family.MemoryName(m.Config.Family.HeadName())
 				tensors = append(tensors, t)
 			}
 		}
@@ -58,7 +58,7 @@ func (m *Model) SaveAdapter(dir, base string) error {
 		ModulesToSave: a.ModulesToSave, Bias: a.Bias, InferenceMode: true, EnsureWeightTying: a.TieSaved,
 	}
 	for _, p := range m.adapted {
-		path := m.family.memoryName(p.name)
+		path := m.Config.Family.MemoryName(p.Name)
 		c.TargetModules.Names = append(c.TargetModules.Names, path)
 		if p.r != a.R {
 			c.RankPattern = append(c.RankPattern, hf.ModuleValue[int]{Pattern: regexp.QuoteMeta(path), Value: p.r})
@@ -73,10 +73,10 @@ func (m *Model) SaveAdapter(dir, base string) error {
 // adapterName is the name PEFT gives to a weight of an adapter. A bias of a
 // layer with a branch is that of the layer inside.
 func (m *Model) adapterName(w *weight) string {
-	name := m.family.memoryName(w.Name)
+	name := m.Config.Family.MemoryName(w.Name)
 	layer, bias := strings.CutSuffix(w.Name, ".bias")
-	if bias && slices.ContainsFunc(m.adapted, func(p picked) bool { return p.name == layer }) {
-		return m.family.memoryName(layer) + ".base_layer.bias"
+	if bias && slices.ContainsFunc(m.adapted, func(p picked) bool { return p.Name == layer }) {
+		return m.Config.Family.MemoryName(layer) + ".base_layer.bias"
 	}
 	return name
 }
@@ -129,7 +129,7 @@ func (m *Model) loadAdapter(conf *hf.AdapterConfig, files *hf.Weights, o Adapter
 		ModulesToSave: conf.ModulesToSave, Bias: conf.Bias, TieSaved: conf.EnsureWeightTying,
 	}
 	for _, p := range hits {
-		c.Targets = append(c.Targets, p.name)
+		c.Targets = append(c.Targets, p.Name)
 	}
 	if len(hits) == 0 {
 		return fmt.Errorf("the adapter has no layer of this model that an output depends on")
@@ -182,17 +182,17 @@ func (m *Model) isBase(conf *hf.AdapterConfig, files *hf.Weights) error {
 func (m *Model) fitsAdapter(files *hf.Weights, w *weight, name string) error {
 	info, ok := files.Info(name)
 	if !ok {
-		return fmt.Errorf("tensor %q is missing", peftPrefix+m.family.memoryName(w.Name))
+		return fmt.Errorf("tensor %q is missing", peftPrefix+m.Config.Family.MemoryName(w.Name))
 	}
 	if info.Elements() == 0 {
 		return emptied(name)
 	}
-	resized := w.lora == 0 && (w.Param == m.text.Embed || w.Param == m.text.Head) && len(info.Shape) == 2 && info.Shape[1] == w.shape[1]
-	if resized && info.Shape[0] != w.shape[0] {
-		return fmt.Errorf("tensor %q has %d rows, this model's vocabulary %d: tokens were added before the adapter was trained; give the base with them (transformers: resize_token_embeddings(%d), save_pretrained)", name, info.Shape[0], w.shape[0], info.Shape[0])
+	resized := w.lora == 0 && (w.Param == m.text.Embed || w.Param == m.text.Head) && len(info.Shape) == 2 && info.Shape[1] == w.Shape[1]
+	if resized && info.Shape[0] != w.Shape[0] {
+		return fmt.Errorf("tensor %q has %d rows, this model's vocabulary %d: tokens were added before the adapter was trained; give the base with them (transformers: resize_token_embeddings(%d), save_pretrained)", name, info.Shape[0], w.Shape[0], info.Shape[0])
 	}
-	if !slices.Equal(info.Shape, w.shape) {
-		return fmt.Errorf("tensor %q has shape %v, this model and r ask for %v; an adapter fits the model it was trained on", name, info.Shape, w.shape)
+	if !slices.Equal(info.Shape, w.Shape) {
+		return fmt.Errorf("tensor %q has shape %v, this model and r ask for %v; an adapter fits the model it was trained on", name, info.Shape, w.Shape)
 	}
 	return nil
 }
@@ -220,20 +220,20 @@ func (m *Model) readAdapter(files *hf.Weights, found adapterTensors) error {
 func (m *Model) stored(rules *hf.ModuleRules, found adapterTensors) (hits, idle []picked, err error) {
 	name := func(own string) string { return own } // the paths of transformers 4
 	for own, path := range found.path {
-		if path == m.family.memoryName(own) {
-			name = m.family.memoryName
+		if path == m.Config.Family.MemoryName(own) {
+			name = m.Config.Family.MemoryName
 		}
 	}
 	for _, mod := range m.modules {
-		path, ok := found.path[mod.name]
-		unread := m.Config.idle(mod.name + ".")
+		path, ok := found.path[mod.Name]
+		unread := m.Config.Idle(mod.Name + ".")
 		if !ok && unread {
 			continue
 		}
 		if !ok {
-			missing, err := rules.Targets(hf.Module{Path: name(mod.name), Linear: true})
+			missing, err := rules.Targets(hf.Module{Path: name(mod.Name), Linear: true})
 			if err == nil && missing {
-				err = fmt.Errorf("tensor %q is missing, but target_modules picks its layer", peftPrefix+name(mod.name)+".lora_A.weight")
+				err = fmt.Errorf("tensor %q is missing, but target_modules picks its layer", peftPrefix+name(mod.Name)+".lora_A.weight")
 			}
 			if err != nil {
 				return nil, nil, err

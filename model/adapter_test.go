@@ -92,8 +92,8 @@ func TestAdaptersOfPEFT(t *testing.T) {
 		}
 		ours, theirs := adapterFile(t, saved), adapterFile(t, dir)
 		for name, v := range theirs {
-			own := m.family.memoryName(m.family.diskName(strings.TrimPrefix(name, peftPrefix)))
-			if m.Config.idle(m.family.diskName(own)) || repeats(own) || m.inert(t, own, v) {
+			own := m.Config.Family.MemoryName(m.Config.Family.DiskName(strings.TrimPrefix(name, peftPrefix)))
+			if m.Config.Idle(m.Config.Family.DiskName(own)) || repeats(own) || m.inert(t, own, v) {
 				continue
 			}
 			if !slices.Equal(ours[peftPrefix+own], v) {
@@ -125,7 +125,7 @@ func repeats(name string) bool {
 // the head.
 func (m *Model) inert(t *testing.T, name string, v []float32) bool {
 	w := m.shared()
-	if w == nil || m.family.diskName(name) != m.family.headName() && m.family.diskName(name) != w.Name {
+	if w == nil || m.Config.Family.DiskName(name) != m.Config.Family.HeadName() && m.Config.Family.DiskName(name) != w.Name {
 		return false
 	}
 	base := make([]float32, w.Value.Len())
@@ -149,19 +149,19 @@ func TestTargetsAreThoseOfPEFT(t *testing.T) {
 		}
 		want := map[string]bool{}
 		for name := range adapterFile(t, dir) {
-			own := strings.Replace(m.family.diskName(strings.TrimPrefix(name, peftPrefix)), ".base_layer.", ".", 1)
-			if m.shared() != nil && own == m.family.headName() {
+			own := strings.Replace(m.Config.Family.DiskName(strings.TrimPrefix(name, peftPrefix)), ".base_layer.", ".", 1)
+			if m.shared() != nil && own == m.Config.Family.HeadName() {
 				own = m.shared().Name
 			}
 			// Embeddings that are only stored beside the adapter are not trained.
 			stored := (own == m.text.Embed.Name || own == m.text.Head.Name) && len(c.ModulesToSave) == 0
-			if !m.Config.idle(own) && !repeats(own) && !stored {
+			if !m.Config.Idle(own) && !repeats(own) && !stored {
 				want[own] = true
 			}
 		}
 		got := map[string]bool{}
 		for _, w := range m.weights {
-			if w.Trainable && !m.Config.idle(w.Name) {
+			if w.Trainable && !m.Config.Idle(w.Name) {
 				got[w.Name] = true
 			}
 		}

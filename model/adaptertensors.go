@@ -7,6 +7,7 @@ import (
 
 	"vgid/model/backend"
 	"vgid/model/hf"
+	"vgid/model/nn"
 	"vgid/model/tape"
 )
 
@@ -34,13 +35,13 @@ func (m *Model) sortAdapter(files *hf.Weights) (adapterTensors, error) {
 			return found, err
 		}
 		path = unnamed(path)
-		own := m.family.diskName(path)
+		own := m.Config.Family.DiskName(path)
 		layer, a := strings.CutSuffix(own, ".lora_A.weight")
 		layer, b := strings.CutSuffix(layer, ".lora_B.weight")
 		switch _, lora := lastCut(own, ".lora_"); {
 		case copied:
 		case a || b:
-			if !slices.ContainsFunc(m.modules, func(x module) bool { return x.name == layer }) {
+			if !slices.ContainsFunc(m.modules, func(x nn.Module) bool { return x.Name == layer }) {
 				return found, m.unadaptable(name, layer)
 			}
 			if twin := found.branch[own]; twin != "" {
@@ -55,7 +56,7 @@ func (m *Model) sortAdapter(files *hf.Weights) (adapterTensors, error) {
 			switch {
 			case slices.ContainsFunc(m.weights, func(w *weight) bool { return w.Name == own }):
 				found.whole[own] = name
-			case m.shared() != nil && own == m.family.headName():
+			case m.shared() != nil && own == m.Config.Family.HeadName():
 				*found.head = name
 			case second == nil:
 				second = fmt.Errorf("tensor %q is no weight of this model", name)
@@ -88,10 +89,10 @@ func lastCut(s, sep string) (before string, ok bool) {
 // that kind.
 func (m *Model) unadaptable(tensor, layer string) error {
 	const instead = "merge the adapter with PEFT (merge_and_unload) and give the merged folder, or train it without"
-	path := m.family.memoryName(layer)
+	path := m.Config.Family.MemoryName(layer)
 	is := func(p *tape.Param) bool { return layer+".weight" == p.Name }
 	switch {
-	case layer+".weight" == m.family.headName():
+	case layer+".weight" == m.Config.Family.HeadName():
 		tied := ""
 		if m.shared() != nil {
 			tied = ", which is tied to the embedding"
@@ -103,7 +104,7 @@ func (m *Model) unadaptable(tensor, layer string) error {
 			tied = ", which is tied to the head"
 		}
 		return fmt.Errorf("tensor %q: a branch on the embedding (%s)%s is not implemented; %s", tensor, path, tied, instead)
-	case slices.ContainsFunc(m.modules, func(x module) bool { return x.name == layer }):
+	case slices.ContainsFunc(m.modules, func(x nn.Module) bool { return x.Name == layer }):
 		return fmt.Errorf("tensor %q is no part of a plain LoRA branch (lora_A, lora_B), which is not implemented; %s", tensor, instead)
 	case slices.Contains(m.carriers(), layer):
 		return fmt.Errorf("tensor %q: a branch on a convolution (%s) is not implemented; %s", tensor, path, instead)
@@ -212,8 +213,8 @@ func (m *Model) isUntrained(files *hf.Weights, w *weight, name string) (bool, er
 	width := w.rowLen()
 	per := max(1, pieceElements/width)
 	ours, theirs := make([]float32, per*width), make([]float32, per*width)
-	for from := 0; from < w.shape[0]; from += per {
-		n := min(per, w.shape[0]-from) * width
+	for from := 0; from < w.Shape[0]; from += per {
+		n := min(per, w.Shape[0]-from) * width
 		if err := m.untrainedRows(w, ours[:n], from); err != nil {
 			return false, err
 		}
@@ -250,7 +251,7 @@ func (m *Model) carry(c *LoRAConfig, idle []picked, files *hf.Weights, found ada
 			}
 			m.be.Upload(w.Value, host)
 		}
-		of := p.lin.Parts[p.part].W.Name
+		of := p.Projection().W.Name
 		m.carried[of] = &tape.LoRA{A: ab[0].Param, B: ab[1].Param, Scale: c.scale(p.r, p.alpha)}
 	}
 	return m.be.Sync()

@@ -4,16 +4,9 @@ import (
 	"fmt"
 
 	"vgid/model/backend"
-	"vgid/model/hf/imaging"
+	"vgid/model/family"
+	"vgid/model/nn"
 )
-
-// Sequence is one sample: token ids, in which every image is already expanded
-// to its ImageTokens() placeholders, and its images in order.
-type Sequence struct {
-	IDs    []int32
-	Images []imaging.Image
-	Sample uint32 // global number of the sample, keys its randomness
-}
 
 // Batch is a set of packed sequences on the device. Release returns its
 // memory for the next Pack.
@@ -27,17 +20,16 @@ type Batch struct {
 	tokens int
 	images int
 	seqs   backend.Seqs
-	vision imageBatch
+	vision family.Images
 
 	ids, rows, imageRows, slots backend.Tensor // I32
 	cos, sin                    backend.Tensor // F32, [tokens, headDim/2]
 	pixels                      backend.Tensor // F32, all images' behind each other
 	cached                      backend.Seqs   // rows of the cache, in generation
-	pass                        decoderPass
-	segments                    []segment
+	pass                        nn.DecoderPass
 
-	staging
-	positions        []position
+	staging          family.Staging
+	positions        []nn.Position
 	next             []int32 // position behind the end of each sequence
 	seqStart, seqLen []int32
 }
@@ -58,7 +50,7 @@ func (b *Batch) Len(i int) int { return int(b.seqs.Len[i]) }
 // model only.
 func (m *Model) Pack(seqs []Sequence) (*Batch, error) {
 	for i := range seqs {
-		if err := m.check(&seqs[i]); err != nil {
+		if err := m.Config.Check(&seqs[i]); err != nil {
 			return nil, fmt.Errorf("sequence %d: %w", i, err)
 		}
 	}
@@ -77,22 +69,6 @@ func (m *Model) Pack(seqs []Sequence) (*Batch, error) {
 	return b, nil
 }
 
-func (m *Model) check(s *Sequence) error {
-	c := m.Config
-	if len(s.IDs) == 0 {
-		return fmt.Errorf("no tokens")
-	}
-	if len(s.IDs) > c.Text.MaxPositions {
-		return fmt.Errorf("%d tokens are more than max_position_embeddings %d of the model", len(s.IDs), c.Text.MaxPositions)
-	}
-	for i, id := range s.IDs {
-		if id < 0 || int(id) >= c.Text.VocabSize {
-			return fmt.Errorf("token %d has id %d, the vocabulary has %d", i, id, c.Text.VocabSize)
-		}
-	}
-	return m.family.checkImages(c, s)
-}
-
 // batch takes the batch that was released first, or makes one. Where the device
 // copies beside its operations, the last one released is left alone: its passes
 // may still be queued, and what is packed next arrives while they run.
@@ -106,12 +82,12 @@ func (m *Model) batch() *Batch {
 		b = m.free[0]
 		m.free = m.free[:copy(m.free, m.free[1:])]
 	} else {
-		b = &Batch{m: m, segments: make([]segment, m.Config.Text.Layers), vision: m.net.images(m)}
+		b = &Batch{m: m, vision: m.net.Images()}
 	}
 	b.tokens, b.images, b.Features, b.slots = 0, 0, backend.Tensor{}, backend.Tensor{}
 	b.seqStart, b.seqLen = b.seqStart[:0], b.seqLen[:0]
 	b.positions, b.next = b.positions[:0], b.next[:0]
-	b.staging.reset()
+	b.staging.Reset()
 	return b
 }
 
@@ -121,37 +97,37 @@ func (b *Batch) Release() { b.m.free = append(b.m.free, b) }
 
 // fill stages everything the passes read and uploads it.
 func (b *Batch) fill(seqs []Sequence) error {
-	m, c := b.m, b.m.Config
-	b.begin(&b.ids, 1)
+	m, c, to := b.m, b.m.Config, &b.staging
+	to.Begin(&b.ids, 1)
 	for i := range seqs {
 		for _, id := range seqs[i].IDs {
 			if int(id) == c.ImageTokenID {
 				id = -1 // the row is overwritten: no embedding, no gradient
 			}
-			b.put(id)
+			to.Put(id)
 		}
 	}
-	b.begin(&b.rows, 2)
+	to.Begin(&b.rows, 2)
 	for i := range seqs {
 		for p := range seqs[i].IDs {
-			b.put(int32(seqs[i].Sample), int32(p))
+			to.Put(int32(seqs[i].Sample), int32(p))
 		}
 	}
-	b.begin(&b.imageRows, 1)
+	to.Begin(&b.imageRows, 1)
 	row := int32(0)
 	for i := range seqs {
 		for _, id := range seqs[i].IDs {
 			if int(id) == c.ImageTokenID {
-				b.put(row)
+				to.Put(row)
 			}
 			row++
 		}
 	}
-	b.seqs = b.sequences(b.seqStart, b.seqLen, &b.seqs.Dev)
+	b.seqs = to.Sequences(b.seqStart, b.seqLen, &b.seqs.Dev)
 	pixels := 0
 	for i := range seqs {
 		from := len(b.positions)
-		b.positions = m.family.positions(c, &seqs[i], b.positions)
+		b.positions = c.Family.Positions(c, &seqs[i], b.positions)
 		b.next = append(b.next, after(b.positions[from:]))
 		for _, img := range seqs[i].Images {
 			pixels += len(img.Pixels)
@@ -159,12 +135,12 @@ func (b *Batch) fill(seqs []Sequence) error {
 	}
 	b.angles()
 	if b.images > 0 {
-		b.vision.stage(b, seqs)
+		b.vision.Stage(to, seqs)
 	}
-	if err := b.upload(m.be, pixels); err != nil {
+	if err := to.Upload(m.be, pixels); err != nil {
 		return err
 	}
-	b.pixels = b.room(pixels)
+	b.pixels = to.Room(pixels)
 	at := 0
 	for i := range seqs {
 		for _, img := range seqs[i].Images {
@@ -176,7 +152,7 @@ func (b *Batch) fill(seqs []Sequence) error {
 }
 
 // after is the position of the token that follows those at ps.
-func after(ps []position) int32 {
+func after(ps []nn.Position) int32 {
 	next := int32(0)
 	for _, p := range ps {
 		next = max(next, p[0]+1, p[1]+1, p[2]+1)
@@ -187,13 +163,14 @@ func after(ps []position) int32 {
 // angles stages the rotary tables of b.positions.
 func (b *Batch) angles() {
 	r, sections := &b.m.rope, b.m.Config.Text.RoPE.Sections
-	r.grow(int(after(b.positions)))
-	b.beginFloats(&b.cos, len(r.inv))
+	r.Grow(int(after(b.positions)))
+	to := &b.staging
+	to.BeginFloats(&b.cos, r.Pairs())
 	for _, p := range b.positions {
-		b.floats = r.row(b.floats, r.cos, p, sections)
+		to.Floats = r.Row(to.Floats, r.Cos, p, sections)
 	}
-	b.beginFloats(&b.sin, len(r.inv))
+	to.BeginFloats(&b.sin, r.Pairs())
 	for _, p := range b.positions {
-		b.floats = r.row(b.floats, r.sin, p, sections)
+		to.Floats = r.Row(to.Floats, r.Sin, p, sections)
 	}
 }

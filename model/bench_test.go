@@ -5,6 +5,7 @@ import (
 
 	"vgid/model/backend"
 	"vgid/model/cpu"
+	"vgid/model/family/llava"
 	"vgid/model/hf/imaging"
 	"vgid/model/tape"
 )
@@ -19,10 +20,13 @@ func quickstartConfig() *Config {
 		},
 		Vision: VisionConfig{
 			HiddenSize: 128, IntermediateSize: 512, Layers: 3, Heads: 4, ImageSize: 48, PatchSize: 12, Channels: 3,
-			Act: "quick_gelu", LayerNormEps: 1e-5, ProjectionDim: 128,
+			Act: "quick_gelu",
 		},
-		ImageTokenID: 399, ProjectorAct: "gelu", ProjectorBias: true, FeatureLayers: []int{-1}, FeatureSelect: "default",
-		PadTokenID: -1, BOSTokenID: -1, DType: "float32",
+		Family: &llava.Config{
+			ProjectorAct: "gelu", ProjectorBias: true, FeatureLayers: []int{-1}, FeatureSelect: "default", LayerNormEps: 1e-5, ProjectionDim: 128,
+		},
+		ImageTokenID: 399,
+		PadTokenID:   -1, BOSTokenID: -1, DType: "float32",
 	}
 }
 

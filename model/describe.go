@@ -8,6 +8,7 @@ import (
 
 	"vgid/model/backend"
 	"vgid/model/dry"
+	"vgid/model/family"
 )
 
 // PartSize is how much of a model is in one of its parts.
@@ -17,17 +18,17 @@ type PartSize struct {
 	Tensors    int    `json:"tensors"`
 }
 
-var partNames = map[part]string{partTower: "vision tower", partProjector: "projector", partText: "decoder", partIdle: "unused"}
+var partNames = map[family.Part]string{family.Tower: "vision tower", family.Projector: "projector", family.Text: "decoder", family.Idle: "unused"}
 
 // Sizes are the parts of the model without an adapter, in the order of the
 // forward pass; parts without weights are left out. What no output depends on
 // is "unused".
 func (m *Model) Sizes() []PartSize {
 	var out []PartSize
-	for _, p := range []part{partTower, partProjector, partText, partIdle} {
+	for _, p := range []family.Part{family.Tower, family.Projector, family.Text, family.Idle} {
 		s := PartSize{Part: partNames[p]}
 		for _, w := range m.weights {
-			if w.lora == 0 && m.family.part(m.Config, w.Name) == p {
+			if w.lora == 0 && m.Config.Family.Part(m.Config, w.Name) == p {
 				s.Parameters += w.Value.Len()
 				s.Tensors++
 			}

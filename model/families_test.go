@@ -13,6 +13,7 @@ import (
 	"vgid/model/backend"
 	"vgid/model/cpu"
 	"vgid/model/hf"
+	"vgid/model/nn"
 	"vgid/model/tape"
 )
 
@@ -158,7 +159,7 @@ func TestPatternsNameTheDecoderOfEveryFamily(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := m.Config.Text.Layers + 3 + 3*flag(m.Config.Text.MLPBias); len(names) != n {
+		if n := m.Config.Text.Layers + 3 + 3*nn.Flag(m.Config.Text.MLPBias); len(names) != n {
 			t.Errorf("trained are %v, want %d weights", names, n)
 		}
 		names, err = m.AddLoRA(LoRAConfig{R: 1, Alpha: 1, Targets: []string{"language_model.*.down_proj"}})

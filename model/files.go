@@ -47,14 +47,14 @@ func LoadAs(ctx context.Context, be backend.Backend, dir string, o LoadOptions) 
 // fromFiles makes the model that c describes of the tensors of src, which it
 // takes over.
 func fromFiles(ctx context.Context, be backend.Backend, c *Config, src *source, o LoadOptions) (*Model, error) {
-	family := c.family()
+	family := c.Family
 	where := map[string]string{}
 	for _, name := range src.files.Names() {
-		if other, twice := where[family.diskName(name)]; twice {
+		if other, twice := where[family.DiskName(name)]; twice {
 			src.release()
 			return nil, fmt.Errorf("tensors %q and %q are the same weight", other, name)
 		}
-		where[family.diskName(name)] = name
+		where[family.DiskName(name)] = name
 	}
 	m, err := assemble(be, c)
 	if err != nil {
@@ -64,11 +64,11 @@ func fromFiles(ctx context.Context, be backend.Backend, c *Config, src *source, 
 	m.source = src
 	// Before memory is asked for: a wrong config may ask for any amount.
 	err = m.fits(where)
-	lazy := func(w *weight) bool { return o.Lazy && w.decay }
+	lazy := func(w *weight) bool { return o.Lazy && w.Decay }
 	if err == nil {
 		for _, w := range m.weights {
 			info, _ := src.files.Info(w.file)
-			if w.pristine = true; w.decay {
+			if w.pristine = true; w.Decay {
 				w.stored = o.stored(info.DType)
 			}
 		}
@@ -91,9 +91,9 @@ func (m *Model) fits(where map[string]string) error {
 	for _, w := range m.weights {
 		name, ok := where[w.Name]
 		if !ok && w == m.shared() { // a head alone stands for both in transformers, too
-			name, ok = where[m.family.headName()]
+			name, ok = where[m.Config.Family.HeadName()]
 		}
-		if !ok && w.Name == m.family.headName() { // transformers would draw a random one
+		if !ok && w.Name == m.Config.Family.HeadName() { // transformers would draw a random one
 			return fmt.Errorf("tensor %q is missing, and config.json does not set tie_word_embeddings to true, which would take the embedding for it; set it if that is what the model was trained with", w.Name)
 		}
 		if !ok {
@@ -104,15 +104,15 @@ func (m *Model) fits(where map[string]string) error {
 		if info.Elements() == 0 {
 			return emptied(name)
 		}
-		if !slices.Equal(info.Shape, w.shape) {
-			return fmt.Errorf("tensor %q has shape %v, config.json asks for %v", name, info.Shape, w.shape)
+		if !slices.Equal(info.Shape, w.Shape) {
+			return fmt.Errorf("tensor %q has shape %v, config.json asks for %v", name, info.Shape, w.Shape)
 		}
 		if !slices.Contains([]string{"F32", "BF16", "F16"}, info.DType) {
 			return fmt.Errorf("tensor %q has dtype %s, which is not implemented; use a model in float32, bfloat16 or float16", name, info.DType)
 		}
 	}
 	for _, name := range files.Names() {
-		if !known[name] && !derived(name) && !(m.Config.Text.TieEmbeddings && m.family.diskName(name) == m.family.headName()) {
+		if !known[name] && !derived(name) && !(m.Config.Text.TieEmbeddings && m.Config.Family.DiskName(name) == m.Config.Family.HeadName()) {
 			return fmt.Errorf("tensor %q is no part of the model that config.json describes", name)
 		}
 	}
@@ -123,7 +123,7 @@ func (m *Model) fits(where map[string]string) error {
 // transformers 5 takes the head then, transformers 4 the embedding. A copy of
 // the embedding is welcome.
 func (m *Model) fitsTie(where map[string]string) error {
-	head, ok := where[m.family.headName()]
+	head, ok := where[m.Config.Family.HeadName()]
 	if !ok || !m.Config.Text.TieEmbeddings {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"vgid/model/family"
 	"vgid/model/hf"
 	"vgid/model/hf/hftest"
 	"vgid/model/hf/imaging"
@@ -20,7 +21,7 @@ import (
 var variants = map[string]func(*Config){
 	"plain": nil,
 	"tied":  func(c *Config) { c.Text.TieEmbeddings = true },
-	"list":  func(c *Config) { c.FeatureLayers, c.FeatureSelect = []int{-1, 2}, "full" },
+	"list":  func(c *Config) { ownFields(c).FeatureLayers, ownFields(c).FeatureSelect = []int{-1, 2}, "full" },
 	"llama3": func(c *Config) {
 		c.Text.RoPE = RoPE{Theta: 500, Type: "llama3", Factor: 4, LowFreqFactor: 1, HighFreqFactor: 4, OriginalMaxPositions: 16}
 	},
@@ -100,7 +101,7 @@ func TestTiedHeadStandsForTheEmbedding(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n == m.text.Embed.Name {
-			x.Name = m.family.headName()
+			x.Name = m.Config.Family.HeadName()
 		}
 		list = append(list, x)
 	}
@@ -258,7 +259,9 @@ func TestConfigSpellings(t *testing.T) {
 				return c.DType == "bfloat16" && c.Text.RoPE == RoPE{Theta: 5e5, Type: "linear", Factor: 2} && slices.Equal(c.EOSTokenID, []int{2, 3})
 			}},
 		{"list of layers", `{"model_type":"llava","vision_feature_layer":[-1,3],"text_config":{"vocab_size":32064},"vision_config":{}}`,
-			func(c *Config) bool { return slices.Equal(c.FeatureLayers, []int{-1, 3}) && c.visionDepth() == 12 }},
+			func(c *Config) bool {
+				return slices.Equal(ownFields(c).FeatureLayers, []int{-1, 3}) && ownFields(c).Depth(c) == 12
+			}},
 		{"no tower", `{"model_type":"llava","vision_config":null,"text_config":null,"image_token_index":31999}`,
 			func(c *Config) bool {
 				return c.Vision.HiddenSize == 1024 && c.Vision.Heads == 16 && c.Text.HiddenSize == 4096 && c.ImageTokens(imaging.Grid{}) == 576
@@ -270,7 +273,7 @@ func TestConfigSpellings(t *testing.T) {
 		{"null heads of llama", `{"model_type":"llava","image_token_index":7,"text_config":{"num_key_value_heads":null}}`,
 			func(c *Config) bool { return c.Text.KVHeads == 32 }},
 	} {
-		c, err := ParseConfig([]byte(tt.json))
+		c, err := family.ParseConfig([]byte(tt.json))
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 		} else if !tt.want(c) {
@@ -285,7 +288,7 @@ func TestLayoutOfLLaVAsAuthors(t *testing.T) {
 	const own = `"architectures":["LlavaLlamaForCausalLM"],"hidden_size":4096,"vocab_size":32000,"mm_hidden_size":1024,"mm_projector_type":"mlp2x_gelu",
 		"mm_vision_select_layer":-2,"mm_vision_tower":"openai/clip-vit-large-patch14-336","rms_norm_eps":1e-05}`
 	for _, kind := range []string{"llava", "llava_llama", "llava_qwen"} {
-		_, err := ParseConfig([]byte(`{"model_type":"` + kind + `",` + own))
+		_, err := family.ParseConfig([]byte(`{"model_type":"` + kind + `",` + own))
 		hftest.WantError(t, err, "mm_vision_tower: this model is in the layout of LLaVA's own code, whose tower lies elsewhere")
 	}
 }
@@ -296,7 +299,7 @@ func FuzzParseConfig(f *testing.F) {
 	f.Add([]byte(qwen2Released))
 	f.Add([]byte(qwen25Released))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := ParseConfig(data)
+		c, err := family.ParseConfig(data)
 		if err != nil {
 			return
 		}
@@ -304,7 +307,7 @@ func FuzzParseConfig(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := ParseConfig(b)
+		again, err := family.ParseConfig(b)
 		if err != nil {
 			t.Fatalf("what was written is refused: %v", err)
 		}

@@ -22,7 +22,7 @@ func (m *Model) Fingerprint() (string, error) {
 	slices.SortFunc(ws, func(a, b *weight) int { return strings.Compare(a.Name, b.Name) })
 	h := sha256.New()
 	for _, w := range ws {
-		fmt.Fprintln(h, w.Name, w.shape)
+		fmt.Fprintln(h, w.Name, w.Shape)
 		values := make([]float32, min(sampled, w.Value.Len()))
 		if err := m.untrainedRows(w, values, 0); err != nil {
 			return "", err

@@ -5,6 +5,7 @@ import (
 	"sort"
 
 	"vgid/model/backend"
+	"vgid/model/family"
 	"vgid/model/tape"
 )
 
@@ -35,14 +36,14 @@ func (f *flat) free(be backend.Backend) {
 // Optimizers made before are void.
 func (m *Model) Trainable(patterns ...string) ([]string, error) {
 	hit, err := selected("parameter", patterns, len(m.weights), func(i int) string { return m.weights[i].Name }, func(pattern, name string) bool {
-		return matchesParam(pattern, name) || matchesParam(pattern, m.family.memoryName(name))
+		return matchesParam(pattern, name) || matchesParam(pattern, m.Config.Family.MemoryName(name))
 	})
 	if err != nil {
 		return nil, err
 	}
 	for i, w := range m.weights {
 		if w.lora == 0 {
-			w.Trainable = hit[i] && !m.Config.idle(w.Name) || w.whole
+			w.Trainable = hit[i] && !m.Config.Idle(w.Name) || w.whole
 		}
 	}
 	if err := m.flatten(); err != nil {
@@ -80,13 +81,13 @@ func (m *Model) flatten() error {
 	}
 	sort.SliceStable(f.order, func(i, j int) bool {
 		a, b := f.order[i], f.order[j]
-		if a.group != b.group {
-			return a.group > b.group
+		if a.Group != b.Group {
+			return a.Group > b.Group
 		}
 		return a.lora < b.lora
 	})
 	for i, w := range f.order {
-		if i > 0 && (w.group != f.order[i-1].group || w.lora != f.order[i-1].lora) {
+		if i > 0 && (w.Group != f.order[i-1].Group || w.lora != f.order[i-1].lora) {
 			f.n = (f.n + flatAlign - 1) / flatAlign * flatAlign
 		}
 		f.n += w.Value.Len()
@@ -112,7 +113,7 @@ func (m *Model) flatten() error {
 		old.free(m.be)
 	}
 	m.collect()
-	m.towerTrained, m.projectorTrained = m.anyTrained(partTower), m.anyTrained(partProjector)
+	m.towerTrained, m.projectorTrained = m.anyTrained(family.Tower), m.anyTrained(family.Projector)
 	return nil
 }
 
@@ -226,9 +227,9 @@ func (m *Model) EachGrad(f func(name string, shape []int, grad []float32)) error
 		}
 		name := w.Name
 		if w.lora != 0 {
-			name = peftPrefix + m.family.memoryName(name)
+			name = peftPrefix + m.Config.Family.MemoryName(name)
 		}
-		f(name, w.shape, g)
+		f(name, w.Shape, g)
 	}
 	return nil
 }

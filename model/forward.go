@@ -2,6 +2,7 @@ package model
 
 import (
 	"vgid/model/backend"
+	"vgid/model/nn"
 	"vgid/model/tape"
 )
 
@@ -12,10 +13,10 @@ func (m *Model) ImageFeatures(t *tape.Tape, b *Batch) tape.Var {
 	t.UseAdapter(m.adapterOn)
 	was := t.SetGrad(t.Grad() && m.towerTrained)
 	mark := t.Mark()
-	f := t.Release(mark, b.vision.tower(t, b))
+	f := t.Release(mark, b.vision.Tower(nn.Pass{Tape: t, Recompute: m.Recompute}, b.pixels))
 	t.SetGrad(was && (m.towerTrained || m.projectorTrained))
 	mark = t.Mark()
-	x := t.Release(mark, b.vision.project(t, b, f))
+	x := t.Release(mark, b.vision.Project(t, f))
 	t.SetGrad(was)
 	return x
 }
@@ -29,14 +30,6 @@ func (m *Model) Logits(t *tape.Tape, hidden backend.Tensor) backend.Tensor {
 	return out
 }
 
-// segment runs a layer, with recomputation where that is asked for.
-func (m *Model) segment(t *tape.Tape, x tape.Var, s tape.Segment) tape.Var {
-	if m.Recompute {
-		return t.Checkpoint(x, s)
-	}
-	return s.Forward(t, x)
-}
-
 // Hidden runs the model over b and returns the final hidden states after the
 // last norm, [tokens, d]. Where b has images and b.Features is not given, it
 // computes them.
@@ -45,8 +38,7 @@ func (m *Model) Hidden(t *tape.Tape, b *Batch) tape.Var {
 }
 
 // decode is Hidden with an optional cache that receives keys and values.
-func (m *Model) decode(t *tape.Tape, b *Batch, cache *kvCache) tape.Var {
-	c := &m.Config.Text
+func (m *Model) decode(t *tape.Tape, b *Batch, cache *nn.KVCache) tape.Var {
 	var features tape.Var
 	if b.images > 0 {
 		if b.Features.IsZero() {
@@ -61,20 +53,11 @@ func (m *Model) decode(t *tape.Tape, b *Batch, cache *kvCache) tape.Var {
 	if features != 0 {
 		x = t.Merge(x, features, b.imageRows)
 	}
-	b.pass = decoderPass{
-		cfg: c, cos: b.cos, sin: b.sin, cache: cache, slots: b.slots,
-		attn: backend.Attention{
-			Q: b.seqs, KV: b.seqs, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim,
-			Scale: float32(invSqrt(c.HeadDim)), Causal: true,
-		},
-	}
+	d := &b.pass
+	d.Cos, d.Sin, d.Cache, d.Slots = b.cos, b.sin, cache, b.slots
+	d.Attn.Q, d.Attn.KV = b.seqs, b.seqs
 	if cache != nil {
-		b.pass.attn.KV = b.cached
+		d.Attn.KV = b.cached
 	}
-	for n := range b.segments {
-		s := &b.segments[n]
-		*s = segment{&m.text.Layers[n], &b.pass, n}
-		x = m.segment(t, x, s)
-	}
-	return t.RMSNorm(x, m.text.Norm.W, float32(c.RMSNormEps))
+	return m.text.Run(nn.Pass{Tape: t, Recompute: m.Recompute}, x, d, &m.Config.Text)
 }

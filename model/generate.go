@@ -7,6 +7,7 @@ import (
 
 	"vgid/model/backend"
 	"vgid/model/decoding"
+	"vgid/model/nn"
 	"vgid/model/tape"
 )
 
@@ -53,11 +54,10 @@ func (o *GenerateOptions) validate() error {
 	return nil
 }
 
-// kvCache holds keys and values of every layer, [rows, kvHeads·headDim]. A
-// sequence owns a slot of consecutive rows.
+// kvCache is the cache with its memory.
 type kvCache struct {
-	keys, values []backend.Tensor
-	buf          backend.Buffer
+	nn.KVCache
+	buf backend.Buffer
 }
 
 func (m *Model) newCache(rows int) (*kvCache, error) {
@@ -71,8 +71,8 @@ func (m *Model) newCache(rows int) (*kvCache, error) {
 	}
 	k := &kvCache{buf: buf}
 	for l := range c.Layers {
-		k.keys = append(k.keys, backend.View(buf, 2*l*n, rows, width))
-		k.values = append(k.values, backend.View(buf, (2*l+1)*n, rows, width))
+		k.Keys = append(k.Keys, backend.View(buf, 2*l*n, rows, width))
+		k.Values = append(k.Values, backend.View(buf, (2*l+1)*n, rows, width))
 	}
 	return k, nil
 }
@@ -117,7 +117,7 @@ func (m *Model) Generate(ctx context.Context, prompts []Sequence, o GenerateOpti
 	}
 	longest := 0
 	for i := range prompts {
-		if err := m.check(&prompts[i]); err != nil {
+		if err := m.Config.Check(&prompts[i]); err != nil {
 			return nil, fmt.Errorf("prompt %d: %w", i, err)
 		}
 		if n := len(prompts[i].IDs) + o.MaxNew; n > m.Config.Text.MaxPositions {
@@ -196,7 +196,7 @@ func (g *generation) prefill(ctx context.Context, first, end int) error {
 	}
 	b.slots = g.tape.Ints(rows, 1)
 	b.cached = g.see(g.active[from:])
-	h := g.m.decode(g.tape, b, g.cache)
+	h := g.m.decode(g.tape, b, &g.cache.KVCache)
 	return g.draw(ctx, g.m.Rows(g.tape, h, last), from)
 }
 
@@ -208,26 +208,27 @@ func (g *generation) step(ctx context.Context) error {
 	defer b.Release()
 	n := len(g.active)
 	var rows []int32
-	b.begin(&b.ids, 1)
+	to := &b.staging
+	to.Begin(&b.ids, 1)
 	for i := range g.active {
 		a := &g.active[i]
-		b.put(a.last)
+		to.Put(a.last)
 		b.seqStart, b.seqLen = append(b.seqStart, int32(i)), append(b.seqLen, 1)
 		rows = append(rows, a.slot+a.len)
 		p := a.len + a.shift
-		b.positions = append(b.positions, position{p, p, p})
+		b.positions = append(b.positions, nn.Position{p, p, p})
 		a.len++
 	}
 	b.tokens = n
-	b.seqs = b.sequences(b.seqStart, b.seqLen, &b.seqs.Dev)
+	b.seqs = to.Sequences(b.seqStart, b.seqLen, &b.seqs.Dev)
 	b.angles()
-	if err := b.upload(m.be, 0); err != nil {
+	if err := to.Upload(m.be, 0); err != nil {
 		return err
 	}
 	b.rows = backend.Tensor{}
 	b.slots = g.tape.Ints(rows, 1)
 	b.cached = g.see(g.active)
-	return g.draw(ctx, m.decode(g.tape, b, g.cache), 0)
+	return g.draw(ctx, m.decode(g.tape, b, &g.cache.KVCache), 0)
 }
 
 // see lists the cached rows each answer attends to.

@@ -269,7 +269,7 @@ func (g *golden) compareGrads(t *testing.T, m *Model) float64 {
 		if !ok {
 			continue
 		}
-		w := byName[m.family.diskName(own)]
+		w := byName[m.Config.Family.DiskName(own)]
 		if w == nil || !w.Trainable {
 			t.Errorf("%s is not trained here", own)
 			continue

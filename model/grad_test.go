@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"vgid/model/backend"
+	"vgid/model/family/llava"
 	"vgid/model/hf/imaging"
 	"vgid/model/ref"
 	"vgid/model/tape"
@@ -21,12 +22,18 @@ func tinyConfig() *Config {
 		},
 		Vision: VisionConfig{
 			HiddenSize: 6, IntermediateSize: 5, Layers: 3, Heads: 2, ImageSize: 4, PatchSize: 2, Channels: 3,
-			Act: "quick_gelu", LayerNormEps: 1e-5, ProjectionDim: 4,
+			Act: "quick_gelu",
 		},
-		ImageTokenID: 12, ProjectorAct: "gelu", ProjectorBias: true, FeatureLayers: []int{-2}, FeatureSelect: "default",
-		PadTokenID: -1, BOSTokenID: 1, EOSTokenID: []int{2}, DType: "float32",
+		Family: &llava.Config{
+			ProjectorAct: "gelu", ProjectorBias: true, FeatureLayers: []int{-2}, FeatureSelect: "default", LayerNormEps: 1e-5, ProjectionDim: 4,
+		},
+		ImageTokenID: 12,
+		PadTokenID:   -1, BOSTokenID: 1, EOSTokenID: []int{2}, DType: "float32",
 	}
 }
+
+// ownFields are the fields of a config that only LLaVA has.
+func ownFields(c *Config) *llava.Config { return c.Family.(*llava.Config) }
 
 // randomise gives every weight a random value, the constant ones too.
 func randomise(m *Model, seed uint64) {
@@ -34,7 +41,7 @@ func randomise(m *Model, seed uint64) {
 		row := make([]float32, w.Value.Len())
 		backend.FillRandom(row, backend.Normal, backend.Key{Seed: seed}, uint32(i))
 		for j := range row {
-			row[j] = w.fill + 0.3*row[j]
+			row[j] = w.Fill + 0.3*row[j]
 		}
 		m.be.Upload(w.Value, row)
 	}
@@ -213,7 +220,8 @@ func TestGradientsOfTheWholeModel(t *testing.T) {
 	}{
 		{"all weights", nil, everything, 4},
 		{"tied head, two feature layers, CLS kept", func(c *Config) {
-			c.Text.TieEmbeddings, c.FeatureLayers, c.FeatureSelect = true, []int{-1, 1}, "full"
+			own := ownFields(c)
+			c.Text.TieEmbeddings, own.FeatureLayers, own.FeatureSelect = true, []int{-1, 1}, "full"
 		}, everything, 7},
 		{"all weights and adapter, recomputed", nil, func(t *testing.T, m *Model) {
 			m.Recompute = true
@@ -222,7 +230,7 @@ func TestGradientsOfTheWholeModel(t *testing.T) {
 		}, 9},
 		{"adapter on the decoder", nil, func(t *testing.T, m *Model) { lora(t, m, 0, "language_model.*_proj") }, 3},
 		{"adapter with dropout, some layers, no biases", func(c *Config) {
-			c.Text.AttentionBias, c.Text.MLPBias, c.ProjectorBias = false, false, false
+			c.Text.AttentionBias, c.Text.MLPBias, ownFields(c).ProjectorBias = false, false, false
 		}, func(t *testing.T, m *Model) { lora(t, m, 0.3, "q_proj", "v_proj", "down_proj", "linear_2") }, 3},
 		{"adapter with dropout, recomputed", nil, func(t *testing.T, m *Model) {
 			m.Recompute = true

@@ -32,7 +32,7 @@ func TestMergeReachesIdleLayers(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, n := range names {
-				if m.Config.idle(n + ".") {
+				if m.Config.Idle(n + ".") {
 					t.Errorf("%s is said to be trained", n)
 				}
 			}
@@ -58,7 +58,7 @@ func TestMergeReachesIdleLayers(t *testing.T) {
 				if err != nil || !bytes.Equal(got, want) {
 					t.Errorf("%s, lazy %v: %s is not PEFT's (%v)", dtype, lazy, own, err)
 				}
-				if n++; !m.Config.idle(m.family.diskName(own)) {
+				if n++; !m.Config.Idle(m.Config.Family.DiskName(own)) {
 					t.Errorf("%s is read", own)
 				}
 				stored, err := m.source.files.Raw(own)

@@ -9,6 +9,7 @@ import (
 
 	"vgid/model/backend"
 	"vgid/model/hf"
+	"vgid/model/nn"
 	"vgid/model/tape"
 )
 
@@ -121,10 +122,10 @@ func (m *Model) drop() error {
 
 // attach declares the branch of one module; flatten gives it memory.
 func (m *Model) attach(hit picked, c *LoRAConfig) {
-	mod := hit.module
-	p := &mod.lin.Parts[mod.part]
+	mod := hit.Module
+	p := mod.Projection()
 	h := fnv.New32a()
-	h.Write([]byte(mod.name))
+	h.Write([]byte(mod.Name))
 	ab := hit.branch()
 	p.LoRA = &tape.LoRA{A: ab[0].Param, B: ab[1].Param, Scale: c.scale(hit.r, hit.alpha), Dropout: c.Dropout, Site: h.Sum32()}
 	m.weights = append(m.weights, ab[:]...)
@@ -132,15 +133,15 @@ func (m *Model) attach(hit picked, c *LoRAConfig) {
 
 // branch declares A and B of a module.
 func (p *picked) branch() [2]*weight {
-	w := p.lin.Parts[p.part].W.Value
-	return [2]*weight{loraWeight(p.module, ".lora_A.weight", 1, p.r, w.Cols), loraWeight(p.module, ".lora_B.weight", 2, w.Rows, p.r)}
+	w := p.Projection().W.Value
+	return [2]*weight{loraWeight(&p.Module, ".lora_A.weight", 1, p.r, w.Cols), loraWeight(&p.Module, ".lora_B.weight", 2, w.Rows, p.r)}
 }
 
-func loraWeight(mod module, suffix string, kind, rows, cols int) *weight {
-	w := &weight{
-		Param: &tape.Param{Name: mod.name + suffix, Trainable: true},
-		shape: []int{rows, cols}, decay: true, group: mod.group, lora: kind,
-	}
+func loraWeight(mod *nn.Module, suffix string, kind, rows, cols int) *weight {
+	w := &weight{lora: kind, Weight: &nn.Weight{
+		Param: &tape.Param{Name: mod.Name + suffix, Trainable: true},
+		Shape: []int{rows, cols}, Decay: true, Group: mod.Group,
+	}}
 	w.Value.Rows, w.Value.Cols, w.Value.Stride = rows, cols, cols
 	return w
 }
@@ -150,7 +151,7 @@ func (m *Model) initA(w *weight, seed uint64) {
 	h := fnv.New32a()
 	h.Write([]byte(w.Name))
 	key := backend.Key{Seed: seed, Site: h.Sum32()}
-	bound := float32(invSqrt(w.Value.Cols))
+	bound := float32(nn.InvSqrt(w.Value.Cols))
 	row := make([]float32, w.Value.Cols)
 	for r := range w.Value.Rows {
 		backend.FillRandom(row, backend.Uniform, key, uint32(r))
@@ -197,7 +198,7 @@ func (m *Model) branch(w *weight) *tape.LoRA {
 		return lo
 	}
 	for _, mod := range m.modules {
-		if p := &mod.lin.Parts[mod.part]; p.W == w.Param {
+		if p := mod.Projection(); p.W == w.Param {
 			return p.LoRA
 		}
 	}
@@ -207,7 +208,7 @@ func (m *Model) branch(w *weight) *tape.LoRA {
 // detach removes the adapter's declarations; weights keep the value they have.
 func (m *Model) detach() {
 	for _, mod := range m.modules {
-		mod.lin.Parts[mod.part].LoRA = nil
+		mod.Projection().LoRA = nil
 	}
 	m.weights = slices.DeleteFunc(m.weights, func(w *weight) bool { return w.lora != 0 })
 	for _, w := range m.weights {
@@ -246,7 +247,7 @@ func (m *Model) BaseHead() backend.Tensor {
 // follow; what SaveAdapter writes stays as it is.
 func (m *Model) SetDropout(p float32) {
 	for _, mod := range m.modules {
-		if lo := mod.lin.Parts[mod.part].LoRA; lo != nil {
+		if lo := mod.Projection().LoRA; lo != nil {
 			lo.Dropout = p
 		}
 	}
@@ -264,7 +265,7 @@ func (m *Model) Adapter() (LoRAConfig, bool) {
 func (m *Model) AdapterModules() []string {
 	var names []string
 	for _, p := range m.adapted {
-		names = append(names, p.name)
+		names = append(names, p.Name)
 	}
 	return names
 }

@@ -6,9 +6,10 @@ package model
 
 import (
 	"fmt"
-	"math"
 
 	"vgid/model/backend"
+	"vgid/model/family"
+	"vgid/model/nn"
 	"vgid/model/tape"
 )
 
@@ -20,11 +21,10 @@ type Model struct {
 	Recompute bool
 
 	be      backend.Backend
-	family  family
-	net     network
-	text    *llama // of net
+	net     family.Network
+	text    *nn.Llama // of net
 	weights []*weight
-	modules []module
+	modules []nn.Module
 	buffers map[backend.Buffer]bool // owned, besides the flat ones
 	source  *source                 // nil without files
 
@@ -38,25 +38,26 @@ type Model struct {
 	towerTrained, projectorTrained bool
 
 	free []*Batch
-	rope ropeTable
+	rope nn.RoPETable
 }
-
-func invSqrt(n int) float64 { return 1 / math.Sqrt(float64(n)) }
 
 // assemble makes a model whose weights have shapes but no memory yet.
 func assemble(be backend.Backend, c *Config) (*Model, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
-	f := c.family()
-	net, w, err := f.declare(c)
+	net, d, err := c.Family.Declare(c)
 	if err != nil {
 		return nil, err
 	}
+	weights := make([]*weight, len(d.Weights))
+	for i, w := range d.Weights {
+		weights[i] = &weight{Weight: w}
+	}
 	return &Model{
-		Config: c, be: be, family: f, net: net, text: net.decoder(), weights: w.weights, modules: w.modules,
+		Config: c, be: be, net: net, text: net.Decoder(), weights: weights, modules: d.Modules,
 		buffers: map[backend.Buffer]bool{}, adapterOn: true,
-		rope: ropeTable{inv: c.Text.RoPE.inverseFrequencies(c.Text.HeadDim)},
+		rope: nn.NewRoPETable(c.Text.RoPE, c.Text.HeadDim),
 	}, nil
 }
 
@@ -94,8 +95,8 @@ func New(be backend.Backend, c *Config, seed uint64) (*Model, error) {
 
 // init draws the initial values of w, row by row.
 func (m *Model) init(w *weight, seed uint64) {
-	if w.std == 0 {
-		m.be.Fill(w.Value, w.fill)
+	if w.Std == 0 {
+		m.be.Fill(w.Value, w.Fill)
 		return
 	}
 	row := make([]float32, w.Value.Cols)
@@ -153,6 +154,16 @@ func (m *Model) Clone() (*Model, error) {
 	return n, nil
 }
 
+// anyTrained reports whether a weight of the part is trained.
+func (m *Model) anyTrained(p family.Part) bool {
+	for _, w := range m.weights {
+		if w.Trainable && m.Config.Family.Part(m.Config, w.Name) == p {
+			return true
+		}
+	}
+	return false
+}
+
 // Close frees the model's memory. The backend stays open.
 func (m *Model) Close() {
 	for b := range m.buffers {
@@ -164,7 +175,7 @@ func (m *Model) Close() {
 		m.flat = nil
 	}
 	for _, b := range m.free {
-		b.free(m.be)
+		b.staging.Free(m.be)
 	}
 	m.free = nil
 	if m.source != nil {

@@ -54,10 +54,10 @@ func (m *Model) NewOptimizer(cfg OptimizerConfig) (*Optimizer, error) {
 	}
 	from := 0
 	for i, w := range m.flat.order {
-		if n := len(o.runs); n > 0 && o.runs[n-1].decay == w.decay {
+		if n := len(o.runs); n > 0 && o.runs[n-1].decay == w.Decay {
 			o.runs[n-1].to = m.flat.end[i]
 		} else {
-			o.runs = append(o.runs, decayRun{from, m.flat.end[i], w.decay})
+			o.runs = append(o.runs, decayRun{from, m.flat.end[i], w.Decay})
 		}
 		from = m.flat.end[i]
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"vgid/model/family"
+	"vgid/model/family/qwenvl"
 	"vgid/model/hf/imaging"
 	"vgid/model/ref"
 )
@@ -28,22 +30,23 @@ const (
 )
 
 func TestReleasedQwenConfigs(t *testing.T) {
-	c, err := ParseConfig([]byte(qwen2Released))
+	c, err := family.ParseConfig([]byte(qwen2Released))
 	if err != nil {
 		t.Fatal(err)
 	}
 	v := &c.Vision
 	if c.Text.HeadDim != 128 || c.Text.KVHeads != 2 || !c.Text.QKVBias || c.Text.AttentionBias || !c.Text.TieEmbeddings || c.DType != "bfloat16" ||
 		c.Text.RoPE != (RoPE{Theta: 1e6, Type: "default", Sections: [3]int{16, 24, 24}}) || v.HiddenSize != 1280 || v.IntermediateSize != 5120 ||
-		v.Act != "quick_gelu" || v.WindowSize != 0 || c.ImageTokens(imaging.Grid{T: 1, H: 26, W: 36}) != 234 {
+		v.Act != "quick_gelu" || c.ImageTokens(imaging.Grid{T: 1, H: 26, W: 36}) != 234 {
 		t.Errorf("Qwen2-VL read as %+v", c)
 	}
-	if c, err = ParseConfig([]byte(qwen25Released)); err != nil {
+	if c, err = family.ParseConfig([]byte(qwen25Released)); err != nil {
 		t.Fatal(err)
 	}
 	v = &c.Vision
-	if c.Text.TieEmbeddings || v.HiddenSize != 1280 || v.IntermediateSize != 3420 || v.Layers != 32 || v.Heads != 16 || v.WindowSize != 112 ||
-		!slices.Equal(v.FullLayers, []int{7, 15, 23, 31}) || v.Act != "silu" || v.MergeSize != 2 || v.TemporalSize != 2 || v.PatchSize != 14 {
+	own := c.Family.(*qwenvl.Config25)
+	if c.Text.TieEmbeddings || v.HiddenSize != 1280 || v.IntermediateSize != 3420 || v.Layers != 32 || v.Heads != 16 || own.WindowSize != 112 ||
+		!slices.Equal(own.FullLayers, []int{7, 15, 23, 31}) || v.Act != "silu" || v.MergeSize != 2 || v.TemporalSize != 2 || v.PatchSize != 14 {
 		t.Errorf("Qwen2.5-VL read as %+v", c)
 	}
 }
@@ -68,7 +71,7 @@ func TestQwenConfigsThatAreRefused(t *testing.T) {
 		if s == qwen2Released {
 			t.Fatalf("the file has no %s", tt.old)
 		}
-		if _, err := ParseConfig([]byte(s)); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := family.ParseConfig([]byte(s)); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: error %v, want it to name %s", tt.new, err, tt.want)
 		}
 	}
@@ -80,7 +83,7 @@ func TestQwenSequencesThatDoNotFitAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	img, video := int32(m.Config.ImageTokenID), int32(m.Config.VideoTokenID)
+	img, video := int32(m.Config.ImageTokenID), int32(m.Config.Mark().VideoID)
 	image := func(h, w int) imaging.Image {
 		return imaging.Image{Pixels: make([]float32, h*w*24), Grid: imaging.Grid{T: 1, H: h, W: w}}
 	}

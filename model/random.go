@@ -15,7 +15,7 @@ func Random(be backend.Backend, c *Config, seed uint64, o LoadOptions) (*Model, 
 	}
 	rows := 1
 	for _, w := range m.weights {
-		if rows = max(rows, w.Value.Rows); w.decay {
+		if rows = max(rows, w.Value.Rows); w.Decay {
 			w.stored = o.stored("")
 		}
 	}
@@ -45,12 +45,12 @@ func (m *Model) draw(seed uint64, rows int) error {
 	}
 	m.be.UploadInts(backend.View(buf, 0, rows, 1), numbers)
 	for _, w := range m.weights {
-		if w.std == 0 {
-			m.be.Fill(w.Value, w.fill)
+		if w.Std == 0 {
+			m.be.Fill(w.Value, w.Fill)
 			continue
 		}
 		m.be.Random(w.Value, backend.Normal, w.key(seed), backend.View(buf, 0, w.Value.Rows, 1))
-		m.be.Scale(w.Value, float32(w.std))
+		m.be.Scale(w.Value, float32(w.Std))
 	}
 	return m.be.Sync()
 }

@@ -30,7 +30,7 @@ func WriteRandom(ctx context.Context, dir string, c *Config, seed uint64, o Save
 	var all []hf.Stream
 	for _, w := range m.weights {
 		all = append(all, hf.Stream{
-			Name: w.Name, TensorInfo: hf.TensorInfo{DType: dtype, Shape: w.shape},
+			Name: w.Name, TensorInfo: hf.TensorInfo{DType: dtype, Shape: w.Shape},
 			Rows: func(dst []float32, from int) error {
 				w.drawn(dst, from*w.rowLen(), seed)
 				return ctx.Err()
@@ -46,9 +46,9 @@ func WriteRandom(ctx context.Context, dir string, c *Config, seed uint64, o Save
 // drawn fills dst with the initial values of w from an element on, on all
 // processors: a value costs some ten times its way to the disk.
 func (w *weight) drawn(dst []float32, from int, seed uint64) {
-	if w.std == 0 {
+	if w.Std == 0 {
 		for i := range dst {
-			dst[i] = w.fill
+			dst[i] = w.Fill
 		}
 		return
 	}
@@ -73,7 +73,7 @@ func (w *weight) drawn(dst []float32, from int, seed uint64) {
 func (w *weight) row(dst []float32, r int, seed uint64) {
 	backend.FillRandom(dst, backend.Normal, w.key(seed), uint32(r))
 	for i := range dst {
-		dst[i] *= float32(w.std)
+		dst[i] *= float32(w.Std)
 	}
 }
 

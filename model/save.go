@@ -74,7 +74,7 @@ func (m *Model) saveConfig(dir string, o SaveOptions) error {
 	if c.DType = o.DType; c.DType == "" {
 		c.DType = "float32"
 	}
-	if err := hf.WriteGenerationConfig(dir, c.generation()); err != nil {
+	if err := hf.WriteGenerationConfig(dir, generationConfig(&c)); err != nil {
 		return err
 	}
 	b, err := c.JSON()
@@ -143,7 +143,7 @@ func (s *saver) stored(name string) hf.Stream {
 
 // stream is a weight with its branch, or its stored bytes when nothing changes.
 func (s *saver) stream(w *weight) hf.Stream {
-	t := hf.Stream{Name: w.Name, TensorInfo: hf.TensorInfo{DType: "F32", Shape: w.shape}}
+	t := hf.Stream{Name: w.Name, TensorInfo: hf.TensorInfo{DType: "F32", Shape: w.Shape}}
 	lo := s.m.branch(w)
 	if w.file != "" && s.m.source != nil {
 		same := s.stored(w.file)
@@ -206,13 +206,13 @@ func (m *Model) tensors(name func(*weight) string) ([]hf.NamedTensor, error) {
 		if err := m.be.Download(data, v); err != nil {
 			return nil, fmt.Errorf("%s: %w", w.Name, err)
 		}
-		out = append(out, hf.NamedTensor{Name: n, Shape: slices.Clone(w.shape), DType: "F32", Data: data})
+		out = append(out, hf.NamedTensor{Name: n, Shape: slices.Clone(w.Shape), DType: "F32", Data: data})
 	}
 	return out, nil
 }
 
-// generation is the generation_config.json that belongs to the model.
-func (c *Config) generation() hf.GenerationConfig {
+// generationConfig is the generation_config.json that belongs to the model.
+func generationConfig(c *Config) hf.GenerationConfig {
 	var g hf.GenerationConfig
 	id := func(n int) *int32 {
 		if n < 0 {

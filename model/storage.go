@@ -79,7 +79,7 @@ func groups(ws []*weight) func(yield func([]*weight) bool) {
 	return func(yield func([]*weight) bool) {
 		for i := 0; i < len(ws); {
 			j := i
-			for j < len(ws) && ws[j].group == ws[i].group {
+			for j < len(ws) && ws[j].Group == ws[i].Group {
 				j++
 			}
 			if !yield(ws[i:j]) {
@@ -103,7 +103,7 @@ func (m *Model) adopt(g []*weight) (rest []*weight) {
 	bytes := int64(0)
 	for _, w := range g {
 		info, _ := m.source.files.Info(w.file)
-		if !w.decay || !(w.stored == backend.BF16 && info.DType == "BF16" || w.stored == backend.F32 && info.DType == "F32") {
+		if !w.Decay || !(w.stored == backend.BF16 && info.DType == "BF16" || w.stored == backend.F32 && info.DType == "F32") {
 			rest = append(rest, w)
 			continue
 		}
@@ -150,7 +150,7 @@ func memory(ws []*weight) (bytes, narrow int64) {
 	for _, w := range ws {
 		n := int64(w.Value.Len())
 		bytes += n * int64(w.stored.Size())
-		if w.decay {
+		if w.Decay {
 			narrow += n * int64(backend.BF16.Size())
 		} else {
 			narrow += n * int64(w.stored.Size())
@@ -236,7 +236,7 @@ func (m *Model) read(ctx context.Context, ws []*weight) error {
 }
 
 // rowLen is the number of elements of a row of the first dimension in files.
-func (w *weight) rowLen() int { return max(1, w.Value.Len()/max(1, w.shape[0])) }
+func (w *weight) rowLen() int { return max(1, w.Value.Len()/max(1, w.Shape[0])) }
 
 // stretch is n elements of the value from one on, as one row.
 func (w *weight) stretch(from, n int) backend.Tensor {

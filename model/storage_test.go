@@ -114,10 +114,10 @@ func TestStorageDoesNotChangeNumbers(t *testing.T) {
 			}
 			n := load(t, device, c.dir, LoadOptions{Weights: c.weights})
 			for _, w := range n.weights {
-				if dt := w.Value.Buf.DType(); (dt == backend.BF16) != (c.narrow && w.decay) {
+				if dt := w.Value.Buf.DType(); (dt == backend.BF16) != (c.narrow && w.Decay) {
 					t.Errorf("%s: %s is kept as %v", c.name, w.Name, dt)
 				}
-				if mapped := c.adopts && w.decay && (c.weights == ""); w.mapped != mapped {
+				if mapped := c.adopts && w.Decay && (c.weights == ""); w.mapped != mapped {
 					t.Errorf("%s: %s is mapped: %v", c.name, w.Name, w.mapped)
 				}
 			}
@@ -149,7 +149,7 @@ func TestMappedWeights(t *testing.T) {
 		n := load(t, be, dir, LoadOptions{})
 		vectors := int64(0)
 		for _, w := range n.weights {
-			if !w.decay {
+			if !w.Decay {
 				vectors += 4 * int64(w.Value.Len())
 			}
 		}
@@ -287,7 +287,7 @@ func newLayout(t *testing.T, m *Model) string {
 	for i, name := range w.Names() {
 		info, _ := w.Info(name)
 		info.DType = []string{"BF16", "F16", "F32"}[i%3]
-		list = append(list, hf.Stream{Name: m.family.memoryName(m.family.diskName(name)), TensorInfo: info, Rows: func(dst []float32, from int) error { return w.ReadRows(name, dst, from) }})
+		list = append(list, hf.Stream{Name: m.Config.Family.MemoryName(m.Config.Family.DiskName(name)), TensorInfo: info, Rows: func(dst []float32, from int) error { return w.ReadRows(name, dst, from) }})
 	}
 	shards := hf.Shards(list, 8000)
 	if len(shards) < 2 {

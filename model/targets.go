@@ -6,11 +6,12 @@ import (
 	"strings"
 
 	"vgid/model/hf"
+	"vgid/model/nn"
 )
 
 // picked is a module that an adapter is attached to.
 type picked struct {
-	module
+	nn.Module
 	path  string // by which the rules saw it
 	r     int
 	alpha float32
@@ -58,8 +59,8 @@ func (m *Model) moduleList(what string, patterns []string) (hf.ModuleList, error
 			list.Names = append(list.Names, p)
 		default:
 			for _, mod := range m.modules {
-				if m.named(p, mod.name) {
-					list.Names = append(list.Names, m.family.memoryName(mod.name))
+				if m.named(p, mod.Name) {
+					list.Names = append(list.Names, m.Config.Family.MemoryName(mod.Name))
 				}
 			}
 		}
@@ -70,7 +71,7 @@ func (m *Model) moduleList(what string, patterns []string) (hf.ModuleList, error
 // named reports whether a pattern names the module, by its path in files or in
 // memory.
 func (m *Model) named(pattern, name string) bool {
-	return matchesModule(pattern, name) || matchesModule(pattern, m.family.memoryName(name))
+	return matchesModule(pattern, name) || matchesModule(pattern, m.Config.Family.MemoryName(name))
 }
 
 // pick finds the modules that c targets. A list names paths in files or in
@@ -91,12 +92,12 @@ func (m *Model) pick(c *LoRAConfig) ([]picked, error) {
 		}
 	}
 	inFiles := func(name string) string { return name }
-	hits, err := m.targeted(rules, m.family.memoryName)
+	hits, err := m.targeted(rules, m.Config.Family.MemoryName)
 	if err == nil && (len(hits) == 0 || conf.TargetModules.Pattern == "") {
 		var more []picked
 		more, err = m.targeted(rules, inFiles)
 		for _, p := range more {
-			if !slices.ContainsFunc(hits, func(x picked) bool { return x.name == p.name }) {
+			if !slices.ContainsFunc(hits, func(x picked) bool { return x.Name == p.Name }) {
 				hits = append(hits, p)
 			}
 		}
@@ -106,13 +107,13 @@ func (m *Model) pick(c *LoRAConfig) ([]picked, error) {
 	}
 	order := map[string]int{}
 	for i, mod := range m.modules {
-		order[mod.name] = i
+		order[mod.Name] = i
 	}
-	slices.SortFunc(hits, func(a, b picked) int { return order[a.name] - order[b.name] })
+	slices.SortFunc(hits, func(a, b picked) int { return order[a.Name] - order[b.Name] })
 	if len(hits) == 0 {
 		return nil, fmt.Errorf("targets %q match no linear layer of the model", c.Targets)
 	}
-	if hits = slices.DeleteFunc(hits, func(p picked) bool { return m.Config.idle(p.name + ".") }); len(hits) == 0 {
+	if hits = slices.DeleteFunc(hits, func(p picked) bool { return m.Config.Idle(p.Name + ".") }); len(hits) == 0 {
 		return nil, fmt.Errorf("targets %v name only layers that no output depends on", c.Targets)
 	}
 	return hits, nil
@@ -123,8 +124,8 @@ func (m *Model) targeted(rules *hf.ModuleRules, path func(string) string) ([]pic
 	linear := map[string]bool{}
 	var hits []picked
 	for _, mod := range m.modules {
-		linear[mod.name] = true
-		x := hf.Module{Path: path(mod.name), Linear: true}
+		linear[mod.Name] = true
+		x := hf.Module{Path: path(mod.Name), Linear: true}
 		hit, err := rules.Targets(x)
 		if err != nil {
 			return nil, err
@@ -154,7 +155,7 @@ func (m *Model) targeted(rules *hf.ModuleRules, path func(string) string) ([]pic
 }
 
 // ranked is a module with its own rank and alpha.
-func (m *Model) ranked(rules *hf.ModuleRules, mod module, path string) (picked, error) {
+func (m *Model) ranked(rules *hf.ModuleRules, mod nn.Module, path string) (picked, error) {
 	r, err := rules.Rank(path)
 	if err != nil {
 		return picked{}, err
@@ -167,7 +168,7 @@ func (m *Model) ranked(rules *hf.ModuleRules, mod module, path string) (picked, 
 func (m *Model) carriers() []string {
 	var names []string
 	for _, w := range m.weights {
-		if name, ok := strings.CutSuffix(w.Name, ".weight"); ok && w.decay && w.lora == 0 {
+		if name, ok := strings.CutSuffix(w.Name, ".weight"); ok && w.Decay && w.lora == 0 {
 			names = append(names, name)
 		}
 	}
@@ -187,7 +188,7 @@ func (m *Model) replaced(c *LoRAConfig, hits []picked) ([]*weight, error) {
 	}
 	carries := map[string]bool{}
 	for _, p := range hits {
-		carries[p.name] = true
+		carries[p.Name] = true
 	}
 	var out []*weight
 	used := map[string]bool{}
@@ -199,12 +200,12 @@ func (m *Model) replaced(c *LoRAConfig, hits []picked) ([]*weight, error) {
 		// PEFT wants whole modules in the file even where no output depends on them.
 		saved := m.saves(rules, w.Name, used)
 		if w == m.shared() {
-			saved = m.saves(rules, m.family.headName(), used) || saved
+			saved = m.saves(rules, m.Config.Family.HeadName(), used) || saved
 			if saved && !c.TieSaved {
 				return nil, fmt.Errorf("modules_to_save names the embedding or the head, which this model shares (tie_word_embeddings): training one apart from the other is not implemented; ensure_weight_tying trains both as one")
 			}
 		}
-		if saved || bias && !m.Config.idle(w.Name) && (c.Bias == "all" || c.Bias == "lora_only" && carries[module]) {
+		if saved || bias && !m.Config.Idle(w.Name) && (c.Bias == "all" || c.Bias == "lora_only" && carries[module]) {
 			out = append(out, w)
 		}
 	}
@@ -219,7 +220,7 @@ func (m *Model) replaced(c *LoRAConfig, hits []picked) ([]*weight, error) {
 // saves reports whether a module that holds the weight is saved as a whole.
 func (m *Model) saves(rules *hf.ModuleRules, name string, used map[string]bool) bool {
 	saved := false
-	for _, path := range []string{m.family.memoryName(name), name} {
+	for _, path := range []string{m.Config.Family.MemoryName(name), name} {
 		for dot := strings.LastIndexByte(path, '.'); dot > 0; dot = strings.LastIndexByte(path, '.') {
 			path = path[:dot]
 			for _, n := range rules.SavedBy(path) {

@@ -33,7 +33,7 @@ func (m *Model) missing(name string, files []string) error {
 		if strings.HasPrefix(n, peftPrefix) {
 			by = wrappers["base_layer"]
 		}
-		if by == "" || m.family.diskName(strings.Join(parts, ".")) != name {
+		if by == "" || m.Config.Family.DiskName(strings.Join(parts, ".")) != name {
 			continue
 		}
 		do := "save the state dict of the model inside (unwrap it first)"

@@ -49,7 +49,8 @@ func OpenReader(dir string, cfg *model.Config) (*Reader, error) {
 	}
 	r := &Reader{dir: dir, tok: tok, proc: proc, cfg: cfg, imageID: int32(cfg.ImageTokenID)}
 	r.template = sync.OnceValues(func() (*tokenizer.ChatTemplate, error) { return tokenizer.LoadChatTemplate(dir) })
-	r.mark, r.written = cfg.ImageMark()
+	m := cfg.Mark()
+	r.mark, r.written = m.Token, m.Written
 	id, ok := tok.ID(r.mark)
 	switch {
 	case !ok:
@@ -57,16 +58,13 @@ func OpenReader(dir string, cfg *model.Config) (*Reader, error) {
 	case id != r.imageID:
 		return nil, fmt.Errorf("%s: tokenizer.json gives %s the id %d, config.json says %d: the folder's files do not belong together", dir, r.mark, id, cfg.ImageTokenID)
 	}
-	for _, t := range []struct {
-		token string
-		want  int
-	}{{"<|vision_start|>", cfg.VisionStartID}, {"<|vision_end|>", cfg.VisionEndID}} {
-		if id, ok := tok.ID(t.token); strings.Contains(r.written, t.token) && (!ok || int(id) != t.want) {
-			return nil, fmt.Errorf("%s: tokenizer.json does not give %s the id %d of config.json: take the tokenizer that came with the model", dir, t.token, t.want)
+	for _, t := range m.Around {
+		if id, ok := tok.ID(t.Text); !ok || int(id) != t.ID {
+			return nil, fmt.Errorf("%s: tokenizer.json does not give %s the id %d of config.json: take the tokenizer that came with the model", dir, t.Text, t.ID)
 		}
 	}
-	if cfg.VideoTokenID > 0 && cfg.VideoTokenID < tok.Size() {
-		r.video = tok.Token(int32(cfg.VideoTokenID))
+	if m.VideoID > 0 && m.VideoID < tok.Size() {
+		r.video = tok.Token(int32(m.VideoID))
 	}
 	if tok.Size() > cfg.Text.VocabSize {
 		return nil, fmt.Errorf("%s: tokenizer.json has %d tokens, config.json's vocab_size is %d: the folder's files do not belong together", dir, tok.Size(), cfg.Text.VocabSize)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/model"
+	"vgid/model/family"
 	"vgid/model/hf/imaging"
 	"vgid/model/hf/tokenizer"
 )
@@ -46,7 +46,7 @@ func reader(t *testing.T, files map[string]string) *Reader {
 			t.Fatal(err)
 		}
 	}
-	cfg, err := model.ParseConfig([]byte(llavaConfig))
+	cfg, err := family.ParseConfig([]byte(llavaConfig))
 	if err != nil {
 		t.Fatal(err)
 	}

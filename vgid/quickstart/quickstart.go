@@ -14,6 +14,7 @@ import (
 
 	"vgid/model"
 	"vgid/model/backend"
+	"vgid/model/family"
 	"vgid/model/hf/imaging"
 	"vgid/model/hf/tokenizer"
 	"vgid/model/safefile"
@@ -93,7 +94,7 @@ type Recipe struct {
 
 // CreateFrom is Create for another recipe.
 func CreateFrom(be backend.Backend, dir string, r Recipe) error {
-	cfg, err := model.ParseConfig(r.Config)
+	cfg, err := family.ParseConfig(r.Config)
 	if err != nil {
 		return err
 	}
@@ -135,4 +136,4 @@ func CreateFrom(be backend.Backend, dir string, r Recipe) error {
 }
 
 // Config is the quickstart model's architecture.
-func Config() (*model.Config, error) { return model.ParseConfig(initConfig) }
+func Config() (*model.Config, error) { return family.ParseConfig(initConfig) }

@@ -9,6 +9,7 @@ import (
 
 	"vgid/model"
 	"vgid/model/backend"
+	"vgid/model/family"
 	"vgid/model/measure/bench"
 	"vgid/model/tape"
 	"vgid/vgid/quickstart"
@@ -68,7 +69,7 @@ func Shape(name string) (*model.Config, []byte, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("shape %q: must be llava-7b, tiny or quickstart", name)
 	}
-	c, err := model.ParseConfig(raw)
+	c, err := family.ParseConfig(raw)
 	return c, raw, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"vgid/model"
+	"vgid/model/family/llava"
 	"vgid/model/hf/imaging"
 )
 
@@ -48,10 +49,8 @@ func flops(c *model.Config, batch, tokens, answer, adapter int, vgid bool) float
 	head := 2 * float64(batch*answer) * d * float64(t.VocabSize)
 
 	layers := v.Layers
-	for _, l := range c.FeatureLayers {
-		if l < 0 {
-			layers = v.Layers + 1 + l
-		}
+	if own, ok := c.Family.(*llava.Config); ok {
+		layers = own.Depth(c)
 	}
 	w, patches := float64(v.HiddenSize), float64((v.ImageSize/v.PatchSize)*(v.ImageSize/v.PatchSize))
 	s := patches + 1

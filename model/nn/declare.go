@@ -1,15 +1,25 @@
-package model
+// Package nn holds the layers that vision-language models are built of: the
+// LLaMA decoder, CLIP's vision transformer and the towers of the Qwen2-VL
+// families, as structs that name the tensors of a checkpoint beside the fields
+// they fill, and how each runs on a tape.
+//
+// Layers know neither files nor memory: Declare lists the weights of a struct with
+// their shapes, and whoever owns the model gives them memory before a pass. A
+// layer that runs twice, as recomputation does, queues the same operations:
+// everything a pass decides stands in its segment before the first run.
+//
+// Begin with llama.go, which is the shortest whole network.
+package nn
 
 import (
 	"fmt"
 	"reflect"
 	"strings"
 
-	"vgid/model/backend"
 	"vgid/model/tape"
 )
 
-// A family is declared as structs whose fields are layers and whose tags name
+// A network is declared as a struct whose fields are layers and whose tags name
 // the tensors of the checkpoint:
 //
 //	hf    path below the enclosing struct; {a,b} lists projections fused into
@@ -23,59 +33,63 @@ import (
 //	      residual stream
 //	unless symbol that is 1 when the tensor does not exist
 //
-// walk turns the declaration into weights, in the order of the fields, which
-// is the order of the forward pass.
+// Declare turns the struct into weights, in the order of the fields, which is
+// the order of the forward pass.
 
-// norm is a normalisation layer; B is nil for RMSNorm.
-type norm struct{ W, B *tape.Param }
+// Norm is a normalisation layer; B is nil for RMSNorm.
+type Norm struct{ W, B *tape.Param }
 
-// weight is a parameter and what files and initialisation need to know of it.
-type weight struct {
+// Weight is a declared parameter and what files and initialisation need to
+// know of it. Its Value has a shape and no memory yet.
+type Weight struct {
 	*tape.Param
-	shape []int   // in files
-	std   float64 // of the initial normal values; 0 for a constant
-	fill  float32 // that constant
-	decay bool    // weight decay applies: matrices, not norms and biases
-	group int     // weights of one group lie behind each other in memory
-	lora  int     // 1 for A, 2 for B of an adapter, 0 for the checkpoint's own
-
-	stored   backend.DType // while not trained
-	file     string        // the tensor it came from, "" without files
-	mapped   bool          // Value is the file itself, mapped
-	pristine bool          // the value is still the file's
-
-	// Of a weight that an adapter replaces as a whole: the value without the
-	// adapter and the trained one. Value is one of the two.
-	whole     bool
-	base, own backend.Tensor
+	Shape []int   // in files
+	Std   float64 // of the initial normal values; 0 for a constant
+	Fill  float32 // that constant
+	Decay bool    // weight decay applies: matrices, not norms and biases
+	// Group numbers the layers in the order of the forward pass. Weights of one
+	// group should lie behind each other in memory: projections of one input then
+	// run as one product.
+	Group int
 }
 
-// untrained is the value without the adapter.
-func (w *weight) untrained() backend.Tensor {
-	if w.whole {
-		return w.base
-	}
-	return w.Value
+// Module is a linear projection that an adapter can be attached to.
+type Module struct {
+	Name  string // path in the checkpoint, without ".weight"
+	Lin   *tape.Linear
+	Part  int // of Lin
+	Group int // as its weights'
 }
 
-// module is a linear layer that an adapter can be attached to.
-type module struct {
-	name  string // path in the checkpoint, without ".weight"
-	lin   *tape.Linear
-	part  int
-	group int
+// Projection is the module's own part of the product that it runs in.
+func (m *Module) Projection() *tape.Part { return &m.Lin.Parts[m.Part] }
+
+// Declaration lists what a network is made of, in the order of the forward
+// pass.
+type Declaration struct {
+	Weights []*Weight
+	Modules []Module
 }
 
+// Declare fills the layers of net, a pointer to a struct with tags, and lists
+// its weights. dims gives the symbols of the tags their values.
+func Declare(net any, dims map[string]int) (Declaration, error) {
+	w := walker{dims: dims}
+	err := w.walk(reflect.ValueOf(net).Elem(), "")
+	return Declaration{w.weights, w.modules}, err
+}
+
+// walker collects the weights of a declaration.
 type walker struct {
 	dims    map[string]int
-	weights []*weight
-	modules []module
+	weights []*Weight
+	modules []Module
 	group   int
 }
 
 var (
 	linearType = reflect.TypeFor[tape.Linear]()
-	normType   = reflect.TypeFor[norm]()
+	normType   = reflect.TypeFor[Norm]()
 	paramType  = reflect.TypeFor[*tape.Param]()
 )
 
@@ -105,7 +119,7 @@ func (w *walker) field(f reflect.Value, tag reflect.StructTag, name string) erro
 	case f.Type() == linearType:
 		return w.linear(f.Addr().Interface().(*tape.Linear), tag, name)
 	case f.Type() == normType:
-		return w.norm(f.Addr().Interface().(*norm), tag, name)
+		return w.norm(f.Addr().Interface().(*Norm), tag, name)
 	case f.Type() == paramType:
 		rows, cols, err := w.matrix(tag.Get("dims"))
 		if err != nil {
@@ -128,7 +142,7 @@ func (w *walker) field(f reflect.Value, tag reflect.StructTag, name string) erro
 	return fmt.Errorf("a %v cannot be declared", f.Type())
 }
 
-func (w *walker) norm(n *norm, tag reflect.StructTag, name string) error {
+func (w *walker) norm(n *Norm, tag reflect.StructTag, name string) error {
 	rows, cols, err := w.matrix("1," + tag.Get("dims"))
 	if err != nil {
 		return err
@@ -162,7 +176,7 @@ func (w *walker) linear(l *tape.Linear, tag reflect.StructTag, name string) erro
 			return err
 		}
 		if tag.Get("shape") == "" { // an adapter of a convolution has another form
-			w.modules = append(w.modules, module{n, l, i, w.group})
+			w.modules = append(w.modules, Module{n, l, i, w.group})
 		}
 	}
 	bias := tag.Get("bias")
@@ -177,25 +191,25 @@ func (w *walker) linear(l *tape.Linear, tag reflect.StructTag, name string) erro
 
 // add declares a matrix of the current group.
 func (w *walker) add(name string, rows, cols int, tag reflect.StructTag) (*tape.Param, error) {
-	x := &weight{Param: &tape.Param{Name: name}, shape: []int{rows, cols}, decay: true, group: w.group}
+	x := &Weight{Param: &tape.Param{Name: name}, Shape: []int{rows, cols}, Decay: true, Group: w.group}
 	x.Value.Rows, x.Value.Cols, x.Value.Stride = rows, cols, cols
-	x.std = invSqrt(cols)
+	x.Std = InvSqrt(cols)
 	if tag.Get("init") == "half" {
-		x.std /= 2
+		x.Std /= 2
 	}
 	if s := tag.Get("std"); s != "" {
-		if _, err := fmt.Sscan(s, &x.std); err != nil {
+		if _, err := fmt.Sscan(s, &x.Std); err != nil {
 			return nil, err
 		}
 	}
 	if s := tag.Get("shape"); s != "" {
-		x.shape = nil
+		x.Shape = nil
 		for _, sym := range strings.Split(s, ",") {
 			n, err := w.symbol(sym)
 			if err != nil {
 				return nil, err
 			}
-			x.shape = append(x.shape, n)
+			x.Shape = append(x.Shape, n)
 		}
 	}
 	w.weights = append(w.weights, x)
@@ -204,7 +218,7 @@ func (w *walker) add(name string, rows, cols int, tag reflect.StructTag) (*tape.
 
 // vector declares a row of the current group that starts constant.
 func (w *walker) vector(name string, n int, fill float32) *tape.Param {
-	x := &weight{Param: &tape.Param{Name: name}, shape: []int{n}, fill: fill, group: w.group}
+	x := &Weight{Param: &tape.Param{Name: name}, Shape: []int{n}, Fill: fill, Group: w.group}
 	x.Value.Rows, x.Value.Cols, x.Value.Stride = 1, n, n
 	w.weights = append(w.weights, x)
 	return x.Param

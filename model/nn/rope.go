@@ -1,4 +1,4 @@
-package model
+package nn
 
 import (
 	"fmt"
@@ -20,7 +20,9 @@ type RoPE struct {
 	Sections [3]int
 }
 
-func (r RoPE) validate(headDim int) error {
+// Validate checks the fields against the dimensions of a head. Errors begin with
+// the field's name in config.json.
+func (r RoPE) Validate(headDim int) error {
 	switch r.Type {
 	case "default":
 	case "linear", "dynamic":
@@ -75,24 +77,36 @@ func (r RoPE) llama3(f float64) float64 {
 	return (1-s)*f/r.Factor + s*f
 }
 
-// ropeTable holds cosines and sines of the positions met so far.
-type ropeTable struct {
+// Position is where a token stands for the rotary embedding: in time, down and
+// across. In text the three are the same.
+type Position [3]int32
+
+// RoPETable holds cosines and sines of the positions met so far, [positions,
+// Pairs].
+type RoPETable struct {
 	inv      []float64
-	cos, sin []float32
+	Cos, Sin []float32
 }
 
-func (r *ropeTable) grow(positions int) {
-	for pos := len(r.cos) / len(r.inv); pos < positions; pos++ {
+// NewRoPETable makes the table of heads of that many dimensions.
+func NewRoPETable(r RoPE, dim int) RoPETable { return RoPETable{inv: r.inverseFrequencies(dim)} }
+
+// Pairs is the number of rotated pairs: half of the dimensions.
+func (r *RoPETable) Pairs() int { return len(r.inv) }
+
+// Grow makes the table hold the positions below a number.
+func (r *RoPETable) Grow(positions int) {
+	for pos := len(r.Cos) / len(r.inv); pos < positions; pos++ {
 		for _, f := range r.inv {
 			s, c := math.Sincos(float64(pos) * f)
-			r.cos, r.sin = append(r.cos, float32(c)), append(r.sin, float32(s))
+			r.Cos, r.Sin = append(r.Cos, float32(c)), append(r.Sin, float32(s))
 		}
 	}
 }
 
-// row appends what one of the tables holds for a token at p: the pairs of each
+// Row appends what one of the tables holds for a token at p: the pairs of each
 // section follow their own axis.
-func (r *ropeTable) row(dst, table []float32, p position, sections [3]int) []float32 {
+func (r *RoPETable) Row(dst, table []float32, p Position, sections [3]int) []float32 {
 	n := len(r.inv)
 	if sections == ([3]int{}) {
 		return append(dst, table[int(p[0])*n:(int(p[0])+1)*n]...)

@@ -1,0 +1,126 @@
+package llava
+
+import (
+	"vgid/model/backend"
+	"vgid/model/family"
+	"vgid/model/nn"
+	"vgid/model/tape"
+)
+
+// images is what LLaVA's tower reads of a batch. Each image is a sequence
+// of its own: the class token, then the patches.
+type images struct {
+	net *network
+
+	patchRows, classRows, positionRows    backend.Tensor // I32
+	featureRows, towerRows, projectorRows backend.Tensor
+	attn                                  backend.Attention
+	start, len                            []int32
+	segments                              []nn.CLIPSegment
+	features                              []tape.Var
+}
+
+// Stage implements family.Images.
+func (v *images) Stage(b *family.Staging, seqs []family.Sequence) {
+	c := v.net.c
+	images, patches := int32(0), int32(c.Vision.Patches())
+	for i := range seqs {
+		images += int32(len(seqs[i].Images))
+	}
+	rows := patches + 1
+	b.Begin(&v.patchRows, 1)
+	for i := range images {
+		b.Put(-1)
+		for p := range patches {
+			b.Put(i*patches + p)
+		}
+	}
+	b.Begin(&v.classRows, 1)
+	for range images {
+		b.Put(0)
+		for range patches {
+			b.Put(-1)
+		}
+	}
+	b.Begin(&v.positionRows, 1)
+	for range images {
+		for p := range rows {
+			b.Put(p)
+		}
+	}
+	skip := rows - patches
+	if v.net.own.FeatureSelect == "full" {
+		skip = 0
+	}
+	b.Begin(&v.featureRows, 1)
+	for i := range images {
+		for p := skip; p < rows; p++ {
+			b.Put(i*rows + p)
+		}
+	}
+	b.Begin(&v.towerRows, 2)
+	for i := range seqs {
+		for p := range int32(len(seqs[i].Images)) * rows {
+			b.Put(int32(seqs[i].Sample), p)
+		}
+	}
+	b.Begin(&v.projectorRows, 2)
+	for i := range seqs {
+		for p := range int32(len(seqs[i].Images)) * (rows - skip) {
+			b.Put(int32(seqs[i].Sample), p)
+		}
+	}
+	v.start, v.len = v.start[:0], v.len[:0]
+	for i := range images {
+		v.start, v.len = append(v.start, i*rows), append(v.len, rows)
+	}
+	v.attn.Q = b.Sequences(v.start, v.len, &v.attn.Q.Dev)
+	v.attn.Heads, v.attn.KVHeads, v.attn.HeadDim = c.Vision.Heads, c.Vision.Heads, c.Vision.HiddenSize/c.Vision.Heads
+	v.attn.Scale = float32(nn.InvSqrt(v.attn.HeadDim))
+}
+
+// Tower gives the outputs of the selected layers side by side, [images'
+// placeholders, features].
+func (v *images) Tower(t nn.Pass, pixels backend.Tensor) tape.Var {
+	c, own := v.net.c, v.net.own
+	t.SetRows(v.towerRows)
+	v.attn.KV = v.attn.Q
+	x := v.embed(t.Tape, pixels)
+	v.features = append(v.features[:0], make([]tape.Var, len(own.FeatureLayers))...)
+	for n := 0; ; n++ {
+		for i, l := range own.FeatureLayers {
+			if own.hiddenState(c, l) == n {
+				v.features[i] = t.Gather(x, v.featureRows)
+			}
+		}
+		if n == own.Depth(c) {
+			break
+		}
+		s := &v.segments[n]
+		*s = nn.CLIPSegment{Layer: &v.net.Vision.Layers[n], Act: nn.Activations[c.Vision.Act], Eps: float32(own.LayerNormEps), Attn: v.attn}
+		x = t.Layer(x, s)
+	}
+	if len(v.features) == 1 {
+		return v.features[0]
+	}
+	return t.Concat(v.features)
+}
+
+// embed is the sequence a layer stack starts from: the class token and the
+// patches of every image, with positions, normalised.
+func (v *images) embed(t *tape.Tape, pixels backend.Tensor) tape.Var {
+	cfg, net := &v.net.c.Vision, &v.net.Vision
+	values := cfg.Channels * cfg.ImageSize * cfg.ImageSize
+	planes := pixels.Reshape(pixels.Len()/values, values)
+	x := t.Gather(t.Linear(t.Patchify(planes, cfg.Channels, cfg.ImageSize, cfg.ImageSize, cfg.PatchSize), &net.Patch), v.patchRows)
+	x = t.Residual(x, t.Embedding(net.Class, v.classRows))
+	x = t.Residual(x, t.Embedding(net.Position, v.positionRows))
+	return t.LayerNorm(x, net.PreNorm.W, net.PreNorm.B, float32(v.net.own.LayerNormEps))
+}
+
+// Project implements family.Images.
+func (v *images) Project(t *tape.Tape, x tape.Var) tape.Var {
+	t.SetRows(v.projectorRows)
+	x = t.Activate(t.Linear(x, &v.net.Linear), nn.Activations[v.net.own.ProjectorAct])
+	return t.Linear(x, &v.net.Out)
+}

@@ -1,0 +1,30 @@
+package model
+
+import (
+	"vgid/model/backend"
+	"vgid/model/nn"
+)
+
+// weight is a declared weight with its memory.
+type weight struct {
+	*nn.Weight
+	lora int // 1 for A, 2 for B of an adapter, 0 for the checkpoint's own
+
+	stored   backend.DType // while not trained
+	file     string        // the tensor it came from, "" without files
+	mapped   bool          // Value is the file itself, mapped
+	pristine bool          // the value is still the file's
+
+	// Of a weight that an adapter replaces as a whole: the value without the
+	// adapter and the trained one. Value is one of the two.
+	whole     bool
+	base, own backend.Tensor
+}
+
+// untrained is the value without the adapter.
+func (w *weight) untrained() backend.Tensor {
+	if w.whole {
+		return w.base
+	}
+	return w.Value
+}
