@@ -7,15 +7,13 @@ import (
 
 // Notices are things about the questions that a user should know, one line each.
 func Notices(items []Item) []string {
-	n, of := 0, 0
+	references := map[dataset.Task][]string{}
 	for i := range items {
-		if items[i].Task != dataset.Generation {
-			continue
-		}
-		of++
-		if metric.Wordless(items[i].Reference) {
-			n++
-		}
+		references[items[i].Task] = append(references[items[i].Task], items[i].Reference)
 	}
-	return metric.WordlessNotice(n, of)
+	var out []string
+	for _, t := range Tasks {
+		out = append(out, metric.Notices(t, references[t])...)
+	}
+	return out
 }

@@ -145,34 +145,19 @@ func answer(ctx context.Context, items []Item, p Protocol, model Answerer) ([]An
 func score(it *Item, p Protocol, response string, logProbs []float64) Answer {
 	a := Answer{
 		Index: it.Index, ID: it.ID, Set: it.Set, Person: it.Person, Task: it.Task, Modality: it.Modality,
-		Question: it.Question, Reference: it.Reference, Response: strings.TrimSpace(response), Metrics: map[string]float64{},
+		Question: it.Question, Reference: it.Reference, Response: strings.TrimSpace(response),
 	}
-	switch it.Task {
-	case dataset.Cloze:
-		a.Metrics[metric.Cloze] = hit(metric.ClozeHit(it.Reference, response))
-	case dataset.Classification:
+	if it.Task == dataset.Classification {
 		a.Options, a.Correct, a.LogProbs = it.Options, it.Correct, logProbs
-		a.Metrics[metric.ClassificationChance] = 1 / float64(len(it.Options))
-		if p.Likelihood {
-			a.Metrics[metric.ClassificationLikelihood] = hit(metric.Likeliest(logProbs, it.Options) == it.Correct)
-		}
 		if a.Chosen = metric.Letter(response, it.Options); p.Score == ByOption {
 			a.Chosen = metric.NamedOption(response, it.Options)
 		}
-		a.Metrics[metric.Classification] = hit(a.Chosen == it.Correct)
-	default:
-		r := metric.Rouge(it.Reference, response)
-		a.Metrics[metric.ROUGE1], a.Metrics[metric.ROUGE2], a.Metrics[metric.ROUGEL] = r.R1.F, r.R2.F, r.RL.F
-		a.Metrics[metric.BLEU] = metric.Bleu(it.Reference, response)
 	}
+	a.Metrics = metric.Scores(&metric.Response{
+		Task: it.Task, Reference: it.Reference, Text: response,
+		Options: a.Options, Correct: a.Correct, Chosen: a.Chosen, LogProbs: a.LogProbs,
+	})
 	return a
-}
-
-func hit(ok bool) float64 {
-	if ok {
-		return 1
-	}
-	return 0
 }
 
 // merge puts the answers of all ranks into the order of the items and checks

@@ -26,8 +26,9 @@ const (
 //	stages.<stage>.seconds, .peak_memory_bytes
 //
 // model: vanilla, unlearned, gold. set: forget, test, retain, celebrity.
-// modality: image_text, text. metric: rouge1, rouge2, rougeL, bleu, cloze,
-// classification, classification_likelihood, classification_chance.
+// modality: image_text, text. metric: what package metric registers, so rouge1,
+// rouge2, rougeL, bleu, cloze, classification, classification_likelihood,
+// classification_chance.
 // task: generation, cloze, classification.
 type Summary struct {
 	Format       int               `json:"format"`

@@ -3,7 +3,20 @@ package metric
 import (
 	"math"
 	"strings"
+
+	"vgid/eval/dataset"
 )
+
+// BLEU is the key of Bleu.
+const BLEU = "bleu"
+
+func init() {
+	Register(Metric{
+		Key: BLEU, Tasks: []dataset.Task{dataset.Generation}, Order: 2,
+		Compare: func(reference, response string) Value { return Value{Score: Bleu(reference, response)} },
+		Table:   Column{Heading: "BLEU", At: 4},
+	})
+}
 
 // Bleu is the BLEU of one sentence against one reference (Papineni et al.
 // 2002): whitespace tokens, 1- to 4-grams with equal weight, brevity penalty,

@@ -9,12 +9,6 @@ import (
 	"vgid/eval/dataset"
 )
 
-// ClozeHit reports whether the response contains the answer, ignoring case and
-// nothing else: the protocol's cloze score.
-func ClozeHit(answer, response string) bool {
-	return strings.Contains(Lower(response), Lower(answer))
-}
-
 // Letter is the option the response begins with, or "" when its first
 // character is no option's letter: the protocol's reading of an answer.
 func Letter(response string, options []dataset.Option) string {
@@ -49,19 +43,4 @@ func NamedOption(response string, options []dataset.Option) string {
 		}
 	}
 	return letter
-}
-
-// Likeliest is the letter of the option with the largest log-probability, the
-// first of equals, or "" when there are no numbers for these options.
-func Likeliest(logProbs []float64, options []dataset.Option) string {
-	if len(logProbs) == 0 || len(logProbs) != len(options) {
-		return ""
-	}
-	best := 0
-	for i, p := range logProbs {
-		if p > logProbs[best] {
-			best = i
-		}
-	}
-	return options[best].Letter
 }

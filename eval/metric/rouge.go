@@ -1,10 +1,54 @@
 package metric
 
+import (
+	"fmt"
+
+	"vgid/eval/dataset"
+)
+
+// The keys of ROUGE-1, ROUGE-2 and ROUGE-L, of which files hold the F-measure.
+const (
+	ROUGE1 = "rouge1"
+	ROUGE2 = "rouge2"
+	ROUGEL = "rougeL"
+)
+
+func init() {
+	generation := []dataset.Task{dataset.Generation}
+	compare := func(of func(ref, pred []string) PRF) func(reference, response string) Value {
+		return func(reference, response string) Value {
+			return of(rougeTokens(reference), rougeTokens(response)).value()
+		}
+	}
+	ngrams := func(n int) func(ref, pred []string) PRF {
+		return func(ref, pred []string) PRF { return ngramPRF(ref, pred, n) }
+	}
+	Register(Metric{
+		Key: ROUGE1, Tasks: generation, Order: 1, Compare: compare(ngrams(1)),
+		Table:  Column{Heading: "ROUGE-1", At: 2},
+		Notice: wordless, // of all three: they count the same words
+	})
+	Register(Metric{
+		Key: ROUGE2, Tasks: generation, Order: 1, Compare: compare(ngrams(2)),
+		Table: Column{Heading: "ROUGE-2", At: 3},
+	})
+	// The paper's headline number: it stands first.
+	Register(Metric{
+		Key: ROUGEL, Tasks: generation, Order: 1, Compare: compare(lcsPRF),
+		Table: Column{Heading: "ROUGE-L", At: 1}, Spread: Column{Heading: "ROUGE-L", At: 1},
+	})
+}
+
 // PRF is a precision, a recall and their harmonic mean, each in [0, 1].
 type PRF struct {
 	F float64 `json:"f"`
 	P float64 `json:"p"`
 	R float64 `json:"r"`
+}
+
+// value has the F-measure as its score, and all three as its parts.
+func (p PRF) value() Value {
+	return Value{Score: p.F, Parts: []Part{{"f", p.F}, {"p", p.P}, {"r", p.R}}}
 }
 
 // ROUGE holds ROUGE-1, ROUGE-2 and ROUGE-L of one pair of texts.
@@ -67,4 +111,19 @@ func newPRF(shared, predicted, wanted int) PRF {
 	}
 	p, r := float64(shared)/float64(predicted), float64(shared)/float64(wanted)
 	return PRF{F: 2 * p * r / (p + r), P: p, R: r}
+}
+
+// wordless says in how many references ROUGE finds no word: identical texts
+// score 0 there, too, as in rouge_score.
+func wordless(references []string) string {
+	n := 0
+	for _, r := range references {
+		if len(rougeTokens(r)) == 0 {
+			n++
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d references hold neither a letter a-z nor a digit, which is all that ROUGE counts: its scores are 0 there whatever is answered", n, len(references))
 }

@@ -1,26 +1,102 @@
 package metric
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 
+	"vgid/eval/dataset"
 	"vgid/model/hf/plainjson"
 	"vgid/model/plaintext"
 )
 
-// ScoreReport is what `vgid score` prints: means over Count pairs of texts.
+// ScoreReport is what `vgid score` prints: means over Count pairs of texts, of
+// every metric that compares two texts.
 type ScoreReport struct {
-	Count  int     `json:"count"`
-	ROUGE1 PRF     `json:"rouge1"`
-	ROUGE2 PRF     `json:"rouge2"`
-	ROUGEL PRF     `json:"rougeL"`
-	BLEU   float64 `json:"bleu"`
-
-	Notices  []string `json:"-"` // what a user should know about the pairs
-	wordless int
+	Count   int
+	Means   []Mean   // in the order of the metrics
+	Notices []string // what a user should know about the pairs; not printed as JSON
 }
+
+// Mean is a metric's mean over pairs of texts.
+type Mean struct {
+	Key string
+	Value
+}
+
+// Mean is the mean of one metric; zero for one that compares no texts.
+func (r *ScoreReport) Mean(key string) Value {
+	for _, m := range r.Means {
+		if m.Key == key {
+			return m.Value
+		}
+	}
+	return Value{}
+}
+
+// Part is a part of a value by its name; zero for one that it has not.
+func (v Value) Part(name string) float64 {
+	for _, p := range v.Parts {
+		if p.Name == name {
+			return p.Value
+		}
+	}
+	return 0
+}
+
+// MarshalJSON writes {"count": n, KEY: value, …} in the order of the metrics.
+func (r ScoreReport) MarshalJSON() ([]byte, error) {
+	o := object{}
+	err := o.field("count", r.Count)
+	for _, m := range r.Means {
+		if err == nil {
+			err = o.field(m.Key, m.Value)
+		}
+	}
+	return o.bytes(), err
+}
+
+// MarshalJSON writes a score as a number, one with parts as an object of them.
+func (v Value) MarshalJSON() ([]byte, error) {
+	if v.Parts == nil {
+		return json.Marshal(v.Score)
+	}
+	o := object{}
+	for _, p := range v.Parts {
+		if err := o.field(p.Name, p.Value); err != nil {
+			return nil, err
+		}
+	}
+	return o.bytes(), nil
+}
+
+// object is a JSON object whose fields keep their order.
+type object struct{ text bytes.Buffer }
+
+func (o *object) field(name string, v any) error {
+	key, err := json.Marshal(name)
+	if err != nil {
+		return err
+	}
+	value, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	sep := byte(',')
+	if o.text.Len() == 0 {
+		sep = '{'
+	}
+	o.text.WriteByte(sep)
+	o.text.Write(key)
+	o.text.WriteByte(':')
+	o.text.Write(value)
+	return nil
+}
+
+func (o *object) bytes() []byte { return append(o.text.Bytes(), '}') }
 
 // ScoreFile scores a file of one {"prediction": text, "reference": text} a
 // line; blank lines are skipped, further fields ignored. An error names the
@@ -32,6 +108,7 @@ func ScoreFile(ctx context.Context, path string) (ScoreReport, error) {
 	}
 	defer f.Close()
 	var r ScoreReport
+	var references []string
 	err = plaintext.EachLine(f, func(n int, line []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -41,6 +118,7 @@ func ScoreFile(ctx context.Context, path string) (ScoreReport, error) {
 			return fmt.Errorf("%s:%d: %w", path, n, err)
 		}
 		r.add(prediction, reference)
+		references = append(references, reference)
 		return nil
 	})
 	if err != nil {
@@ -50,34 +128,40 @@ func ScoreFile(ctx context.Context, path string) (ScoreReport, error) {
 		return ScoreReport{}, fmt.Errorf("%s: no line to score; give one {\"prediction\": …, \"reference\": …} a line", path)
 	}
 	r.average()
-	r.Notices = WordlessNotice(r.wordless, r.Count)
+	r.Notices = Notices(dataset.Generation, references)
 	return r, nil
 }
 
+// add sums; average makes means of the sums.
 func (r *ScoreReport) add(prediction, reference string) {
-	s := Rouge(reference, prediction)
-	for _, x := range []struct {
-		sum *PRF
-		PRF
-	}{{&r.ROUGE1, s.R1}, {&r.ROUGE2, s.R2}, {&r.ROUGEL, s.RL}} {
-		x.sum.F += x.F
-		x.sum.P += x.P
-		x.sum.R += x.R
-	}
-	r.BLEU += Bleu(reference, prediction)
 	r.Count++
-	if Wordless(reference) {
-		r.wordless++
+	at := 0
+	for _, m := range registered {
+		if m.Compare == nil {
+			continue
+		}
+		v := m.Compare(reference, prediction)
+		if at == len(r.Means) {
+			r.Means = append(r.Means, Mean{m.Key, Value{v.Score, slices.Clone(v.Parts)}})
+		} else {
+			sum := &r.Means[at].Value
+			sum.Score += v.Score
+			for i, p := range v.Parts {
+				sum.Parts[i].Value += p.Value
+			}
+		}
+		at++
 	}
 }
 
 func (r *ScoreReport) average() {
 	n := float64(r.Count)
-	for _, v := range []*float64{
-		&r.ROUGE1.F, &r.ROUGE1.P, &r.ROUGE1.R, &r.ROUGE2.F, &r.ROUGE2.P, &r.ROUGE2.R,
-		&r.ROUGEL.F, &r.ROUGEL.P, &r.ROUGEL.R, &r.BLEU,
-	} {
-		*v /= n
+	for i := range r.Means {
+		v := &r.Means[i].Value
+		v.Score /= n
+		for k := range v.Parts {
+			v.Parts[k].Value /= n
+		}
 	}
 }
 

@@ -88,6 +88,7 @@ type page struct {
 	World                int
 	Headlines            []headline
 	Tables               []pageTable
+	Legend               string // of the tables
 	Tradeoff             template.HTML
 	Curves               []figure
 	Teacher              []teacherLine
@@ -147,7 +148,7 @@ func newPage(d Data) (*page, error) {
 	s := d.Summary
 	p := &page{
 		Name: s.Name, Digest: s.ConfigDigest, Config: strings.TrimSpace(d.Config), Seed: s.Seed, World: s.World,
-		Headlines: headlines(s), Tables: pageTables(s), Tradeoff: tradeoff(s), Curves: curves(d.Curve),
+		Headlines: headlines(s), Tables: pageTables(s), Legend: legend(), Tradeoff: tradeoff(s), Curves: curves(d.Curve),
 	}
 	for _, t := range d.Teacher {
 		p.Teacher = append(p.Teacher, teacherLine{t.Name, number(t.ROUGEL, true), number(t.Classification, true), number(t.Cloze, true), t.Example})
@@ -216,7 +217,7 @@ func pageTables(s *eval.Summary) []pageTable {
 		cols := columnsOf(s, m)
 		t := pageTable{Title: "Questions " + modalityTitle(m)}
 		for _, c := range cols {
-			t.Columns = append(t.Columns, c.title)
+			t.Columns = append(t.Columns, c.Table.Heading)
 		}
 		t.Span = len(cols) + 1
 		for _, r := range rowsOf(s, m, cols) {
@@ -235,6 +236,17 @@ func pageTables(s *eval.Summary) []pageTable {
 		}
 	}
 	return out
+}
+
+// legend says what the headings mean that do not say it themselves.
+func legend() string {
+	var parts []string
+	for _, m := range metric.Columns(func(m *metric.Metric) metric.Column { return m.Table }) {
+		if m.Legend != "" {
+			parts = append(parts, m.Legend)
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 func countText(s *eval.Summary, set, modality string) string {

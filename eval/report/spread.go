@@ -92,11 +92,6 @@ func spread(v []float64) Spread {
 	return s
 }
 
-// spreadMetrics are the columns of SpreadTable.
-var spreadMetrics = []struct{ key, title string }{
-	{metric.ROUGEL, "ROUGE-L"}, {metric.Classification, "classification"}, {metric.ClassificationLikelihood, "by likelihood"}, {metric.Cloze, "cloze"},
-}
-
 // SpreadTable shows the runs together in GitHub's dialect, which terminals
 // show well enough: mean ± standard deviation, a row for each set and model.
 func SpreadTable(runs []*eval.Summary) (string, error) {
@@ -109,6 +104,7 @@ func SpreadTable(runs []*eval.Summary) (string, error) {
 	for i, r := range runs {
 		seeds[i] = fmt.Sprint(r.Seed)
 	}
+	columns := metric.Columns(func(m *metric.Metric) metric.Column { return m.Spread })
 	fmt.Fprintf(&b, "%d runs, seeds %s: mean ± standard deviation\n", len(runs), strings.Join(seeds, ", "))
 	for _, modality := range eval.ModalityKeys {
 		rows := 0
@@ -120,16 +116,16 @@ func SpreadTable(runs []*eval.Summary) (string, error) {
 				}
 				if rows == 0 {
 					fmt.Fprintf(&b, "\n| %-10s | %-10s |", modalityTitle(modality), "model")
-					for _, m := range spreadMetrics {
-						fmt.Fprintf(&b, " %-14s |", m.title)
+					for _, m := range columns {
+						fmt.Fprintf(&b, " %-14s |", m.Spread.Heading)
 					}
-					b.WriteString("\n|---|---|" + strings.Repeat("---|", len(spreadMetrics)) + "\n")
+					b.WriteString("\n|---|---|" + strings.Repeat("---|", len(columns)) + "\n")
 				}
 				rows++
 				fmt.Fprintf(&b, "| %-10s | %-10s |", set, model)
-				for _, m := range spreadMetrics {
+				for _, m := range columns {
 					cell := "–"
-					if s, ok := metrics[m.key]; ok {
+					if s, ok := metrics[m.Key]; ok {
 						cell = fmt.Sprintf("%.3f ± %.3f", s.Mean, s.SD)
 					}
 					fmt.Fprintf(&b, " %-14s |", cell)

@@ -3,34 +3,26 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 	"vgid/eval"
 	"vgid/eval/metric"
 )
 
-// column is one metric of the results table.
-type column struct{ metric, title string }
-
-// columns of a modality: those that any model has.
-func columnsOf(s *eval.Summary, modality string) []column {
-	var out []column
-	for _, c := range []column{
-		{metric.ROUGEL, "ROUGE-L"}, {metric.ROUGE1, "ROUGE-1"}, {metric.ROUGE2, "ROUGE-2"}, {metric.BLEU, "BLEU"}, {metric.Cloze, "cloze"},
-		{metric.Classification, "class."}, {metric.ClassificationLikelihood, "likelih."}, {metric.ClassificationChance, "chance"},
-	} {
-		found := false
+// columnsOf lists the metrics of a modality that any model has, as the table of
+// results shows them.
+func columnsOf(s *eval.Summary, modality string) []*metric.Metric {
+	return slices.DeleteFunc(metric.Columns(func(m *metric.Metric) metric.Column { return m.Table }), func(c *metric.Metric) bool {
 		for _, m := range s.Models {
 			for _, set := range m {
-				_, ok := set[modality][c.metric]
-				found = found || ok
+				if _, ok := set[modality][c.Key]; ok {
+					return false
+				}
 			}
 		}
-		if found {
-			out = append(out, c)
-		}
-	}
-	return out
+		return true
+	})
 }
 
 // row is one model on one set.
@@ -47,7 +39,7 @@ type cell struct {
 	vsVanilla, vsG bool    // whether they exist
 }
 
-func rowsOf(s *eval.Summary, modality string, cols []column) []row {
+func rowsOf(s *eval.Summary, modality string, cols []*metric.Metric) []row {
 	var out []row
 	for _, set := range s.SetNames() {
 		if s.Counts[set][modality] == nil {
@@ -56,7 +48,7 @@ func rowsOf(s *eval.Summary, modality string, cols []column) []row {
 		for _, model := range s.ModelNames() {
 			r := row{set: set, model: model}
 			for _, c := range cols {
-				r.cells = append(r.cells, cellOf(s, model, set, modality, c.metric))
+				r.cells = append(r.cells, cellOf(s, model, set, modality, c))
 			}
 			out = append(out, r)
 		}
@@ -64,16 +56,16 @@ func rowsOf(s *eval.Summary, modality string, cols []column) []row {
 	return out
 }
 
-func cellOf(s *eval.Summary, model, set, modality, key string) cell {
+func cellOf(s *eval.Summary, model, set, modality string, m *metric.Metric) cell {
 	var c cell
-	c.value, c.ok = s.Value(model, set, modality, key)
-	if !c.ok || key == metric.ClassificationChance {
+	c.value, c.ok = s.Value(model, set, modality, m.Key)
+	if !c.ok || m.Given {
 		return c
 	}
-	if v, ok := s.Value(eval.Vanilla, set, modality, key); ok && model != eval.Vanilla {
+	if v, ok := s.Value(eval.Vanilla, set, modality, m.Key); ok && model != eval.Vanilla {
 		c.vanilla, c.vsVanilla = c.value-v, true
 	}
-	if v, ok := s.Value(eval.Gold, set, modality, key); ok && model != eval.Gold && model != eval.Vanilla {
+	if v, ok := s.Value(eval.Gold, set, modality, m.Key); ok && model != eval.Gold && model != eval.Vanilla {
 		c.gold, c.vsG = c.value-v, true
 	}
 	return c
@@ -93,7 +85,7 @@ func table(s *eval.Summary, modality string) (head []string, lines [][]string) {
 	cols := columnsOf(s, modality)
 	head = []string{"set", "model"}
 	for _, c := range cols {
-		head = append(head, c.title)
+		head = append(head, c.Table.Heading)
 	}
 	lastSet := ""
 	for _, r := range rowsOf(s, modality, cols) {
