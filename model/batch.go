@@ -47,8 +47,9 @@ func (b *Batch) Start(i int) int { return int(b.seqs.Start[i]) }
 func (b *Batch) Len(i int) int { return int(b.seqs.Len[i]) }
 
 // Pack checks the sequences and uploads them. The batch is for passes of this
-// model only.
-func (m *Model) Pack(seqs []Sequence) (*Batch, error) {
+// model only, of any of its views.
+func (v View) Pack(seqs []Sequence) (*Batch, error) {
+	m := v.m
 	for i := range seqs {
 		if err := m.Config.Check(&seqs[i]); err != nil {
 			return nil, fmt.Errorf("sequence %d: %w", i, err)

@@ -65,9 +65,6 @@ func (m *Model) trained() []string {
 // flatten moves what is trained into a new flat buffer and what is not any
 // more out of the old one.
 func (m *Model) flatten() error {
-	on := m.adapterOn
-	m.SetAdapter(true)
-	defer m.SetAdapter(on)
 	old := m.flat
 	f := &flat{index: map[*tape.Param]int{}}
 	var moved []*weight
@@ -164,9 +161,6 @@ func (m *Model) fillFlat(f *flat) error {
 			m.be.Copy(w.Value, v)
 		}
 		w.mapped, w.pristine = false, false
-		if w.whole {
-			w.own = w.Value
-		}
 	}
 	return nil
 }
@@ -175,7 +169,7 @@ func (m *Model) fillFlat(f *flat) error {
 func (m *Model) collect() {
 	live := map[backend.Buffer]bool{}
 	for _, w := range m.weights {
-		live[w.Value.Buf], live[w.base.Buf] = true, true
+		live[w.Value.Buf], live[w.Base.Buf] = true, true
 	}
 	for _, lo := range m.carried {
 		live[lo.A.Value.Buf], live[lo.B.Value.Buf] = true, true

@@ -9,12 +9,13 @@ import (
 // ImageFeatures runs the vision tower and the projector over the images of b:
 // [the images' placeholders, d]. Nothing is recorded for the parts that are
 // not trained.
-func (m *Model) ImageFeatures(t *tape.Tape, b *Batch) tape.Var {
-	t.UseAdapter(m.adapterOn)
-	was := t.SetGrad(t.Grad() && m.towerTrained)
+func (v View) ImageFeatures(t *tape.Tape, b *Batch) tape.Var {
+	m := v.m
+	was := v.begin(t)
+	grad := t.SetGrad(t.Grad() && m.towerTrained)
 	mark := t.Mark()
 	f := t.Release(mark, b.vision.Tower(nn.Pass{Tape: t, Recompute: m.Recompute}, b.pixels))
-	t.SetGrad(was && (m.towerTrained || m.projectorTrained))
+	t.SetGrad(grad && (m.towerTrained || m.projectorTrained))
 	mark = t.Mark()
 	x := t.Release(mark, b.vision.Project(t, f))
 	t.SetGrad(was)
@@ -24,30 +25,31 @@ func (m *Model) ImageFeatures(t *tape.Tape, b *Batch) tape.Var {
 // Logits are the unnormalised log-probabilities of the token after each of the
 // given final hidden states, F32 [rows, vocab]. They are valid until the tape's
 // Reset.
-func (m *Model) Logits(t *tape.Tape, hidden backend.Tensor) backend.Tensor {
-	out := t.ScratchF32(hidden.Rows, m.Config.Text.VocabSize)
-	m.be.MatMul(out, hidden, m.Head().Value, backend.MatMul{TransB: true, Alpha: 1})
+func (v View) Logits(t *tape.Tape, hidden backend.Tensor) backend.Tensor {
+	out := t.ScratchF32(hidden.Rows, v.m.Config.Text.VocabSize)
+	v.m.be.MatMul(out, hidden, v.head(), backend.MatMul{TransB: true, Alpha: 1})
 	return out
 }
 
 // Hidden runs the model over b and returns the final hidden states after the
 // last norm, [tokens, d]. Where b has images and b.Features is not given, it
 // computes them.
-func (m *Model) Hidden(t *tape.Tape, b *Batch) tape.Var {
-	return m.decode(t, b, nil)
+func (v View) Hidden(t *tape.Tape, b *Batch) tape.Var {
+	return v.decode(t, b, nil)
 }
 
 // decode is Hidden with an optional cache that receives keys and values.
-func (m *Model) decode(t *tape.Tape, b *Batch, cache *nn.KVCache) tape.Var {
+func (v View) decode(t *tape.Tape, b *Batch, cache *nn.KVCache) tape.Var {
+	m := v.m
 	var features tape.Var
 	if b.images > 0 {
 		if b.Features.IsZero() {
-			features = m.ImageFeatures(t, b)
+			features = v.ImageFeatures(t, b)
 		} else {
 			features = t.Input(b.Features, false)
 		}
 	}
-	t.UseAdapter(m.adapterOn)
+	was := v.begin(t)
 	t.SetRows(b.rows)
 	x := t.Embedding(m.text.Embed, b.ids)
 	if features != 0 {
@@ -59,5 +61,7 @@ func (m *Model) decode(t *tape.Tape, b *Batch, cache *nn.KVCache) tape.Var {
 	if cache != nil {
 		d.Attn.KV = b.cached
 	}
-	return m.text.Run(nn.Pass{Tape: t, Recompute: m.Recompute}, x, d, &m.Config.Text)
+	x = m.text.Run(nn.Pass{Tape: t, Recompute: m.Recompute}, x, d, &m.Config.Text)
+	t.SetGrad(was)
+	return x
 }

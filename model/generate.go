@@ -91,6 +91,7 @@ type answer struct {
 // generation is the state of one Generate call.
 type generation struct {
 	m      *Model
+	view   View
 	o      GenerateOptions
 	asked  []Sequence
 	tape   *tape.Tape
@@ -108,7 +109,8 @@ type generation struct {
 // Generate answers every prompt: a sequence that ends in the middle of a text,
 // with its images. Prompts share passes, and one that has ended makes room for
 // the next. The answers hold neither prompt nor end token.
-func (m *Model) Generate(ctx context.Context, prompts []Sequence, o GenerateOptions) ([][]int32, error) {
+func (v View) Generate(ctx context.Context, prompts []Sequence, o GenerateOptions) ([][]int32, error) {
+	m := v.m
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
@@ -126,7 +128,7 @@ func (m *Model) Generate(ctx context.Context, prompts []Sequence, o GenerateOpti
 		}
 		longest = max(longest, len(prompts[i].IDs))
 	}
-	g := &generation{m: m, o: o, change: decoding.Processor{Settings: o.Decoding}, asked: prompts, out: make([][]int32, len(prompts)), slot: longest + o.MaxNew}
+	g := &generation{m: m, view: v, o: o, change: decoding.Processor{Settings: o.Decoding}, asked: prompts, out: make([][]int32, len(prompts)), slot: longest + o.MaxNew}
 	if len(prompts) == 0 {
 		return g.out, nil
 	}
@@ -196,8 +198,8 @@ func (g *generation) prefill(ctx context.Context, first, end int) error {
 	}
 	b.slots = g.tape.Ints(rows, 1)
 	b.cached = g.see(g.active[from:])
-	h := g.m.decode(g.tape, b, &g.cache.KVCache)
-	return g.draw(ctx, g.m.Rows(g.tape, h, last), from)
+	h := g.view.decode(g.tape, b, &g.cache.KVCache)
+	return g.draw(ctx, g.view.Rows(g.tape, h, last), from)
 }
 
 // step feeds the last token of every active answer and draws the next.
@@ -228,7 +230,7 @@ func (g *generation) step(ctx context.Context) error {
 	b.rows = backend.Tensor{}
 	b.slots = g.tape.Ints(rows, 1)
 	b.cached = g.see(g.active)
-	return g.draw(ctx, m.decode(g.tape, b, &g.cache.KVCache), 0)
+	return g.draw(ctx, g.view.decode(g.tape, b, &g.cache.KVCache), 0)
 }
 
 // see lists the cached rows each answer attends to.
@@ -249,7 +251,7 @@ func (g *generation) see(as []answer) backend.Seqs {
 func (g *generation) draw(ctx context.Context, h tape.Var, first int) error {
 	m, hidden := g.m, g.tape.Value(h)
 	vocab := m.Config.Text.VocabSize
-	logits := m.Logits(g.tape, hidden)
+	logits := g.view.Logits(g.tape, hidden)
 	g.tokens = slices.Grow(g.tokens[:0], hidden.Rows)[:hidden.Rows]
 	changed := g.o.Decoding.Active()
 	if g.o.Temperature == 0 && !changed {

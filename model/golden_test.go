@@ -122,7 +122,13 @@ func (g *golden) addImages(t testing.TB, images []int32) {
 // logits runs the model without recording.
 func logits(t testing.TB, m *Model, seqs []Sequence) []float32 {
 	t.Helper()
-	tp := tape.New(m.Backend(), backend.F32)
+	return viewLogits(t, m.View, seqs)
+}
+
+func viewLogits(t testing.TB, m View, seqs []Sequence) []float32 {
+	t.Helper()
+	be := m.Model().Backend()
+	tp := tape.New(be, backend.F32)
 	defer tp.Close()
 	b, err := m.Pack(seqs)
 	if err != nil {
@@ -131,7 +137,7 @@ func logits(t testing.TB, m *Model, seqs []Sequence) []float32 {
 	defer b.Release()
 	out := m.Logits(tp, tp.Value(m.Hidden(tp, b)))
 	v := make([]float32, out.Len())
-	if err := m.Backend().Download(v, out); err != nil {
+	if err := be.Download(v, out); err != nil {
 		t.Fatal(err)
 	}
 	return v

@@ -75,27 +75,27 @@ type step struct {
 	be      *ref.Backend
 	tape    *tape.Tape
 	seqs    []Sequence
-	teacher backend.Tensor // hidden rows
-	head    backend.Tensor
+	teacher *Model         // of which the head is read
+	hidden  backend.Tensor // its hidden rows
 }
 
 func newStep(tb testing.TB, m *Model) *step {
 	tb.Helper()
 	be := m.be.(*ref.Backend)
 	s := &step{m: m, be: be, tape: tape.New(be, backend.F32), seqs: testSequences(m.Config)}
-	for i, dst := range []struct {
-		t    *backend.Tensor
-		rows int
-	}{{&s.teacher, 3}, {&s.head, m.Config.Text.VocabSize}} {
-		n := dst.rows * m.Config.Text.HiddenSize
-		buf, err := be.Alloc(backend.F32, n)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		*dst.t = backend.View(buf, 0, dst.rows, m.Config.Text.HiddenSize)
-		v := make([]float32, n)
+	buf, err := be.Alloc(backend.F32, 3*m.Config.Text.HiddenSize)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s.hidden = backend.View(buf, 0, 3, m.Config.Text.HiddenSize)
+	if s.teacher, err = m.Clone(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.teacher.Close)
+	for i, x := range []backend.Tensor{s.hidden, s.teacher.Head().Value} {
+		v := make([]float32, x.Len())
 		backend.FillRandom(v, backend.Normal, backend.Key{Seed: 5}, uint32(i))
-		be.Upload(*dst.t, v)
+		be.Upload(x, v)
 	}
 	return s
 }
@@ -113,8 +113,8 @@ func (s *step) forward(tb testing.TB) float64 {
 	last, second := int32(b.Len(0)-1), int32(b.Start(1))
 	ceW, klW := []float32{0.5, -0.25, 1}, []float32{1, 0.5, 2}
 	ce := s.m.CE(s.tape, h, []int32{last - 2, last - 1, second + 1}, []int32{4, 6, 9}, ceW)
-	kl := s.m.KL(s.tape, h, []int32{last, second, second + 3}, s.teacher, klW,
-		KLOptions{TeacherHead: s.head, KL: backend.KL{TeacherTemp: 2, StudentTemp: 1.5, Scale: 3}})
+	kl := s.m.KL(s.tape, h, []int32{last, second, second + 3}, s.hidden, klW,
+		KLOptions{Teacher: s.teacher.View, KL: backend.KL{TeacherTemp: 2, StudentTemp: 1.5, Scale: 3}})
 	if err := s.be.Sync(); err != nil {
 		tb.Fatal(err)
 	}

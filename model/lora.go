@@ -100,7 +100,7 @@ func (m *Model) attachAll(c *LoRAConfig, hits []picked, whole []*weight) error {
 		m.attach(p, c)
 	}
 	for _, w := range whole {
-		w.whole, w.base, w.own, w.Trainable = true, w.Value, w.Value, true
+		w.whole, w.Base, w.Trainable = true, w.Value, true
 	}
 	m.adapter, m.adapted, m.baseID = c, hits, id
 	if err := m.flatten(); err != nil {
@@ -113,7 +113,7 @@ func (m *Model) attachAll(c *LoRAConfig, hits []picked, whole []*weight) error {
 func (m *Model) drop() error {
 	for _, w := range m.weights {
 		if w.whole {
-			w.Value, w.Trainable = w.base, false
+			w.Value, w.Trainable = w.Base, false
 		}
 	}
 	m.detach()
@@ -168,7 +168,6 @@ func (m *Model) MergeLoRA() error {
 	if m.adapter == nil {
 		return fmt.Errorf("lora: the model has no adapter to merge")
 	}
-	m.SetAdapter(true)
 	var narrow []*weight
 	for _, w := range m.weights {
 		if m.branch(w) != nil && !w.Trainable && (w.mapped || w.stored != backend.F32) {
@@ -212,36 +211,18 @@ func (m *Model) detach() {
 	}
 	m.weights = slices.DeleteFunc(m.weights, func(w *weight) bool { return w.lora != 0 })
 	for _, w := range m.weights {
-		w.whole, w.base, w.own = false, backend.Tensor{}, backend.Tensor{}
+		w.whole, w.Base = false, backend.Tensor{}
 	}
-	m.adapter, m.adapted, m.adapterOn, m.baseID = nil, nil, true, ""
+	m.adapter, m.adapted, m.baseID = nil, nil, ""
 	m.carried = nil // flatten frees their memory
 }
 
 // SetAdapter turns the adapter on or off for the passes that follow: off, a
 // model with an adapter is its own teacher.
-func (m *Model) SetAdapter(on bool) {
-	m.adapterOn = on
-	for _, w := range m.weights {
-		switch {
-		case !w.whole:
-		case on:
-			w.Value = w.own
-		default:
-			w.Value = w.base
-		}
-	}
-}
+func (m *Model) SetAdapter(on bool) { m.View.base = !on }
 
 // BaseHead is the language-model head without the adapter, [vocab, d].
-func (m *Model) BaseHead() backend.Tensor {
-	for _, w := range m.weights {
-		if w.Param == m.text.Head {
-			return w.untrained()
-		}
-	}
-	return m.text.Head.Value
-}
+func (m *Model) BaseHead() backend.Tensor { return m.Base().head() }
 
 // SetDropout replaces the dropout of the adapter's branches in the passes that
 // follow; what SaveAdapter writes stays as it is.

@@ -20,31 +20,42 @@ func (h LossHandle) Download(dst []float32) error { return h.be.Download(dst, h.
 
 // KLOptions belong to Model.KL.
 type KLOptions struct {
-	TeacherHead backend.Tensor // [vocab, d]; not given means the model's own
+	// Teacher is the view whose hidden rows are given and whose head reads them;
+	// none means the student's own.
+	Teacher     View
+	TeacherHead backend.Tensor // until every caller gives a view
 	backend.KL
 }
 
 // Rows copies the given rows of hidden states to memory of their own, [n, d].
-func (m *Model) Rows(t *tape.Tape, hidden tape.Var, rows []int32) tape.Var {
+func (v View) Rows(t *tape.Tape, hidden tape.Var, rows []int32) tape.Var {
 	return t.Gather(hidden, t.Ints(rows, 1))
 }
 
 // CE is the cross-entropy of targets[i] at row rows[i] of the hidden states.
 // Backward differentiates Σ weights[i]·loss[i].
-func (m *Model) CE(t *tape.Tape, hidden tape.Var, rows, targets []int32, weights []float32) LossHandle {
-	h := m.Rows(t, hidden, rows)
-	loss := t.LinearCE(h, m.Head(), t.Ints(targets, 1), t.Floats(weights, 1))
-	return LossHandle{loss, m.be}
+func (v View) CE(t *tape.Tape, hidden tape.Var, rows, targets []int32, weights []float32) LossHandle {
+	was := v.begin(t)
+	h := v.Rows(t, hidden, rows)
+	loss := t.LinearCE(h, v.m.Head(), t.Ints(targets, 1), t.Floats(weights, 1))
+	t.SetGrad(was)
+	return LossHandle{loss, v.m.be}
 }
 
 // KL is the forward divergence from the teacher's hidden rows [n, d] to the
 // rows of the student's hidden states. Backward differentiates
 // Σ weights[i]·loss[i] for the student.
-func (m *Model) KL(t *tape.Tape, hidden tape.Var, rows []int32, teacher backend.Tensor, weights []float32, o KLOptions) LossHandle {
-	if o.TeacherHead.IsZero() {
-		o.TeacherHead = m.Head().Value
+func (v View) KL(t *tape.Tape, hidden tape.Var, rows []int32, teacher backend.Tensor, weights []float32, o KLOptions) LossHandle {
+	if o.Teacher.IsZero() {
+		o.Teacher = v
 	}
-	h := m.Rows(t, hidden, rows)
-	loss := t.LinearKL(h, m.Head(), teacher, o.TeacherHead, t.Floats(weights, 1), o.KL)
-	return LossHandle{loss, m.be}
+	head := o.TeacherHead
+	if head.IsZero() {
+		head = o.Teacher.head()
+	}
+	was := v.begin(t)
+	h := v.Rows(t, hidden, rows)
+	loss := t.LinearKL(h, v.m.Head(), teacher, head, t.Floats(weights, 1), o.KL)
+	t.SetGrad(was)
+	return LossHandle{loss, v.m.be}
 }

@@ -15,6 +15,7 @@ import (
 
 // Model is a vision-language model on a device.
 type Model struct {
+	View   // the model as it is trained
 	Config *Config
 	// Recompute drops the activations inside layers after the forward pass and
 	// computes them again in the backward pass.
@@ -28,12 +29,11 @@ type Model struct {
 	buffers map[backend.Buffer]bool // owned, besides the flat ones
 	source  *source                 // nil without files
 
-	adapter   *LoRAConfig // nil without one
-	adapterOn bool
-	adapted   []picked              // what it was attached to
-	baseID    string                // Fingerprint of that model
-	carried   map[string]*tape.LoRA // branches that only a merge reads, by the weight's name
-	flat      *flat                 // nil while nothing is trained
+	adapter *LoRAConfig           // nil without one
+	adapted []picked              // what it was attached to
+	baseID  string                // Fingerprint of that model
+	carried map[string]*tape.LoRA // branches that only a merge reads, by the weight's name
+	flat    *flat                 // nil while nothing is trained
 
 	towerTrained, projectorTrained bool
 
@@ -54,11 +54,13 @@ func assemble(be backend.Backend, c *Config) (*Model, error) {
 	for i, w := range d.Weights {
 		weights[i] = &weight{Weight: w}
 	}
-	return &Model{
+	m := &Model{
 		Config: c, be: be, net: net, text: net.Decoder(), weights: weights, modules: d.Modules,
-		buffers: map[backend.Buffer]bool{}, adapterOn: true,
-		rope: nn.NewRoPETable(c.Text.RoPE, c.Text.HeadDim),
-	}, nil
+		buffers: map[backend.Buffer]bool{},
+		rope:    nn.NewRoPETable(c.Text.RoPE, c.Text.HeadDim),
+	}
+	m.View = View{m: m}
+	return m, nil
 }
 
 // build makes a model with zero weights.

@@ -161,7 +161,7 @@ func (s *saver) stream(w *weight) hf.Stream {
 	case w.whole:
 		t.Rows = func(dst []float32, from int) error {
 			at := from * w.rowLen()
-			return s.m.be.Download(dst, w.own.Reshape(1, w.own.Len()).ColRange(at, at+len(dst)))
+			return s.m.be.Download(dst, w.Value.Reshape(1, w.Value.Len()).ColRange(at, at+len(dst)))
 		}
 	default:
 		t.Rows = func(dst []float32, from int) error { return s.m.untrainedRows(w, dst, from) }
@@ -199,9 +199,6 @@ func (m *Model) tensors(name func(*weight) string) ([]hf.NamedTensor, error) {
 			continue
 		}
 		v := w.Value
-		if w.whole {
-			v = w.own
-		}
 		data := make([]float32, v.Len())
 		if err := m.be.Download(data, v); err != nil {
 			return nil, fmt.Errorf("%s: %w", w.Name, err)

@@ -14,10 +14,11 @@ const scoreTokens = 4096
 
 // ScoreContinuations is Σ -log p(token | what stands before) over the tokens
 // of continuations[i] after prompts[i], in nats.
-func (m *Model) ScoreContinuations(ctx context.Context, prompts []Sequence, continuations [][]int32) ([]float64, error) {
+func (v View) ScoreContinuations(ctx context.Context, prompts []Sequence, continuations [][]int32) ([]float64, error) {
 	if len(prompts) != len(continuations) {
 		return nil, fmt.Errorf("score: %d prompts but %d continuations", len(prompts), len(continuations))
 	}
+	m := v.m
 	t := tape.For(m.be)
 	defer t.Close()
 	out := make([]float64, len(prompts))
@@ -43,7 +44,7 @@ func (m *Model) ScoreContinuations(ctx context.Context, prompts []Sequence, cont
 			seqs = append(seqs, s)
 			tokens += n
 		}
-		if err := m.score(t, seqs, continuations[from:from+len(seqs)], out[from:]); err != nil {
+		if err := v.score(t, seqs, continuations[from:from+len(seqs)], out[from:]); err != nil {
 			return nil, fmt.Errorf("score: from prompt %d: %w", from, err)
 		}
 		for i := range seqs {
@@ -55,8 +56,9 @@ func (m *Model) ScoreContinuations(ctx context.Context, prompts []Sequence, cont
 	return out, nil
 }
 
-func (m *Model) score(t *tape.Tape, seqs []Sequence, continuations [][]int32, out []float64) error {
-	b, err := m.Pack(seqs)
+func (v View) score(t *tape.Tape, seqs []Sequence, continuations [][]int32, out []float64) error {
+	m := v.m
+	b, err := v.Pack(seqs)
 	if err != nil {
 		return err
 	}
@@ -69,7 +71,7 @@ func (m *Model) score(t *tape.Tape, seqs []Sequence, continuations [][]int32, ou
 			rows, targets = append(rows, int32(first+j)), append(targets, id)
 		}
 	}
-	h := m.Rows(t, m.Hidden(t, b), rows)
+	h := v.Rows(t, v.Hidden(t, b), rows)
 	loss := LossHandle{t.LinearCE(h, m.Head(), t.Ints(targets, 1), backend.Tensor{}), m.be}
 	nll := make([]float32, loss.Len())
 	if err := loss.Download(nll); err != nil {

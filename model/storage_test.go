@@ -332,7 +332,7 @@ func TestMergedFolder(t *testing.T) {
 		shake(m)
 		for _, w := range m.weights {
 			if w.whole {
-				m.be.Scale(w.own, 1.5)
+				m.be.Scale(w.Value, 1.5)
 			}
 		}
 		adapter, whole, lazy := t.TempDir(), t.TempDir(), t.TempDir()

@@ -15,16 +15,13 @@ type weight struct {
 	mapped   bool          // Value is the file itself, mapped
 	pristine bool          // the value is still the file's
 
-	// Of a weight that an adapter replaces as a whole: the value without the
-	// adapter and the trained one. Value is one of the two.
-	whole     bool
-	base, own backend.Tensor
+	whole bool // an adapter trains it: Value is the trained one, Base the other
 }
 
 // untrained is the value without the adapter.
 func (w *weight) untrained() backend.Tensor {
 	if w.whole {
-		return w.base
+		return w.Base
 	}
 	return w.Value
 }

@@ -132,10 +132,9 @@ func vgidStep(m, teacher *model.Model, seqs []model.Sequence, answer int, opt *m
 			rows, weights = append(rows, int32(b.Start(i)+r)), append(weights, 1)
 		}
 	}
-	teacher.SetAdapter(false)
+	base := teacher.Base()
 	mark := plain.Mark()
-	hidden := plain.Value(plain.Release(mark, teacher.Rows(plain, teacher.Hidden(plain, b), rows)))
-	teacher.SetAdapter(true)
+	hidden := plain.Value(plain.Release(mark, base.Rows(plain, base.Hidden(plain, b), rows)))
 	b.Release()
 	if b, err = m.Pack(seqs); err != nil {
 		return err
@@ -147,7 +146,7 @@ func vgidStep(m, teacher *model.Model, seqs []model.Sequence, answer int, opt *m
 	}()
 	record.Reset(tape.Options{Grad: true})
 	m.ZeroGrads()
-	m.KL(record, m.Hidden(record, b), rows, hidden, weights, model.KLOptions{TeacherHead: teacher.BaseHead()})
+	m.KL(record, m.Hidden(record, b), rows, hidden, weights, model.KLOptions{Teacher: base})
 	if err := m.Backward(record, nil); err != nil {
 		return err
 	}

@@ -22,8 +22,12 @@ func (t *Tape) Linear(x Var, l *Linear) Var {
 	y := t.output(xd.Rows, l.Out(), rec)
 	yd := t.vals[y].data
 
-	if w, ok := l.joined(partW); ok {
-		b, whole := l.joined(partB)
+	weights, biases := partW, partB
+	if !t.adapter {
+		weights, biases = partBaseW, partBaseB
+	}
+	if w, ok := l.joined(weights); ok {
+		b, whole := l.joined(biases)
 		if whole {
 			b = b.Reshape(1, b.Rows)
 		}
@@ -37,9 +41,9 @@ func (t *Tape) Linear(x Var, l *Linear) Var {
 			p := &l.Parts[i]
 			var b backend.Tensor
 			if p.B != nil {
-				b = p.B.Value
+				b = p.B.of(t.adapter)
 			}
-			be.MatMul(yd.ColRange(col, col+p.W.Value.Rows), xd, p.W.Value, backend.MatMul{TransB: true, Alpha: 1, Bias: b})
+			be.MatMul(yd.ColRange(col, col+p.W.Value.Rows), xd, p.W.of(t.adapter), backend.MatMul{TransB: true, Alpha: 1, Bias: b})
 			col += p.W.Value.Rows
 		}
 	}
@@ -70,7 +74,7 @@ func (t *Tape) addBiases(y backend.Tensor, l *Linear) {
 				ones = t.act.get(y.Rows, 1)
 				t.be.Fill(ones, 1)
 			}
-			t.be.MatMul(y.ColRange(col, col+p.W.Value.Rows), ones, p.B.Value, backend.MatMul{Alpha: 1, Beta: 1})
+			t.be.MatMul(y.ColRange(col, col+p.W.Value.Rows), ones, p.B.of(t.adapter), backend.MatMul{Alpha: 1, Beta: 1})
 		}
 		col += p.W.Value.Rows
 	}

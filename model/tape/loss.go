@@ -15,7 +15,7 @@ func (t *Tape) LinearCE(h Var, w *Param, target, weight backend.Tensor) backend.
 	if dh.IsZero() && dw.IsZero() {
 		weight = backend.Tensor{}
 	}
-	t.be.LinearCE(loss, dh, dw, t.vals[h].data, w.Value, target, weight)
+	t.be.LinearCE(loss, dh, dw, t.vals[h].data, w.of(t.adapter), target, weight)
 	return loss
 }
 
@@ -27,7 +27,7 @@ func (t *Tape) LinearKL(h Var, w *Param, ht, wt, weight backend.Tensor, p backen
 	if dh.IsZero() && dw.IsZero() {
 		weight = backend.Tensor{}
 	}
-	t.be.LinearKL(loss, dh, dw, t.vals[h].data, w.Value, ht, wt, weight, p)
+	t.be.LinearKL(loss, dh, dw, t.vals[h].data, w.of(t.adapter), ht, wt, weight, p)
 	return loss
 }
 

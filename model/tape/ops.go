@@ -8,7 +8,7 @@ func (t *Tape) RMSNorm(x Var, w *Param, eps float32) Var {
 	rec := t.use(w) && t.grad || t.needs(x)
 	y := t.output(xd.Rows, xd.Cols, rec)
 	stat := t.stat.get(xd.Rows, 1)
-	t.be.RMSNorm(t.vals[y].data, stat, xd, w.Value, eps)
+	t.be.RMSNorm(t.vals[y].data, stat, xd, w.of(t.adapter), eps)
 	if !rec {
 		t.stat.put(stat)
 		return y
@@ -30,7 +30,7 @@ func (t *Tape) LayerNorm(x Var, w, b *Param, eps float32) Var {
 	rec := t.grad && (uw || ub || t.vals[x].needs)
 	y := t.output(xd.Rows, xd.Cols, rec)
 	stat := t.stat.get(xd.Rows, 2)
-	t.be.LayerNorm(t.vals[y].data, stat, xd, w.Value, b.Value, eps)
+	t.be.LayerNorm(t.vals[y].data, stat, xd, w.of(t.adapter), b.of(t.adapter), eps)
 	if !rec {
 		t.stat.put(stat)
 		return y
@@ -77,7 +77,7 @@ func trainedGrad(p *Param) backend.Tensor {
 func (t *Tape) Embedding(w *Param, idx backend.Tensor) Var {
 	rec := t.use(w) && t.grad
 	y := t.output(idx.Rows, w.Value.Cols, rec)
-	t.be.GatherRows(t.vals[y].data, w.Value, idx)
+	t.be.GatherRows(t.vals[y].data, w.of(t.adapter), idx)
 	if !rec {
 		return y
 	}

@@ -5,12 +5,24 @@ import "vgid/model/backend"
 // Param is a weight of a model. Value is [rows, cols]; Grad has the same shape
 // and accumulates, the owner zeroes it between optimizer steps. Grad is only
 // touched when Trainable is set.
+//
+// Base is given where an adapter trains the weight as a whole: what passes
+// without the adapter read in Value's place. Such passes are not recorded; Grad
+// belongs to Value.
 type Param struct {
-	Name        string
-	Value, Grad backend.Tensor
-	Trainable   bool
+	Name              string
+	Value, Grad, Base backend.Tensor
+	Trainable         bool
 
 	pending int // uses in the forward pass whose gradient is still to come
+}
+
+// of is the value that passes with the adapter, or without it, read.
+func (p *Param) of(adapter bool) backend.Tensor {
+	if adapter || p.Base.IsZero() {
+		return p.Value
+	}
+	return p.Base
 }
 
 // Linear is one or several projections of the same input, y = x·[W₀; W₁; …]ᵀ
@@ -64,6 +76,8 @@ func (l *Linear) joined(pick func(*Part) backend.Tensor) (backend.Tensor, bool) 
 
 func partW(p *Part) backend.Tensor { return p.W.Value }
 
+func partBaseW(p *Part) backend.Tensor { return p.W.of(false) }
+
 func partGradW(p *Part) backend.Tensor {
 	if !p.W.Trainable {
 		return backend.Tensor{}
@@ -72,11 +86,15 @@ func partGradW(p *Part) backend.Tensor {
 }
 
 // The biases are rows [1, out]; seen as columns they join like the weights.
-func partB(p *Part) backend.Tensor {
-	if p.B == nil {
+func partB(p *Part) backend.Tensor { return column(p.B, true) }
+
+func partBaseB(p *Part) backend.Tensor { return column(p.B, false) }
+
+func column(b *Param, adapter bool) backend.Tensor {
+	if b == nil {
 		return backend.Tensor{}
 	}
-	return p.B.Value.Reshape(p.B.Value.Cols, 1)
+	return b.of(adapter).Reshape(b.Value.Cols, 1)
 }
 
 func partGradB(p *Part) backend.Tensor {

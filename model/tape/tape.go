@@ -166,8 +166,10 @@ func (t *Tape) SetGrad(on bool) bool {
 // Grad reports whether operations are recorded.
 func (t *Tape) Grad() bool { return t.grad }
 
-// UseAdapter turns the low-rank branches on or off for the operations that
-// follow.
+// UseAdapter turns the adapter on or off for the operations that follow: the
+// low-rank branches, and the weights that it trains as a whole. Operations
+// without it read frozen weights; they must not be recorded where a Param has a
+// Base.
 func (t *Tape) UseAdapter(on bool) { t.adapter = on }
 
 // SetRows names the rows of the activations that follow for dropout: I32

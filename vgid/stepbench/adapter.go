@@ -195,17 +195,16 @@ func (s *adapterStep) train() error {
 	s.teacher.Reset(tape.Options{})
 	var hidden backend.Tensor
 	if s.vgid {
-		m.SetAdapter(false)
+		base := m.Base()
 		mark := s.teacher.Mark()
-		hidden = s.teacher.Value(s.teacher.Release(mark, m.Rows(s.teacher, m.Hidden(s.teacher, b), s.rows)))
-		m.SetAdapter(true)
+		hidden = s.teacher.Value(s.teacher.Release(mark, base.Rows(s.teacher, base.Hidden(s.teacher, b), s.rows)))
 	}
 	m.ZeroGrads()
 	s.student.Reset(tape.Options{Grad: true, Step: s.step})
 	s.step++
 	var loss model.LossHandle
 	if h := m.Hidden(s.student, b); s.vgid {
-		loss = m.KL(s.student, h, s.rows, hidden, s.weights, model.KLOptions{TeacherHead: m.BaseHead()})
+		loss = m.KL(s.student, h, s.rows, hidden, s.weights, model.KLOptions{Teacher: m.Base()})
 	} else {
 		loss = m.CE(s.student, h, s.rows, s.targets, s.weights)
 	}
