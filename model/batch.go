@@ -76,7 +76,7 @@ func (v View) Pack(seqs []Sequence) (*Batch, error) {
 func (m *Model) batch() *Batch {
 	var b *Batch
 	keep := 0
-	if _, ok := m.be.(backend.HostCopier); ok {
+	if m.be.Traits().Overlaps {
 		keep = 1
 	}
 	if len(m.free) > keep {

@@ -54,10 +54,7 @@ func countOnly() backend.Backend {
 }
 
 // dry reports whether the device keeps no contents.
-func (m *Model) dry() bool {
-	_, ok := m.be.(interface{ Dry() })
-	return ok
-}
+func (m *Model) dry() bool { return m.be.Traits().Empty }
 
 // tooMuch is the refusal of work that takes more memory than is free.
 func tooMuch(what string, need, free int64, hint string) error {
@@ -67,9 +64,8 @@ func tooMuch(what string, need, free int64, hint string) error {
 // short reports whether need bytes are more than the device says are free, once
 // this process has given back what it no longer uses, and how many are.
 func short(be backend.Backend, need int64) (free int64, yes bool) {
-	r, ok := be.(backend.MemoryReporter)
-	for again := false; ok; again = true {
-		free, err := r.FreeBytes()
+	for again := false; ; again = true {
+		free, err := be.FreeBytes()
 		switch {
 		case err != nil || need <= free:
 			return 0, false // where it is not known the device will say
@@ -78,7 +74,6 @@ func short(be backend.Backend, need int64) (free int64, yes bool) {
 		}
 		debug.FreeOSMemory()
 	}
-	return 0, false
 }
 
 // trainable refuses so many float32 buffers of n values where there is no

@@ -65,7 +65,7 @@ func (m *Model) newCache(rows int) (*kvCache, error) {
 	width := c.KVHeads * c.HeadDim
 	n := rows * width
 	defer backend.For(m.be, backend.Activations)()
-	buf, err := m.be.Alloc(backend.ActivationType(m.be), 2*c.Layers*n)
+	buf, err := m.be.Alloc(m.be.Traits().Activations, 2*c.Layers*n)
 	if err != nil {
 		return nil, fmt.Errorf("generate: no memory for a cache of %d tokens: %w", rows, err)
 	}

@@ -94,8 +94,7 @@ func groups(ws []*weight) func(yield func([]*weight) bool) {
 // where they are of the wanted type and the backend can, and returns the
 // weights that need memory of their own.
 func (m *Model) adopt(g []*weight) (rest []*weight) {
-	be, ok := m.be.(backend.Adopter)
-	if !ok {
+	if !m.be.Traits().Adopts {
 		return g
 	}
 	var run []*weight
@@ -113,11 +112,11 @@ func (m *Model) adopt(g []*weight) (rest []*weight) {
 	if bytes < adoptBytes {
 		return g
 	}
-	if m.adoptRun(be, m.source.files.Span(names...), run) {
+	if m.adoptRun(m.source.files.Span(names...), run) {
 		return rest
 	}
 	for i, w := range run {
-		if !m.adoptRun(be, m.source.files.Span(names[i]), run[i:i+1]) {
+		if !m.adoptRun(m.source.files.Span(names[i]), run[i:i+1]) {
 			rest = append(rest, w)
 		}
 	}
@@ -126,11 +125,11 @@ func (m *Model) adopt(g []*weight) (rest []*weight) {
 
 // adoptRun adopts weights that lie behind each other in span. Memory that is
 // not aligned to its elements, as in files of careless writers, is not adopted.
-func (m *Model) adoptRun(be backend.Adopter, span []byte, ws []*weight) bool {
+func (m *Model) adoptRun(span []byte, ws []*weight) bool {
 	if span == nil {
 		return false
 	}
-	buf, err := be.Adopt(ws[0].stored, span)
+	buf, err := m.be.Adopt(ws[0].stored, span)
 	if err != nil {
 		return false
 	}

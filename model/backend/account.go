@@ -67,8 +67,7 @@ func (u MemoryUse) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// Accountant is implemented by backends that account for their memory by what
-// it is held for.
+// Accountant is a device that accounts for its memory by what it is held for.
 type Accountant interface {
 	// For says what buffers allocated from now on are for, and returns what was
 	// said before.
@@ -82,12 +81,8 @@ type Accountant interface {
 // For tells be what the buffers are for that are allocated until the returned
 // function is called: defer backend.For(be, backend.Weights)().
 func For(be Backend, p Purpose) func() {
-	a, ok := be.(Accountant)
-	if !ok {
-		return func() {}
-	}
-	before := a.For(p)
-	return func() { a.For(before) }
+	before := be.For(p)
+	return func() { be.For(before) }
 }
 
 // Bytes writes a number of bytes for people.

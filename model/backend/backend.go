@@ -2,7 +2,13 @@
 // machine it runs on: a Tensor is a strided view of device memory, and a
 // Backend is about thirty fused operations on tensors.
 //
-// Three rules hold for every implementation, and the compliance suite in
+// There are two sides to it. The engine holds a Backend, which checks every
+// call; a machine is a Device, which is only asked for what fits. New puts the
+// one in front of the other, so that shapes, types and ownership are checked in
+// one place (checked.go), in the same words on every machine, the estimate's
+// included, and a test that wants a device to fail wraps a Device.
+//
+// Three rules hold for every Backend, and the compliance suite in
 // backend/compliance checks them:
 //
 //   - Operations are queued, not awaited. They may run asynchronously (a CUDA
@@ -16,6 +22,9 @@
 // Activations are packed: a batch of sequences of different lengths is one
 // [tokens, width] matrix without padding, and Seqs says which rows belong to
 // which sequence.
+//
+// Begin with Operations and Device; tensor.go has the views, philox.go what is
+// random.
 package backend
 
 import "fmt"
@@ -51,38 +60,18 @@ func (d DType) String() string {
 	return fmt.Sprintf("dtype(%d)", uint8(d))
 }
 
-// Buffer is a contiguous piece of device memory owned by one Backend.
-type Buffer interface {
-	DType() DType
-	Len() int // elements
-}
-
-// Backend runs the operations of one device. It is used by one goroutine at a
-// time; it may use several threads inside.
+// Operations are what a device computes, on a Backend and on the Device behind
+// it.
 //
 // In the comments, T is a count of tokens (rows), and "accumulates" means
 // += into the destination, everything else overwrites. Optional tensors are
 // passed as the zero Tensor. Destinations never overlap sources unless the
 // comment says so.
-type Backend interface {
-	// Name identifies the backend in logs and reports, e.g. "cpu(avx2, 2 threads)".
-	Name() string
-
-	// Alloc returns a zeroed buffer of n elements.
-	Alloc(dt DType, n int) (Buffer, error)
-	Free(b Buffer)
+type Operations interface {
 	// Upload copies host values (row-major, dense) into dst, converting to its
 	// dtype. The source may be reused as soon as Upload returns.
 	Upload(dst Tensor, src []float32)
 	UploadInts(dst Tensor, src []int32)
-	// Download waits for the queue and copies src into dst (row-major, dense).
-	Download(dst []float32, src Tensor) error
-	DownloadInts(dst []int32, src Tensor) error
-	// Sync waits for every queued operation and returns the sticky error.
-	Sync() error
-	// Close releases threads and device memory. The backend is unusable after.
-	Close() error
-
 	// Fill sets every element of dst to v.
 	Fill(dst Tensor, v float32)
 	// Copy copies src to dst of the same shape, converting the dtype.
@@ -189,47 +178,57 @@ type Backend interface {
 	AdamW(p, g, m, v, normSq Tensor, h AdamW)
 }
 
-// HostMemory is implemented by backends whose buffers are host memory, so that
-// collectives and optimizers can work on them in place instead of staging.
-type HostMemory interface {
-	// HostF32 returns the elements of a dense F32 tensor, after a Sync, without
-	// copying. The slice is valid until the buffer is freed.
-	HostF32(t Tensor) ([]float32, error)
-}
+// Backend runs the operations of one device, and checks each before it does: an
+// argument that does not fit sticks as an error that names the operation and
+// every tensor of it. It is used by one goroutine at a time; the device may use
+// several threads inside. New makes one.
+type Backend interface {
+	Operations
 
-// Activator is implemented by devices that choose the element type of
-// activations and their gradients.
-type Activator interface {
-	ActivationType() DType
-}
+	// Name identifies the device in logs and reports, e.g. "cpu(avx2, 2 threads)".
+	Name() string
+	// Traits are what the device can do; they never change.
+	Traits() Traits
+	// Device is what does the work, for what only one kind of device has. Work
+	// that is given to it directly is not checked.
+	Device() Device
 
-// ActivationType is the element type of activations on a device: F32 where it
-// does not choose.
-func ActivationType(be Backend) DType {
-	if a, ok := be.(Activator); ok {
-		return a.ActivationType()
-	}
-	return F32
-}
+	// Alloc returns a zeroed buffer of n elements.
+	Alloc(dt DType, n int) (Buffer, error)
+	// Free gives a buffer back; views of it are invalid from now on.
+	Free(b Buffer)
+	// Download waits for the queue and copies src into dst (row-major, dense).
+	Download(dst []float32, src Tensor) error
+	DownloadInts(dst []int32, src Tensor) error
+	// Sync waits for every queued operation and returns the sticky error.
+	Sync() error
+	// Close releases threads and device memory. What is used after it sticks as
+	// an error; a second Close does nothing.
+	Close() error
 
-// Adopter is implemented by backends whose buffers can be memory that exists
-// already, such as a mapped file: frozen weights then need no copy.
-type Adopter interface {
-	// Adopt makes a buffer of the little-endian elements of dt in b, which must
-	// stay mapped until the buffer is freed. Operations read it; one that would
-	// write to it fails, or the machine faults when the memory is read-only. It
-	// refuses memory that is not aligned to the element.
+	// Adopt makes a buffer of the little-endian elements of dt in memory that
+	// exists already, such as a mapped file, so that frozen weights need no copy.
+	// It must stay mapped until the buffer is freed. Operations read it; one that
+	// would write to it fails. It refuses memory that is not aligned to the
+	// element. An error unless Traits.Adopts.
 	Adopt(dt DType, b []byte) (Buffer, error)
-}
-
-// MemoryReporter is implemented by backends that know how much memory they
-// could still allocate.
-type MemoryReporter interface {
-	// FreeBytes is the memory that new buffers can take now.
+	// NewHostCopy makes a twin of a dense F32 tensor in host memory. Its content
+	// is arbitrary until the first Fetch. An error unless Traits.Overlaps.
+	NewHostCopy(t Tensor) (HostCopy, error)
+	// FreeBytes is the memory that new buffers can take now; an error where that
+	// is not known.
 	FreeBytes() (int64, error)
+
+	// For says what buffers allocated from now on are for, and returns what was
+	// said before; see the function For.
+	For(p Purpose) Purpose
+	// Memory is what is held now, by what it is for, and Peak what was held when
+	// most was: nothing unless Traits.Accounts.
+	Memory() MemoryUse
+	Peak() MemoryUse
 }
 
-// MatMul holds the options of Backend.MatMul.
+// MatMul holds the options of Operations.MatMul.
 type MatMul struct {
 	TransA, TransB bool
 	Alpha, Beta    float32
@@ -251,7 +250,7 @@ func (a Activation) String() string {
 	return [...]string{"gelu", "gelu_tanh", "quick_gelu", "silu"}[a]
 }
 
-// Attention holds the options of Backend.Attention.
+// Attention holds the options of Operations.Attention.
 type Attention struct {
 	Q, KV                   Seqs // the same number of sequences
 	Heads, KVHeads, HeadDim int
@@ -261,7 +260,7 @@ type Attention struct {
 	Causal bool
 }
 
-// KL holds the options of Backend.LinearKL.
+// KL holds the options of Operations.LinearKL.
 type KL struct {
 	TeacherTemp, StudentTemp float32 // τt, τs; 0 means 1
 	Scale                    float32 // 0 means 1; τ² keeps gradients comparable over τ

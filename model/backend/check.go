@@ -5,11 +5,10 @@ import (
 	"strings"
 )
 
-// The Check functions say whether the arguments of an operation fit each
-// other: every implementation calls them first, so that a mistake reads the
-// same on every device. They look at shapes, element types and the host's own
-// copies only, never at device memory, and allocate only when they fail. An
-// error names the operation, every tensor with its shape, and the reason.
+// The check methods say whether the arguments of an operation fit each other.
+// They look at shapes, element types, owners and the host's own copies only,
+// never at device memory, and allocate only when they fail. An error names the
+// operation, every tensor with its shape, and the reason.
 
 // arg is a tensor of an operation with its name in the documentation.
 type arg struct {
@@ -21,10 +20,13 @@ type arg struct {
 type argKind uint8
 
 const (
-	float    argKind = iota // F32 or BF16
-	integer                 // I32
-	anything                // either
-	optional                // F32 or BF16, or not given
+	float   argKind = 1 << iota // F32 or BF16
+	integer                     // I32
+	maybe                       // may be not given
+	written                     // by the operation, so that it cannot be adopted memory
+
+	anything = float | integer
+	optional = float | maybe
 )
 
 func fail(op, why string, args []arg) error {
@@ -40,28 +42,50 @@ func fail(op, why string, args []arg) error {
 	return fmt.Errorf("%s", s.String())
 }
 
-// views checks each tensor alone: given, of the right type, inside its buffer.
-func views(op string, args []arg) error {
+// views checks each tensor alone: given, ours, of the right type, inside its
+// buffer, and not memory that is only lent where it would be written to.
+func (s *checked) views(op string, args []arg) error {
 	for i := range args {
-		a := &args[i]
-		if a.t.Buf == nil {
-			if a.kind == optional {
-				continue
-			}
-			return fail(op, a.name+" is not given", args)
+		if args[i].t.Buf == nil && args[i].kind&maybe != 0 {
+			continue
 		}
-		if dt := a.t.Buf.DType(); a.kind != anything && (dt == I32) != (a.kind == integer) {
-			return fail(op, fmt.Sprintf("%s cannot be %v", a.name, dt), args)
-		}
-		t := &a.t
-		if t.Rows < 0 || t.Cols < 0 || t.Off < 0 || (t.Rows > 1 && t.Stride < t.Cols) {
-			return fail(op, fmt.Sprintf("%s is no view: offset %d, stride %d", a.name, t.Off, t.Stride), args)
-		}
-		if t.Rows > 0 && t.Cols > 0 && t.Off+(t.Rows-1)*t.Stride+t.Cols > t.Buf.Len() {
-			return fail(op, fmt.Sprintf("%s leaves its buffer of %d elements: offset %d, stride %d", a.name, t.Buf.Len(), t.Off, t.Stride), args)
+		if why := s.view(&args[i]); why != "" {
+			return fail(op, why, args)
 		}
 	}
 	return nil
+}
+
+// view says what is wrong with a tensor by itself, "" when nothing is.
+func (s *checked) view(a *arg) string {
+	t := &a.t
+	if t.Buf == nil {
+		return a.name + " is not given"
+	}
+	st := t.Buf.storage()
+	if st.owner != s {
+		return a.name + " belongs to another backend"
+	}
+	kind := float
+	if st.dt == I32 {
+		kind = integer
+	}
+	if a.kind&kind == 0 {
+		return fmt.Sprintf("%s cannot be %v", a.name, st.dt)
+	}
+	if t.Rows < 0 || t.Cols < 0 || t.Off < 0 || (t.Rows > 1 && t.Stride < t.Cols) {
+		return fmt.Sprintf("%s is no view: offset %d, stride %d", a.name, t.Off, t.Stride)
+	}
+	if t.Rows > 0 && t.Cols > 0 && t.Off+(t.Rows-1)*t.Stride+t.Cols > st.n {
+		if st.freed {
+			return a.name + " has been freed"
+		}
+		return fmt.Sprintf("%s leaves its buffer of %d elements: offset %d, stride %d", a.name, st.n, t.Off, t.Stride)
+	}
+	if st.lent && a.kind&written != 0 {
+		return t.String() + " is adopted memory, which is only read"
+	}
+	return ""
 }
 
 // shaped checks that t, when given, is [rows, cols].
@@ -73,8 +97,8 @@ func shaped(op, name string, t Tensor, rows, cols int, args []arg) error {
 }
 
 // alike checks that every given tensor has the shape of the first.
-func alike(op string, args []arg) error {
-	if err := views(op, args); err != nil {
+func (s *checked) alike(op string, args []arg) error {
+	if err := s.views(op, args); err != nil {
 		return err
 	}
 	for i := 1; i < len(args); i++ {
@@ -85,37 +109,37 @@ func alike(op string, args []arg) error {
 	return nil
 }
 
-// CheckUpload checks Upload of n values.
-func CheckUpload(dst Tensor, n int) error {
-	args := []arg{{"dst", dst, float}}
-	if err := views("upload", args); err != nil {
+// checkUpload checks Upload of n values.
+func (s *checked) checkUpload(dst Tensor, n int) error {
+	args := []arg{{"dst", dst, float | written}}
+	if err := s.views("upload", args); err != nil {
 		return err
 	}
 	return sameLen("upload", n, dst, args)
 }
 
-// CheckUploadInts checks UploadInts of n values.
-func CheckUploadInts(dst Tensor, n int) error {
-	args := []arg{{"dst", dst, integer}}
-	if err := views("upload_ints", args); err != nil {
+// checkUploadInts checks UploadInts of n values.
+func (s *checked) checkUploadInts(dst Tensor, n int) error {
+	args := []arg{{"dst", dst, integer | written}}
+	if err := s.views("upload_ints", args); err != nil {
 		return err
 	}
 	return sameLen("upload_ints", n, dst, args)
 }
 
-// CheckDownload checks Download into n values.
-func CheckDownload(n int, src Tensor) error {
+// checkDownload checks Download into n values.
+func (s *checked) checkDownload(n int, src Tensor) error {
 	args := []arg{{"src", src, float}}
-	if err := views("download", args); err != nil {
+	if err := s.views("download", args); err != nil {
 		return err
 	}
 	return sameLen("download", n, src, args)
 }
 
-// CheckDownloadInts checks DownloadInts into n values.
-func CheckDownloadInts(n int, src Tensor) error {
+// checkDownloadInts checks DownloadInts into n values.
+func (s *checked) checkDownloadInts(n int, src Tensor) error {
 	args := []arg{{"src", src, integer}}
-	if err := views("download_ints", args); err != nil {
+	if err := s.views("download_ints", args); err != nil {
 		return err
 	}
 	return sameLen("download_ints", n, src, args)
@@ -128,13 +152,15 @@ func sameLen(op string, n int, t Tensor, args []arg) error {
 	return nil
 }
 
-// CheckFill checks Fill.
-func CheckFill(dst Tensor) error { return views("fill", []arg{{"dst", dst, anything}}) }
+// checkFill checks Fill.
+func (s *checked) checkFill(dst Tensor) error {
+	return s.views("fill", []arg{{"dst", dst, anything | written}})
+}
 
-// CheckCopy checks Copy. Integers are copied to integers only.
-func CheckCopy(dst, src Tensor) error {
-	args := []arg{{"dst", dst, anything}, {"src", src, anything}}
-	if err := alike("copy", args); err != nil {
+// checkCopy checks Copy. Integers are copied to integers only.
+func (s *checked) checkCopy(dst, src Tensor) error {
+	args := []arg{{"dst", dst, anything | written}, {"src", src, anything}}
+	if err := s.alike("copy", args); err != nil {
 		return err
 	}
 	if (dst.Buf.DType() == I32) != (src.Buf.DType() == I32) {
@@ -143,23 +169,25 @@ func CheckCopy(dst, src Tensor) error {
 	return nil
 }
 
-// CheckAdd checks Add.
-func CheckAdd(dst, a, b Tensor) error {
-	return alike("add", []arg{{"dst", dst, float}, {"a", a, float}, {"b", b, float}})
+// checkAdd checks Add.
+func (s *checked) checkAdd(dst, a, b Tensor) error {
+	return s.alike("add", []arg{{"dst", dst, float | written}, {"a", a, float}, {"b", b, float}})
 }
 
-// CheckAxpy checks Axpy.
-func CheckAxpy(y, x Tensor) error {
-	return alike("axpy", []arg{{"y", y, float}, {"x", x, float}})
+// checkAxpy checks Axpy.
+func (s *checked) checkAxpy(y, x Tensor) error {
+	return s.alike("axpy", []arg{{"y", y, float | written}, {"x", x, float}})
 }
 
-// CheckScale checks Scale.
-func CheckScale(x Tensor) error { return views("scale", []arg{{"x", x, float}}) }
+// checkScale checks Scale.
+func (s *checked) checkScale(x Tensor) error {
+	return s.views("scale", []arg{{"x", x, float | written}})
+}
 
-// CheckMatMul checks MatMul.
-func CheckMatMul(c, a, b Tensor, p MatMul) error {
-	args := []arg{{"c", c, float}, {"a", a, float}, {"b", b, float}, {"bias", p.Bias, optional}}
-	if err := views("matmul", args); err != nil {
+// checkMatMul checks MatMul.
+func (s *checked) checkMatMul(c, a, b Tensor, p MatMul) error {
+	args := []arg{{"c", c, float | written}, {"a", a, float}, {"b", b, float}, {"bias", p.Bias, optional}}
+	if err := s.views("matmul", args); err != nil {
 		return err
 	}
 	m, k := a.Rows, a.Cols
@@ -176,33 +204,33 @@ func CheckMatMul(c, a, b Tensor, p MatMul) error {
 	return shaped("matmul", "bias", p.Bias, 1, n, args)
 }
 
-// CheckSumRows checks SumRows.
-func CheckSumRows(dst, src Tensor) error {
-	args := []arg{{"dst", dst, float}, {"src", src, float}}
-	if err := views("sum_rows", args); err != nil {
+// checkSumRows checks SumRows.
+func (s *checked) checkSumRows(dst, src Tensor) error {
+	args := []arg{{"dst", dst, float | written}, {"src", src, float}}
+	if err := s.views("sum_rows", args); err != nil {
 		return err
 	}
 	return shaped("sum_rows", "dst", dst, 1, src.Cols, args)
 }
 
-// CheckGatherRows checks GatherRows, but for the values of idx.
-func CheckGatherRows(dst, src, idx Tensor) error {
-	return indexed("gather_rows", dst, src, dst, idx)
+// checkGatherRows checks GatherRows, but for the values of idx.
+func (s *checked) checkGatherRows(dst, src, idx Tensor) error {
+	return s.indexed("gather_rows", dst, src, dst, idx)
 }
 
-// CheckScatterRows checks ScatterRows, but for the values of idx.
-func CheckScatterRows(dst, src, idx Tensor) error {
-	return indexed("scatter_rows", dst, src, src, idx)
+// checkScatterRows checks ScatterRows, but for the values of idx.
+func (s *checked) checkScatterRows(dst, src, idx Tensor) error {
+	return s.indexed("scatter_rows", dst, src, src, idx)
 }
 
-// CheckScatterAddRows checks ScatterAddRows, but for the values of idx.
-func CheckScatterAddRows(dst, src, idx Tensor) error {
-	return indexed("scatter_add_rows", dst, src, src, idx)
+// checkScatterAddRows checks ScatterAddRows, but for the values of idx.
+func (s *checked) checkScatterAddRows(dst, src, idx Tensor) error {
+	return s.indexed("scatter_add_rows", dst, src, src, idx)
 }
 
-func indexed(op string, dst, src, perIndex, idx Tensor) error {
-	args := []arg{{"dst", dst, float}, {"src", src, float}, {"idx", idx, integer}}
-	if err := views(op, args); err != nil {
+func (s *checked) indexed(op string, dst, src, perIndex, idx Tensor) error {
+	args := []arg{{"dst", dst, float | written}, {"src", src, float}, {"idx", idx, integer}}
+	if err := s.views(op, args); err != nil {
 		return err
 	}
 	if dst.Cols != src.Cols {
@@ -229,11 +257,11 @@ func CheckTarget(i, target, vocab int) error {
 	return fmt.Errorf("linear_ce: target %d of row %d is outside the vocabulary of %d", target, i, vocab)
 }
 
-// CheckRMSNorm checks RMSNorm.
-func CheckRMSNorm(y, rstd, x, w Tensor) error {
+// checkRMSNorm checks RMSNorm.
+func (s *checked) checkRMSNorm(y, rstd, x, w Tensor) error {
 	const op = "rms_norm"
-	args := []arg{{"y", y, float}, {"rstd", rstd, float}, {"x", x, float}, {"w", w, float}}
-	if err := views(op, args); err != nil {
+	args := []arg{{"y", y, float | written}, {"rstd", rstd, float | written}, {"x", x, float}, {"w", w, float}}
+	if err := s.views(op, args); err != nil {
 		return err
 	}
 	if err := shaped(op, "y", y, x.Rows, x.Cols, args); err != nil {
@@ -245,11 +273,11 @@ func CheckRMSNorm(y, rstd, x, w Tensor) error {
 	return shaped(op, "w", w, 1, x.Cols, args)
 }
 
-// CheckRMSNormBackward checks RMSNormBackward.
-func CheckRMSNormBackward(dx, dw, dy, x, w, rstd Tensor) error {
+// checkRMSNormBackward checks RMSNormBackward.
+func (s *checked) checkRMSNormBackward(dx, dw, dy, x, w, rstd Tensor) error {
 	const op = "rms_norm_backward"
-	args := []arg{{"dx", dx, float}, {"dw", dw, optional}, {"dy", dy, float}, {"x", x, float}, {"w", w, float}, {"rstd", rstd, float}}
-	if err := views(op, args); err != nil {
+	args := []arg{{"dx", dx, float | written}, {"dw", dw, optional | written}, {"dy", dy, float}, {"x", x, float}, {"w", w, float}, {"rstd", rstd, float}}
+	if err := s.views(op, args); err != nil {
 		return err
 	}
 	if err := shaped(op, "dx", dx, x.Rows, x.Cols, args); err != nil {
@@ -267,11 +295,11 @@ func CheckRMSNormBackward(dx, dw, dy, x, w, rstd Tensor) error {
 	return shaped(op, "w", w, 1, x.Cols, args)
 }
 
-// CheckLayerNorm checks LayerNorm.
-func CheckLayerNorm(y, stats, x, w, b Tensor) error {
+// checkLayerNorm checks LayerNorm.
+func (s *checked) checkLayerNorm(y, stats, x, w, b Tensor) error {
 	const op = "layer_norm"
-	args := []arg{{"y", y, float}, {"stats", stats, float}, {"x", x, float}, {"w", w, float}, {"b", b, float}}
-	if err := views(op, args); err != nil {
+	args := []arg{{"y", y, float | written}, {"stats", stats, float | written}, {"x", x, float}, {"w", w, float}, {"b", b, float}}
+	if err := s.views(op, args); err != nil {
 		return err
 	}
 	if err := shaped(op, "y", y, x.Rows, x.Cols, args); err != nil {
@@ -286,11 +314,11 @@ func CheckLayerNorm(y, stats, x, w, b Tensor) error {
 	return shaped(op, "b", b, 1, x.Cols, args)
 }
 
-// CheckLayerNormBackward checks LayerNormBackward.
-func CheckLayerNormBackward(dx, dw, db, dy, x, w, stats Tensor) error {
+// checkLayerNormBackward checks LayerNormBackward.
+func (s *checked) checkLayerNormBackward(dx, dw, db, dy, x, w, stats Tensor) error {
 	const op = "layer_norm_backward"
-	args := []arg{{"dx", dx, float}, {"dw", dw, optional}, {"db", db, optional}, {"dy", dy, float}, {"x", x, float}, {"w", w, float}, {"stats", stats, float}}
-	if err := views(op, args); err != nil {
+	args := []arg{{"dx", dx, float | written}, {"dw", dw, optional | written}, {"db", db, optional | written}, {"dy", dy, float}, {"x", x, float}, {"w", w, float}, {"stats", stats, float}}
+	if err := s.views(op, args); err != nil {
 		return err
 	}
 	if err := shaped(op, "dx", dx, x.Rows, x.Cols, args); err != nil {
@@ -310,38 +338,38 @@ func CheckLayerNormBackward(dx, dw, db, dy, x, w, stats Tensor) error {
 	return nil
 }
 
-// CheckActivate checks Activate.
-func CheckActivate(y, x Tensor, f Activation) error {
-	args := []arg{{"y", y, float}, {"x", x, float}}
+// checkActivate checks Activate.
+func (s *checked) checkActivate(y, x Tensor, f Activation) error {
+	args := []arg{{"y", y, float | written}, {"x", x, float}}
 	if f > SiLU {
 		return fail("activate", fmt.Sprintf("no activation has number %d", f), args)
 	}
-	return alike("activate", args)
+	return s.alike("activate", args)
 }
 
-// CheckActivateBackward checks ActivateBackward.
-func CheckActivateBackward(dx, dy, x Tensor, f Activation) error {
-	args := []arg{{"dx", dx, float}, {"dy", dy, float}, {"x", x, float}}
+// checkActivateBackward checks ActivateBackward.
+func (s *checked) checkActivateBackward(dx, dy, x Tensor, f Activation) error {
+	args := []arg{{"dx", dx, float | written}, {"dy", dy, float}, {"x", x, float}}
 	if f > SiLU {
 		return fail("activate_backward", fmt.Sprintf("no activation has number %d", f), args)
 	}
-	return alike("activate_backward", args)
+	return s.alike("activate_backward", args)
 }
 
-// CheckSwiGLU checks SwiGLU.
-func CheckSwiGLU(y, gate, up Tensor) error {
-	return alike("swiglu", []arg{{"y", y, float}, {"gate", gate, float}, {"up", up, float}})
+// checkSwiGLU checks SwiGLU.
+func (s *checked) checkSwiGLU(y, gate, up Tensor) error {
+	return s.alike("swiglu", []arg{{"y", y, float | written}, {"gate", gate, float}, {"up", up, float}})
 }
 
-// CheckSwiGLUBackward checks SwiGLUBackward.
-func CheckSwiGLUBackward(dgate, dup, dy, gate, up Tensor) error {
-	return alike("swiglu_backward", []arg{{"dgate", dgate, float}, {"dup", dup, float}, {"dy", dy, float}, {"gate", gate, float}, {"up", up, float}})
+// checkSwiGLUBackward checks SwiGLUBackward.
+func (s *checked) checkSwiGLUBackward(dgate, dup, dy, gate, up Tensor) error {
+	return s.alike("swiglu_backward", []arg{{"dgate", dgate, float | written}, {"dup", dup, float | written}, {"dy", dy, float}, {"gate", gate, float}, {"up", up, float}})
 }
 
-// CheckDropout checks Dropout.
-func CheckDropout(y, x Tensor, p float32, rows Tensor) error {
-	args := []arg{{"y", y, float}, {"x", x, float}, {"rows", rows, integer}}
-	if err := views("dropout", args); err != nil {
+// checkDropout checks Dropout.
+func (s *checked) checkDropout(y, x Tensor, p float32, rows Tensor) error {
+	args := []arg{{"y", y, float | written}, {"x", x, float}, {"rows", rows, integer}}
+	if err := s.views("dropout", args); err != nil {
 		return err
 	}
 	if !(p >= 0 && p < 1) {
@@ -353,10 +381,10 @@ func CheckDropout(y, x Tensor, p float32, rows Tensor) error {
 	return shaped("dropout", "rows", rows, x.Rows, 2, args)
 }
 
-// CheckRandom checks Random.
-func CheckRandom(dst Tensor, dist Distribution, sample Tensor) error {
-	args := []arg{{"dst", dst, float}, {"sample", sample, integer}}
-	if err := views("random", args); err != nil {
+// checkRandom checks Random.
+func (s *checked) checkRandom(dst Tensor, dist Distribution, sample Tensor) error {
+	args := []arg{{"dst", dst, float | written}, {"sample", sample, integer}}
+	if err := s.views("random", args); err != nil {
 		return err
 	}
 	if dist > Normal {

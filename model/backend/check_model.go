@@ -2,10 +2,10 @@ package backend
 
 import "fmt"
 
-// CheckRoPE checks RoPE.
-func CheckRoPE(x, cos, sin Tensor, heads int) error {
-	args := []arg{{"x", x, float}, {"cos", cos, float}, {"sin", sin, float}}
-	if err := views("rope", args); err != nil {
+// checkRoPE checks RoPE.
+func (s *checked) checkRoPE(x, cos, sin Tensor, heads int) error {
+	args := []arg{{"x", x, float | written}, {"cos", cos, float}, {"sin", sin, float}}
+	if err := s.views("rope", args); err != nil {
 		return err
 	}
 	if heads <= 0 || x.Cols%(2*heads) != 0 {
@@ -18,14 +18,14 @@ func CheckRoPE(x, cos, sin Tensor, heads int) error {
 	return shaped("rope", "sin", sin, x.Rows, half, args)
 }
 
-// CheckAttention checks Attention.
-func CheckAttention(o, lse, q, k, v Tensor, p Attention) error {
+// checkAttention checks Attention.
+func (s *checked) checkAttention(o, lse, q, k, v Tensor, p Attention) error {
 	const op = "attention"
-	args := []arg{{"o", o, float}, {"lse", lse, optional}, {"q", q, float}, {"k", k, float}, {"v", v, float}}
-	if err := views(op, args); err != nil {
+	args := []arg{{"o", o, float | written}, {"lse", lse, optional | written}, {"q", q, float}, {"k", k, float}, {"v", v, float}}
+	if err := s.views(op, args); err != nil {
 		return err
 	}
-	if err := heads(op, q, k, p, args); err != nil {
+	if err := s.heads(op, q, k, p, args); err != nil {
 		return err
 	}
 	if err := shaped(op, "o", o, q.Rows, q.Cols, args); err != nil {
@@ -37,15 +37,15 @@ func CheckAttention(o, lse, q, k, v Tensor, p Attention) error {
 	return shaped(op, "lse", lse, q.Rows, p.Heads, args)
 }
 
-// CheckAttentionBackward checks AttentionBackward.
-func CheckAttentionBackward(dq, dk, dv, do, o, lse, q, k, v Tensor, p Attention) error {
+// checkAttentionBackward checks AttentionBackward.
+func (s *checked) checkAttentionBackward(dq, dk, dv, do, o, lse, q, k, v Tensor, p Attention) error {
 	const op = "attention_backward"
-	args := []arg{{"dq", dq, float}, {"dk", dk, float}, {"dv", dv, float}, {"do", do, float},
+	args := []arg{{"dq", dq, float | written}, {"dk", dk, float | written}, {"dv", dv, float | written}, {"do", do, float},
 		{"o", o, float}, {"lse", lse, float}, {"q", q, float}, {"k", k, float}, {"v", v, float}}
-	if err := views(op, args); err != nil {
+	if err := s.views(op, args); err != nil {
 		return err
 	}
-	if err := heads(op, q, k, p, args); err != nil {
+	if err := s.heads(op, q, k, p, args); err != nil {
 		return err
 	}
 	for _, a := range [...]arg{args[0], args[3], args[4]} {
@@ -62,7 +62,7 @@ func CheckAttentionBackward(dq, dk, dv, do, o, lse, q, k, v Tensor, p Attention)
 }
 
 // heads checks the head counts and that the sequences are rows of q and k.
-func heads(op string, q, k Tensor, p Attention, args []arg) error {
+func (s *checked) heads(op string, q, k Tensor, p Attention, args []arg) error {
 	if p.Heads <= 0 || p.KVHeads <= 0 || p.HeadDim <= 0 || p.Heads%p.KVHeads != 0 ||
 		q.Cols != p.Heads*p.HeadDim || k.Cols != p.KVHeads*p.HeadDim {
 		return fail(op, fmt.Sprintf("%d query heads over %d key heads of size %d do not fit", p.Heads, p.KVHeads, p.HeadDim), args)
@@ -76,7 +76,19 @@ func heads(op string, q, k Tensor, p Attention, args []arg) error {
 	if why := within(p.KV, k.Rows); why != "" {
 		return fail(op, "key "+why, args)
 	}
-	return nil
+	if err := s.onDevice(op, "query sequences", p.Q); err != nil {
+		return err
+	}
+	return s.onDevice(op, "key sequences", p.KV)
+}
+
+// onDevice checks the device's own copy of sequences, where there is one.
+func (s *checked) onDevice(op, name string, q Seqs) error {
+	args := []arg{{name, q.Dev, integer | maybe}}
+	if err := s.views(op, args); err != nil {
+		return err
+	}
+	return shaped(op, name, q.Dev, q.N(), 2, args)
 }
 
 func within(s Seqs, rows int) string {
@@ -91,10 +103,10 @@ func within(s Seqs, rows int) string {
 	return ""
 }
 
-// CheckPatchify checks Patchify.
-func CheckPatchify(dst, images Tensor, channels, height, width, patch int) error {
-	args := []arg{{"dst", dst, float}, {"images", images, float}}
-	if err := views("patchify", args); err != nil {
+// checkPatchify checks Patchify.
+func (s *checked) checkPatchify(dst, images Tensor, channels, height, width, patch int) error {
+	args := []arg{{"dst", dst, float | written}, {"images", images, float}}
+	if err := s.views("patchify", args); err != nil {
 		return err
 	}
 	if channels <= 0 || patch <= 0 || height <= 0 || width <= 0 || height%patch != 0 || width%patch != 0 {
@@ -106,10 +118,10 @@ func CheckPatchify(dst, images Tensor, channels, height, width, patch int) error
 	return shaped("patchify", "dst", dst, images.Rows*(height/patch)*(width/patch), channels*patch*patch, args)
 }
 
-// CheckArgMax checks ArgMax.
-func CheckArgMax(dst, src Tensor) error {
-	args := []arg{{"dst", dst, integer}, {"src", src, float}}
-	if err := views("argmax", args); err != nil {
+// checkArgMax checks ArgMax.
+func (s *checked) checkArgMax(dst, src Tensor) error {
+	args := []arg{{"dst", dst, integer | written}, {"src", src, float}}
+	if err := s.views("argmax", args); err != nil {
 		return err
 	}
 	if src.Cols == 0 && src.Rows > 0 {
@@ -118,12 +130,12 @@ func CheckArgMax(dst, src Tensor) error {
 	return shaped("argmax", "dst", dst, src.Rows, 1, args)
 }
 
-// CheckLinearCE checks LinearCE, but for the values of target.
-func CheckLinearCE(loss, dh, dw, h, w, target, weight Tensor) error {
+// checkLinearCE checks LinearCE, but for the values of target.
+func (s *checked) checkLinearCE(loss, dh, dw, h, w, target, weight Tensor) error {
 	const op = "linear_ce"
-	args := []arg{{"loss", loss, float}, {"dh", dh, optional}, {"dw", dw, optional}, {"h", h, float},
+	args := []arg{{"loss", loss, float | written}, {"dh", dh, optional | written}, {"dw", dw, optional | written}, {"h", h, float},
 		{"w", w, float}, {"target", target, integer}, {"weight", weight, optional}}
-	if err := views(op, args); err != nil {
+	if err := s.views(op, args); err != nil {
 		return err
 	}
 	if err := shaped(op, "target", target, h.Rows, 1, args); err != nil {
@@ -132,12 +144,12 @@ func CheckLinearCE(loss, dh, dw, h, w, target, weight Tensor) error {
 	return head(op, loss, dh, dw, h, w, weight, args)
 }
 
-// CheckLinearKL checks LinearKL.
-func CheckLinearKL(loss, dh, dw, h, w, ht, wt, weight Tensor, p KL) error {
+// checkLinearKL checks LinearKL.
+func (s *checked) checkLinearKL(loss, dh, dw, h, w, ht, wt, weight Tensor, p KL) error {
 	const op = "linear_kl"
-	args := []arg{{"loss", loss, float}, {"dh", dh, optional}, {"dw", dw, optional}, {"h", h, float},
+	args := []arg{{"loss", loss, float | written}, {"dh", dh, optional | written}, {"dw", dw, optional | written}, {"h", h, float},
 		{"w", w, float}, {"ht", ht, float}, {"wt", wt, float}, {"weight", weight, optional}}
-	if err := views(op, args); err != nil {
+	if err := s.views(op, args); err != nil {
 		return err
 	}
 	if ht.Rows != h.Rows || ht.Cols != wt.Cols || wt.Rows != w.Rows {
@@ -171,22 +183,22 @@ func head(op string, loss, dh, dw, h, w, weight Tensor, args []arg) error {
 	return shaped(op, "dw", dw, w.Rows, w.Cols, args)
 }
 
-// CheckSumSquares checks SumSquares.
-func CheckSumSquares(dst, x Tensor) error {
-	args := []arg{{"dst", dst, float}, {"x", x, float}}
-	if err := views("sum_squares", args); err != nil {
+// checkSumSquares checks SumSquares.
+func (s *checked) checkSumSquares(dst, x Tensor) error {
+	args := []arg{{"dst", dst, float | written}, {"x", x, float}}
+	if err := s.views("sum_squares", args); err != nil {
 		return err
 	}
 	return shaped("sum_squares", "dst", dst, 1, 1, args)
 }
 
-// CheckAdamW checks AdamW.
-func CheckAdamW(p, g, m, v, normSq Tensor, h AdamW) error {
-	if err := alike("adamw", []arg{{"p", p, float}, {"g", g, float}, {"m", m, float}, {"v", v, float}}); err != nil {
+// checkAdamW checks AdamW.
+func (s *checked) checkAdamW(p, g, m, v, normSq Tensor, h AdamW) error {
+	if err := s.alike("adamw", []arg{{"p", p, float | written}, {"g", g, float}, {"m", m, float | written}, {"v", v, float | written}}); err != nil {
 		return err
 	}
-	args := []arg{{"p", p, float}, {"normSq", normSq, optional}}
-	if err := views("adamw", args); err != nil {
+	args := []arg{{"p", p, float | written}, {"normSq", normSq, optional}}
+	if err := s.views("adamw", args); err != nil {
 		return err
 	}
 	if h.Step < 1 {

@@ -1,14 +1,5 @@
 package backend
 
-// HostCopier is implemented by backends whose memory the host cannot reach and
-// that copy in the background, so that gradients are reduced while the backward
-// pass goes on.
-type HostCopier interface {
-	// NewHostCopy makes a twin of a dense F32 tensor in host memory. Its content
-	// is arbitrary until the first Fetch.
-	NewHostCopy(t Tensor) (HostCopy, error)
-}
-
 // HostCopy is the twin of a tensor, used by the goroutine that uses the backend.
 type HostCopy interface {
 	// Values is the twin.

@@ -11,10 +11,10 @@ type Key struct {
 	Site uint32 // which use inside a step: image noise, the dropout of layer 3's q_proj …
 }
 
-// Distribution is what Backend.Random draws.
+// Distribution is what Operations.Random draws.
 type Distribution uint8
 
-// The distributions of Backend.Random.
+// The distributions of Operations.Random.
 const (
 	Uniform Distribution = iota // [0, 1), multiples of 2⁻²⁴
 	Normal                      // mean 0, variance 1 (Box-Muller)
@@ -62,7 +62,7 @@ func ToNormal(a, b uint32) (float64, float64) {
 	return r * c, r * s
 }
 
-// FillRandom is Backend.Random for one host row: the definition that other
+// FillRandom is Operations.Random for one host row: the definition that other
 // backends are compared with.
 func FillRandom(dst []float32, dist Distribution, k Key, sample uint32) {
 	for i := 0; i < len(dst); i += 4 {

@@ -7,7 +7,7 @@ import (
 )
 
 // floats allocates a [rows, cols] tensor of small varied values.
-func floats(t testing.TB, b *Backend, rows, cols int) backend.Tensor {
+func floats(t testing.TB, b backend.Backend, rows, cols int) backend.Tensor {
 	t.Helper()
 	buf, err := b.Alloc(backend.F32, rows*cols)
 	if err != nil {
@@ -22,7 +22,7 @@ func floats(t testing.TB, b *Backend, rows, cols int) backend.Tensor {
 	return v
 }
 
-func rowIndices(t testing.TB, b *Backend, rows, cols, limit int) backend.Tensor {
+func rowIndices(t testing.TB, b backend.Backend, rows, cols, limit int) backend.Tensor {
 	t.Helper()
 	buf, err := b.Alloc(backend.I32, rows*cols)
 	if err != nil {

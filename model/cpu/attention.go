@@ -18,18 +18,15 @@ type attentionTask struct {
 	blocks          int // per sequence, that of the longest
 }
 
-// Attention implements backend.Backend.
-func (b *Backend) Attention(o, lse, q, k, v backend.Tensor, p backend.Attention) {
+// Attention implements backend.Device.
+func (b *Device) Attention(o, lse, q, k, v backend.Tensor, p backend.Attention) {
 	const op = "attention"
-	if !b.ready(backend.CheckAttention(o, lse, q, k, v, p)) {
-		return
-	}
 	t := &b.tasks.attention
 	*t = attentionTask{
 		o: b.mat(op, o), lse: b.mat(op, lse), q: b.mat(op, q), k: b.mat(op, k), v: b.mat(op, v),
 		p: p, blocks: pieces(p.Q.MaxLen(), queryBlock),
 	}
-	if b.err == nil {
+	if b.Err() == nil {
 		b.pool.run(p.Q.N()*p.Heads*t.blocks, t)
 	}
 }
@@ -133,19 +130,16 @@ type attentionBackTask struct {
 	p                                backend.Attention
 }
 
-// AttentionBackward implements backend.Backend.
-func (b *Backend) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v backend.Tensor, p backend.Attention) {
+// AttentionBackward implements backend.Device.
+func (b *Device) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v backend.Tensor, p backend.Attention) {
 	const op = "attention_backward"
-	if !b.ready(backend.CheckAttentionBackward(dq, dk, dv, do, o, lse, q, k, v, p)) {
-		return
-	}
 	t := &b.tasks.attentionBack
 	*t = attentionBackTask{
 		dq: b.mat(op, dq), dk: b.mat(op, dk), dv: b.mat(op, dv), do_: b.mat(op, do), o: b.mat(op, o),
 		lse: b.mat(op, lse), q: b.mat(op, q), k: b.mat(op, k), v: b.mat(op, v),
 		p: p,
 	}
-	if b.err == nil {
+	if b.Err() == nil {
 		b.pool.run(p.Q.N()*p.KVHeads, t)
 	}
 }

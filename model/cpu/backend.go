@@ -9,7 +9,6 @@
 package cpu
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"unsafe"
@@ -18,20 +17,19 @@ import (
 	"vgid/model/cpu/simd"
 )
 
-// Backend implements backend.Backend.
-type Backend struct {
+// Device implements backend.Device.
+type Device struct {
+	backend.Failure
 	threads int
 	pool    *pool
-	err     error
-	closed  bool
 	shared  scratch // memory an operation shares between its chunks
 	tasks   tasks
 }
 
 var (
-	_ backend.Backend        = (*Backend)(nil)
-	_ backend.Adopter        = (*Backend)(nil)
-	_ backend.MemoryReporter = (*Backend)(nil)
+	_ backend.Device         = (*Device)(nil)
+	_ backend.Adopter        = (*Device)(nil)
+	_ backend.MemoryReporter = (*Device)(nil)
 )
 
 // tasks holds the arguments of the running operation, one of each kind, so
@@ -54,15 +52,18 @@ type tasks struct {
 
 // New starts a backend on so many threads; 0 means GOMAXPROCS. Close it to
 // stop them.
-func New(threads int) *Backend {
+func New(threads int) backend.Backend { return backend.New(NewDevice(threads)) }
+
+// NewDevice is the device of New.
+func NewDevice(threads int) *Device {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	return &Backend{threads: threads, pool: newPool(threads), shared: scratch{peak: new(peak)}}
+	return &Device{threads: threads, pool: newPool(threads), shared: scratch{peak: new(peak)}}
 }
 
-// Name implements backend.Backend.
-func (b *Backend) Name() string {
+// Name implements backend.Device.
+func (b *Device) Name() string {
 	s := "s"
 	if b.threads == 1 {
 		s = ""
@@ -71,21 +72,18 @@ func (b *Backend) Name() string {
 }
 
 // Threads is the number of threads that operations use.
-func (b *Backend) Threads() int { return b.threads }
+func (b *Device) Threads() int { return b.threads }
+
+// Traits implements backend.Device.
+func (b *Device) Traits() backend.Traits { return backend.Traits{Adopts: true} }
 
 // buffer is host memory of one element type.
 type buffer struct {
-	owner *Backend
-	dt    backend.DType
-	n     int
-	f     []float32
-	h     []uint16
-	i     []int32
-	lent  bool // memory of others, which must not be written to
+	backend.Storage
+	f []float32
+	h []uint16
+	i []int32
 }
-
-func (b *buffer) DType() backend.DType { return b.dt }
-func (b *buffer) Len() int             { return b.n }
 
 // alignedFloats returns n zeros that start on a cache line.
 func alignedFloats(n int) []float32 {
@@ -94,15 +92,9 @@ func alignedFloats(n int) []float32 {
 	return f[skip : skip+n : skip+n]
 }
 
-// Alloc implements backend.Backend.
-func (b *Backend) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
-	if b.closed {
-		return nil, fmt.Errorf("cpu: alloc of %d elements on a closed backend", n)
-	}
-	if n < 0 {
-		return nil, fmt.Errorf("cpu: alloc of %d elements: the count is negative", n)
-	}
-	buf := &buffer{owner: b, dt: dt, n: n}
+// Alloc implements backend.Device.
+func (b *Device) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
+	buf := &buffer{Storage: backend.NewStorage(dt, n)}
 	switch dt {
 	case backend.F32:
 		buf.f = alignedFloats(n)
@@ -110,62 +102,37 @@ func (b *Backend) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
 		buf.h = make([]uint16, n)
 	case backend.I32:
 		buf.i = make([]int32, n)
-	default:
-		return nil, fmt.Errorf("cpu: alloc: unknown element type %v", dt)
 	}
 	return buf, nil
 }
 
 // Adopt implements backend.Adopter.
-func (b *Backend) Adopt(dt backend.DType, mem []byte) (backend.Buffer, error) {
-	size := dt.Size()
-	at := unsafe.Pointer(unsafe.SliceData(mem))
-	if b.closed || len(mem)%size != 0 || uintptr(at)%uintptr(size) != 0 {
-		return nil, fmt.Errorf("cpu: cannot adopt %d bytes at an address of %d mod %d as %v", len(mem), uintptr(at)%uintptr(size), size, dt)
-	}
-	buf := &buffer{owner: b, dt: dt, n: len(mem) / size, lent: true}
+func (b *Device) Adopt(dt backend.DType, mem []byte) (backend.Buffer, error) {
+	at, n := unsafe.Pointer(unsafe.SliceData(mem)), len(mem)/dt.Size()
+	buf := &buffer{Storage: backend.NewStorage(dt, n)}
 	switch dt {
 	case backend.F32:
-		buf.f = unsafe.Slice((*float32)(at), buf.n)
+		buf.f = unsafe.Slice((*float32)(at), n)
 	case backend.BF16:
-		buf.h = unsafe.Slice((*uint16)(at), buf.n)
+		buf.h = unsafe.Slice((*uint16)(at), n)
 	case backend.I32:
-		buf.i = unsafe.Slice((*int32)(at), buf.n)
-	default:
-		return nil, fmt.Errorf("cpu: adopt: unknown element type %v", dt)
+		buf.i = unsafe.Slice((*int32)(at), n)
 	}
 	return buf, nil
 }
 
-// writable is t, which an operation is about to write to; adopted memory sticks
-// as an error. Only the operations that write to weights ask: the others write
-// to what they were given for that.
-func (b *Backend) writable(op string, t backend.Tensor) backend.Tensor {
-	if buf, ok := t.Buf.(*buffer); ok && buf.lent && b.err == nil {
-		b.err = fmt.Errorf("%s: %v is adopted memory, which is only read", op, t)
-	}
-	return t
+// Free implements backend.Device; the memory returns to Go's heap.
+func (b *Device) Free(buf backend.Buffer) {
+	h := buf.(*buffer)
+	h.f, h.h, h.i = nil, nil, nil
 }
 
-// Free implements backend.Backend; the memory returns to Go's heap.
-func (b *Backend) Free(buf backend.Buffer) {
-	if h, ok := buf.(*buffer); ok {
-		h.f, h.h, h.i, h.n = nil, nil, nil, 0
-	}
-}
+// Sync implements backend.Device; operations are never pending.
+func (b *Device) Sync() {}
 
-// Sync implements backend.Backend; operations are never pending.
-func (b *Backend) Sync() error { return b.err }
-
-// Close implements backend.Backend.
-func (b *Backend) Close() error {
-	if !b.closed {
-		b.closed = true
-		b.pool.close()
-		b.shared = scratch{peak: new(peak)}
-		if b.err == nil {
-			b.err = errors.New("cpu: used after Close")
-		}
-	}
+// Close implements backend.Device.
+func (b *Device) Close() error {
+	b.pool.close()
+	b.shared = scratch{peak: new(peak)}
 	return nil
 }

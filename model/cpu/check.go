@@ -36,42 +36,15 @@ type ints struct {
 
 func (m ints) at(i int) int32 { return m.d[i*m.ld] }
 
-// ready reports whether an operation may run: not after an earlier failure,
-// nor when its arguments do not fit (check), which then sticks. It also takes
-// back the shared memory of the operation before.
-func (b *Backend) ready(check error) bool {
-	if b.err == nil {
-		b.err = check
-	}
-	b.shared.reset()
-	return b.err == nil
-}
-
-// buffer returns the storage of a given tensor, or nil after a failure.
-func (b *Backend) buffer(op string, t backend.Tensor) *buffer {
-	if b.err != nil {
-		return nil
-	}
-	buf, ok := t.Buf.(*buffer)
-	if !ok || buf.owner != b {
-		b.err = fmt.Errorf("%s: %v belongs to another backend", op, t)
-		return nil
-	}
-	return buf
-}
-
 // mat returns an operand of an operation that takes f32 only; the zero mat
 // when it is not given.
-func (b *Backend) mat(op string, t backend.Tensor) mat {
+func (b *Device) mat(op string, t backend.Tensor) mat {
 	if t.IsZero() {
 		return mat{}
 	}
-	buf := b.buffer(op, t)
-	if buf == nil {
-		return mat{}
-	}
-	if buf.dt != backend.F32 {
-		b.err = fmt.Errorf("%s: the CPU backend computes on f32, not on %v", op, t)
+	buf := t.Buf.(*buffer)
+	if buf.DType() != backend.F32 {
+		b.Fail(fmt.Errorf("%s: the CPU backend computes on f32, not on %v", op, t))
 		return mat{}
 	}
 	m := mat{d: buf.f[min(t.Off, len(buf.f)):], rows: t.Rows, cols: t.Cols, ld: t.Stride}
@@ -82,19 +55,16 @@ func (b *Backend) mat(op string, t backend.Tensor) mat {
 }
 
 // ints returns an operand that has been checked to be I32.
-func (b *Backend) ints(op string, t backend.Tensor) ints {
-	buf := b.buffer(op, t)
-	if buf == nil {
-		return ints{}
-	}
+func (b *Device) ints(t backend.Tensor) ints {
+	buf := t.Buf.(*buffer)
 	return ints{d: buf.i[min(t.Off, len(buf.i)):], rows: t.Rows, cols: t.Cols, ld: t.Stride}
 }
 
 // indices is ints for a column of row numbers that must be below limit.
-func (b *Backend) indices(op string, t backend.Tensor, limit int) ints {
-	m := b.ints(op, t)
-	for i := 0; i < m.rows && b.err == nil; i++ {
-		b.err = backend.CheckIndex(op, i, int(m.at(i)), limit)
+func (b *Device) indices(op string, t backend.Tensor, limit int) ints {
+	m := b.ints(t)
+	for i := 0; i < m.rows && b.Err() == nil; i++ {
+		b.Fail(backend.CheckIndex(op, i, int(m.at(i)), limit))
 	}
 	return m
 }

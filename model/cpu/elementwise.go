@@ -46,7 +46,7 @@ func (t *spanTask) span(o, n int) {
 func rowStep(cols int) int { return max(1, chunkWork/max(1, cols)) }
 
 // spans runs a span kernel over operands of one shape.
-func (b *Backend) spans(op string, f spanKernel, operands ...backend.Tensor) {
+func (b *Device) spans(op string, f spanKernel, operands ...backend.Tensor) {
 	t := &b.tasks.spans
 	t.x = [5]mat{}
 	t.f, t.rows, t.cols, t.dense = f, operands[0].Rows, operands[0].Cols, true
@@ -54,7 +54,7 @@ func (b *Backend) spans(op string, f spanKernel, operands ...backend.Tensor) {
 		t.x[i] = b.mat(op, o)
 		t.dense = t.dense && t.x[i].ld == t.cols
 	}
-	if b.err != nil {
+	if b.Err() != nil {
 		return
 	}
 	if t.dense {
@@ -66,14 +66,8 @@ func (b *Backend) spans(op string, f spanKernel, operands ...backend.Tensor) {
 	b.pool.run(pieces(t.rows, t.step), t)
 }
 
-// Fill implements backend.Backend.
-func (b *Backend) Fill(dst backend.Tensor, v float32) {
-	if !b.ready(backend.CheckFill(dst)) {
-		return
-	}
-	if b.writable("fill", dst); b.err != nil {
-		return
-	}
+// Fill implements backend.Device.
+func (b *Device) Fill(dst backend.Tensor, v float32) {
 	if dst.Buf.DType() != backend.F32 {
 		b.fillOther(dst, v)
 		return
@@ -85,17 +79,14 @@ func (b *Backend) Fill(dst backend.Tensor, v float32) {
 func fillSpan(t *spanTask, dst, _, _, _, _ []float32) { simd.Fill(dst, t.alpha) }
 
 // fillOther fills bfloat16 and integers, which only set-up code does.
-func (b *Backend) fillOther(dst backend.Tensor, v float32) {
-	buf := b.buffer("fill", dst)
-	if buf == nil {
-		return
-	}
+func (b *Device) fillOther(dst backend.Tensor, v float32) {
+	buf := dst.Buf.(*buffer)
 	h, f := [1]uint16{}, [1]float32{v}
 	simd.ToBF16(h[:], f[:])
 	for i := range dst.Rows {
 		o := dst.Off + i*dst.Stride
 		for j := o; j < o+dst.Cols; j++ {
-			if buf.dt == backend.BF16 {
+			if buf.DType() == backend.BF16 {
 				buf.h[j] = h[0]
 			} else {
 				buf.i[j] = int32(v)
@@ -104,41 +95,33 @@ func (b *Backend) fillOther(dst backend.Tensor, v float32) {
 	}
 }
 
-// Add implements backend.Backend.
-func (b *Backend) Add(dst, x, y backend.Tensor) {
-	if b.ready(backend.CheckAdd(dst, x, y)) {
-		b.spans("add", addSpan, dst, x, y)
-	}
+// Add implements backend.Device.
+func (b *Device) Add(dst, x, y backend.Tensor) {
+	b.spans("add", addSpan, dst, x, y)
 }
 
 func addSpan(_ *spanTask, dst, x, y, _, _ []float32) { simd.Add(dst, x, y) }
 
-// Axpy implements backend.Backend.
-func (b *Backend) Axpy(y backend.Tensor, alpha float32, x backend.Tensor) {
-	if b.ready(backend.CheckAxpy(y, x)) {
-		b.tasks.spans.alpha = alpha
-		b.spans("axpy", axpySpan, y, x)
-	}
+// Axpy implements backend.Device.
+func (b *Device) Axpy(y backend.Tensor, alpha float32, x backend.Tensor) {
+	b.tasks.spans.alpha = alpha
+	b.spans("axpy", axpySpan, y, x)
 }
 
 func axpySpan(t *spanTask, y, x, _, _, _ []float32) { simd.Axpy(y, t.alpha, x) }
 
-// Scale implements backend.Backend.
-func (b *Backend) Scale(x backend.Tensor, alpha float32) {
-	if b.ready(backend.CheckScale(x)) {
-		b.tasks.spans.alpha = alpha
-		b.spans("scale", scaleSpan, x)
-	}
+// Scale implements backend.Device.
+func (b *Device) Scale(x backend.Tensor, alpha float32) {
+	b.tasks.spans.alpha = alpha
+	b.spans("scale", scaleSpan, x)
 }
 
 func scaleSpan(t *spanTask, x, _, _, _, _ []float32) { simd.Scale(x, t.alpha, x) }
 
-// Activate implements backend.Backend.
-func (b *Backend) Activate(y, x backend.Tensor, f backend.Activation) {
-	if b.ready(backend.CheckActivate(y, x, f)) {
-		b.tasks.spans.act = f
-		b.spans("activate", activateSpan, y, x)
-	}
+// Activate implements backend.Device.
+func (b *Device) Activate(y, x backend.Tensor, f backend.Activation) {
+	b.tasks.spans.act = f
+	b.spans("activate", activateSpan, y, x)
 }
 
 func activateSpan(t *spanTask, y, x, _, _, _ []float32) {
@@ -154,12 +137,10 @@ func activateSpan(t *spanTask, y, x, _, _, _ []float32) {
 	}
 }
 
-// ActivateBackward implements backend.Backend.
-func (b *Backend) ActivateBackward(dx, dy, x backend.Tensor, f backend.Activation) {
-	if b.ready(backend.CheckActivateBackward(dx, dy, x, f)) {
-		b.tasks.spans.act = f
-		b.spans("activate_backward", activateBackwardSpan, dx, dy, x)
-	}
+// ActivateBackward implements backend.Device.
+func (b *Device) ActivateBackward(dx, dy, x backend.Tensor, f backend.Activation) {
+	b.tasks.spans.act = f
+	b.spans("activate_backward", activateBackwardSpan, dx, dy, x)
 }
 
 func activateBackwardSpan(t *spanTask, dx, dy, x, _, _ []float32) {
@@ -175,21 +156,17 @@ func activateBackwardSpan(t *spanTask, dx, dy, x, _, _ []float32) {
 	}
 }
 
-// SwiGLU implements backend.Backend.
-func (b *Backend) SwiGLU(y, gate, up backend.Tensor) {
-	if b.ready(backend.CheckSwiGLU(y, gate, up)) {
-		b.spans("swiglu", swigluSpan, y, gate, up)
-	}
+// SwiGLU implements backend.Device.
+func (b *Device) SwiGLU(y, gate, up backend.Tensor) {
+	b.spans("swiglu", swigluSpan, y, gate, up)
 }
 
 func swigluSpan(_ *spanTask, y, gate, up, _, _ []float32) { simd.SwiGLU(y, gate, up) }
 
-// SwiGLUBackward implements backend.Backend.
-func (b *Backend) SwiGLUBackward(dgate, dup, dy, gate, up backend.Tensor) {
-	if b.ready(backend.CheckSwiGLUBackward(dgate, dup, dy, gate, up)) {
-		b.spans("swiglu_backward", swigluBackwardSpan,
-			dgate, dup, dy, gate, up)
-	}
+// SwiGLUBackward implements backend.Device.
+func (b *Device) SwiGLUBackward(dgate, dup, dy, gate, up backend.Tensor) {
+	b.spans("swiglu_backward", swigluBackwardSpan,
+		dgate, dup, dy, gate, up)
 }
 
 func swigluBackwardSpan(_ *spanTask, dgate, dup, dy, gate, up []float32) {

@@ -23,28 +23,22 @@ const (
 	scatterAdd
 )
 
-// GatherRows implements backend.Backend.
-func (b *Backend) GatherRows(dst, src, idx backend.Tensor) {
-	if b.ready(backend.CheckGatherRows(dst, src, idx)) {
-		b.moveRows("gather_rows", gather, dst, src, idx)
-	}
+// GatherRows implements backend.Device.
+func (b *Device) GatherRows(dst, src, idx backend.Tensor) {
+	b.moveRows("gather_rows", gather, dst, src, idx)
 }
 
-// ScatterRows implements backend.Backend.
-func (b *Backend) ScatterRows(dst, src, idx backend.Tensor) {
-	if b.ready(backend.CheckScatterRows(dst, src, idx)) {
-		b.moveRows("scatter_rows", scatter, dst, src, idx)
-	}
+// ScatterRows implements backend.Device.
+func (b *Device) ScatterRows(dst, src, idx backend.Tensor) {
+	b.moveRows("scatter_rows", scatter, dst, src, idx)
 }
 
-// ScatterAddRows implements backend.Backend.
-func (b *Backend) ScatterAddRows(dst, src, idx backend.Tensor) {
-	if b.ready(backend.CheckScatterAddRows(dst, src, idx)) {
-		b.moveRows("scatter_add_rows", scatterAdd, dst, src, idx)
-	}
+// ScatterAddRows implements backend.Device.
+func (b *Device) ScatterAddRows(dst, src, idx backend.Tensor) {
+	b.moveRows("scatter_add_rows", scatterAdd, dst, src, idx)
 }
 
-func (b *Backend) moveRows(op string, kind gatherKind, dst, src, idx backend.Tensor) {
+func (b *Device) moveRows(op string, kind gatherKind, dst, src, idx backend.Tensor) {
 	n, limit := src.Rows, dst.Rows
 	if kind == gather {
 		n, limit = dst.Rows, src.Rows
@@ -52,12 +46,12 @@ func (b *Backend) moveRows(op string, kind gatherKind, dst, src, idx backend.Ten
 	t := &b.tasks.gather
 	*t = gatherTask{kind: kind, dst: b.mat(op, dst)}
 	if kind == gather && src.Buf.DType() == backend.BF16 {
-		t.half = b.source(op, src)
+		t.half = b.source(src)
 	} else {
 		t.src = b.mat(op, src)
 	}
 	t.idx = b.indices(op, idx, limit)
-	if b.err != nil {
+	if b.Err() != nil {
 		return
 	}
 	if kind == scatterAdd {

@@ -58,7 +58,7 @@ type gemmTask struct {
 }
 
 // gemm runs t on all threads.
-func (b *Backend) gemm(t *gemmTask) {
+func (b *Device) gemm(t *gemmTask) {
 	if t.m == 0 || t.n == 0 {
 		return
 	}
@@ -85,7 +85,7 @@ func (b *Backend) gemm(t *gemmTask) {
 	}
 }
 
-func (b *Backend) runGemm(t *gemmTask, serial bool) {
+func (b *Device) runGemm(t *gemmTask, serial bool) {
 	if !serial {
 		b.pool.run(t.chunks(), t)
 		return

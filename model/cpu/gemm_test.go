@@ -80,7 +80,7 @@ func draw(r *rand.Rand) problem {
 }
 
 // run returns the whole buffer of c after the multiplication.
-func (q problem) run(t *testing.T, be *Backend, dt backend.DType) []float32 {
+func (q problem) run(t *testing.T, be backend.Backend, dt backend.DType) []float32 {
 	t.Helper()
 	var buffers []backend.Buffer
 	tensor := func(v view, dt backend.DType) backend.Tensor {

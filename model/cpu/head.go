@@ -35,34 +35,28 @@ type headGrads struct {
 	w         source
 }
 
-// LinearCE implements backend.Backend.
-func (b *Backend) LinearCE(loss, dh, dw, h, w, target, weight backend.Tensor) {
+// LinearCE implements backend.Device.
+func (b *Device) LinearCE(loss, dh, dw, h, w, target, weight backend.Tensor) {
 	const op = "linear_ce"
-	if !b.ready(backend.CheckLinearCE(loss, dh, dw, h, w, target, weight)) {
-		return
-	}
-	g := headGrads{b.mat(op, dh), b.mat(op, dw), b.mat(op, h), b.source(op, w)}
+	g := headGrads{b.mat(op, dh), b.mat(op, dw), b.mat(op, h), b.source(w)}
 	t := &b.tasks.head
-	*t = headTask{loss: b.mat(op, loss), weight: b.mat(op, weight), target: b.ints(op, target), vocab: w.Rows}
-	for i := 0; i < h.Rows && b.err == nil; i++ {
-		b.err = backend.CheckTarget(i, int(t.target.at(i)), w.Rows)
+	*t = headTask{loss: b.mat(op, loss), weight: b.mat(op, weight), target: b.ints(target), vocab: w.Rows}
+	for i := 0; i < h.Rows && b.Err() == nil; i++ {
+		b.Fail(backend.CheckTarget(i, int(t.target.at(i)), w.Rows))
 	}
-	if b.err == nil {
+	if b.Err() == nil {
 		b.head(t, &g, mat{}, source{}, 1, 1)
 	}
 }
 
-// LinearKL implements backend.Backend.
-func (b *Backend) LinearKL(loss, dh, dw, h, w, ht, wt, weight backend.Tensor, p backend.KL) {
+// LinearKL implements backend.Device.
+func (b *Device) LinearKL(loss, dh, dw, h, w, ht, wt, weight backend.Tensor, p backend.KL) {
 	const op = "linear_kl"
-	if !b.ready(backend.CheckLinearKL(loss, dh, dw, h, w, ht, wt, weight, p)) {
-		return
-	}
-	g := headGrads{b.mat(op, dh), b.mat(op, dw), b.mat(op, h), b.source(op, w)}
-	teacher, wTeacher := b.mat(op, ht), b.source(op, wt)
+	g := headGrads{b.mat(op, dh), b.mat(op, dw), b.mat(op, h), b.source(w)}
+	teacher, wTeacher := b.mat(op, ht), b.source(wt)
 	t := &b.tasks.head
 	*t = headTask{loss: b.mat(op, loss), weight: b.mat(op, weight), vocab: w.Rows, scale: orOne(p.Scale), tempS: orOne(p.StudentTemp), isKL: true}
-	if b.err == nil {
+	if b.Err() == nil {
 		b.head(t, &g, teacher, wTeacher, t.tempS, orOne(p.TeacherTemp))
 	}
 }
@@ -74,7 +68,8 @@ func orOne(v float32) float32 {
 	return v
 }
 
-func (b *Backend) head(t *headTask, g *headGrads, ht mat, wt source, tempS, tempT float32) {
+func (b *Device) head(t *headTask, g *headGrads, ht mat, wt source, tempS, tempT float32) {
+	b.shared.reset()
 	t.step = rowStep(t.vocab)
 	t.gradient = g.dh.given() || g.dw.given()
 	per := max(leastLogitRows, logitChunk/t.vocab)
@@ -92,7 +87,7 @@ func (b *Backend) head(t *headTask, g *headGrads, ht mat, wt source, tempS, temp
 }
 
 // logits returns the rows of h·wᵀ/temp from r on that t works on.
-func (b *Backend) logits(h mat, w source, r int, t *headTask, temp float32) []float32 {
+func (b *Device) logits(h mat, w source, r int, t *headTask, temp float32) []float32 {
 	out := b.shared.floats(t.rows * t.vocab)
 	m := &b.tasks.gemm
 	*m = gemmTask{
@@ -105,7 +100,7 @@ func (b *Backend) logits(h mat, w source, r int, t *headTask, temp float32) []fl
 	return out
 }
 
-func (b *Backend) headBackward(t *headTask, g *headGrads, r int) {
+func (b *Device) headBackward(t *headTask, g *headGrads, r int) {
 	m := &b.tasks.gemm
 	if g.dh.given() {
 		*m = gemmTask{

@@ -6,21 +6,19 @@ import (
 )
 
 // source returns an operand that may be bfloat16.
-func (b *Backend) source(op string, t backend.Tensor) (s source) {
-	s.set(b.buffer(op, t), t, false)
+func (b *Device) source(t backend.Tensor) (s source) {
+	s.set(t, false)
 	return s
 }
 
-// set makes s an operand; buf is the storage of t, nil after a failure.
-func (s *source) set(buf *buffer, t backend.Tensor, transposed bool) {
+// set makes s an operand.
+func (s *source) set(t backend.Tensor, transposed bool) {
 	s.f, s.h = nil, nil
-	if buf == nil {
-		return
-	}
-	if buf.dt == backend.BF16 {
-		s.h = buf.h[min(t.Off, buf.n):]
+	buf := t.Buf.(*buffer)
+	if at := min(t.Off, buf.Len()); buf.DType() == backend.BF16 {
+		s.h = buf.h[at:]
 	} else {
-		s.f = buf.f[min(t.Off, buf.n):]
+		s.f = buf.f[at:]
 	}
 	s.rs, s.cs = t.Stride, 1
 	if t.Rows <= 1 {
@@ -31,13 +29,10 @@ func (s *source) set(buf *buffer, t backend.Tensor, transposed bool) {
 	}
 }
 
-// MatMul implements backend.Backend. The operands may be bfloat16; they are
+// MatMul implements backend.Device. The operands may be bfloat16; they are
 // widened as they are packed, and sums are float32.
-func (b *Backend) MatMul(c, x, y backend.Tensor, p backend.MatMul) {
+func (b *Device) MatMul(c, x, y backend.Tensor, p backend.MatMul) {
 	const op = "matmul"
-	if !b.ready(backend.CheckMatMul(c, x, y, p)) {
-		return
-	}
 	// Field by field: a small multiplication takes no longer than the copy of a
 	// whole task would.
 	t := &b.tasks.gemm
@@ -45,15 +40,16 @@ func (b *Backend) MatMul(c, x, y backend.Tensor, p backend.MatMul) {
 	if p.TransA {
 		t.k = x.Rows
 	}
-	t.a.set(b.buffer(op, x), x, p.TransA)
-	t.b.set(b.buffer(op, y), y, p.TransB)
-	dst := b.mat(op, b.writable(op, c))
+	t.a.set(x, p.TransA)
+	t.b.set(y, p.TransB)
+	dst := b.mat(op, c)
 	t.c, t.ldc = dst.d, dst.ld
 	t.alpha, t.beta, t.bias = p.Alpha, p.Beta, nil
 	if !p.Bias.IsZero() {
 		t.bias = b.mat(op, p.Bias).d
 	}
-	if b.err == nil {
+	if b.Err() == nil {
+		b.shared.reset()
 		b.gemm(t)
 	}
 }
@@ -67,14 +63,11 @@ type sumRowsTask struct {
 
 const sumCols = 256
 
-// SumRows implements backend.Backend.
-func (b *Backend) SumRows(dst, src backend.Tensor) {
-	if !b.ready(backend.CheckSumRows(dst, src)) {
-		return
-	}
+// SumRows implements backend.Device.
+func (b *Device) SumRows(dst, src backend.Tensor) {
 	t := &b.tasks.sums
 	t.src, t.dst = b.mat("sum_rows", src), b.mat("sum_rows", dst).d
-	if b.err != nil {
+	if b.Err() != nil {
 		return
 	}
 	b.pool.run(pieces(src.Cols, sumCols), t)

@@ -12,7 +12,7 @@ import (
 )
 
 // FreeBytes implements backend.MemoryReporter: FreeMemory.
-func (b *Backend) FreeBytes() (int64, error) { return FreeMemory() }
+func (b *Device) FreeBytes() (int64, error) { return FreeMemory() }
 
 // FreeMemory is what the kernel says is available without swapping, or less where
 // a control group allows this process less.

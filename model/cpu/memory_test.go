@@ -59,11 +59,11 @@ func TestFreeBytes(t *testing.T) {
 }
 
 func TestAdoptedMemoryIsOnlyRead(t *testing.T) {
-	for name, write := range map[string]func(b *Backend, x, y backend.Tensor){
-		"upload": func(b *Backend, x, _ backend.Tensor) { b.Upload(x, make([]float32, x.Len())) },
-		"fill":   func(b *Backend, x, _ backend.Tensor) { b.Fill(x, 1) },
-		"copy":   func(b *Backend, x, y backend.Tensor) { b.Copy(x, y) },
-		"matmul": func(b *Backend, x, y backend.Tensor) { b.MatMul(x, y, y, backend.MatMul{Alpha: 1}) },
+	for name, write := range map[string]func(b backend.Backend, x, y backend.Tensor){
+		"upload": func(b backend.Backend, x, _ backend.Tensor) { b.Upload(x, make([]float32, x.Len())) },
+		"fill":   func(b backend.Backend, x, _ backend.Tensor) { b.Fill(x, 1) },
+		"copy":   func(b backend.Backend, x, y backend.Tensor) { b.Copy(x, y) },
+		"matmul": func(b backend.Backend, x, y backend.Tensor) { b.MatMul(x, y, y, backend.MatMul{Alpha: 1}) },
 	} {
 		b := New(1)
 		mem := make([]byte, 4*4*4)

@@ -14,12 +14,9 @@ type normTask struct {
 	step              int
 }
 
-// RMSNorm implements backend.Backend.
-func (b *Backend) RMSNorm(y, rstd, x, w backend.Tensor, eps float32) {
+// RMSNorm implements backend.Device.
+func (b *Device) RMSNorm(y, rstd, x, w backend.Tensor, eps float32) {
 	const op = "rms_norm"
-	if !b.ready(backend.CheckRMSNorm(y, rstd, x, w)) {
-		return
-	}
 	t := &b.tasks.norm
 	*t = normTask{
 		y:     b.mat(op, y),
@@ -29,17 +26,14 @@ func (b *Backend) RMSNorm(y, rstd, x, w backend.Tensor, eps float32) {
 		eps:   eps,
 		step:  rowStep(x.Cols),
 	}
-	if b.err == nil {
+	if b.Err() == nil {
 		b.pool.run(pieces(x.Rows, t.step), t)
 	}
 }
 
-// LayerNorm implements backend.Backend.
-func (b *Backend) LayerNorm(y, stats, x, w, bias backend.Tensor, eps float32) {
+// LayerNorm implements backend.Device.
+func (b *Device) LayerNorm(y, stats, x, w, bias backend.Tensor, eps float32) {
 	const op = "layer_norm"
-	if !b.ready(backend.CheckLayerNorm(y, stats, x, w, bias)) {
-		return
-	}
 	t := &b.tasks.norm
 	*t = normTask{
 		y:     b.mat(op, y),
@@ -50,7 +44,7 @@ func (b *Backend) LayerNorm(y, stats, x, w, bias backend.Tensor, eps float32) {
 		eps:   eps,
 		step:  rowStep(x.Cols),
 	}
-	if b.err == nil {
+	if b.Err() == nil {
 		b.pool.run(pieces(x.Rows, t.step), t)
 	}
 }
@@ -84,12 +78,9 @@ type normBackTask struct {
 	part                        []float32
 }
 
-// RMSNormBackward implements backend.Backend.
-func (b *Backend) RMSNormBackward(dx, dw, dy, x, w, rstd backend.Tensor) {
+// RMSNormBackward implements backend.Device.
+func (b *Device) RMSNormBackward(dx, dw, dy, x, w, rstd backend.Tensor) {
 	const op = "rms_norm_backward"
-	if !b.ready(backend.CheckRMSNormBackward(dx, dw, dy, x, w, rstd)) {
-		return
-	}
 	t := &b.tasks.normBack
 	*t = normBackTask{
 		dx:    b.mat(op, dx),
@@ -102,12 +93,9 @@ func (b *Backend) RMSNormBackward(dx, dw, dy, x, w, rstd backend.Tensor) {
 	b.normBackward(t)
 }
 
-// LayerNormBackward implements backend.Backend.
-func (b *Backend) LayerNormBackward(dx, dw, db, dy, x, w, stats backend.Tensor) {
+// LayerNormBackward implements backend.Device.
+func (b *Device) LayerNormBackward(dx, dw, db, dy, x, w, stats backend.Tensor) {
 	const op = "layer_norm_backward"
-	if !b.ready(backend.CheckLayerNormBackward(dx, dw, db, dy, x, w, stats)) {
-		return
-	}
 	t := &b.tasks.normBack
 	*t = normBackTask{
 		dx:    b.mat(op, dx),
@@ -122,14 +110,15 @@ func (b *Backend) LayerNormBackward(dx, dw, db, dy, x, w, stats backend.Tensor) 
 	b.normBackward(t)
 }
 
-func (b *Backend) normBackward(t *normBackTask) {
-	if b.err != nil {
+func (b *Device) normBackward(t *normBackTask) {
+	if b.Err() != nil {
 		return
 	}
 	n := t.x.cols
 	// Chunks grow with the matrix so that the partial sums stay few.
 	t.step = max(rowStep(n), pieces(t.x.rows, 64))
 	chunks := pieces(t.x.rows, t.step)
+	b.shared.reset()
 	t.part = b.shared.floats(2 * n * chunks)
 	b.pool.run(chunks, t)
 	for i := range chunks {

@@ -15,16 +15,13 @@ type squaresTask struct {
 	part []float64
 }
 
-// SumSquares implements backend.Backend.
-func (b *Backend) SumSquares(dst, x backend.Tensor) {
+// SumSquares implements backend.Device.
+func (b *Device) SumSquares(dst, x backend.Tensor) {
 	const op = "sum_squares"
-	if !b.ready(backend.CheckSumSquares(dst, x)) {
-		return
-	}
 	t := &b.tasks.squares
 	d := b.mat(op, dst)
 	t.x = b.mat(op, x)
-	if b.err != nil || x.Len() == 0 {
+	if b.Err() != nil || x.Len() == 0 {
 		return
 	}
 	if t.x.ld == t.x.cols { // as one row, cut into equal stretches
@@ -50,15 +47,12 @@ func (t *squaresTask) do(chunk int, _ *scratch) {
 	t.part[chunk] = simd.Squares64(row[from:min(from+chunkWork, len(row))])
 }
 
-// AdamW implements backend.Backend.
-func (b *Backend) AdamW(p, g, m, v, normSq backend.Tensor, h backend.AdamW) {
+// AdamW implements backend.Device.
+func (b *Device) AdamW(p, g, m, v, normSq backend.Tensor, h backend.AdamW) {
 	const op = "adamw"
-	if !b.ready(backend.CheckAdamW(p, g, m, v, normSq, h)) {
-		return
-	}
 	clip := 1.0
 	norm := b.mat(op, normSq)
-	if norm.given() && h.ClipNorm > 0 && b.err == nil {
+	if norm.given() && h.ClipNorm > 0 && b.Err() == nil {
 		clip = math.Min(1, float64(h.ClipNorm)/math.Sqrt(float64(norm.d[0])))
 	}
 	lr := float64(h.LR)

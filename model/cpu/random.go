@@ -16,28 +16,22 @@ type randomTask struct {
 // costs some ten times the arithmetic of an element.
 func randomRows(cols int) int { return max(1, chunkWork/8/max(1, cols)) }
 
-// Random implements backend.Backend.
-func (b *Backend) Random(dst backend.Tensor, dist backend.Distribution, key backend.Key, sample backend.Tensor) {
+// Random implements backend.Device.
+func (b *Device) Random(dst backend.Tensor, dist backend.Distribution, key backend.Key, sample backend.Tensor) {
 	const op = "random"
-	if !b.ready(backend.CheckRandom(dst, dist, sample)) {
-		return
-	}
 	t := &b.tasks.random
-	*t = randomTask{y: b.mat(op, dst), ids: b.ints(op, sample), key: key, dist: dist, step: randomRows(dst.Cols)}
-	if b.err == nil {
+	*t = randomTask{y: b.mat(op, dst), ids: b.ints(sample), key: key, dist: dist, step: randomRows(dst.Cols)}
+	if b.Err() == nil {
 		b.pool.run(pieces(dst.Rows, t.step), t)
 	}
 }
 
-// Dropout implements backend.Backend.
-func (b *Backend) Dropout(y, x backend.Tensor, p float32, key backend.Key, rows backend.Tensor) {
+// Dropout implements backend.Device.
+func (b *Device) Dropout(y, x backend.Tensor, p float32, key backend.Key, rows backend.Tensor) {
 	const op = "dropout"
-	if !b.ready(backend.CheckDropout(y, x, p, rows)) {
-		return
-	}
 	t := &b.tasks.random
-	*t = randomTask{y: b.mat(op, y), x: b.mat(op, x), ids: b.ints(op, rows), key: key, p: p, step: randomRows(x.Cols)}
-	if b.err == nil {
+	*t = randomTask{y: b.mat(op, y), x: b.mat(op, x), ids: b.ints(rows), key: key, p: p, step: randomRows(x.Cols)}
+	if b.Err() == nil {
 		b.pool.run(pieces(x.Rows, t.step), t)
 	}
 }

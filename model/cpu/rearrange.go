@@ -13,18 +13,15 @@ type ropeTask struct {
 	step        int
 }
 
-// RoPE implements backend.Backend.
-func (b *Backend) RoPE(x, cos, sin backend.Tensor, heads int, inverse bool) {
+// RoPE implements backend.Device.
+func (b *Device) RoPE(x, cos, sin backend.Tensor, heads int, inverse bool) {
 	const op = "rope"
-	if !b.ready(backend.CheckRoPE(x, cos, sin, heads)) {
-		return
-	}
 	t := &b.tasks.rope
 	*t = ropeTask{x: b.mat(op, x), cos: b.mat(op, cos), sin: b.mat(op, sin), heads: heads, sign: 1, step: rowStep(x.Cols)}
 	if inverse {
 		t.sign = -1
 	}
-	if b.err == nil {
+	if b.Err() == nil {
 		b.pool.run(pieces(x.Rows, t.step), t)
 	}
 }
@@ -46,15 +43,12 @@ type patchifyTask struct {
 	channels, height, width, patch int
 }
 
-// Patchify implements backend.Backend.
-func (b *Backend) Patchify(dst, images backend.Tensor, channels, height, width, patch int) {
+// Patchify implements backend.Device.
+func (b *Device) Patchify(dst, images backend.Tensor, channels, height, width, patch int) {
 	const op = "patchify"
-	if !b.ready(backend.CheckPatchify(dst, images, channels, height, width, patch)) {
-		return
-	}
 	t := &b.tasks.patchify
 	*t = patchifyTask{b.mat(op, dst), b.mat(op, images), channels, height, width, patch}
-	if b.err == nil {
+	if b.Err() == nil {
 		b.pool.run(images.Rows, t)
 	}
 }
@@ -74,14 +68,11 @@ func (t *patchifyTask) do(image int, _ *scratch) {
 	}
 }
 
-// ArgMax implements backend.Backend.
-func (b *Backend) ArgMax(dst, src backend.Tensor) {
+// ArgMax implements backend.Device.
+func (b *Device) ArgMax(dst, src backend.Tensor) {
 	const op = "argmax"
-	if !b.ready(backend.CheckArgMax(dst, src)) {
-		return
-	}
-	d, s := b.ints(op, dst), b.mat(op, src)
-	if b.err != nil {
+	d, s := b.ints(dst), b.mat(op, src)
+	if b.Err() != nil {
 		return
 	}
 	for i := range s.rows {

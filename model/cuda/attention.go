@@ -7,38 +7,30 @@ import (
 	"vgid/model/cuda/kernels"
 )
 
-// Attention implements backend.Backend.
-func (b *Backend) Attention(o, lse, q, k, v backend.Tensor, p backend.Attention) {
-	const op = "attention"
-	if !b.ready(backend.CheckAttention(o, lse, q, k, v, p)) {
-		return
-	}
+// Attention implements backend.Device.
+func (b *Device) Attention(o, lse, q, k, v backend.Tensor, p backend.Attention) {
 	defer b.done()
-	out, stat := b.operand(op, o), b.operand(op, lse)
-	x, y, z := b.operand(op, q), b.operand(op, k), b.operand(op, v)
-	qs, ks := b.seqs(op, p.Q), b.seqs(op, p.KV)
+	out, stat := b.operand(o), b.operand(lse)
+	x, y, z := b.operand(q), b.operand(k), b.operand(v)
+	qs, ks := b.seqs(p.Q), b.seqs(p.KV)
 	plan := planAttention(p, out, x, y, z)
-	if b.err == nil && blocks(plan.Forward) {
+	if b.Err() == nil && blocks(plan.Forward) {
 		b.begin().mat(out, stat, x, y, z, qs, ks)
 		b.attentionTail(p, plan)
 		b.launch(plan.ForwardKernel, plan.Forward)
 	}
 }
 
-// AttentionBackward implements backend.Backend.
-func (b *Backend) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v backend.Tensor, p backend.Attention) {
-	const op = "attention_backward"
-	if !b.ready(backend.CheckAttentionBackward(dq, dk, dv, do, o, lse, q, k, v, p)) {
-		return
-	}
+// AttentionBackward implements backend.Device.
+func (b *Device) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v backend.Tensor, p backend.Attention) {
 	defer b.done()
-	gq, gk, gv, grad := b.operand(op, dq), b.operand(op, dk), b.operand(op, dv), b.operand(op, do)
-	out, stat := b.operand(op, o), b.operand(op, lse)
-	x, y, z := b.operand(op, q), b.operand(op, k), b.operand(op, v)
-	qs, ks := b.seqs(op, p.Q), b.seqs(op, p.KV)
+	gq, gk, gv, grad := b.operand(dq), b.operand(dk), b.operand(dv), b.operand(do)
+	out, stat := b.operand(o), b.operand(lse)
+	x, y, z := b.operand(q), b.operand(k), b.operand(v)
+	qs, ks := b.seqs(p.Q), b.seqs(p.KV)
 	plan := planAttention(p, gq, gk, gv, grad, out, x, y, z)
 	delta := b.temp(backend.F32, x.rows*p.Heads)
-	if b.err != nil {
+	if b.Err() != nil {
 		return
 	}
 	if x.rows > 0 {
@@ -58,7 +50,7 @@ func (b *Backend) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v backend.Tens
 }
 
 // attentionTail fills in the parameters that all kernels of attention end with.
-func (b *Backend) attentionTail(p backend.Attention, plan kernels.AttentionPlan) {
+func (b *Device) attentionTail(p backend.Attention, plan kernels.AttentionPlan) {
 	a := b.args.i32(p.Heads / p.KVHeads)
 	if plan.Dim {
 		a.i32(p.HeadDim)
@@ -81,9 +73,9 @@ func planAttention(p backend.Attention, os ...operand) kernels.AttentionPlan {
 func blocks(g kernels.Geometry) bool { return g.Grid[0]*g.Grid[1]*g.Grid[2] > 0 }
 
 // seqs is the device's own copy of the sequences, made when there is none.
-func (b *Backend) seqs(op string, s backend.Seqs) operand {
+func (b *Device) seqs(s backend.Seqs) operand {
 	if !s.Dev.IsZero() {
-		return b.operand(op, s.Dev)
+		return b.operand(s.Dev)
 	}
 	n := s.N()
 	t := dense(b.temp(backend.I32, 2*n), backend.I32, n, 2)

@@ -13,10 +13,11 @@ import (
 	"vgid/model/cuda/kernels"
 )
 
-// Backend implements backend.Backend on one device. Operations are queued on
+// Device implements backend.Device on one GPU. Operations are queued on
 // one stream; uploads run on another (input.go), copies for the collectives on
 // two more (hostcopy.go).
-type Backend struct {
+type Device struct {
+	backend.Failure
 	dev     *driver.Device
 	opt     Options
 	stream  *driver.Stream
@@ -26,7 +27,6 @@ type Backend struct {
 	ltWhy   error      // why there is no lt
 	ltLacks bool       // it has been said that lt does not do every product
 
-	err     error
 	closed  bool
 	input   input
 	back    []byte // page-locked: downloads pass through it
@@ -37,7 +37,12 @@ type Backend struct {
 	args    args
 }
 
-var _ backend.Backend = (*Backend)(nil)
+var (
+	_ backend.Device         = (*Device)(nil)
+	_ backend.HostCopier     = (*Device)(nil)
+	_ backend.Accountant     = (*Device)(nil)
+	_ backend.MemoryReporter = (*Device)(nil)
+)
 
 // Devices is the number of devices that this process can use.
 func Devices() (int, error) {
@@ -49,15 +54,20 @@ func Devices() (int, error) {
 
 // Open takes hold of a device by its number among the visible ones.
 func Open(ordinal int, p Precision) (backend.Backend, error) {
-	b, err := OpenWith(ordinal, Options{Precision: p})
-	if err != nil {
-		return nil, err
-	}
-	return b, nil
+	return OpenWith(ordinal, Options{Precision: p})
 }
 
 // OpenWith is Open with options.
-func OpenWith(ordinal int, o Options) (*Backend, error) {
+func OpenWith(ordinal int, o Options) (backend.Backend, error) {
+	b, err := OpenDevice(ordinal, o)
+	if err != nil {
+		return nil, err
+	}
+	return backend.New(b), nil
+}
+
+// OpenDevice is the device of OpenWith.
+func OpenDevice(ordinal int, o Options) (*Device, error) {
 	from := driver.FromEnv()
 	if err := driver.Load(from); err != nil {
 		return nil, err
@@ -66,7 +76,7 @@ func OpenWith(ordinal int, o Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{dev: d, opt: o.withDefaults(), kernels: map[string]*driver.Kernel{}}
+	b := &Device{dev: d, opt: o.withDefaults(), kernels: map[string]*driver.Kernel{}}
 	if err := b.start(from.Library); err != nil {
 		return nil, errors.Join(err, b.free())
 	}
@@ -75,7 +85,7 @@ func OpenWith(ordinal int, o Options) (*Backend, error) {
 
 // start makes everything that a backend holds; free takes apart as much of it
 // as there is.
-func (b *Backend) start(library string) error {
+func (b *Device) start(library string) error {
 	d := b.dev
 	if d.Major < 8 {
 		return fmt.Errorf("%s has compute capability %d.%d; the kernels need 8.0 (Ampere) or newer", d.Name, d.Major, d.Minor)
@@ -106,10 +116,10 @@ func (b *Backend) start(library string) error {
 	}
 	b.openLt(library)
 	b.memory.peak = b.memory.use // what was tried is not the caller's work
-	return b.err
+	return b.Err()
 }
 
-func (b *Backend) loadKernels() error {
+func (b *Device) loadKernels() error {
 	texts, err := kernels.Modules()
 	if err != nil {
 		return err
@@ -147,8 +157,8 @@ func (b *Backend) loadKernels() error {
 // version writes 13000 as 13.0.
 func version(v int) string { return fmt.Sprintf("%d.%d", v/1000, v%1000/10) }
 
-// Name implements backend.Backend.
-func (b *Backend) Name() string {
+// Name implements backend.Device.
+func (b *Device) Name() string {
 	products := "own products"
 	if b.lt != nil {
 		products = fmt.Sprintf("cuBLASLt %d.%d", b.lt.Version()/10000, b.lt.Version()/100%100)
@@ -156,68 +166,44 @@ func (b *Backend) Name() string {
 	return fmt.Sprintf("cuda(%s, %s)", b.dev.Name, products)
 }
 
-// ActivationType implements backend.Activator.
-func (b *Backend) ActivationType() backend.DType {
+// Traits implements backend.Device.
+func (b *Device) Traits() backend.Traits {
+	t := backend.Traits{Overlaps: true, Workspace: true, Accounts: true}
 	if b.opt.Precision == BFloat16 {
-		return backend.BF16
+		t.Activations = backend.BF16
 	}
-	return backend.F32
+	return t
 }
 
 // Info describes the device.
-func (b *Backend) Info() driver.Info { return b.dev.Info }
+func (b *Device) Info() driver.Info { return b.dev.Info }
 
-// ready reports whether an operation may run: not after an earlier failure, nor
-// when its arguments do not fit, which then sticks.
-func (b *Backend) ready(check error) bool {
-	if b.err == nil {
-		b.err = check
-	}
-	return b.err == nil
-}
-
-// fail makes the first error stick.
-func (b *Backend) fail(err error) {
-	if b.err == nil {
-		b.err = err
-	}
-}
-
-// Sync implements backend.Backend.
-func (b *Backend) Sync() error {
-	if b.closed || b.err != nil {
-		return b.err
-	}
+// Sync implements backend.Device.
+func (b *Device) Sync() {
 	b.receive()
-	b.fail(b.fault.fetch(b.stream))
-	if b.err == nil {
-		b.fail(b.stream.Synchronize())
+	b.Fail(b.fault.fetch(b.stream))
+	if b.Err() == nil {
+		b.Fail(b.stream.Synchronize())
 	}
-	if b.err == nil {
-		b.fail(b.fault.read())
+	if b.Err() == nil {
+		b.Fail(b.fault.read())
 	}
-	return b.err
 }
 
-// Close implements backend.Backend.
-func (b *Backend) Close() error {
-	if b.closed {
-		return nil
-	}
+// Close implements backend.Device.
+func (b *Device) Close() error {
 	b.closed = true
 	// Frees are in stream order: wait for them. What failed before has been
 	// reported by Sync.
 	_ = b.input.stream.Synchronize()
 	_ = b.stream.Synchronize()
-	err := b.free()
-	b.fail(errors.New("cuda: used after Close"))
-	return err
+	return b.free()
 }
 
-func (b *Backend) free() error {
+func (b *Device) free() error {
 	var errs []error
 	note := func(err error) {
-		if !errors.Is(b.err, err) {
+		if !errors.Is(b.Err(), err) {
 			errs = append(errs, err)
 		}
 	}
@@ -243,7 +229,7 @@ func (b *Backend) free() error {
 		note(m.Close())
 	}
 	note(b.dev.Close())
-	if b.err != nil {
+	if b.Err() != nil {
 		return nil // a device that failed takes no more calls; Sync has said so
 	}
 	return errors.Join(errs...)

@@ -47,10 +47,11 @@ func openTest(o Options) func(t *testing.T) backend.Backend {
 	}
 	return func(t *testing.T) backend.Backend {
 		t.Helper()
-		b, err := OpenWith(0, o)
+		d, err := OpenDevice(0, o)
 		if err != nil {
 			t.Fatal(err)
 		}
+		b := backend.New(d)
 		t.Cleanup(func() {
 			err := b.Sync()
 			if e := b.Close(); e != nil {

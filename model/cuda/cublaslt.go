@@ -16,7 +16,7 @@ import (
 // openLt looks for a cuBLASLt that multiplies right on this device. A simulated
 // device brings its own in the same file. Without one, products run on our
 // kernels, and Name says so.
-func (b *Backend) openLt(library string) {
+func (b *Device) openLt(library string) {
 	paths := ltCandidates(b.dev.DriverVersion)
 	switch {
 	case b.opt.CuBLASLt == "none":
@@ -33,7 +33,7 @@ func (b *Backend) openLt(library string) {
 		lt, err := b.dev.OpenLt(path)
 		if err == nil {
 			b.lt = lt
-			if err = b.tryLt(); err == nil || b.err != nil {
+			if err = b.tryLt(); err == nil || b.Err() != nil {
 				return
 			}
 			lt.Close()
@@ -59,9 +59,8 @@ func (b *Backend) openLt(library string) {
 // tryLt multiplies small integers, of which a product of bfloat16 is exact: a
 // library that is too new for the driver, too old for the card, or not what we
 // take it for shows here, not in the middle of a run.
-func (b *Backend) tryLt() error {
+func (b *Device) tryLt() error {
 	defer b.done()
-	defer backend.For(b, backend.Workspace)()
 	const m, n, k = 16, 32, 64
 	matrix := func(dt backend.DType, rows, cols int) operand {
 		return dense(b.temp(dt, rows*cols), dt, rows, cols)
@@ -70,15 +69,15 @@ func (b *Backend) tryLt() error {
 	vx, vy := smallIntegers(m*k, 7), smallIntegers(n*k, 11)
 	b.fill(x, vx)
 	b.fill(y, vy)
-	if b.err != nil {
-		return b.err
+	if b.Err() != nil {
+		return b.Err()
 	}
 	if err := b.multiplyLt(product{c: c, x: x, y: y, transY: true, alpha: 1}); err != nil {
 		return err
 	}
 	got := make([]float32, m*n)
-	if b.download(bytesOf(got), backend.F32, c); b.err != nil {
-		return b.err
+	if b.download(bytesOf(got), backend.F32, c); b.Err() != nil {
+		return b.Err()
 	}
 	for i := range m {
 		for j := range n {
@@ -95,9 +94,9 @@ func (b *Backend) tryLt() error {
 }
 
 // fill queues the upload of values to an operand of bfloat16.
-func (b *Backend) fill(to operand, values []float32) {
+func (b *Device) fill(to operand, values []float32) {
 	t := dense(b.temp(backend.F32, len(values)), backend.F32, to.rows, to.cols)
-	if b.err == nil {
+	if b.Err() == nil {
 		b.stageTemp(t.ptr, bytesOf(values))
 		b.copy(to, t)
 	}

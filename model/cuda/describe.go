@@ -12,7 +12,7 @@ import (
 // Describe says what is known of a device, a line each, and whether it is
 // simulated.
 func Describe(be backend.Backend, simulated *bool) []string {
-	b, ok := be.(*Backend)
+	b, ok := be.Device().(*Device)
 	if !ok {
 		return nil
 	}
@@ -35,7 +35,7 @@ func Describe(be backend.Backend, simulated *bool) []string {
 
 // Memory is what a device has, and what is free of it before anything is loaded.
 func Memory(ordinal int) (free, total int64, err error) {
-	be, err := OpenWith(ordinal, Options{})
+	be, err := OpenDevice(ordinal, Options{})
 	if err != nil {
 		return 0, 0, err
 	}

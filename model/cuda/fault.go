@@ -32,7 +32,7 @@ const (
 
 const faultBytes = 16
 
-func (b *Backend) newFault() (*fault, error) {
+func (b *Device) newFault() (*fault, error) {
 	f := &fault{}
 	var err error
 	if f.host, err = b.dev.HostAlloc(faultBytes); err != nil {
@@ -44,7 +44,7 @@ func (b *Backend) newFault() (*fault, error) {
 	return f, b.stream.Zero(f.dev, faultBytes+4)
 }
 
-func (f *fault) close(b *Backend, note func(error)) {
+func (f *fault) close(b *Device, note func(error)) {
 	if f.dev != 0 {
 		b.release(f.dev)
 	}
@@ -52,8 +52,8 @@ func (f *fault) close(b *Backend, note func(error)) {
 }
 
 // checkIndex queues the check of a column of indices.
-func (b *Backend) checkIndex(op int, idx operand, lowest, limit int) {
-	if idx.rows == 0 || b.err != nil {
+func (b *Device) checkIndex(op int, idx operand, lowest, limit int) {
+	if idx.rows == 0 || b.Err() != nil {
 		return
 	}
 	b.begin().ptr(b.fault.dev).i32(op).ptr(idx.ptr).i64(idx.stride).i32(lowest, limit).i64(idx.rows)

@@ -11,15 +11,11 @@ import (
 // head is a language-model head: rows h, weights w, and where gradients go.
 type head struct{ dh, dw, h, w operand }
 
-// LinearCE implements backend.Backend.
-func (b *Backend) LinearCE(loss, dh, dw, h, w, target, weight backend.Tensor) {
-	const op = "linear_ce"
-	if !b.ready(backend.CheckLinearCE(loss, dh, dw, h, w, target, weight)) {
-		return
-	}
+// LinearCE implements backend.Device.
+func (b *Device) LinearCE(loss, dh, dw, h, w, target, weight backend.Tensor) {
 	defer b.done()
-	g := b.head(op, dh, dw, h, w)
-	l, t, rw := b.operand(op, loss), b.operand(op, target), b.rowWeights(op, dh, dw, weight)
+	g := b.head(dh, dw, h, w)
+	l, t, rw := b.operand(loss), b.operand(target), b.rowWeights(dh, dw, weight)
 	b.checkIndex(crossEntropyOp, t, 0, w.Rows)
 	vocab := w.Rows
 	b.chunks(g, false, func(r, n int, logits, _ driver.Ptr, dt backend.DType, stride int) {
@@ -32,16 +28,12 @@ func (b *Backend) LinearCE(loss, dh, dw, h, w, target, weight backend.Tensor) {
 	})
 }
 
-// LinearKL implements backend.Backend.
-func (b *Backend) LinearKL(loss, dh, dw, h, w, ht, wt, weight backend.Tensor, p backend.KL) {
-	const op = "linear_kl"
-	if !b.ready(backend.CheckLinearKL(loss, dh, dw, h, w, ht, wt, weight, p)) {
-		return
-	}
+// LinearKL implements backend.Device.
+func (b *Device) LinearKL(loss, dh, dw, h, w, ht, wt, weight backend.Tensor, p backend.KL) {
 	defer b.done()
-	g := b.head(op, dh, dw, h, w)
-	teacher := b.head(op, backend.Tensor{}, backend.Tensor{}, ht, wt)
-	l, rw := b.operand(op, loss), b.rowWeights(op, dh, dw, weight)
+	g := b.head(dh, dw, h, w)
+	teacher := b.head(backend.Tensor{}, backend.Tensor{}, ht, wt)
+	l, rw := b.operand(loss), b.rowWeights(dh, dw, weight)
 	vocab := w.Rows
 	b.chunks(g, true, func(r, n int, logits, other driver.Ptr, dt backend.DType, stride int) {
 		lo := operand{ptr: logits, rows: n, cols: vocab, stride: stride, dt: dt}
@@ -64,9 +56,9 @@ func orOne(v float32) float32 {
 
 // head finds the operands of a head. Weights of another type than the rows are
 // converted once, not for every chunk, where products would convert them.
-func (b *Backend) head(op string, dh, dw, h, w backend.Tensor) head {
-	g := head{b.operand(op, dh), b.operand(op, dw), b.operand(op, h), b.operand(op, w)}
-	if b.err == nil && g.h.dt != g.w.dt && (b.lt != nil || b.opt.Precision == BFloat16) {
+func (b *Device) head(dh, dw, h, w backend.Tensor) head {
+	g := head{b.operand(dh), b.operand(dw), b.operand(h), b.operand(w)}
+	if b.Err() == nil && g.h.dt != g.w.dt && (b.lt != nil || b.opt.Precision == BFloat16) {
 		g.w = b.converted(g.w, g.h.dt)
 	}
 	return g
@@ -74,18 +66,18 @@ func (b *Backend) head(op string, dh, dw, h, w backend.Tensor) head {
 
 // rowWeights is the weight of every row, not given when no gradient is wanted:
 // the kernels then leave the logits alone.
-func (b *Backend) rowWeights(op string, dh, dw, weight backend.Tensor) operand {
+func (b *Device) rowWeights(dh, dw, weight backend.Tensor) operand {
 	if dh.IsZero() && dw.IsZero() {
 		return operand{}
 	}
-	return b.operand(op, weight)
+	return b.operand(weight)
 }
 
 // chunks calls f for chunks of rows with memory for their logits, twice for a
 // divergence. Logits are bf16 where both operands are, as the models that are
 // run in bf16 have them.
-func (b *Backend) chunks(g head, divergence bool, f func(r, n int, logits, other driver.Ptr, dt backend.DType, stride int)) {
-	if b.err != nil || g.h.rows == 0 {
+func (b *Device) chunks(g head, divergence bool, f func(r, n int, logits, other driver.Ptr, dt backend.DType, stride int)) {
+	if b.Err() != nil || g.h.rows == 0 {
 		return
 	}
 	dt := backend.F32
@@ -98,13 +90,13 @@ func (b *Backend) chunks(g head, divergence bool, f func(r, n int, logits, other
 	if divergence {
 		other = b.temp(dt, per*stride)
 	}
-	for r := 0; r < g.h.rows && b.err == nil; r += per {
+	for r := 0; r < g.h.rows && b.Err() == nil; r += per {
 		f(r, min(per, g.h.rows-r), logits, other, dt, stride)
 	}
 }
 
 // headBackward carries the gradients of a chunk of logits on.
-func (b *Backend) headBackward(g head, logits operand, r, n int) {
+func (b *Device) headBackward(g head, logits operand, r, n int) {
 	if g.dh.given() {
 		b.multiply(product{c: g.dh.rowRange(r, r+n), x: logits, y: g.w, alpha: 1, beta: 1})
 	}

@@ -3,7 +3,6 @@
 package cuda
 
 import (
-	"fmt"
 	"unsafe"
 
 	"vgid/model/backend"
@@ -33,7 +32,7 @@ func (c *copyStreams) close(note func(error)) {
 
 // hostCopy implements backend.HostCopy.
 type hostCopy struct {
-	b    *Backend
+	b    *Device
 	buf  *buffer
 	t    operand
 	host []byte
@@ -42,16 +41,9 @@ type hostCopy struct {
 }
 
 // NewHostCopy implements backend.HostCopier.
-func (b *Backend) NewHostCopy(t backend.Tensor) (backend.HostCopy, error) {
-	buf := b.buffer("host copy", t)
-	if b.err != nil {
-		return nil, b.err
-	}
-	o := place(buf, t)
-	if o.dt != backend.F32 || !t.Dense() {
-		return nil, fmt.Errorf("host copy: %v is not a dense f32 tensor", t)
-	}
-	c := &hostCopy{b: b, buf: buf, t: o}
+func (b *Device) NewHostCopy(t backend.Tensor) (backend.HostCopy, error) {
+	buf := t.Buf.(*buffer)
+	c := &hostCopy{b: b, buf: buf, t: place(buf, t)}
 	var err error
 	if c.host, err = b.dev.HostAlloc(4 * max(1, t.Len())); err != nil {
 		return nil, err
@@ -73,7 +65,7 @@ func (c *hostCopy) bytes() []byte { return c.host[:4*c.t.rows*c.t.cols] }
 
 func (c *hostCopy) Fetch() {
 	c.b.touch(c.buf)
-	if c.err = c.b.err; c.err != nil {
+	if c.err = c.b.Err(); c.err != nil {
 		return
 	}
 	out := c.b.copies.out
@@ -84,7 +76,7 @@ func (c *hostCopy) Fetch() {
 	if c.err == nil {
 		c.err = c.done[1].Record(out)
 	}
-	c.b.fail(c.err)
+	c.b.Fail(c.err)
 }
 
 func (c *hostCopy) Arrived() bool {
@@ -101,7 +93,7 @@ func (c *hostCopy) Wait() error {
 
 // Store needs no wait for the operations: none writes between Fetch and Store.
 func (c *hostCopy) Store() {
-	if c.b.err != nil {
+	if c.b.Err() != nil {
 		return
 	}
 	in := c.b.copies.in
@@ -109,22 +101,18 @@ func (c *hostCopy) Store() {
 	if err == nil {
 		err = follow(c.b.stream, in, c.done[1])
 	}
-	c.b.fail(err)
+	c.b.Fail(err)
 	c.b.touch(c.buf)
 }
 
 func (c *hostCopy) Free() {
 	for _, e := range c.done {
 		if e != nil {
-			if err := e.Close(); err != nil {
-				c.b.fail(err)
-			}
+			c.b.Fail(e.Close())
 		}
 	}
 	if c.host != nil && !c.b.closed {
-		if err := c.b.dev.HostFree(c.host); err != nil {
-			c.b.fail(err)
-		}
+		c.b.Fail(c.b.dev.HostFree(c.host))
 		c.host = nil
 	}
 }

@@ -68,7 +68,7 @@ func (in *input) mark(epoch int64) (int64, *driver.Event) {
 
 // touch orders operations queued from now on after the copies into a buffer,
 // and later copies into it after them.
-func (b *Backend) touch(buf *buffer) {
+func (b *Device) touch(buf *buffer) {
 	if buf.copied > b.input.received {
 		b.receive()
 	}
@@ -76,10 +76,10 @@ func (b *Backend) touch(buf *buffer) {
 }
 
 // receive lets the operations queued from now on wait for all copies so far.
-func (b *Backend) receive() {
+func (b *Device) receive() {
 	in := &b.input
-	if in.received < in.copies && b.err == nil {
-		b.fail(follow(b.stream, in.stream, in.arrival))
+	if in.received < in.copies && b.Err() == nil {
+		b.Fail(follow(b.stream, in.stream, in.arrival))
 	}
 	in.received = in.copies
 }
@@ -95,22 +95,22 @@ func follow(later, earlier *driver.Stream, e *driver.Event) error {
 
 // admit lets copies queued from now on wait for the operations that touched a
 // buffer.
-func (b *Backend) admit(buf *buffer) {
+func (b *Device) admit(buf *buffer) {
 	in := &b.input
 	if in.touched {
 		_, e := in.mark(in.epoch)
-		b.fail(e.Record(b.stream))
+		b.Fail(e.Record(b.stream))
 		in.epoch, in.touched = in.epoch+1, false
 	}
-	if buf.touched > in.awaited && b.err == nil {
+	if buf.touched > in.awaited && b.Err() == nil {
 		epoch, e := in.mark(buf.touched)
-		b.fail(in.stream.Wait(e))
+		b.Fail(in.stream.Wait(e))
 		in.awaited = epoch
 	}
 }
 
 // stage copies host memory into a buffer, beside the operations.
-func (b *Backend) stage(buf *buffer, dst driver.Ptr, src []byte) {
+func (b *Device) stage(buf *buffer, dst driver.Ptr, src []byte) {
 	b.admit(buf)
 	b.send(dst, src)
 	buf.copied = b.input.copies
@@ -118,25 +118,25 @@ func (b *Backend) stage(buf *buffer, dst driver.Ptr, src []byte) {
 
 // stageTemp copies host memory to memory that was allocated for the operation
 // at hand.
-func (b *Backend) stageTemp(dst driver.Ptr, src []byte) {
-	if b.err == nil {
-		b.fail(follow(b.input.stream, b.stream, b.input.arrival))
+func (b *Device) stageTemp(dst driver.Ptr, src []byte) {
+	if b.Err() == nil {
+		b.Fail(follow(b.input.stream, b.stream, b.input.arrival))
 	}
 	b.send(dst, src)
 	b.receive()
 }
 
 // send queues copies through the ring, piece by piece.
-func (b *Backend) send(dst driver.Ptr, src []byte) {
+func (b *Device) send(dst driver.Ptr, src []byte) {
 	in := &b.input
-	for len(src) > 0 && b.err == nil {
+	for len(src) > 0 && b.Err() == nil {
 		n := min(len(src), in.ring.most())
 		to, err := in.ring.take(n, in.stream)
 		if err == nil {
 			copy(to, src)
 			err = in.stream.Upload(dst, to)
 		}
-		b.fail(err)
+		b.Fail(err)
 		src, dst = src[n:], dst+driver.Ptr(n)
 	}
 	in.copies++

@@ -11,7 +11,7 @@ import (
 )
 
 // denseTensor is a tensor with a buffer of its own.
-func denseTensor(t *testing.T, b *Backend, dt backend.DType, rows, cols int) backend.Tensor {
+func denseTensor(t *testing.T, b backend.Backend, dt backend.DType, rows, cols int) backend.Tensor {
 	t.Helper()
 	buf, err := b.Alloc(dt, rows*cols)
 	if err != nil {
@@ -27,7 +27,7 @@ func constant(n int, v float32) []float32 { return slices.Repeat([]float32{v}, n
 // turn, through memory of the operation, into fresh memory and before a free.
 // The ring is so small that its halves are used again many times.
 func TestUploadsAreOrderedSimulated(t *testing.T) {
-	b := openTest(Options{StagingBytes: 1 << 10})(t).(*Backend)
+	b := openTest(Options{StagingBytes: 1 << 10})(t)
 	const n, rounds = 100, 60
 	var in [2]backend.Tensor
 	for i := range in {
@@ -82,7 +82,7 @@ func TestUploadsOvertakeSimulated(t *testing.T) {
 		buffers int
 	}{{"one buffer", 1}, {"two buffers", 2}} {
 		t.Run(c.name, func(t *testing.T) {
-			b := openTest(Options{StagingBytes: 1 << 20})(t).(*Backend)
+			b := openTest(Options{StagingBytes: 1 << 20})(t)
 			const n, rounds = 100, 40
 			y := denseTensor(t, b, backend.F32, 1, n)
 			var in []backend.Tensor

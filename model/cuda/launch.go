@@ -41,39 +41,22 @@ func dense(p driver.Ptr, dt backend.DType, rows, cols int) operand {
 
 // operand finds the memory of a tensor for an operation that is queued next; a
 // tensor that is not given has none.
-func (b *Backend) operand(op string, t backend.Tensor) operand {
-	if t.IsZero() || b.err != nil {
+func (b *Device) operand(t backend.Tensor) operand {
+	if t.IsZero() {
 		return operand{}
 	}
-	buf := b.buffer(op, t)
-	if buf == nil {
-		return operand{}
-	}
+	buf := t.Buf.(*buffer)
 	b.touch(buf)
 	return place(buf, t)
 }
 
-// buffer is a tensor's; nil, with the error noted, when it is not alive here.
-func (b *Backend) buffer(op string, t backend.Tensor) *buffer {
-	buf, ok := t.Buf.(*buffer)
-	switch {
-	case !ok || buf.owner != b:
-		b.fail(fmt.Errorf("%s: %v belongs to another backend", op, t))
-	case buf.ptr == 0 && buf.n > 0:
-		b.fail(fmt.Errorf("%s: %v has been freed", op, t))
-	default:
-		return buf
-	}
-	return nil
-}
-
 // place is where a tensor lies in its buffer.
 func place(buf *buffer, t backend.Tensor) operand {
-	o := operand{rows: t.Rows, cols: t.Cols, stride: t.Stride, dt: buf.dt}
+	o := operand{rows: t.Rows, cols: t.Cols, stride: t.Stride, dt: buf.DType()}
 	if t.Rows <= 1 {
 		o.stride = t.Cols
 	}
-	o.ptr = buf.ptr + driver.Ptr(t.Off*buf.dt.Size())
+	o.ptr = buf.ptr + driver.Ptr(t.Off*buf.DType().Size())
 	return o
 }
 
@@ -85,7 +68,7 @@ type args struct {
 }
 
 // begin empties the cells.
-func (b *Backend) begin() *args {
+func (b *Device) begin() *args {
 	b.args.n = 0
 	return &b.args
 }
@@ -122,24 +105,24 @@ func (a *args) i64(vs ...int) *args {
 }
 
 // launch queues a kernel with the cells filled since begin.
-func (b *Backend) launch(name string, g kernels.Geometry) {
-	if b.err != nil {
+func (b *Device) launch(name string, g kernels.Geometry) {
+	if b.Err() != nil {
 		return
 	}
 	k := b.kernels[name]
 	if k == nil {
-		b.fail(fmt.Errorf("cuda: there is no kernel %s", name))
+		b.Fail(fmt.Errorf("cuda: there is no kernel %s", name))
 		return
 	}
-	b.fail(k.Launch(b.stream, dim(g.Grid), dim(g.Block), g.Shared, b.args.cells[:b.args.n]))
+	b.Fail(k.Launch(b.stream, dim(g.Grid), dim(g.Block), g.Shared, b.args.cells[:b.args.n]))
 }
 
 func dim(d [3]int) driver.Dim { return driver.Dim{X: d[0], Y: d[1], Z: d[2]} }
 
 // elementwise queues a kernel whose last parameters are rows and columns, over
 // operands of one shape.
-func (b *Backend) elementwise(name string, rows, cols int) {
-	if b.err == nil && rows > 0 && cols > 0 {
+func (b *Device) elementwise(name string, rows, cols int) {
+	if b.Err() == nil && rows > 0 && cols > 0 {
 		b.args.i64(rows, cols)
 		b.launch(name, kernels.Elementwise(rows, cols))
 	}
@@ -155,15 +138,15 @@ func flat(os ...operand) (rows, cols int) {
 }
 
 // temp is memory for the operation at hand; done gives it back.
-func (b *Backend) temp(dt backend.DType, n int) driver.Ptr { return b.tempBytes(n * dt.Size()) }
+func (b *Device) temp(dt backend.DType, n int) driver.Ptr { return b.tempBytes(n * dt.Size()) }
 
-func (b *Backend) tempBytes(n int) driver.Ptr {
-	if b.err != nil {
+func (b *Device) tempBytes(n int) driver.Ptr {
+	if b.Err() != nil {
 		return 0
 	}
 	p, err := b.allocate(backend.Workspace, int64(max(1, n)))
 	if err != nil {
-		b.fail(err)
+		b.Fail(err)
 		return 0
 	}
 	b.scratch = append(b.scratch, p)
@@ -171,13 +154,13 @@ func (b *Backend) tempBytes(n int) driver.Ptr {
 }
 
 // spare is memory for the operation at hand where there is some, else 0.
-func (b *Backend) spare(bytes int) driver.Ptr {
+func (b *Device) spare(bytes int) driver.Ptr {
 	p, err := b.take(backend.Workspace, int64(bytes))
 	if driver.Code(err) == driver.OutOfMemory {
 		return 0
 	}
 	if err != nil {
-		b.fail(err)
+		b.Fail(err)
 		return 0
 	}
 	b.scratch = append(b.scratch, p)
@@ -185,7 +168,7 @@ func (b *Backend) spare(bytes int) driver.Ptr {
 }
 
 // done frees, in stream order, what temp gave.
-func (b *Backend) done() {
+func (b *Device) done() {
 	for _, p := range b.scratch {
 		b.release(p)
 	}

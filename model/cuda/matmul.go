@@ -19,15 +19,11 @@ type product struct {
 	alpha, beta    float32
 }
 
-// MatMul implements backend.Backend.
-func (b *Backend) MatMul(c, x, y backend.Tensor, p backend.MatMul) {
-	const op = "matmul"
-	if !b.ready(backend.CheckMatMul(c, x, y, p)) {
-		return
-	}
+// MatMul implements backend.Device.
+func (b *Device) MatMul(c, x, y backend.Tensor, p backend.MatMul) {
 	defer b.done()
 	b.multiply(product{
-		c: b.operand(op, c), x: b.operand(op, x), y: b.operand(op, y), bias: b.operand(op, p.Bias),
+		c: b.operand(c), x: b.operand(x), y: b.operand(y), bias: b.operand(p.Bias),
 		transX: p.TransA, transY: p.TransB, alpha: p.Alpha, beta: p.Beta,
 	})
 }
@@ -42,8 +38,8 @@ func (p *product) depth() int {
 
 // multiply queues a product on cuBLASLt where there is one that can do it, else
 // on our own kernels.
-func (b *Backend) multiply(p product) {
-	if b.err != nil || p.c.rows == 0 || p.c.cols == 0 {
+func (b *Device) multiply(p product) {
+	if b.Err() != nil || p.c.rows == 0 || p.c.cols == 0 {
 		return
 	}
 	if b.opt.Precision == BFloat16 && p.x.dt != p.y.dt {
@@ -52,7 +48,7 @@ func (b *Backend) multiply(p product) {
 	if b.lt != nil && p.depth() > 0 {
 		err := b.multiplyLt(p)
 		if !errors.Is(err, driver.ErrUnsupported) {
-			b.fail(err)
+			b.Fail(err)
 			return
 		}
 		if !b.ltLacks {
@@ -66,7 +62,7 @@ func (b *Backend) multiply(p product) {
 
 // multiplyLt queues a product on cuBLASLt, which wants both operands of one
 // type, a result no narrower than they are, and a bias of the result's type.
-func (b *Backend) multiplyLt(p product) error {
+func (b *Device) multiplyLt(p product) error {
 	if p.x.dt != p.y.dt { // widening is exact
 		p.x, p.y = b.converted(p.x, backend.F32), b.converted(p.y, backend.F32)
 	}
@@ -82,8 +78,8 @@ func (b *Backend) multiplyLt(p product) error {
 		b.copy(moved, p.bias)
 		p.bias = moved
 	}
-	if b.err != nil {
-		return b.err
+	if b.Err() != nil {
+		return b.Err()
 	}
 	err := b.lt.Multiply(b.stream, driver.Product{
 		A: ltType(p.x), B: ltType(p.y), D: ltType(p.c), Bias: ltType(p.bias), Compute: b.compute(p),
@@ -97,7 +93,7 @@ func (b *Backend) multiplyLt(p product) error {
 	return err
 }
 
-func (b *Backend) compute(p product) driver.Compute {
+func (b *Device) compute(p product) driver.Compute {
 	if b.opt.Precision == TF32 && p.x.dt == backend.F32 {
 		return driver.TF32
 	}
@@ -105,7 +101,7 @@ func (b *Backend) compute(p product) driver.Compute {
 }
 
 // converted is an operand in another type, a copy where it is not.
-func (b *Backend) converted(o operand, dt backend.DType) operand {
+func (b *Device) converted(o operand, dt backend.DType) operand {
 	if o.dt == dt {
 		return o
 	}
@@ -129,7 +125,7 @@ func ltType(o operand) driver.Type {
 func alignment(o operand) uint8 { return uint8(min(16, o.ptr&-o.ptr)) }
 
 // multiplyOwn queues a product on the kernels of this project.
-func (b *Backend) multiplyOwn(p product) {
+func (b *Device) multiplyOwn(p product) {
 	s := kernels.Product{M: p.c.rows, N: p.c.cols, K: p.depth(), TransA: p.transX, TransB: p.transY, A: p.x.dt, B: p.y.dt}
 	plan := kernels.PlanProduct(s, b.dev.Processors)
 	parts := driver.Ptr(0)

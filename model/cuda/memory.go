@@ -11,17 +11,12 @@ import (
 
 // buffer is device memory.
 type buffer struct {
-	owner *Backend
-	ptr   driver.Ptr
-	dt    backend.DType
-	n     int
+	backend.Storage
+	ptr driver.Ptr
 
 	touched int64 // the epoch of the last operation on it, see input
 	copied  int64 // the number of the last copy into it
 }
-
-func (b *buffer) DType() backend.DType { return b.dt }
-func (b *buffer) Len() int             { return b.n }
 
 // account knows what memory is held for.
 type account struct {
@@ -37,23 +32,23 @@ type holding struct {
 }
 
 // For implements backend.Accountant.
-func (b *Backend) For(p backend.Purpose) backend.Purpose {
+func (b *Device) For(p backend.Purpose) backend.Purpose {
 	before := b.memory.purpose
 	b.memory.purpose = p
 	return before
 }
 
 // Memory implements backend.Accountant.
-func (b *Backend) Memory() backend.MemoryUse { return b.memory.use }
+func (b *Device) Memory() backend.MemoryUse { return b.memory.use }
 
 // Peak implements backend.Accountant.
-func (b *Backend) Peak() backend.MemoryUse { return b.memory.peak }
+func (b *Device) Peak() backend.MemoryUse { return b.memory.peak }
 
 // FreeBytes implements backend.MemoryReporter: what the device has left, after
 // this process's pool has given back what it keeps unused, so that others on the
 // device see that, too, and what the pool could not give back. It waits for the
 // frees that are queued.
-func (b *Backend) FreeBytes() (int64, error) {
+func (b *Device) FreeBytes() (int64, error) {
 	if err := b.stream.Synchronize(); err != nil {
 		return 0, err
 	}
@@ -73,7 +68,7 @@ func (b *Backend) FreeBytes() (int64, error) {
 }
 
 // allocate takes memory that work queued from now on may use.
-func (b *Backend) allocate(p backend.Purpose, bytes int64) (driver.Ptr, error) {
+func (b *Device) allocate(p backend.Purpose, bytes int64) (driver.Ptr, error) {
 	ptr, err := b.take(p, bytes)
 	if driver.Code(err) == driver.OutOfMemory {
 		return 0, b.noMemory(p, bytes)
@@ -82,7 +77,7 @@ func (b *Backend) allocate(p backend.Purpose, bytes int64) (driver.Ptr, error) {
 }
 
 // take is allocate with the driver's error.
-func (b *Backend) take(p backend.Purpose, bytes int64) (driver.Ptr, error) {
+func (b *Device) take(p backend.Purpose, bytes int64) (driver.Ptr, error) {
 	ptr, err := b.dev.Alloc(bytes, b.stream)
 	if err != nil {
 		return 0, err
@@ -100,17 +95,15 @@ func (b *Backend) take(p backend.Purpose, bytes int64) (driver.Ptr, error) {
 }
 
 // release gives memory back once the work queued so far is done with it.
-func (b *Backend) release(ptr driver.Ptr) {
+func (b *Device) release(ptr driver.Ptr) {
 	h := b.memory.held[ptr]
 	delete(b.memory.held, ptr)
 	b.memory.use.Add(h.purpose, -h.bytes)
-	if err := b.dev.Free(ptr, b.stream); err != nil {
-		b.fail(err)
-	}
+	b.Fail(b.dev.Free(ptr, b.stream))
 }
 
 // noMemory says what was asked for, what is held, and what helps.
-func (b *Backend) noMemory(p backend.Purpose, bytes int64) error {
+func (b *Device) noMemory(p backend.Purpose, bytes int64) error {
 	free, err := b.FreeBytes()
 	if err != nil {
 		return err
@@ -119,17 +112,9 @@ func (b *Backend) noMemory(p backend.Purpose, bytes int64) error {
 		b.dev.Name, backend.Bytes(bytes), p, b.memory.use, backend.Bytes(free), backend.Bytes(b.dev.Memory), p.Remedy())
 }
 
-// Alloc implements backend.Backend.
-func (b *Backend) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
-	switch {
-	case b.closed:
-		return nil, fmt.Errorf("cuda: alloc of %d elements on a closed backend", n)
-	case n < 0:
-		return nil, fmt.Errorf("cuda: alloc of %d elements: the count is negative", n)
-	case dt > backend.I32:
-		return nil, fmt.Errorf("cuda: alloc: unknown element type %v", dt)
-	}
-	buf := &buffer{owner: b, dt: dt, n: n}
+// Alloc implements backend.Device.
+func (b *Device) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
+	buf := &buffer{Storage: backend.NewStorage(dt, n)}
 	bytes := int64(max(1, n)) * int64(dt.Size())
 	ptr, err := b.allocate(b.memory.purpose, bytes)
 	if err != nil {
@@ -143,11 +128,10 @@ func (b *Backend) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
 	return buf, nil
 }
 
-// Free implements backend.Backend.
-func (b *Backend) Free(buf backend.Buffer) {
-	if d, ok := buf.(*buffer); ok && d.ptr != 0 && d.owner == b && !b.closed {
-		b.touch(d) // not before what is copied to it
-		b.release(d.ptr)
-		d.ptr, d.n = 0, 0
-	}
+// Free implements backend.Device.
+func (b *Device) Free(buf backend.Buffer) {
+	d := buf.(*buffer)
+	b.touch(d) // not before what is copied to it
+	b.release(d.ptr)
+	d.ptr = 0
 }

@@ -11,8 +11,9 @@ import (
 // Memory that was given back is free, though the pool keeps it: a model that is
 // loaded after another is not refused, nor that of a worker on the same device.
 func TestFreeBytesSimulated(t *testing.T) {
-	b := openTest(Options{})(t).(*Backend)
-	if !b.Info().MemoryPools {
+	b := openTest(Options{})(t)
+	dev := b.Device().(*Device).dev
+	if !dev.MemoryPools {
 		t.Skip("the device has no pool")
 	}
 	free := func() int64 {
@@ -35,13 +36,13 @@ func TestFreeBytesSimulated(t *testing.T) {
 	if err := b.Sync(); err != nil {
 		t.Fatal(err)
 	}
-	if shown, _, err := b.dev.MemoryInfo(); err != nil || shown > before-bytes {
+	if shown, _, err := dev.MemoryInfo(); err != nil || shown > before-bytes {
 		t.Fatalf("%d bytes are free for others, %v: the pool does not keep what was given back", shown, err)
 	}
 	if n := free(); n != before {
 		t.Errorf("all given back, %d bytes are free, %d were", n, before)
 	}
-	if shown, _, err := b.dev.MemoryInfo(); err != nil || shown != before {
+	if shown, _, err := dev.MemoryInfo(); err != nil || shown != before {
 		t.Errorf("asked for, %d bytes are free for others, %d for us, %v", shown, before, err)
 	}
 }

@@ -9,15 +9,11 @@ import (
 	"vgid/model/cuda/kernels"
 )
 
-// SumSquares implements backend.Backend.
-func (b *Backend) SumSquares(dst, x backend.Tensor) {
-	const op = "sum_squares"
-	if !b.ready(backend.CheckSumSquares(dst, x)) {
-		return
-	}
+// SumSquares implements backend.Device.
+func (b *Device) SumSquares(dst, x backend.Tensor) {
 	defer b.done()
-	d, s := b.operand(op, dst), b.operand(op, x)
-	if b.err != nil || x.Len() == 0 {
+	d, s := b.operand(dst), b.operand(x)
+	if b.Err() != nil || x.Len() == 0 {
 		return
 	}
 	rows, cols := flat(s)
@@ -29,14 +25,11 @@ func (b *Backend) SumSquares(dst, x backend.Tensor) {
 	b.launch("sum_squares_finish", kernels.Single(256))
 }
 
-// AdamW implements backend.Backend.
-func (b *Backend) AdamW(p, g, m, v, normSq backend.Tensor, h backend.AdamW) {
+// AdamW implements backend.Device.
+func (b *Device) AdamW(p, g, m, v, normSq backend.Tensor, h backend.AdamW) {
 	const op = "adamw"
-	if !b.ready(backend.CheckAdamW(p, g, m, v, normSq, h)) {
-		return
-	}
-	x, grad, first, second := b.operand(op, p), b.operand(op, g), b.operand(op, m), b.operand(op, v)
-	norm := b.operand(op, normSq)
+	x, grad, first, second := b.operand(p), b.operand(g), b.operand(m), b.operand(v)
+	norm := b.operand(normSq)
 	if h.ClipNorm <= 0 {
 		norm = operand{}
 	}

@@ -13,27 +13,23 @@ func bytesOf[T float32 | int32](v []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
 }
 
-// Upload implements backend.Backend.
-func (b *Backend) Upload(dst backend.Tensor, src []float32) {
-	if b.ready(backend.CheckUpload(dst, len(src))) {
-		b.upload("upload", dst, backend.F32, bytesOf(src))
-	}
+// Upload implements backend.Device.
+func (b *Device) Upload(dst backend.Tensor, src []float32) {
+	b.upload(dst, backend.F32, bytesOf(src))
 }
 
-// UploadInts implements backend.Backend.
-func (b *Backend) UploadInts(dst backend.Tensor, src []int32) {
-	if b.ready(backend.CheckUploadInts(dst, len(src))) {
-		b.upload("upload_ints", dst, backend.I32, bytesOf(src))
-	}
+// UploadInts implements backend.Device.
+func (b *Device) UploadInts(dst backend.Tensor, src []int32) {
+	b.upload(dst, backend.I32, bytesOf(src))
 }
 
 // upload moves dense host values of 4 bytes, directly where they end up dense
 // and of the same type, else through memory that a kernel spreads them from.
-func (b *Backend) upload(op string, to backend.Tensor, dt backend.DType, src []byte) {
-	buf := b.buffer(op, to)
-	if buf == nil || len(src) == 0 {
+func (b *Device) upload(to backend.Tensor, dt backend.DType, src []byte) {
+	if len(src) == 0 {
 		return
 	}
+	buf := to.Buf.(*buffer)
 	dst := place(buf, to)
 	if dst.dt == dt && (dst.stride == dst.cols || dst.rows == 1) {
 		b.stage(buf, dst.ptr, src)
@@ -41,10 +37,10 @@ func (b *Backend) upload(op string, to backend.Tensor, dt backend.DType, src []b
 	}
 	b.touch(buf)
 	per := max(1, b.input.ring.most()/(4*dst.cols)) // rows at a time
-	for r := 0; r < dst.rows && b.err == nil; r += per {
+	for r := 0; r < dst.rows && b.Err() == nil; r += per {
 		n := min(per, dst.rows-r)
 		t := dense(b.temp(dt, n*dst.cols), dt, n, dst.cols)
-		if b.err == nil {
+		if b.Err() == nil {
 			b.stageTemp(t.ptr, src[4*r*dst.cols:4*(r+n)*dst.cols])
 			b.copy(dst.rowRange(r, r+n), t)
 		}
@@ -52,29 +48,23 @@ func (b *Backend) upload(op string, to backend.Tensor, dt backend.DType, src []b
 	}
 }
 
-// Download implements backend.Backend.
-func (b *Backend) Download(dst []float32, src backend.Tensor) error {
-	if b.ready(backend.CheckDownload(len(dst), src)) {
-		b.download(bytesOf(dst), backend.F32, b.operand("download", src))
-	}
-	return b.err
+// Download implements backend.Device.
+func (b *Device) Download(dst []float32, src backend.Tensor) {
+	b.download(bytesOf(dst), backend.F32, b.operand(src))
 }
 
-// DownloadInts implements backend.Backend.
-func (b *Backend) DownloadInts(dst []int32, src backend.Tensor) error {
-	if b.ready(backend.CheckDownloadInts(len(dst), src)) {
-		b.download(bytesOf(dst), backend.I32, b.operand("download_ints", src))
-	}
-	return b.err
+// DownloadInts implements backend.Device.
+func (b *Device) DownloadInts(dst []int32, src backend.Tensor) {
+	b.download(bytesOf(dst), backend.I32, b.operand(src))
 }
 
-func (b *Backend) download(dst []byte, dt backend.DType, src operand) {
-	if b.err == nil {
-		b.fail(b.fault.fetch(b.stream))
+func (b *Device) download(dst []byte, dt backend.DType, src operand) {
+	if b.Err() == nil {
+		b.Fail(b.fault.fetch(b.stream))
 	}
 	direct := src.dt == dt && (src.stride == src.cols || src.rows == 1)
 	per := max(1, len(b.back)/4/max(1, src.cols))
-	for r := 0; r < src.rows && src.cols > 0 && !direct && b.err == nil; r += per {
+	for r := 0; r < src.rows && src.cols > 0 && !direct && b.Err() == nil; r += per {
 		n := min(per, src.rows-r)
 		t := dense(b.temp(dt, n*src.cols), dt, n, src.cols)
 		b.copy(t, src.rowRange(r, r+n))
@@ -84,42 +74,40 @@ func (b *Backend) download(dst []byte, dt backend.DType, src operand) {
 	if direct {
 		b.unstage(dst, src.ptr)
 	}
-	if b.err == nil {
-		b.fail(b.stream.Synchronize())
+	if b.Err() == nil {
+		b.Fail(b.stream.Synchronize())
 	}
-	if b.err == nil {
-		b.fail(b.fault.read())
+	if b.Err() == nil {
+		b.Fail(b.fault.read())
 	}
 }
 
 // unstage copies device memory to the host and waits for it.
-func (b *Backend) unstage(dst []byte, src driver.Ptr) {
-	for len(dst) > 0 && b.err == nil {
+func (b *Device) unstage(dst []byte, src driver.Ptr) {
+	for len(dst) > 0 && b.Err() == nil {
 		n := min(len(dst), len(b.back))
-		b.fail(b.stream.Download(b.back[:n], src))
-		if b.err == nil {
-			b.fail(b.stream.Synchronize())
+		b.Fail(b.stream.Download(b.back[:n], src))
+		if b.Err() == nil {
+			b.Fail(b.stream.Synchronize())
 		}
 		copy(dst, b.back[:n])
 		dst, src = dst[n:], src+driver.Ptr(n)
 	}
 }
 
-// Copy implements backend.Backend.
-func (b *Backend) Copy(dst, src backend.Tensor) {
-	if b.ready(backend.CheckCopy(dst, src)) {
-		b.copy(b.operand("copy", dst), b.operand("copy", src))
-	}
+// Copy implements backend.Device.
+func (b *Device) Copy(dst, src backend.Tensor) {
+	b.copy(b.operand(dst), b.operand(src))
 }
 
 // copy queues the conversion of a matrix.
-func (b *Backend) copy(dst, src operand) {
-	if b.err != nil {
+func (b *Device) copy(dst, src operand) {
+	if b.Err() != nil {
 		return
 	}
 	rows, cols := flat(dst, src)
 	if rows == 1 && dst.dt == src.dt && cols > 0 {
-		b.fail(b.stream.Copy(dst.ptr, src.ptr, int64(cols*dst.dt.Size())))
+		b.Fail(b.stream.Copy(dst.ptr, src.ptr, int64(cols*dst.dt.Size())))
 		return
 	}
 	b.begin().mat(dst, src)

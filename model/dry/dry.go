@@ -1,43 +1,36 @@
-// Package dry is a backend without memory or arithmetic: it counts what is
-// asked of it. A pass over it takes the memory that the same pass takes on a
-// device, and tells how much that is before any of it exists.
+// Package dry is a device without memory or arithmetic: it counts what is asked
+// of it. A pass over it takes the memory that the same pass takes on a device
+// with the same traits, and tells how much that is before any of it exists.
+// What does not fit is refused as everywhere, by the backend.Backend before it.
 //
 // Downloads give zeros; operations look at the shapes of their arguments only.
 package dry
 
 import (
 	"errors"
-	"fmt"
-	"unsafe"
 
 	"vgid/model/backend"
 )
 
 // Options say how the device that is imitated deals with memory. The zero value
-// is the CPU that reads its files.
+// copies its files and works in place.
 type Options struct {
-	Adopts      bool          // mapped files are its memory, as on the CPU
-	Activations backend.DType // their element type
-	CUDA        bool          // operations take workspace as those of model/cuda do
-	LogitBytes  int           // CUDA: most that logits take; 0: its default
-	LtBytes     int           // CUDA: what cuBLASLt takes for a product; LtMost at most
+	backend.Traits     // of it; Workspace: as operations of model/cuda take it
+	LogitBytes     int // most that logits take of workspace; 0: the default of model/cuda
+	LtBytes        int // what cuBLASLt takes for a product; LtMost at most
 }
 
 // CUDA is a GPU, whose activations have an element type, at its hungriest.
 func CUDA(activations backend.DType) Options {
-	return Options{Activations: activations, CUDA: true, LtBytes: LtMost}
+	return Options{Traits: backend.Traits{Activations: activations, Overlaps: true, Workspace: true}, LtBytes: LtMost}
 }
 
 // Like are the Options of a device that exists, without what it may do without.
-func Like(be backend.Backend) Options {
-	o := Options{Activations: backend.ActivationType(be)}
-	_, o.Adopts = be.(backend.Adopter)
-	_, o.CUDA = be.(backend.HostCopier)
-	return o
-}
+func Like(be backend.Backend) Options { return Options{Traits: be.Traits()} }
 
-// Backend counts bytes.
-type Backend struct {
+// Device counts bytes.
+type Device struct {
+	backend.Failure
 	opt     Options
 	purpose backend.Purpose
 	use     backend.MemoryUse // allocated now
@@ -48,115 +41,103 @@ type Backend struct {
 	written, mostWritten int64
 }
 
-// adopting is a Backend that adopts memory.
-type adopting struct{ *Backend }
-
-// copying is a Backend that copies beside its operations, as model/cuda does:
-// work on it keeps more at once.
-type copying struct{ *Backend }
-
 var (
-	_ backend.Accountant = (*Backend)(nil)
-	_ backend.Activator  = (*Backend)(nil)
-	_ backend.Adopter    = adopting{}
-	_ backend.HostCopier = copying{}
+	_ backend.Device     = (*Device)(nil)
+	_ backend.Accountant = (*Device)(nil)
+	_ backend.Adopter    = (*Device)(nil)
+	_ backend.HostCopier = (*Device)(nil)
 )
 
 // New makes a device and its counts.
-func New(o Options) (backend.Backend, *Backend) {
-	b := &Backend{opt: o, adopted: map[*byte]bool{}}
-	switch {
-	case o.Adopts:
-		return adopting{b}, b
-	case o.CUDA:
-		return copying{b}, b
-	}
-	return b, b
+func New(o Options) (backend.Backend, *Device) {
+	b := &Device{opt: o, adopted: map[*byte]bool{}}
+	return backend.New(b), b
+}
+
+// Traits implements backend.Device: those of the device that is imitated, but
+// that there are no contents.
+func (b *Device) Traits() backend.Traits {
+	t := b.opt.Traits
+	t.Accounts, t.Empty = true, true
+	return t
 }
 
 type buffer struct {
-	dt      backend.DType
-	n       int
+	backend.Storage
 	lent    bool
 	purpose backend.Purpose
 	high    int // elements before the end of what was written
 }
 
-func (b *buffer) DType() backend.DType { return b.dt }
-func (b *buffer) Len() int             { return b.n }
-func (b *buffer) bytes() int64         { return int64(b.n) * int64(b.dt.Size()) }
+func (b *buffer) bytes() int64 { return int64(b.Len()) * int64(b.DType().Size()) }
 
 // Live is how many bytes are allocated now.
-func (b *Backend) Live() int64 { return b.use.Total() }
+func (b *Device) Live() int64 { return b.use.Total() }
 
 // Most is the most that was.
-func (b *Backend) Most() int64 { return b.peak.Total() }
+func (b *Device) Most() int64 { return b.peak.Total() }
 
 // Written is the most bytes that were allocated at once and had been written
 // to, each buffer up to the last written element. A system that gives memory
 // when it is touched, as a CPU's does, has given no more than that.
-func (b *Backend) Written() int64 { return b.mostWritten }
+func (b *Device) Written() int64 { return b.mostWritten }
 
 // Mapped is how many bytes were adopted.
-func (b *Backend) Mapped() int64 { return b.mapped }
+func (b *Device) Mapped() int64 { return b.mapped }
 
 // Restart forgets the peaks, not what is allocated.
-func (b *Backend) Restart() { b.peak, b.mostWritten = b.use, b.written }
+func (b *Device) Restart() { b.peak, b.mostWritten = b.use, b.written }
 
 // For implements backend.Accountant.
-func (b *Backend) For(p backend.Purpose) backend.Purpose {
+func (b *Device) For(p backend.Purpose) backend.Purpose {
 	before := b.purpose
 	b.purpose = p
 	return before
 }
 
 // Memory implements backend.Accountant.
-func (b *Backend) Memory() backend.MemoryUse { return b.use }
+func (b *Device) Memory() backend.MemoryUse { return b.use }
 
 // Peak implements backend.Accountant.
-func (b *Backend) Peak() backend.MemoryUse { return b.peak }
+func (b *Device) Peak() backend.MemoryUse { return b.peak }
 
-// ActivationType implements backend.Activator.
-func (b *Backend) ActivationType() backend.DType { return b.opt.Activations }
+// Name implements backend.Device.
+func (b *Device) Name() string { return "dry" }
 
-// Name implements backend.Backend.
-func (b *Backend) Name() string { return "dry" }
-
-// Dry tells that contents do not matter, so that nobody reads files for them.
-func (b *Backend) Dry() {}
-
-// Alloc implements backend.Backend.
-func (b *Backend) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
-	x := &buffer{dt: dt, n: n, purpose: b.purpose}
+// Alloc implements backend.Device.
+func (b *Device) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
+	x := &buffer{Storage: backend.NewStorage(dt, n), purpose: b.purpose}
 	b.take(b.purpose, x.bytes())
 	return x, nil
 }
 
-func (b *Backend) take(p backend.Purpose, bytes int64) {
+func (b *Device) take(p backend.Purpose, bytes int64) {
 	b.use.Add(p, bytes)
 	if b.use.Total() > b.peak.Total() {
 		b.peak = b.use
 	}
 }
 
-// Free implements backend.Backend.
-func (b *Backend) Free(x backend.Buffer) {
-	if h, ok := x.(*buffer); ok && !h.lent {
-		b.use.Add(h.purpose, -h.bytes())
-		b.written -= int64(h.high) * int64(h.dt.Size())
-		h.n, h.high = 0, 0
+// Free implements backend.Device.
+func (b *Device) Free(x backend.Buffer) {
+	h := x.(*buffer)
+	if h.lent {
+		return
 	}
+	b.use.Add(h.purpose, -h.bytes())
+	b.written -= int64(h.high) * int64(h.DType().Size())
+	h.high = 0
 }
 
 // wrote notes that an operation writes to tensors.
-func (b *Backend) wrote(ts ...backend.Tensor) {
+func (b *Device) wrote(ts ...backend.Tensor) {
 	for _, t := range ts {
-		h, ok := t.Buf.(*buffer)
-		if !ok || h.lent || t.Len() == 0 {
+		if t.IsZero() || t.Len() == 0 {
 			continue
 		}
+		h := t.Buf.(*buffer)
 		if end := t.Off + (t.Rows-1)*t.Stride + t.Cols; end > h.high {
-			b.written += int64(end-h.high) * int64(h.dt.Size())
+			b.written += int64(end-h.high) * int64(h.DType().Size())
 			h.high = end
 		}
 	}
@@ -164,36 +145,27 @@ func (b *Backend) wrote(ts ...backend.Tensor) {
 }
 
 // Adopt implements backend.Adopter.
-func (b adopting) Adopt(dt backend.DType, mem []byte) (backend.Buffer, error) {
-	if uintptr(unsafe.Pointer(unsafe.SliceData(mem)))%uintptr(dt.Size()) != 0 {
-		return nil, fmt.Errorf("dry: memory is not aligned to %v", dt)
-	}
-	if at := unsafe.SliceData(mem); !b.adopted[at] { // a clone adopts the same
-		b.adopted[at] = true
+func (b *Device) Adopt(dt backend.DType, mem []byte) (backend.Buffer, error) {
+	if len(mem) > 0 && !b.adopted[&mem[0]] { // a clone adopts the same
+		b.adopted[&mem[0]] = true
 		b.mapped += int64(len(mem))
 	}
-	return &buffer{dt: dt, n: len(mem) / dt.Size(), lent: true}, nil
+	return &buffer{Storage: backend.NewStorage(dt, len(mem)/dt.Size()), lent: true}, nil
 }
 
 // NewHostCopy implements backend.HostCopier.
-func (b copying) NewHostCopy(backend.Tensor) (backend.HostCopy, error) {
+func (b *Device) NewHostCopy(backend.Tensor) (backend.HostCopy, error) {
 	return nil, errors.New("dry: a device without contents has none to copy")
 }
 
-// Download implements backend.Backend.
-func (b *Backend) Download(dst []float32, _ backend.Tensor) error {
-	clear(dst)
-	return nil
-}
+// Download implements backend.Device.
+func (b *Device) Download(dst []float32, _ backend.Tensor) { clear(dst) }
 
-// DownloadInts implements backend.Backend.
-func (b *Backend) DownloadInts(dst []int32, _ backend.Tensor) error {
-	clear(dst)
-	return nil
-}
+// DownloadInts implements backend.Device.
+func (b *Device) DownloadInts(dst []int32, _ backend.Tensor) { clear(dst) }
 
-// Sync implements backend.Backend.
-func (b *Backend) Sync() error { return nil }
+// Sync implements backend.Device; operations are never pending.
+func (b *Device) Sync() {}
 
-// Close implements backend.Backend.
-func (b *Backend) Close() error { return nil }
+// Close implements backend.Device.
+func (b *Device) Close() error { return nil }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"vgid/model/backend"
+	"vgid/model/backend/compliance"
 )
 
 func TestCounts(t *testing.T) {
@@ -35,10 +36,10 @@ func TestCounts(t *testing.T) {
 }
 
 func TestAdoptedMemoryCountsOnce(t *testing.T) {
-	be, c := New(Options{Adopts: true})
+	be, c := New(Options{Traits: backend.Traits{Adopts: true}})
 	mem := make([]byte, 64)
 	for range 2 {
-		b, err := be.(backend.Adopter).Adopt(backend.BF16, mem)
+		b, err := be.Adopt(backend.BF16, mem)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +49,7 @@ func TestAdoptedMemoryCountsOnce(t *testing.T) {
 	if c.Mapped() != 64 || c.Live() != 0 || c.Written() != 0 {
 		t.Errorf("mapped %d, live %d, written %d", c.Mapped(), c.Live(), c.Written())
 	}
-	if _, err := be.(backend.Adopter).Adopt(backend.F32, mem[2:]); err == nil {
+	if _, err := be.Adopt(backend.F32, mem[2:]); err == nil {
 		t.Error("memory that is not aligned was adopted")
 	}
 }
@@ -63,7 +64,7 @@ func TestWorkspace(t *testing.T) {
 		{backend.F32, 4 * 16 * 8},
 		{backend.BF16, 2 * 4 * 8},
 	} {
-		be, counts := New(Options{CUDA: true, Activations: c.activations})
+		be, counts := New(Options{Traits: backend.Traits{Workspace: true, Activations: c.activations}})
 		tensor := func(dt backend.DType, rows, cols int) backend.Tensor {
 			b, err := be.Alloc(dt, rows*cols)
 			if err != nil {
@@ -85,4 +86,12 @@ func TestWorkspace(t *testing.T) {
 			t.Errorf("%v: a divergence takes %d bytes of workspace, want %d", c.activations, got, want)
 		}
 	}
+}
+
+// What no device would do is not estimated either: it is refused, in the same words.
+func TestRefusesWhatDevicesRefuse(t *testing.T) {
+	compliance.Refusals(t, func(*testing.T) backend.Backend {
+		be, _ := New(Options{})
+		return be
+	})
 }

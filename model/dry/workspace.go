@@ -13,7 +13,7 @@ const (
 )
 
 // takes counts memory that is given back at once.
-func (b *Backend) takes(bytes int64) {
+func (b *Device) takes(bytes int64) {
 	if bytes > 0 {
 		b.take(backend.Workspace, bytes)
 		b.use.Add(backend.Workspace, -bytes)
@@ -25,7 +25,7 @@ func typeOf(t backend.Tensor) backend.DType { return t.Buf.DType() }
 func sizeAs(t backend.Tensor, dt backend.DType) int64 { return int64(t.Len()) * int64(dt.Size()) }
 
 // product is the workspace of a product of x and y.
-func (b *Backend) product(c, x, y backend.Tensor) int64 {
+func (b *Device) product(c, x, y backend.Tensor) int64 {
 	if c.Len() == 0 {
 		return 0
 	}
@@ -50,7 +50,7 @@ func (b *Backend) product(c, x, y backend.Tensor) int64 {
 }
 
 // head is the workspace of LinearCE and LinearKL over pairs of rows and weights.
-func (b *Backend) head(pairs ...[2]backend.Tensor) int64 {
+func (b *Device) head(pairs ...[2]backend.Tensor) int64 {
 	rows, weights := pairs[0][0], pairs[0][1]
 	if rows.Len() == 0 {
 		return 0

@@ -29,7 +29,8 @@ func TestEstimatedForCUDASimulated(t *testing.T) {
 				t.Skip("one of a family is enough on a simulated device")
 			}
 			o.Load.Weights = c.weights
-			o.Device = dry.Options{Activations: c.activations, CUDA: true, LogitBytes: 1 << 20}
+			o.Device = dry.CUDA(c.activations)
+			o.Device.LogitBytes, o.Device.LtBytes = 1<<20, 0
 			needs, err := Estimate(t.Context(), dir, o)
 			if err != nil {
 				t.Fatal(err)

@@ -27,56 +27,40 @@ func activation(f backend.Activation, x float64) (y, dy float64) {
 	}
 }
 
-// Activate implements backend.Backend.
-func (b *Backend) Activate(y, x backend.Tensor, f backend.Activation) {
-	if !b.ready(backend.CheckActivate(y, x, f)) {
-		return
-	}
-	if m, ok := b.mats("activate", y, x); ok {
-		each(x, func(r, c int) {
-			v, _ := activation(f, m[1].at(r, c))
-			m[0].set(r, c, v)
-		})
-	}
+// Activate implements backend.Device.
+func (b *Device) Activate(y, x backend.Tensor, f backend.Activation) {
+	m := mats(y, x)
+	each(x, func(r, c int) {
+		v, _ := activation(f, m[1].at(r, c))
+		m[0].set(r, c, v)
+	})
 }
 
-// ActivateBackward implements backend.Backend.
-func (b *Backend) ActivateBackward(dx, dy, x backend.Tensor, f backend.Activation) {
-	if !b.ready(backend.CheckActivateBackward(dx, dy, x, f)) {
-		return
-	}
-	if m, ok := b.mats("activate_backward", dx, dy, x); ok {
-		each(x, func(r, c int) {
-			_, d := activation(f, m[2].at(r, c))
-			m[0].set(r, c, m[1].at(r, c)*d)
-		})
-	}
+// ActivateBackward implements backend.Device.
+func (b *Device) ActivateBackward(dx, dy, x backend.Tensor, f backend.Activation) {
+	m := mats(dx, dy, x)
+	each(x, func(r, c int) {
+		_, d := activation(f, m[2].at(r, c))
+		m[0].set(r, c, m[1].at(r, c)*d)
+	})
 }
 
-// SwiGLU implements backend.Backend.
-func (b *Backend) SwiGLU(y, gate, up backend.Tensor) {
-	if !b.ready(backend.CheckSwiGLU(y, gate, up)) {
-		return
-	}
-	if m, ok := b.mats("swiglu", y, gate, up); ok {
-		each(y, func(r, c int) {
-			v, _ := activation(backend.SiLU, m[1].at(r, c))
-			m[0].set(r, c, v*m[2].at(r, c))
-		})
-	}
+// SwiGLU implements backend.Device.
+func (b *Device) SwiGLU(y, gate, up backend.Tensor) {
+	m := mats(y, gate, up)
+	each(y, func(r, c int) {
+		v, _ := activation(backend.SiLU, m[1].at(r, c))
+		m[0].set(r, c, v*m[2].at(r, c))
+	})
 }
 
-// SwiGLUBackward implements backend.Backend.
-func (b *Backend) SwiGLUBackward(dgate, dup, dy, gate, up backend.Tensor) {
-	if !b.ready(backend.CheckSwiGLUBackward(dgate, dup, dy, gate, up)) {
-		return
-	}
-	if m, ok := b.mats("swiglu_backward", dgate, dup, dy, gate, up); ok {
-		each(dy, func(r, c int) {
-			v, d := activation(backend.SiLU, m[3].at(r, c))
-			grad := m[2].at(r, c)
-			m[0].set(r, c, grad*m[4].at(r, c)*d)
-			m[1].set(r, c, grad*v)
-		})
-	}
+// SwiGLUBackward implements backend.Device.
+func (b *Device) SwiGLUBackward(dgate, dup, dy, gate, up backend.Tensor) {
+	m := mats(dgate, dup, dy, gate, up)
+	each(dy, func(r, c int) {
+		v, d := activation(backend.SiLU, m[3].at(r, c))
+		grad := m[2].at(r, c)
+		m[0].set(r, c, grad*m[4].at(r, c)*d)
+		m[1].set(r, c, grad*v)
+	})
 }

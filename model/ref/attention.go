@@ -6,15 +6,9 @@ import (
 	"vgid/model/backend"
 )
 
-// RoPE implements backend.Backend.
-func (b *Backend) RoPE(x, cos, sin backend.Tensor, heads int, inverse bool) {
-	if !b.ready(backend.CheckRoPE(x, cos, sin, heads)) {
-		return
-	}
-	m, ok := b.mats("rope", x, cos, sin)
-	if !ok {
-		return
-	}
+// RoPE implements backend.Device.
+func (b *Device) RoPE(x, cos, sin backend.Tensor, heads int, inverse bool) {
+	m := mats(x, cos, sin)
 	half := x.Cols / (2 * heads)
 	for r := range x.Rows {
 		for h := range heads {
@@ -51,16 +45,10 @@ func queries(p backend.Attention, f func(row, head, from, to, qCol, kCol int)) {
 	}
 }
 
-// Attention implements backend.Backend. A query that sees no key gets a zero
+// Attention implements backend.Device. A query that sees no key gets a zero
 // row and lse = -Inf.
-func (b *Backend) Attention(o, lse, q, k, v backend.Tensor, p backend.Attention) {
-	if !b.ready(backend.CheckAttention(o, lse, q, k, v, p)) {
-		return
-	}
-	m, ok := b.mats("attention", o, lse, q, k, v)
-	if !ok {
-		return
-	}
+func (b *Device) Attention(o, lse, q, k, v backend.Tensor, p backend.Attention) {
+	m := mats(o, lse, q, k, v)
 	queries(p, func(row, head, from, to, qCol, kCol int) {
 		scores, query := make([]float64, to-from), m[2].row(row, qCol)[:p.HeadDim]
 		for i := range scores {
@@ -83,16 +71,10 @@ func (b *Backend) Attention(o, lse, q, k, v backend.Tensor, p backend.Attention)
 	})
 }
 
-// AttentionBackward implements backend.Backend. With P the probabilities:
+// AttentionBackward implements backend.Device. With P the probabilities:
 // dv = Pᵀ·do, dP = do·vᵀ, dS = P·(dP - Σ do·o), dq = scale·dS·k, dk = scale·dSᵀ·q.
-func (b *Backend) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v backend.Tensor, p backend.Attention) {
-	if !b.ready(backend.CheckAttentionBackward(dq, dk, dv, do, o, lse, q, k, v, p)) {
-		return
-	}
-	m, ok := b.mats("attention_backward", dq, dk, dv, do, o, lse, q, k, v)
-	if !ok {
-		return
-	}
+func (b *Device) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v backend.Tensor, p backend.Attention) {
+	m := mats(dq, dk, dv, do, o, lse, q, k, v)
 	for s := range p.KV.Start {
 		for r := range int(p.KV.Len[s]) {
 			for c := range k.Cols {

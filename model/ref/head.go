@@ -37,18 +37,12 @@ func headBackward(dh, dw, h, w matrix, r int, g []float64) {
 	}
 }
 
-// LinearCE implements backend.Backend.
-func (b *Backend) LinearCE(loss, dh, dw, h, w, target, weight backend.Tensor) {
-	if !b.ready(backend.CheckLinearCE(loss, dh, dw, h, w, target, weight)) {
-		return
-	}
-	m, ok := b.mats("linear_ce", loss, dh, dw, h, w, target, weight)
-	if !ok {
-		return
-	}
+// LinearCE implements backend.Device.
+func (b *Device) LinearCE(loss, dh, dw, h, w, target, weight backend.Tensor) {
+	m := mats(loss, dh, dw, h, w, target, weight)
 	for r := range h.Rows {
 		t := m[5].int(r, 0)
-		if b.err = backend.CheckTarget(r, t, w.Rows); b.err != nil {
+		if b.Fail(backend.CheckTarget(r, t, w.Rows)); b.Err() != nil {
 			return
 		}
 		logp := logSoftmax(m[3], r, m[4], 1)
@@ -65,15 +59,9 @@ func (b *Backend) LinearCE(loss, dh, dw, h, w, target, weight backend.Tensor) {
 	}
 }
 
-// LinearKL implements backend.Backend.
-func (b *Backend) LinearKL(loss, dh, dw, h, w, ht, wt, weight backend.Tensor, p backend.KL) {
-	if !b.ready(backend.CheckLinearKL(loss, dh, dw, h, w, ht, wt, weight, p)) {
-		return
-	}
-	m, ok := b.mats("linear_kl", loss, dh, dw, h, w, ht, wt, weight)
-	if !ok {
-		return
-	}
+// LinearKL implements backend.Device.
+func (b *Device) LinearKL(loss, dh, dw, h, w, ht, wt, weight backend.Tensor, p backend.KL) {
+	m := mats(loss, dh, dw, h, w, ht, wt, weight)
 	orOne := func(v float32) float64 {
 		if v == 0 {
 			return 1

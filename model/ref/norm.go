@@ -6,15 +6,9 @@ import (
 	"vgid/model/backend"
 )
 
-// RMSNorm implements backend.Backend.
-func (b *Backend) RMSNorm(y, rstd, x, w backend.Tensor, eps float32) {
-	if !b.ready(backend.CheckRMSNorm(y, rstd, x, w)) {
-		return
-	}
-	m, ok := b.mats("rms_norm", y, rstd, x, w)
-	if !ok {
-		return
-	}
+// RMSNorm implements backend.Device.
+func (b *Device) RMSNorm(y, rstd, x, w backend.Tensor, eps float32) {
+	m := mats(y, rstd, x, w)
 	for r := range x.Rows {
 		sum := 0.0
 		for c := range x.Cols {
@@ -28,16 +22,10 @@ func (b *Backend) RMSNorm(y, rstd, x, w backend.Tensor, eps float32) {
 	}
 }
 
-// RMSNormBackward implements backend.Backend. With n = x·rstd and g = dy·w:
+// RMSNormBackward implements backend.Device. With n = x·rstd and g = dy·w:
 // dx = rstd·(g - n·mean(g·n)).
-func (b *Backend) RMSNormBackward(dx, dw, dy, x, w, rstd backend.Tensor) {
-	if !b.ready(backend.CheckRMSNormBackward(dx, dw, dy, x, w, rstd)) {
-		return
-	}
-	m, ok := b.mats("rms_norm_backward", dx, dw, dy, x, w, rstd)
-	if !ok {
-		return
-	}
+func (b *Device) RMSNormBackward(dx, dw, dy, x, w, rstd backend.Tensor) {
+	m := mats(dx, dw, dy, x, w, rstd)
 	for r := range x.Rows {
 		s, mean := m[5].at(r, 0), 0.0
 		for c := range x.Cols {
@@ -54,15 +42,9 @@ func (b *Backend) RMSNormBackward(dx, dw, dy, x, w, rstd backend.Tensor) {
 	}
 }
 
-// LayerNorm implements backend.Backend.
-func (b *Backend) LayerNorm(y, stats, x, w, bias backend.Tensor, eps float32) {
-	if !b.ready(backend.CheckLayerNorm(y, stats, x, w, bias)) {
-		return
-	}
-	m, ok := b.mats("layer_norm", y, stats, x, w, bias)
-	if !ok {
-		return
-	}
+// LayerNorm implements backend.Device.
+func (b *Device) LayerNorm(y, stats, x, w, bias backend.Tensor, eps float32) {
+	m := mats(y, stats, x, w, bias)
 	for r := range x.Rows {
 		mean, variance := 0.0, 0.0
 		for c := range x.Cols {
@@ -81,16 +63,10 @@ func (b *Backend) LayerNorm(y, stats, x, w, bias backend.Tensor, eps float32) {
 	}
 }
 
-// LayerNormBackward implements backend.Backend. With n = (x-mean)·rstd and
+// LayerNormBackward implements backend.Device. With n = (x-mean)·rstd and
 // g = dy·w: dx = rstd·(g - mean(g) - n·mean(g·n)).
-func (b *Backend) LayerNormBackward(dx, dw, db, dy, x, w, stats backend.Tensor) {
-	if !b.ready(backend.CheckLayerNormBackward(dx, dw, db, dy, x, w, stats)) {
-		return
-	}
-	m, ok := b.mats("layer_norm_backward", dx, dw, db, dy, x, w, stats)
-	if !ok {
-		return
-	}
+func (b *Device) LayerNormBackward(dx, dw, db, dy, x, w, stats backend.Tensor) {
+	m := mats(dx, dw, db, dy, x, w, stats)
 	for r := range x.Rows {
 		mean, s := m[6].at(r, 0), m[6].at(r, 1)
 		meanG, meanGN := 0.0, 0.0

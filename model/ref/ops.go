@@ -15,15 +15,9 @@ func each(t backend.Tensor, f func(r, c int)) {
 	}
 }
 
-// Fill implements backend.Backend.
-func (b *Backend) Fill(dst backend.Tensor, v float32) {
-	if !b.ready(backend.CheckFill(dst)) {
-		return
-	}
-	m, ok := b.mats("fill", dst)
-	if !ok {
-		return
-	}
+// Fill implements backend.Device.
+func (b *Device) Fill(dst backend.Tensor, v float32) {
+	m := mats(dst)
 	each(dst, func(r, c int) {
 		if dst.Buf.DType() == backend.I32 {
 			m[0].ints[dst.Off+r*dst.Stride+c] = int32(v)
@@ -33,15 +27,9 @@ func (b *Backend) Fill(dst backend.Tensor, v float32) {
 	})
 }
 
-// Copy implements backend.Backend.
-func (b *Backend) Copy(dst, src backend.Tensor) {
-	if !b.ready(backend.CheckCopy(dst, src)) {
-		return
-	}
-	m, ok := b.mats("copy", dst, src)
-	if !ok {
-		return
-	}
+// Copy implements backend.Device.
+func (b *Device) Copy(dst, src backend.Tensor) {
+	m := mats(dst, src)
 	each(dst, func(r, c int) {
 		if dst.Buf.DType() == backend.I32 {
 			m[0].ints[dst.Off+r*dst.Stride+c] = m[1].ints[src.Off+r*src.Stride+c]
@@ -51,34 +39,22 @@ func (b *Backend) Copy(dst, src backend.Tensor) {
 	})
 }
 
-// Add implements backend.Backend.
-func (b *Backend) Add(dst, x, y backend.Tensor) {
-	if !b.ready(backend.CheckAdd(dst, x, y)) {
-		return
-	}
-	if m, ok := b.mats("add", dst, x, y); ok {
-		each(dst, func(r, c int) { m[0].set(r, c, m[1].at(r, c)+m[2].at(r, c)) })
-	}
+// Add implements backend.Device.
+func (b *Device) Add(dst, x, y backend.Tensor) {
+	m := mats(dst, x, y)
+	each(dst, func(r, c int) { m[0].set(r, c, m[1].at(r, c)+m[2].at(r, c)) })
 }
 
-// Axpy implements backend.Backend.
-func (b *Backend) Axpy(y backend.Tensor, alpha float32, x backend.Tensor) {
-	if !b.ready(backend.CheckAxpy(y, x)) {
-		return
-	}
-	if m, ok := b.mats("axpy", y, x); ok {
-		each(y, func(r, c int) { m[0].add(r, c, float64(alpha)*m[1].at(r, c)) })
-	}
+// Axpy implements backend.Device.
+func (b *Device) Axpy(y backend.Tensor, alpha float32, x backend.Tensor) {
+	m := mats(y, x)
+	each(y, func(r, c int) { m[0].add(r, c, float64(alpha)*m[1].at(r, c)) })
 }
 
-// Scale implements backend.Backend.
-func (b *Backend) Scale(x backend.Tensor, alpha float32) {
-	if !b.ready(backend.CheckScale(x)) {
-		return
-	}
-	if m, ok := b.mats("scale", x); ok {
-		each(x, func(r, c int) { m[0].set(r, c, float64(alpha)*m[0].at(r, c)) })
-	}
+// Scale implements backend.Device.
+func (b *Device) Scale(x backend.Tensor, alpha float32) {
+	m := mats(x)
+	each(x, func(r, c int) { m[0].set(r, c, float64(alpha)*m[0].at(r, c)) })
 }
 
 // lines are the rows of a matrix, or its columns.
@@ -100,15 +76,9 @@ func (m *matrix) lines(columns bool) [][]float64 {
 	return out
 }
 
-// MatMul implements backend.Backend.
-func (b *Backend) MatMul(c, a, bt backend.Tensor, p backend.MatMul) {
-	if !b.ready(backend.CheckMatMul(c, a, bt, p)) {
-		return
-	}
-	m, ok := b.mats("matmul", c, a, bt, p.Bias)
-	if !ok {
-		return
-	}
+// MatMul implements backend.Device.
+func (b *Device) MatMul(c, a, bt backend.Tensor, p backend.MatMul) {
+	m := mats(c, a, bt, p.Bias)
 	left, right := m[1].lines(p.TransA), m[2].lines(!p.TransB)
 	each(c, func(i, j int) {
 		sum := dot(left[i], right[j])
@@ -123,15 +93,9 @@ func (b *Backend) MatMul(c, a, bt backend.Tensor, p backend.MatMul) {
 	})
 }
 
-// SumRows implements backend.Backend.
-func (b *Backend) SumRows(dst, src backend.Tensor) {
-	if !b.ready(backend.CheckSumRows(dst, src)) {
-		return
-	}
-	m, ok := b.mats("sum_rows", dst, src)
-	if !ok {
-		return
-	}
+// SumRows implements backend.Device.
+func (b *Device) SumRows(dst, src backend.Tensor) {
+	m := mats(dst, src)
 	for c := range src.Cols {
 		sum := 0.0
 		for r := range src.Rows {
@@ -142,26 +106,20 @@ func (b *Backend) SumRows(dst, src backend.Tensor) {
 }
 
 // indices are the values of idx, each below limit.
-func (b *Backend) indices(op string, idx matrix, limit int) ([]int, bool) {
+func (b *Device) indices(op string, idx matrix, limit int) ([]int, bool) {
 	out := make([]int, idx.Rows)
 	for i := range out {
 		out[i] = idx.int(i, 0)
-		if b.err = backend.CheckIndex(op, i, out[i], limit); b.err != nil {
+		if b.Fail(backend.CheckIndex(op, i, out[i], limit)); b.Err() != nil {
 			return nil, false
 		}
 	}
 	return out, true
 }
 
-// GatherRows implements backend.Backend.
-func (b *Backend) GatherRows(dst, src, idx backend.Tensor) {
-	if !b.ready(backend.CheckGatherRows(dst, src, idx)) {
-		return
-	}
-	m, ok := b.mats("gather_rows", dst, src, idx)
-	if !ok {
-		return
-	}
+// GatherRows implements backend.Device.
+func (b *Device) GatherRows(dst, src, idx backend.Tensor) {
+	m := mats(dst, src, idx)
 	if ix, ok := b.indices("gather_rows", m[2], src.Rows); ok {
 		each(dst, func(r, c int) {
 			v := 0.0
@@ -173,15 +131,9 @@ func (b *Backend) GatherRows(dst, src, idx backend.Tensor) {
 	}
 }
 
-// ScatterRows implements backend.Backend.
-func (b *Backend) ScatterRows(dst, src, idx backend.Tensor) {
-	if !b.ready(backend.CheckScatterRows(dst, src, idx)) {
-		return
-	}
-	m, ok := b.mats("scatter_rows", dst, src, idx)
-	if !ok {
-		return
-	}
+// ScatterRows implements backend.Device.
+func (b *Device) ScatterRows(dst, src, idx backend.Tensor) {
+	m := mats(dst, src, idx)
 	if ix, ok := b.indices("scatter_rows", m[2], dst.Rows); ok {
 		each(src, func(r, c int) {
 			if ix[r] >= 0 {
@@ -191,15 +143,9 @@ func (b *Backend) ScatterRows(dst, src, idx backend.Tensor) {
 	}
 }
 
-// ScatterAddRows implements backend.Backend.
-func (b *Backend) ScatterAddRows(dst, src, idx backend.Tensor) {
-	if !b.ready(backend.CheckScatterAddRows(dst, src, idx)) {
-		return
-	}
-	m, ok := b.mats("scatter_add_rows", dst, src, idx)
-	if !ok {
-		return
-	}
+// ScatterAddRows implements backend.Device.
+func (b *Device) ScatterAddRows(dst, src, idx backend.Tensor) {
+	m := mats(dst, src, idx)
 	if ix, ok := b.indices("scatter_add_rows", m[2], dst.Rows); ok {
 		each(src, func(r, c int) {
 			if ix[r] >= 0 {
@@ -209,15 +155,9 @@ func (b *Backend) ScatterAddRows(dst, src, idx backend.Tensor) {
 	}
 }
 
-// Dropout implements backend.Backend.
-func (b *Backend) Dropout(y, x backend.Tensor, p float32, key backend.Key, rows backend.Tensor) {
-	if !b.ready(backend.CheckDropout(y, x, p, rows)) {
-		return
-	}
-	m, ok := b.mats("dropout", y, x, rows)
-	if !ok {
-		return
-	}
+// Dropout implements backend.Device.
+func (b *Device) Dropout(y, x backend.Tensor, p float32, key backend.Key, rows backend.Tensor) {
+	m := mats(y, x, rows)
 	each(x, func(r, c int) {
 		words := key.Block(uint32(c/4), uint32(m[2].int(r, 1)), uint32(m[2].int(r, 0)))
 		v := 0.0
@@ -228,15 +168,9 @@ func (b *Backend) Dropout(y, x backend.Tensor, p float32, key backend.Key, rows 
 	})
 }
 
-// Random implements backend.Backend.
-func (b *Backend) Random(dst backend.Tensor, dist backend.Distribution, key backend.Key, sample backend.Tensor) {
-	if !b.ready(backend.CheckRandom(dst, dist, sample)) {
-		return
-	}
-	m, ok := b.mats("random", dst, sample)
-	if !ok {
-		return
-	}
+// Random implements backend.Device.
+func (b *Device) Random(dst backend.Tensor, dist backend.Distribution, key backend.Key, sample backend.Tensor) {
+	m := mats(dst, sample)
 	row := make([]float32, dst.Cols)
 	for r := range dst.Rows {
 		backend.FillRandom(row, dist, key, uint32(m[1].int(r, 0)))
@@ -246,15 +180,9 @@ func (b *Backend) Random(dst backend.Tensor, dist backend.Distribution, key back
 	}
 }
 
-// Patchify implements backend.Backend.
-func (b *Backend) Patchify(dst, images backend.Tensor, channels, height, width, patch int) {
-	if !b.ready(backend.CheckPatchify(dst, images, channels, height, width, patch)) {
-		return
-	}
-	m, ok := b.mats("patchify", dst, images)
-	if !ok {
-		return
-	}
+// Patchify implements backend.Device.
+func (b *Device) Patchify(dst, images backend.Tensor, channels, height, width, patch int) {
+	m := mats(dst, images)
 	down, across := height/patch, width/patch
 	each(dst, func(r, c int) {
 		image, py, px := r/(down*across), r/across%down, r%across
@@ -263,15 +191,9 @@ func (b *Backend) Patchify(dst, images backend.Tensor, channels, height, width, 
 	})
 }
 
-// ArgMax implements backend.Backend.
-func (b *Backend) ArgMax(dst, src backend.Tensor) {
-	if !b.ready(backend.CheckArgMax(dst, src)) {
-		return
-	}
-	m, ok := b.mats("argmax", dst, src)
-	if !ok {
-		return
-	}
+// ArgMax implements backend.Device.
+func (b *Device) ArgMax(dst, src backend.Tensor) {
+	m := mats(dst, src)
 	for r := range src.Rows {
 		best := 0
 		for c := range src.Cols {
@@ -288,25 +210,15 @@ func (b *Backend) ArgMax(dst, src backend.Tensor) {
 	}
 }
 
-// SumSquares implements backend.Backend.
-func (b *Backend) SumSquares(dst, x backend.Tensor) {
-	if !b.ready(backend.CheckSumSquares(dst, x)) {
-		return
-	}
-	if m, ok := b.mats("sum_squares", dst, x); ok {
-		each(x, func(r, c int) { m[0].add(0, 0, m[1].at(r, c)*m[1].at(r, c)) })
-	}
+// SumSquares implements backend.Device.
+func (b *Device) SumSquares(dst, x backend.Tensor) {
+	m := mats(dst, x)
+	each(x, func(r, c int) { m[0].add(0, 0, m[1].at(r, c)*m[1].at(r, c)) })
 }
 
-// AdamW implements backend.Backend.
-func (b *Backend) AdamW(p, g, mean, square, normSq backend.Tensor, h backend.AdamW) {
-	if !b.ready(backend.CheckAdamW(p, g, mean, square, normSq, h)) {
-		return
-	}
-	m, ok := b.mats("adamw", p, g, mean, square, normSq)
-	if !ok {
-		return
-	}
+// AdamW implements backend.Device.
+func (b *Device) AdamW(p, g, mean, square, normSq backend.Tensor, h backend.AdamW) {
+	m := mats(p, g, mean, square, normSq)
 	clip := 1.0
 	if !normSq.IsZero() && h.ClipNorm > 0 {
 		clip = math.Min(1, float64(h.ClipNorm)/math.Sqrt(m[4].at(0, 0)))

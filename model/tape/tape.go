@@ -111,7 +111,7 @@ type node struct {
 }
 
 // For makes a tape whose activations have the element type the device chose.
-func For(be backend.Backend) *Tape { return New(be, backend.ActivationType(be)) }
+func For(be backend.Backend) *Tape { return New(be, be.Traits().Activations) }
 
 // New makes a tape whose activations have element type dt.
 func New(be backend.Backend, dt backend.DType) *Tape {

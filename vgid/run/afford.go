@@ -72,7 +72,7 @@ func (j *Job) estimate(ctx context.Context, t *training, enc *train.Encoder) (es
 			return estimate{}, nil, err
 		}
 		times := 1
-		if like.CUDA {
+		if like.Overlaps {
 			times = 2 // the input of one is uploaded while another is worked on
 		}
 		if err := tr.Rehearse(ctx, step, times); err != nil {

@@ -16,7 +16,7 @@ import (
 // bounded is a CPU that says how much memory is left, and knows how much of it
 // was asked for.
 type bounded struct {
-	*cpu.Backend
+	backend.Backend
 	left, live, peak int64
 }
 

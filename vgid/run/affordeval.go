@@ -80,7 +80,7 @@ func (j *Job) affordAnswers(ctx context.Context, name, dir string, sets []eval.S
 
 // taken is what a device like that gives for what was counted: the CPU's system
 // gives memory when it is touched.
-func taken(counts *dry.Backend, like dry.Options) int64 {
+func taken(counts *dry.Device, like dry.Options) int64 {
 	if like.Adopts {
 		return counts.Written()
 	}

@@ -47,7 +47,7 @@ func (j *Job) claim(ctx context.Context, what string, need int64, remedy func(fr
 			if workers > 1 {
 				who = fmt.Sprintf(" for the %d workers here", workers)
 			}
-			if _, ok := j.Backend.(backend.Adopter); ok {
+			if j.Backend.Traits().Adopts {
 				who += " besides mapped files"
 			}
 			text = fmt.Sprintf("%s %v of memory%s and %v are free: %v are missing; %s", what,
@@ -67,10 +67,8 @@ func (j *Job) claim(ctx context.Context, what string, need int64, remedy func(fr
 // claims gathers what every rank claims.
 func (j *Job) claims(ctx context.Context, need int64) ([]claimed, error) {
 	mine := claimed{Place: j.Place, Need: need, Free: -1}
-	if m, ok := j.Backend.(backend.MemoryReporter); ok {
-		if free, err := m.FreeBytes(); err == nil {
-			mine.Free = free
-		}
+	if free, err := j.Backend.FreeBytes(); err == nil {
+		mine.Free = free
 	}
 	return exchange(ctx, j, mine)
 }

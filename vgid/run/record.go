@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"vgid/collective"
-	"vgid/model/backend"
 	"vgid/model/measure"
 	"vgid/model/safefile"
 	"vgid/vgid/config"
@@ -147,8 +146,8 @@ func (j *Job) keep(stage string) {
 
 // finish writes the record of a stage, of which paths are what it made.
 func (j *Job) finish(ctx context.Context, s *Stage, paths ...string) error {
-	if a, ok := j.Backend.(backend.Accountant); ok {
-		j.Show.Printf("%s: on the device %s", s.Name, a.Memory())
+	if j.Backend.Traits().Accounts {
+		j.Show.Printf("%s: on the device %s", s.Name, j.Backend.Memory())
 	}
 	peaks := []float64{float64(measure.PeakMemory())}
 	if err := j.Comm.AllReduce(ctx, collective.F64(peaks), collective.Max); err != nil {

@@ -93,7 +93,7 @@ func Train(ctx context.Context, dev, reference backend.Backend, steps int, to io
 		worst = max(worst, math.Abs(got[i]-want[i])/want[i])
 	}
 	allowed, in := curveTolerance, "float32"
-	if backend.ActivationType(dev) == backend.BF16 {
+	if dev.Traits().Activations == backend.BF16 {
 		allowed, in = narrowTolerance, "bfloat16"
 	}
 	fmt.Fprintf(to, "training in %s: %d steps of the quickstart model, loss %.5f to %.5f, at most %.1e from the CPU's (allowed %.0e)\n",

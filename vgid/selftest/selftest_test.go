@@ -10,11 +10,11 @@ import (
 )
 
 // scaled computes one operation wrongly.
-type scaled struct{ backend.Backend }
+type scaled struct{ backend.Device }
 
 func (s scaled) SwiGLU(y, gate, up backend.Tensor) {
-	s.Backend.SwiGLU(y, gate, up)
-	s.Backend.Scale(y, 1.001)
+	s.Device.SwiGLU(y, gate, up)
+	s.Device.Scale(y, 1.001)
 }
 
 // The reference passes for a device; one wrong operation is found.
@@ -25,7 +25,7 @@ func TestFindsDifferences(t *testing.T) {
 	if err := Run(t.Context(), ref.New(), be, Options{Rounds: 1}, &out); err != nil {
 		t.Errorf("%v\n%s", err, out.String())
 	}
-	if err := Run(t.Context(), scaled{ref.New()}, be, Options{Rounds: 1}, &out); err == nil || !strings.Contains(err.Error(), "1 of ") {
+	if err := Run(t.Context(), backend.New(scaled{ref.New().Device()}), be, Options{Rounds: 1}, &out); err == nil || !strings.Contains(err.Error(), "1 of ") {
 		t.Errorf("a wrong swiglu is answered by %v", err)
 	}
 }

@@ -116,7 +116,7 @@ func (o *AdapterOptions) ours(ctx context.Context, c *model.Config, row *Adapter
 	defer be.Close()
 	row.Device = be.Name()
 	weights := model.LoadOptions{Weights: "float32"}
-	if backend.ActivationType(be) == backend.BF16 {
+	if be.Traits().Activations == backend.BF16 {
 		weights.Weights = "bfloat16"
 	}
 	m, err := model.Random(be, c, 1, weights)
@@ -145,8 +145,8 @@ func (o *AdapterOptions) ours(ctx context.Context, c *model.Config, row *Adapter
 		return err
 	}
 	row.StepMS = program.Median(func(ms float64) float64 { return ms })
-	if a, ok := be.(backend.Accountant); ok {
-		row.Peak = a.Peak()
+	if be.Traits().Accounts {
+		row.Peak = be.Peak()
 		row.PeakText = fmt.Sprintf("%v: %v", backend.Bytes(row.Peak.Total()), row.Peak)
 	}
 	return nil

@@ -54,11 +54,7 @@ func newReducer(comm *collective.Comm, be backend.Backend, flat backend.Tensor, 
 }
 
 func newBucket(be backend.Backend, grads backend.Tensor) (bucket, error) {
-	switch be := be.(type) {
-	case backend.HostMemory:
-		host, err := be.HostF32(grads)
-		return bucket{host: host}, err
-	case backend.HostCopier:
+	if be.Traits().Overlaps {
 		c, err := be.NewHostCopy(grads)
 		if err != nil {
 			return bucket{}, err

@@ -120,8 +120,7 @@ func bf16Activations(s *suite) {
 // adopted checks a backend that takes memory of others: what it reads there,
 // and that it refuses to write to it.
 func adopted(s *suite) {
-	a, ok := s.dev.(backend.Adopter)
-	if !ok {
+	if !s.dev.Traits().Adopts {
 		s.t.Logf("%s adopts no memory", s.dev.Name())
 		return
 	}
@@ -137,10 +136,10 @@ func adopted(s *suite) {
 				host[i*dt.Size()+b] = byte(bits >> (8 * b))
 			}
 		}
-		if _, err := a.Adopt(dt, host[:len(host)-1]); err == nil {
+		if _, err := s.dev.Adopt(dt, host[:len(host)-1]); err == nil {
 			s.t.Errorf("half an element of %v is adopted", dt)
 		}
-		buf, err := a.Adopt(dt, host)
+		buf, err := s.dev.Adopt(dt, host)
 		if err != nil {
 			s.t.Fatalf("Adopt(%v): %v", dt, err)
 		}

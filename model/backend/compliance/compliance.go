@@ -100,7 +100,7 @@ func Run(t *testing.T, open func(t *testing.T) backend.Backend) {
 			check(t, open(t), ref.New(), c)
 		})
 	}
-	for _, m := range mistakes {
+	for _, m := range slices.Concat(mistakes, wrongValues) {
 		t.Run("errors/"+m.name, func(t *testing.T) { checkMistake(t, open(t), m) })
 	}
 }

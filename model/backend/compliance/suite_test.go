@@ -74,7 +74,7 @@ func TestSuiteFindsMistakes(t *testing.T) {
 			open := func() broken { return broken{ref.New(), m.on} }
 			var failures []string
 			if m.part == "errors" {
-				for _, wrong := range mistakes {
+				for _, wrong := range slices.Concat(mistakes, wrongValues) {
 					failures = append(failures, recorded(func(t reporter) { checkMistake(t, open(), wrong) })...)
 				}
 			} else {
@@ -124,7 +124,7 @@ func TestSuiteFindsNothingElse(t *testing.T) {
 			t.Errorf("part %q: %s", c.name, failures[0])
 		}
 	}
-	for _, wrong := range mistakes {
+	for _, wrong := range slices.Concat(mistakes, wrongValues) {
 		if failures := recorded(func(t reporter) { checkMistake(t, broken{Backend: ref.New()}, wrong) }); len(failures) > 0 {
 			t.Errorf("error %q: %s", wrong.name, failures[0])
 		}
@@ -143,9 +143,17 @@ func TestEveryOperationHasAMutant(t *testing.T) {
 		}
 	}
 	without := map[string]string{
-		"Name":  "any text will do",
-		"Free":  "what it gives back is not seen from outside",
-		"Close": "backends that own threads test it themselves",
+		"Name":        "any text will do",
+		"Free":        "what it gives back is not seen from outside",
+		"Close":       "backends that own threads test it themselves",
+		"Traits":      "what the reference says of itself is that it can nothing besides",
+		"Device":      "only who knows the device asks for it",
+		"Adopt":       "the reference adopts nothing; \"adopted memory\" is for those that do",
+		"NewHostCopy": "the reference copies nothing in the background",
+		"FreeBytes":   "nothing to compare it with",
+		"For":         "the reference keeps no account",
+		"Memory":      "as For",
+		"Peak":        "as For",
 	}
 	operations := reflect.TypeFor[backend.Backend]()
 	for i := range operations.NumMethod() {

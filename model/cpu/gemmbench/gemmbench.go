@@ -123,7 +123,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	return r, nil
 }
 
-func shapes(ctx context.Context, be *cpu.Backend, other *openBLAS, threads int, o Options) ([]Row, error) {
+func shapes(ctx context.Context, be backend.Backend, other *openBLAS, threads int, o Options) ([]Row, error) {
 	rate := func(gflops float64) float64 { return gflops }
 	var rows []Row
 	for _, s := range o.Shapes {
@@ -154,7 +154,7 @@ func shapes(ctx context.Context, be *cpu.Backend, other *openBLAS, threads int, 
 }
 
 // timeShape returns the best rate, in GFLOP/s, of bursts of 3 ms within d.
-func timeShape(ctx context.Context, be *cpu.Backend, s Shape, d time.Duration) (float64, error) {
+func timeShape(ctx context.Context, be backend.Backend, s Shape, d time.Duration) (float64, error) {
 	a, err := matrix(be, s.M, s.K, s.TransA)
 	if err != nil {
 		return 0, err
@@ -171,24 +171,25 @@ func timeShape(ctx context.Context, be *cpu.Backend, s Shape, d time.Duration) (
 	}
 	defer be.Free(c.Buf)
 	p := backend.MatMul{TransA: s.TransA, TransB: s.TransB, Alpha: 1}
+	threads := be.Device().(*cpu.Device).Threads()
 	best, begin := 0.0, time.Now()
 	for round := 0; round < 3 || time.Since(begin) < d; round++ {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		calls, t, before := 0, time.Now(), measure.Clock(be.Threads())
+		calls, t, before := 0, time.Now(), measure.Clock(threads)
 		for calls == 0 || time.Since(t) < 3*time.Millisecond {
 			be.MatMul(c, a, b, p)
 			calls++
 		}
-		spent := measure.Clock(be.Threads()) - before
+		spent := measure.Clock(threads) - before
 		rate := 2 * float64(s.M) * float64(s.N) * float64(s.K) * float64(calls) / spent.Seconds() * 1e-9
 		best = max(best, rate)
 	}
 	return best, be.Sync()
 }
 
-func matrix(be *cpu.Backend, rows, cols int, transposed bool) (backend.Tensor, error) {
+func matrix(be backend.Backend, rows, cols int, transposed bool) (backend.Tensor, error) {
 	if transposed {
 		rows, cols = cols, rows
 	}
