@@ -3,6 +3,7 @@ module vgid
 go 1.26.0
 
 require (
+	github.com/cockroachdb/datadriven v1.0.3 // tests: transcripts that state machines replay (launch/view, launch/job)
 	github.com/dlclark/regexp2 v1.12.0 // the look-ahead patterns of pre-tokenizers, which regexp refuses
 	github.com/gofrs/flock v0.13.2 // locks of files and folders that other processes see (model/hub, vgid)
 	github.com/google/licensecheck v0.3.1 // names the licences of linked modules (docs/licences)
@@ -45,6 +46,7 @@ require (
 	github.com/parquet-go/jsonlite v1.0.0 // indirect
 	github.com/pierrec/lz4/v4 v4.1.21 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
+	github.com/pmezard/go-difflib v1.0.0 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect

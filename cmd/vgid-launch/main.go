@@ -22,10 +22,11 @@ import (
 	"vgid/cmd/internal/argv"
 	"vgid/launch"
 	"vgid/launch/agent"
+	"vgid/launch/job"
 )
 
 func main() {
-	if agent.Child() {
+	if agent.Child(agent.IO{Stdout: os.Stdout, Stderr: os.Stderr, Say: say}, words) {
 		return
 	}
 	agent.SurvivePipe()
@@ -36,8 +37,8 @@ func main() {
 		return err
 	})
 	if err := app.Run(bareBooleans(app, os.Args)); err != nil {
-		fmt.Fprintf(os.Stderr, "vgid-launch: %v\n", err)
-		var i agent.ErrInterrupted
+		say(err)
+		var i job.InterruptedError
 		if code = 1; errors.As(err, &i) {
 			code = 128 + int(i.Signal)
 		}
@@ -107,7 +108,7 @@ func run(c *cli.Context) (int, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	io := agent.IO{Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals(ctx)}
+	io := agent.IO{Stdout: os.Stdout, Stderr: os.Stderr, Say: say, Signals: signals(ctx)}
 	start := agent.Run
 	if c.Bool("local") {
 		start = agent.RunLocal
@@ -121,7 +122,7 @@ func run(c *cli.Context) (int, error) {
 		if out.Interrupted != 0 {
 			why = fmt.Sprintf("interrupted (%s); ", unix.SignalName(out.Interrupted))
 		}
-		fmt.Fprintf(os.Stderr, "vgid-launch: %s%s\n", why, out.Cause.Text)
+		fmt.Fprintf(os.Stderr, "vgid-launch: %s%s\n", why, causeWords(*out.Cause))
 	}
 	return out.Code(), nil
 }

@@ -74,7 +74,7 @@ func TestProcsPerNode(t *testing.T) {
 	if o, err := parse(t, "--nproc-per-node", "gpu", "--", "x"); err != nil || o.Procs != 3 {
 		t.Errorf("gpu: %d, %v", o.Procs, err)
 	}
-	if _, err := parse(t, "--nodes", "2", "--local", "--nproc-per-node", "auto", "--", "x"); err == nil || !strings.Contains(err.Error(), "would claim all GPUs") {
+	if _, err := parse(t, "--nodes", "2", "--local", "--nproc-per-node", "auto", "--", "x"); err == nil || !strings.Contains(words(err), "would claim all GPUs") {
 		t.Errorf("two nodes on the GPUs of one machine: %v", err)
 	}
 	t.Setenv("CUDA_VISIBLE_DEVICES", "")
@@ -82,7 +82,7 @@ func TestProcsPerNode(t *testing.T) {
 		t.Errorf("auto without GPU: %d, %v", o.Procs, err)
 	}
 	for _, bad := range []string{"gpu", "0", "-1", "many"} {
-		if _, err := parse(t, "--nproc-per-node", bad, "--", "x"); err == nil || !strings.HasPrefix(err.Error(), "--nproc-per-node "+bad) && !strings.HasPrefix(err.Error(), `--nproc-per-node "`+bad) {
+		if _, err := parse(t, "--nproc-per-node", bad, "--", "x"); err == nil || !strings.HasPrefix(words(err), "--nproc-per-node "+bad) && !strings.HasPrefix(words(err), `--nproc-per-node "`+bad) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}

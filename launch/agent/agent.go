@@ -5,52 +5,26 @@ package agent
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"vgid/launch"
 	"vgid/launch/discovery"
-	"vgid/launch/relay"
+	"vgid/launch/job"
+	"vgid/launch/option"
 	"vgid/launch/view"
 )
 
-// Outcome is how a job ended.
-type Outcome struct {
-	Cause       *Cause         `json:"cause,omitempty"`       // nil when every rank succeeded
-	Interrupted syscall.Signal `json:"interrupted,omitempty"` // by which somebody ended it
-}
-
-// Code is the exit code for the launcher.
-func (o Outcome) Code() int {
-	if o.Cause == nil {
-		return 0
-	}
-	// A rank may hear of the end of another before the signal itself.
-	if o.Interrupted != 0 && o.Cause.Code == launch.ExitPeerFailed {
-		return 128 + int(o.Interrupted)
-	}
-	return o.Cause.Code
-}
-
-// ErrInterrupted ends an agent that was told to stop before workers ran.
-type ErrInterrupted struct{ Signal syscall.Signal }
-
-func (e ErrInterrupted) Error() string {
-	return fmt.Sprintf("interrupted (%s) before the workers were started", unix.SignalName(e.Signal))
-}
-
 // IO connects an agent to its surroundings.
 type IO struct {
-	Stdout, Stderr *os.File
+	Stdout, Stderr *os.File // of the workers
+	// Say takes what a person should know of the course of things: a line, as an
+	// error because it may speak of settings. It may be nil.
+	Say func(line error)
 	// Signals to this launcher. The first SIGINT, SIGTERM or SIGHUP goes to all
 	// workers of the job, which then have Options.Grace to end; a second SIGINT
 	// kills them. SIGUSR1 and SIGUSR2 go to the workers of this node.
@@ -61,86 +35,58 @@ type IO struct {
 	join <-chan []string
 }
 
-const (
-	tickEvery    = 100 * time.Millisecond
-	farewell     = 10 * time.Second // for the others to hear the last report
-	partingWords = time.Second      // for what is on its way when this agent ends
-	blameFor     = 2 * time.Second  // for the culprit to end by itself when its peers fail first
-	straggle     = 5 * time.Second  // beyond the grace, for others to report after a failure
-)
+// flushFor is how long messages that are under way when this agent ends have to
+// arrive.
+const flushFor = time.Second
 
-// agent is the state of one Run; only its loop touches it.
+// agent carries out what its job.Machine decides: it has the sockets, the
+// processes and the time. Only its loop touches the machine.
+//
+// What must always hold: every event becomes one call of the machine, with the
+// time at which it was taken; its effects are carried out at once and in their
+// order, before the next event; and nothing that this agent started, process or
+// goroutine, outlives Run.
 type agent struct {
-	o        *Options
-	io       IO
-	node     *discovery.Node // nil for a single node
-	self     view.Member
-	vm       *view.Machine
-	addrs    map[string]string // member ID to address of its agent
-	socks    []*net.TCPListener
-	exits    chan Exit
-	sent     chan delivery
-	joinErr  chan error
-	unjoined atomic.Pointer[error] // why --join has not succeeded yet
-	wg       sync.WaitGroup
-	sending  sync.WaitGroup // messages on their way
-	hopeless sync.WaitGroup // the same, to those who are not heard
-	ctx      context.Context
-	cancel   context.CancelFunc
+	o       *Options
+	io      IO
+	self    view.Member
+	machine *job.Machine
+	post    *post // nil for a single node
+	socks   []*net.TCPListener
+	workers []*worker
+	exits   chan job.Exit
+	end     *job.End
 
-	view       *view.View
-	rank       int // of this node
-	led        *ledger
-	workers    []*worker
-	report     report
-	mail       *relay.Machine[report]
-	reach      *reach
-	shownAt    time.Time
-	begunAt    time.Time // the view was agreed on
-	patience   patience
-	suspect    map[string]suspicion // members gossip calls dead
-	tickedAt   time.Time
-	lookedAt   time.Time
-	stopping   bool      // the job cannot succeed
-	stopAt     time.Time // when to stop the workers, if stopping
-	asked      bool      // they were told to stop
-	killAt     time.Time // when to kill them; zero: never
-	since      time.Time // this node was done
-	completeAt time.Time // all nodes were
-	err        error
+	joinErr  chan error
+	unjoined atomic.Pointer[error] // why joining has not succeeded yet
+	wg       sync.WaitGroup
+	ctx      context.Context
 }
 
 // Run brings the nodes together, runs this node's workers, and returns when
 // the whole job has ended. An error means that the job did not start; how a
 // started job ended is in the Outcome. When ctx ends the workers are killed.
-func Run(ctx context.Context, o Options, io IO) (Outcome, error) {
+func Run(ctx context.Context, o Options, io IO) (job.Outcome, error) {
 	if err := o.Check(); err != nil {
-		return Outcome{}, err
+		return job.Outcome{}, err
 	}
-	a := &agent{o: &o, io: io, addrs: map[string]string{}, exits: make(chan Exit, o.Procs), sent: make(chan delivery, 16),
-		joinErr: make(chan error, 1), suspect: map[string]suspicion{}}
-	a.ctx, a.cancel = context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	a := &agent{o: &o, io: io, exits: make(chan job.Exit, o.Procs), joinErr: make(chan error, 1), ctx: ctx}
 	defer func() {
-		a.cancel()
+		cancel()
 		for _, w := range a.workers {
 			w.signal(syscall.SIGKILL)
 		}
 		for _, l := range a.socks {
 			l.Close() // those not handed over
 		}
-		if a.node != nil {
-			if a.led == nil || !a.led.complete() {
-				_ = a.node.Leave() // the others may be waiting for us; unsaid, they find out
-			}
-			a.deliver(partingWords)
-			a.node.Close() // ends what is still on its way
-			a.sending.Wait()
-			a.hopeless.Wait()
+		if a.post != nil {
+			a.post.close(a.machine.Complete())
 		}
 		a.wg.Wait()
 	}()
 	if err := a.listen(); err != nil {
-		return Outcome{}, err
+		return job.Outcome{}, err
 	}
 	return a.loop()
 }
@@ -148,31 +94,35 @@ func Run(ctx context.Context, o Options, io IO) (Outcome, error) {
 // listen binds the workers' sockets and the agent's, and announces them.
 func (a *agent) listen() error {
 	o := a.o
-	a.self = view.Member{ID: fmt.Sprintf("%s/%s/%.10s", o.Job, o.Node, rand.Text()), Node: o.Node, Index: o.Index, Nodes: o.Nodes}
+	// A new name for every incarnation: gossip would take a name that comes back
+	// for a conflict.
+	self := view.Member{ID: fmt.Sprintf("%s/%s/%.10s", o.Job, o.Node, rand.Text()), Node: o.Node, Index: o.Index, Nodes: o.Nodes}
 	for i := range o.Procs {
 		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.ParseIP(o.BindAddr)})
 		if err != nil {
-			return fmt.Errorf("cannot listen for worker %d: %w; give --bind-addr an address of this machine", i, err)
+			return option.Errorf("cannot listen for worker %d: %w; give %v an address of this machine", i, err, option.BindAddr)
 		}
 		a.socks = append(a.socks, l)
-		a.self.Addrs = append(a.self.Addrs, net.JoinHostPort(o.AdvertiseAddr, fmt.Sprint(l.Addr().(*net.TCPAddr).Port)))
+		self.Addrs = append(self.Addrs, net.JoinHostPort(o.AdvertiseAddr, fmt.Sprint(l.Addr().(*net.TCPAddr).Port)))
 	}
-	a.vm = view.New(view.Config{Job: o.Job, Self: a.self, Token: rand.Text()})
+	a.self = self
+	a.machine = job.New(job.Config{Job: o.Job, Self: self, Token: rand.Text(), Grace: o.Grace, Watched: o.Watched})
 	if o.Nodes == 1 {
 		return nil // nobody to find
 	}
-	meta, err := announce(a.self)
+	meta, err := announce(self)
 	if err != nil {
 		return err
 	}
-	a.node, err = discovery.Start(discovery.Config{ID: a.self.ID, Job: o.Job, BindAddr: o.BindAddr, Port: o.Port,
+	node, err := discovery.Start(discovery.Config{ID: self.ID, Job: o.Job, BindAddr: o.BindAddr, Port: o.Port,
 		AdvertiseAddr: o.AdvertiseAddr, Meta: meta, Nodes: o.Nodes, Secret: o.Secret})
 	if err != nil {
 		return err
 	}
-	a.say("node %s listens on %s for %d nodes of job %s", o.Node, a.node.Addr(), o.Nodes, o.Job)
+	a.post = newPost(a.ctx, node)
+	a.say("node %s listens on %s for %d nodes of job %s", o.Node, node.Addr(), o.Nodes, o.Job)
 	if a.io.listening != nil {
-		a.io.listening(a.node.Addr())
+		a.io.listening(node.Addr())
 	}
 	if len(o.Join) > 0 {
 		a.join(o.Join)
@@ -183,8 +133,8 @@ func (a *agent) listen() error {
 // join asks for the others in the background.
 func (a *agent) join(addrs []string) {
 	a.wg.Go(func() {
-		err := a.node.Join(a.ctx, addrs, func(err error) {
-			a.say("%v; trying on", err)
+		err := a.post.node.Join(a.ctx, addrs, func(err error) {
+			a.say("%w; trying on", err)
 			a.unjoined.Store(&err)
 		})
 		a.unjoined.Store(nil)
@@ -197,175 +147,153 @@ func (a *agent) join(addrs []string) {
 	})
 }
 
-func (a *agent) loop() (Outcome, error) {
+// loop hands every event to the machine until that has nothing more to do.
+func (a *agent) loop() (job.Outcome, error) {
 	var events <-chan discovery.Event
-	if a.node != nil {
-		events = a.node.Events()
+	var sent <-chan delivery
+	if a.post != nil {
+		events, sent = a.post.node.Events(), a.post.sent
 	}
-	tick := time.NewTicker(tickEvery)
+	tick := time.NewTicker(job.TickEvery)
 	defer tick.Stop()
-	deadline := time.NewTimer(a.o.Timeout)
-	defer deadline.Stop()
-	late := deadline.C
-	a.apply(a.vm.Start())
-	for a.err == nil {
-		if a.view != nil {
-			late = nil
-			if a.ended() {
-				return a.outcome(), nil
-			}
-		}
+	look := time.NewTicker(job.LookEvery)
+	defer look.Stop()
+	late := time.NewTimer(a.o.Timeout)
+	defer late.Stop()
+	a.apply(a.machine.Start(time.Now()))
+	for a.end == nil {
 		select {
 		case <-a.ctx.Done():
-			if a.view == nil {
-				return Outcome{}, context.Cause(a.ctx)
-			}
-			a.kill()
-			return a.outcome(), context.Cause(a.ctx)
+			a.signal(job.Signal{Signal: syscall.SIGKILL, Rank: job.AllRanks})
+			return a.machine.Outcome(), context.Cause(a.ctx)
 		case e := <-events:
 			a.onEvent(e)
 		case <-tick.C:
-			a.onTick(time.Now())
-		case <-late:
-			a.apply(a.vm.Timeout())
-			a.err = a.timedOut(a.err)
+			a.apply(a.machine.Tick(time.Now()))
+		case <-look.C:
+			a.look()
+		case <-late.C:
+			a.apply(a.machine.Timeout(time.Now()))
+			a.explainTimeout()
 		case s := <-a.io.Signals:
-			a.onSignal(s)
+			a.apply(a.machine.Signal(s, time.Now()))
 		case e := <-a.exits:
-			a.onExit(e)
-		case d := <-a.sent:
-			a.onDelivery(d)
+			a.apply(a.machine.Exit(e, time.Now()))
+		case d := <-sent:
+			if d.refused {
+				a.apply(a.machine.Refused(d.to, time.Now()))
+			} else {
+				a.apply(a.machine.Reached(d.to, time.Now()))
+			}
 		case addrs := <-a.io.join:
 			a.join(addrs)
-		case a.err = <-a.joinErr:
+		case err := <-a.joinErr:
+			a.end = &job.End{Err: err}
 		}
-		a.flush(time.Now())
 	}
-	return Outcome{}, a.err
+	return a.end.Outcome, a.end.Err
 }
 
-func (a *agent) timedOut(err error) error {
-	err = fmt.Errorf("the nodes did not come together within --timeout %v: %w", a.o.Timeout, err)
-	if u := a.unjoined.Load(); u != nil {
-		return fmt.Errorf("%w; %w", err, *u)
+// explainTimeout says of nodes that did not come together what keeps this one,
+// or what would bring the others.
+func (a *agent) explainTimeout() {
+	if a.end == nil || a.end.Err == nil {
+		return // they had just done so
 	}
-	return fmt.Errorf("%w; start the missing ones with --join %s", err, a.node.Addr())
+	err := option.Errorf("the nodes did not come together within %v %v: %w", option.Timeout, a.o.Timeout, a.end.Err)
+	if u := a.unjoined.Load(); u != nil {
+		err = fmt.Errorf("%w; %w", err, *u)
+	} else {
+		err = option.Errorf("%w; start the missing ones with %v %s", err, option.Join, a.post.node.Addr())
+	}
+	a.end.Err = err
 }
 
 func (a *agent) onEvent(e discovery.Event) {
+	now := time.Now()
 	switch e.Kind {
 	case discovery.Up:
-		m, err := announced(e.ID, e.Meta)
-		if err != nil {
-			return // not an agent of ours
+		if m, err := announced(e.ID, e.Meta); err == nil { // else not an agent of ours
+			a.apply(a.machine.Up(m, e.Addr, now))
 		}
-		a.succeed(e.ID, e.Addr)
-		a.addrs[e.ID] = e.Addr
-		delete(a.suspect, e.ID)
-		a.apply(a.vm.Up(m))
 	case discovery.Down:
-		a.doubt(e.ID)
+		a.apply(a.machine.Down(e.ID, now))
 	case discovery.Said:
-		a.believe(e.ID, time.Now())
-		if a.view != nil {
-			a.reach.hear(a.view.NodeRank(e.ID), time.Now())
+		m, err := decode(e.Msg)
+		if err != nil {
+			m = job.Message{} // of a version that knows more, but alive
 		}
-		if m, err := decode(e.Msg); err == nil {
-			a.onMessage(e.ID, m)
-		}
+		a.apply(a.machine.Receive(e.ID, m, now))
 	}
 }
 
-func (a *agent) onMessage(from string, m message) {
-	switch {
-	case m.View != nil:
-		a.apply(a.vm.Receive(from, *m.View))
-	case m.Ping:
-		a.send(from, message{Alive: true})
-	case m.Relay != nil && a.view != nil: // else too early: it will be repeated
-		for _, it := range a.mail.Receive(a.view.NodeRank(from), *m.Relay) {
-			a.onReport(it.Node, it.Report)
-		}
-	}
-}
-
-// apply carries out what the view machine asks for.
-func (a *agent) apply(effects []view.Effect) {
+// apply carries out what the machine asks for.
+func (a *agent) apply(effects []job.Effect) {
 	for _, e := range effects {
 		switch {
 		case e.Send != nil:
-			a.send(e.Send.To, message{View: &e.Send.Msg})
-		case e.Committed != nil:
-			a.begin(*e.Committed)
-		case e.Failed != "":
-			a.err = errors.New(e.Failed)
-		case e.Doubted != nil: // given up before the view was agreed on
-			a.lose(e.Doubted.ID, noAnswer, time.Now())
-		case e.Lost != nil:
-			a.lose(e.Lost.ID, "its agent left the job", time.Now())
-		}
-	}
-}
-
-// delivery says what became of a message that tells something about its
-// receiver.
-type delivery struct {
-	to      string
-	refused bool // its machine answers, but nobody listens; else it was received
-}
-
-// send delivers in the background; what gets lost is repeated by who needs it.
-func (a *agent) send(to string, m message) {
-	addr, ok := a.addrs[to]
-	if !ok {
-		return
-	}
-	b := m.encode()
-	on := &a.sending
-	if a.unheard(to) {
-		on = &a.hopeless
-	}
-	on.Go(func() {
-		err := a.node.Send(to, addr, b)
-		if refused := errors.Is(err, syscall.ECONNREFUSED); refused || err == nil && m.Ping {
-			select {
-			case a.sent <- delivery{to, refused}:
-			case <-a.ctx.Done():
+			a.post.send(*e.Send)
+		case e.Begin != nil:
+			a.begin(*e.Begin)
+		case e.Signal != nil:
+			a.signal(*e.Signal)
+		case e.Notice != nil:
+			for _, w := range a.workers {
+				w.notice(*e.Notice)
 			}
+		case e.End != nil:
+			a.end = e.End
 		}
-	})
-}
-
-// unheard reports whether a member of the view is silent, or suspected.
-func (a *agent) unheard(id string) bool {
-	s, doubted := a.suspect[id]
-	return doubted && !s.answered || a.view != nil && slices.Contains(a.report.Silent, a.view.NodeRank(id))
-}
-
-// deliver waits until all messages have arrived, or for so long.
-func (a *agent) deliver(atMost time.Duration) {
-	arrived := make(chan struct{})
-	go func() {
-		a.sending.Wait()
-		close(arrived)
-	}()
-	select {
-	case <-arrived:
-	case <-time.After(atMost):
 	}
 }
 
-func (a *agent) onDelivery(d delivery) {
-	if d.refused {
-		a.giveUp(d.to, "its agent is gone", time.Now())
-	} else if s, ok := a.suspect[d.to]; ok {
-		s.reached = true
-		a.suspect[d.to] = s
+// begin starts this node's workers.
+func (a *agent) begin(v view.View) {
+	if a.post != nil {
+		a.say("%v", v)
+	}
+	raw := v.WorldSize() == 1
+	for _, r := range v.Ranks() {
+		if v.Members[r.NodeRank].ID != a.self.ID {
+			continue
+		}
+		out, err := newOutput(a.o, a.io.Stdout, a.io.Stderr, r.Rank, raw)
+		if err != nil {
+			a.exits <- job.Exit{Rank: r.Rank, Err: err.Error(), AtMilli: time.Now().UnixMilli()} // has room for all
+			continue
+		}
+		a.workers = append(a.workers, start(a.o, v, r, a.socks[r.LocalRank], out, raw, a.io.Stdout, &a.wg, func(e job.Exit) { a.exits <- e }))
 	}
 }
 
+// signal sends a signal to workers of this node.
+func (a *agent) signal(s job.Signal) {
+	for _, w := range a.workers {
+		switch {
+		case s.Rank != job.AllRanks && s.Rank != w.rank:
+		case s.Stood > 0:
+			w.killStanding(s.Stood)
+		case s.Pass:
+			w.pass(s.Signal)
+		default:
+			w.signal(s.Signal)
+		}
+	}
+}
+
+// look tells the machine which workers stand still.
+func (a *agent) look() {
+	for _, w := range a.workers {
+		if stands, runs := w.look(); runs {
+			a.apply(a.machine.Looked(w.rank, stands, time.Now()))
+		}
+	}
+}
+
+// say takes a line about the course of things; errors in it may speak of
+// settings, which whoever hears it spells.
 func (a *agent) say(format string, args ...any) {
-	if !a.o.Quiet {
-		fmt.Fprintf(a.io.Stderr, "vgid-launch: "+format+"\n", args...)
+	if !a.o.Quiet && a.io.Say != nil {
+		a.io.Say(option.Errorf(format, args...))
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"go.uber.org/goleak"
 
 	"vgid/launch"
+	"vgid/launch/job"
 )
 
 // The test program is launcher, agent and worker: envWork says what a worker
@@ -31,7 +32,7 @@ import (
 const envWork = "LAUNCH_TEST_WORK"
 
 func TestMain(m *testing.M) {
-	if Child() {
+	if Child(IO{Stdout: os.Stdout, Stderr: os.Stderr}, error.Error) {
 		return
 	}
 	if how := os.Getenv(envCrash); how != "" {
@@ -198,8 +199,8 @@ func options(nodes, procs int) Options {
 		Timeout: time.Minute, Grace: time.Minute, MachineWorkers: procs, Quiet: true}
 }
 
-// job runs work on this machine; seen is called with the output so far.
-func job(t *testing.T, o Options, work string, signals chan syscall.Signal, seen func(string)) (out Outcome, stdout, stderr string, err error) {
+// runJob runs work on this machine; seen is called with the output so far.
+func runJob(t *testing.T, o Options, work string, signals chan syscall.Signal, seen func(string)) (out job.Outcome, stdout, stderr string, err error) {
 	t.Helper()
 	o.Command = []string{"env", envWork + "=" + work, os.Args[0]}
 	var texts [2]strings.Builder
@@ -245,7 +246,7 @@ func TestEveryRankKnowsItsPlace(t *testing.T) {
 		os.Unsetenv("GOMAXPROCS")
 		o := options(c.nodes, c.procs)
 		o.LogDir = t.TempDir()
-		out, stdout, stderr, err := job(t, o, "place", nil, nil)
+		out, stdout, stderr, err := runJob(t, o, "place", nil, nil)
 		if err != nil || out.Code() != 0 {
 			t.Fatalf("%+v: %+v, %v\n%s", c, out, err, stderr)
 		}
@@ -299,7 +300,7 @@ func TestFailuresHaveACause(t *testing.T) {
 			if strings.HasPrefix(c.work, "stubborn") {
 				o.Grace = 300 * time.Millisecond
 			}
-			out, stdout, stderr, err := job(t, o, c.work, nil, nil)
+			out, stdout, stderr, err := runJob(t, o, c.work, nil, nil)
 			if err != nil || out.Code() != c.code || !strings.Contains(out.Cause.Text, c.want) {
 				t.Errorf("got code %d, cause %+v, error %v; want %d, %q\n%s", out.Code(), out.Cause, err, c.code, c.want, stderr)
 			}
@@ -334,12 +335,12 @@ func TestSignals(t *testing.T) {
 	}{{"graceful", 1, 0}, {"stubborn", 2, 137}} {
 		signals := make(chan syscall.Signal, c.send)
 		var once sync.Once
-		out, stdout, _, err := job(t, options(2, 1), c.work, signals, func(s string) {
+		out, stdout, _, err := runJob(t, options(2, 1), c.work, signals, func(s string) {
 			if strings.Count(s, "ready") == 2 {
 				once.Do(func() {
 					for range c.send {
 						signals <- syscall.SIGINT
-						time.Sleep(2 * sameKeystroke)
+						time.Sleep(2 * job.SameKeystroke)
 					}
 				})
 			}
@@ -353,46 +354,6 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-func TestInterruptedIsNotAPeersFault(t *testing.T) {
-	for _, c := range []struct {
-		code   int
-		signal syscall.Signal
-		want   int
-	}{{launch.ExitPeerFailed, syscall.SIGINT, 130}, {launch.ExitPeerFailed, 0, launch.ExitPeerFailed}, {3, syscall.SIGINT, 3}} {
-		if got := (Outcome{Cause: &Cause{Code: c.code}, Interrupted: c.signal}).Code(); got != c.want {
-			t.Errorf("cause %d, signal %v: exit code %d, want %d", c.code, c.signal, got, c.want)
-		}
-	}
-}
-
-func TestBadOptions(t *testing.T) {
-	tests := []struct {
-		want   string
-		change func(*Options)
-	}{
-		{"no command given", func(o *Options) { o.Command = nil }},
-		{`command "no-such-program": executable file not found`, func(o *Options) { o.Command = []string{"no-such-program"} }},
-		{"--nodes 0", func(o *Options) { o.Nodes = 0 }},
-		{"--nproc-per-node 65", func(o *Options) { o.Procs = 65 }},
-		{`--job "a b"`, func(o *Options) { o.Job = "a b" }},
-		{`--join "x": not host:port`, func(o *Options) { o.Nodes, o.Join = 2, []string{"x"} }},
-		{"--join with --nodes 1", func(o *Options) { o.Join = []string{"a:1"} }},
-		{`--bind-addr "host": not an IP address`, func(o *Options) { o.BindAddr = "host" }},
-		{"--bind-addr 10.0.0.1: what workers tell each other is not encrypted there; pass --insecure-network", func(o *Options) { o.BindAddr = "10.0.0.1" }},
-		{"--advertise-addr is missing", func(o *Options) { o.BindAddr, o.InsecureNetwork = "0.0.0.0", true }},
-		{"--timeout 0s", func(o *Options) { o.Timeout = 0 }},
-		{"--log-dir: mkdir /dev/null", func(o *Options) { o.LogDir = "/dev/null/x" }},
-	}
-	for _, c := range tests {
-		o := options(1, 1)
-		c.change(&o)
-		_, err := Run(context.Background(), o, IO{Stdout: os.Stdout, Stderr: os.Stderr})
-		if err == nil || !strings.HasPrefix(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("got %v, want %q", err, c.want)
-		}
-	}
-}
-
 func TestMeetingFails(t *testing.T) {
 	timeout := 500 * time.Millisecond
 	run := func(change func(*Options)) error {
@@ -402,12 +363,12 @@ func TestMeetingFails(t *testing.T) {
 		_, err := Run(context.Background(), o, IO{Stdout: os.Stdout, Stderr: os.Stderr})
 		return err
 	}
-	if err := run(func(*Options) {}); err == nil || !strings.Contains(err.Error(), "within --timeout 500ms: 1 of 2 nodes present: n; start the missing ones with --join 127.0.0.1:") {
+	if err := run(func(*Options) {}); err == nil || !strings.Contains(err.Error(), "within timeout 500ms: 1 of 2 nodes present: n; start the missing ones with addresses to join 127.0.0.1:") {
 		t.Errorf("alone: %v", err)
 	}
 	for { // until a machine that is busy has asked for once before the time is up
 		err := run(func(o *Options) { o.Join = []string{"127.0.0.1:1"} })
-		if err != nil && strings.Contains(err.Error(), "no agent answers at 127.0.0.1:1 (--join)") {
+		if err != nil && strings.Contains(err.Error(), "no agent answers at 127.0.0.1:1 (addresses to join)") {
 			break
 		}
 		if timeout *= 4; timeout > time.Minute {
@@ -420,13 +381,13 @@ func TestMeetingFails(t *testing.T) {
 	}
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr).Port
-	if err := run(func(o *Options) { o.Port = port }); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("--port %d: 127.0.0.1:%d is occupied", port, port)) {
+	if err := run(func(o *Options) { o.Port = port }); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("port %d: 127.0.0.1:%d is occupied", port, port)) {
 		t.Errorf("occupied port: %v", err)
 	}
 	signals := make(chan syscall.Signal, 1)
 	signals <- syscall.SIGINT
 	_, err = Run(context.Background(), options(2, 1), IO{Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals})
-	if want := (ErrInterrupted{syscall.SIGINT}); !errors.Is(err, want) {
+	if want := (job.InterruptedError{Signal: syscall.SIGINT}); !errors.Is(err, want) {
 		t.Errorf("interrupted: %v", err)
 	}
 }
@@ -457,7 +418,7 @@ func TestAcquaintances(t *testing.T) {
 }
 
 func TestWorkersHearWhoIsLost(t *testing.T) {
-	out, stdout, stderr, err := job(t, options(2, 1), "bereaved 1", nil, nil)
+	out, stdout, stderr, err := runJob(t, options(2, 1), "bereaved 1", nil, nil)
 	if want := "lost rank 1: node node1 was lost: its agent is gone"; err != nil || !strings.Contains(stdout, want) {
 		t.Errorf("%+v, %v: %q does not say %q\n%s", out.Cause, err, stdout, want, stderr)
 	}

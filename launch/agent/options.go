@@ -13,9 +13,10 @@ import (
 	"time"
 
 	"vgid/launch/discovery"
+	"vgid/launch/option"
 )
 
-// Options of one agent. The field names in errors are those of the flags.
+// Options of one agent. Errors speak of them by their names in package option.
 type Options struct {
 	Command []string // program and arguments of a worker
 	Nodes   int      // nodes of the job
@@ -49,51 +50,38 @@ type Options struct {
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
-// Check finds what is wrong with the options and with the command.
+// ErrNoCommand says that there is nothing to run.
+var ErrNoCommand = errors.New("no command given")
+
+// Check finds what is wrong with the options and with the command. What is
+// left out gets its default.
 func (o *Options) Check() error {
 	switch {
 	case len(o.Command) == 0:
-		return errors.New("no command given; write it after --, as in: vgid-launch --nodes 2 --local -- vgid unlearn")
+		return ErrNoCommand
 	case o.Nodes < 1 || o.Nodes > 1024:
-		return fmt.Errorf("--nodes %d: must be 1 to 1024", o.Nodes)
+		return option.Errorf("%v %d: must be 1 to 1024", option.Nodes, o.Nodes)
 	case o.Procs < 1 || o.Procs > 64:
-		return fmt.Errorf("--nproc-per-node %d: must be 1 to 64", o.Procs)
+		return option.Errorf("%v %d: must be 1 to 64", option.Procs, o.Procs)
 	case !nameForm.MatchString(o.Job) || len(o.Job) > discovery.MaxJob:
-		return fmt.Errorf("--job %q: must be 1 to %d letters, digits, dots, dashes and underscores", o.Job, discovery.MaxJob)
+		return option.Errorf("%v %q: must be 1 to %d letters, digits, dots, dashes and underscores", option.Job, o.Job, discovery.MaxJob)
 	case !nameForm.MatchString(o.Node) || len(o.Node) > maxNode:
 		return fmt.Errorf("node name %q: must be 1 to %d letters, digits, dots, dashes and underscores", o.Node, maxNode)
 	case o.Nodes == 1 && len(o.Join) > 0:
-		return errors.New("--join with --nodes 1: there is nobody to join; say how many nodes the job has")
+		return option.Errorf("%v with %v 1: there is nobody to join; say how many nodes the job has", option.Join, option.Nodes)
 	case o.Port < 0 || o.Port > 65535:
-		return fmt.Errorf("--port %d: must be 0 to 65535", o.Port)
+		return option.Errorf("%v %d: must be 0 to 65535", option.Port, o.Port)
 	case o.Timeout <= 0:
-		return fmt.Errorf("--timeout %v: must be positive", o.Timeout)
+		return option.Errorf("%v %v: must be positive", option.Timeout, o.Timeout)
 	case o.Grace < 0:
-		return fmt.Errorf("--grace %v: must not be negative", o.Grace)
+		return option.Errorf("%v %v: must not be negative", option.Grace, o.Grace)
 	}
-	if o.AdvertiseAddr == "" {
-		o.AdvertiseAddr = o.BindAddr
-	}
-	for _, a := range []struct{ flag, addr string }{{"--bind-addr", o.BindAddr}, {"--advertise-addr", o.AdvertiseAddr}} {
-		ip := net.ParseIP(a.addr)
-		switch {
-		case ip == nil:
-			return fmt.Errorf("%s %q: not an IP address", a.flag, a.addr)
-		case ip.IsUnspecified() && a.flag == "--advertise-addr":
-			return fmt.Errorf("--advertise-addr is missing: %s says nothing about how others reach this node", a.addr)
-		case !ip.IsLoopback() && !o.InsecureNetwork:
-			return fmt.Errorf("%s %s: what workers tell each other is not encrypted there; pass --insecure-network if everybody on that network may read it, and give all nodes the same --secret-file so that nobody else takes part", a.flag, a.addr)
-		}
-	}
-	for _, j := range o.Join {
-		host, port, err := net.SplitHostPort(j)
-		if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || host == "" || n == 0 {
-			return fmt.Errorf("--join %q: not host:port", j)
-		}
+	if err := o.checkAddresses(); err != nil {
+		return err
 	}
 	if o.LogDir != "" {
 		if err := os.MkdirAll(o.LogDir, 0o755); err != nil {
-			return fmt.Errorf("--log-dir: %w", err)
+			return option.Errorf("%v: %w", option.LogDir, err)
 		}
 	}
 	path, err := exec.LookPath(o.Command[0])
@@ -101,6 +89,34 @@ func (o *Options) Check() error {
 		return fmt.Errorf("command %q: %w", o.Command[0], errors.Unwrap(err))
 	}
 	o.Command = append([]string{path}, o.Command[1:]...)
+	return nil
+}
+
+func (o *Options) checkAddresses() error {
+	if o.AdvertiseAddr == "" {
+		o.AdvertiseAddr = o.BindAddr
+	}
+	for _, a := range []struct {
+		name option.Name
+		addr string
+	}{{option.BindAddr, o.BindAddr}, {option.AdvertiseAddr, o.AdvertiseAddr}} {
+		ip := net.ParseIP(a.addr)
+		switch {
+		case ip == nil:
+			return option.Errorf("%v %q: not an IP address", a.name, a.addr)
+		case ip.IsUnspecified() && a.name == option.AdvertiseAddr:
+			return option.Errorf("%v is missing: %s says nothing about how others reach this node", a.name, a.addr)
+		case !ip.IsLoopback() && !o.InsecureNetwork:
+			return option.Errorf("%v %s: what workers tell each other is not encrypted there; pass %v if everybody on that network may read it, and give all nodes the same %v so that nobody else takes part",
+				a.name, a.addr, option.InsecureNetwork, option.SecretFile)
+		}
+	}
+	for _, j := range o.Join {
+		host, port, err := net.SplitHostPort(j)
+		if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || host == "" || n == 0 {
+			return option.Errorf("%v %q: not host:port", option.Join, j)
+		}
+	}
 	return nil
 }
 

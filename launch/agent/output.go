@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"vgid/launch/option"
 )
 
 // maxLine bounds a line that is held back until its end is known.
@@ -115,7 +117,7 @@ func newOutput(o *Options, out, errw io.Writer, rank int, raw bool) (*output, er
 	if o.LogDir != "" {
 		f, err := os.Create(filepath.Join(o.LogDir, fmt.Sprintf("rank%d.log", rank)))
 		if err != nil {
-			return nil, fmt.Errorf("--log-dir: %w", err)
+			return nil, option.Errorf("%v: %w", option.LogDir, err)
 		}
 		w.file, log = f, f
 	}

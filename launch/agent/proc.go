@@ -8,13 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"vgid/launch"
+	"vgid/launch/job"
 	"vgid/launch/view"
 )
 
@@ -27,8 +26,7 @@ type worker struct {
 
 	mu      sync.Mutex
 	running bool
-	stopped bool // the launcher asked it to end
-	still   standstill
+	stopped bool          // the launcher asked it to end
 	stood   time.Duration // it was killed because it stood still for so long
 }
 
@@ -37,7 +35,7 @@ const strayDelay = time.Second
 
 // start runs the command as a rank; ended is called once, from a goroutine
 // counted in wg, when the process is gone.
-func start(o *Options, v view.View, r view.Rank, ln *net.TCPListener, out *output, raw bool, stdout *os.File, wg *sync.WaitGroup, ended func(Exit)) *worker {
+func start(o *Options, v view.View, r view.Rank, ln *net.TCPListener, out *output, raw bool, stdout *os.File, wg *sync.WaitGroup, ended func(job.Exit)) *worker {
 	w := &worker{rank: r.Rank, out: out}
 	w.cmd = exec.Command(o.Command[0], o.Command[1:]...) //nolint:noctx // signals and a grace end it
 	w.cmd.Env = workerEnv(o, v, r, os.Environ())
@@ -56,7 +54,7 @@ func start(o *Options, v view.View, r view.Rank, ln *net.TCPListener, out *outpu
 		close(started)
 		if err != nil {
 			_ = out.close() // nothing was written
-			ended(Exit{Rank: r.Rank, Err: err.Error(), AtMilli: time.Now().UnixMilli()})
+			ended(job.Exit{Rank: r.Rank, Err: err.Error(), AtMilli: time.Now().UnixMilli()})
 			return
 		}
 		ended(w.wait())
@@ -92,13 +90,13 @@ func (w *worker) launch(ln *net.TCPListener) error {
 }
 
 // wait returns how the process ended, after all it wrote was passed on.
-func (w *worker) wait() Exit {
+func (w *worker) wait() job.Exit {
 	err := w.cmd.Wait()
 	at := time.Now()
 	w.tell.Close()
 	w.mu.Lock()
 	w.running = false
-	e := Exit{Rank: w.rank, Stopped: w.stopped, Stood: w.stood.Round(time.Second / 10), AtMilli: at.UnixMilli()}
+	e := job.Exit{Rank: w.rank, Stopped: w.stopped, Stood: w.stood.Round(time.Second / 10), AtMilli: at.UnixMilli()}
 	w.mu.Unlock()
 	// What it left behind goes with it.
 	syscall.Kill(-w.cmd.Process.Pid, syscall.SIGKILL)
@@ -111,7 +109,7 @@ func (w *worker) wait() Exit {
 	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
 		e.Err = err.Error()
 	}
-	if cerr := w.out.close(); cerr != nil && e.ok() {
+	if cerr := w.out.close(); cerr != nil && e.OK() {
 		e.LogErr = cerr.Error()
 	}
 	line, more := w.out.stderr.words.of(e.Code, e.Signal)
@@ -146,67 +144,23 @@ func (w *worker) notice(n launch.Notice) {
 	}
 }
 
-// look kills the worker when it has stood still for too long: a grace is of no
-// use to a process that does not move.
-func (w *worker) look(now time.Time) {
+// look reports whether the worker stands still, and whether it runs at all.
+func (w *worker) look() (stands, runs bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.running && stoppedBelow(w.cmd.Process.Pid), w.running
+}
+
+// killStanding kills the worker because it stood still for so long. Where it
+// was asked to end before, that is what it ends by.
+func (w *worker) killStanding(stood time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.running {
 		return
 	}
-	stood := w.still.look(now, stoppedBelow(w.cmd.Process.Pid))
-	if stood >= standFor || w.stopped && stood >= standAsked {
-		if !w.stopped {
-			w.stood = stood
-		}
-		syscall.Kill(-w.cmd.Process.Pid, syscall.SIGKILL)
+	if !w.stopped {
+		w.stood = stood
 	}
-}
-
-// workerEnv is the launcher's environment with the contract of package launch.
-func workerEnv(o *Options, v view.View, r view.Rank, base []string) []string {
-	var peers []string
-	for _, p := range v.Ranks() {
-		peers = append(peers, p.Addr)
-	}
-	local := strconv.Itoa(len(v.Members[r.NodeRank].Addrs))
-	rank, world := strconv.Itoa(r.Rank), strconv.Itoa(v.WorldSize())
-	set := [][2]string{
-		{launch.EnvRank, rank},
-		{launch.EnvWorldSize, world},
-		{launch.EnvLocalRank, strconv.Itoa(r.LocalRank)},
-		{launch.EnvLocalWorldSize, local},
-		{launch.EnvNodeRank, strconv.Itoa(r.NodeRank)},
-		{launch.EnvNode, r.Node},
-		{launch.EnvEpoch, strconv.FormatUint(v.Epoch, 10)},
-		{launch.EnvJob, v.Job},
-		{launch.EnvPeers, strings.Join(peers, ",")},
-		{launch.EnvToken, v.Token},
-		{launch.EnvListenFD, "3"}, {launch.EnvNoticeFD, "4"}, // ExtraFiles
-		{"RANK", rank}, {"WORLD_SIZE", world},
-		{"LOCAL_RANK", strconv.Itoa(r.LocalRank)}, {"LOCAL_WORLD_SIZE", local},
-		{"GROUP_RANK", strconv.Itoa(r.NodeRank)},
-	}
-	env := make([]string, 0, len(base)+len(set)+1)
-	threads := true
-	for _, kv := range base {
-		name, _, _ := strings.Cut(kv, "=")
-		if name == "GOMAXPROCS" {
-			threads = false
-		}
-		known := false
-		for _, s := range set {
-			known = known || s[0] == name
-		}
-		if !known && name != envChild {
-			env = append(env, kv)
-		}
-	}
-	for _, s := range set {
-		env = append(env, s[0]+"="+s[1])
-	}
-	if threads {
-		env = append(env, "GOMAXPROCS="+strconv.Itoa(max(1, runtime.GOMAXPROCS(0)/max(1, o.MachineWorkers))))
-	}
-	return env
+	syscall.Kill(-w.cmd.Process.Pid, syscall.SIGKILL)
 }

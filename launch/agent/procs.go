@@ -1,27 +1,28 @@
 package agent
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"vgid/launch/option"
 )
 
-// Procs reads --nproc-per-node: a number, "gpu" for one worker per GPU of this
+// Procs reads how many workers this node has: a number, "gpu" for one worker per GPU of this
 // node, or "auto" for the same with 1 where there is none.
 func Procs(s string) (int, error) {
 	switch s {
 	case "gpu", "auto":
 		n := gpus()
 		if n == 0 && s == "gpu" {
-			return 0, fmt.Errorf("--nproc-per-node gpu: this node has no NVIDIA GPU, or CUDA_VISIBLE_DEVICES hides them; give a number")
+			return 0, option.Errorf("%v gpu: this node has no NVIDIA GPU, or CUDA_VISIBLE_DEVICES hides them; give a number", option.Procs)
 		}
 		return max(n, 1), nil
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 {
-		return 0, fmt.Errorf("--nproc-per-node %q: must be a number from 1, gpu, or auto", s)
+		return 0, option.Errorf("%v %q: must be a number from 1, gpu, or auto", option.Procs, s)
 	}
 	return n, nil
 }

@@ -9,29 +9,11 @@ import (
 	"strconv"
 
 	"vgid/launch/discovery"
-	"vgid/launch/relay"
+	"vgid/launch/job"
 	"vgid/launch/view"
 )
 
-// message is what agents say to each other; one field is set.
-type message struct {
-	View  *view.Message          `json:"view,omitempty"`
-	Relay *relay.Message[report] `json:"relay,omitempty"`
-	Ping  bool                   `json:"ping,omitempty"`  // asks for a sign of life
-	Alive bool                   `json:"alive,omitempty"` // answers Ping
-}
-
-// report is everything an agent has to say about its node; a later one
-// contains the earlier ones.
-type report struct {
-	Exits  []Exit `json:"exits,omitempty"`
-	Signal int    `json:"signal,omitempty"` // somebody interrupted the job here with it
-	Kill   bool   `json:"kill,omitempty"`   // ... and did so again
-	Silent []int  `json:"silent,omitempty"` // nodes that this one does not hear
-	Cuts   []cut  `json:"cuts,omitempty"`   // links between two others that this one has judged
-}
-
-func (m message) encode() []byte {
+func encode(m job.Message) []byte {
 	b, err := json.Marshal(m)
 	if err != nil {
 		panic(err) // plain data only
@@ -39,8 +21,8 @@ func (m message) encode() []byte {
 	return b
 }
 
-func decode(b []byte) (message, error) {
-	var m message
+func decode(b []byte) (job.Message, error) {
+	var m job.Message
 	if len(b) > discovery.MaxMessage {
 		return m, fmt.Errorf("message of %d bytes", len(b))
 	}

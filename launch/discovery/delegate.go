@@ -2,9 +2,10 @@ package discovery
 
 import (
 	"bytes"
-	"fmt"
 
 	"github.com/hashicorp/memberlist"
+
+	"vgid/launch/option"
 )
 
 // The methods below are memberlist's delegates. They must not block.
@@ -25,7 +26,7 @@ func (n *Node) NotifyAlive(p *memberlist.Node) error {
 	if ok && job == n.cfg.Job {
 		return nil
 	}
-	err := fmt.Errorf("the agent at %s belongs to job %q, this one to %q; give both the same --job", p.Address(), job, n.cfg.Job)
+	err := option.Errorf("the agent at %s belongs to job %q, this one to %q; give both the same %v", p.Address(), job, n.cfg.Job, option.Job)
 	n.refuse(err)
 	return err
 }

@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"vgid/launch/option"
 )
 
 // Config of one agent.
@@ -139,9 +141,9 @@ func Start(cfg Config) (*Node, error) {
 	if err != nil {
 		at := net.JoinHostPort(cfg.BindAddr, strconv.Itoa(cfg.Port))
 		if errors.Is(err, syscall.EADDRINUSE) || strings.Contains(err.Error(), "address already in use") {
-			return nil, fmt.Errorf("--port %d: %s is occupied; choose another --port, 0 takes any free one", cfg.Port, at)
+			return nil, option.Errorf("%v %d: %s is occupied; choose another %v, 0 takes any free one", option.Port, cfg.Port, at, option.Port)
 		}
-		return nil, fmt.Errorf("cannot listen on %s (--bind-addr, --port): %w", at, err)
+		return nil, option.Errorf("cannot listen on %s (%v, %v): %w", at, option.BindAddr, option.Port, err)
 	}
 	n.wg.Go(n.pump)
 	return n, nil
@@ -166,9 +168,9 @@ func (n *Node) Join(ctx context.Context, addrs []string, waiting func(error)) er
 			return nil
 		}
 		if otherSecret(err) {
-			return fmt.Errorf("the agent at %s (--join) has another secret than this one, or none; give all nodes the same --secret-file", strings.Join(addrs, ", "))
+			return option.Errorf("the agent at %s (%v) has another secret than this one, or none; give all nodes the same %v", strings.Join(addrs, ", "), option.Join, option.SecretFile)
 		}
-		err = fmt.Errorf("no agent answers at %s (--join): %s", strings.Join(addrs, ", "), oneLine(err))
+		err = option.Errorf("no agent answers at %s (%v): %s", strings.Join(addrs, ", "), option.Join, oneLine(err))
 		if first && waiting != nil {
 			waiting(err)
 		}

@@ -42,11 +42,17 @@ const (
 	firstPause   = 300 * time.Millisecond // until what is not confirmed is sent again
 	longestPause = 5 * time.Second
 	// The rest is by the number of nodes: a hub has that much to do.
-	stuckAfter = 50 * time.Millisecond // and a second, without an answer of the hub
-	gather     = 500 * time.Microsecond
+	stuckAfter = 50 * time.Millisecond  // and a second, without an answer of the hub
+	gather     = 500 * time.Microsecond // before news are sent, so that more may go with them
 )
 
 // Machine is the state of one node. Use it from one goroutine.
+//
+// What must always hold: the report of a node is replaced by a later one of the
+// same node only, and nobody else speaks for it; what a node has it offers,
+// again and again, to everyone it sends to, until that one says it has it; and
+// no node leaves while another that it sends to may lack something. So as long
+// as every two nodes are joined by some path of links, all learn all.
 type Machine[R any] struct {
 	self     int
 	latest   []Item[R]
@@ -54,7 +60,7 @@ type Machine[R any] struct {
 	complete bool      // no more reports will come
 	done     bool      // the hub said so
 	waits    time.Time // since when the hub owes an answer; zero: it does not
-	farewell bool
+	told     bool      // the others were told that this node may leave
 }
 
 // peer is what is known of another node.
@@ -151,6 +157,13 @@ func (m *Machine[R]) Silent(nodes []int) {
 // by way of others.
 func (m *Machine[R]) Cut(node int) { m.peers[node].cut = node != m.self }
 
+// Direct says that a node may have no hub that it hears and that hears it: this
+// node sends it what is known here, as if it had asked for that.
+func (m *Machine[R]) Direct(node int) {
+	p := &m.peers[node]
+	p.direct = p.direct || node != m.self
+}
+
 // Complete says that no more reports are to be expected from any node.
 func (m *Machine[R]) Complete() { m.complete = true }
 
@@ -181,8 +194,8 @@ func (m *Machine[R]) Next(now time.Time) []Send[R] {
 			m.waits = now
 		}
 	}
-	if m.Settled() && !m.farewell {
-		m.farewell = true
+	if m.Settled() && !m.told {
+		m.told = true
 		for i := range m.peers {
 			if p := &m.peers[i]; i != m.self && !p.gone && !p.cut && (hub == m.self || p.direct) {
 				send(i, true)

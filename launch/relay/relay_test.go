@@ -263,3 +263,19 @@ func TestNobodySpeaksForAnother(t *testing.T) {
 		t.Errorf("took %v without a word of what the sender has", got)
 	}
 }
+
+// A node that still hears a hub which cannot reach it does not know that it
+// lacks something: who knows of the cut link sends it what is new.
+func TestDirect(t *testing.T) {
+	m := New[string](2, 3)
+	m.Direct(2) // itself: nothing
+	m.Publish("x")
+	now := time.Unix(100, 0)
+	if s := m.Next(now); len(s) != 1 || s[0].To != 0 {
+		t.Errorf("without: %+v; only the hub is told", s)
+	}
+	m.Direct(1)
+	if s := m.Next(now); len(s) != 1 || s[0].To != 1 || len(s[0].Msg.News) != 1 {
+		t.Errorf("%+v; node 1 is told as well", s)
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"vgid/launch/option"
 )
 
 type state int
@@ -62,8 +64,8 @@ func (m *Machine) Up(p Member) []Effect {
 	}
 	if p.Nodes != m.cfg.Self.Nodes {
 		if m.state != committed {
-			m.fail("node %s was started with --nodes %d, this node %s with --nodes %d; start all nodes with the same number",
-				p.Node, p.Nodes, m.cfg.Self.Node, m.cfg.Self.Nodes)
+			m.fail(option.Errorf("node %s was started with %v %d, this node %s with %v %d; start all nodes with the same number",
+				p.Node, option.Nodes, p.Nodes, m.cfg.Self.Node, option.Nodes, m.cfg.Self.Nodes))
 		}
 		return m.settle()
 	}
@@ -126,7 +128,7 @@ func (m *Machine) Receive(from string, msg Message) []Effect {
 		// A member that is bound has given its word: whoever it acknowledged
 		// may have committed with it already. It hears from them first.
 		if m.state == gathering || m.state == proposing {
-			m.fail("%s", msg.Reason)
+			m.fail(option.Errorf("job %q already runs on its %d nodes; use another %v, or wait for it to end", m.cfg.Job, msg.Nodes, option.Job))
 		}
 	}
 	return m.settle()
@@ -191,7 +193,7 @@ func (m *Machine) Timeout() []Effect {
 	for _, p := range m.sorted() {
 		names = append(names, p.Node)
 	}
-	m.fail("%d of %d nodes present: %s%s", len(names), m.cfg.Self.Nodes, strings.Join(names, ", "), why)
+	m.fail(fmt.Errorf("%d of %d nodes present: %s%s", len(names), m.cfg.Self.Nodes, strings.Join(names, ", "), why))
 	return m.settle()
 }
 
@@ -369,16 +371,15 @@ func (m *Machine) release() {
 }
 
 func (m *Machine) reject(id string) {
-	m.send(id, Message{Kind: Reject, Epoch: m.view.Epoch, Reason: fmt.Sprintf(
-		"job %q already runs on its %d nodes; use another --job, or wait for it to end", m.view.Job, len(m.view.Members))})
+	m.send(id, Message{Kind: Reject, Epoch: m.view.Epoch, Nodes: len(m.view.Members)})
 }
 
-func (m *Machine) fail(format string, a ...any) {
+func (m *Machine) fail(why error) {
 	if m.state == proposing {
 		m.abort()
 	}
 	m.enter(failed)
-	m.out = append(m.out, Effect{Failed: fmt.Sprintf(format, a...)})
+	m.out = append(m.out, Effect{Failed: why})
 }
 
 func (m *Machine) coordinates() bool { return m.view.Members[0].ID == m.cfg.Self.ID }

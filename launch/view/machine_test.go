@@ -1,17 +1,14 @@
 package view
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/cockroachdb/datadriven"
 	"pgregory.net/rapid"
 )
-
-var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 
 // member makes the announcement of the one-letter agent id.
 func member(id string, nodes int) Member {
@@ -54,8 +51,8 @@ func (w *world) apply(at string, effects []Effect) string {
 					b.WriteString(" " + m.ID)
 				}
 			}
-			if e.Send.Msg.Reason != "" {
-				fmt.Fprintf(&b, ": %s", e.Send.Msg.Reason)
+			if e.Send.Msg.Nodes != 0 {
+				fmt.Fprintf(&b, " of %d nodes", e.Send.Msg.Nodes)
 			}
 			b.WriteString("\n")
 		case e.Committed != nil:
@@ -64,9 +61,9 @@ func (w *world) apply(at string, effects []Effect) string {
 			}
 			w.views[at] = *e.Committed
 			fmt.Fprintf(&b, "%s: committed epoch %d, rank %d of %d\n", at, e.Committed.Epoch, e.Committed.NodeRank(at), e.Committed.WorldSize())
-		case e.Failed != "":
-			w.failed[at] = e.Failed
-			fmt.Fprintf(&b, "%s: failed: %s\n", at, e.Failed)
+		case e.Failed != nil:
+			w.failed[at] = e.Failed.Error()
+			fmt.Fprintf(&b, "%s: failed: %v\n", at, e.Failed)
 		case e.Doubted != nil:
 			w.lost[at] = append(w.lost[at], e.Doubted.ID)
 			fmt.Fprintf(&b, "%s: lost %s\n", at, e.Doubted.ID)
@@ -101,120 +98,92 @@ func (w *world) deliver(match func(packet) bool, keep bool) string {
 	return b.String()
 }
 
-// command runs one line of a transcript:
+// command runs one command of a transcript:
 //
 //	world NODES ID...          new machines
 //	wants ID NODES             that one expects another number of nodes
 //	start ID | up ID PEER... | down ID PEER... | tick ID [TIMES] | timeout ID
 //	deliver [FROM TO]          what is under way, all or between two
 //	copy FROM TO               the same, and it stays under way
-//	drop [FROM TO]             loses it
+//	drop                       loses it
 //	settle                     deliver until nothing is under way
-func command(w **world, line string) string {
-	f := strings.Fields(line)
-	match := func(p packet) bool { return len(f) < 3 || p.from == f[1] && p.to == f[2] }
-	each := func(do func(m *Machine, peer string) []Effect) string {
-		s := ""
-		for _, p := range f[2:] {
-			s += (*w).apply(f[1], do((*w).machines[f[1]], p))
-		}
-		return s
+func (w *world) command(t *testing.T, d *datadriven.TestData) string {
+	var f []string
+	for _, a := range d.CmdArgs {
+		f = append(f, a.Key)
 	}
-	switch f[0] {
+	number := func(i int) int {
+		n, err := strconv.Atoi(f[i])
+		if err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		return n
+	}
+	match := func(p packet) bool { return len(f) < 2 || p.from == f[0] && p.to == f[1] }
+	each := func(do func(m *Machine, peer string) []Effect) (said string) {
+		for _, p := range f[1:] {
+			said += w.apply(f[0], do(w.machines[f[0]], p))
+		}
+		return said
+	}
+	switch d.Cmd {
 	case "world":
-		n := 0
-		fmt.Sscan(f[1], &n)
-		*w = newWorld(n, f[2:]...)
+		*w = *newWorld(number(0), f[1:]...)
 	case "wants":
-		n := 0
-		fmt.Sscan(f[2], &n)
-		(*w).machines[f[1]] = New(Config{Job: "j", Self: member(f[1], n), Token: "t"})
+		w.machines[f[0]] = New(Config{Job: "j", Self: member(f[0], number(1)), Token: "t"})
 	case "start":
-		return (*w).apply(f[1], (*w).machines[f[1]].Start())
+		return w.apply(f[0], w.machines[f[0]].Start())
 	case "up":
 		return each(func(m *Machine, p string) []Effect {
-			if o := (*w).machines[p]; o != nil {
+			if o := w.machines[p]; o != nil {
 				return m.Up(o.cfg.Self)
 			}
-			return m.Up(member(p, (*w).nodes))
+			return m.Up(member(p, w.nodes))
 		})
 	case "down":
 		return each(func(m *Machine, p string) []Effect { return m.Down(p) })
 	case "tick":
-		n, said := 1, ""
-		if len(f) > 2 {
-			fmt.Sscan(f[2], &n)
+		if len(f) < 2 {
+			return w.apply(f[0], w.machines[f[0]].Tick())
 		}
-		for i := range n {
-			if s := (*w).apply(f[1], (*w).machines[f[1]].Tick()); s != "" && n > 1 {
+		said := ""
+		for i := range number(1) {
+			if s := w.apply(f[0], w.machines[f[0]].Tick()); s != "" {
 				said += fmt.Sprintf("tick %d: %s", i+1, s)
-			} else {
-				said += s
 			}
 		}
 		return said
 	case "timeout":
-		return (*w).apply(f[1], (*w).machines[f[1]].Timeout())
+		return w.apply(f[0], w.machines[f[0]].Timeout())
 	case "deliver":
-		return (*w).deliver(match, false)
+		return w.deliver(match, false)
 	case "copy":
-		return (*w).deliver(match, true)
+		return w.deliver(match, true)
 	case "drop":
-		(*w).flight = nil
+		w.flight = nil
 	case "settle":
-		s := ""
+		said := ""
 		for range 100 {
-			if len((*w).flight) == 0 {
-				return s
+			if len(w.flight) == 0 {
+				return said
 			}
-			s += (*w).deliver(match, false)
+			said += w.deliver(match, false)
 		}
-		return s + "NEVER SETTLES\n"
+		return said + "NEVER SETTLES\n"
 	default:
-		return "UNKNOWN COMMAND\n"
+		d.Fatalf(t, "unknown command")
 	}
 	return ""
 }
 
-// TestTranscripts replays testdata/*.txt: commands, each followed by ---- and
-// what it made the machines do. Run with -update to rewrite the answers, and
-// read the difference.
+// TestTranscripts replays testdata: commands, each followed by ---- and what it
+// made the machines do. Run with -rewrite to write the answers anew, and read
+// the difference.
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no transcripts: %v", err)
-	}
-	for _, path := range files {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			b, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got strings.Builder
-			var w *world
-			answer := false
-			for line := range strings.Lines(string(b)) {
-				switch s := strings.TrimSpace(line); {
-				case s == "":
-					answer = false
-					got.WriteString("\n")
-				case strings.HasPrefix(s, "#"):
-					got.WriteString(line)
-				case s == "----":
-					answer = true
-				case !answer:
-					got.WriteString(s + "\n----\n" + command(&w, s))
-				}
-			}
-			if *update {
-				if err := os.WriteFile(path, []byte(got.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			} else if got.String() != string(b) {
-				t.Errorf("transcript differs; got:\n%s", got.String())
-			}
-		})
-	}
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		w := &world{}
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string { return w.command(t, d) })
+	})
 }
 
 // TestAnyOrderAgrees lets messages be lost, repeated and overtaken, and

@@ -19,14 +19,14 @@ type Message struct {
 	Epoch  uint64 `json:"epoch"`            // of the view meant; in a Nack the highest epoch seen
 	Digest string `json:"digest,omitempty"` // of the view meant
 	View   *View  `json:"view,omitempty"`   // Propose only
-	Reason string `json:"reason,omitempty"` // Reject only
+	Nodes  int    `json:"nodes,omitempty"`  // Reject only: of the job that runs
 }
 
 // Effect is what the driver has to do; exactly one field is set.
 type Effect struct {
 	Send      *Send
 	Committed *View   // start the workers; happens at most once
-	Failed    string  // this agent cannot take part; happens at most once, and is the end
+	Failed    error   // this agent cannot take part; happens at most once, and is the end
 	Doubted   *Member // a member of the committed view was reported down
 	Lost      *Member // a member of the committed view does not take part in it
 }
