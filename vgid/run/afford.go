@@ -58,8 +58,10 @@ func (j *Job) estimate(ctx context.Context, t *training, enc *train.Encoder) (es
 		return estimate{}, nil, err
 	}
 	defer obj.Close()
-	mine := train.ShareOf(obj, train.Shard{Rank: j.Comm.Rank(), WorldSize: j.Comm.Size()})
-	tr, err := train.NewTrainer(t.name, twin.Comm, m, mine, t.optim, t.steps, j.Config.Seed, j.Config.Collective)
+	mine := train.Shard{Rank: j.Comm.Rank(), WorldSize: j.Comm.Size()}
+	tr, err := train.NewTrainer(m, obj, train.Options{
+		Stage: t.name, Comm: twin.Comm, Shard: mine, Optim: t.optim, Steps: t.steps, Seed: j.Config.Seed, Bucket: j.Config.Collective.Bucket,
+	})
 	if err != nil {
 		return estimate{}, nil, err
 	}
@@ -68,7 +70,7 @@ func (j *Job) estimate(ctx context.Context, t *training, enc *train.Encoder) (es
 	if t.steps > 0 {
 		set, _ := t.memory(&twin.Config)
 		var step int
-		if step, out.share, err = train.Largest(mine, t.steps, set.Accumulate); err != nil {
+		if step, out.share, err = train.Largest(obj, mine, t.steps, set.Accumulate); err != nil {
 			return estimate{}, nil, err
 		}
 		times := 1

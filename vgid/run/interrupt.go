@@ -73,10 +73,10 @@ func (j *Job) stopped(ctx context.Context, t *train.Trainer) error {
 		}
 		if n != 0 {
 			step, of := t.Done()
-			return &Interrupted{Signal: syscall.Signal(n), Kept: fmt.Sprintf("after step %d of %d of %s: checkpoint kept, continue with --resume", step, of, t.Stage())}
+			return &Interrupted{Signal: syscall.Signal(n), Kept: fmt.Sprintf("after step %d of %d of %s: checkpoint kept, continue with --resume", step, of, t.Stage)}
 		}
 	}
-	return fmt.Errorf("%s: a rank was asked to end, but none says so", t.Stage())
+	return fmt.Errorf("%s: a rank was asked to end, but none says so", t.Stage)
 }
 
 // The stages that train nothing.

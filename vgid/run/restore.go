@@ -23,7 +23,7 @@ func (j *Job) restore(ctx context.Context, dir string, inputs origin.List, t *tr
 		Step  int
 	}
 	h, err := fromLead(ctx, j, func(context.Context) (h header, err error) {
-		if s, h.Found, err = train.LoadCheckpoint(dir, j.forCheckpoint(t.Stage()), inputs, t.Layout()); err == nil && h.Found && len(s.Values) != trained {
+		if s, h.Found, err = train.LoadCheckpoint(dir, j.forCheckpoint(t.Stage), inputs, t.Layout()); err == nil && h.Found && len(s.Values) != trained {
 			err = fmt.Errorf("checkpoint %s holds %d values, the model trains %d: remove it to start the stage afresh", dir, len(s.Values), trained)
 		}
 		h.Step = s.Step

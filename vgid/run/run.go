@@ -131,7 +131,7 @@ func (j *Job) publish(ctx context.Context, sum *eval.Summary, outcomes map[strin
 	}
 	for _, h := range points {
 		d.Curve = append(d.Curve, report.CurvePoint{
-			Step: h.Step, ForgetKL: h.Loss[train.Forget.String()], Retain: h.Loss[train.Retain.String()], LR: h.LR, GradNorm: h.GradNorm,
+			Step: h.Step, ForgetKL: h.Loss[train.ForgetTerm], Retain: h.Loss[train.RetainTerm], LR: h.LR, GradNorm: h.GradNorm,
 		})
 	}
 	var conf bytes.Buffer

@@ -108,12 +108,14 @@ func (j *Job) loop(ctx context.Context, of *training, inputs origin.List, m *mod
 	begin := time.Now()
 	name, steps := of.name, of.steps
 	stage := Stage{Name: name, Steps: steps, Model: j.path(name, "model"), Inputs: inputs}
-	t, err := train.NewTrainer(name, j.Comm, m, obj, of.optim, steps, j.Config.Seed, j.Config.Collective)
+	t, err := train.NewTrainer(m, obj, train.Options{
+		Stage: name, Comm: j.Comm, Optim: of.optim, Steps: steps, Seed: j.Config.Seed, Bucket: j.Config.Collective.Bucket,
+		Asked: func() bool { return j.request() != 0 },
+	})
 	if err != nil {
 		return stage, err
 	}
 	defer t.Close()
-	t.Asked = func() bool { return j.request() != 0 }
 	ckpt := j.path(name, "checkpoint")
 	if err := j.onLead(ctx, func() error { return j.replaces(name, ckpt) }); err != nil {
 		return stage, err
@@ -223,10 +225,10 @@ func (j *Job) checkpoint(ctx context.Context, dir string, inputs origin.List, t 
 		if err != nil {
 			return err
 		}
-		return train.SaveCheckpoint(dir, j.forCheckpoint(t.Stage()), inputs, s)
+		return train.SaveCheckpoint(dir, j.forCheckpoint(t.Stage), inputs, s)
 	})
 	if err == nil {
-		j.Metrics.Checkpoint(t.Stage(), time.Now())
+		j.Metrics.Checkpoint(t.Stage, time.Now())
 	}
 	return err
 }

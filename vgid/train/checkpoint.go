@@ -1,6 +1,8 @@
 package train
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +24,31 @@ import (
 type State struct {
 	model.TrainState        // Step counts the stage's steps
 	Layout           string // identifies the trained parameters and their order
+}
+
+// State copies what a checkpoint needs.
+func (t *Trainer) State() (State, error) {
+	s, err := t.opt.State()
+	s.Step = t.step
+	return State{TrainState: s, Layout: t.Layout()}, err
+}
+
+// Restore continues from a checkpoint.
+func (t *Trainer) Restore(s State) error {
+	t.step = s.Step
+	s.TrainState.Step *= len(t.draw(0)) // the optimizer counts updates
+	return t.opt.Restore(s.TrainState)
+}
+
+// Layout identifies the trained parameters and their order.
+func (t *Trainer) Layout() string {
+	h := sha256.New()
+	for _, p := range t.model.Params() {
+		if p.Trainable {
+			fmt.Fprintln(h, p.Name, p.Value.Rows, p.Value.Cols)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
 const (

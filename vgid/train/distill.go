@@ -2,13 +2,10 @@ package train
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/tape"
-	"vgid/vgid/ask"
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
 	"vgid/vgid/random"
@@ -18,16 +15,16 @@ import (
 // disturbed teacher, the retain set towards the undisturbed one, both as
 // forward KL on the response. See the package comment.
 type Distill struct {
+	pair
 	cfg            config.Unlearn
 	seed           uint64
 	model, teacher *model.Model // the same model when an adapter is trained
 	enc            *Encoder
 	noise          *Noiser
 	instructions   []string
-	forget, retain Source
 
-	tape *tape.Tape // of the teacher: records nothing
-	shares
+	tape   *tape.Tape // of the teacher: records nothing
+	losses rowLosses
 }
 
 // NewDistill makes the objective. teacher is nil when the student trains an
@@ -42,44 +39,23 @@ func NewDistill(student, teacher *model.Model, enc *Encoder, cfg config.Unlearn,
 		teacher = student
 	}
 	return &Distill{
-		cfg: cfg, seed: seed, model: student, teacher: teacher, enc: enc, noise: noise,
-		instructions: instructions, forget: forget, retain: retain, tape: tape.For(student.Backend()),
-		shares: newShares(student.Backend(), cfg.Accumulate),
+		pair: pair{forget, retain, cfg.BatchForget, cfg.BatchRetain, cfg.Alternate},
+		cfg:  cfg, seed: seed, model: student, teacher: teacher, enc: enc, noise: noise,
+		instructions: instructions, tape: tape.For(student.Backend()), losses: rowLosses{be: student.Backend()},
 	}, nil
 }
 
 // Close implements Objective.
 func (o *Distill) Close() {
 	o.tape.Close()
-	o.shares.close()
+	o.losses.close()
 	if o.teacher != o.model {
 		o.teacher.Close()
 	}
 }
 
-// Draw implements Objective.
-func (o *Distill) Draw(step int, s Shard) [][]Sample {
-	f := s.draw(o.forget, Forget, step, o.cfg.BatchForget, 0)
-	if o.retain == nil {
-		return [][]Sample{f}
-	}
-	r := s.draw(o.retain, Retain, step, o.cfg.BatchRetain, o.cfg.BatchForget)
-	if o.cfg.Alternate {
-		return [][]Sample{f, r}
-	}
-	return [][]Sample{append(f, r...)}
-}
-
-// Batches implements Objective.
-func (o *Distill) Batches() int {
-	if o.cfg.Alternate && o.retain != nil {
-		return 2
-	}
-	return 1
-}
-
 // Terms implements Objective.
-func (o *Distill) Terms() []Term { return []Term{Forget, Retain} }
+func (o *Distill) Terms() []Term { return pairTerms(o.cfg.Alpha, o.cfg.Beta) }
 
 // instruction is u for a sample, or "": which template is a matter of the
 // sample, not of the worker.
@@ -92,131 +68,157 @@ func (o *Distill) instruction(step int, s Sample) string {
 	return o.instructions[r.IntN(len(o.instructions))]
 }
 
-// Prepare implements Objective.
-func (o *Distill) Prepare(ctx context.Context, step int, mine []Sample) (weight [terms]float64, err error) {
-	to := o.next
-	to.reset()
-	for _, s := range mine {
-		var instruction string
-		var pixels []float32
-		if s.Term == Forget {
-			instruction = o.instruction(step, s)
-			if !s.Picture.None() && o.cfg.Noise.Kind != "none" {
-				clean, err := o.enc.Image(s.Picture)
-				if err != nil {
-					return weight, err
-				}
-				pixels = o.noise.Apply(clean, uint32(step), s.noiseKey(o.cfg.Noise)).Pixels
-			}
-			if o.cfg.Responses == "rollout" {
-				if s.Answer, err = o.rollout(ctx, s, instruction, pixels); err != nil {
-					return weight, err
-				}
-			}
-		}
-		student, err := o.enc.Encode(s, "", nil)
-		if err != nil {
-			return weight, err
-		}
-		teacher := student
-		if instruction != "" || pixels != nil {
-			if teacher, err = o.enc.Encode(s, instruction, pixels); err != nil {
-				return weight, err
-			}
-			if err := sameAnswer(s.Answer, teacher, student); err != nil {
-				return weight, err
-			}
-		}
-		w := to.rows.weight(o.cfg.Balance, len(student.Next))
-		trows, srows := aligned(o.cfg.Mask, teacher, student, o.enc.ImageID())
-		for i, row := range srows {
-			to.rows.add(row, 0, w, s.Term)
-			to.teacherRows.add(trows[i], 0, w, s.Term)
-		}
-		weight[s.Term] += float64(w) * float64(len(srows))
-		to.rows.advance(student.Rows())
-		to.teacherRows.advance(teacher.Rows())
-		to.students = append(to.students, student)
-		to.teachers = append(to.teachers, teacher)
-	}
-	return weight, nil
-}
-
-// Ahead implements Objective: the teacher's own answers are made on the device.
-func (o *Distill) Ahead() bool { return o.cfg.Responses != "rollout" }
-
-// Stage implements Objective.
-func (o *Distill) Stage() error { return o.stage(o.teacher, o.next.teachers) }
-
-// rolloutTokens is how long an answer of the teacher's own is at most.
-const rolloutTokens = 64
-
-// rollout is the teacher's own greedy answer: forgetting without annotation.
-func (o *Distill) rollout(ctx context.Context, s Sample, instruction string, pixels []float32) (string, error) {
-	s.Answer = ""
-	v, err := o.enc.Encode(s, instruction, pixels)
-	if err != nil {
-		return "", err
-	}
-	v.Seq.IDs = v.Seq.IDs[:v.First+1]
-	o.teacher.SetAdapter(false)
-	out, err := o.teacher.Generate(ctx, []model.Sequence{v.Seq}, o.enc.Greedy(rolloutTokens))
-	o.model.SetAdapter(true)
-	if err != nil {
-		return "", fmt.Errorf("the teacher's own answer to %q: %w", ask.Clip(s.Question), err)
-	}
-	return strings.TrimSpace(o.enc.Unmark(o.enc.Decode(out[0]))), nil
-}
-
-// Forward implements Objective.
-func (o *Distill) Forward(t *tape.Tape, i int, norm [terms]float64, lap func(monitor.Phase)) error {
-	from, to := part(len(o.now.students), i, o.Parts())
-	if from == to { // more workers than samples
-		return nil
-	}
-	o.loss.release()
-	hidden, err := o.teach(from, to)
-	if err != nil {
-		return err
-	}
-	lap(monitor.PhaseTeacher)
-	b, err := o.model.Pack(sequences(o.now.students[from:to]))
-	if err != nil {
-		return err
-	}
-	h := o.model.Hidden(t, b)
-	o.now.rows.scale(norm, [terms]float64{Forget: o.cfg.Alpha, Retain: o.cfg.Beta})
-	tau := float32(o.cfg.Temperature)
-	rows, lo, hi := o.now.rows.cut(from, to)
-	return o.loss.expect(o.model.KL(t, h, rows, hidden, o.now.rows.scaled[lo:hi], model.KLOptions{
-		TeacherHead: o.teacher.BaseHead(),
-		KL:          backend.KL{TeacherTemp: tau, StudentTemp: tau, Scale: tau * tau},
-	}), lo, b)
-}
-
-// teach runs the teacher on the samples [from, to) and keeps the hidden states
-// of their response rows.
-func (o *Distill) teach(from, to int) (backend.Tensor, error) {
-	b, err := o.now.pack(o.teacher, o.now.teachers[from:to])
-	if err != nil {
-		return backend.Tensor{}, err
-	}
-	defer b.Release()
-	o.tape.Reset(tape.Options{})
-	o.teacher.SetAdapter(false)
-	defer o.model.SetAdapter(true)
-	mark := o.tape.Mark()
-	h := o.teacher.Hidden(o.tape, b)
-	rows, _, _ := o.now.teacherRows.cut(from, to)
-	return o.tape.Value(o.tape.Release(mark, o.teacher.Rows(o.tape, h, rows))), nil
-}
-
 // Length implements Objective.
 func (o *Distill) Length(step int, s Sample) (int, error) {
 	student, err := o.enc.Encode(s, "", unseen)
-	if err != nil || s.Term != Forget {
+	if err != nil || s.Term != forgetTerm {
 		return 2 * student.Rows(), err
 	}
 	teacher, err := o.enc.Encode(s, o.instruction(step, s), unseen)
 	return student.Rows() + teacher.Rows(), err
+}
+
+// Prepare implements Objective. Answers of the teacher's own are made on the
+// device, so that a batch of them is filled when its weights are asked for.
+func (o *Distill) Prepare(ctx context.Context, step int, share []Sample) (Batch, error) {
+	b := &distillBatch{rowBatch: newRowBatch(o.Terms(), o.cfg.Accumulate, &o.losses), of: o, step: step, share: share}
+	if o.cfg.Responses == "rollout" {
+		return b, nil
+	}
+	if err := b.fill(ctx); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// distillBatch is what student and teacher read of a share.
+type distillBatch struct {
+	rowBatch
+	teachers    []View
+	teacherRows responseRows // beside rows, row by row
+
+	of    *Distill
+	step  int
+	share []Sample // that is not encoded yet
+}
+
+// fill encodes the share for both models.
+func (b *distillBatch) fill(ctx context.Context) error {
+	share := b.share
+	b.share = nil
+	for _, s := range share {
+		if err := b.add(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *distillBatch) add(ctx context.Context, s Sample) error {
+	o := b.of
+	instruction, pixels, err := o.intervene(b.step, s)
+	if err != nil {
+		return err
+	}
+	if s.Term == forgetTerm && o.cfg.Responses == "rollout" {
+		if s.Answer, err = o.rollout(ctx, s, instruction, pixels); err != nil {
+			return err
+		}
+	}
+	student, err := o.enc.Encode(s, "", nil)
+	if err != nil {
+		return err
+	}
+	teacher := student
+	if instruction != "" || pixels != nil {
+		if teacher, err = o.enc.Encode(s, instruction, pixels); err != nil {
+			return err
+		}
+		if err := sameAnswer(s.Answer, teacher, student); err != nil {
+			return err
+		}
+	}
+	w := tokenWeight(o.cfg.Balance, len(student.Next))
+	trows, srows := aligned(o.cfg.Mask, teacher, student, o.enc.ImageID())
+	for i, row := range srows {
+		b.rows.add(row, 0, w, s.Term)
+		b.teacherRows.add(trows[i], 0, w, s.Term)
+	}
+	b.weight[s.Term] += float64(w) * float64(len(srows))
+	b.rows.advance(student.Rows())
+	b.teacherRows.advance(teacher.Rows())
+	b.students = append(b.students, student)
+	b.teachers = append(b.teachers, teacher)
+	return nil
+}
+
+// intervene is what the teacher gets beside a sample: the instruction before its
+// question and the noised image in place of its own; nothing of either on the
+// retain set.
+func (o *Distill) intervene(step int, s Sample) (instruction string, pixels []float32, err error) {
+	if s.Term != forgetTerm {
+		return "", nil, nil
+	}
+	instruction = o.instruction(step, s)
+	if s.Picture.None() || o.cfg.Noise.Kind == "none" {
+		return instruction, nil, nil
+	}
+	clean, err := o.enc.Image(s.Picture)
+	if err != nil {
+		return "", nil, err
+	}
+	return instruction, o.noise.Apply(clean, uint32(step), s.noiseKey(o.cfg.Noise)).Pixels, nil
+}
+
+// Weights implements Batch.
+func (b *distillBatch) Weights(ctx context.Context) ([]float64, error) {
+	return b.weight, b.fill(ctx)
+}
+
+// Upload implements Batch: the teacher's pass is the first.
+func (b *distillBatch) Upload() error { return b.upload(b.of.teacher, b.teachers) }
+
+// Forward implements Batch.
+func (b *distillBatch) Forward(p *Pass) error {
+	from, to := b.span(p.Part)
+	if from == to { // more workers than samples
+		return nil
+	}
+	o := b.of
+	hidden, err := b.teach(from, to)
+	if err != nil {
+		return err
+	}
+	p.Lap(monitor.PhaseTeacher)
+	in, err := o.model.Pack(sequences(b.students[from:to]))
+	if err != nil {
+		return err
+	}
+	p.Hold(in)
+	h := o.model.Hidden(p.Tape, in)
+	b.rows.scale(p.Norm, b.terms)
+	tau := float32(o.cfg.Temperature)
+	rows, lo, hi := b.rows.cut(from, to)
+	return b.keep(o.model.KL(p.Tape, h, rows, hidden, b.rows.scaled[lo:hi], model.KLOptions{
+		TeacherHead: o.teacher.BaseHead(),
+		KL:          backend.KL{TeacherTemp: tau, StudentTemp: tau, Scale: tau * tau},
+	}), lo)
+}
+
+// teach runs the teacher on the samples [from, to) and keeps the hidden states
+// of their response rows.
+func (b *distillBatch) teach(from, to int) (backend.Tensor, error) {
+	o := b.of
+	in, err := b.pack(o.teacher, b.teachers[from:to])
+	if err != nil {
+		return backend.Tensor{}, err
+	}
+	defer in.Release()
+	o.tape.Reset(tape.Options{})
+	o.teacher.SetAdapter(false)
+	defer o.model.SetAdapter(true)
+	mark := o.tape.Mark()
+	h := o.teacher.Hidden(o.tape, in)
+	rows, _, _ := b.teacherRows.cut(from, to)
+	return o.tape.Value(o.tape.Release(mark, o.teacher.Rows(o.tape, h, rows))), nil
 }

@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -84,7 +85,7 @@ func logSoftmax(logits []float64, temperature float64) []float64 {
 // terms are the two expectations of the loss over a batch.
 func (p *paper) terms(step int, batch []Sample) (forget, retain float64) {
 	u := p.c.Unlearn
-	var sum, weight [terms]float64
+	var sum, weight [2]float64
 	for _, s := range batch {
 		var seen, shown []imaging.Image
 		if !s.Picture.None() {
@@ -95,7 +96,7 @@ func (p *paper) terms(step int, batch []Sample) (forget, retain float64) {
 			seen, shown = []imaging.Image{img}, []imaging.Image{img}
 		}
 		asked := s.Question
-		if s.Term == Forget {
+		if s.Term == forgetTerm {
 			if u.Instruction.Use == "always" {
 				asked = strings.ReplaceAll(p.instruction, "{subject}", s.Subject) + " " + asked
 			}
@@ -146,7 +147,7 @@ func (p *paper) terms(step int, batch []Sample) (forget, retain float64) {
 			weight[s.Term] += w
 		}
 	}
-	return sum[Forget] / max(weight[Forget], 1e-300), sum[Retain] / max(weight[Retain], 1e-300)
+	return sum[forgetTerm] / max(weight[forgetTerm], 1e-300), sum[retainTerm] / max(weight[retainTerm], 1e-300)
 }
 
 // The loss of a step, and its derivative along the gradient, are those of the
@@ -227,7 +228,9 @@ func comparePaper(ctx context.Context, t *testing.T, c config.Config) error {
 		return err
 	}
 	defer obj.Close()
-	tr, err := NewTrainer("unlearned", collective.Solo(), m, obj, c.Unlearn.Optim, c.Unlearn.Steps, c.Seed, c.Collective)
+	tr, err := NewTrainer(m, obj, Options{
+		Stage: "unlearned", Comm: collective.Solo(), Optim: c.Unlearn.Optim, Steps: c.Unlearn.Steps, Seed: c.Seed, Bucket: c.Collective.Bucket,
+	})
 	if err != nil {
 		return err
 	}
@@ -238,36 +241,31 @@ func comparePaper(ctx context.Context, t *testing.T, c config.Config) error {
 			return err
 		}
 	}
-	tr.ahead = prepared{}
-	for i, batch := range tr.draw(tr.step) {
-		weight, err := obj.Prepare(ctx, tr.step, batch)
+	tr.drop()
+	for i, share := range tr.draw(tr.step) {
+		b, err := obj.Prepare(ctx, tr.step, share)
 		if err != nil {
 			return err
 		}
-		var norm [terms]float64
-		for k, w := range weight {
-			if w > 0 {
-				norm[k] = 1 / w
-			}
-		}
-		obj.Begin()
-		m.ZeroGrads()
-		for part := range obj.Parts() {
-			if err := tr.micro(part, norm, nil, func(monitor.Phase) {}); err != nil {
-				return err
-			}
-		}
-		if err := obj.Collect(); err != nil {
+		defer b.Release()
+		weight, err := b.Weights(ctx)
+		if err != nil {
 			return err
 		}
-		forget, retain := p.terms(tr.step, batch)
-		got := obj.Losses()
+		if err := tr.gradient(ctx, b, weight, func(monitor.Phase) {}); err != nil {
+			return err
+		}
+		got, err := b.Losses()
+		if err != nil {
+			return err
+		}
+		forget, retain := p.terms(tr.step, share)
 		t.Logf("batch %d: forget %.6f, retain %.6f", i, forget, retain)
 		if forget+retain < 1e-3 {
 			t.Errorf("forget %g, retain %g: there is nothing to see", forget, retain)
 		}
-		near(t, "forget", got[Forget], forget, 1e-4)
-		near(t, "retain", got[Retain], retain, 1e-4)
+		near(t, "forget", got[forgetTerm], forget, 1e-4)
+		near(t, "retain", got[retainTerm], retain, 1e-4)
 
 		g, err := download(m.Backend(), m.FlatGrads())
 		if err != nil {
@@ -289,7 +287,7 @@ func comparePaper(ctx context.Context, t *testing.T, c config.Config) error {
 				moved[k] += float32(by * float64(g[k]) / length)
 			}
 			m.Backend().Upload(m.FlatValues(), moved)
-			forget, retain := p.terms(tr.step, batch)
+			forget, retain := p.terms(tr.step, share)
 			m.Backend().Upload(m.FlatValues(), values)
 			return c.Unlearn.Alpha*forget + c.Unlearn.Beta*retain, nil
 		}
@@ -316,4 +314,42 @@ func near(t *testing.T, what string, got, want, rel float64) {
 func download(be backend.Backend, x backend.Tensor) ([]float32, error) {
 	out := make([]float32, x.Len())
 	return out, be.Download(out, x)
+}
+
+// Answers of the teacher's own are made by the device, so a batch of them is only
+// filled when its weights are asked for, and once.
+func TestOwnAnswersWaitForTheirTurn(t *testing.T) {
+	c := small(t, map[string]string{"unlearn.responses": "rollout"})
+	m, enc := opened(t, c)
+	obj, err := distilling(t, c, m, enc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer obj.Close()
+	ended, end := context.WithCancel(t.Context())
+	end()
+	share := obj.Draw(0, Shard{WorldSize: 1})[0]
+	b, err := obj.Prepare(ended, 0, share)
+	if err != nil {
+		t.Fatalf("preparing asks the device: %v", err)
+	}
+	if err := b.Upload(); err != nil || b.Tokens() != 0 {
+		t.Fatalf("before its turn: %d tokens, %v", b.Tokens(), err)
+	}
+	first, err := b.Weights(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens, want := b.Tokens(), slices.Clone(first)
+	if again, err := b.Weights(t.Context()); err != nil || !slices.Equal(again, want) || b.Tokens() != tokens || tokens == 0 {
+		t.Errorf("%d tokens of weight %v, then %d of %v, %v", tokens, want, b.Tokens(), again, err)
+	}
+	b.Release()
+	if b, err = obj.Prepare(t.Context(), 0, share); err != nil {
+		t.Fatal(err)
+	}
+	defer b.Release()
+	if _, err := b.Weights(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("the answers are not made in their turn: %v", err)
+	}
 }

@@ -142,7 +142,7 @@ func TestFixedNoiseBelongsToThePicture(t *testing.T) {
 	}
 	keys, places, all := map[*dataset.Image]uint32{}, map[*dataset.Image]map[uint32]bool{}, map[uint32]bool{}
 	for step := range 50 {
-		for _, s := range (Shard{WorldSize: 1}).draw(src, Forget, step, 4, 0) {
+		for _, s := range (Shard{WorldSize: 1}).draw(src, forgetTerm, step, 4, 0) {
 			key, file := s.noiseKey(config.Noise{Fixed: true}), s.Picture.File
 			if had, ok := keys[file]; ok && had != key {
 				t.Fatalf("step %d: another noise for the same picture", step)

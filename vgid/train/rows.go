@@ -8,12 +8,11 @@ type responseRows struct {
 	student []int32 // row of the packed student batch
 	targets []int32 // token that follows
 	weights []float32
-	term    []Term
+	term    []int // index of the row's term
 
 	norms  []float64 // of each row, for the reported loss
 	scaled []float32 // coef·norm·weight of each row, for the gradient
 	packed []int32   // rows in the batch of a micro-batch
-	losses []float32 // read back
 }
 
 // rowMark is the end of a sequence.
@@ -21,9 +20,6 @@ type rowMark struct {
 	listed int // rows of the list up to it
 	base   int // rows of the sequences up to it
 }
-
-// part cuts n samples into parts and gives the bounds of one.
-func part(n, i, parts int) (from, to int) { return n * i / parts, n * (i + 1) / parts }
 
 // before is the end of what stands before sequence i.
 func (r *responseRows) before(i int) rowMark {
@@ -44,14 +40,8 @@ func (r *responseRows) cut(from, to int) (rows []int32, lo, hi int) {
 	return r.packed, start.listed, end.listed
 }
 
-func (r *responseRows) reset() {
-	r.base, r.ends = 0, r.ends[:0]
-	r.student, r.targets = r.student[:0], r.targets[:0]
-	r.weights, r.term = r.weights[:0], r.term[:0]
-}
-
 // add lists row i of the current sequence.
-func (r *responseRows) add(i, target int32, weight float32, term Term) {
+func (r *responseRows) add(i, target int32, weight float32, term int) {
 	r.student = append(r.student, int32(r.base)+i)
 	r.targets = append(r.targets, target)
 	r.weights = append(r.weights, weight)
@@ -64,9 +54,9 @@ func (r *responseRows) advance(rows int) {
 	r.ends = append(r.ends, rowMark{len(r.student), r.base})
 }
 
-// weight is what each token of a response of n tokens counts. Balanced, short
+// tokenWeight is what each token of a response of n tokens counts. Balanced, short
 // answers (a letter, a word) weigh more than their share of tokens.
-func (r *responseRows) weight(balance bool, n int) float32 {
+func tokenWeight(balance bool, n int) float32 {
 	if !balance {
 		return 1
 	}
@@ -74,11 +64,11 @@ func (r *responseRows) weight(balance bool, n int) float32 {
 }
 
 // scale turns row weights into what the loss multiplies each row by.
-func (r *responseRows) scale(norm, coef [terms]float64) {
+func (r *responseRows) scale(norm []float64, terms []Term) {
 	r.scaled, r.norms = r.scaled[:0], r.norms[:0]
 	for i, w := range r.weights {
 		n := norm[r.term[i]] * float64(w)
 		r.norms = append(r.norms, n)
-		r.scaled = append(r.scaled, float32(coef[r.term[i]]*n))
+		r.scaled = append(r.scaled, float32(terms[r.term[i]].Coef*n))
 	}
 }

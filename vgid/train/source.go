@@ -15,7 +15,7 @@ import (
 // Sample is one training example before tokenisation.
 type Sample struct {
 	Key         uint32 // unique within a step; keys its noise and dropout
-	Term        Term
+	Term        int    // the part of the loss it belongs to: index of the objective's Terms
 	Picture     Picture
 	Subject     string // what {subject} of an instruction stands for
 	Instruction string // already part of the example (base training), or ""
@@ -31,18 +31,6 @@ func (s Sample) noiseKey(n config.Noise) uint32 {
 	}
 	return s.Key
 }
-
-// Term is the part of the objective a sample belongs to.
-type Term uint8
-
-// The terms of the objectives.
-const (
-	Learn  Term = iota // supervised: cross-entropy on the answer
-	Forget             // VGID: towards the disturbed teacher
-	Retain             // VGID: towards the undisturbed teacher
-)
-
-func (t Term) String() string { return [...]string{"loss", "forget", "retain"}[t] }
 
 // Picture is the image of a sample: a file of the benchmark, a drawing, or none.
 type Picture struct {
@@ -152,7 +140,7 @@ type Shard struct{ Rank, WorldSize int }
 // draw makes this worker's share of the size samples that term contributes to
 // the global batch of a step; first is how many samples other terms put before
 // them. Which samples a batch has does not depend on the sharding.
-func (s Shard) draw(src Source, term Term, step, size, first int) []Sample {
+func (s Shard) draw(src Source, term, step, size, first int) []Sample {
 	var out []Sample
 	for i := range size {
 		key := first + i

@@ -4,9 +4,7 @@ import (
 	"context"
 
 	"vgid/model"
-	"vgid/model/tape"
 	"vgid/vgid/config"
-	"vgid/vgid/monitor"
 )
 
 // Supervised is plain fine-tuning: cross-entropy on the answer's tokens. It
@@ -16,67 +14,29 @@ type Supervised struct {
 	enc    *Encoder
 	source Source
 	cfg    config.Train
-
-	shares
+	losses rowLosses
 }
 
 // NewSupervised makes the objective of a supervised stage.
 func NewSupervised(m *model.Model, enc *Encoder, src Source, cfg config.Train) *Supervised {
-	return &Supervised{model: m, enc: enc, source: src, cfg: cfg, shares: newShares(m.Backend(), cfg.Accumulate)}
+	return &Supervised{model: m, enc: enc, source: src, cfg: cfg, losses: rowLosses{be: m.Backend()}}
 }
+
+// Terms implements Objective.
+func (o *Supervised) Terms() []Term { return []Term{{LossTerm, 1}} }
 
 // Draw implements Objective.
 func (o *Supervised) Draw(step int, s Shard) [][]Sample {
-	return [][]Sample{s.draw(o.source, Learn, step, o.cfg.Batch, 0)}
+	return [][]Sample{s.draw(o.source, 0, step, o.cfg.Batch, 0)}
 }
-
-// Batches implements Objective.
-func (o *Supervised) Batches() int { return 1 }
-
-// Terms implements Objective.
-func (o *Supervised) Terms() []Term { return []Term{Learn} }
 
 // Prepare implements Objective.
-func (o *Supervised) Prepare(_ context.Context, _ int, mine []Sample) (weight [terms]float64, err error) {
-	to := o.next
-	to.reset()
-	for _, s := range mine {
-		v, err := o.enc.Encode(s, "", nil)
-		if err != nil {
-			return weight, err
-		}
-		w := to.rows.weight(o.cfg.Balance, len(v.Next))
-		for j, next := range v.Next {
-			to.rows.add(int32(v.First+j), next, w, Learn)
-		}
-		to.rows.advance(v.Rows())
-		to.students = append(to.students, v)
-		weight[Learn] += float64(w) * float64(len(v.Next))
+func (o *Supervised) Prepare(_ context.Context, _ int, share []Sample) (Batch, error) {
+	b := &answerBatch{rowBatch: newRowBatch(o.Terms(), o.cfg.Accumulate, &o.losses), model: o.model}
+	if err := b.add(o.enc, o.cfg.Balance, share); err != nil {
+		return nil, err
 	}
-	return weight, nil
-}
-
-// Ahead implements Objective.
-func (o *Supervised) Ahead() bool { return true }
-
-// Stage implements Objective.
-func (o *Supervised) Stage() error { return o.stage(o.model, o.next.students) }
-
-// Forward implements Objective.
-func (o *Supervised) Forward(t *tape.Tape, i int, norm [terms]float64, _ func(monitor.Phase)) error {
-	from, to := part(len(o.now.students), i, o.Parts())
-	if from == to { // more workers than samples
-		return nil
-	}
-	o.loss.release()
-	b, err := o.now.pack(o.model, o.now.students[from:to])
-	if err != nil {
-		return err
-	}
-	h := o.model.Hidden(t, b)
-	o.now.rows.scale(norm, [terms]float64{Learn: 1})
-	rows, lo, hi := o.now.rows.cut(from, to)
-	return o.loss.expect(o.model.CE(t, h, rows, o.now.rows.targets[lo:hi], o.now.rows.scaled[lo:hi]), lo, b)
+	return b, nil
 }
 
 // Length implements Objective.
@@ -86,4 +46,48 @@ func (o *Supervised) Length(_ int, s Sample) (int, error) {
 }
 
 // Close implements Objective.
-func (o *Supervised) Close() { o.shares.close() }
+func (o *Supervised) Close() { o.losses.close() }
+
+// answerBatch has the cross-entropy of each sample's answer for a loss.
+type answerBatch struct {
+	rowBatch
+	model *model.Model
+}
+
+// add encodes samples.
+func (b *answerBatch) add(enc *Encoder, balance bool, share []Sample) error {
+	for _, s := range share {
+		v, err := enc.Encode(s, "", nil)
+		if err != nil {
+			return err
+		}
+		w := tokenWeight(balance, len(v.Next))
+		for j, next := range v.Next {
+			b.rows.add(int32(v.First+j), next, w, s.Term)
+		}
+		b.rows.advance(v.Rows())
+		b.students = append(b.students, v)
+		b.weight[s.Term] += float64(w) * float64(len(v.Next))
+	}
+	return nil
+}
+
+// Upload implements Batch.
+func (b *answerBatch) Upload() error { return b.upload(b.model, b.students) }
+
+// Forward implements Batch.
+func (b *answerBatch) Forward(p *Pass) error {
+	from, to := b.span(p.Part)
+	if from == to { // more workers than samples
+		return nil
+	}
+	in, err := b.pack(b.model, b.students[from:to])
+	if err != nil {
+		return err
+	}
+	p.Hold(in)
+	h := b.model.Hidden(p.Tape, in)
+	b.rows.scale(p.Norm, b.terms)
+	rows, lo, hi := b.rows.cut(from, to)
+	return b.keep(b.model.CE(p.Tape, h, rows, b.rows.targets[lo:hi], b.rows.scaled[lo:hi]), lo)
+}

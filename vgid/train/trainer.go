@@ -2,10 +2,9 @@ package train
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"vgid/collective"
@@ -15,51 +14,6 @@ import (
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
 )
-
-const terms = 3 // Learn, Forget, Retain
-
-// Objective turns a worker's share of a batch into a loss. It is used by one
-// goroutine: Draw, then for each of its batches Prepare and Begin, for each
-// micro-batch of those Forward, and Collect. The next share may be prepared once
-// the passes of the present one are queued.
-type Objective interface {
-	// Draw returns this worker's share of the batches of a step. Each batch is
-	// followed by an update of the weights.
-	Draw(step int, s Shard) [][]Sample
-	// Batches is how many there are.
-	Batches() int
-	// Prepare encodes this worker's share and reports the total row weight of
-	// each term in it.
-	Prepare(ctx context.Context, step int, mine []Sample) (weight [terms]float64, err error)
-	// Ahead reports whether Prepare leaves the device alone, so that it is worth
-	// calling while that is busy.
-	Ahead() bool
-	// Stage uploads what the first pass over the prepared share reads.
-	Stage() error
-	// Begin makes the share that was prepared last the present one.
-	Begin()
-	// Parts is the number of micro-batches the present share is split into.
-	Parts() int
-	// Forward runs the passes of one of them and records the loss Σ_term
-	// coef·Σ_rows w·l on the student's tape, with norm[term] = 1/Σw over all
-	// samples of all workers. The laps it takes are the phases of the step.
-	Forward(student *tape.Tape, part int, norm [terms]float64, lap func(monitor.Phase)) error
-	// Collect reads the losses of every Forward since Begin. It waits for the
-	// device; nothing before it does.
-	Collect() error
-	// Losses returns Σ_rows norm·w·l of each term over what was collected.
-	Losses() [terms]float64
-	// Tokens is the count of tokens of the student in the present share.
-	Tokens() int
-	// Terms are the terms that have a loss.
-	Terms() []Term
-	// Length is how many tokens the passes over a sample read, of the teacher and
-	// the student together.
-	Length(step int, s Sample) (int, error)
-	// Close frees the objective's device memory, and its teacher's, not the
-	// student's.
-	Close()
-}
 
 // StepResult is what a step did, over all workers but for Samples and Tokens.
 type StepResult struct {
@@ -72,72 +26,80 @@ type StepResult struct {
 }
 
 // Trainer runs the optimizer steps of one stage on one worker.
+//
+// What must always hold: all workers take the same steps in the same order, each
+// with an exchange of weights, of gradients and of losses for every batch, whether
+// or not samples fell to it; and no weight changes but by the sum of all workers'
+// gradients. So the parameters of all are equal to the bit behind every step.
 type Trainer struct {
-	stage     string
-	comm      *collective.Comm
+	Options
 	be        backend.Backend
 	model     *model.Model
 	objective Objective
-	optim     config.Optim
-	steps     int
-	seed      uint64
 
 	tape    *tape.Tape
 	opt     *model.Optimizer
 	reducer *reducer
 	sched   model.Schedule
 	step    int // done
-	ahead   prepared
-
-	// Asked tells whether this worker is asked to end; nil: never.
-	Asked func() bool
+	next    prepared
 }
 
-// prepared is the share that was prepared before its turn.
+// Options are what a trainer is told beside the model and the objective.
+type Options struct {
+	Stage  string // its name in errors and metrics
+	Comm   *collective.Comm
+	Shard  Shard // the worker's share of batches; zero: by its rank
+	Optim  config.Optim
+	Steps  int
+	Seed   uint64
+	Bucket int         // KiB of gradients that are reduced together
+	Asked  func() bool // whether this worker is asked to end; nil: never
+}
+
+// prepared is a batch that was prepared before its turn.
 type prepared struct {
-	step, batch int // whose
 	ok          bool
-	weight      [terms]float64
+	step, share int // whose
+	batch       Batch
 	err         error
 }
 
 // NewTrainer prepares a stage on a model whose trainable parameters have been
 // chosen.
-func NewTrainer(stage string, comm *collective.Comm, m *model.Model, obj Objective, optim config.Optim, steps int, seed uint64, cc config.Collective) (*Trainer, error) {
+func NewTrainer(m *model.Model, obj Objective, o Options) (*Trainer, error) {
+	if o.Shard == (Shard{}) {
+		o.Shard = Shard{o.Comm.Rank(), o.Comm.Size()}
+	}
 	be := m.Backend()
 	opt, err := m.NewOptimizer(model.OptimizerConfig{
-		Beta1: float32(optim.Beta1), Beta2: float32(optim.Beta2), Eps: float32(optim.Eps),
-		WeightDecay: float32(optim.WeightDecay), ClipNorm: float32(optim.Clip),
+		Beta1: float32(o.Optim.Beta1), Beta2: float32(o.Optim.Beta2), Eps: float32(o.Optim.Eps),
+		WeightDecay: float32(o.Optim.WeightDecay), ClipNorm: float32(o.Optim.Clip),
 	})
 	if err != nil {
 		return nil, err
 	}
-	sched := model.Schedule{Kind: optim.Schedule, Peak: optim.LR, Final: optim.FinalLR, Warmup: optim.Warmup, Steps: steps}
+	sched := model.Schedule{Kind: o.Optim.Schedule, Peak: o.Optim.LR, Final: o.Optim.FinalLR, Warmup: o.Optim.Warmup, Steps: o.Steps}
 	if err := sched.Validate(); err != nil {
 		return nil, err
 	}
-	red, err := newReducer(comm, be, m.FlatGrads(), cc.Bucket<<10)
+	red, err := newReducer(o.Comm, be, m.FlatGrads(), o.Bucket<<10)
 	if err != nil {
 		return nil, err
 	}
-	return &Trainer{
-		stage: stage, comm: comm, be: be, model: m, objective: obj, optim: optim, steps: steps, seed: seed,
-		tape: tape.For(be), opt: opt, reducer: red, sched: sched,
-	}, nil
+	return &Trainer{Options: o, be: be, model: m, objective: obj, tape: tape.For(be), opt: opt, reducer: red, sched: sched}, nil
 }
 
 // Close frees the trainer's device memory, not the model's.
 func (t *Trainer) Close() {
+	t.drop()
 	t.reducer.close()
 	t.tape.Close()
 	t.opt.Close()
 }
 
 // Done reports how many of how many steps are behind.
-func (t *Trainer) Done() (step, of int) { return t.step, t.steps }
-
-// Stage is the name of the stage.
-func (t *Trainer) Stage() string { return t.stage }
+func (t *Trainer) Done() (step, of int) { return t.step, t.Steps }
 
 // Values is how many numbers are trained.
 func (t *Trainer) Values() int {
@@ -149,7 +111,7 @@ func (t *Trainer) Values() int {
 func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 	out := StepResult{Step: t.step + 1, Loss: map[string]float64{}}
 	out.LR = t.sched.At(t.step)
-	out.Phases.Stage, out.Phases.Number = t.stage, out.Step
+	out.Phases.Stage, out.Phases.Number = t.Stage, out.Step
 	last := time.Now()
 	lap := func(p monitor.Phase) {
 		now := time.Now()
@@ -157,8 +119,8 @@ func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 		last = now
 	}
 	shares := t.draw(t.step)
-	for batch := range shares {
-		if err := t.update(ctx, shares, batch, &out, lap); err != nil {
+	for i := range shares {
+		if err := t.update(ctx, shares, i, &out, lap); err != nil {
 			return out, err
 		}
 	}
@@ -173,41 +135,29 @@ func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
 
 // update takes the gradient of a batch of this step over all workers and adds it
 // to the weights; out takes what it did.
-func (t *Trainer) update(ctx context.Context, shares [][]Sample, batch int, out *StepResult, lap func(monitor.Phase)) error {
+func (t *Trainer) update(ctx context.Context, shares [][]Sample, i int, out *StepResult, lap func(monitor.Phase)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	weight, err := t.prepare(ctx, batch, shares[batch])
+	b, err := t.take(ctx, i, shares[i])
 	if err != nil {
 		return t.at(err)
 	}
-	t.objective.Begin()
+	defer b.Release()
+	own, err := b.Weights(ctx)
+	if err != nil {
+		return t.at(err)
+	}
 	lap(monitor.PhaseData)
-	// The loss is normalised by the rows of all workers, so that their
-	// number does not change it.
-	if err := t.comm.AllReduce(ctx, collective.F64(weight[:]), collective.Sum); err != nil {
+	weight, err := t.sum(ctx, own)
+	if err != nil {
 		return err
 	}
 	lap(monitor.PhaseComm)
-	var norm [terms]float64
-	for term, w := range weight {
-		if w > 0 {
-			norm[term] = 1 / w
-		}
+	if err := t.gradient(ctx, b, weight, lap); err != nil {
+		return t.at(err)
 	}
-	t.model.ZeroGrads()
-	t.reducer.begin(ctx)
-	for part, parts := 0, t.objective.Parts(); part < parts; part++ {
-		// Gradients travel while the last micro-batch adds to them.
-		ready := t.reducer.ready
-		if part < parts-1 {
-			ready = nil
-		}
-		if err := t.micro(part, norm, ready, lap); err != nil {
-			return t.at(err)
-		}
-	}
-	t.lookAhead(ctx, shares, batch+1)
+	t.lookAhead(ctx, shares, i+1)
 	lap(monitor.PhaseData)
 	if err := t.reducer.finish(); err != nil {
 		return t.at(err)
@@ -217,34 +167,73 @@ func (t *Trainer) update(ctx context.Context, shares [][]Sample, batch int, out 
 		return t.at(err)
 	}
 	lap(monitor.PhaseOptimizer)
-	if err := t.objective.Collect(); err != nil {
+	if err := t.report(ctx, b, weight, out); err != nil {
+		return err
+	}
+	out.Samples += len(shares[i])
+	out.Tokens += b.Tokens()
+	lap(monitor.PhaseComm)
+	return nil
+}
+
+// sum adds up values over all workers.
+func (t *Trainer) sum(ctx context.Context, values []float64) ([]float64, error) {
+	out := slices.Clone(values)
+	return out, t.Comm.AllReduce(ctx, collective.F64(out), collective.Sum)
+}
+
+// gradient queues the passes of a batch, and sends gradients on their way as they
+// become final. The loss is normalised by the weight of all workers, so that their
+// number does not change it.
+func (t *Trainer) gradient(ctx context.Context, b Batch, weight []float64, lap func(monitor.Phase)) error {
+	norm := make([]float64, len(weight))
+	for i, w := range weight {
+		if w > 0 {
+			norm[i] = 1 / w
+		}
+	}
+	t.model.ZeroGrads()
+	t.reducer.begin(ctx)
+	for part, parts := 0, b.Parts(); part < parts; part++ {
+		// Gradients travel while the last micro-batch adds to them.
+		ready := t.reducer.ready
+		if part < parts-1 {
+			ready = nil
+		}
+		if err := t.micro(b, part, norm, ready, lap); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// report waits for the losses of a batch and gathers those of all workers.
+func (t *Trainer) report(ctx context.Context, b Batch, weight []float64, out *StepResult) error {
+	own, err := b.Losses()
+	if err != nil {
 		return t.at(err)
 	}
 	// Who is asked to end says so beside the losses, so that all end behind
 	// the same step without another exchange.
-	var loss [terms + 1]float64
-	sums := t.objective.Losses()
-	copy(loss[:], sums[:])
+	asked := 0.0
 	if t.Asked != nil && t.Asked() {
-		loss[terms] = 1
+		asked = 1
 	}
-	if err := t.comm.AllReduce(ctx, collective.F64(loss[:]), collective.Sum); err != nil {
+	loss, err := t.sum(ctx, append(slices.Clone(own), asked))
+	if err != nil {
 		return err
 	}
-	out.Asked = loss[terms] > 0
-	for _, term := range t.objective.Terms() {
-		if weight[term] > 0 {
-			out.Loss[term.String()] = loss[term]
+	out.Asked = loss[len(own)] > 0
+	for i, term := range t.objective.Terms() {
+		if weight[i] > 0 {
+			out.Loss[term.Name] = loss[i]
 		}
 	}
-	norm2, err := t.opt.GradNorm()
+	norm, err := t.opt.GradNorm()
 	if err != nil {
 		return t.at(err)
 	}
-	out.GradNorm = max(out.GradNorm, norm2)
-	out.Samples += len(shares[batch])
-	out.Tokens += t.objective.Tokens()
-	lap(monitor.PhaseComm)
+	out.GradNorm = max(out.GradNorm, norm)
 	return nil
 }
 
@@ -257,14 +246,14 @@ func (t *Trainer) finite(ctx context.Context, out *StepResult) error {
 				if err != nil {
 					return t.at(err)
 				}
-				return fmt.Errorf("%s: the %s loss is %v before the first update: %s", t.stage, name, l, why)
+				return fmt.Errorf("%s: the %s loss is %v before the first update: %s", t.Stage, name, l, why)
 			}
-			return fmt.Errorf("%s, step %d: the %s loss is %v: lower the learning rate (%g) or raise the batch", t.stage, t.step+1, name, l, out.LR)
+			return fmt.Errorf("%s, step %d: the %s loss is %v: lower the learning rate (%g) or raise the batch", t.Stage, t.step+1, name, l, out.LR)
 		}
 	}
 	// Finite losses may have gradients that are not: what they were added to is lost.
 	if n := out.GradNorm; math.IsNaN(n) || math.IsInf(n, 0) {
-		return fmt.Errorf("%s, step %d: the norm of the gradient is %v: lower the learning rate (%g) or raise the batch", t.stage, t.step+1, n, out.LR)
+		return fmt.Errorf("%s, step %d: the norm of the gradient is %v: lower the learning rate (%g) or raise the batch", t.Stage, t.step+1, n, out.LR)
 	}
 	return nil
 }
@@ -272,7 +261,7 @@ func (t *Trainer) finite(ctx context.Context, out *StepResult) error {
 // Rehearse takes one step so many times, and prepares nothing beyond it: for what
 // that takes. The trainer is of no other use afterwards.
 func (t *Trainer) Rehearse(ctx context.Context, step, times int) error {
-	t.steps = step + 1
+	t.Steps = step + 1
 	for range times {
 		t.step = step
 		if _, err := t.Step(ctx); err != nil {
@@ -284,46 +273,61 @@ func (t *Trainer) Rehearse(ctx context.Context, step, times int) error {
 
 // at says where a step failed.
 func (t *Trainer) at(err error) error {
-	return fmt.Errorf("%s, step %d: %w", t.stage, t.step+1, err)
+	return fmt.Errorf("%s, step %d: %w", t.Stage, t.step+1, err)
 }
 
-func (t *Trainer) draw(step int) [][]Sample {
-	return t.objective.Draw(step, Shard{t.comm.Rank(), t.comm.Size()})
-}
+func (t *Trainer) draw(step int) [][]Sample { return t.objective.Draw(step, t.Shard) }
 
-// prepare prepares a share of this step, unless that has been done.
-func (t *Trainer) prepare(ctx context.Context, batch int, mine []Sample) ([terms]float64, error) {
-	a := t.ahead
-	t.ahead = prepared{}
-	if a.ok && a.step == t.step && a.batch == batch {
-		return a.weight, a.err
+// take gives the batch of a share of this step: it is prepared, unless that has been
+// done.
+func (t *Trainer) take(ctx context.Context, i int, share []Sample) (Batch, error) {
+	n := t.next
+	if n.ok && n.step == t.step && n.share == i {
+		t.next = prepared{}
+		return n.batch, n.err
 	}
-	return t.objective.Prepare(ctx, t.step, mine)
+	t.drop()
+	return t.objective.Prepare(ctx, t.step, share)
+}
+
+// drop gives back the batch that was prepared ahead.
+func (t *Trainer) drop() {
+	if t.next.batch != nil {
+		t.next.batch.Release()
+	}
+	t.next = prepared{}
 }
 
 // lookAhead prepares the batch of this step, or the first of the next, and begins
-// to upload it, while the device works off what is queued and gradients travel.
-func (t *Trainer) lookAhead(ctx context.Context, shares [][]Sample, batch int) {
+// to upload it, while the device works off what is queued and gradients travel. An
+// error waits for the batch's turn.
+func (t *Trainer) lookAhead(ctx context.Context, shares [][]Sample, i int) {
 	step := t.step
-	if batch == len(shares) {
-		step, batch = step+1, 0
+	if i == len(shares) {
+		step, i = step+1, 0
 	}
-	if step == t.steps || !t.objective.Ahead() {
+	if step == t.Steps {
 		return
 	}
 	if step > t.step {
 		shares = t.draw(step)
 	}
-	t.ahead = prepared{step: step, batch: batch, ok: true}
-	if t.ahead.weight, t.ahead.err = t.objective.Prepare(ctx, step, shares[batch]); t.ahead.err == nil {
-		t.ahead.err = t.objective.Stage()
+	n := prepared{ok: true, step: step, share: i}
+	if n.batch, n.err = t.objective.Prepare(ctx, step, shares[i]); n.err == nil {
+		if n.err = n.batch.Upload(); n.err != nil {
+			n.batch.Release()
+			n.batch = nil
+		}
 	}
+	t.next = n
 }
 
 // micro adds the gradients of a micro-batch.
-func (t *Trainer) micro(part int, norm [terms]float64, ready func(int), lap func(monitor.Phase)) error {
-	t.tape.Reset(tape.Options{Grad: true, Seed: t.seed, Step: uint32(t.step)})
-	if err := t.objective.Forward(t.tape, part, norm, lap); err != nil {
+func (t *Trainer) micro(b Batch, part int, norm []float64, ready func(int), lap func(monitor.Phase)) error {
+	t.tape.Reset(tape.Options{Grad: true, Seed: t.Seed, Step: uint32(t.step)})
+	p := Pass{Tape: t.tape, Part: part, Norm: norm, Lap: lap}
+	defer p.end()
+	if err := b.Forward(&p); err != nil {
 		return err
 	}
 	lap(monitor.PhaseForward)
@@ -332,29 +336,4 @@ func (t *Trainer) micro(part int, norm [terms]float64, ready func(int), lap func
 	}
 	lap(monitor.PhaseBackward)
 	return nil
-}
-
-// State copies what a checkpoint needs.
-func (t *Trainer) State() (State, error) {
-	s, err := t.opt.State()
-	s.Step = t.step
-	return State{TrainState: s, Layout: t.Layout()}, err
-}
-
-// Restore continues from a checkpoint.
-func (t *Trainer) Restore(s State) error {
-	t.step = s.Step
-	s.TrainState.Step *= t.objective.Batches() // the optimizer counts updates
-	return t.opt.Restore(s.TrainState)
-}
-
-// Layout identifies the trained parameters and their order.
-func (t *Trainer) Layout() string {
-	h := sha256.New()
-	for _, p := range t.model.Params() {
-		if p.Trainable {
-			fmt.Fprintln(h, p.Name, p.Value.Rows, p.Value.Cols)
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil))[:16]
 }

@@ -10,68 +10,88 @@ import (
 	"vgid/collective"
 )
 
-// schooled is an objective of two batches a step that notes what is prepared.
+// schooled is an objective of two batches a step that notes what happens to them.
 type schooled struct {
 	Objective
-	alone bool // its Prepare needs the device
-	fail  string
-	log   []string
+	fail string // the event that fails
+	log  []string
+	held int // batches that are not released
 }
 
-func (o *schooled) Ahead() bool { return !o.alone }
-
-func (o *schooled) Stage() error { return nil }
+func (o *schooled) note(event string) error {
+	o.log = append(o.log, event)
+	if event == o.fail {
+		return errors.New("no picture")
+	}
+	return nil
+}
 
 func (o *schooled) Draw(step int, _ Shard) [][]Sample {
 	return [][]Sample{{{Key: uint32(10 * step)}}, {{Key: uint32(10*step + 1)}}}
 }
 
-func (o *schooled) Prepare(_ context.Context, step int, mine []Sample) (weight [terms]float64, err error) {
-	name := fmt.Sprintf("%d/%d", step, mine[0].Key)
-	o.log = append(o.log, name)
-	if name == o.fail {
-		err = errors.New("no picture")
+func (o *schooled) Prepare(_ context.Context, step int, share []Sample) (Batch, error) {
+	b := &lesson{of: o, key: share[0].Key, name: fmt.Sprintf("%d/%d", step, share[0].Key)}
+	if err := o.note(b.name); err != nil {
+		return nil, err
 	}
-	weight[Learn] = float64(mine[0].Key)
-	return weight, err
+	o.held++
+	return b, nil
 }
 
-// A share is prepared once, ahead of its turn where that needs no device, and none
-// past the end. An error waits for the share's turn.
-func TestSharesArePreparedAhead(t *testing.T) {
+// lesson is a batch of schooled.
+type lesson struct {
+	Batch
+	of   *schooled
+	key  uint32
+	name string
+}
+
+func (b *lesson) Weights(context.Context) ([]float64, error) { return []float64{float64(b.key)}, nil }
+func (b *lesson) Upload() error                              { return b.of.note("up " + b.name) }
+func (b *lesson) Release()                                   { b.of.held-- }
+
+// A batch is prepared and uploaded once, ahead of its turn, and none past the end. An
+// error waits for the batch's turn. All are released.
+func TestBatchesArePreparedAhead(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		o    schooled
 		want []string
 	}{
-		{"ahead", schooled{}, []string{"turn", "0/0", "0/1", "turn", "1/10", "turn", "1/11", "turn"}},
-		{"alone", schooled{alone: true}, []string{"turn", "0/0", "turn", "0/1", "turn", "1/10", "turn", "1/11"}},
-		{"failing", schooled{fail: "1/10"}, []string{"turn", "0/0", "0/1", "turn", "1/10", "turn", "failed"}},
+		{"ahead", schooled{}, []string{"turn", "0/0", "0/1", "up 0/1", "turn", "1/10", "up 1/10", "turn", "1/11", "up 1/11", "turn"}},
+		{"failing", schooled{fail: "1/10"}, []string{"turn", "0/0", "0/1", "up 0/1", "turn", "1/10", "turn", "failed"}},
+		{"failing to upload", schooled{fail: "up 0/1"}, []string{"turn", "0/0", "0/1", "up 0/1", "turn", "failed"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := &c.o
-			tr := &Trainer{objective: o, comm: collective.Solo(), steps: 2}
+			tr := &Trainer{objective: o, Options: Options{Comm: collective.Solo(), Steps: 2}}
 			step := func() error {
 				shares := tr.draw(tr.step)
-				for i, mine := range shares {
+				for i, share := range shares {
 					o.log = append(o.log, "turn")
-					weight, err := tr.prepare(t.Context(), i, mine)
+					b, err := tr.take(t.Context(), i, share)
 					if err != nil {
 						o.log = append(o.log, "failed")
 						return err
 					}
-					if weight[Learn] != float64(10*tr.step+i) {
-						t.Errorf("step %d, batch %d has the weight of another: %v", tr.step, i, weight)
+					if w, _ := b.Weights(t.Context()); w[0] != float64(10*tr.step+i) {
+						t.Errorf("step %d, batch %d has the weight of another: %v", tr.step, i, w)
 					}
 					tr.lookAhead(t.Context(), shares, i+1)
+					b.Release()
 				}
 				tr.step++
 				return nil
 			}
-			for tr.step < tr.steps && step() == nil {
+			for tr.step < tr.Steps && step() == nil {
 			}
+			tr.drop()
 			if !slices.Equal(o.log, c.want) {
 				t.Errorf("%v, want %v", o.log, c.want)
+			}
+			if o.held != 0 {
+				t.Errorf("%d batches are not released", o.held)
 			}
 		})
 	}
