@@ -200,8 +200,8 @@ func (b *distillBatch) Forward(p *Pass) error {
 	tau := float32(o.cfg.Temperature)
 	rows, lo, hi := b.rows.cut(from, to)
 	return b.keep(o.model.KL(p.Tape, h, rows, hidden, b.rows.scaled[lo:hi], model.KLOptions{
-		TeacherHead: o.teacher.BaseHead(),
-		KL:          backend.KL{TeacherTemp: tau, StudentTemp: tau, Scale: tau * tau},
+		Teacher: o.teacher.Base(),
+		KL:      backend.KL{TeacherTemp: tau, StudentTemp: tau, Scale: tau * tau},
 	}), lo)
 }
 
@@ -215,10 +215,9 @@ func (b *distillBatch) teach(from, to int) (backend.Tensor, error) {
 	}
 	defer in.Release()
 	o.tape.Reset(tape.Options{})
-	o.teacher.SetAdapter(false)
-	defer o.model.SetAdapter(true)
 	mark := o.tape.Mark()
-	h := o.teacher.Hidden(o.tape, in)
+	base := o.teacher.Base()
+	h := base.Hidden(o.tape, in)
 	rows, _, _ := b.teacherRows.cut(from, to)
-	return o.tape.Value(o.tape.Release(mark, o.teacher.Rows(o.tape, h, rows))), nil
+	return o.tape.Value(o.tape.Release(mark, base.Rows(o.tape, h, rows))), nil
 }

@@ -45,18 +45,18 @@ func (p *paper) read(question, answer string, images []imaging.Image) (ids []int
 }
 
 // logits are those of all positions, [tokens][vocabulary].
-func (p *paper) logits(m *model.Model, ids []int32, images []imaging.Image) [][]float64 {
+func (p *paper) logits(m model.View, ids []int32, images []imaging.Image) [][]float64 {
 	b, err := m.Pack([]model.Sequence{{IDs: ids, Images: images}})
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	defer b.Release()
-	t := tape.For(m.Backend())
+	t := tape.For(m.Model().Backend())
 	defer t.Close()
 	t.Reset(tape.Options{})
 	x := m.Logits(t, t.Value(m.Hidden(t, b)))
 	flat := make([]float32, x.Len())
-	if err := m.Backend().Download(flat, x); err != nil {
+	if err := m.Model().Backend().Download(flat, x); err != nil {
 		p.t.Fatal(err)
 	}
 	out := make([][]float64, len(ids))
@@ -110,10 +110,8 @@ func (p *paper) terms(step int, batch []Sample) (forget, retain float64) {
 		}
 		ids, response := p.read(s.Question, s.Answer, seen)
 		told, _ := p.read(asked, s.Answer, shown)
-		p.base.SetAdapter(false)
-		teacher := p.logits(p.base, told, shown)
-		p.model.SetAdapter(true)
-		student := p.logits(p.model, ids, seen)
+		teacher := p.logits(p.base.Base(), told, shown)
+		student := p.logits(p.model.View, ids, seen)
 		w := 1.0
 		if u.Balance {
 			w = min(3, max(0.5, 6/float64(response)))

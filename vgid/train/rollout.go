@@ -20,9 +20,7 @@ func (o *Distill) rollout(ctx context.Context, s Sample, instruction string, pix
 		return "", err
 	}
 	v.Seq.IDs = v.Seq.IDs[:v.First+1]
-	o.teacher.SetAdapter(false)
-	out, err := o.teacher.Generate(ctx, []model.Sequence{v.Seq}, o.enc.Greedy(rolloutTokens))
-	o.model.SetAdapter(true)
+	out, err := o.teacher.Base().Generate(ctx, []model.Sequence{v.Seq}, o.enc.Greedy(rolloutTokens))
 	if err != nil {
 		return "", fmt.Errorf("the teacher's own answer to %q: %w", ask.Clip(s.Question), err)
 	}
