@@ -11,16 +11,6 @@ import (
 	"vgid/eval/prompts"
 )
 
-// Set is a group of people to evaluate.
-type Set struct {
-	Name     string // forget, test, retain, celebrity
-	Profiles []dataset.Profile
-	// Full holds the profiles that shots are looked up in by ID: the protocol
-	// shows the person as in Full_Set also where the test set shows another
-	// image. Nil means Profiles.
-	Full []dataset.Profile
-}
-
 // Item is one question as put to the model.
 type Item struct {
 	Index    int    // position in the order of all items, which answers are merged by

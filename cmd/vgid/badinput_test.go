@@ -18,7 +18,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"golang.org/x/sys/unix"
 
-	"vgid/eval/mllmu"
+	"vgid/eval/formats"
 	"vgid/vgid/quickstart"
 )
 
@@ -87,7 +87,7 @@ type (
 // trainRows are the rows of the small world's training set of that name.
 func trainRows(t *testing.T, set string) []trainRow {
 	t.Helper()
-	b, err := mllmu.Open(world.Data)
+	b, err := formats.Open(world.Data)
 	if err != nil {
 		t.Fatal(err)
 	}

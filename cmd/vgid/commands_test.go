@@ -15,6 +15,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/eval/formats"
 	"vgid/eval/mllmu"
 )
 
@@ -142,7 +143,7 @@ func TestDataBuild(t *testing.T) {
 			out := filepath.Join(dir, name)
 			args := append([]string{"data", "build", "--out", out, "--views", "2", "--celebrities", "3", "--image-size", "32", "--seed", "4"}, args...)
 			table := must(t, program, args...)
-			b, err := mllmu.Open(out)
+			b, err := formats.Open(out)
 			if err != nil {
 				t.Fatal(err)
 			}

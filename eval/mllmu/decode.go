@@ -16,11 +16,11 @@ var taskColumns = []string{"Classification_Task", "Generation_Task", "Mask_Task"
 
 // collector turns the rows of one set's files into profiles.
 type collector struct {
-	keep     func(id string) bool
+	keep     func(id string) bool // asked about every row
 	profiles []dataset.Profile
 	at       map[string]int // ID → index in profiles
 	rows     int
-	note     func(path string) // nil, or told of every file before it is read
+	note     func(id, path string) // told of every file before it is read
 }
 
 func (c *collector) read(path string) error {
@@ -51,10 +51,7 @@ func (c *collector) read(path string) error {
 		}
 		return nil
 	}
-	if c.note != nil {
-		c.note(path)
-	}
-	beside := pictures{path, c.note}
+	c.note("", path)
 	return readRows(path, check, func(n int, rec map[string]any) error {
 		c.rows++
 		where := fmt.Sprintf("%s, row %d", path, n)
@@ -62,10 +59,11 @@ func (c *collector) read(path string) error {
 		if !ok || id == "" {
 			return fmt.Errorf("%s: column ID is %s, want a non-empty string", where, describeValue(rec["ID"]))
 		}
-		if c.keep != nil && !c.keep(id) {
+		if !c.keep(id) {
 			return nil
 		}
 		where += ", ID " + id
+		beside := pictures{path, func(picture string) { c.note(id, picture) }}
 		dropNull(rec) // a column that is null here is none: sets that were put together have all columns of both
 		p, err := decodeProfile(rec, where, training && (!evaluation || rec["metadata"] != nil), evaluation && (!training || asksAnything(rec)), beside)
 		if err != nil {

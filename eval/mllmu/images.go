@@ -1,15 +1,15 @@
 package mllmu
 
 import (
-	"vgid/eval/dataset"
-	"vgid/model/hf/filekind"
-
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"vgid/eval/dataset"
+	"vgid/model/hf/filekind"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -75,7 +75,7 @@ func decodeImages(rec map[string]any, where string, beside pictures) ([]dataset.
 // whoever wrote the file.
 type pictures struct {
 	parquet string
-	note    func(path string) // nil, or told of every file that is read
+	note    func(path string) // told of every file that is read
 }
 
 // maxPicture bounds what is read of one picture file.
@@ -107,9 +107,7 @@ func (p pictures) read(name string) ([]byte, error) {
 		if err := p.holds(path); err != nil {
 			return nil, err
 		}
-		if p.note != nil {
-			p.note(path)
-		}
+		p.note(path)
 		return readPicture(path)
 	}
 	return nil, fmt.Errorf("which is not in the folder %s", dir)

@@ -42,7 +42,7 @@ func TestNullColumnsAreNone(t *testing.T) {
 	} {
 		c.row.ID = "1"
 		dir := writeRows(t, c.row)
-		b, err := Open(dir)
+		b, err := open(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func TestPicturesBesideTheFile(t *testing.T) {
 		if err := parquet.WriteFile(filepath.Join(dir, "a.parquet"), []trainRow{{Image: imageCell{Path: name}, ID: "7", Metadata: twoWords}}); err != nil {
 			t.Fatal(err)
 		}
-		b, err := Open(top)
+		b, err := open(top)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +136,7 @@ func TestPicturesByOtherNames(t *testing.T) {
 		"Amelie.png": "is not in the folder", "out.png": "a link that leads out of the folder",
 	} {
 		for _, from := range []string{"b/x", dir} {
-			b, err := pictures{parquet: filepath.Join(from, "a.parquet")}.read(name)
+			b, err := pictures{filepath.Join(from, "a.parquet"), func(string) {}}.read(name)
 			if want == "" && (err != nil || string(b) != "one") || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 				t.Errorf("%s in %s: %q, %v", name, from, b, err)
 			}
@@ -161,7 +161,7 @@ func TestPicturesInAHubsCache(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b, err := Open(filepath.Dir(snapshot))
+	b, err := open(filepath.Dir(snapshot))
 	if err != nil {
 		t.Fatal(err)
 	}

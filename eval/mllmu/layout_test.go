@@ -85,7 +85,7 @@ func TestLayouts(t *testing.T) {
 				}
 				return
 			}
-			b, err := Open(dir)
+			b, err := open(dir)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,7 +108,7 @@ func TestLinksThatLeadNowhere(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b, err := Open(dir)
+	b, err := open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

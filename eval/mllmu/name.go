@@ -3,6 +3,7 @@ package mllmu
 import (
 	"regexp"
 	"strings"
+
 	"vgid/eval/dataset"
 )
 

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
 	"vgid/eval/dataset"
 
 	"github.com/parquet-go/parquet-go"
@@ -27,20 +28,20 @@ func TestNoting(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b, err := Open(dir)
+	b, err := open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const file = "train-00000-of-00001.parquet"
 	for _, tc := range []struct {
 		name string
-		read func(*Benchmark) error
+		read func(*dataset.Benchmark) error
 		want []string // sets
 	}{
-		{"training", func(b *Benchmark) error { _, err := b.Training("forget_25"); return err }, []string{"forget_25"}},
-		{"evaluation of a training file", func(b *Benchmark) error { _, err := b.Evaluation("forget_25"); return err }, []string{"forget_25", FullSet}},
-		{"other views", func(b *Benchmark) error { _, err := b.Unseen("forget_25"); return err }, []string{"forget_25", TestSet}},
-		{"IDs", func(b *Benchmark) error { _, err := b.IDs(RetainSet); return err }, []string{RetainSet}},
+		{"training", func(b *dataset.Benchmark) error { _, err := b.Training("forget_25"); return err }, []string{"forget_25"}},
+		{"evaluation of a training file", func(b *dataset.Benchmark) error { _, err := b.Evaluation("forget_25"); return err }, []string{"forget_25", FullSet}},
+		{"other views", func(b *dataset.Benchmark) error { _, err := b.Unseen("forget_25"); return err }, []string{"forget_25", TestSet}},
+		{"IDs", func(b *dataset.Benchmark) error { _, err := b.IDs(RetainSet); return err }, []string{RetainSet}},
 	} {
 		var got []string
 		if err := tc.read(b.Noting(func(set, path string) {
@@ -65,7 +66,7 @@ func TestNotingPicturesBesideTheFile(t *testing.T) {
 	if err := parquet.WriteFile(filepath.Join(dir, "a.parquet"), []trainRow{{Image: imageCell{Path: "imgs/1.png"}, ID: "7", Metadata: twoWords}}); err != nil {
 		t.Fatal(err)
 	}
-	b, err := Open(top)
+	b, err := open(top)
 	if err != nil {
 		t.Fatal(err)
 	}

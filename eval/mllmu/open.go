@@ -1,13 +1,13 @@
 package mllmu
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
 	"vgid/eval/dataset"
 	"vgid/model/hf/filekind"
-
-	"fmt"
-	"slices"
-	"sort"
-	"strings"
 )
 
 // The names of MLLMU-Bench's fixed sets. forget_N and retain_N carry their
@@ -19,160 +19,71 @@ const (
 	TrainSet  = "ft_Data"
 )
 
-// Benchmark is an opened folder of parquet files.
-type Benchmark struct {
+// Files are the parquet files of a benchmark's folder, by set.
+type Files struct {
 	dir  string
 	sets sets
-	note func(set, path string)
 }
 
-// Noting is the same benchmark, which tells note the path of every file it is about
-// to read and the set that needs it.
-func (b *Benchmark) Noting(note func(set, path string)) *Benchmark {
-	return &Benchmark{dir: b.dir, sets: b.sets, note: note}
-}
-
-// Open lists the sets under dir in the arrangements in which they are published
+// Find lists the sets under dir in the arrangements in which they are published
 // and exported: dir/<set>/*.parquet, dir/<set>/<split>/*.parquet with one split,
 // dir/data/<set>-00000-of-00001[-HASH].parquet and dir/<set>.parquet, both with
 // and without data/. No file is read yet; a set that lacks a part is an error
-// when it is asked for.
-func Open(dir string) (*Benchmark, error) {
-	b := &Benchmark{dir: dir, sets: sets{}}
-	if err := b.sets.container(dir, true); err != nil {
-		return nil, fmt.Errorf("data folder %s: %w; give the folder that holds Full_Set, ft_Data and the forget sets", dir, filekind.Reason(err))
+// when it is asked for. A folder without any is a *dataset.Unlike.
+func Find(dir string) (*Files, error) {
+	f := &Files{dir: dir, sets: sets{}}
+	if err := f.sets.container(dir, true); err != nil {
+		return nil, &dataset.Unlike{Reason: fmt.Sprintf("%v; give the folder that holds Full_Set, ft_Data and the forget sets", filekind.Reason(err))}
 	}
-	if len(b.sets) == 0 {
-		return nil, fmt.Errorf("data folder %s: no parquet files, neither <set>/*.parquet nor data/<set>-00000-of-00001.parquet; %s", dir, looksLike(dir))
+	if len(f.sets) == 0 {
+		return nil, &dataset.Unlike{Reason: "no parquet files, neither <set>/*.parquet nor data/<set>-00000-of-00001.parquet; " + looksLike(dir)}
 	}
-	return b, nil
+	return f, nil
 }
 
-// Dir is the folder given to Open.
-func (b *Benchmark) Dir() string { return b.dir }
+// Dir is the folder that was opened.
+func (f *Files) Dir() string { return f.dir }
 
-// Splits lists the sets found, sorted.
-func (b *Benchmark) Splits() []string {
-	names := make([]string, 0, len(b.sets))
-	for n := range b.sets {
-		names = append(names, n)
+// Sets lists the sets found, sorted.
+func (f *Files) Sets() []string { return slices.Sorted(maps.Keys(f.sets)) }
+
+// Roles are the sets of MLLMU-Bench that hold what others lack. The name forget_5
+// stands for two published files, one with training pairs and one with questions:
+// whichever the folder holds, the other half comes from these.
+func (f *Files) Roles() dataset.Roles {
+	return dataset.Roles{
+		Training:   dataset.Source{Set: TrainSet, Column: "metadata"},
+		Evaluation: dataset.Source{Set: FullSet, Column: "Classification_Task"},
+		Unseen:     TestSet,
+		Outside:    RetainSet,
 	}
-	sort.Strings(names)
-	return names
 }
 
-// Has reports whether a set of that name was found.
-func (b *Benchmark) Has(name string) bool { _, ok := b.sets[name]; return ok }
-
-// Set reads every profile of one set, in file order.
+// Read gives the people of one set, as dataset.Folder says.
 //
 // Both layouts are accepted under any name and told apart by their columns:
 // metadata makes Profile.Train, the three task columns make Profile.Eval.
 // Image bytes are kept as they are.
-func (b *Benchmark) Set(name string) ([]dataset.Profile, error) { return b.Select(name, nil) }
-
-// Select is Set for the profiles whose ID keep accepts (all when keep is nil):
-// what it refuses is not held in memory. A set that holds no row at all is an
-// error; one of which keep refuses every row gives no profiles.
-func (b *Benchmark) Select(name string, keep func(id string) bool) ([]dataset.Profile, error) {
-	found, ok := b.sets[name]
+func (f *Files) Read(name string, keep func(id string) bool, note func(id, path string)) ([]dataset.Profile, error) {
+	found, ok := f.sets[name]
 	if !ok {
 		hint := ""
-		if slices.Contains(b.Splits(), "train") {
+		if _, ok := f.sets["train"]; ok {
 			hint = "; it looks like the folder of one set: give the folder around it"
 		}
-		return nil, fmt.Errorf("data folder %s: no set %q; it holds %s%s", b.dir, name, strings.Join(b.Splits(), ", "), hint)
+		return nil, fmt.Errorf("data folder %s: no set %q; it holds %s%s", f.dir, name, strings.Join(f.Sets(), ", "), hint)
 	}
 	if found.err != nil {
 		return nil, fmt.Errorf("set %s: %w", name, found.err)
 	}
-	files := found.files
-	c := collector{keep: keep, at: map[string]int{}}
-	if b.note != nil {
-		c.note = func(path string) { b.note(name, path) }
-	}
-	for _, f := range files {
-		if err := c.read(f); err != nil {
+	c := collector{keep: keep, at: map[string]int{}, note: note}
+	for _, path := range found.files {
+		if err := c.read(path); err != nil {
 			return nil, err
 		}
 	}
 	if c.rows == 0 {
-		return nil, fmt.Errorf("set %s: %s holds no rows; choose another split or build the data again", name, files[0])
+		return nil, fmt.Errorf("set %s: %s holds no rows; choose another split or build the data again", name, found.files[0])
 	}
 	return c.profiles, nil
-}
-
-// IDs lists the distinct IDs of a set in file order.
-func (b *Benchmark) IDs(name string) ([]string, error) {
-	var ids []string
-	seen := map[string]bool{}
-	_, err := b.Select(name, func(id string) bool {
-		if !seen[id] {
-			seen[id] = true
-			ids = append(ids, id)
-		}
-		return false
-	})
-	return ids, err
-}
-
-// Training gives the profiles of a set with training pairs. The name forget_5
-// stands for two published files: where the folder holds the evaluation one,
-// the pairs of its IDs come from ft_Data.
-func (b *Benchmark) Training(name string) ([]dataset.Profile, error) {
-	return b.complete(name, TrainSet, "metadata", func(p dataset.Profile) bool { return p.Train != nil })
-}
-
-// Evaluation gives the profiles of a set with evaluation questions, from
-// Full_Set where the folder holds the training file of that name.
-func (b *Benchmark) Evaluation(name string) ([]dataset.Profile, error) {
-	return b.complete(name, FullSet, "Classification_Task", func(p dataset.Profile) bool { return p.Eval != nil })
-}
-
-// Unseen gives the Test_Set profiles, that is other views of the same
-// persons, of the IDs of a set, in the order of that set.
-func (b *Benchmark) Unseen(name string) ([]dataset.Profile, error) {
-	ids, err := b.IDs(name)
-	if err != nil {
-		return nil, err
-	}
-	return b.pickFrom(name, TestSet, ids)
-}
-
-func (b *Benchmark) complete(name, source, column string, has func(dataset.Profile) bool) ([]dataset.Profile, error) {
-	got, err := b.Set(name)
-	if err != nil {
-		return nil, err
-	}
-	if !slices.ContainsFunc(got, func(p dataset.Profile) bool { return !has(p) }) {
-		return got, nil
-	}
-	if name == source || !b.Has(source) {
-		return nil, fmt.Errorf("set %s (%s): no column %s, and no %s to take it from; add the file that has it", name, b.sets[name].files[0], column, source)
-	}
-	ids := make([]string, len(got))
-	for i, p := range got {
-		ids[i] = p.ID
-	}
-	return b.pickFrom(name, source, ids)
-}
-
-func (b *Benchmark) pickFrom(name, source string, ids []string) ([]dataset.Profile, error) {
-	want := make(map[string]int, len(ids))
-	for i, id := range ids {
-		want[id] = i
-	}
-	found, err := b.Select(source, func(id string) bool { _, ok := want[id]; return ok })
-	if err != nil {
-		return nil, err
-	}
-	out := make([]dataset.Profile, len(ids))
-	for _, p := range found {
-		out[want[p.ID]] = p
-		delete(want, p.ID)
-	}
-	for id := range want {
-		return nil, fmt.Errorf("set %s: ID %q is not in %s; the files belong to different versions", name, id, source)
-	}
-	return out, nil
 }

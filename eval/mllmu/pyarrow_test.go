@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
 	"vgid/eval/dataset"
 )
 
@@ -12,7 +13,7 @@ import (
 // missing list.
 func TestReadPyarrow(t *testing.T) {
 	for _, dir := range []string{"testdata/mllmu/item", "testdata/mllmu/element"} {
-		b, err := Open(dir)
+		b, err := open(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,7 +37,7 @@ func TestReadPyarrow(t *testing.T) {
 			t.Errorf("%s: %d questions of row 0, want 3", dir, len(full[0].Eval))
 		}
 	}
-	b, err := Open("testdata/mllmu/item")
+	b, err := open("testdata/mllmu/item")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,7 @@ func TestReadPyarrow(t *testing.T) {
 	if len(test) != 2 || len(test[1].Images) != 2 || string(test[1].Images[1].Bytes) != "\x0c\x0d" {
 		t.Errorf("Test_Set %+v", test)
 	}
-	if b, err = Open("testdata/mllmu/element"); err != nil {
+	if b, err = open("testdata/mllmu/element"); err != nil {
 		t.Fatal(err)
 	}
 	// forget_5 is the evaluation file here: its pairs come from ft_Data.
@@ -66,7 +67,7 @@ func TestReadPyarrow(t *testing.T) {
 
 // A set of pyarrow's without rows has a row group without pages.
 func TestReadPyarrowWithoutRows(t *testing.T) {
-	b, err := Open("testdata/mllmu/empty")
+	b, err := open("testdata/mllmu/empty")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,10 +1,13 @@
 package mllmu
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"vgid/eval/dataset"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
@@ -19,6 +22,15 @@ func writeFile(t *testing.T, path, text string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// open is how package formats opens a folder.
+func open(dir string) (*dataset.Benchmark, error) {
+	f, err := Find(dir)
+	if err != nil {
+		return nil, fmt.Errorf("data folder %s: %w", dir, err)
+	}
+	return dataset.New(f), nil
 }
 
 func writeRows[T any](t *testing.T, rows ...T) string {
@@ -41,7 +53,7 @@ func writeRowsWith[T any](t *testing.T, codec compress.Codec, rows ...T) string 
 // one reads set x of dir and gives the error, which must be one line.
 func one(t *testing.T, dir string) string {
 	t.Helper()
-	b, err := Open(dir)
+	b, err := open(dir)
 	if err == nil {
 		_, err = b.Set("x")
 	}

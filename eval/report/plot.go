@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
 	"vgid/eval"
 	"vgid/eval/metric"
 )

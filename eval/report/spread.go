@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+
 	"vgid/eval"
 	"vgid/eval/metric"
 )

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+
 	"vgid/eval"
 	"vgid/eval/metric"
 )

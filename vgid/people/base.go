@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+
 	"vgid/eval/dataset"
 	"vgid/vgid/people/portrait"
 	"vgid/vgid/random"

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
 	"vgid/eval/dataset"
 	"vgid/vgid/random"
 )

@@ -7,7 +7,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
 	"vgid/eval/dataset"
+	"vgid/eval/formats"
 	"vgid/eval/mllmu"
 )
 
@@ -22,7 +24,7 @@ func TestBuildRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := mllmu.Open(dir)
+	b, err := formats.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+
 	"vgid/eval/dataset"
 	"vgid/vgid/people/portrait"
 	"vgid/vgid/random"

@@ -2,6 +2,7 @@ package people
 
 import (
 	"math/rand/v2"
+
 	"vgid/eval/dataset"
 )
 

@@ -3,6 +3,7 @@ package people
 import (
 	"regexp"
 	"strings"
+
 	"vgid/eval/dataset"
 	"vgid/eval/mllmu"
 )

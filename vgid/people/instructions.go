@@ -1,13 +1,12 @@
 package people
 
 import (
-	"vgid/model/hf/filekind"
-
 	_ "embed"
 	"fmt"
 	"os"
 	"strings"
 
+	"vgid/model/hf/filekind"
 	"vgid/model/plaintext"
 )
 

@@ -7,6 +7,7 @@ import (
 	"image/png"
 	"os"
 	"testing"
+
 	"vgid/vgid/people/portrait"
 )
 

@@ -1,11 +1,6 @@
 package people
 
 import (
-	"vgid/eval/dataset"
-	"vgid/eval/mllmu"
-	"vgid/eval/prompts"
-	"vgid/model/hf/filekind"
-
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +8,10 @@ import (
 	"sort"
 	"strings"
 
+	"vgid/eval/dataset"
+	"vgid/eval/mllmu"
+	"vgid/eval/prompts"
+	"vgid/model/hf/filekind"
 	"vgid/model/plaintext"
 )
 

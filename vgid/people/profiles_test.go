@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
 	"vgid/eval/dataset"
+	"vgid/eval/formats"
 	"vgid/eval/mllmu"
 )
 
@@ -44,7 +46,7 @@ func TestBuildFromProfiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := mllmu.Open(cfg.Out)
+	b, err := formats.Open(cfg.Out)
 	if err != nil {
 		t.Fatal(err)
 	}

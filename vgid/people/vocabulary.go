@@ -4,6 +4,7 @@ import (
 	"sort"
 	"strings"
 	"unicode"
+
 	"vgid/eval/dataset"
 	"vgid/vgid/people/portrait"
 )

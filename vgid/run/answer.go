@@ -7,8 +7,6 @@ import (
 	"fmt"
 
 	"vgid/eval"
-	"vgid/eval/dataset"
-	"vgid/eval/mllmu"
 	"vgid/model"
 	"vgid/model/hf/imaging"
 	"vgid/vgid/ask"
@@ -174,37 +172,6 @@ func (a *Answerer) ScoreOptions(ctx context.Context, items []eval.Item) ([][]flo
 		return nil
 	})
 	return out, err
-}
-
-// evalSets are the configured sets of people to ask about.
-func evalSets(b *mllmu.Benchmark, names []string, forget, retain string, people int) ([]eval.Set, error) {
-	var sets []eval.Set
-	for _, name := range names {
-		var profiles, full []dataset.Profile
-		var err error
-		switch name {
-		case eval.Forget:
-			profiles, err = b.Evaluation(forget)
-		case eval.Test:
-			if profiles, err = b.Unseen(forget); err == nil {
-				full, err = b.Evaluation(forget)
-			}
-		case eval.Retain:
-			if profiles, err = b.Evaluation(retain); err == nil {
-				profiles = limit(profiles, people)
-			}
-		case eval.Celebrity:
-			if profiles, err = b.Evaluation(mllmu.RetainSet); err == nil && people > 0 {
-				// The last ones are those the base never saw with an instruction.
-				profiles = profiles[max(0, len(profiles)-people):]
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
-		sets = append(sets, eval.Set{Name: name, Profiles: profiles, Full: full})
-	}
-	return sets, nil
 }
 
 func limit[T any](s []T, n int) []T {

@@ -19,7 +19,7 @@ func questions(ctx context.Context, t *testing.T, j *Job) ([]eval.Item, eval.Pro
 	if err != nil {
 		t.Fatal(err)
 	}
-	sets, err := evalSets(p.Benchmark, j.Config.Eval.Sets, j.Config.Data.Forget, p.RetainSplit, j.Config.Data.EvalPeople)
+	sets, err := eval.ReadSets(p.Benchmark, eval.People{Sets: j.Config.Eval.Sets, Forget: j.Config.Data.Forget, Retain: p.RetainSplit, Most: j.Config.Data.EvalPeople})
 	if err != nil {
 		t.Fatal(err)
 	}

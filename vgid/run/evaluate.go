@@ -10,7 +10,6 @@ import (
 	"vgid/eval"
 	"vgid/eval/dataset"
 	"vgid/eval/metric"
-	"vgid/eval/mllmu"
 	"vgid/eval/report"
 	"vgid/vgid/config"
 	"vgid/vgid/origin"
@@ -117,8 +116,8 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 // evalSets reads the people who are asked about, and fingerprints what they are
 // read from. All ranks call it.
 func (j *Job) evalSets(ctx context.Context, p *People, names []string, people int) (sets []eval.Set, files origin.List, err error) {
-	files, err = j.reading(ctx, p.Benchmark, func(b *mllmu.Benchmark) (err error) {
-		sets, err = evalSets(b, names, j.Config.Data.Forget, p.RetainSplit, people)
+	files, err = j.reading(ctx, p.Benchmark, func(b *dataset.Benchmark) (err error) {
+		sets, err = eval.ReadSets(b, eval.People{Sets: names, Forget: j.Config.Data.Forget, Retain: p.RetainSplit, Most: people})
 		return err
 	})
 	return sets, files, err
@@ -128,7 +127,7 @@ func (j *Job) evalSets(ctx context.Context, p *People, names []string, people in
 // each set, asked with an image, one a person.
 func (j *Job) samples(outcomes map[string]*eval.Outcome, p *People, enc *train.Encoder, noise *train.Noiser, each int) ([]report.Sample, error) {
 	images := map[string]*dataset.Image{}
-	sets, err := evalSets(p.Benchmark, j.Config.Eval.Sets, j.Config.Data.Forget, p.RetainSplit, j.Config.Data.EvalPeople)
+	sets, err := eval.ReadSets(p.Benchmark, eval.People{Sets: j.Config.Eval.Sets, Forget: j.Config.Data.Forget, Retain: p.RetainSplit, Most: j.Config.Data.EvalPeople})
 	if err != nil {
 		return nil, err
 	}

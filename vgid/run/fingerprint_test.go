@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"vgid/eval/formats"
 	"vgid/eval/mllmu"
 	"vgid/model/hf"
 	"vgid/vgid/config"
@@ -104,7 +105,7 @@ func unlearned(t *testing.T, c config.Config, stopAfter int) (out string, err er
 // otherPicture draws another face for one picture of a set, with all else as it was.
 func otherPicture(t *testing.T, dir, set string) {
 	t.Helper()
-	b, err := mllmu.Open(dir)
+	b, err := formats.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"vgid/eval"
 	"vgid/eval/dataset"
+	"vgid/eval/formats"
 	"vgid/eval/mllmu"
 	"vgid/vgid/vgidtest"
 )
@@ -142,7 +143,7 @@ func TestEvaluationIsReadBeforeTraining(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			j := jobOn(t, w, map[string]string{"eval.likelihood": "true"})
 			p := peopleOf(t, j)
-			sets, err := evalSets(p.Benchmark, []string{eval.Forget}, j.Config.Data.Forget, p.RetainSplit, 0)
+			sets, err := eval.ReadSets(p.Benchmark, eval.People{Sets: []string{eval.Forget}, Forget: j.Config.Data.Forget, Retain: p.RetainSplit, Most: 0})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -170,7 +171,7 @@ func TestTeacherIsReadBeforeTraining(t *testing.T) {
 	for i := range p.Forget { // so that training has no question that the instruction makes too long
 		p.Forget[i].Train = slices.DeleteFunc(p.Forget[i].Train, func(q dataset.QA) bool { return q.Modality == dataset.Text })
 	}
-	sets, err := evalSets(p.Benchmark, []string{eval.Retain}, j.Config.Data.Forget, p.RetainSplit, 1)
+	sets, err := eval.ReadSets(p.Benchmark, eval.People{Sets: []string{eval.Retain}, Forget: j.Config.Data.Forget, Retain: p.RetainSplit, Most: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +208,7 @@ func TestTeacherWithoutQuestions(t *testing.T) {
 	if err := os.CopyFS(dir, os.DirFS(w.Data)); err != nil {
 		t.Fatal(err)
 	}
-	b, err := mllmu.Open(dir)
+	b, err := formats.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

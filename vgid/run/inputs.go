@@ -8,7 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"vgid/eval/mllmu"
+	"vgid/eval/dataset"
+	"vgid/eval/formats"
 	"vgid/model/hub"
 	"vgid/vgid/origin"
 	"vgid/vgid/people"
@@ -20,7 +21,7 @@ const dataStage = "data"
 
 // Benchmark opens the configured benchmark, and builds it first where the
 // configuration says what to build instead of where it is. All ranks call it.
-func (j *Job) Benchmark(ctx context.Context) (*mllmu.Benchmark, error) {
+func (j *Job) Benchmark(ctx context.Context) (*dataset.Benchmark, error) {
 	dir := j.Config.Data.Dir
 	if dir == "" {
 		dir = j.path("data")
@@ -31,9 +32,9 @@ func (j *Job) Benchmark(ctx context.Context) (*mllmu.Benchmark, error) {
 	if err := j.share(ctx, dir); err != nil {
 		return nil, err
 	}
-	var b *mllmu.Benchmark
+	var b *dataset.Benchmark
 	_, err := j.meet(ctx, func(context.Context) (_ []byte, err error) {
-		b, err = mllmu.Open(dir)
+		b, err = formats.Open(dir)
 		return nil, err
 	})
 	return b, err
@@ -94,7 +95,7 @@ func (j *Job) build(ctx context.Context, dir string) error {
 }
 
 // reading runs read on a benchmark on every rank, and fingerprints what it reads.
-func (j *Job) reading(ctx context.Context, b *mllmu.Benchmark, read func(*mllmu.Benchmark) error) (origin.List, error) {
+func (j *Job) reading(ctx context.Context, b *dataset.Benchmark, read func(*dataset.Benchmark) error) (origin.List, error) {
 	return j.fingerprints(ctx, func() ([]origin.Source, error) {
 		var list []origin.Source
 		var failed error

@@ -8,7 +8,6 @@ import (
 
 	"vgid/eval"
 	"vgid/eval/dataset"
-	"vgid/eval/mllmu"
 	"vgid/model"
 	"vgid/vgid/ask"
 	"vgid/vgid/config"
@@ -32,7 +31,7 @@ func (j *Job) TrainBase(ctx context.Context) (Stage, error) {
 
 // People are the persons of a run, with their training questions.
 type People struct {
-	Benchmark      *mllmu.Benchmark
+	Benchmark      *dataset.Benchmark
 	Forget, Retain []dataset.Profile
 	RetainSplit    string
 
@@ -49,14 +48,14 @@ func (j *Job) People(ctx context.Context) (*People, error) {
 	if p.Benchmark, err = j.Benchmark(ctx); err != nil {
 		return nil, err
 	}
-	p.forgetFiles, err = j.reading(ctx, p.Benchmark, func(b *mllmu.Benchmark) (err error) {
-		p.Forget, err = b.Training(j.Config.Data.Forget)
+	p.forgetFiles, err = j.reading(ctx, p.Benchmark, func(b *dataset.Benchmark) (err error) {
+		p.Forget, err = b.Training(j.Config.Data.Forget, p.RetainSplit)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	p.retainFiles, err = j.reading(ctx, p.Benchmark, func(b *mllmu.Benchmark) (err error) {
+	p.retainFiles, err = j.reading(ctx, p.Benchmark, func(b *dataset.Benchmark) (err error) {
 		p.Retain, err = b.Training(p.RetainSplit)
 		return err
 	})

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"vgid/collective"
-	"vgid/eval/mllmu"
+	"vgid/eval/formats"
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/hf/imaging"
@@ -184,7 +184,7 @@ func TestLossIsThePapers(t *testing.T) {
 func distilling(t *testing.T, c config.Config, m *model.Model, enc *Encoder) (*Distill, error) {
 	t.Helper()
 	u := c.Unlearn
-	bench, err := mllmu.Open(c.Data.Dir)
+	bench, err := formats.Open(c.Data.Dir)
 	if err != nil {
 		return nil, err
 	}
