@@ -97,13 +97,14 @@ func onDevice(c *cli.Context, o *folder.InspectOptions) error {
 	if err != nil {
 		return fmt.Errorf("%s--%w", command(c), err)
 	}
-	switch device := c.String("device"); {
+	o.Kind = c.String("device")
+	switch device := o.Kind; {
 	case device == "cpu" && p != cuda.Float32:
 		return fmt.Errorf("%s--precision %s needs --device cuda; the CPU computes in float32", command(c), c.String("precision"))
 	case device == "cpu" && c.IsSet("memory"):
 		return fmt.Errorf("%s--memory is of a GPU; give --device cuda", command(c))
 	case device == "cpu":
-		o.Device.Adopts = true
+		o.Device = dry.CPU()
 		return nil
 	case device != "cuda":
 		return fmt.Errorf("%s--device %q: must be cpu or cuda", command(c), device)

@@ -12,6 +12,7 @@ import (
 	"vgid/collective"
 	"vgid/collective/collbench"
 	"vgid/launch"
+	"vgid/model/backend"
 	"vgid/model/loadbench"
 	"vgid/vgid/run"
 )
@@ -62,12 +63,35 @@ func complain(err error) error {
 	if err == nil || errors.As(err, &t) {
 		return err
 	}
+	fmt.Fprintln(os.Stderr, "vgid: "+inALine(err))
+	return told{err}
+}
+
+// inALine is an error with what helps against it, where the library that met it
+// cannot know: which flags there are.
+func inALine(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
 	if errors.Is(err, syscall.ENOSPC) {
 		text += "; free some space there, or choose another folder with --out"
 	}
-	fmt.Fprintln(os.Stderr, "vgid: "+text)
-	return told{err}
+	var memory *backend.MemoryError
+	if errors.As(err, &memory) {
+		text += "; " + lowers(memory.Purpose)
+	}
+	return text
+}
+
+// lowers says which settings lower the need for such memory.
+func lowers(p backend.Purpose) string {
+	switch p {
+	case backend.Weights:
+		return "take a smaller model, or a larger card"
+	case backend.Gradients, backend.Moments:
+		return "train a LoRA adapter instead of all weights (--train.lora.r, --unlearn.lora.r), or one of lower rank"
+	case backend.Activations, backend.Workspace:
+		return "lower the batch (--train.batch, --unlearn.batch_forget, --unlearn.batch_retain, --eval.batch_tokens) or add workers"
+	}
+	return "lower the batch or take a larger card"
 }
 
 func exit(err error) {

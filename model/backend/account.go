@@ -25,19 +25,6 @@ func (p Purpose) String() string {
 	return [...]string{"other buffers", "weights", "gradients", "optimizer moments", "activations", "workspace"}[p]
 }
 
-// Remedy says which settings lower the need for such memory.
-func (p Purpose) Remedy() string {
-	switch p {
-	case Weights:
-		return "take a smaller model, or a larger card"
-	case Gradients, Moments:
-		return "train a LoRA adapter instead of all weights (--train.lora.r, --unlearn.lora.r), or one of lower rank"
-	case Activations, Workspace:
-		return "lower the batch (--train.batch, --unlearn.batch_forget, --unlearn.batch_retain, --eval.batch_tokens) or add workers"
-	}
-	return "lower the batch or take a larger card"
-}
-
 // MemoryUse is how many bytes are held for each purpose.
 type MemoryUse [purposes]int64
 
@@ -83,6 +70,22 @@ type Accountant interface {
 func For(be Backend, p Purpose) func() {
 	before := be.For(p)
 	return func() { be.For(before) }
+}
+
+// MemoryError is what Alloc and operations fail with when a device has no memory
+// for what is asked of it. It says nothing of what to do: what lowers the need
+// depends on Purpose and on the command at hand.
+type MemoryError struct {
+	Device      string
+	Purpose     Purpose   // what the memory was asked for
+	Asked       int64     // bytes
+	Held        MemoryUse // by this process
+	Free, Total int64     // of the device's bytes
+}
+
+func (e *MemoryError) Error() string {
+	return fmt.Sprintf("%s has no memory for %s of %s: this process holds %s; %s of %s are free",
+		e.Device, Bytes(e.Asked), e.Purpose, e.Held, Bytes(e.Free), Bytes(e.Total))
 }
 
 // Bytes writes a number of bytes for people.

@@ -53,6 +53,9 @@ type Traits struct {
 	// Workspace: operations take device memory for as long as they run, such as
 	// for logits and operands in another type.
 	Workspace bool
+	// OnDemand: memory is taken when it is first written to, not when it is
+	// allocated, as a system gives it to a process.
+	OnDemand bool
 	// Accounts: memory is counted by what it is for. The device is then an
 	// Accountant.
 	Accounts bool

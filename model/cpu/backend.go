@@ -75,7 +75,7 @@ func (b *Device) Name() string {
 func (b *Device) Threads() int { return b.threads }
 
 // Traits implements backend.Device.
-func (b *Device) Traits() backend.Traits { return backend.Traits{Adopts: true} }
+func (b *Device) Traits() backend.Traits { return backend.Traits{Adopts: true, OnDemand: true} }
 
 // buffer is host memory of one element type.
 type buffer struct {

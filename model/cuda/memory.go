@@ -3,8 +3,6 @@
 package cuda
 
 import (
-	"fmt"
-
 	"vgid/model/backend"
 	"vgid/model/cuda/driver"
 )
@@ -102,14 +100,13 @@ func (b *Device) release(ptr driver.Ptr) {
 	b.Fail(b.dev.Free(ptr, b.stream))
 }
 
-// noMemory says what was asked for, what is held, and what helps.
+// noMemory says what was asked for and what is held.
 func (b *Device) noMemory(p backend.Purpose, bytes int64) error {
 	free, err := b.FreeBytes()
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("%s has no memory for %s of %s: this process holds %s; %s of %s are free; %s",
-		b.dev.Name, backend.Bytes(bytes), p, b.memory.use, backend.Bytes(free), backend.Bytes(b.dev.Memory), p.Remedy())
+	return &backend.MemoryError{Device: b.dev.Name, Purpose: p, Asked: bytes, Held: b.memory.use, Free: free, Total: b.dev.Memory}
 }
 
 // Alloc implements backend.Device.

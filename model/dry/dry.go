@@ -20,6 +20,9 @@ type Options struct {
 	LtBytes        int // what cuBLASLt takes for a product; LtMost at most
 }
 
+// CPU is the device of model/cpu.
+func CPU() Options { return Options{Traits: backend.Traits{Adopts: true, OnDemand: true}} }
+
 // CUDA is a GPU, whose activations have an element type, at its hungriest.
 func CUDA(activations backend.DType) Options {
 	return Options{Traits: backend.Traits{Activations: activations, Overlaps: true, Workspace: true}, LtBytes: LtMost}

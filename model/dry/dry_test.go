@@ -5,6 +5,7 @@ import (
 
 	"vgid/model/backend"
 	"vgid/model/backend/compliance"
+	"vgid/model/cpu"
 )
 
 func TestCounts(t *testing.T) {
@@ -36,7 +37,7 @@ func TestCounts(t *testing.T) {
 }
 
 func TestAdoptedMemoryCountsOnce(t *testing.T) {
-	be, c := New(Options{Traits: backend.Traits{Adopts: true}})
+	be, c := New(CPU())
 	mem := make([]byte, 64)
 	for range 2 {
 		b, err := be.Adopt(backend.BF16, mem)
@@ -94,4 +95,12 @@ func TestRefusesWhatDevicesRefuse(t *testing.T) {
 		be, _ := New(Options{})
 		return be
 	})
+}
+
+func TestLikeTheCPU(t *testing.T) {
+	be := cpu.New(1)
+	defer be.Close()
+	if Like(be) != CPU() {
+		t.Errorf("the CPU is %+v, taken for %+v", Like(be), CPU())
+	}
 }

@@ -33,6 +33,7 @@ type InspectOptions struct {
 	// Device is what the memory is estimated for, and how much it has and has
 	// free; where Memory is 0 those of this machine count.
 	Device       dry.Options
+	Kind         string // of device, as the result names it: cpu or cuda
 	Free, Memory int64
 }
 
@@ -243,10 +244,7 @@ func (r *Inspection) plan(ctx context.Context, c *model.Config, dir string, o In
 	if err != nil {
 		return err
 	}
-	r.Device, r.Free, r.Memory = "cuda", o.Free, o.Memory
-	if o.Device.Adopts {
-		r.Device = "cpu"
-	}
+	r.Device, r.Free, r.Memory = o.Kind, o.Free, o.Memory
 	if r.Memory == 0 {
 		if err := r.machine(); err != nil {
 			return err
@@ -254,7 +252,7 @@ func (r *Inspection) plan(ctx context.Context, c *model.Config, dir string, o In
 	}
 	for _, n := range needs {
 		taken := n.Total
-		if o.Device.Adopts {
+		if o.Device.OnDemand {
 			taken = n.Written
 		}
 		r.Steps = append(r.Steps, Step{n, max(0, taken-r.Free)})

@@ -81,7 +81,7 @@ func (j *Job) affordAnswers(ctx context.Context, name, dir string, sets []eval.S
 // taken is what a device like that gives for what was counted: the CPU's system
 // gives memory when it is touched.
 func taken(counts *dry.Device, like dry.Options) int64 {
-	if like.Adopts {
+	if like.OnDemand {
 		return counts.Written()
 	}
 	return counts.Most()
