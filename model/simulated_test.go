@@ -16,7 +16,7 @@ import (
 // the CPU's model, and the device's likelihoods are the CPU's.
 func TestGenerateBFloat16Simulated(t *testing.T) {
 	simtest.Device(t)
-	be, err := cuda.OpenWith(0, cuda.Options{StagingBytes: 1 << 20, LogitBytes: 1 << 20, Precision: cuda.BFloat16})
+	be, err := cuda.Open(0, cuda.Options{StagingBytes: 1 << 20, LogitBytes: 1 << 20, Precision: cuda.BFloat16})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestAgainstTransformersSimulated(t *testing.T) {
 	simtest.Device(t)
 	for _, name := range []string{"llava_list_full", "qwen2_gqa_tied_flat", "qwen25_mha"} {
 		t.Run(name, func(t *testing.T) {
-			be, err := cuda.OpenWith(0, cuda.Options{StagingBytes: 1 << 20, LogitBytes: 1 << 20})
+			be, err := cuda.Open(0, cuda.Options{StagingBytes: 1 << 20, LogitBytes: 1 << 20})
 			if err != nil {
 				t.Fatal(err)
 			}

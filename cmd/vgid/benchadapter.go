@@ -63,7 +63,7 @@ func benchAdapter(c *cli.Context) (result, error) {
 		PyTorch: peer(c),
 		Open: func() (backend.Backend, error) {
 			if device == "cuda" {
-				return cuda.Open(0, p)
+				return cuda.Open(0, cuda.Options{Precision: p, Warn: warn})
 			}
 			return cpu.New(0), nil
 		},

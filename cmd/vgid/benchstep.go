@@ -59,7 +59,9 @@ func chooseDevice(c *cli.Context, o *stepbench.Options) error {
 	case device == "cuda" && o.Python != "":
 		return fmt.Errorf("--python with --device cuda: PyTorch's side of the comparison runs on the CPU; leave one of the two out")
 	case device == "cuda":
-		o.Open, o.Threads = func() (backend.Backend, error) { return cuda.Open(0, cuda.Float32) }, []int{1}
+		o.Open, o.Threads = func() (backend.Backend, error) {
+			return cuda.Open(0, cuda.Options{Precision: cuda.Float32, Warn: warn})
+		}, []int{1}
 	case device != "cpu":
 		return fmt.Errorf("--device %q: must be cpu or cuda", device)
 	}

@@ -120,7 +120,7 @@ func onDevice(c *cli.Context, o *folder.InspectOptions) error {
 		o.Free = max(0, o.Memory-driverMemory)
 		return nil
 	}
-	if o.Free, o.Memory, err = cuda.Memory(0); err != nil {
+	if o.Free, o.Memory, err = cuda.Memory(0, cuda.Options{Warn: warn}); err != nil {
 		return fmt.Errorf("%s--device cuda: %w; or say how much memory the card has, such as --memory 80GiB", command(c), err)
 	}
 	return nil

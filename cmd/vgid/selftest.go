@@ -30,7 +30,7 @@ func selftestCommand() *cli.Command {
 			if d := c.String("device"); d != "cuda" {
 				return fmt.Errorf("selftest: --device %q: only cuda is compared with the CPU", d)
 			}
-			dev, err := cuda.Open(c.Int("ordinal"), cuda.Float32)
+			dev, err := cuda.Open(c.Int("ordinal"), cuda.Options{Precision: cuda.Float32, Warn: warn})
 			if err != nil {
 				return err
 			}
@@ -47,7 +47,7 @@ func selftestCommand() *cli.Command {
 			if err != nil || c.Int("steps") <= 0 {
 				return err
 			}
-			narrow, err := cuda.Open(c.Int("ordinal"), cuda.BFloat16)
+			narrow, err := cuda.Open(c.Int("ordinal"), cuda.Options{Precision: cuda.BFloat16, Warn: warn})
 			if err != nil {
 				return err
 			}

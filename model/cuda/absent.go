@@ -15,10 +15,10 @@ var ErrAbsent = errors.New("this vgid was built without CUDA; build it with make
 func Devices() (int, error) { return 0, ErrAbsent }
 
 // Open takes hold of a device by its number among the visible ones.
-func Open(ordinal int, p Precision) (backend.Backend, error) { return nil, ErrAbsent }
+func Open(ordinal int, o Options) (backend.Backend, error) { return nil, ErrAbsent }
 
 // Memory is what a device has, and what is free of it.
-func Memory(ordinal int) (free, total int64, err error) { return 0, 0, ErrAbsent }
+func Memory(ordinal int, o Options) (free, total int64, err error) { return 0, 0, ErrAbsent }
 
 // Describe says what is known of a device, a line each.
 func Describe(be backend.Backend, simulated *bool) []string { return nil }

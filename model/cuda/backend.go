@@ -5,7 +5,6 @@ package cuda
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"vgid/model/backend"
@@ -53,12 +52,7 @@ func Devices() (int, error) {
 }
 
 // Open takes hold of a device by its number among the visible ones.
-func Open(ordinal int, p Precision) (backend.Backend, error) {
-	return OpenWith(ordinal, Options{Precision: p})
-}
-
-// OpenWith is Open with options.
-func OpenWith(ordinal int, o Options) (backend.Backend, error) {
+func Open(ordinal int, o Options) (backend.Backend, error) {
 	b, err := OpenDevice(ordinal, o)
 	if err != nil {
 		return nil, err
@@ -66,7 +60,7 @@ func OpenWith(ordinal int, o Options) (backend.Backend, error) {
 	return backend.New(b), nil
 }
 
-// OpenDevice is the device of OpenWith.
+// OpenDevice is the device of Open.
 func OpenDevice(ordinal int, o Options) (*Device, error) {
 	from := driver.FromEnv()
 	if err := driver.Load(from); err != nil {
@@ -140,7 +134,7 @@ func (b *Device) loadKernels() error {
 		loaded[name] = m
 	}
 	if s := time.Since(begin).Seconds(); s > 2 {
-		fmt.Fprintf(os.Stderr, "vgid: the driver compiled the kernels for %s in %.1f s; it keeps them in its cache (~/.nv/ComputeCache, or CUDA_CACHE_PATH)\n", b.dev.Name, s)
+		b.opt.warn("the driver compiled the kernels for %s in %.1f s; it keeps them in its cache (~/.nv/ComputeCache, or CUDA_CACHE_PATH)", b.dev.Name, s)
 	}
 	for _, k := range kernels.All() {
 		m := loaded[k.Module]

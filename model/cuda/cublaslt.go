@@ -48,11 +48,11 @@ func (b *Device) openLt(library string) {
 	b.ltWhy = fmt.Errorf("cuBLASLt: %s", strings.Join(why, "; "))
 	switch {
 	case b.opt.CuBLASLt != "":
-		fmt.Fprintf(os.Stderr, "vgid: VGID_CUBLASLT: %v; products run on vgid's own slower kernels\n", b.ltWhy)
+		b.opt.warn("VGID_CUBLASLT: %v; products run on vgid's own slower kernels", b.ltWhy)
 	case broken != "":
-		fmt.Fprintf(os.Stderr, "vgid: cuBLASLt does not work on this device (%s), products run on vgid's own slower kernels; name another in VGID_CUBLASLT\n", broken)
+		b.opt.warn("cuBLASLt does not work on this device (%s), products run on vgid's own slower kernels; name another in VGID_CUBLASLT", broken)
 	default:
-		fmt.Fprintf(os.Stderr, "vgid: cuBLASLt is not found, products run on vgid's own slower kernels; install it (it comes with PyTorch and with CUDA) or name it in VGID_CUBLASLT\n")
+		b.opt.warn("cuBLASLt is not found, products run on vgid's own slower kernels; install it (it comes with PyTorch and with CUDA) or name it in VGID_CUBLASLT")
 	}
 }
 

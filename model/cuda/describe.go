@@ -34,8 +34,8 @@ func Describe(be backend.Backend, simulated *bool) []string {
 }
 
 // Memory is what a device has, and what is free of it before anything is loaded.
-func Memory(ordinal int) (free, total int64, err error) {
-	be, err := OpenDevice(ordinal, Options{})
+func Memory(ordinal int, o Options) (free, total int64, err error) {
+	be, err := OpenDevice(ordinal, o)
 	if err != nil {
 		return 0, 0, err
 	}

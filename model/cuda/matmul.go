@@ -4,8 +4,6 @@ package cuda
 
 import (
 	"errors"
-	"fmt"
-	"os"
 
 	"vgid/model/backend"
 	"vgid/model/cuda/driver"
@@ -53,7 +51,7 @@ func (b *Device) multiply(p product) {
 		}
 		if !b.ltLacks {
 			b.ltLacks = true
-			fmt.Fprintf(os.Stderr, "vgid: cuBLASLt has no algorithm for a product of %d × %d over %d in %v and %v; such products run on vgid's own slower kernels\n",
+			b.opt.warn("cuBLASLt has no algorithm for a product of %d × %d over %d in %v and %v; such products run on vgid's own slower kernels",
 				p.c.rows, p.c.cols, p.depth(), p.x.dt, p.y.dt)
 		}
 	}

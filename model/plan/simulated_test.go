@@ -36,7 +36,7 @@ func TestEstimatedForCUDASimulated(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, want := range needs {
-				be, err := cuda.OpenWith(0, cuda.Options{StagingBytes: 1 << 20, LogitBytes: 1 << 20, Precision: c.precision})
+				be, err := cuda.Open(0, cuda.Options{StagingBytes: 1 << 20, LogitBytes: 1 << 20, Precision: c.precision})
 				if err != nil {
 					t.Fatal(err)
 				}

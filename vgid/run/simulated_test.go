@@ -52,7 +52,7 @@ func TestUnlearnSimulated(t *testing.T) {
 	}
 	onCPU, cpuWeights := run("cpu", 1, func() (backend.Backend, error) { return cpu.New(1), nil })
 	gpu := func() (backend.Backend, error) {
-		return cuda.OpenWith(0, cuda.Options{StagingBytes: 1 << 20, LogitBytes: 1 << 20})
+		return cuda.Open(0, cuda.Options{StagingBytes: 1 << 20, LogitBytes: 1 << 20})
 	}
 	one, oneWeights := run("one", 1, gpu)
 	two, twoWeights := run("two", 2, gpu)
@@ -79,7 +79,7 @@ func TestStepsDoNotWaitSimulated(t *testing.T) {
 	run := func(accumulate string) (waits, ahead int64) {
 		c := small(t, map[string]string{"unlearn.accumulate": accumulate})
 		waits, ahead = driver.SimulatedCounter("waits"), driver.SimulatedCounter("ahead")
-		unlearnOn(t, 1, c, func() (backend.Backend, error) { return cuda.Open(0, cuda.Float32) })
+		unlearnOn(t, 1, c, func() (backend.Backend, error) { return cuda.Open(0, cuda.Options{}) })
 		return driver.SimulatedCounter("waits") - waits, driver.SimulatedCounter("ahead") - ahead
 	}
 	one, aheadOne := run("1")
@@ -127,7 +127,7 @@ func TestPrecisionSimulated(t *testing.T) {
 			}
 			want := run("cpu", func() (backend.Backend, error) { return cpu.New(1), nil })
 			got := run("gpu", func() (backend.Backend, error) {
-				return cuda.OpenWith(0, cuda.Options{StagingBytes: 1 << 20, LogitBytes: 1 << 20, Precision: p})
+				return cuda.Open(0, cuda.Options{StagingBytes: 1 << 20, LogitBytes: 1 << 20, Precision: p})
 			})
 			same(t, c.precision, got, want, c.tolerance)
 			for i, s := range got {
@@ -164,7 +164,7 @@ func same(t *testing.T, what string, got, want []Point, tolerance float64) {
 func TestRunSimulated(t *testing.T) {
 	simtest.Device(t)
 	c := small(t, map[string]string{"unlearn.steps": "2", "train.steps": "2"})
-	onDevices(t, 1, c, func() (backend.Backend, error) { return cuda.Open(0, cuda.Float32) }, func(ctx context.Context, j *Job) error {
+	onDevices(t, 1, c, func() (backend.Backend, error) { return cuda.Open(0, cuda.Options{}) }, func(ctx context.Context, j *Job) error {
 		if err := j.Agree(ctx); err != nil {
 			return err
 		}

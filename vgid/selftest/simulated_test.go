@@ -14,7 +14,7 @@ import (
 // The self-test passes on the simulated device, bf16 operands included.
 func TestSelftestSimulated(t *testing.T) {
 	simtest.Device(t)
-	dev, err := cuda.Open(0, cuda.Float32)
+	dev, err := cuda.Open(0, cuda.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func TestSelftestSimulated(t *testing.T) {
 	if err := Run(t.Context(), dev, reference, Options{Seed: 9, Rounds: 2, Steps: 1}, &out); err != nil {
 		t.Errorf("%v\n%s", err, out.String())
 	}
-	narrow, err := cuda.Open(0, cuda.BFloat16)
+	narrow, err := cuda.Open(0, cuda.Options{Precision: cuda.BFloat16})
 	if err != nil {
 		t.Fatal(err)
 	}
