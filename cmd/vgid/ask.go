@@ -13,7 +13,7 @@ import (
 	"vgid/model/cpu"
 	"vgid/model/safefile"
 	"vgid/vgid/ask"
-	"vgid/vgid/run"
+	"vgid/vgid/run/barrier"
 )
 
 // askFlags are what forward and generate share.
@@ -234,10 +234,10 @@ func generateFile(c *cli.Context, a *ask.Asker, o model.GenerateOptions, stops [
 	if err != nil {
 		return err
 	}
-	var i *run.Interrupted
+	var i *barrier.Interrupted
 	switch {
 	case failed != nil && errors.As(ownEnd(c.Context, failed), &i):
-		return &run.Interrupted{Signal: i.Signal, Kept: fmt.Sprintf("after %d of %d answers: they are in %s", n, all, out)}
+		return &barrier.Interrupted{Signal: i.Signal, Kept: fmt.Sprintf("after %d of %d answers: they are in %s", n, all, out)}
 	case failed != nil:
 		return fmt.Errorf("%w; the %d of %d answers before it are in %s", failed, n, all, out)
 	case bad != nil:

@@ -9,12 +9,13 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
 	"vgid/collective"
 	"vgid/collective/collbench"
 	"vgid/launch"
 	"vgid/model/backend"
 	"vgid/model/loadbench"
-	"vgid/vgid/run"
+	"vgid/vgid/run/barrier"
 )
 
 func main() {
@@ -100,8 +101,8 @@ func exit(err error) {
 	}
 	err = complain(err)
 	var peer *collective.RankError
-	var lead *run.LeadError
-	var sig *run.Interrupted
+	var lead *barrier.PeerError
+	var sig *barrier.Interrupted
 	switch {
 	case errors.As(err, &sig):
 		os.Exit(128 + int(sig.Signal))

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"vgid/vgid/run"
+	"vgid/vgid/run/barrier"
 )
 
 // inOrder is set by commands that answer to a signal themselves, by ending as
@@ -28,7 +28,7 @@ func endInOrder() {
 const patience = 2 * time.Second
 
 // untilSignal is a context that the first signal to end this process cancels; its
-// cause is a *run.Interrupted. Schedulers repeat SIGTERM and send it to every
+// cause is a *barrier.Interrupted. Schedulers repeat SIGTERM and send it to every
 // process of a job, so more of the same change nothing: only a second SIGINT is a
 // person's, and ends the process at once.
 func untilSignal() context.Context {
@@ -43,7 +43,7 @@ func untilSignal() context.Context {
 	go func() { // as long as the process
 		interrupts := 0
 		for s := range in {
-			by := &run.Interrupted{Signal: s.(syscall.Signal)}
+			by := &barrier.Interrupted{Signal: s.(syscall.Signal)}
 			if s == syscall.SIGINT {
 				interrupts++
 			}
@@ -67,7 +67,7 @@ func untilSignal() context.Context {
 // ownEnd replaces an error that only says that ctx ended by why it did. What
 // failed by itself stays what it is.
 func ownEnd(ctx context.Context, err error) error {
-	var i *run.Interrupted
+	var i *barrier.Interrupted
 	if err == nil || errors.As(err, &i) || !errors.As(context.Cause(ctx), &i) || !errors.Is(err, context.Canceled) {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"vgid/collective"
 	"vgid/collective/wire"
 	"vgid/launch"
+	"vgid/model/backend"
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
 	"vgid/vgid/run"
@@ -46,22 +47,15 @@ func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error
 	}
 	defer func() { err = errors.Join(err, be.Close()) }()
 
-	job := &run.Job{Config: cfg, Comm: comm, Backend: be, Show: monitor.NewProgress(nil), Place: place, Node: w.Node, Command: asked(c), Asked: c.Context}
-	if w.Rank == 0 {
-		job.Show = monitor.NewProgress(os.Stdout)
-	}
 	// The signal that asks the job to end does not cut off what it does: the job
 	// ends where it can.
 	endInOrder()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Context))
 	defer cancel()
-	job.Metrics = monitor.NewMetrics(w.Rank, w.WorldSize, func() (uint64, uint64) {
-		s := comm.Stats()
-		return s.BytesSent, s.BytesReceived
+	job := run.New(run.Options{
+		Config: cfg, Comm: comm, Backend: be, Metrics: newMetrics(w, comm, be), Show: progressOf(w),
+		Place: place, Node: w.Node, Command: asked(c), Asked: c.Context,
 	})
-	host, _ := os.Hostname() // a label of the metrics; without it, an empty one
-	job.Metrics.Describe(launch.Version(), be.Name(), host, w.NodeRank)
-	job.Metrics.Peers(w.Rank, func() []time.Duration { return comm.Stats().Held })
 	defer func() { err = errors.Join(err, job.Leave()) }()
 	if err := job.Agree(ctx); err != nil {
 		return err
@@ -81,6 +75,25 @@ func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error
 		return fmt.Errorf("lines are missing in the output (%s); the work is done, its files are in %s", err.Error(), job.Dir())
 	}
 	return nil
+}
+
+// progressOf is where a worker shows how far it is: rank 0 alone speaks.
+func progressOf(w launch.Worker) *monitor.Progress {
+	if w.Rank != 0 {
+		return monitor.NewProgress(nil)
+	}
+	return monitor.NewProgress(os.Stdout)
+}
+
+func newMetrics(w launch.Worker, comm *collective.Comm, be backend.Backend) *monitor.Metrics {
+	m := monitor.NewMetrics(w.Rank, w.WorldSize, func() (uint64, uint64) {
+		s := comm.Stats()
+		return s.BytesSent, s.BytesReceived
+	})
+	host, _ := os.Hostname() // a label of the metrics; without it, an empty one
+	m.Describe(launch.Version(), be.Name(), host, w.NodeRank)
+	m.Peers(w.Rank, func() []time.Duration { return comm.Stats().Held })
+	return m
 }
 
 // serveMetrics answers Prometheus until stop, and says where, as the configuration

@@ -11,6 +11,7 @@ import (
 	"vgid/model/backend"
 	"vgid/model/cpu"
 	"vgid/vgid/config"
+	"vgid/vgid/run/barrier"
 )
 
 // bounded is a CPU that says how much memory is left, and knows how much of it
@@ -71,18 +72,17 @@ func onBounded(t *testing.T, stage string, workers int, left int64, apart bool, 
 		devices = append(devices, &bounded{Backend: cpu.New(1), left: left})
 		return devices[len(devices)-1], nil
 	}
-	errs := tryDevices(t, workers, c, open, func(ctx context.Context, j *Job) error {
+	errs := tryDevices(t, workers, c, open, stages[stage], func(rank int, o *Options) {
 		if apart {
-			j.Place = strconv.Itoa(j.Comm.Rank())
+			o.Place = strconv.Itoa(rank)
 		}
-		return stages[stage](ctx, j)
 	})
 	for _, d := range devices {
 		peak = max(peak, d.peak)
 	}
 	for r, e := range errs {
-		var lead *LeadError
-		if r > 0 && errs[0] != nil && (!errors.As(e, &lead) || lead.Text != errs[0].Error()) {
+		var peer *barrier.PeerError
+		if r > 0 && errs[0] != nil && (!errors.As(e, &peer) || peer.Text != errs[0].Error()) {
 			t.Errorf("rank 0 says %v, rank %d %v", errs[0], r, e)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"vgid/model/backend"
+	"vgid/vgid/run/barrier"
 )
 
 // claimed is what a worker is about to take of the memory it shares with others.
@@ -60,7 +61,7 @@ func (j *Job) claim(ctx context.Context, what string, need int64, remedy func(fr
 		case text != "":
 			return &MemoryError{total, free, text}
 		}
-		return &LeadError{Rank: rank, Text: string(said[rank])}
+		return &barrier.PeerError{Rank: rank, Text: string(said[rank])}
 	}
 }
 
@@ -70,7 +71,7 @@ func (j *Job) claims(ctx context.Context, need int64) ([]claimed, error) {
 	if free, err := j.Backend.FreeBytes(); err == nil {
 		mine.Free = free
 	}
-	return exchange(ctx, j, mine)
+	return barrier.Exchange(ctx, j.ranks, mine)
 }
 
 // shortage finds the first rank in whose place more is claimed than any of its

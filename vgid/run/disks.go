@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"vgid/vgid/run/barrier"
 )
 
 // workerMark begins the names of the files by which workers find out who shares a
@@ -18,8 +20,7 @@ const workerMark = ".worker-"
 
 // disks are what the ranks know of each other's run folders.
 type disks struct {
-	host []int    // of each rank: the lowest one that sees the same run folder
-	node []string // of each rank: the name of its node, if it has one
+	host []int // of each rank: the lowest one that sees the same run folder
 }
 
 // apart reports whether some rank does not see rank 0's run folder.
@@ -34,18 +35,20 @@ func (j *Job) findDisks(ctx context.Context) (*disks, error) {
 	}
 	rank := j.Comm.Rank()
 	type hello struct{ Mark, Node string }
-	all, err := gather(ctx, j, func(context.Context) (hello, error) { return hello{rand.Text(), j.Node}, nil })
+	all, err := barrier.Gather(ctx, j.ranks, func(context.Context) (hello, error) { return hello{rand.Text(), j.Node}, nil })
 	if err != nil {
 		return nil, err
 	}
 	s := &disks{}
-	for _, h := range all {
-		s.node = append(s.node, h.Node)
+	nodes := make([]string, len(all))
+	for r, h := range all {
+		nodes[r] = h.Node
 	}
+	j.ranks.SetNodes(nodes)
 	mark := func(r int) string { return j.path(fmt.Sprintf("%s%s-%d", workerMark, all[r].Mark, r)) }
 	defer os.Remove(mark(rank)) // of no use if it fails, and cleared by the next run
 	var failed error            // rank 0's folder may be there to read only
-	if _, err = gather(ctx, j, func(context.Context) (struct{}, error) {
+	if _, err = barrier.Gather(ctx, j.ranks, func(context.Context) (struct{}, error) {
 		if failed = os.MkdirAll(j.Dir(), 0o755); failed == nil {
 			failed = os.WriteFile(mark(rank), nil, 0o644)
 		}
@@ -53,7 +56,7 @@ func (j *Job) findDisks(ctx context.Context) (*disks, error) {
 	}); err != nil {
 		return nil, err
 	}
-	s.host, err = gather(ctx, j, func(context.Context) (int, error) {
+	s.host, err = barrier.Gather(ctx, j.ranks, func(context.Context) (int, error) {
 		for r := range rank {
 			// By name: a list of the folder may be an old one on a network's disk.
 			if _, err := os.Lstat(mark(r)); err == nil {
@@ -81,14 +84,6 @@ func (j *Job) findDisks(ctx context.Context) (*disks, error) {
 
 // hosts reports whether this rank is the one that writes into its run folder.
 func (j *Job) hosts() bool { return j.disks.host[j.Comm.Rank()] == j.Comm.Rank() }
-
-// who names a rank, with its node where that is known.
-func (j *Job) who(rank int) string {
-	if j.disks == nil || j.disks.node[rank] == "" {
-		return fmt.Sprintf("rank %d", rank)
-	}
-	return fmt.Sprintf("rank %d (node %s)", rank, j.disks.node[rank])
-}
 
 // clearMarks removes what workers that were killed left of their marks.
 func (j *Job) clearMarks() error {

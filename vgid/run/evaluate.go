@@ -13,6 +13,7 @@ import (
 	"vgid/eval/report"
 	"vgid/vgid/config"
 	"vgid/vgid/origin"
+	"vgid/vgid/run/barrier"
 	"vgid/vgid/train"
 )
 
@@ -40,7 +41,7 @@ func (j *Job) protocol(prompt config.Prompt) (eval.Protocol, error) {
 }
 
 func (j *Job) shard() eval.Shard {
-	return eval.Shard{Rank: j.Comm.Rank(), World: j.Comm.Size(), Gather: j.meet}
+	return eval.Shard{Rank: j.Comm.Rank(), World: j.Comm.Size(), Gather: j.ranks.Barrier}
 }
 
 // Evaluate asks the model of a folder the configured questions. The answers go
@@ -61,7 +62,7 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 		return nil, stage, err
 	}
 	if ok {
-		answers, err := fromLead(ctx, j, func(context.Context) ([]eval.Answer, error) { return eval.ReadAnswers(path) })
+		answers, err := barrier.FromRank0(ctx, j.ranks, func(context.Context) ([]eval.Answer, error) { return eval.ReadAnswers(path) })
 		if err != nil {
 			return nil, stage, err
 		}
@@ -99,7 +100,7 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 	if err := j.unchanged(ctx, files, dir, stage.Inputs); err != nil {
 		return nil, stage, err
 	}
-	err = j.onLead(ctx, func() error {
+	err = j.ranks.OnRank0(ctx, func() error {
 		if err := os.MkdirAll(j.path(name), 0o755); err != nil {
 			return err
 		}

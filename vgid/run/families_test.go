@@ -54,7 +54,7 @@ func jobOn(t *testing.T, w vgidtest.World, over map[string]string) *Job {
 	}
 	be := cpu.New(1)
 	t.Cleanup(func() { be.Close() })
-	return &Job{Config: c, Comm: collective.Solo(), Backend: be, Show: monitor.NewProgress(nil), Metrics: monitor.NewMetrics(0, 1, nil)}
+	return New(Options{Config: c, Comm: collective.Solo(), Backend: be, Show: monitor.NewProgress(nil), Metrics: monitor.NewMetrics(0, 1, nil)})
 }
 
 // unlearn runs the stage on the job's base model.

@@ -15,7 +15,7 @@ import (
 // machine, and checks that all got the same commit. All ranks call it.
 func (j *Job) fetch(ctx context.Context, ref string) (string, error) {
 	var dir string
-	commits, err := j.meet(ctx, func(ctx context.Context) (commit []byte, err error) {
+	commits, err := j.ranks.Barrier(ctx, func(ctx context.Context) (commit []byte, err error) {
 		dir, err = hub.Folder(ctx, ref, hub.Whole, lines{j.Show})
 		return []byte(filepath.Base(dir)), err
 	})

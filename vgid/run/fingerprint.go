@@ -9,6 +9,7 @@ import (
 
 	"vgid/model/backend"
 	"vgid/vgid/origin"
+	"vgid/vgid/run/barrier"
 )
 
 // worthTelling is how much is read for fingerprints without a word: what takes
@@ -27,7 +28,7 @@ type lookedAt struct {
 // different models. Of ranks that see the same file, one reads it. All ranks call it.
 func (j *Job) fingerprints(ctx context.Context, list func() ([]origin.Source, error)) (origin.List, error) {
 	var mine []lookedAt
-	all, err := gather(ctx, j, func(context.Context) ([]lookedAt, error) {
+	all, err := barrier.Gather(ctx, j.ranks, func(context.Context) ([]lookedAt, error) {
 		sources, err := list()
 		for _, s := range sources {
 			size, id, err := origin.Stat(s.Path)
@@ -47,7 +48,7 @@ func (j *Job) fingerprints(ctx context.Context, list func() ([]origin.Source, er
 	if err := j.alike(all); err != nil { // no need to read gigabytes for that
 		return nil, err
 	}
-	digests, err := gather(ctx, j, func(ctx context.Context) ([]string, error) {
+	digests, err := barrier.Gather(ctx, j.ranks, func(ctx context.Context) ([]string, error) {
 		return j.digests(ctx, mine, first(all, j.Comm.Rank()))
 	})
 	if err != nil {
@@ -153,12 +154,12 @@ func (j *Job) alike(all [][]lookedAt) error {
 			continue
 		}
 		c := changes[0]
-		said := fmt.Sprintf("%s differs from rank 0's on %s", c.File, j.who(r))
+		said := fmt.Sprintf("%s differs from rank 0's on %s", c.File, j.ranks.Name(r))
 		switch c.How {
 		case origin.New:
-			said = fmt.Sprintf("%s is there on %s and not on rank 0", c.File, j.who(r))
+			said = fmt.Sprintf("%s is there on %s and not on rank 0", c.File, j.ranks.Name(r))
 		case origin.Gone:
-			said = fmt.Sprintf("%s is missing on %s", c.File, j.who(r))
+			said = fmt.Sprintf("%s is missing on %s", c.File, j.ranks.Name(r))
 		}
 		where := list
 		if c.How == origin.Gone {

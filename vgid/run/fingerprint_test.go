@@ -71,7 +71,7 @@ func shown(t *testing.T, j *Job) func() string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
-	j.Show = monitor.NewProgress(f)
+	*j.Show = *monitor.NewProgress(f)
 	return func() string {
 		b, err := os.ReadFile(f.Name())
 		if err != nil {
@@ -467,9 +467,6 @@ func TestRanksCompareTheirFiles(t *testing.T) {
 			var mu sync.Mutex
 			steps := 0
 			for rank, err := range tryWorld(t, 2, c, func(ctx context.Context, j *Job) error {
-				if j.Comm.Rank() == 1 {
-					j.Config, j.Node = east, "east"
-				}
 				j.afterStep = func(int) error {
 					mu.Lock()
 					defer mu.Unlock()
@@ -489,6 +486,10 @@ func TestRanksCompareTheirFiles(t *testing.T) {
 				}
 				_, err = j.Unlearn(ctx, "unlearned", from, p)
 				return err
+			}, func(rank int, o *Options) {
+				if rank == 1 {
+					o.Config, o.Node = east, "east"
+				}
 			}) {
 				if tc.want == nil && err != nil {
 					t.Errorf("rank %d: %v", rank, err)

@@ -41,7 +41,7 @@ type history struct {
 // openHistory keeps the first steps of an interrupted run's file.
 func (j *Job) openHistory(name string, steps int) (*history, error) {
 	h := &history{}
-	if !j.lead() {
+	if j.ranks.Rank() != 0 {
 		return h, nil
 	}
 	path := j.path(name, "history.jsonl")

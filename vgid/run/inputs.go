@@ -14,6 +14,7 @@ import (
 	"vgid/vgid/origin"
 	"vgid/vgid/people"
 	"vgid/vgid/quickstart"
+	"vgid/vgid/run/barrier"
 )
 
 // dataStage is the making of a benchmark.
@@ -33,7 +34,7 @@ func (j *Job) Benchmark(ctx context.Context) (*dataset.Benchmark, error) {
 		return nil, err
 	}
 	var b *dataset.Benchmark
-	_, err := j.meet(ctx, func(context.Context) (_ []byte, err error) {
+	_, err := j.ranks.Barrier(ctx, func(context.Context) (_ []byte, err error) {
 		b, err = formats.Open(dir)
 		return nil, err
 	})
@@ -47,7 +48,7 @@ func (j *Job) build(ctx context.Context, dir string) error {
 	s := Stage{Name: dataStage}
 	var err error
 	// Rank 0 alone reads the texts.
-	s.Inputs, err = fromLead(ctx, j, func(ctx context.Context) (list origin.List, err error) {
+	s.Inputs, err = barrier.FromRank0(ctx, j.ranks, func(ctx context.Context) (list origin.List, err error) {
 		for _, in := range []struct{ purpose, path string }{{"profiles", c.Profiles}, {"splits", c.Splits}} {
 			if in.path == "" {
 				continue
@@ -70,8 +71,8 @@ func (j *Job) build(ctx context.Context, dir string) error {
 	if why != "" {
 		j.Show.Printf("%s: made again: %s", dir, why)
 	}
-	_, err = j.meet(ctx, func(ctx context.Context) ([]byte, error) {
-		if !j.lead() {
+	_, err = j.ranks.Barrier(ctx, func(ctx context.Context) ([]byte, error) {
+		if j.ranks.Rank() != 0 {
 			return nil, nil
 		}
 		build := people.BuildConfig{
@@ -189,7 +190,7 @@ func (j *Job) instructions(ctx context.Context) (*templates, error) {
 func (j *Job) ModelDir(ctx context.Context, ref string) (string, error) {
 	made := func(name string, write func(dir string) error) (string, error) {
 		dir := j.path(name)
-		if err := j.onLead(ctx, func() error { return write(dir) }); err != nil {
+		if err := j.ranks.OnRank0(ctx, func() error { return write(dir) }); err != nil {
 			return "", err
 		}
 		return dir, j.share(ctx, dir)
@@ -207,7 +208,7 @@ func (j *Job) ModelDir(ctx context.Context, ref string) (string, error) {
 		return "", err
 	}
 	const folder, name, nothing = "a model folder", "a name", ""
-	found, err := gather(ctx, j, func(context.Context) (string, error) {
+	found, err := barrier.Gather(ctx, j.ranks, func(context.Context) (string, error) {
 		if _, err := os.Stat(filepath.Join(ref, "config.json")); err == nil {
 			return folder, nil
 		}
@@ -227,7 +228,7 @@ func (j *Job) ModelDir(ctx context.Context, ref string) (string, error) {
 			if f == folder {
 				with, without = r, 0
 			}
-			return "", fmt.Errorf("model folder %s is there on %s and not on %s: copy it to every machine, or keep it on a disk that all share", ref, j.who(with), j.who(without))
+			return "", fmt.Errorf("model folder %s is there on %s and not on %s: copy it to every machine, or keep it on a disk that all share", ref, j.ranks.Name(with), j.ranks.Name(without))
 		}
 	}
 	switch found[0] {

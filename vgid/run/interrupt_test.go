@@ -8,22 +8,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"vgid/vgid/config"
+	"vgid/vgid/run/barrier"
 )
-
-// asking lets a test ask a rank to end.
-func asking(j *Job) func(syscall.Signal) {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	j.Asked = ctx
-	return func(s syscall.Signal) { cancel(&Interrupted{Signal: s}) }
-}
 
 // However many ranks are asked to end, and whenever, all end behind the same step
 // with a checkpoint, and the run that goes on from it is, to the bit, the one that
@@ -37,9 +27,9 @@ func TestRanksEndBehindTheSameStep(t *testing.T) {
 	} {
 		over["unlearn.steps"] = "6"
 		c := small(t, over)
-		begin := func(workers int, f func(j *Job)) []error {
+		begin := func(workers int, f func(ctx context.Context, j *Job)) []error {
 			return tryWorld(t, workers, c, func(ctx context.Context, j *Job) error {
-				f(j)
+				f(ctx, j)
 				p, err := j.People(ctx)
 				if err == nil {
 					_, err = j.Unlearn(ctx, "unlearned", c.Model.Base, p)
@@ -52,7 +42,7 @@ func TestRanksEndBehindTheSameStep(t *testing.T) {
 				continue
 			}
 			c.Resume, c.Name = false, fmt.Sprintf("whole-%d", workers)
-			for _, err := range begin(workers, func(*Job) {}) {
+			for _, err := range begin(workers, func(context.Context, *Job) {}) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -65,8 +55,8 @@ func TestRanksEndBehindTheSameStep(t *testing.T) {
 			}
 			at[first] = 1 + r.IntN(5)
 			from := map[string]bool{}
-			for rank, err := range begin(workers, func(j *Job) {
-				ask, mine := asking(j), at[j.Comm.Rank()]
+			for rank, err := range begin(workers, func(ctx context.Context, j *Job) {
+				ask, mine := asking(ctx), at[j.Comm.Rank()]
 				j.afterStep = func(step int) error {
 					if step == mine {
 						ask(syscall.SIGTERM)
@@ -74,7 +64,7 @@ func TestRanksEndBehindTheSameStep(t *testing.T) {
 					return nil
 				}
 			}) {
-				var i *Interrupted
+				var i *barrier.Interrupted
 				if !errors.As(err, &i) || i.Signal != syscall.SIGTERM {
 					t.Fatalf("%d workers asked after steps %v: rank %d ends with %v", workers, at, rank, err)
 				}
@@ -89,7 +79,7 @@ func TestRanksEndBehindTheSameStep(t *testing.T) {
 				t.Errorf("%d workers asked after steps %v end with %v, want %s", workers, at, from, want)
 			}
 			c.Resume = true
-			for _, err := range begin(workers, func(*Job) {}) {
+			for _, err := range begin(workers, func(context.Context, *Job) {}) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -116,9 +106,9 @@ func fileOf(t *testing.T, c config.Config, run, name string) []byte {
 // goes on.
 func TestEndBehindTheLastStep(t *testing.T) {
 	c := small(t, map[string]string{"unlearn.steps": "3"})
-	begin := func(f func(j *Job)) error {
+	begin := func(f func(ctx context.Context, j *Job)) error {
 		return tryWorld(t, 1, c, func(ctx context.Context, j *Job) error {
-			f(j)
+			f(ctx, j)
 			p, err := j.People(ctx)
 			if err == nil {
 				_, err = j.Unlearn(ctx, "unlearned", c.Model.Base, p)
@@ -126,8 +116,8 @@ func TestEndBehindTheLastStep(t *testing.T) {
 			return err
 		})[0]
 	}
-	err := begin(func(j *Job) {
-		ask := asking(j)
+	err := begin(func(ctx context.Context, j *Job) {
+		ask := asking(ctx)
 		j.afterStep = func(step int) error {
 			if step == 2 {
 				ask(syscall.SIGUSR1)
@@ -139,7 +129,7 @@ func TestEndBehindTheLastStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Resume = true
-	if err := begin(func(*Job) {}); err != nil {
+	if err := begin(func(context.Context, *Job) {}); err != nil {
 		t.Fatal(err)
 	}
 	if h, err := ReadHistory(filepath.Join(c.Out, c.Name, "unlearned", "history.jsonl")); err != nil || len(h) != 3 {
@@ -151,7 +141,7 @@ func TestEndBehindTheLastStep(t *testing.T) {
 func TestEndBehindTheModel(t *testing.T) {
 	c := small(t, map[string]string{"unlearn.steps": "2"})
 	err := tryWorld(t, 1, c, func(ctx context.Context, j *Job) error {
-		ask := asking(j)
+		ask := asking(ctx)
 		j.afterStep = func(step int) error {
 			if step == 2 { // it is behind the exchange
 				ask(syscall.SIGTERM)
@@ -176,76 +166,25 @@ func TestEndBehindTheModel(t *testing.T) {
 	}
 }
 
-// Work that heeds its context ends on all ranks when one is asked, long before it
-// is done; what does not heed it is done to its end.
-func TestMeetEndsWhenARankIsAsked(t *testing.T) {
-	c := small(t, nil)
-	c.Collective.Timeout = 20 * time.Second
-	for asked := range 3 {
-		synctest.Test(t, func(t *testing.T) {
-			var mu sync.Mutex
-			said := map[string]int{}
-			onWorld(t, 3, c, func(ctx context.Context, j *Job) error {
-				j.doing, j.done = "eval-gold", []string{"vanilla", "gold"}
-				ask := asking(j)
-				ended := false
-				if err := j.onLead(ctx, func() error {
-					if j.Comm.Rank() == 0 && asked == 0 {
-						ask(syscall.SIGINT)
-					}
-					time.Sleep(time.Minute)
-					ended = true
-					return nil
-				}); err != nil || ended != (j.Comm.Rank() == 0) {
-					t.Errorf("rank %d: %v, ended %t", j.Comm.Rank(), err, ended)
-				}
-				begin := time.Now()
-				_, err := j.meet(ctx, func(ctx context.Context) ([]byte, error) {
-					switch {
-					case j.Comm.Rank() == asked:
-						ask(syscall.SIGINT)
-						return nil, nil // it has nothing to do
-					case j.Comm.Rank() == (asked+1)%3:
-						return nil, nil
-					}
-					select {
-					case <-ctx.Done():
-						return nil, fmt.Errorf("question 7: %w", ctx.Err())
-					case <-time.After(time.Hour):
-						return nil, nil
-					}
-				})
-				if d := time.Since(begin); d > time.Minute {
-					t.Errorf("rank %d ended after %v", j.Comm.Rank(), d)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				said[fmt.Sprint(err)]++
-				return nil
-			})
-			want := "interrupted (SIGINT) in the evaluation of gold, which begins again; finished and kept: vanilla, gold; continue with --resume"
-			if said[want] != 3 {
-				t.Errorf("rank %d was asked: %v, want all ranks to say %s", asked, said, want)
-			}
-		})
-	}
-}
-
-// A failure that has nothing to do with the signal stays what it is.
-func TestFailureAfterASignal(t *testing.T) {
-	onWorld(t, 2, small(t, nil), func(ctx context.Context, j *Job) error {
-		ask := asking(j)
-		_, err := j.meet(ctx, func(ctx context.Context) ([]byte, error) {
-			ask(syscall.SIGTERM)
-			<-ctx.Done()
-			if j.Comm.Rank() == 1 {
-				return nil, errors.New("the disk is full")
-			}
-			return nil, nil
-		})
-		if err == nil || !strings.Contains(err.Error(), "the disk is full") {
-			t.Errorf("rank %d: %v", j.Comm.Rank(), err)
+// A run that is asked to end between steps tells where it was and what is kept.
+func TestKept(t *testing.T) {
+	for _, tc := range []struct {
+		doing  string
+		done   []string
+		resume bool
+		want   string
+	}{
+		{"", nil, false, "before the first stage; no stage is finished"},
+		{"", nil, true, "before the first stage; what was finished before is kept"},
+		{"gold", []string{"vanilla"}, true, "before a step of gold; finished and kept: vanilla"},
+		{"", []string{"vanilla", "gold"}, false, "between stages; finished and kept: vanilla, gold"},
+		{"eval-gold", []string{"vanilla", "gold"}, false, "in the evaluation of gold, which begins again; finished and kept: vanilla, gold"},
+		{"teacher", []string{"vanilla"}, false, "in the look at the teacher, which begins again; finished and kept: vanilla"},
+	} {
+		j := &Job{doing: tc.doing, done: tc.done}
+		j.Config.Resume = tc.resume
+		if got := j.kept(); got != tc.want+"; continue with --resume" {
+			t.Errorf("%+v: %s", tc, got)
 		}
-		return nil
-	})
+	}
 }

@@ -13,10 +13,11 @@ import (
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
 	"vgid/vgid/origin"
+	"vgid/vgid/run/barrier"
 )
 
-// Job is one run on one worker: what every stage needs.
-type Job struct {
+// Options are what a worker brings to a run.
+type Options struct {
 	Config  config.Config
 	Comm    *collective.Comm
 	Backend backend.Backend
@@ -30,10 +31,16 @@ type Job struct {
 	Command string
 
 	// Asked ends when this worker is asked to end in order: after the step it is
-	// in, with a checkpoint, and elsewhere as soon as it can. Its cause is then an
-	// *Interrupted. Nil: never.
+	// in, with a checkpoint, and elsewhere as soon as it can. Its cause is then a
+	// *barrier.Interrupted. Nil: never.
 	Asked context.Context
+}
 
+// Job is one run on one worker.
+type Job struct {
+	Options
+
+	ranks     *barrier.Group
 	doing     string               // the stage in progress
 	done      []string             // the stages that are finished, in words
 	looked    map[string]bool      // pictures that were decoded once: where they are, and digests
@@ -45,14 +52,19 @@ type Job struct {
 	afterStep func(step int) error // tests: called after each step of a stage
 }
 
+// New makes a run of what a worker brings. It neither reads nor writes anything yet.
+func New(o Options) *Job {
+	j := &Job{Options: o}
+	j.ranks = barrier.New(o.Comm, barrier.Options{Asked: o.Asked, Timeout: o.Config.Collective.Timeout, Kept: j.kept})
+	return j
+}
+
 // Dir is the run's folder.
 func (j *Job) Dir() string { return filepath.Join(j.Config.Out, j.Config.Name) }
 
 func (j *Job) path(parts ...string) string {
 	return filepath.Join(append([]string{j.Dir()}, parts...)...)
 }
-
-func (j *Job) lead() bool { return j.Comm.Rank() == 0 }
 
 // Agree checks that every worker runs the same configuration, and writes it
 // into the run's folder, which is this run's from then on until Leave: on every
@@ -73,7 +85,7 @@ func (j *Job) Agree(ctx context.Context) error {
 	if _, err := j.findDisks(ctx); err != nil {
 		return err
 	}
-	_, err = j.meet(ctx, func(context.Context) ([]byte, error) {
+	_, err = j.ranks.Barrier(ctx, func(context.Context) ([]byte, error) {
 		if !j.hosts() {
 			return nil, nil
 		}
@@ -81,7 +93,7 @@ func (j *Job) Agree(ctx context.Context) error {
 		if err == nil {
 			err = j.clearMarks()
 		}
-		if err == nil && j.lead() {
+		if err == nil && j.ranks.Rank() == 0 {
 			var b bytes.Buffer
 			if err := j.Config.WriteYAML(&b, true); err != nil {
 				return nil, err

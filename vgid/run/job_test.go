@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"vgid/collective"
@@ -20,6 +21,7 @@ import (
 	"vgid/model/hf"
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
+	"vgid/vgid/run/barrier"
 	"vgid/vgid/vgidtest"
 )
 
@@ -55,16 +57,19 @@ func small(t *testing.T, over map[string]string) config.Config {
 	return c
 }
 
+// change is how a test has a rank's options other than usual.
+type change func(rank int, o *Options)
+
 // onWorld runs f on n workers in this process, each with a device of its own.
-func onWorld(t *testing.T, n int, c config.Config, f func(ctx context.Context, j *Job) error) {
+func onWorld(t *testing.T, n int, c config.Config, f func(ctx context.Context, j *Job) error, changes ...change) {
 	t.Helper()
-	onDevices(t, n, c, func() (backend.Backend, error) { return cpu.New(1), nil }, f)
+	onDevices(t, n, c, func() (backend.Backend, error) { return cpu.New(1), nil }, f, changes...)
 }
 
 // onDevices is onWorld with devices of another kind.
-func onDevices(t *testing.T, n int, c config.Config, open func() (backend.Backend, error), f func(ctx context.Context, j *Job) error) {
+func onDevices(t *testing.T, n int, c config.Config, open func() (backend.Backend, error), f func(ctx context.Context, j *Job) error, changes ...change) {
 	t.Helper()
-	for r, err := range tryDevices(t, n, c, open, f) {
+	for r, err := range tryDevices(t, n, c, open, f, changes...) {
 		if err != nil {
 			t.Fatalf("world %d, rank %d: %v", n, r, err)
 		}
@@ -72,15 +77,16 @@ func onDevices(t *testing.T, n int, c config.Config, open func() (backend.Backen
 }
 
 // tryWorld is onWorld for what may fail: it gives every rank's error.
-func tryWorld(t *testing.T, n int, c config.Config, f func(ctx context.Context, j *Job) error) []error {
+func tryWorld(t *testing.T, n int, c config.Config, f func(ctx context.Context, j *Job) error, changes ...change) []error {
 	t.Helper()
-	return tryDevices(t, n, c, func() (backend.Backend, error) { return cpu.New(1), nil }, f)
+	return tryDevices(t, n, c, func() (backend.Backend, error) { return cpu.New(1), nil }, f, changes...)
 }
 
 // tryDevices is onDevices for what may fail: it gives every rank's error. As in a
 // job of processes, a rank that ends only closes its communicator: the others end
-// their last call, or learn in their next one that it left.
-func tryDevices(t *testing.T, n int, c config.Config, open func() (backend.Backend, error), f func(ctx context.Context, j *Job) error) []error {
+// their last call, or learn in their next one that it left. The context of f knows
+// how to ask the rank to end: asking.
+func tryDevices(t *testing.T, n int, c config.Config, open func() (backend.Backend, error), f func(ctx context.Context, j *Job) error, changes ...change) []error {
 	t.Helper()
 	var wg sync.WaitGroup
 	errs := make([]error, n)
@@ -101,11 +107,15 @@ func tryDevices(t *testing.T, n int, c config.Config, open func() (backend.Backe
 				errs[r] = err
 				return
 			}
-			j := &Job{
-				Config: c, Comm: comm, Backend: be, Show: monitor.NewProgress(nil),
+			asked, ask := context.WithCancelCause(context.Background())
+			o := Options{
+				Config: c, Comm: comm, Backend: be, Show: monitor.NewProgress(nil), Asked: asked,
 				Metrics: monitor.NewMetrics(r, n, func() (uint64, uint64) { return 0, 0 }),
 			}
-			errs[r] = f(t.Context(), j)
+			for _, f := range changes {
+				f(r, &o)
+			}
+			errs[r] = f(context.WithValue(t.Context(), asker{}, ask), New(o))
 			if err := be.Close(); err != nil && errs[r] == nil {
 				errs[r] = err
 			}
@@ -113,6 +123,14 @@ func tryDevices(t *testing.T, n int, c config.Config, open func() (backend.Backe
 	}
 	wg.Wait()
 	return errs
+}
+
+type asker struct{}
+
+// asking lets a test ask the rank of a context to end.
+func asking(ctx context.Context) func(syscall.Signal) {
+	ask := ctx.Value(asker{}).(context.CancelCauseFunc)
+	return func(s syscall.Signal) { ask(&barrier.Interrupted{Signal: s}) }
 }
 
 func readModel(t *testing.T, dir string) map[string][]float32 {
@@ -169,7 +187,7 @@ func TestWorldSizeDoesNotMatter(t *testing.T) {
 						return err
 					}
 					s, err := tc.run(ctx, j, p, c.Model.Base)
-					if j.lead() {
+					if j.ranks.Rank() == 0 {
 						stage = s
 					}
 					return err
@@ -278,7 +296,7 @@ func TestResumeIsExact(t *testing.T) {
 				return nil
 			}
 			s, err := j.Unlearn(ctx, "unlearned", c.Model.Base, p)
-			if j.lead() {
+			if j.ranks.Rank() == 0 {
 				stage, first = s, err
 			}
 			if stopAfter > 0 {
@@ -351,8 +369,8 @@ func TestRunEndToEnd(t *testing.T) {
 // A run's folder is its own until it ends.
 func TestOneRunInAFolder(t *testing.T) {
 	c := small(t, nil)
-	first := &Job{Config: c, Comm: collective.Solo(), Show: monitor.NewProgress(nil)}
-	second := &Job{Config: c, Comm: collective.Solo(), Show: monitor.NewProgress(nil)}
+	first := New(Options{Config: c, Comm: collective.Solo(), Show: monitor.NewProgress(nil)})
+	second := New(Options{Config: c, Comm: collective.Solo(), Show: monitor.NewProgress(nil)})
 	if err := first.Agree(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -375,14 +393,15 @@ func TestWorkersThatDisagreeAreTold(t *testing.T) {
 	var mu sync.Mutex
 	var got []error
 	onWorld(t, 2, c, func(ctx context.Context, j *Job) error {
-		if j.Comm.Rank() == 1 {
-			j.Config.Unlearn.Alpha = 3
-		}
 		err := j.Agree(ctx)
 		mu.Lock()
 		got = append(got, err)
 		mu.Unlock()
 		return nil
+	}, func(rank int, o *Options) {
+		if rank == 1 {
+			o.Config.Unlearn.Alpha = 3
+		}
 	})
 	for _, err := range got {
 		want := `rank 0 has unlearn.alpha: 1, rank 1 has unlearn.alpha: 3`

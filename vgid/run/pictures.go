@@ -27,7 +27,7 @@ func (j *Job) lookAt(ctx context.Context, groups ...[]dataset.Profile) error {
 			}
 		}
 	}
-	_, err := j.meet(ctx, func(ctx context.Context) ([]byte, error) {
+	_, err := j.ranks.Barrier(ctx, func(ctx context.Context) ([]byte, error) {
 		g, ctx := errgroup.WithContext(ctx)
 		g.SetLimit(runtime.GOMAXPROCS(0))
 		for i := j.Comm.Rank(); i < len(fresh); i += j.Comm.Size() {

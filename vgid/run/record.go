@@ -17,6 +17,7 @@ import (
 	"vgid/model/safefile"
 	"vgid/vgid/config"
 	"vgid/vgid/origin"
+	"vgid/vgid/run/barrier"
 	"vgid/vgid/train"
 )
 
@@ -54,7 +55,7 @@ func (j *Job) current(ctx context.Context, name string, inputs origin.List) (s S
 		OK    bool
 		Why   string
 	}
-	all, err := gather(ctx, j, func(ctx context.Context) (f found, err error) {
+	all, err := barrier.Gather(ctx, j.ranks, func(ctx context.Context) (f found, err error) {
 		if err := ctx.Err(); err != nil { // none goes on once one is asked to end
 			return f, err
 		}
@@ -67,7 +68,7 @@ func (j *Job) current(ctx context.Context, name string, inputs origin.List) (s S
 			return f, nil
 		}
 		f.Begun = true
-		if !j.lead() {
+		if j.ranks.Rank() != 0 {
 			return found{Begun: true}, nil
 		}
 		if err != nil {
@@ -83,7 +84,7 @@ func (j *Job) current(ctx context.Context, name string, inputs origin.List) (s S
 	}
 	for r, f := range all {
 		if f.Begun && !all[0].Begun {
-			return s, false, "", fmt.Errorf("%s: %s has work of this stage in its %s, rank 0 has none, and rank 0's is what is resumed: give the nodes the names they had, by which ranks are ordered, or begin without --resume", name, j.who(r), j.Dir())
+			return s, false, "", fmt.Errorf("%s: %s has work of this stage in its %s, rank 0 has none, and rank 0's is what is resumed: give the nodes the names they had, by which ranks are ordered, or begin without --resume", name, j.ranks.Name(r), j.Dir())
 		}
 	}
 	if s = all[0].Stage; s.Model != "" {
@@ -167,7 +168,7 @@ func (j *Job) record(ctx context.Context, s *Stage, paths ...string) error {
 	if s.Inputs == nil {
 		s.Inputs = origin.List{} // it is known that there are none
 	}
-	return j.onLead(ctx, func() error {
+	return j.ranks.OnRank0(ctx, func() error {
 		s.Outputs = origin.List{}
 		for _, p := range paths {
 			list, err := j.list(context.WithoutCancel(ctx), p)

@@ -7,6 +7,7 @@ import (
 
 	"vgid/collective"
 	"vgid/vgid/origin"
+	"vgid/vgid/run/barrier"
 	"vgid/vgid/train"
 )
 
@@ -22,7 +23,7 @@ func (j *Job) restore(ctx context.Context, dir string, inputs origin.List, t *tr
 		Found bool
 		Step  int
 	}
-	h, err := fromLead(ctx, j, func(context.Context) (h header, err error) {
+	h, err := barrier.FromRank0(ctx, j.ranks, func(context.Context) (h header, err error) {
 		if s, h.Found, err = train.LoadCheckpoint(dir, j.forCheckpoint(t.Stage), inputs, t.Layout()); err == nil && h.Found && len(s.Values) != trained {
 			err = fmt.Errorf("checkpoint %s holds %d values, the model trains %d: remove it to start the stage afresh", dir, len(s.Values), trained)
 		}
@@ -32,7 +33,7 @@ func (j *Job) restore(ctx context.Context, dir string, inputs origin.List, t *tr
 	if err != nil || !h.Found {
 		return false, err
 	}
-	if s.Step = h.Step; !j.lead() {
+	if s.Step = h.Step; j.ranks.Rank() != 0 {
 		s.Values, s.M, s.V = make([]float32, trained), make([]float32, trained), make([]float32, trained)
 	}
 	for _, v := range [][]float32{s.Values, s.M, s.V} {

@@ -96,7 +96,7 @@ func (j *Job) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := j.onLead(ctx, func() error { return j.publish(ctx, sum, outcomes, teacher, p, dirs[eval.Vanilla]) }); err != nil {
+	if err := j.ranks.OnRank0(ctx, func() error { return j.publish(ctx, sum, outcomes, teacher, p, dirs[eval.Vanilla]) }); err != nil {
 		return err
 	}
 	j.Show.Printf("\n%s", report.Table(sum))
@@ -165,7 +165,7 @@ func (j *Job) RunEval(ctx context.Context, name, ref string) error {
 	if err := sum.Add(name, o); err != nil {
 		return err
 	}
-	if err := j.onLead(ctx, func() error { return eval.WriteSummary(j.path("summary.json"), sum) }); err != nil {
+	if err := j.ranks.OnRank0(ctx, func() error { return eval.WriteSummary(j.path("summary.json"), sum) }); err != nil {
 		return err
 	}
 	j.Show.Printf("\n%s", report.Table(sum))

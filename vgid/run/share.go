@@ -11,6 +11,7 @@ import (
 	"vgid/collective"
 	"vgid/model/backend"
 	"vgid/vgid/origin"
+	"vgid/vgid/run/barrier"
 )
 
 const (
@@ -32,7 +33,7 @@ func (j *Job) share(ctx context.Context, dir string) error {
 	if s, err := j.findDisks(ctx); err != nil || !s.apart() {
 		return err
 	}
-	raw, err := fromLead(ctx, j, func(ctx context.Context) ([]byte, error) { return j.manifest(ctx, dir) })
+	raw, err := barrier.FromRank0(ctx, j.ranks, func(ctx context.Context) ([]byte, error) { return j.manifest(ctx, dir) })
 	if err != nil || raw == nil {
 		return err
 	}
@@ -42,8 +43,8 @@ func (j *Job) share(ctx context.Context, dir string) error {
 	}
 	var r *receiver // on ranks that write for others of their folder
 	defer func() { r.close() }()
-	needs, err := gather(ctx, j, func(ctx context.Context) (_ []int, err error) {
-		if j.lead() || !j.hosts() {
+	needs, err := barrier.Gather(ctx, j.ranks, func(ctx context.Context) (_ []int, err error) {
+		if j.ranks.Rank() == 0 || !j.hosts() {
 			return nil, nil
 		}
 		if r, err = j.receive(ctx, m); err != nil {
@@ -73,7 +74,7 @@ func (j *Job) share(ctx context.Context, dir string) error {
 			}
 		}
 	}
-	_, err = j.meet(ctx, func(context.Context) ([]byte, error) { return nil, r.finish() })
+	_, err = j.ranks.Barrier(ctx, func(context.Context) ([]byte, error) { return nil, r.finish() })
 	return err
 }
 
@@ -111,7 +112,7 @@ func (j *Job) inside(dir string) (string, bool) {
 func (j *Job) send(ctx context.Context, f origin.File, r *receiver) error {
 	var from *os.File
 	var failed error
-	if j.lead() {
+	if j.ranks.Rank() == 0 {
 		if from, failed = os.Open(filepath.Join(j.Dir(), filepath.FromSlash(f.Name))); failed == nil {
 			defer from.Close()
 		}
@@ -134,7 +135,7 @@ func (j *Job) send(ctx context.Context, f origin.File, r *receiver) error {
 			}
 			sent += int64(len(part))
 		}
-		_, err := j.meet(ctx, func(ctx context.Context) ([]byte, error) {
+		_, err := j.ranks.Barrier(ctx, func(ctx context.Context) ([]byte, error) {
 			if failed != nil {
 				return nil, failed
 			}
@@ -145,7 +146,7 @@ func (j *Job) send(ctx context.Context, f origin.File, r *receiver) error {
 		}
 	}
 	// A disk may take its time until the last byte is safe.
-	_, err := j.meet(ctx, func(context.Context) ([]byte, error) {
+	_, err := j.ranks.Barrier(ctx, func(context.Context) ([]byte, error) {
 		if failed != nil || to == nil {
 			return nil, failed
 		}

@@ -27,12 +27,10 @@ func apart(t *testing.T, c config.Config, disks ...int) []config.Config {
 }
 
 // onDisks runs f on workers with configurations of their own.
-func onDisks(t *testing.T, own []config.Config, f func(ctx context.Context, j *Job) error) []error {
+func onDisks(t *testing.T, own []config.Config, f func(ctx context.Context, j *Job) error, changes ...change) []error {
 	t.Helper()
-	return tryWorld(t, len(own), own[0], func(ctx context.Context, j *Job) error {
-		j.Config = own[j.Comm.Rank()]
-		return f(ctx, j)
-	})
+	changes = append(changes, func(rank int, o *Options) { o.Config = own[rank] })
+	return tryWorld(t, len(own), own[0], f, changes...)
 }
 
 func mustAll(t *testing.T, errs []error) {
@@ -99,7 +97,7 @@ func TestRunWithoutASharedFolder(t *testing.T) {
 	}
 	var said func() string
 	mustAll(t, onDisks(t, own, func(ctx context.Context, j *Job) error {
-		if j.lead() {
+		if j.ranks.Rank() == 0 {
 			said = shown(t, j)
 		}
 		return j.Run(ctx)
@@ -341,7 +339,7 @@ func TestShareOfAFileThatChanges(t *testing.T) {
 	}
 	for _, now := range []string{"after!", "cut"} {
 		for r, err := range onDisks(t, own, func(ctx context.Context, j *Job) error {
-			if j.lead() { // as if it had been read before
+			if j.ranks.Rank() == 0 { // as if it had been read before
 				_, _, err := j.digest(ctx, file)
 				if err != nil {
 					return err
@@ -377,19 +375,19 @@ func TestWorkOfAnotherRankIsNamed(t *testing.T) {
 	c := small(t, map[string]string{"unlearn.steps": "1"})
 	own := apart(t, c, 0, 1)
 	run := func(ctx context.Context, j *Job) error {
-		j.Node = []string{"west", "east"}[j.Comm.Rank()]
 		p, err := j.People(ctx)
 		if err == nil {
 			_, err = j.Unlearn(ctx, "unlearned", c.Model.Base, p)
 		}
 		return err
 	}
-	mustAll(t, onDisks(t, own, run))
+	nodes := func(rank int, o *Options) { o.Node = []string{"west", "east"}[rank] }
+	mustAll(t, onDisks(t, own, run, nodes))
 	slices.Reverse(own)
 	for r := range own {
 		own[r].Resume = true
 	}
-	for r, err := range onDisks(t, own, run) {
+	for r, err := range onDisks(t, own, run, nodes) {
 		if err == nil || !containsLine(err.Error(), "unlearned: rank 1 (node east) has work of this stage") {
 			t.Errorf("rank %d: %v", r, err)
 		}
@@ -397,6 +395,6 @@ func TestWorkOfAnotherRankIsNamed(t *testing.T) {
 	for r := range own { // another run of that name, with rank 0 on the other machine
 		own[r].Resume = false
 	}
-	mustAll(t, onDisks(t, own, run))
+	mustAll(t, onDisks(t, own, run, nodes))
 	mustAll(t, onDisks(t, own, func(ctx context.Context, j *Job) error { return j.share(ctx, j.path("unlearned", "model")) }))
 }

@@ -28,7 +28,7 @@ func unlearnOn(t *testing.T, workers int, c config.Config, open func() (backend.
 			return err
 		}
 		s, err := j.Unlearn(ctx, "unlearned", c.Model.Base, p)
-		if j.lead() {
+		if j.ranks.Rank() == 0 {
 			stage = s
 		}
 		return err

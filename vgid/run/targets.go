@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"vgid/vgid/monitor"
+	"vgid/vgid/run/barrier"
 )
 
 // Target is where a worker's /metrics are.
@@ -30,11 +31,11 @@ func (j *Job) targetFiles() []string {
 // PublishMetrics lists the addresses of all workers' /metrics for Prometheus
 // (file_sd) until WithdrawMetrics. All ranks call it, those that serve none, too.
 func (j *Job) PublishMetrics(ctx context.Context, mine Target) error {
-	all, err := exchange(ctx, j, mine)
+	all, err := barrier.Exchange(ctx, j.ranks, mine)
 	if err != nil {
 		return err
 	}
-	return j.onLead(ctx, func() error {
+	return j.ranks.OnRank0(ctx, func() error {
 		lead := all[0]
 		var addrs []string
 		hidden := 0

@@ -25,7 +25,7 @@ func publish(t *testing.T, c config.Config, targets []Target) (jobs []*Job, said
 			comm, err := collective.New(transports[r], collective.Options{Timeout: c.Collective.Timeout})
 			if err == nil {
 				defer comm.Close()
-				jobs[r] = &Job{Config: c, Comm: comm, Show: monitor.NewProgress(nil)}
+				jobs[r] = New(Options{Config: c, Comm: comm, Show: monitor.NewProgress(nil)})
 				err = jobs[r].PublishMetrics(context.Background(), target)
 			}
 			errs <- err

@@ -17,6 +17,7 @@ import (
 	"vgid/model/hf/imaging"
 	"vgid/vgid/ask"
 	"vgid/vgid/origin"
+	"vgid/vgid/run/barrier"
 	"vgid/vgid/train"
 )
 
@@ -49,7 +50,7 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]report
 		return nil, err
 	}
 	if ok {
-		return fromLead(ctx, j, func(context.Context) (rows []report.TeacherRow, err error) {
+		return barrier.FromRank0(ctx, j.ranks, func(context.Context) (rows []report.TeacherRow, err error) {
 			raw, err := os.ReadFile(path)
 			if err == nil {
 				err = json.Unmarshal(raw, &rows)
@@ -93,7 +94,7 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]report
 			Example: out.Answers[0].Response,
 		})
 	}
-	err = j.onLead(ctx, func() error {
+	err = j.ranks.OnRank0(ctx, func() error {
 		raw, err := json.MarshalIndent(rows, "", "  ")
 		if err != nil {
 			return err

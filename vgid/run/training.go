@@ -38,7 +38,7 @@ func (j *Job) load(ctx context.Context, dir string) (*model.Model, error) {
 // loadAll is load on every rank: one may read from a colder disk than another.
 // All ranks call it.
 func (j *Job) loadAll(ctx context.Context, dir string) (m *model.Model, err error) {
-	_, err = j.meet(ctx, func(ctx context.Context) (_ []byte, err error) {
+	_, err = j.ranks.Barrier(ctx, func(ctx context.Context) (_ []byte, err error) {
 		m, err = j.load(ctx, dir)
 		return nil, err
 	})
@@ -110,14 +110,14 @@ func (j *Job) loop(ctx context.Context, of *training, inputs origin.List, m *mod
 	stage := Stage{Name: name, Steps: steps, Model: j.path(name, "model"), Inputs: inputs}
 	t, err := train.NewTrainer(m, obj, train.Options{
 		Stage: name, Comm: j.Comm, Optim: of.optim, Steps: steps, Seed: j.Config.Seed, Bucket: j.Config.Collective.Bucket,
-		Asked: func() bool { return j.request() != 0 },
+		Asked: func() bool { return j.ranks.Asked() != 0 },
 	})
 	if err != nil {
 		return stage, err
 	}
 	defer t.Close()
 	ckpt := j.path(name, "checkpoint")
-	if err := j.onLead(ctx, func() error { return j.replaces(name, ckpt) }); err != nil {
+	if err := j.ranks.OnRank0(ctx, func() error { return j.replaces(name, ckpt) }); err != nil {
 		return stage, err
 	}
 	if j.Config.Resume {
@@ -189,7 +189,7 @@ func (j *Job) loop(ctx context.Context, of *training, inputs origin.List, m *mod
 // drop removes the checkpoints of a stage once its record says that it is finished,
 // with what a kill in the middle of writing left there.
 func (j *Job) drop(ctx context.Context, ckpt string) error {
-	return j.onLead(ctx, func() error { return os.RemoveAll(ckpt) })
+	return j.ranks.OnRank0(ctx, func() error { return os.RemoveAll(ckpt) })
 }
 
 // replaces looks at what an earlier run left of a stage that begins anew: work
@@ -220,7 +220,7 @@ func (j *Job) forCheckpoint(stage string) config.Config {
 }
 
 func (j *Job) checkpoint(ctx context.Context, dir string, inputs origin.List, t *train.Trainer) error {
-	err := j.onLead(ctx, func() error {
+	err := j.ranks.OnRank0(ctx, func() error {
 		s, err := t.State()
 		if err != nil {
 			return err
@@ -239,7 +239,7 @@ func (j *Job) save(ctx context.Context, name, from string, m *model.Model) (adap
 	if _, ok := m.Adapter(); ok {
 		adapter = j.path(name, "adapter")
 	}
-	return adapter, j.onLead(ctx, func() error {
+	return adapter, j.ranks.OnRank0(ctx, func() error {
 		if adapter != "" {
 			err := hf.ReplaceFolder(adapter, func(dir string) error { return m.SaveAdapter(dir, hub.Name(from)) })
 			if err != nil {
