@@ -24,8 +24,9 @@ func HoldsWeights(name string) bool {
 	return slices.ContainsFunc(weightSuffixes, func(s string) bool { return strings.HasSuffix(name, s) })
 }
 
-// templateFolder holds chat templates beside the usual one.
-const templateFolder = "additional_chat_templates"
+// TemplateFolder is the folder in a model folder that holds chat templates beside
+// the usual one.
+const TemplateFolder = "additional_chat_templates"
 
 // CopyAssets copies what belongs to a model folder besides weights, config.json
 // and generation_config.json: tokenizer, processor, chat templates. Other folders
@@ -37,7 +38,7 @@ func CopyAssets(to, from string) error {
 	}
 	for _, f := range files {
 		n := f.Name()
-		if f.IsDir() && n == templateFolder {
+		if f.IsDir() && n == TemplateFolder {
 			if err := copyTemplates(to, from); err != nil {
 				return err
 			}
@@ -55,7 +56,7 @@ func CopyAssets(to, from string) error {
 func copyTemplates(to, from string) error {
 	names, err := Templates(from)
 	if err == nil && len(names) > 0 {
-		err = os.MkdirAll(filepath.Join(to, templateFolder), 0o755)
+		err = os.MkdirAll(filepath.Join(to, TemplateFolder), 0o755)
 	}
 	for _, n := range names {
 		if err == nil {
@@ -68,14 +69,14 @@ func copyTemplates(to, from string) error {
 // Templates lists the chat templates of a model folder that lie in a folder of their
 // own, by their paths below the model's.
 func Templates(dir string) ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(dir, templateFolder))
+	entries, err := os.ReadDir(filepath.Join(dir, TemplateFolder))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	var out []string
 	for _, e := range entries {
 		if filepath.Ext(e.Name()) == ".jinja" {
-			out = append(out, filepath.Join(templateFolder, e.Name()))
+			out = append(out, filepath.Join(TemplateFolder, e.Name()))
 		}
 	}
 	return out, err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"sync/atomic"
 
 	"vgid/model/hf/plainjson"
 )
@@ -17,8 +18,11 @@ const (
 )
 
 // Weights are the tensors of a model folder, over one file or many shards.
-// Its methods may be called from several goroutines.
+// Its methods may be called from several goroutines. The files stay mapped until
+// everyone who holds the weights has closed them.
 type Weights struct {
+	users atomic.Int32 // who opened them, and one for each Share
+
 	files []*Safetensors
 	where map[string]*Safetensors
 	names []string
@@ -66,13 +70,19 @@ func findWeights(dir string) (map[string]string, error) {
 	return weightMap, err
 }
 
+func newWeights() *Weights {
+	w := &Weights{where: map[string]*Safetensors{}}
+	w.users.Store(1)
+	return w
+}
+
 // openFile presents one safetensors file as Weights.
 func openFile(path string) (*Weights, error) {
 	f, err := OpenSafetensors(path)
 	if err != nil {
 		return nil, err
 	}
-	w := &Weights{where: map[string]*Safetensors{}}
+	w := newWeights()
 	w.add(f)
 	return w, nil
 }
@@ -119,7 +129,7 @@ func openShards(dir, index string, weightMap map[string]string) (*Weights, error
 	if err != nil {
 		return nil, err
 	}
-	w := &Weights{where: map[string]*Safetensors{}}
+	w := newWeights()
 	for _, s := range shards {
 		f, err := OpenSafetensors(filepath.Join(dir, s))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -236,8 +246,18 @@ func (w *Weights) Span(names ...string) []byte {
 	return w.where[names[0]].span(names)
 }
 
-// Close unmaps every file.
+// Share gives the weights to one more user, who closes them, too. The caller
+// holds them.
+func (w *Weights) Share() *Weights {
+	w.users.Add(1)
+	return w
+}
+
+// Close lets go of the weights. The last of their users unmaps the files.
 func (w *Weights) Close() error {
+	if w.users.Add(-1) > 0 {
+		return nil
+	}
 	var first error
 	for _, f := range w.files {
 		first = joinErr(first, f.Close())

@@ -102,7 +102,7 @@ func TestFailingStreamLeavesNothing(t *testing.T) {
 // A folder's further chat templates go where its other assets go.
 func TestCopyAssetsTakesTemplates(t *testing.T) {
 	from, to := t.TempDir(), t.TempDir()
-	for _, name := range []string{templateFolder + "/default.jinja", templateFolder + "/notes.txt", "other/x.jinja", "chat_template.jinja"} {
+	for _, name := range []string{TemplateFolder + "/default.jinja", TemplateFolder + "/notes.txt", "other/x.jinja", "chat_template.jinja"} {
 		path := filepath.Join(from, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -114,7 +114,7 @@ func TestCopyAssetsTakesTemplates(t *testing.T) {
 	if err := CopyAssets(to, from); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]bool{templateFolder + "/default.jinja": true, templateFolder + "/notes.txt": false, "other": false, "chat_template.jinja": true} {
+	for name, want := range map[string]bool{TemplateFolder + "/default.jinja": true, TemplateFolder + "/notes.txt": false, "other": false, "chat_template.jinja": true} {
 		if _, err := os.Stat(filepath.Join(to, filepath.FromSlash(name))); (err == nil) != want {
 			t.Errorf("%s copied: %v, want %v", name, err == nil, want)
 		}
