@@ -1,16 +1,12 @@
 package model
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"syscall"
 
 	"vgid/model/family"
 	_ "vgid/model/family/all" // so that every family's config.json is read
-	"vgid/model/hf"
+	"vgid/model/hf/modeldir"
 	"vgid/model/nn"
 )
 
@@ -24,18 +20,17 @@ type (
 )
 
 // ReadConfig reads config.json of a model folder.
-func ReadConfig(dir string) (*Config, error) {
-	path := filepath.Join(dir, "config.json")
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return nil, hf.NoConfig(dir)
-	}
+func ReadConfig(dir string) (*Config, error) { return ConfigOf(modeldir.Open(dir)) }
+
+// ConfigOf reads config.json of an open model folder.
+func ConfigOf(d *modeldir.Dir) (*Config, error) {
+	data, err := d.Config()
 	if err != nil {
 		return nil, err
 	}
 	c, err := family.ParseConfig(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", filepath.Join(d.Path(), "config.json"), err)
 	}
 	return c, nil
 }

@@ -9,6 +9,7 @@ import (
 	"vgid/model/backend"
 	"vgid/model/dry"
 	"vgid/model/family"
+	"vgid/model/hf/modeldir"
 )
 
 // PartSize is how much of a model is in one of its parts.
@@ -43,8 +44,8 @@ func (m *Model) Sizes() []PartSize {
 // Layout reads a model folder's headers: the result has every weight's shape
 // and no value, and cannot run. It may be given an adapter and be told what to
 // train, to see what that would be.
-func Layout(ctx context.Context, dir string) (*Model, error) {
-	return LoadAs(ctx, countOnly(), dir, LoadOptions{})
+func Layout(ctx context.Context, d *modeldir.Dir) (*Model, error) {
+	return LoadDir(ctx, countOnly(), d, LoadOptions{})
 }
 
 // countOnly is a device that keeps no contents.

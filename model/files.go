@@ -9,6 +9,7 @@ import (
 
 	"vgid/model/backend"
 	"vgid/model/hf"
+	"vgid/model/hf/modeldir"
 )
 
 // derived reports whether files of old releases hold the tensor although it
@@ -22,24 +23,31 @@ func Load(ctx context.Context, be backend.Backend, dir string) (*Model, error) {
 	return LoadAs(ctx, be, dir, LoadOptions{})
 }
 
-// LoadAs reads a model folder of transformers 4 or 5. On a backend that adopts
-// memory the files stay mapped until Close and must not be changed in place.
-// Errors name the file and tensor.
+// LoadAs is LoadDir of the folder at a path.
 func LoadAs(ctx context.Context, be backend.Backend, dir string, o LoadOptions) (*Model, error) {
+	d := modeldir.Open(dir)
+	defer d.Close()
+	return LoadDir(ctx, be, d, o)
+}
+
+// LoadDir reads a model folder of transformers 4 or 5. On a backend that adopts
+// memory the files stay mapped until Close, also when the folder is closed before,
+// and must not be changed in place. Errors name the file and tensor.
+func LoadDir(ctx context.Context, be backend.Backend, d *modeldir.Dir, o LoadOptions) (*Model, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	c, err := ReadConfig(dir)
+	c, err := ConfigOf(d)
 	if err != nil {
 		return nil, err
 	}
-	files, err := hf.OpenWeights(dir)
+	files, err := d.Weights()
 	if err != nil {
 		return nil, err
 	}
-	m, err := fromFiles(ctx, be, c, &source{dir: dir, files: files, users: 1}, o)
+	m, err := fromFiles(ctx, be, c, &source{dir: d.Path(), files: files}, o)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
+		return nil, fmt.Errorf("%s: %w", d.Path(), err)
 	}
 	return m, nil
 }
@@ -51,14 +59,14 @@ func fromFiles(ctx context.Context, be backend.Backend, c *Config, src *source, 
 	where := map[string]string{}
 	for _, name := range src.files.Names() {
 		if other, twice := where[family.DiskName(name)]; twice {
-			src.release()
+			src.files.Close()
 			return nil, fmt.Errorf("tensors %q and %q are the same weight", other, name)
 		}
 		where[family.DiskName(name)] = name
 	}
 	m, err := assemble(be, c)
 	if err != nil {
-		src.release()
+		src.files.Close()
 		return nil, err
 	}
 	m.source = src

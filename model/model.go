@@ -117,8 +117,8 @@ func (m *Model) Clone() (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.source = m.source; n.source != nil {
-		n.source.users++
+	if m.source != nil {
+		n.source = &source{m.source.dir, m.source.files.Share()}
 	}
 	byName := map[string]*weight{}
 	for _, w := range m.weights {
@@ -181,7 +181,7 @@ func (m *Model) Close() {
 	}
 	m.free = nil
 	if m.source != nil {
-		m.source.release()
+		m.source.files.Close()
 		m.source = nil
 	}
 }

@@ -36,17 +36,11 @@ func (o LoadOptions) stored(file string) backend.DType {
 	return backend.F32
 }
 
-// source is the open folder a model came from. Clones share it.
+// source is the folder a model came from, with its weights, which are this
+// model's to close.
 type source struct {
 	dir   string
 	files *hf.Weights
-	users int
-}
-
-func (s *source) release() {
-	if s.users--; s.users == 0 {
-		s.files.Close()
-	}
 }
 
 // adoptBytes is the size from which matrices that run as one product are left

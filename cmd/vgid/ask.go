@@ -11,6 +11,7 @@ import (
 
 	"vgid/model"
 	"vgid/model/cpu"
+	"vgid/model/hf/modeldir"
 	"vgid/model/safefile"
 	"vgid/vgid/ask"
 	"vgid/vgid/run/barrier"
@@ -52,7 +53,9 @@ func withModel(c *cli.Context, f func(a *ask.Asker) error) error {
 	}
 	be := cpu.New(c.Int("threads"))
 	defer be.Close()
-	a, err := ask.Open(c.Context, be, dir, adapter, model.LoadOptions{Weights: c.String("dtype")})
+	d := modeldir.Open(dir)
+	defer d.Close()
+	a, err := ask.Open(c.Context, be, d, adapter, model.LoadOptions{Weights: c.String("dtype")})
 	if err != nil {
 		return err
 	}

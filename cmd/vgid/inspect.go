@@ -13,6 +13,7 @@ import (
 	"vgid/model/bytesize"
 	"vgid/model/cuda"
 	"vgid/model/dry"
+	"vgid/model/hf/modeldir"
 	"vgid/vgid/folder"
 	"vgid/vgid/quickstart"
 )
@@ -74,7 +75,9 @@ in their file: the system keeps as much of them in memory as there is room for, 
 					return err
 				}
 			}
-			r, err := folder.Inspect(c.Context, dir, o)
+			d := modeldir.Open(dir)
+			defer d.Close()
+			r, err := folder.Inspect(c.Context, d, o)
 			removeScratch() // whoever reads the output may leave early
 			if err != nil {
 				return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/model/hf/modeldir"
 	"vgid/vgid/folder"
 )
 
@@ -41,7 +42,9 @@ func mergeCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			if err := folder.Merge(c.Context, base, adapter, c.String("out"), o); err != nil {
+			d := modeldir.Open(base)
+			defer d.Close()
+			if err := folder.Merge(c.Context, d, adapter, c.String("out"), o); err != nil {
 				return err
 			}
 			fmt.Println("model written to", c.String("out"))

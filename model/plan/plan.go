@@ -12,6 +12,7 @@ import (
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/dry"
+	"vgid/model/hf/modeldir"
 )
 
 // Options describe work.
@@ -72,11 +73,11 @@ func Names() []string {
 	return names
 }
 
-// Estimate tells the memory of the steps of work on the model in dir, or of
+// Estimate tells the memory of the steps of work on the model of a folder, or of
 // those that are named: loading, a forward pass with all logits, a VGID step of
 // an adapter and of all weights, each without and with recomputation, and
 // generation. Nothing is read but headers.
-func Estimate(ctx context.Context, dir string, o Options, names ...string) ([]Need, error) {
+func Estimate(ctx context.Context, dir *modeldir.Dir, o Options, names ...string) ([]Need, error) {
 	var out []Need
 	for _, s := range steps {
 		if len(names) > 0 && !slices.Contains(names, s.name) {
@@ -98,7 +99,7 @@ func Estimate(ctx context.Context, dir string, o Options, names ...string) ([]Ne
 }
 
 // Do takes one of the steps on a device.
-func Do(ctx context.Context, be backend.Backend, dir string, o Options, name string) error {
+func Do(ctx context.Context, be backend.Backend, dir *modeldir.Dir, o Options, name string) error {
 	for _, s := range steps {
 		if s.name == name {
 			w := &work{be: be, o: o}

@@ -8,6 +8,7 @@ import (
 	"vgid/model/backend"
 	"vgid/model/cpu"
 	"vgid/model/dry"
+	"vgid/model/hf/modeldir"
 )
 
 // gauge is a CPU backend that knows what it holds. It hides that the CPU adopts
@@ -53,7 +54,7 @@ func onModels(t *testing.T, f func(t *testing.T, dir string, o Options)) {
 // What is estimated is what the same work then allocates, to the byte.
 func TestEstimatedIsWhatIsAllocated(t *testing.T) {
 	onModels(t, func(t *testing.T, dir string, o Options) {
-		needs, err := Estimate(t.Context(), dir, o)
+		needs, err := Estimate(t.Context(), modeldir.Open(dir), o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +65,7 @@ func TestEstimatedIsWhatIsAllocated(t *testing.T) {
 		for _, want := range needs {
 			byName[want.Step] = want
 			g := &gauge{Backend: cpu.New(1)}
-			if err := Do(t.Context(), g, dir, o, want.Step); err != nil {
+			if err := Do(t.Context(), g, modeldir.Open(dir), o, want.Step); err != nil {
 				t.Fatal(err)
 			}
 			if g.peak != want.Total {
@@ -123,12 +124,12 @@ func TestWrittenIsWhatIsWritten(t *testing.T) {
 	onModels(t, func(t *testing.T, dir string, o Options) {
 		o.Batch, o.New = 1, 1
 		for _, name := range []string{"forward", LoRAStep} {
-			needs, err := Estimate(t.Context(), dir, o, name)
+			needs, err := Estimate(t.Context(), modeldir.Open(dir), o, name)
 			if err != nil {
 				t.Fatal(err)
 			}
 			g := &touched{Backend: cpu.New(1), live: map[backend.Buffer]int{}}
-			if err := Do(t.Context(), g, dir, o, name); err != nil {
+			if err := Do(t.Context(), g, modeldir.Open(dir), o, name); err != nil {
 				t.Fatal(err)
 			}
 			g.Close()
@@ -142,7 +143,7 @@ func TestWrittenIsWhatIsWritten(t *testing.T) {
 
 func TestUnknownStep(t *testing.T) {
 	be, _ := dry.New(dry.Options{})
-	if err := Do(t.Context(), be, "../testdata/golden/llava_mha", Options{}, "leap"); err == nil {
+	if err := Do(t.Context(), be, modeldir.Open("../testdata/golden/llava_mha"), Options{}, "leap"); err == nil {
 		t.Error("a step that nobody knows was taken")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"vgid/model/cuda"
 	"vgid/model/cuda/sim/simtest"
 	"vgid/model/dry"
+	"vgid/model/hf/modeldir"
 )
 
 // What is estimated for a GPU is what the backend says it held when it held most:
@@ -31,7 +32,7 @@ func TestEstimatedForCUDASimulated(t *testing.T) {
 			o.Load.Weights = c.weights
 			o.Device = dry.CUDA(c.activations)
 			o.Device.LogitBytes, o.Device.LtBytes = 1<<20, 0
-			needs, err := Estimate(t.Context(), dir, o)
+			needs, err := Estimate(t.Context(), modeldir.Open(dir), o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -40,7 +41,7 @@ func TestEstimatedForCUDASimulated(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := Do(t.Context(), be, dir, o, want.Step); err != nil {
+				if err := Do(t.Context(), be, modeldir.Open(dir), o, want.Step); err != nil {
 					t.Fatal(err)
 				}
 				got := be.Peak()

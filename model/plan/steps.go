@@ -5,6 +5,7 @@ import (
 
 	"vgid/model"
 	"vgid/model/backend"
+	"vgid/model/hf/modeldir"
 	"vgid/model/tape"
 )
 
@@ -26,8 +27,8 @@ func (w *work) live() int64 {
 	return w.count().Total()
 }
 
-func (w *work) do(ctx context.Context, dir string, run func(context.Context, *work) error) error {
-	m, err := model.LoadAs(ctx, w.be, dir, w.o.Load)
+func (w *work) do(ctx context.Context, dir *modeldir.Dir, run func(context.Context, *work) error) error {
+	m, err := model.LoadDir(ctx, w.be, dir, w.o.Load)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"vgid/model/backend"
 	"vgid/model/hf"
 	"vgid/model/hf/imaging"
+	"vgid/model/hf/modeldir"
 	"vgid/model/tape"
 )
 
@@ -26,12 +27,12 @@ type Asker struct {
 
 // Open loads a model folder and, where adapter is not empty, a PEFT
 // adapter onto it.
-func Open(ctx context.Context, be backend.Backend, dir, adapter string, o model.LoadOptions) (*Asker, error) {
-	m, err := model.LoadAs(ctx, be, dir, o)
+func Open(ctx context.Context, be backend.Backend, d *modeldir.Dir, adapter string, o model.LoadOptions) (*Asker, error) {
+	m, err := model.LoadDir(ctx, be, d, o)
 	if err != nil {
 		return nil, err
 	}
-	r, err := OpenReader(dir, m.Config)
+	r, err := OpenReader(d, m.Config)
 	if err == nil && adapter != "" {
 		_, err = m.LoadAdapter(adapter)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"vgid/model"
 	"vgid/model/cpu"
+	"vgid/model/hf/modeldir"
 	"vgid/vgid/vgidtest"
 )
 
@@ -23,7 +24,7 @@ func TestAnswersSoFarAreKept(t *testing.T) {
 	}
 	be := cpu.New(1)
 	defer be.Close()
-	a, err := Open(t.Context(), be, w.Model, "", model.LoadOptions{})
+	a, err := Open(t.Context(), be, modeldir.Open(w.Model), "", model.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

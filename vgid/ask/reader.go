@@ -9,8 +9,8 @@ import (
 	"vgid/eval/prompts"
 	"vgid/model"
 	"vgid/model/decoding"
-	"vgid/model/hf"
 	"vgid/model/hf/imaging"
+	"vgid/model/hf/modeldir"
 	"vgid/model/hf/tokenizer"
 	"vgid/model/plaintext"
 )
@@ -36,19 +36,20 @@ type Reader struct {
 	template func() (*tokenizer.ChatTemplate, error) // read when it is first asked for, once
 }
 
-// OpenReader reads the tokenizer and image processor of the folder of a model
-// and checks that they belong to it.
-func OpenReader(dir string, cfg *model.Config) (*Reader, error) {
-	tok, err := tokenizer.Load(dir)
+// OpenReader takes the tokenizer and image processor of a model folder and checks
+// that they belong to its config. The Reader keeps to the files as they are now.
+func OpenReader(d *modeldir.Dir, cfg *model.Config) (*Reader, error) {
+	tok, err := d.Tokenizer()
 	if err != nil {
 		return nil, err
 	}
-	proc, err := imaging.LoadProcessor(dir)
+	proc, err := d.Processor()
 	if err != nil {
 		return nil, err
 	}
+	dir := d.Path()
 	r := &Reader{dir: dir, tok: tok, proc: proc, cfg: cfg, imageID: int32(cfg.ImageTokenID)}
-	r.template = sync.OnceValues(func() (*tokenizer.ChatTemplate, error) { return tokenizer.LoadChatTemplate(dir) })
+	r.template = sync.OnceValues(d.ChatTemplate)
 	m := cfg.Mark()
 	r.mark, r.written = m.Token, m.Written
 	id, ok := tok.ID(r.mark)
@@ -72,7 +73,7 @@ func OpenReader(dir string, cfg *model.Config) (*Reader, error) {
 	if err := r.checkProcessor(); err != nil {
 		return nil, err
 	}
-	return r, r.readGeneration()
+	return r, r.readGeneration(d)
 }
 
 // checkProcessor checks that the processor makes what the tower reads.
@@ -98,8 +99,8 @@ func (r *Reader) checkProcessor() error {
 // readGeneration collects what the folder's files say about answers. End tokens
 // are those of generation_config.json, or of config.json without that file; a
 // folder that names none there ends answers at the tokenizer's.
-func (r *Reader) readGeneration() error {
-	g, err := hf.ReadGenerationConfig(r.dir)
+func (r *Reader) readGeneration(d *modeldir.Dir) error {
+	g, err := d.Generation()
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"vgid/model/family"
 	"vgid/model/hf/imaging"
+	"vgid/model/hf/modeldir"
 	"vgid/model/hf/tokenizer"
 )
 
@@ -50,7 +51,7 @@ func reader(t *testing.T, files map[string]string) *Reader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := OpenReader(dir, cfg)
+	r, err := OpenReader(modeldir.Open(dir), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"vgid/model/dry"
 	"vgid/model/hf"
 	"vgid/model/hf/imaging"
+	"vgid/model/hf/modeldir"
 	"vgid/model/hf/tokenizer"
 	"vgid/model/plan"
 	"vgid/vgid/ask"
@@ -94,22 +95,22 @@ const textBesideImage = 128
 
 // Inspect looks at the headers of a model folder. What makes it unusable is an
 // error, what only some commands need is listed as a problem.
-func Inspect(ctx context.Context, dir string, o InspectOptions) (*Inspection, error) {
-	m, err := model.Layout(ctx, dir)
+func Inspect(ctx context.Context, d *modeldir.Dir, o InspectOptions) (*Inspection, error) {
+	m, err := model.Layout(ctx, d)
 	if err != nil {
 		return nil, err
 	}
 	defer m.Close()
-	r := &Inspection{Folder: dir, Parts: m.Sizes(), Problems: []string{}, Batch: o.Batch, New: o.New}
+	r := &Inspection{Folder: d.Path(), Parts: m.Sizes(), Problems: []string{}, Batch: o.Batch, New: o.New}
 	r.describe(m.Config)
-	if err := r.weights(dir); err != nil {
+	if err := r.weights(d); err != nil {
 		return nil, err
 	}
-	r.assets(dir, m.Config)
-	if err := r.trained(ctx, m, dir, &o); err != nil {
+	r.assets(d, m.Config)
+	if err := r.trained(ctx, m, d, &o); err != nil {
 		return nil, err
 	}
-	return r, r.plan(ctx, m.Config, dir, o)
+	return r, r.plan(ctx, m.Config, d, o)
 }
 
 func (r *Inspection) describe(c *model.Config) {
@@ -130,15 +131,15 @@ func (r *Inspection) describe(c *model.Config) {
 }
 
 // weights lists files and element types.
-func (r *Inspection) weights(dir string) error {
-	files, err := hf.OpenWeights(dir)
+func (r *Inspection) weights(d *modeldir.Dir) error {
+	files, err := d.Weights()
 	if err != nil {
 		return err
 	}
 	defer files.Close()
 	types := map[string]*TypeSize{}
 	for _, f := range files.Layout() {
-		st, err := os.Stat(filepath.Join(dir, f.File))
+		st, err := os.Stat(filepath.Join(d.Path(), f.File))
 		if err != nil {
 			return err
 		}
@@ -161,13 +162,13 @@ func (r *Inspection) weights(dir string) error {
 }
 
 // assets are the files beside the weights.
-func (r *Inspection) assets(dir string, c *model.Config) {
+func (r *Inspection) assets(d *modeldir.Dir, c *model.Config) {
 	problem := func(err error) { r.Problems = append(r.Problems, strings.ReplaceAll(err.Error(), "\n", "; ")) }
-	tok, terr := tokenizer.Load(dir)
+	tok, terr := d.Tokenizer()
 	if terr == nil {
 		r.Tokenizer = fmt.Sprintf("%s, %d tokens", tok.Kind(), tok.Size())
 	}
-	proc, perr := imaging.LoadProcessor(dir)
+	proc, perr := d.Processor()
 	switch p := proc.(type) {
 	case *imaging.CLIPProcessor:
 		h, w := p.Size()
@@ -181,14 +182,14 @@ func (r *Inspection) assets(dir string, c *model.Config) {
 		}
 	}
 	if terr == nil && perr == nil { // whether they belong together
-		rd, err := ask.OpenReader(dir, c)
+		rd, err := ask.OpenReader(d, c)
 		if err != nil {
 			problem(err)
 		} else {
 			r.Notes = append(r.Notes, rd.Notices()...)
 		}
 	}
-	_, err := tokenizer.LoadChatTemplate(dir)
+	_, err := d.ChatTemplate()
 	if r.ChatTemplate = err == nil; err != nil && !errors.Is(err, tokenizer.ErrNoChatTemplate) {
 		problem(err)
 	}
@@ -196,11 +197,11 @@ func (r *Inspection) assets(dir string, c *model.Config) {
 
 // trained lists what would be trained. An adapter that is given is checked
 // against the model, and says what o.LoRA is.
-func (r *Inspection) trained(ctx context.Context, m *model.Model, dir string, o *InspectOptions) error {
+func (r *Inspection) trained(ctx context.Context, m *model.Model, d *modeldir.Dir, o *InspectOptions) error {
 	var err error
 	switch {
 	case o.Adapter != "":
-		err = r.adapter(ctx, dir, o)
+		err = r.adapter(ctx, d, o)
 	case o.Full:
 		r.Trained = "all weights"
 		r.Modules, err = m.Trainable("*")
@@ -212,10 +213,10 @@ func (r *Inspection) trained(ctx context.Context, m *model.Model, dir string, o 
 	return err
 }
 
-func (r *Inspection) adapter(ctx context.Context, dir string, o *InspectOptions) error {
+func (r *Inspection) adapter(ctx context.Context, d *modeldir.Dir, o *InspectOptions) error {
 	be := cpu.New(1)
 	defer be.Close()
-	base, err := model.LoadAs(ctx, be, dir, model.LoadOptions{Lazy: true})
+	base, err := model.LoadDir(ctx, be, d, model.LoadOptions{Lazy: true})
 	if err != nil {
 		return err
 	}
@@ -232,12 +233,12 @@ func (r *Inspection) adapter(ctx context.Context, dir string, o *InspectOptions)
 	return files.Close()
 }
 
-func (r *Inspection) plan(ctx context.Context, c *model.Config, dir string, o InspectOptions) error {
+func (r *Inspection) plan(ctx context.Context, c *model.Config, d *modeldir.Dir, o InspectOptions) error {
 	r.Tokens = o.Tokens
 	if r.Tokens == 0 {
 		r.Tokens = min(c.SideTokens(o.Side)+textBesideImage, c.Text.MaxPositions-o.New)
 	}
-	needs, err := plan.Estimate(ctx, dir, plan.Options{
+	needs, err := plan.Estimate(ctx, d, plan.Options{
 		Load: model.LoadOptions{Weights: o.DType}, Device: o.Device, LoRA: o.LoRA,
 		Batch: o.Batch, Tokens: r.Tokens, Answer: textBesideImage / 2, Images: 1, Side: o.Side, New: o.New,
 	})

@@ -8,6 +8,7 @@ import (
 	"vgid/model"
 	"vgid/model/cpu"
 	"vgid/model/hf"
+	"vgid/model/hf/modeldir"
 )
 
 // MergeOptions belong to Merge.
@@ -21,13 +22,13 @@ type MergeOptions struct {
 // trained on and writes the result as a model folder, with everything else the
 // model's folder holds. Tensors pass through one after the other, a few rows at
 // a time. The folder appears whole or not at all.
-func Merge(ctx context.Context, dir, adapter, out string, o MergeOptions) error {
+func Merge(ctx context.Context, d *modeldir.Dir, adapter, out string, o MergeOptions) error {
 	if files, err := os.ReadDir(out); err == nil && len(files) > 0 {
 		return fmt.Errorf("--out %s: the folder exists and is not empty; choose another", out)
 	}
 	be := cpu.New(0)
 	defer be.Close()
-	m, err := model.LoadAs(ctx, be, dir, model.LoadOptions{Lazy: true})
+	m, err := model.LoadDir(ctx, be, d, model.LoadOptions{Lazy: true})
 	if err != nil {
 		return err
 	}
@@ -36,12 +37,12 @@ func Merge(ctx context.Context, dir, adapter, out string, o MergeOptions) error 
 		return err
 	}
 	return hf.ReplaceFolder(out, func(to string) error {
-		if err := hf.CopyAssets(to, dir); err != nil {
+		if err := hf.CopyAssets(to, d.Path()); err != nil {
 			return err
 		}
 		err := m.Save(to, model.SaveOptions{DType: o.DType, MaxShardBytes: o.MaxShardBytes, Merge: true})
 		if err != nil {
-			return fmt.Errorf("merge of %s into %s: %w", adapter, dir, err)
+			return fmt.Errorf("merge of %s into %s: %w", adapter, d.Path(), err)
 		}
 		return nil
 	})

@@ -8,6 +8,7 @@ import (
 	"vgid/collective"
 	"vgid/model/backend"
 	"vgid/model/dry"
+	"vgid/model/hf/modeldir"
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
 	"vgid/vgid/train"
@@ -46,7 +47,7 @@ func (j *Job) estimate(ctx context.Context, t *training, enc *train.Encoder) (es
 	}
 	defer m.Close()
 	if enc == nil {
-		if enc, err = train.NewEncoder(t.from, m, j.Config.Prompt); err != nil {
+		if enc, err = train.NewEncoder(modeldir.Open(t.from), m, j.Config.Prompt); err != nil {
 			return estimate{}, nil, err
 		}
 		if err := t.fits(enc); err != nil {

@@ -17,6 +17,7 @@ import (
 	"vgid/model/cpu"
 	"vgid/model/hf"
 	"vgid/model/hf/imaging"
+	"vgid/model/hf/modeldir"
 	"vgid/model/hf/tokenizer"
 	"vgid/vgid/ask"
 	"vgid/vgid/config"
@@ -74,7 +75,7 @@ func unlearn(t *testing.T, j *Job) Stage {
 // answered are the logits of a question with an image.
 func answered(t *testing.T, j *Job, dir, adapter string) *ask.Pass {
 	t.Helper()
-	a, err := ask.Open(context.Background(), j.Backend, dir, adapter, model.LoadOptions{})
+	a, err := ask.Open(context.Background(), j.Backend, modeldir.Open(dir), adapter, model.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +270,7 @@ func TestReaderRefusesWhatDoesNotBelongTogether(t *testing.T) {
 			}
 			be := cpu.New(1)
 			defer be.Close()
-			_, err = ask.Open(t.Context(), be, w.Model, "", model.LoadOptions{})
+			_, err = ask.Open(t.Context(), be, modeldir.Open(w.Model), "", model.LoadOptions{})
 			if err == nil {
 				t.Fatal("opened")
 			}
@@ -284,7 +285,7 @@ func TestReaderRefusesWhatDoesNotBelongTogether(t *testing.T) {
 
 func TestStopStrings(t *testing.T) {
 	j := family(t, "qwen2_vl", nil)
-	a, err := ask.Open(t.Context(), j.Backend, j.Config.Model.Base, "", model.LoadOptions{})
+	a, err := ask.Open(t.Context(), j.Backend, modeldir.Open(j.Config.Model.Base), "", model.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,7 +334,7 @@ func TestRepetitionPenaltyOfTheFolder(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(w.Model, "generation_config.json"), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		r, err := ask.OpenReader(w.Model, m.Config)
+		r, err := ask.OpenReader(modeldir.Open(w.Model), m.Config)
 		switch {
 		case want < 0:
 			if err == nil || !strings.Contains(err.Error(), "repetition_penalty 0 must be positive") {
@@ -374,7 +375,7 @@ func TestEndTokensOfTheFolder(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(w.Model, "generation_config.json"), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		r, err := ask.OpenReader(w.Model, c)
+		r, err := ask.OpenReader(modeldir.Open(w.Model), c)
 		if err != nil {
 			t.Fatal(err)
 		}

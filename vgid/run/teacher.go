@@ -15,6 +15,7 @@ import (
 	"vgid/model"
 	"vgid/model/dry"
 	"vgid/model/hf/imaging"
+	"vgid/model/hf/modeldir"
 	"vgid/vgid/ask"
 	"vgid/vgid/origin"
 	"vgid/vgid/run/barrier"
@@ -129,7 +130,7 @@ func (j *Job) teacherInputs(ctx context.Context, dir string, p *People) ([]eval.
 // teacherItems are the questions that the teacher is looked at with: those about
 // the images.
 func (j *Job) teacherItems(dir string, m *model.Model, sets []eval.Set) (items []eval.Item, proto eval.Protocol, enc *train.Encoder, err error) {
-	if enc, err = train.NewEncoder(dir, m, j.Config.Prompt); err != nil {
+	if enc, err = train.NewEncoder(modeldir.Open(dir), m, j.Config.Prompt); err != nil {
 		return nil, proto, nil, err
 	}
 	if proto, err = j.protocol(enc.Templates()); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"vgid/model"
 	"vgid/model/hf"
+	"vgid/model/hf/modeldir"
 	"vgid/model/hub"
 	"vgid/vgid/config"
 	"vgid/vgid/origin"
@@ -20,7 +21,7 @@ func (j *Job) open(ctx context.Context, dir string) (*model.Model, *train.Encode
 	if err != nil {
 		return nil, nil, err
 	}
-	enc, err := train.NewEncoder(dir, m, j.Config.Prompt)
+	enc, err := train.NewEncoder(modeldir.Open(dir), m, j.Config.Prompt)
 	if err != nil {
 		m.Close()
 		return nil, nil, err

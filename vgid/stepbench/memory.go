@@ -11,6 +11,7 @@ import (
 	"vgid/model/backend"
 	"vgid/model/cpu"
 	"vgid/model/dry"
+	"vgid/model/hf/modeldir"
 	"vgid/model/measure"
 	"vgid/model/measure/bench"
 	"vgid/model/plan"
@@ -46,9 +47,11 @@ type MemoryRow struct {
 func RunMemory(ctx context.Context, o MemoryOptions) (MemoryRow, error) {
 	be := cpu.New(o.Threads)
 	defer be.Close()
+	dir := modeldir.Open(o.Dir)
+	defer dir.Close()
 	o.Work.Device = dry.Like(be)
 	row := MemoryRow{Step: o.Step, Device: be.Name(), Batch: o.Work.Batch, Tokens: o.Work.Tokens}
-	needs, err := plan.Estimate(ctx, o.Dir, o.Work, o.Step)
+	needs, err := plan.Estimate(ctx, dir, o.Work, o.Step)
 	if err != nil {
 		return row, err
 	}
@@ -72,7 +75,7 @@ func RunMemory(ctx context.Context, o MemoryOptions) (MemoryRow, error) {
 		row.PeakOwn, row.PeakFiles = max(row.PeakOwn, s["RssAnon"]), max(row.PeakFiles, s["RssFile"])
 	})
 	begin := time.Now()
-	err = plan.Do(ctx, be, o.Dir, o.Work, o.Step)
+	err = plan.Do(ctx, be, dir, o.Work, o.Step)
 	row.Seconds = time.Since(begin).Seconds()
 	stop()
 	if err != nil {

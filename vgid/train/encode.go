@@ -8,6 +8,7 @@ import (
 	"vgid/eval/prompts"
 	"vgid/model"
 	"vgid/model/hf/imaging"
+	"vgid/model/hf/modeldir"
 	"vgid/vgid/ask"
 	"vgid/vgid/config"
 )
@@ -30,8 +31,8 @@ type Encoder struct {
 const KeepPixels = 1 << 28
 
 // NewEncoder prepares the tokenizer and image processor of the model's folder.
-func NewEncoder(dir string, m *model.Model, prompt config.Prompt) (*Encoder, error) {
-	r, err := ask.OpenReader(dir, m.Config)
+func NewEncoder(d *modeldir.Dir, m *model.Model, prompt config.Prompt) (*Encoder, error) {
+	r, err := ask.OpenReader(d, m.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +40,7 @@ func NewEncoder(dir string, m *model.Model, prompt config.Prompt) (*Encoder, err
 	if eos, ok := r.Tokenizer().EOS(); ok {
 		e.end = eos
 	} else {
-		return nil, fmt.Errorf("%s: the tokenizer has no end-of-sequence token (eos_token in tokenizer_config.json)", dir)
+		return nil, fmt.Errorf("%s: the tokenizer has no end-of-sequence token (eos_token in tokenizer_config.json)", d.Path())
 	}
 	if prompt.Template != config.ChatTemplate {
 		return e, nil

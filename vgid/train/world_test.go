@@ -8,6 +8,7 @@ import (
 
 	"vgid/model"
 	"vgid/model/cpu"
+	"vgid/model/hf/modeldir"
 	"vgid/vgid/config"
 	"vgid/vgid/vgidtest"
 )
@@ -52,7 +53,7 @@ func opened(t *testing.T, c config.Config) (*model.Model, *Encoder) {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Close)
-	enc, err := NewEncoder(c.Model.Base, m, c.Prompt)
+	enc, err := NewEncoder(modeldir.Open(c.Model.Base), m, c.Prompt)
 	if err != nil {
 		t.Fatal(err)
 	}
