@@ -106,7 +106,7 @@ func (a *agent) listen() error {
 		self.Addrs = append(self.Addrs, net.JoinHostPort(o.AdvertiseAddr, fmt.Sprint(l.Addr().(*net.TCPAddr).Port)))
 	}
 	a.self = self
-	a.machine = job.New(job.Config{Job: o.Job, Self: self, Token: rand.Text(), Grace: o.Grace, Watched: o.Watched})
+	a.machine = job.New(job.Config{Job: o.Job, Self: self, Token: rand.Text(), Grace: o.Grace, StandFor: o.StandFor, Watched: o.Watched})
 	if o.Nodes == 1 {
 		return nil // nobody to find
 	}

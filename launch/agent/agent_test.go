@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
@@ -88,18 +87,6 @@ func workerMain(work string) int {
 			syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		}
 		return wait()
-	case "doze": // stopped for less than it takes to be given up
-		if guilty {
-			pid := os.Getpid()
-			c := exec.Command("sh", "-c", fmt.Sprintf("sleep 1; kill -CONT %d", pid))
-			c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-			if err := c.Start(); err != nil {
-				return 8
-			}
-			syscall.Kill(pid, syscall.SIGSTOP)
-			c.Wait()
-		}
-		return 0
 	case "halt-late": // when it is asked to end for the sake of another
 		if guilty {
 			time.Sleep(300 * time.Millisecond)
@@ -287,32 +274,40 @@ func TestFailuresHaveACause(t *testing.T) {
 		{"chain 7", 2, 1, 75, "failed with exit code 75: a peer failed"},
 		{"suicide 1", 2, 1, 137, "rank 1 on node1 was killed by SIGKILL"},
 		{"orphan 1", 2, 1, 1, "node node1 was lost: its agent process ended early (signal: killed)"},
-		{"freeze 1", 2, 1, 1, "node node1 was lost: its agent process stood still for 4"},
-		{"halt 1", 2, 1, 137, "rank 1 on node1 stood still for 4"},
-		{"halt 0", 1, 2, 137, "rank 0 on n stood still for 4"},
+		{"freeze 1", 2, 1, 1, "node node1 was lost: its agent process stood still for 1"},
+		{"halt 1", 2, 1, 137, "rank 1 on node1 stood still for 1"},
+		{"halt 0", 1, 2, 137, "rank 0 on n stood still for 1"},
 		{"halt-late 1", 2, 1, 3, "rank 1 on node1 failed with exit code 3"},
 		{"stubborn-but 1", 2, 1, 6, "rank 1 on node1 failed with exit code 6"},
 	}
+	// All at once, and not as many as there are cores: most of it is waiting.
+	var all sync.WaitGroup
+	defer all.Wait()
 	for _, c := range tests {
-		t.Run(c.work, func(t *testing.T) {
-			t.Parallel() // most of it is waiting
-			o := options(c.nodes, c.proc)
-			if strings.HasPrefix(c.work, "stubborn") {
-				o.Grace = 300 * time.Millisecond
-			}
-			out, stdout, stderr, err := runJob(t, o, c.work, nil, nil)
-			if err != nil || out.Code() != c.code || !strings.Contains(out.Cause.Text, c.want) {
-				t.Errorf("got code %d, cause %+v, error %v; want %d, %q\n%s", out.Code(), out.Cause, err, c.code, c.want, stderr)
-			}
-			for _, m := range regexp.MustCompile(`pid (\d+)`).FindAllStringSubmatch(stdout, -1) {
-				pid, _ := strconv.Atoi(m[1])
-				for limit := time.Now().Add(time.Minute); alive(pid); time.Sleep(10 * time.Millisecond) {
-					if time.Now().After(limit) {
-						t.Errorf("worker %d outlived the job", pid)
-						break
+		all.Go(func() {
+			t.Run(c.work, func(t *testing.T) {
+				o := options(c.nodes, c.proc)
+				o.StandFor = time.Second // its length is the subject of package job
+				switch c.work {
+				case "stubborn-but 1":
+					o.Grace = 300 * time.Millisecond
+				case "halt-late 1": // it is killed for not hearing that it was asked to end
+					o.StandFor = time.Hour
+				}
+				out, stdout, stderr, err := runJob(t, o, c.work, nil, nil)
+				if err != nil || out.Code() != c.code || !strings.Contains(out.Cause.Text, c.want) {
+					t.Errorf("got code %d, cause %+v, error %v; want %d, %q\n%s", out.Code(), out.Cause, err, c.code, c.want, stderr)
+				}
+				for _, m := range regexp.MustCompile(`pid (\d+)`).FindAllStringSubmatch(stdout, -1) {
+					pid, _ := strconv.Atoi(m[1])
+					for limit := time.Now().Add(time.Minute); alive(pid); time.Sleep(10 * time.Millisecond) {
+						if time.Now().After(limit) {
+							t.Errorf("worker %d outlived the job", pid)
+							break
+						}
 					}
 				}
-			}
+			})
 		})
 	}
 }
@@ -328,6 +323,7 @@ func alive(pid int) bool {
 }
 
 func TestSignals(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		work string
 		send int
@@ -355,6 +351,7 @@ func TestSignals(t *testing.T) {
 }
 
 func TestMeetingFails(t *testing.T) {
+	t.Parallel()
 	timeout := 500 * time.Millisecond
 	run := func(change func(*Options)) error {
 		o := options(2, 1)
@@ -395,6 +392,7 @@ func TestMeetingFails(t *testing.T) {
 // Agents that start together on a machine which has other things to do find
 // each other, agree, and take none of them for dead.
 func TestManyAgents(t *testing.T) {
+	t.Parallel()
 	o := options(32, 1)
 	o.Command = []string{"true"}
 	out, err := RunLocal(context.Background(), o, IO{Stdout: os.Stdout, Stderr: os.Stderr})
@@ -418,6 +416,7 @@ func TestAcquaintances(t *testing.T) {
 }
 
 func TestWorkersHearWhoIsLost(t *testing.T) {
+	t.Parallel()
 	out, stdout, stderr, err := runJob(t, options(2, 1), "bereaved 1", nil, nil)
 	if want := "lost rank 1: node node1 was lost: its agent is gone"; err != nil || !strings.Contains(stdout, want) {
 		t.Errorf("%+v, %v: %q does not say %q\n%s", out.Cause, err, stdout, want, stderr)

@@ -193,7 +193,7 @@ func (l *local) look(now time.Time) {
 		if l.fates.known(i) {
 			continue
 		}
-		if stood := c.still.Look(now, stopped(c.cmd.Process.Pid)); stood >= job.StandFor && c.stood == 0 {
+		if stood := c.still.Look(now, stopped(c.cmd.Process.Pid)); stood >= l.o.StandFor && c.stood == 0 {
 			c.stood = stood
 			c.cmd.Process.Kill() // fails only when it has just ended
 		}

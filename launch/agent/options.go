@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"vgid/launch/discovery"
+	"vgid/launch/job"
 	"vgid/launch/option"
 )
 
@@ -38,8 +39,11 @@ type Options struct {
 
 	Timeout time.Duration // for finding and agreeing
 	Grace   time.Duration // from SIGTERM to SIGKILL
-	LogDir  string        // for one log per rank; empty writes none
-	Colour  bool          // colour the prefixes of lines
+	// StandFor is how long a worker, or with RunLocal an agent, may be stopped by a
+	// signal before it is killed; 0 is job.StandFor.
+	StandFor time.Duration
+	LogDir   string // for one log per rank; empty writes none
+	Colour   bool   // colour the prefixes of lines
 	// MachineWorkers is how many workers share this machine's cores.
 	MachineWorkers int
 	Quiet          bool // no lines about the course of things, only failures
@@ -75,6 +79,9 @@ func (o *Options) Check() error {
 		return option.Errorf("%v %v: must be positive", option.Timeout, o.Timeout)
 	case o.Grace < 0:
 		return option.Errorf("%v %v: must not be negative", option.Grace, o.Grace)
+	}
+	if o.StandFor == 0 {
+		o.StandFor = job.StandFor
 	}
 	if err := o.checkAddresses(); err != nil {
 		return err

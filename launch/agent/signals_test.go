@@ -13,6 +13,7 @@ import (
 // A scheduler ends a job by signalling every process of it, more than once:
 // the workers are asked, and have the time they take.
 func TestWholeTreeIsSignalled(t *testing.T) {
+	t.Parallel()
 	for _, nodes := range []int{1, 2} {
 		o := options(nodes, 2)
 		signals := make(chan syscall.Signal, 3)
@@ -33,6 +34,7 @@ func TestWholeTreeIsSignalled(t *testing.T) {
 }
 
 func TestWorkersHearWhatIsAnnounced(t *testing.T) {
+	t.Parallel()
 	signals := make(chan syscall.Signal, 2)
 	var once sync.Once
 	out, stdout, stderr, err := runJob(t, options(2, 1), "announced", signals, func(s string) {
@@ -47,6 +49,7 @@ func TestWorkersHearWhatIsAnnounced(t *testing.T) {
 
 // Workers that were asked and go on are killed after the grace.
 func TestGraceIsBounded(t *testing.T) {
+	t.Parallel()
 	o := options(2, 1)
 	o.Grace = 300 * time.Millisecond
 	signals := make(chan syscall.Signal, 1)

@@ -40,11 +40,3 @@ func TestStoppedProcess(t *testing.T) {
 		t.Error("a process that runs, or none, is called stopped")
 	}
 }
-
-// Whoever is stopped for a moment is not given up.
-func TestDozingWorker(t *testing.T) {
-	out, _, stderr, err := runJob(t, options(2, 1), "doze 1", nil, nil)
-	if err != nil || out.Code() != 0 {
-		t.Errorf("code %d, %+v, %v\n%s", out.Code(), out.Cause, err, stderr)
-	}
-}

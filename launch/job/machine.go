@@ -28,6 +28,8 @@ type Config struct {
 	Self  view.Member
 	Token string        // becomes the job's if this agent proposes the view
 	Grace time.Duration // from asking workers to end to killing them
+	// StandFor is how long a worker may stand still; 0 is the constant StandFor.
+	StandFor time.Duration
 	// Watched says that the launcher sees for itself whether the agents live and
 	// move, all of them on this machine: what is slow is given time.
 	Watched bool
@@ -60,6 +62,9 @@ type Machine struct {
 
 // New makes the machine of an agent that knows only itself.
 func New(cfg Config) *Machine {
+	if cfg.StandFor == 0 {
+		cfg.StandFor = StandFor
+	}
 	return &Machine{cfg: cfg, agree: view.New(view.Config{Job: cfg.Job, Self: cfg.Self, Token: cfg.Token}),
 		addrs: map[string]string{}, doubts: doubts{watched: cfg.Watched, of: map[string]suspicion{}}, out: &outbox{}}
 }
@@ -241,7 +246,7 @@ func (m *Machine) apply(effects []view.Effect, now time.Time) {
 
 // begin starts this node's workers: the view holds.
 func (m *Machine) begin(v view.View, now time.Time) {
-	m.run = newRunning(v, v.NodeRank(m.cfg.Self.ID), m.cfg.Grace, m.out, now)
+	m.run = newRunning(v, v.NodeRank(m.cfg.Self.ID), m.cfg, m.out, now)
 	m.out.emit(Effect{Begin: &v})
 }
 

@@ -44,15 +44,17 @@ type running struct {
 	report  Report              // of this node
 	stands  map[int]*Standstill // by rank of this node
 	stop    stopClock
+	// standFor is how long a worker may stand still.
+	standFor time.Duration
 
 	doneAt     time.Time // this node was done
 	completeAt time.Time // all nodes were
 }
 
-func newRunning(v view.View, node int, grace time.Duration, out *outbox, now time.Time) *running {
+func newRunning(v view.View, node int, cfg Config, out *outbox, now time.Time) *running {
 	n := len(v.Members)
 	return &running{outbox: out, view: v, node: node, begunAt: now, ledger: newLedger(v, node), mail: relay.New[Report](node, n),
-		reach: newReach(node, n, now), stands: map[int]*Standstill{}, stop: stopClock{grace: grace}}
+		reach: newReach(node, n, now), stands: map[int]*Standstill{}, stop: stopClock{grace: cfg.Grace}, standFor: cfg.StandFor}
 }
 
 func (r *running) outcome() Outcome {
@@ -85,7 +87,7 @@ func (r *running) looked(rank int, stopped bool, now time.Time) {
 		s = &Standstill{}
 		r.stands[rank] = s
 	}
-	if stood := s.Look(now, stopped); stood >= StandFor || r.stop.asked && stood >= standAsked {
+	if stood := s.Look(now, stopped); stood >= r.standFor || r.stop.asked && stood >= standAsked {
 		r.emit(Effect{Signal: &Signal{Signal: syscall.SIGKILL, Rank: rank, Stood: stood}})
 	}
 }

@@ -5,8 +5,8 @@ import "time"
 const (
 	// LookEvery is the time between two looks at a process.
 	LookEvery = 500 * time.Millisecond
-	// StandFor is how long a process may stand still. A person who looks at it, or
-	// a scheduler that takes a breath, stops it for less.
+	// StandFor is how long a process may stand still unless it is said otherwise. A
+	// person who looks at it, or a scheduler that takes a breath, stops it for less.
 	StandFor = 4 * time.Second
 	// standAsked is the same for one that was asked to end, and cannot hear it.
 	standAsked = time.Second
