@@ -1,11 +1,9 @@
 package collective
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,8 +19,9 @@ type Options struct {
 	Timeout time.Duration
 	// ChunkBytes is the most that one frame carries; 0: 1 MiB.
 	ChunkBytes int
-	// SmallBytes is the longest buffer that takes the way of fewest steps
-	// instead of the way of fewest bytes; 0: 64 KiB, negative: none.
+	// SmallBytes is the longest buffer that is exchanged in the fewest steps
+	// (recursive doubling, a tree) instead of with the fewest bytes (a ring, a
+	// chain); 0: 64 KiB, negative: none.
 	SmallBytes int
 	// Heartbeat is the time between signs of life to every peer; 0: 1 s, or a
 	// quarter of Timeout if that is less.
@@ -53,62 +52,39 @@ type Stats struct {
 }
 
 // Comm is one rank's end of a communicator. Its methods may be called from
-// several goroutines, but every rank must make the same calls in the same
-// order; calls run one after another in the order they were made.
+// several goroutines.
+//
+// What must always hold:
+//   - every rank makes the same calls in the same order; a rank that does not is
+//     told so, together with all others, by a *MismatchError;
+//   - calls run one after another in the order they were made, and take their
+//     numbers from that order;
+//   - all ranks end an all-reduce with the same bits, the same in every run;
+//   - a call ends: with its result on every rank, or with an error on every rank
+//     within Options.Timeout, and then the communicator has ended for good;
+//   - when a call has ended, its buffers are the caller's again.
+//
+// It is put together of a queue (which call runs), an exchange (its frames), a
+// watch (the other ranks), and the failure that ends them; progress says to all
+// of them where this rank is.
 type Comm struct {
 	t          Transport // nil when alone
 	rank, size int
 	opt        Options
-	job        uint64
-	reduction  []ring.Step
-	gathering  []ring.Step
-	doubling   []ring.Exchange
 
-	mu      sync.Mutex // guards what follows
-	queue   []*Handle
-	running bool
-	closed  bool
-	idle    chan struct{} // non-nil while Close waits for the runner
-
-	failing  sync.Once
-	cause    error                  // set before broken closes
-	broken   chan struct{}          // closed on the first failure
-	told     atomic.Bool            // the peers were told the cause
-	reported atomic.Bool            // a call returned the cause
-	waiting  atomic.Int64           // the peer a receive waits for, or -1
-	current  atomic.Uint64          // number of the call that runs, or ran last
-	header   atomic.Pointer[Header] // of the call that runs, nil between calls
-	began    atomic.Int64           // when that call began, nanoseconds since start
-	entered  atomic.Int64           // when the running operation, of one call or two, began
-	peers    []peer
-	alarm    alarm  // of the heartbeat's goroutine
-	shares   shares // the same
-
-	stop     chan struct{} // ends the heartbeat
-	stopped  sync.WaitGroup
-	inflight *Inflight
-	scratch  []byte
-
-	sent, received, ops, nanos atomic.Uint64
+	queue    queue
+	exchange *exchange
+	watch    *watch
+	failure  *failure
+	progress *progress
+	ops      atomic.Uint64
 }
-
-// peer is what is known of another rank.
-type peer struct {
-	heard  atomic.Int64 // time of the last sign of life, nanoseconds since start
-	seen   atomic.Pointer[sighting]
-	held   atomic.Int64 // nanoseconds that this rank waited for it to come
-	left   atomic.Uint64
-	leftIs atomic.Bool   // the peer closed; left is its last call
-	gone   chan struct{} // closed when the peer closed or was lost
-	once   sync.Once
-}
-
-var start = time.Now()
 
 // Solo is the communicator of a job with one rank. Its operations have nothing
 // to exchange.
 func Solo() *Comm {
-	return &Comm{size: 1, broken: make(chan struct{})}
+	return &Comm{size: 1, failure: &failure{size: 1, broken: make(chan struct{})}, progress: &progress{},
+		exchange: &exchange{}, watch: &watch{size: 1}}
 }
 
 // New starts a communicator on a transport, which it owns from then on, also
@@ -129,29 +105,19 @@ func New(t Transport, opt Options) (*Comm, error) {
 			opt.Timeout, opt.Heartbeat, opt.ChunkBytes), t.Close())
 	}
 	opt.SmallBytes = min(opt.SmallBytes, opt.ChunkBytes)
-	rank, size := t.Rank(), t.Size()
-	c := &Comm{
-		t: t, rank: rank, size: size, opt: opt, job: hashJob(opt.Job),
-		reduction: ring.AllReduce(rank, size), gathering: ring.AllGather(rank, size), doubling: ring.Doubling(rank, size),
-		broken: make(chan struct{}), stop: make(chan struct{}), inflight: NewInflight(), peers: make([]peer, size),
+	c := &Comm{t: t, rank: t.Rank(), size: t.Size(), opt: opt, progress: &progress{}}
+	c.progress.waiting.Store(-1)
+	c.failure = &failure{t: t, rank: c.rank, size: c.size, broken: make(chan struct{})}
+	c.watch = &watch{t: t, rank: c.rank, size: c.size, opt: &c.opt, failure: c.failure, progress: c.progress}
+	c.exchange = &exchange{
+		t: t, rank: c.rank, size: c.size, job: hashJob(opt.Job), opt: &c.opt, failure: c.failure, progress: c.progress, watch: c.watch,
+		reduction: ring.AllReduce(c.rank, c.size), gathering: ring.AllGather(c.rank, c.size), doubling: ring.Doubling(c.rank, c.size),
+		inflight: NewInflight(),
 	}
-	c.waiting.Store(-1)
-	c.alarm.after = min(5*time.Second, opt.Timeout/4)
-	c.shares = shares{window: slowWindow, slow: -1}
-	now := int64(time.Since(start))
-	for i := range c.peers {
-		c.peers[i].gone = make(chan struct{})
-		c.peers[i].heard.Store(now)
-	}
-	t.Watch(c.hear, c.lose)
-	if size > 1 {
-		c.stopped.Go(c.beat)
-	}
+	c.queue.run = c.execute
+	c.watch.begin()
 	return c, nil
 }
-
-// slowWindow is the time over which ranks are compared.
-const slowWindow = 20 * time.Second
 
 func setDefault[T ~int | ~int64](v *T, def T) {
 	if *v == 0 {
@@ -167,11 +133,23 @@ func (c *Comm) Size() int { return c.size }
 
 // Stats may be called at any time.
 func (c *Comm) Stats() Stats {
-	s := Stats{c.sent.Load(), c.received.Load(), c.ops.Load(), time.Duration(c.nanos.Load()), make([]time.Duration, len(c.peers))}
-	for i := range c.peers {
-		s.Held[i] = time.Duration(c.peers[i].held.Load())
+	s := Stats{
+		BytesSent: c.exchange.sent.Load(), BytesReceived: c.exchange.received.Load(),
+		Ops: c.ops.Load(), TimeInOps: time.Duration(c.progress.nanos.Load()), Held: make([]time.Duration, len(c.watch.peers)),
+	}
+	for i := range s.Held {
+		s.Held[i] = time.Duration(c.watch.peers[i].held.Load())
 	}
 	return s
+}
+
+// PeerLost ends the communicator because a peer is known to be lost, by other
+// ways than this one: calls return a *RankError that names it. A peer that has
+// said goodbye is not missed.
+func (c *Comm) PeerLost(peer int, err error) {
+	if c.size > 1 && !c.watch.peers[peer].leftIs.Load() {
+		c.failure.end(&RankError{Rank: c.rank, Peer: peer, Err: err}, true)
+	}
 }
 
 // Close waits for the calls already made, tells the peers, gives them a few
@@ -179,67 +157,12 @@ func (c *Comm) Stats() Stats {
 // also after a failure, which the failed call has reported; only that ranks
 // disagreed is returned here if no call has.
 func (c *Comm) Close() error {
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
+	if !c.queue.close() || c.t == nil {
 		return nil
 	}
-	c.closed = true
-	var idle chan struct{}
-	if c.running {
-		c.idle = make(chan struct{})
-		idle = c.idle
-	}
-	c.mu.Unlock()
-	if idle != nil {
-		<-idle
-	}
-	if c.t == nil {
-		return nil
-	}
-	c.leave()
-	close(c.stop)
+	c.watch.leave()
+	c.watch.end()
 	err := c.t.Close()
-	c.stopped.Wait()
-	return errors.Join(err, c.unreported())
-}
-
-// closeGrace is how long Close waits for peers that still work on their last
-// call.
-const closeGrace = 5 * time.Second
-
-// leave says goodbye and waits until every peer did the same. A peer that is
-// still in the last call needs the frames that this end has yet to deliver.
-func (c *Comm) leave() {
-	if c.size == 1 {
-		return
-	}
-	select {
-	case <-c.broken:
-		if !c.told.Swap(true) {
-			c.tellCause()
-		}
-		return
-	default:
-	}
-	bye := binary.LittleEndian.AppendUint64([]byte{noticeBye}, c.current.Load())
-	for p := range c.peers {
-		if p != c.rank {
-			_ = c.t.Notify(p, bye) // a peer that cannot be told is lost to it anyway
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
-	defer cancel()
-	for p := range c.peers {
-		if p == c.rank {
-			continue
-		}
-		select {
-		case <-c.peers[p].gone:
-		case <-c.broken:
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
+	c.watch.stopped.Wait()
+	return errors.Join(err, c.failure.unreported())
 }

@@ -361,6 +361,38 @@ func TestFaultsEndEveryRankInTime(t *testing.T) {
 	}
 }
 
+// A rank that stands still in the middle of an operation, while its connections
+// stay open, is named by all others, who say how they know.
+func TestFrozenRankIsNamed(t *testing.T) {
+	const n, victim = 4, 2
+	for says, opt := range map[string]collective.Options{
+		"no sign of life for 10.":                                   {Timeout: time.Hour, Silence: 10 * time.Second},
+		"not done within 10s: it hangs, was stopped, or is cut off": {Timeout: 10 * time.Second, Silence: time.Hour},
+	} {
+		inBubble(t, says, func(t *testing.T) {
+			opt.Heartbeat, opt.ChunkBytes, opt.SmallBytes = 200*time.Millisecond, 1000, -1
+			begin := time.Now()
+			errs := world(t, n, opt, []mem.Fault{{From: victim, To: 3, Nth: 20, Kind: mem.Freeze}}, func(c *collective.Comm) error {
+				ctx := context.Background()
+				for {
+					if err := c.AllReduce(ctx, collective.F32(make([]float32, 5000)), collective.Sum); err != nil {
+						if d := time.Since(begin); d < 10*time.Second || d > 11*time.Second {
+							t.Errorf("rank %d ends after %v", c.Rank(), d)
+						}
+						return err
+					}
+				}
+			})
+			for r, err := range errs {
+				var re *collective.RankError
+				if r != victim && (!errors.As(err, &re) || re.Peer != victim || re.Op != collective.CallAllReduce || re.Seq < 1 || !strings.Contains(err.Error(), says)) {
+					t.Errorf("rank %d: %v", r, err)
+				}
+			}
+		})
+	}
+}
+
 func TestCancelledContextEndsAllRanks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		errs := world(t, 3, collective.Options{Timeout: 10 * time.Second}, nil, func(c *collective.Comm) error {

@@ -3,48 +3,83 @@ package collective
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
+	"time"
+
+	"vgid/collective/ring"
 )
 
 // errBroken stands for the communicator's cause inside a running operation.
 var errBroken = errors.New("communicator has failed")
 
+// noteGrace is how long a broken stream waits for the note that explains it: a
+// peer that gives up sends its reason and only then drops its streams.
+const noteGrace = 500 * time.Millisecond
+
+// exchange runs the operations: it sends and receives the frames of the call
+// that runs, by the schedules of package ring. The queue lets one run at a time.
+//
+// What must always hold: every frame that is sent or taken carries the header
+// of the running call, and a frame of any other call ends the communicator; the
+// ranks that take part, and their order, are the same for every buffer of the
+// same length, which makes the sums the same bits everywhere and every time;
+// and a buffer belongs to the caller again only when inflight is zero, since
+// the transport reads from it after Send has returned.
+type exchange struct {
+	t          Transport
+	rank, size int
+	job        uint64
+	opt        *Options
+	failure    *failure
+	progress   *progress
+	watch      *watch
+
+	reduction []ring.Step
+	gathering []ring.Step
+	doubling  []ring.Exchange
+	inflight  *Inflight
+	scratch   []byte // of the doubling's steps
+
+	sent, received atomic.Uint64 // bytes, with headers
+}
+
 // begin numbers a call and gives the header of its frames.
-func (c *Comm) begin(h Header) Header {
-	h.Job, h.Comm, h.Epoch, h.Seq = c.job, c.opt.Comm, c.opt.Epoch, c.current.Add(1)
+func (x *exchange) begin(h Header) Header {
+	h.Job, h.Comm, h.Epoch, h.Seq = x.job, x.opt.Comm, x.opt.Epoch, x.progress.current.Add(1)
 	return h
 }
 
-func (c *Comm) send(to int, h Header, chunk int, payload []byte) error {
+func (x *exchange) send(to int, h Header, chunk int, payload []byte) error {
 	h.Chunk, h.Length = uint32(chunk), uint32(len(payload))
-	c.inflight.Add()
-	if err := c.t.Send(to, &h, payload, c.inflight); err != nil {
-		c.trouble(to, err)
+	x.inflight.Add()
+	if err := x.t.Send(to, &h, payload, x.inflight); err != nil {
+		x.trouble(to, err)
 		return errBroken
 	}
-	c.sent.Add(uint64(HeaderSize + len(payload)))
+	x.sent.Add(uint64(HeaderSize + len(payload)))
 	return nil
 }
 
 // receive waits for the frame that is due from a peer and refuses any other.
-func (c *Comm) receive(from int, want *Header, chunk, length int) (*Frame, error) {
-	c.waiting.Store(int64(from))
-	f, err := c.t.Recv(from)
-	c.waiting.Store(-1)
+func (x *exchange) receive(from int, want *Header, chunk, length int) (*Frame, error) {
+	x.progress.waiting.Store(int64(from))
+	f, err := x.t.Recv(from)
+	x.progress.waiting.Store(-1)
 	if err != nil {
-		c.trouble(from, err)
+		x.trouble(from, err)
 		return nil, errBroken
 	}
 	got := 0
 	for _, p := range f.Pieces {
 		got += len(p)
 	}
-	c.received.Add(uint64(HeaderSize + got))
+	x.received.Add(uint64(HeaderSize + got))
 	switch {
 	case !f.Header.sameCall(want):
 		local := *want
-		c.fail(&MismatchError{Rank: c.rank, Peer: from, Local: local, Remote: f.Header}, true)
+		x.failure.end(&MismatchError{Rank: x.rank, Peer: from, Local: local, Remote: f.Header}, true)
 	case int(f.Header.Chunk) != chunk || int(f.Header.Length) != length || got != length:
-		c.fail(&RankError{Rank: c.rank, Peer: from, Err: fmt.Errorf(
+		x.failure.end(&RankError{Rank: x.rank, Peer: from, Err: fmt.Errorf(
 			"frame %d with %d of its %d bytes arrived where frame %d with %d bytes was due",
 			f.Header.Chunk, got, f.Header.Length, chunk, length)}, true)
 	default:
@@ -56,13 +91,24 @@ func (c *Comm) receive(from int, want *Header, chunk, length int) (*Frame, error
 
 // chunks is how many frames carry a part of so many bytes: at least one, since
 // headers are compared even when there is nothing to carry.
-func (c *Comm) chunks(bytes int) int {
-	return max(1, (bytes+c.opt.ChunkBytes-1)/c.opt.ChunkBytes)
+func (x *exchange) chunks(bytes int) int {
+	return max(1, (bytes+x.opt.ChunkBytes-1)/x.opt.ChunkBytes)
 }
 
 // chunk is the j-th piece of a part.
-func (c *Comm) chunk(part []byte, j int) []byte {
-	lo := min(j*c.opt.ChunkBytes, len(part))
-	hi := min(lo+c.opt.ChunkBytes, len(part))
+func (x *exchange) chunk(part []byte, j int) []byte {
+	lo := min(j*x.opt.ChunkBytes, len(part))
+	hi := min(lo+x.opt.ChunkBytes, len(part))
 	return part[lo:hi]
+}
+
+// trouble turns an error of the transport into the communicator's failure.
+func (x *exchange) trouble(peer int, err error) {
+	t := time.NewTimer(min(noteGrace, x.opt.Timeout/4))
+	defer t.Stop()
+	select {
+	case <-x.failure.broken:
+	case <-t.C:
+		x.failure.end(&RankError{Rank: x.rank, Peer: peer, Err: err}, true)
+	}
 }

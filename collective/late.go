@@ -3,7 +3,6 @@ package collective
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -14,25 +13,6 @@ type position uint64
 
 func inCall(n uint64) position    { return position(2 * n) }
 func afterCall(n uint64) position { return position(2*n + 1) }
-
-// sign is the content of a sign of life: the time spent in calls so far, and
-// the header of the running call or the number of the latest.
-func (c *Comm) sign(now time.Duration) []byte {
-	b := binary.LittleEndian.AppendUint64([]byte{noticeAlive}, uint64(c.inCalls(now)))
-	if h := c.header.Load(); h != nil {
-		return h.AppendTo(b)
-	}
-	return binary.LittleEndian.AppendUint64(b, c.current.Load())
-}
-
-// inCalls is the time this rank has spent in calls, the running one included.
-func (c *Comm) inCalls(now time.Duration) time.Duration {
-	t := time.Duration(c.nanos.Load())
-	if c.header.Load() != nil {
-		t += max(now-time.Duration(c.entered.Load()), 0)
-	}
-	return t
-}
 
 // readSign gives what a sign of life says, and the header if the peer is in a
 // call.
@@ -134,50 +114,6 @@ func (a *alarm) due(seq uint64, waited time.Duration) bool {
 	return true
 }
 
-// sightings is what is known of all peers.
-func (c *Comm) sightings() []sighting {
-	all := make([]sighting, c.size)
-	for i := range c.peers {
-		if s := c.peers[i].seen.Load(); s != nil {
-			all[i] = *s
-		}
-	}
-	return all
-}
-
-// lookForLate counts the time that the running call waits for late ranks, and
-// tells of them: the lowest of the ranks that wait does.
-func (c *Comm) lookForLate(now, tick time.Duration) {
-	h := c.header.Load()
-	if h == nil {
-		return
-	}
-	since := time.Duration(c.began.Load())
-	late, waiting := holders(h.Seq, c.rank, since, c.opt.Heartbeat, c.sightings())
-	for _, r := range late {
-		c.peers[r].held.Add(int64(min(tick, now-since)))
-	}
-	if len(late) > 0 && c.opt.OnLate != nil && slices.Min(waiting) == c.rank && c.alarm.due(h.Seq, now-since) {
-		c.opt.OnLate(Late{Call: *h, Ranks: late, Waiting: waiting, For: now - since})
-	}
-}
-
-// blame is the peer to name when a call took too long, and why: one that gives
-// no sign of life, else one that is alive but has not come to the call, else
-// the one waited for.
-func (c *Comm) blame() (peer int, why string) {
-	if quiet, since := c.quietest(); quiet >= 0 && since > 3*c.opt.Heartbeat {
-		return quiet, "it hangs, was stopped, or is cut off"
-	}
-	if h := c.header.Load(); h != nil {
-		late, _ := holders(h.Seq, c.rank, time.Duration(c.began.Load()), c.opt.Heartbeat, c.sightings())
-		if len(late) > 0 {
-			return late[0], "it is alive, but has not come to this call"
-		}
-	}
-	return int(c.waiting.Load()), "it hangs, was stopped, or is cut off"
-}
-
 // Slow says that one rank keeps the others waiting, in many calls or in one:
 // they spend their time in operations, it does not.
 type Slow struct {
@@ -245,22 +181,4 @@ func (s *shares) look(now []sighting) (Slow, bool) {
 		return Slow{}, false
 	}
 	return Slow{Rank: least, Share: others, In: in}, true
-}
-
-// lookForSlow tells of a rank that is slow; the lowest of the others does.
-func (c *Comm) lookForSlow(now time.Duration) {
-	if c.opt.OnSlow == nil {
-		return
-	}
-	all := c.sightings()
-	all[c.rank] = sighting{when: now, inCalls: c.inCalls(now)}
-	if s, found := c.shares.look(all); found {
-		teller := 0
-		if s.Rank == teller {
-			teller = 1
-		}
-		if c.rank == teller {
-			c.opt.OnSlow(s)
-		}
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"vgid/collective"
@@ -30,6 +31,7 @@ const (
 	Truncate             // the last byte of its payload is missing
 	Error                // Send fails
 	Kill                 // the sender is lost to all its peers
+	Freeze               // the sender stands still: nothing of it arrives any more, and nobody is told
 )
 
 // Fault strikes the Nth frame (from 0) that From sends to To.
@@ -52,6 +54,7 @@ type rank struct {
 	broken chan struct{}
 	once   sync.Once
 	closed sync.Once
+	frozen atomic.Bool
 
 	mu      sync.Mutex
 	heard   func(int, []byte)
@@ -111,7 +114,13 @@ func (k *rank) Send(to int, h *collective.Header, payload []byte, sent *collecti
 		case Kill:
 			k.vanish(errors.New("mem: injected death"))
 			return ErrBroken
+		case Freeze:
+			k.frozen.Store(true)
 		}
+	}
+	if k.frozen.Load() {
+		<-k.broken
+		return ErrBroken
 	}
 	select {
 	case <-k.broken:
@@ -141,6 +150,9 @@ func (k *rank) Recv(from int) (*collective.Frame, error) {
 }
 
 func (k *rank) Notify(to int, msg []byte) error {
+	if k.frozen.Load() {
+		return nil
+	}
 	p := k.w.ranks[to]
 	msg = append([]byte(nil), msg...)
 	p.event(func() { p.heard(k.self, msg) })
@@ -187,6 +199,9 @@ func (k *rank) Close() error {
 // vanish ends this rank in the eyes of its peers.
 func (k *rank) vanish(err error) {
 	k.Break()
+	if k.frozen.Load() {
+		return // its connections stay open
+	}
 	k.closed.Do(func() {
 		for r, p := range k.w.ranks {
 			if r != k.self {

@@ -28,12 +28,20 @@ type stream interface {
 }
 
 // link is the pair of streams to one peer.
+//
+// What must always hold: a stream is used only after both ends have proven the
+// token and agreed on job, size, epoch and ranks; each stream has one sender
+// and one receiver at this end, for gRPC allows no more, and the order of
+// frames is the order of sending; control messages pass frames that wait for
+// credit; the loss of the control stream is told once, and is the loss of the
+// peer; and breaking the stream of frames leaves the control stream, over which
+// the peer learns why.
 type link struct {
 	t             *transport
 	peer          int
 	conn          *grpc.ClientConn // of the calling end
 	data, control stream
-	ended         chan struct{} // closed to let the accepting end's handlers return
+	ended         chan struct{} // closed to let the accepting end's handlers return: a stream of a server ends with its handler
 	dataEnded     chan struct{} // closed to drop the stream of frames
 	cancelData    context.CancelFunc
 	breaking      sync.Once

@@ -94,7 +94,10 @@ type worker struct {
 	lines *bufio.Scanner
 }
 
-func startWorkers(t *testing.T, n int, timeout, silence time.Duration) []worker {
+// startWorkers starts n ranks. Only the first gives up a silent peer, after
+// silence: where it is healthy itself, a slow machine makes it blame nobody but
+// the others.
+func startWorkers(t *testing.T, n int, silence time.Duration) []worker {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -108,7 +111,11 @@ func startWorkers(t *testing.T, n int, timeout, silence time.Duration) []worker 
 			t.Fatal(err)
 		}
 		ls[r].Close()
-		spec, err := json.Marshal(workerSpec{Rank: r, Peers: addrs, Timeout: timeout, Silence: silence})
+		patience := time.Hour
+		if r == 0 {
+			patience = silence
+		}
+		spec, err := json.Marshal(workerSpec{Rank: r, Peers: addrs, Timeout: time.Hour, Silence: patience})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,48 +146,52 @@ func startWorkers(t *testing.T, n int, timeout, silence time.Duration) []worker 
 }
 
 // TestStruckProcess kills or freezes one process in the middle of an
-// all-reduce; the others must end, name it, and say how they know: what else
-// would end them is far away. The times leave room for a machine with other
-// things to do: a healthy all-reduce must not run out.
+// all-reduce; the others must end, name it, and say how they know. Who is named
+// among several, and when, is tried in virtual time (package collective): here
+// it is that the kernel's view of a dead and of a stopped process comes through.
 func TestStruckProcess(t *testing.T) {
-	const n, victim = 4, 2
 	for name, tc := range map[string]struct {
-		signal           syscall.Signal
-		timeout, silence time.Duration
-		says             string
+		signal    syscall.Signal
+		n, victim int
+		silence   time.Duration
+		says      string
 	}{
-		"killed":                   {syscall.SIGKILL, time.Hour, time.Hour, "peer rank 2: "},
-		"frozen, found by silence": {syscall.SIGSTOP, time.Hour, 10 * time.Second, "no sign of life"},
-		"frozen, found by time":    {syscall.SIGSTOP, 10 * time.Second, time.Hour, "not done within 10s"},
+		"killed": {syscall.SIGKILL, 4, 2, time.Hour, "peer rank 2: "},
+		"frozen": {syscall.SIGSTOP, 2, 1, 2 * time.Second, "no sign of life"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // most of it is waiting
-			ws := startWorkers(t, n, tc.timeout, tc.silence)
+			ws := startWorkers(t, tc.n, tc.silence)
 			begin := time.Now()
-			if err := ws[victim].cmd.Process.Signal(tc.signal); err != nil {
+			if err := ws[tc.victim].cmd.Process.Signal(tc.signal); err != nil {
 				t.Fatal(err)
 			}
 			for r, w := range ws {
-				if r == victim {
-					continue
+				if r != tc.victim {
+					w.expect(t, r, tc.victim, tc.says)
+					t.Logf("rank %d after %v", r, time.Since(begin).Round(time.Millisecond))
 				}
-				stop := time.AfterFunc(5*time.Minute, func() { w.cmd.Process.Kill() })
-				var o outcome
-				if !w.lines.Scan() {
-					t.Fatalf("rank %d ended without a word", r)
-				}
-				stop.Stop()
-				if err := json.Unmarshal(w.lines.Bytes(), &o); err != nil {
-					t.Fatalf("rank %d says %q", r, w.lines.Text())
-				}
-				if !o.Named || o.Peer != victim || o.Op != "all-reduce" || o.Seq < 2 || !strings.Contains(o.Message, fmt.Sprintf("peer rank %d", victim)) {
-					t.Errorf("rank %d: %+v does not name rank %d", r, o, victim)
-				}
-				if !strings.Contains(o.Message, tc.says) {
-					t.Errorf("rank %d: %q does not say %q", r, o.Message, tc.says)
-				}
-				t.Logf("rank %d after %v: %s", r, time.Since(begin).Round(time.Millisecond), o.Message)
 			}
 		})
+	}
+}
+
+// expect reads how a worker ended, and by whose fault.
+func (w worker) expect(t *testing.T, rank, victim int, says string) {
+	t.Helper()
+	stop := time.AfterFunc(5*time.Minute, func() { w.cmd.Process.Kill() })
+	defer stop.Stop()
+	var o outcome
+	if !w.lines.Scan() {
+		t.Fatalf("rank %d ended without a word", rank)
+	}
+	if err := json.Unmarshal(w.lines.Bytes(), &o); err != nil {
+		t.Fatalf("rank %d says %q", rank, w.lines.Text())
+	}
+	if !o.Named || o.Peer != victim || o.Op != "all-reduce" || o.Seq < 2 || !strings.Contains(o.Message, fmt.Sprintf("peer rank %d", victim)) {
+		t.Errorf("rank %d: %+v does not name rank %d", rank, o, victim)
+	}
+	if !strings.Contains(o.Message, says) {
+		t.Errorf("rank %d: %q does not say %q", rank, o.Message, says)
 	}
 }

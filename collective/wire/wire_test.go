@@ -164,6 +164,7 @@ func TestBuffersAreFreeAfterTheCall(t *testing.T) {
 }
 
 func TestHandshakeRefuses(t *testing.T) {
+	t.Parallel()
 	good := Config{Job: "test", Epoch: 3, Token: "secret"}
 	for name, tc := range map[string]struct {
 		change func(*Config)
@@ -175,6 +176,7 @@ func TestHandshakeRefuses(t *testing.T) {
 		"size":  {func(c *Config) { c.Peers = append(slices.Clone(c.Peers), "127.0.0.1:1") }, `size differs: rank 0 has "2", rank 1 has "3"`},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			ls, addrs := listen(t, 2)
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
@@ -213,6 +215,7 @@ func TestHandshakeRefuses(t *testing.T) {
 }
 
 func TestMissingRankIsNamed(t *testing.T) {
+	t.Parallel()
 	ls, addrs := listen(t, 1)
 	addrs = append(addrs, "127.0.0.1:1") // nobody listens there
 	for r, want := range []string{"for rank 1", "rank 1 calls rank 0"} {

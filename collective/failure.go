@@ -1,0 +1,99 @@
+package collective
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+)
+
+// failure is the end of a communicator by its first cause.
+//
+// What must always hold: there is one cause, the first; broken closes once, and
+// only after the peers were told of a cause that this rank saw itself, because
+// whoever learns of it here may close the communicator, and the peers would
+// take its leaving for the cause; and once it is closed, every Send and Recv
+// returns.
+type failure struct {
+	t        Transport // nil when alone
+	rank     int
+	size     int
+	once     sync.Once
+	cause    error         // set before broken closes
+	broken   chan struct{} // closed on the first failure
+	told     atomic.Bool   // the peers were told the cause
+	reported atomic.Bool   // a call returned the cause
+}
+
+// end ends the communicator with its first cause. With tell the peers learn of
+// it at once. Of causes that came from a peer, or that every rank sees itself,
+// they are told again when this rank closes, so that none takes its leaving for
+// the cause.
+func (f *failure) end(cause error, tell bool) {
+	isFirst := false
+	f.once.Do(func() {
+		f.cause, isFirst = cause, true
+		f.told.Store(tell)
+	})
+	// Outside of the once: a peer may fail in the same moment and tell back.
+	if !isFirst {
+		return
+	}
+	if tell && f.t != nil {
+		f.tellPeers()
+	}
+	close(f.broken)
+	if f.t != nil {
+		f.t.Break()
+	}
+}
+
+func (f *failure) tellPeers() {
+	note := encodeAbort(f.rank, f.cause)
+	for p := range f.size {
+		if p != f.rank {
+			_ = f.t.Notify(p, note) // best effort: a peer out of reach has its own deadline
+		}
+	}
+}
+
+// tellLeaving tells the peers the cause if they were not told before, and
+// reports whether there is one.
+func (f *failure) tellLeaving() bool {
+	select {
+	case <-f.broken:
+		if !f.told.Swap(true) {
+			f.tellPeers()
+		}
+		return true
+	default:
+		return false
+	}
+}
+
+// inWordsOf is the cause in the words of one call.
+func (f *failure) inWordsOf(call Call, seq uint64) error {
+	<-f.broken
+	f.reported.Store(true)
+	var re *RankError
+	if errors.As(f.cause, &re) && re.Op == 0 {
+		named := *re
+		named.Op, named.Seq = call, seq
+		return &named
+	}
+	return f.cause
+}
+
+// unreported is a disagreement of the ranks that came to light after the last
+// call of this one had ended well.
+func (f *failure) unreported() error {
+	select {
+	case <-f.broken:
+	default:
+		return nil
+	}
+	var m *MismatchError
+	if !f.reported.Load() && errors.As(f.cause, &m) {
+		return m
+	}
+	return nil
+}
