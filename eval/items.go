@@ -238,7 +238,7 @@ func (b *builder) choices(person *dataset.Profile, q *dataset.Question) ([]strin
 	var choices []string
 	known := false
 	for _, o := range q.Options {
-		choices = append(choices, strings.NewReplacer("{option}", o.Text, "{letter}", o.Letter).Replace(b.p.Choice))
+		choices = append(choices, prompts.Fill(b.p.Choice, "{option}", o.Text, "{letter}", o.Letter))
 		known = known || o.Letter == q.Correct
 	}
 	if !known {
@@ -281,6 +281,6 @@ func (b *builder) fill(template string, person *dataset.Profile, q *dataset.Ques
 	if strings.Contains(question+"\x00"+listed+"\x00"+q.Answer, prompts.ImageMark) {
 		return "", fmt.Errorf("set %s, profile %s: question %q, its options or its answer hold %s, which stands for an image; take it out of the data", b.set, person.ID, q.Text, prompts.ImageMark)
 	}
-	return strings.NewReplacer("{shots}", shots, "{question}", question, "{options}", listed,
-		"{letter}", q.Correct, "{answer}", q.Answer).Replace(template), nil
+	return prompts.Fill(template, "{shots}", shots, "{question}", question, "{options}", listed,
+		"{letter}", q.Correct, "{answer}", q.Answer), nil
 }

@@ -73,23 +73,21 @@ const fruitless = 50000
 func People(n int, seed uint64, purpose, prefix string, avoid []Person) ([]Person, error) {
 	r := random.Stream(seed, "people/"+purpose, 0)
 	names := map[string]bool{}
-	var faces []portrait.Face
 	for _, p := range avoid {
 		names[p.Name()] = true
-		faces = append(faces, p.Face)
 	}
+	taken := facesOf(avoid)
 	var people []Person
 	for tries := 0; len(people) < n; tries++ {
 		if tries > fruitless {
 			return nil, fmt.Errorf("cannot draw %d people with distinct names and faces (%d found); ask for fewer", n, len(people))
 		}
 		face := portrait.Random(r)
-		facts := randomFacts(r)
-		if names[facts.Name()] || tooClose(face, faces) {
+		facts := randomFacts(r) // also for a face that is refused: the stream goes on alike
+		if names[facts.Name()] || !taken.add(face) {
 			continue
 		}
 		names[facts.Name()] = true
-		faces = append(faces, face)
 		people = append(people, Person{ID: fmt.Sprintf("%s%03d", prefix, len(people)+1), Facts: facts, Face: face})
 		tries = 0
 	}
@@ -99,29 +97,41 @@ func People(n int, seed uint64, purpose, prefix string, avoid []Person) ([]Perso
 // Faces draws n faces as People does, for people who have texts already.
 func Faces(n int, seed uint64, purpose string, avoid []Person) ([]portrait.Face, error) {
 	r := random.Stream(seed, "faces/"+purpose, 0)
+	taken := facesOf(avoid)
 	var faces []portrait.Face
-	for _, p := range avoid {
-		faces = append(faces, p.Face)
-	}
-	for tries := 0; len(faces) < n+len(avoid); tries++ {
+	for tries := 0; len(faces) < n; tries++ {
 		if tries > fruitless {
-			return nil, fmt.Errorf("cannot draw %d distinct faces (%d found); give fewer profiles", n, len(faces)-len(avoid))
+			return nil, fmt.Errorf("cannot draw %d distinct faces (%d found); give fewer profiles", n, len(faces))
 		}
-		if f := portrait.Random(r); !tooClose(f, faces) {
+		if f := portrait.Random(r); taken.add(f) {
 			faces = append(faces, f)
 			tries = 0
 		}
 	}
-	return faces[len(avoid):], nil
+	return faces, nil
 }
 
-func tooClose(f portrait.Face, others []portrait.Face) bool {
-	for _, o := range others {
-		if f.Distance(o) < MinFaceDistance {
-			return true
+// takenFaces are the faces of a world so far.
+type takenFaces []portrait.Code
+
+func facesOf(people []Person) takenFaces {
+	var t takenFaces
+	for _, p := range people {
+		t = append(t, p.Face.Code())
+	}
+	return t
+}
+
+// add takes a face, unless it is too close to one that is taken.
+func (t *takenFaces) add(f portrait.Face) bool {
+	c := f.Code()
+	for _, o := range *t {
+		if c.Distance(o) < MinFaceDistance {
+			return false
 		}
 	}
-	return false
+	*t = append(*t, c)
+	return true
 }
 
 func randomFacts(r *rand.Rand) Facts {

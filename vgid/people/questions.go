@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"vgid/eval/dataset"
+	"vgid/eval/prompts"
 	"vgid/vgid/people/portrait"
 	"vgid/vgid/random"
 )
@@ -119,11 +120,11 @@ func makeOptions(r *rand.Rand, right string, wrong []string) (options []dataset.
 }
 
 func (f Facts) fill(template string) string {
-	return strings.NewReplacer(
+	return prompts.Fill(template,
 		"{name}", f.Name(), "{first}", f[FirstName], "{last}", f[LastName], "{job}", f[Job],
 		"{employer}", f[Employer], "{kind}", f[EmployerKind], "{born}", f[Born], "{lives}", f[Lives],
 		"{hobby}", f[Hobby], "{food}", f[Food], "{pet}", f[Pet], "{petname}", f[PetName],
-	).Replace(template)
+	)
 }
 
 var namers = [...]string{"The person in the image", "this person", "This person"}

@@ -2,6 +2,7 @@ package portrait
 
 import (
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"strings"
 )
@@ -21,10 +22,10 @@ const (
 	Hat
 	Shirt
 	Pattern
-	NumAttributes
+	NumAttributes // how many there are
 )
 
-// attributeValues are the values of each attribute; Face holds indices.
+// Values are the words for each attribute; Face holds indices.
 var Values = [NumAttributes][]string{
 	Shape:      strings.Fields("round oval long square"),
 	Skin:       strings.Fields("pale rosy tan olive brown dark"),
@@ -38,7 +39,7 @@ var Values = [NumAttributes][]string{
 	Pattern:    strings.Fields("plain striped dotted"),
 }
 
-// attributeQuestions ask for one attribute each.
+// Questions ask for one attribute each.
 var Questions = [NumAttributes]string{
 	Shape:      "What is the shape of the face?",
 	Skin:       "What colour is the skin?",
@@ -52,6 +53,7 @@ var Questions = [NumAttributes]string{
 	Pattern:    "What is the pattern of the shirt?",
 }
 
+// DescribeQuestion asks for all attributes; Describe answers it.
 const DescribeQuestion = "Describe the face."
 
 // Face is the identity of a portrait: one value index an attribute.
@@ -60,16 +62,28 @@ type Face [NumAttributes]uint8
 // Value is the word for one attribute.
 func (f Face) Value(a Attribute) string { return Values[a][f[a]] }
 
-// Distance is the number of attributes in which two faces differ.
-func (f Face) Distance(g Face) int {
-	d := 0
-	for i := range f {
-		if f[i] != g[i] {
-			d++
-		}
+// Code is a face in one word, four bits an attribute (none has more than 16
+// values): comparing faces is most of the work of drawing many different ones.
+type Code uint64
+
+// Code packs a face.
+func (f Face) Code() Code {
+	var c Code
+	for _, v := range f {
+		c = c<<4 | Code(v)
 	}
-	return d
+	return c
 }
+
+// Distance is the number of attributes in which two faces differ.
+func (c Code) Distance(d Code) int {
+	x := uint64(c ^ d)
+	x |= x>>1 | x>>2 | x>>3 // the lowest bit of each four tells whether any is set
+	return bits.OnesCount64(x & 0x1111111111111111)
+}
+
+// Distance is the number of attributes in which two faces differ.
+func (f Face) Distance(g Face) int { return f.Code().Distance(g.Code()) }
 
 // Describe names all ten attributes in one sentence.
 func (f Face) Describe() string {
@@ -78,6 +92,7 @@ func (f Face) Describe() string {
 		f.Value(Glasses), f.Value(Beard), f.Value(Hat), f.Value(Shirt), f.Value(Pattern))
 }
 
+// Random draws a face, every attribute on its own.
 func Random(r *rand.Rand) Face {
 	var f Face
 	for a := range f {
