@@ -16,7 +16,9 @@
 //  4. start one worker per rank (launch/agent), hand it its socket, prefix and
 //     collect its output, forward signals, and report every exit to the other
 //     agents (launch/relay: by way of the lowest one, so that it costs a node
-//     nothing that there are many);
+//     nothing that there are many). Who is dead, when workers are asked to end
+//     and killed, and what came first is decided by launch/job, which has no
+//     sockets, processes or clocks;
 //  5. end together: exit status 0 when every rank of every node did, else the
 //     status of the first cause, which all agents compute from the same
 //     reports.
@@ -52,7 +54,9 @@
 // grace SIGKILL) and report to the other agents, which do the same; so does
 // somebody who ends the job by a signal. A killed agent takes its workers with
 // it (Linux: parent-death signal) and is noticed by the others in about a
-// second. docs/launch.md says what is noticed by whom, and when.
+// second, by its port that refuses connections; a worker that stands still is
+// killed by its agent after four (job.StandFor). docs/launch.md says what else
+// is noticed by whom, and when; the transcripts of launch/job play it.
 //
 // Agents share a secret and hear nobody else; workers prove to each other that
 // they know the token of the launch. What workers send is not encrypted, and so

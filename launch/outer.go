@@ -11,15 +11,27 @@ import (
 // of many is a job of its own: a sweep, say.
 const EnvAlone = "VGID_ALONE"
 
+// Launcher is a launcher other than vgid-launch, by its name for people.
+type Launcher string
+
+// The launchers that are known.
+const (
+	Torchrun   Launcher = "torchrun (or one like it)"
+	Kubeflow   Launcher = "a launcher for torchrun"
+	OpenMPI    Launcher = "mpirun of Open MPI"
+	MPICH      Launcher = "mpiexec"
+	Slurm      Launcher = "srun"
+	Kubernetes Launcher = "a Kubernetes Indexed Job"
+)
+
 // Outer is the place that a launcher other than vgid-launch gives a process.
 type Outer struct {
-	Launcher string   // for people; empty: none, or this process is a job of its own
+	Launcher Launcher // empty: none, or this process is a job of its own
 	Rank     int      // among the Size processes
 	Size     int      // > 1; 0 where only the rank is known
 	Local    int      // processes of this node; 0: not known
 	Master   string   // host that the launcher names for processes to meet; may be empty
 	Vars     []string // what this was read from, as NAME=value
-	Remedy   string   // how to start the job instead
 }
 
 // Found reports whether there is such a launcher.
@@ -33,14 +45,19 @@ func (o Outer) String() string {
 	return fmt.Sprintf("%s started this as process %d%s (%s)", o.Launcher, o.Rank, of, strings.Join(o.Vars, ", "))
 }
 
+// OuterError says that another launcher started this worker, which would take
+// itself for the only one.
+type OuterError struct{ Outer Outer }
+
+func (e *OuterError) Error() string { return fmt.Sprintf("%v and does not know the others", e.Outer) }
+
 // outerLauncher knows one launcher by its variables.
 type outerLauncher struct {
-	name   string
+	name   Launcher
 	rank   string
 	size   []string // the first that is set; empty: it does not tell
 	local  func(e *outerEnv) int
-	master string // may be empty
-	remedy string
+	master string                 // may be empty
 	here   func(e *outerEnv) bool // whether the variables mean what they say; may be nil
 }
 
@@ -48,18 +65,12 @@ type outerLauncher struct {
 // innermost knows best. An mpirun inside of a Slurm job leaves the variables
 // of its own daemons to the processes, so MPI's come before Slurm's.
 var outerLaunchers = []outerLauncher{
-	{name: "torchrun (or one like it)", rank: "RANK", size: []string{"WORLD_SIZE"}, local: variable("LOCAL_WORLD_SIZE"), master: "MASTER_ADDR",
-		remedy: "put vgid-launch --nproc-per-node N -- vgid … in its place"},
-	{name: "a launcher for torchrun", rank: "PET_NODE_RANK", size: []string{"PET_NNODES"}, local: one, master: "PET_MASTER_ADDR",
-		remedy: "run vgid-launch … -- vgid … on every node"},
-	{name: "mpirun of Open MPI", rank: "OMPI_COMM_WORLD_RANK", size: []string{"OMPI_COMM_WORLD_SIZE"}, local: variable("OMPI_COMM_WORLD_LOCAL_SIZE"),
-		remedy: "one vgid-launch per node: mpirun --map-by ppr:1:node --bind-to none vgid-launch … -- vgid …"},
-	{name: "mpiexec", rank: "PMI_RANK", size: []string{"PMI_SIZE"}, local: variable("MPI_LOCALNRANKS"), here: (*outerEnv).notOfSlurm,
-		remedy: "one vgid-launch per node: mpiexec -ppn 1 vgid-launch … -- vgid …"},
-	{name: "srun", rank: "SLURM_PROCID", size: []string{"SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"}, local: (*outerEnv).tasksHere, here: (*outerEnv).inStep,
-		remedy: "one vgid-launch per node: srun --ntasks-per-node=1 vgid-launch … -- vgid …"},
-	{name: "a Kubernetes Indexed Job", rank: "JOB_COMPLETION_INDEX", local: one,
-		remedy: "run vgid-launch --nodes N --join FIRST_POD:7946 … -- vgid … in every pod"},
+	{name: Torchrun, rank: "RANK", size: []string{"WORLD_SIZE"}, local: variable("LOCAL_WORLD_SIZE"), master: "MASTER_ADDR"},
+	{name: Kubeflow, rank: "PET_NODE_RANK", size: []string{"PET_NNODES"}, local: one, master: "PET_MASTER_ADDR"},
+	{name: OpenMPI, rank: "OMPI_COMM_WORLD_RANK", size: []string{"OMPI_COMM_WORLD_SIZE"}, local: variable("OMPI_COMM_WORLD_LOCAL_SIZE")},
+	{name: MPICH, rank: "PMI_RANK", size: []string{"PMI_SIZE"}, local: variable("MPI_LOCALNRANKS"), here: (*outerEnv).notOfSlurm},
+	{name: Slurm, rank: "SLURM_PROCID", size: []string{"SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"}, local: (*outerEnv).tasksHere, here: (*outerEnv).inStep},
+	{name: Kubernetes, rank: "JOB_COMPLETION_INDEX", local: one},
 }
 
 // FindOuter reads which other launcher started this process as one of several.
@@ -82,7 +93,7 @@ func FindOuter(lookup func(string) (string, bool)) (Outer, error) {
 		if !e.has(l.rank) || size < 0 && len(l.size) > 0 || l.here != nil && !l.here(e) {
 			continue
 		}
-		o := Outer{Launcher: l.name, Remedy: l.remedy, Rank: e.number(l.rank)}
+		o := Outer{Launcher: l.name, Rank: e.number(l.rank)}
 		if size >= 0 {
 			o.Size = e.number(l.size[size])
 		}

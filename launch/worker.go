@@ -80,7 +80,8 @@ func (w Worker) atMyAddress(peers []string) (n int) {
 
 // FromEnv reads the place of this process from the environment. Without a
 // launcher it is rank 0 of 1; as one of several that another launcher started,
-// which would all take themselves for the only one, it is refused. Call it
+// which would all take themselves for the only one, it is refused
+// with an *OuterError. Call it
 // once: it takes the inherited socket over. An error names the variable at
 // fault.
 func FromEnv() (Worker, error) {
@@ -121,7 +122,7 @@ func parseEnv(lookup func(string) (string, bool)) (Worker, int, error) {
 		}
 		o, err := FindOuter(lookup)
 		if err == nil && o.Found() {
-			err = fmt.Errorf("%v and does not know the others; %s; or set %s=1 if each is to be a job of its own", o, o.Remedy, EnvAlone)
+			err = &OuterError{o}
 		}
 		return Worker{WorldSize: 1, LocalWorldSize: 1}, -1, err
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 
+	"vgid/cmd/internal/remedy"
 	"vgid/launch"
 	"vgid/launch/agent"
 )
@@ -16,12 +17,12 @@ func adopt(o *agent.Options, outer launch.Outer, given func(flag string) bool) (
 	if !outer.Found() {
 		return "", nil
 	}
-	alone := fmt.Sprintf("or set %s=1 if each is to be a job of its own", launch.EnvAlone)
+	alone := remedy.Alone()
 	switch {
 	case given("local"):
 		return "", fmt.Errorf("%v; --local would start the whole job in each of them; leave it out, %s", outer, alone)
 	case outer.Local > 1:
-		return "", fmt.Errorf("%v, %d of them on this node, where vgid-launch starts the workers itself (--nproc-per-node); %s; %s", outer, outer.Local, outer.Remedy, alone)
+		return "", fmt.Errorf("%v, %d of them on this node, where vgid-launch starts the workers itself (--nproc-per-node); %s; %s", outer, outer.Local, remedy.Instead(outer.Launcher), alone)
 	case outer.Size == 0 && !given("nodes"):
 		return "", fmt.Errorf("%v, but does not say of how many; give --nodes, %s", outer, alone)
 	case outer.Size > 0 && given("nodes") && o.Nodes != outer.Size:

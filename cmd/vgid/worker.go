@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/internal/remedy"
 	"vgid/collective"
 	"vgid/collective/wire"
 	"vgid/launch"
@@ -32,7 +33,7 @@ func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error
 	}
 	w, err := launch.FromEnv()
 	if err != nil {
-		return err
+		return remedy.Worker(err)
 	}
 	boundGarbage(w.MachineWorkers())
 	comm, err := connect(c.Context, w, cfg)
