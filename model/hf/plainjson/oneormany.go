@@ -38,3 +38,6 @@ func oneOrMany[T any](b []byte, out *[]T) error {
 	*out = one
 	return nil
 }
+
+// IsNull reports whether an optional field is absent or null.
+func IsNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"vgid/model/hf/tokenizer/internal/chars"
 )
 
 // addedMatcher finds added tokens in text, longest first at each position.
@@ -98,18 +100,12 @@ func (m *addedMatcher) split(s string, visit func(text string, at int, token *ad
 	return nil
 }
 
-func isWord(r rune) bool {
-	return r == '_' || unicode.IsLetter(r) || unicode.Is(unicode.M, r) || unicode.Is(unicode.Nd, r) ||
-		unicode.Is(unicode.Pc, r) || unicode.Is(unicode.Other_Alphabetic, r) || unicode.Is(unicode.Join_Control, r) || unicode.Is(unicode.Nl, r) ||
-		unicode.Is(laterWords, r)
-}
-
 func wordEnds(s string) bool {
 	r, n := utf8.DecodeLastRuneInString(s)
-	return n > 0 && isWord(r)
+	return n > 0 && chars.IsWord(r)
 }
 
 func wordStarts(s string) bool {
 	r, n := utf8.DecodeRuneInString(s)
-	return n > 0 && isWord(r)
+	return n > 0 && chars.IsWord(r)
 }

@@ -1,9 +1,6 @@
 package tokenizer
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // EncodeAnswered encodes a prompt and its answer as one text, with the
 // post-processor's tokens around both, and gives the index of the first token
@@ -16,12 +13,12 @@ import (
 // a normalizer that puts a mark in front of every text puts one into its middle.
 func (t *Tokenizer) EncodeAnswered(prompt, answer string) (ids []int32, first int) {
 	ids = t.Encode(prompt+answer, true)
-	end := len(ids) - len(t.post.after)
+	end := len(ids) - len(t.post.After)
 	if answer == "" {
 		return ids, end
 	}
 	alone := t.Encode(prompt, true)
-	alone = alone[:len(alone)-len(t.post.after)]
+	alone = alone[:len(alone)-len(t.post.After)]
 	for first < min(len(alone), end) && ids[first] == alone[first] {
 		first++
 	}
@@ -39,41 +36,11 @@ func (t *Tokenizer) EncodeAnswered(prompt, answer string) (ids []int32, first in
 	return ids, first
 }
 
-// spelling joins what tokens stand for in the normalized text, without the marks
-// that tell where a word goes on or ends.
+// spelling joins what tokens stand for in the normalized text.
 func (t *Tokenizer) spelling(ids []int32) string {
-	m := t.model
-	if s, ok := m.(spelled); ok {
-		m = s.tokenModel
-	}
 	var b strings.Builder
 	for _, id := range ids {
-		s := t.Token(id)
-		switch m := m.(type) {
-		case *bpe:
-			if s = strings.TrimSuffix(strings.TrimPrefix(s, m.prefix), m.suffix); m.byteFallback {
-				s = spelledByte(s)
-			}
-		case *unigram:
-			if m.byteFallback {
-				s = spelledByte(s)
-			}
-		case *wordPiece:
-			s = strings.TrimPrefix(s, m.prefix)
-		}
-		b.WriteString(s)
+		b.WriteString(t.model.Spelling(t.Token(id)))
 	}
 	return b.String()
-}
-
-// spelledByte is the byte of a token such as <0x0A>, and any other token itself.
-func spelledByte(token string) string {
-	var b byte
-	if len(token) != len("<0x00>") {
-		return token
-	}
-	if n, err := fmt.Sscanf(token, "<0x%02X>", &b); n != 1 || err != nil {
-		return token
-	}
-	return string([]byte{b})
 }

@@ -58,7 +58,7 @@ func TestAnsweredAsOneText(t *testing.T) {
 // as the answer's or as the prompt's.
 func vague(tok *Tokenizer, r answeredRow, first int) bool {
 	for _, s := range spellings(tok, r.IDs[max(0, min(first, r.First)-1):max(first, r.First)]) {
-		if s == "<unk>" || s == "[UNK]" || spelledByte(s) != s {
+		if s == "<unk>" || s == "[UNK]" || len(s) == len("<0x00>") && strings.HasPrefix(s, "<0x") {
 			return true
 		}
 	}
@@ -80,14 +80,14 @@ func TestAnsweredProperties(t *testing.T) {
 	for _, name := range goldenTokenizers {
 		tok := mustTokenizer(t, filepath.Join("testdata", name))
 		rapid.Check(t, func(r *rapid.T) {
-			prompt, answer := nastyText(r), nastyText(r)
+			prompt, answer := hftest.NastyText(r), hftest.NastyText(r)
 			ids, first := tok.EncodeAnswered(prompt, answer)
 			if !slices.Equal(ids, tok.Encode(prompt+answer, true)) {
 				r.Fatalf("%s: %q + %q: not the ids of the one text", name, prompt, answer)
 			}
 			alone := tok.Encode(prompt, true)
-			alone = alone[:len(alone)-len(tok.post.after)]
-			switch end := len(ids) - len(tok.post.after); {
+			alone = alone[:len(alone)-len(tok.post.After)]
+			switch end := len(ids) - len(tok.post.After); {
 			case first < 0 || first > end:
 				r.Fatalf("%s: %q + %q: the answer begins at %d of %d", name, prompt, answer, first, end)
 			case answer == "" && first != end:

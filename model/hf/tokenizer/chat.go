@@ -194,7 +194,7 @@ func templateField(b []byte) (string, error) {
 	var o struct {
 		T json.RawMessage `json:"chat_template"`
 	}
-	if err := plainjson.Unmarshal(b, &o); err != nil || isNull(o.T) {
+	if err := plainjson.Unmarshal(b, &o); err != nil || plainjson.IsNull(o.T) {
 		return "", err
 	}
 	var s string

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"vgid/model/hf/tokenizer/internal/subword"
 )
 
 // tokenizerClass is what a tokenizer class of transformers 5.23 makes of a folder.
@@ -121,7 +123,7 @@ type parts struct {
 
 // replace leaves vocabulary, merges and post-processor.
 func (j *tokenizerJSON) replace(class string, p parts) error {
-	kind, err := modelType(j.Model)
+	kind, err := subword.ModelType(j.Model)
 	if err != nil {
 		return err
 	}

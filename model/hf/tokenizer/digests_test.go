@@ -15,7 +15,7 @@ import (
 
 // The ids of 100,000 strings of every tokenizer are the reference library's.
 func TestTokenizerDigests(t *testing.T) {
-	sameUnicode(t)
+	hftest.SameUnicode(t)
 	var golden map[string][]string
 	hftest.Golden(t, "digests.json", &golden)
 	const size = 10_000
@@ -35,7 +35,7 @@ func TestTokenizerDigests(t *testing.T) {
 			if len(want) != 10 {
 				t.Fatalf("digests.json has %d blocks of it, want 10", len(want))
 			}
-			if slow || testing.Short() {
+			if hftest.Race || testing.Short() {
 				want = want[:1]
 			}
 			var row []byte

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"vgid/model/hf/plainjson"
+	"vgid/model/hf/tokenizer/internal/subword"
 )
 
 // folder is what the small files of a model's folder say about its tokenizer.
@@ -51,7 +52,7 @@ func parseFolder(dir string, read func(name string) ([]byte, error)) (*folder, e
 // checkVersions refuses folders that keep other files for newer releases.
 func (f *folder) checkVersions() error {
 	var files []string
-	if raw := f.config.fields["fast_tokenizer_files"]; !isNull(raw) {
+	if raw := f.config.fields["fast_tokenizer_files"]; !plainjson.IsNull(raw) {
 		if err := plainjson.Unmarshal(raw, &files); err != nil {
 			return fmt.Errorf("tokenizer_config.json: fast_tokenizer_files: %w", err)
 		}
@@ -66,11 +67,8 @@ func (f *folder) checkVersions() error {
 
 // cleansUp reports whether decoding drops blanks before punctuation, which
 // transformers does not do for BPE unless it is forced to.
-func (f *folder) cleansUp(m tokenModel) bool {
-	if s, ok := m.(spelled); ok {
-		m = s.tokenModel
-	}
-	_, isBPE := m.(*bpe)
+func (f *folder) cleansUp(m subword.Model) bool {
+	isBPE := m.Kind() == subword.KindBPE || m.Kind() == subword.KindFallback
 	asked, _ := f.config.truth("clean_up_tokenization_spaces")
 	forced, _ := f.config.truth("clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output")
 	return asked && (forced || !isBPE)

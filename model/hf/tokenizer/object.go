@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+
+	"vgid/model/hf/plainjson"
 )
 
 // object is a JSON object that keeps the order of its fields, in which Python
@@ -16,7 +18,7 @@ type object struct {
 
 func (o *object) UnmarshalJSON(b []byte) error {
 	*o = object{fields: map[string]json.RawMessage{}}
-	if isNull(b) {
+	if plainjson.IsNull(b) {
 		return nil
 	}
 	d := json.NewDecoder(bytes.NewReader(b))

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"vgid/model/hf/plainjson"
+	"vgid/model/hf/tokenizer/internal/subword"
 )
 
 // namedTokens are the roles that every tokenizer may give a token, in the order
@@ -114,7 +115,7 @@ func ownTokens(config *object) ([]given, error) {
 			return nil, err
 		}
 	}
-	if len(own) > 0 || isNull(saved) {
+	if len(own) > 0 || plainjson.IsNull(saved) {
 		return own, nil
 	}
 	return tokenMap("model_specific_special_tokens", saved)
@@ -146,7 +147,7 @@ func (s *specials) list(raw json.RawMessage) error {
 	for _, key := range o.names {
 		var v tokenValue
 		id, err := strconv.Atoi(key)
-		if err == nil && (id < 0 || id > maxTokenID) {
+		if err == nil && (id < 0 || id > subword.MaxTokenID) {
 			err = fmt.Errorf("id is out of range")
 		}
 		if err == nil {
@@ -209,7 +210,7 @@ func (s *specials) older(f *folder, config *object, own []given, filed []addedTo
 	byID := map[int]tokenValue{}
 	for _, content := range f.added.names {
 		var id int
-		if err := plainjson.Unmarshal(f.added.fields[content], &id); err != nil || id < 0 || id > maxTokenID {
+		if err := plainjson.Unmarshal(f.added.fields[content], &id); err != nil || id < 0 || id > subword.MaxTokenID {
 			return nil, fmt.Errorf("added_tokens.json: %q: %s is no id", content, f.added.fields[content])
 		}
 		normalized := !special[content]
@@ -249,7 +250,7 @@ func asTokens(raw json.RawMessage, special map[string]bool) (json.RawMessage, er
 // joined is a list with what a second one has beyond it.
 func joined(first, second json.RawMessage) (json.RawMessage, error) {
 	var a, b []json.RawMessage
-	if !isNull(first) {
+	if !plainjson.IsNull(first) {
 		if err := json.Unmarshal(first, &a); err != nil {
 			return nil, err
 		}
@@ -275,7 +276,7 @@ func (s *specials) name(c tokenizerClass, config *object, own []given, padding j
 	var pad struct {
 		Token string `json:"pad_token"`
 	}
-	if !isNull(padding) {
+	if !plainjson.IsNull(padding) {
 		if err := plainjson.Unmarshal(padding, &pad); err != nil {
 			return fmt.Errorf("tokenizer.json: padding: %w", err)
 		}
@@ -301,7 +302,7 @@ func (s *specials) name(c tokenizerClass, config *object, own []given, padding j
 		case !there && name == "pad_token" && pad.Token != "":
 			raw, _ = json.Marshal(pad.Token)
 		}
-		if isNull(raw) {
+		if plainjson.IsNull(raw) {
 			continue
 		}
 		if err := add(name, raw); err != nil {
@@ -343,7 +344,7 @@ func (s *specials) addExtra(config *object) error {
 		field = "additional_special_tokens" // of special_tokens_map.json
 	}
 	raw := config.fields[field]
-	if isNull(raw) {
+	if plainjson.IsNull(raw) {
 		return nil
 	}
 	var list []json.RawMessage

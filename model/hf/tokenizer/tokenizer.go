@@ -11,6 +11,9 @@ import (
 	"unicode/utf8"
 
 	"vgid/model/hf/plainjson"
+	"vgid/model/hf/tokenizer/internal/chars"
+	"vgid/model/hf/tokenizer/internal/pipeline"
+	"vgid/model/hf/tokenizer/internal/subword"
 )
 
 // Tokenizer is a tokenizer.json: BPE, byte-level (GPT-2, Qwen, Llama 3) or
@@ -18,11 +21,11 @@ import (
 // WordLevel. It may be used by several goroutines at once. Truncation and
 // padding settings in the file are ignored, as transformers does unless asked.
 type Tokenizer struct {
-	normalize normalizer
-	pre       preTokenizer
-	model     tokenModel
-	decode    decoder
-	post      template
+	normalize pipeline.Normalizer
+	pre       pipeline.PreTokenizer
+	model     subword.Model
+	decode    pipeline.Decoder
+	post      pipeline.Template
 
 	tokens  []string         // by id, added tokens included; "" where unused
 	ids     map[string]int32 // added tokens win over the vocabulary
@@ -74,7 +77,7 @@ func newTokenizer(b []byte, f *folder) (*Tokenizer, error) {
 		return nil, err
 	}
 	t := &Tokenizer{}
-	t.work.New = func() any { return &bpeWork{} }
+	t.work.New = func() any { return &subword.Work{} }
 	c, notice := f.class(b)
 	if notice != "" {
 		t.notices = append(t.notices, notice)
@@ -86,19 +89,19 @@ func newTokenizer(b []byte, f *folder) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.normalize, err = newNormalizer(j.Normalizer); err != nil {
+	if t.normalize, err = pipeline.NewNormalizer(j.Normalizer); err != nil {
 		return nil, fmt.Errorf("normalizer: %w", err)
 	}
-	if t.pre, err = newPreTokenizer(j.PreTokenizer); err != nil {
+	if t.pre, err = pipeline.NewPreTokenizer(j.PreTokenizer); err != nil {
 		return nil, fmt.Errorf("pre_tokenizer: %w", err)
 	}
-	if t.decode, err = newDecoder(j.Decoder); err != nil {
+	if t.decode, err = pipeline.NewDecoder(j.Decoder); err != nil {
 		return nil, fmt.Errorf("decoder: %w", err)
 	}
-	if err = t.post.wrap(j.PostProcessor); err != nil {
+	if err = t.post.Wrap(j.PostProcessor); err != nil {
 		return nil, fmt.Errorf("post_processor: %w", err)
 	}
-	if t.model, t.tokens, err = newModel(j.Model, t.pre.byteLevel); err != nil {
+	if t.model, t.tokens, err = subword.New(j.Model, t.pre.ByteLevel); err != nil {
 		return nil, err
 	}
 	s, err := f.specials(c, j.AddedTokens, j.Padding)
@@ -123,7 +126,7 @@ func (t *Tokenizer) addTokens(filed []addedToken, s *specials, c tokenizerClass,
 	}
 	delete(t.ids, "")
 	for _, a := range filed {
-		if a.ID < 0 || a.ID > maxTokenID {
+		if a.ID < 0 || a.ID > subword.MaxTokenID {
 			return fmt.Errorf("added_tokens: %q: id %d is out of range", a.Content, a.ID)
 		}
 	}
@@ -173,7 +176,7 @@ func (t *Tokenizer) named(tok string) int32 {
 }
 
 func (t *Tokenizer) checkTemplate() error {
-	for _, id := range append(append([]int32(nil), t.post.before...), t.post.after...) {
+	for _, id := range append(append([]int32(nil), t.post.Before...), t.post.After...) {
 		if id < 0 || int(id) >= len(t.tokens) {
 			return fmt.Errorf("post_processor: id %d is not in the vocabulary", id)
 		}
@@ -186,16 +189,16 @@ func (t *Tokenizer) checkTemplate() error {
 // around. Bytes that are not UTF-8 count as U+FFFD.
 func (t *Tokenizer) Encode(text string, addSpecial bool) []int32 {
 	if !utf8.ValidString(text) {
-		text = lossyUTF8([]byte(text))
+		text = chars.LossyUTF8([]byte(text))
 	}
-	w := t.work.Get().(*bpeWork)
+	w := t.work.Get().(*subword.Work)
 	defer t.work.Put(w)
-	out := make([]int32, 0, len(text)/3+len(t.post.before)+len(t.post.after))
+	out := make([]int32, 0, len(text)/3+len(t.post.Before)+len(t.post.After))
 	if addSpecial {
-		out = append(out, t.post.before...)
+		out = append(out, t.post.Before...)
 	}
 	word := func(s string) error { //nolint:unparam // the pre-tokenizer hands words to others that can fail
-		out = t.model.encode(out, s, w)
+		out = t.model.Encode(out, s, w)
 		return nil
 	}
 	// The only error a split can give is an expression that runs into the
@@ -214,11 +217,11 @@ func (t *Tokenizer) Encode(text string, addSpecial bool) []int32 {
 				out = append(out, tok.ID)
 				return nil
 			}
-			return t.pre.run(s, at == 0 && at2 == 0, word)
+			return t.pre.Run(s, at == 0 && at2 == 0, word)
 		})
 	})
 	if addSpecial {
-		out = append(out, t.post.after...)
+		out = append(out, t.post.After...)
 	}
 	return out
 }
@@ -272,25 +275,12 @@ func (t *Tokenizer) Size() int { return len(t.tokens) }
 // Kind names the model of the tokenizer: "byte-level BPE", "BPE with byte
 // fallback", "BPE", "Unigram", "WordPiece" or "WordLevel".
 func (t *Tokenizer) Kind() string {
-	m := t.model
-	if s, ok := m.(spelled); ok {
-		m = s.tokenModel
+	switch kind := t.model.Kind(); {
+	case t.pre.ByteLevel && (kind == subword.KindBPE || kind == subword.KindFallback):
+		return "byte-level BPE"
+	default:
+		return kind
 	}
-	switch m := m.(type) {
-	case *bpe:
-		switch {
-		case t.pre.byteLevel:
-			return "byte-level BPE"
-		case m.byteFallback:
-			return "BPE with byte fallback"
-		}
-		return "BPE"
-	case *unigram:
-		return "Unigram"
-	case *wordPiece:
-		return "WordPiece"
-	}
-	return "WordLevel"
 }
 
 // IsSpecial reports whether Decode leaves id out when skipping special tokens.

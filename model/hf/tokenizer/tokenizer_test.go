@@ -101,60 +101,9 @@ func TestTokenizerConcurrent(t *testing.T) {
 func TestTokenizerRoundTrip(t *testing.T) {
 	tok := mustTokenizer(t, "testdata/llama3")
 	rapid.Check(t, func(r *rapid.T) {
-		s := nastyText(r)
+		s := hftest.NastyText(r)
 		if got := tok.Decode(tok.Encode(s, false), false); got != s {
 			r.Fatalf("round trip of %q gives %q", s, got)
-		}
-	})
-}
-
-// nastyText mixes what the split expressions look at with anything else.
-func nastyText(r *rapid.T) string {
-	piece := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{" ", "  ", "\n", "\r\n", "\t", "'s", "'LL", "'ſ", "'", "ab", "É", "12", "½", "!?", "\u0301", "\u00a0", "\u2028", "<s>"}))
-	return strings.Join(rapid.SliceOfN(piece, 0, 12).Draw(r, "pieces"), "")
-}
-
-// The hand-written splits equal the expressions run by the engine.
-func TestWordSplitEqualsEngine(t *testing.T) {
-	for expr, w := range knownPatterns {
-		re, err := compileRegex(expr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		engine := regexMatcher(re)
-		rapid.Check(t, func(r *rapid.T) {
-			s := nastyText(r)
-			if strings.Contains(s, "ſ") {
-				// The engine folds by simple lower case; the goldens hold the long s.
-				s = strings.ReplaceAll(s, "ſ", "s")
-			}
-			var want, got []string
-			if err := engine(s, func(a, b int, match bool) error {
-				if !match {
-					r.Fatalf("%q: %q is not matched", s, s[a:b])
-				}
-				want = append(want, s[a:b])
-				return nil
-			}); err != nil {
-				r.Fatal(err)
-			}
-			_ = w.split(s, true, func(p string, _ bool) error { got = append(got, p); return nil })
-			if !slices.Equal(got, want) {
-				r.Fatalf("%q: got %q, want %q", s, got, want)
-			}
-		})
-	}
-}
-
-// Scanning and the heap are two ways to the same merges.
-func TestMergeScanEqualsHeap(t *testing.T) {
-	m := mustTokenizer(t, "testdata/gpt2").model.(*bpe)
-	rapid.Check(t, func(r *rapid.T) {
-		text := rapid.StringOfN(rapid.RuneFrom([]rune("aenrstioł ")), 1, maxScan/2, maxScan).Draw(r, "word")
-		w := &bpeWork{ids: m.byteSymbols(nil, text)}
-		scan := m.mergeScan(slices.Clone(w.ids))
-		if heap := m.mergeHeap(w); !slices.Equal(scan, heap) {
-			r.Fatalf("%q: scan %v, heap %v", text, scan, heap)
 		}
 	})
 }

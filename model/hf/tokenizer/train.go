@@ -6,6 +6,10 @@ import (
 	"iter"
 	"os"
 	"sort"
+
+	"vgid/model/hf/tokenizer/internal/chars"
+	"vgid/model/hf/tokenizer/internal/pipeline"
+	"vgid/model/hf/tokenizer/internal/subword"
 )
 
 // TrainOptions says what TrainBPE learns.
@@ -78,8 +82,8 @@ func newTrainer(o TrainOptions) (*trainer, error) {
 		seen[s] = true
 		t.tokens = append(t.tokens, s)
 	}
-	if least := len(t.tokens) + 256; o.VocabSize < least || o.VocabSize > maxTokenID {
-		return nil, fmt.Errorf("VocabSize is %d, must be %d (special tokens and 256 bytes) to %d", o.VocabSize, least, maxTokenID)
+	if least := len(t.tokens) + 256; o.VocabSize < least || o.VocabSize > subword.MaxTokenID {
+		return nil, fmt.Errorf("VocabSize is %d, must be %d (special tokens and 256 bytes) to %d", o.VocabSize, least, subword.MaxTokenID)
 	}
 	if o.AddBOS && !seen["<s>"] {
 		return nil, errors.New("AddBOS needs the special token <s>")
@@ -89,11 +93,11 @@ func newTrainer(o TrainOptions) (*trainer, error) {
 	for b := range order {
 		order[b] = b
 	}
-	sort.Slice(order, func(i, j int) bool { return byteRune[order[i]] < byteRune[order[j]] })
+	sort.Slice(order, func(i, j int) bool { return chars.ByteRune[order[i]] < chars.ByteRune[order[j]] })
 	for _, b := range order {
 		t.byteID[b] = t.token(string([]byte{byte(b)}))
-		if seen[string(byteRune[b])] {
-			return nil, fmt.Errorf("special token %q is one of the byte characters", string(byteRune[b]))
+		if seen[string(chars.ByteRune[b])] {
+			return nil, fmt.Errorf("special token %q is one of the byte characters", string(chars.ByteRune[b]))
 		}
 	}
 	return t, nil
@@ -120,11 +124,11 @@ func (t *trainer) countWords(corpus iter.Seq[string]) (map[string]int64, error) 
 	counts := map[string]int64{}
 	count := func(s string, _ bool) error { counts[s]++; return nil } //nolint:unparam // as splitters want it
 	for text := range corpus {
-		err := special.split(lossyUTF8([]byte(text)), func(s string, _ int, tok *addedToken) error {
+		err := special.split(chars.LossyUTF8([]byte(text)), func(s string, _ int, tok *addedToken) error {
 			if tok != nil {
 				return nil
 			}
-			return gpt2Split.split(s, true, count)
+			return pipeline.GPT2Split.Split(s, true, count)
 		})
 		if err != nil {
 			return nil, err
@@ -146,6 +150,8 @@ type pairTable struct {
 	where map[uint64]map[int32]bool // words that may hold the pair
 	heap  pairHeap
 }
+
+func pairKey(a, b int32) uint64 { return uint64(uint32(a))<<32 | uint64(uint32(b)) }
 
 func (p *pairTable) change(word int32, a, b int32, by int64, touched map[uint64]bool) {
 	k := pairKey(a, b)

@@ -11,14 +11,20 @@ import (
 	"vgid/model/hf/hftest"
 )
 
-func readModel(t *testing.T, dir string) modelJSON {
+// bpeModel is what a trainer decides of tokenizer.json.
+type bpeModel struct {
+	Vocab  map[string]int32
+	Merges [][2]string
+}
+
+func readModel(t *testing.T, dir string) bpeModel {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(dir, "tokenizer.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var j tokenizerJSON
-	var m modelJSON
+	var m bpeModel
 	if err := json.Unmarshal(b, &j); err != nil {
 		t.Fatal(err)
 	}

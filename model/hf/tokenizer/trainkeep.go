@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 
 	"vgid/model/hf"
+	"vgid/model/hf/tokenizer/internal/chars"
+	"vgid/model/hf/tokenizer/internal/pipeline"
+	"vgid/model/hf/tokenizer/internal/subword"
 )
 
 // keepWords gives every kept word a token of its own. The learned merges are
@@ -16,7 +19,7 @@ func (t *trainer) keepWords() error {
 	words := make([]string, 0, len(t.o.KeepWords))
 	for _, k := range t.o.KeepWords {
 		word := " " + k
-		if n := gpt2Split.next(word); k == "" || n != len(word) {
+		if n := pipeline.GPT2Split.Next(word); k == "" || n != len(word) {
 			return fmt.Errorf("KeepWords: %q is not one word for the tokenizer: it is split after %q", k, word[1:max(n, 1)])
 		}
 		words = append(words, word)
@@ -49,19 +52,19 @@ func (t *trainer) cut(n int, words []string) *trainer {
 	for id := first; id < first+256; id++ {
 		c.ids[t.tokens[id]] = int32(id)
 	}
-	m := &bpe{merges: map[uint64]merge{}, byteLevel: true, byteID: t.byteID}
+	m := subword.NewBytes(t.byteID)
 	add := func(a, b int32) {
 		id := c.token(c.tokens[a] + c.tokens[b])
-		m.merges[pairKey(a, b)] = merge{int32(len(c.merges)), id}
+		m.Merge(a, b, id)
 		c.merges = append(c.merges, pairMerge{a, b, id})
 	}
 	// Ids are given in the order of the merges, so a prefix keeps its ids.
 	for _, p := range t.merges[:n] {
 		add(p.a, p.b)
 	}
-	var w bpeWork
+	var w subword.Work
 	for _, word := range words {
-		for ids := m.split(word, &w); len(ids) > 1; ids = m.split(word, &w) {
+		for ids := m.Split(word, &w); len(ids) > 1; ids = m.Split(word, &w) {
 			add(ids[0], ids[1])
 		}
 	}
@@ -73,7 +76,7 @@ func (t *trainer) spell(id int32) string {
 	if int(id) < len(t.o.Special) {
 		return t.tokens[id]
 	}
-	return toByteLevel(t.tokens[id])
+	return chars.ToByteLevel(t.tokens[id])
 }
 
 // write stores tokenizer.json and tokenizer_config.json.

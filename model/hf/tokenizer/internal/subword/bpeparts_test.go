@@ -1,4 +1,4 @@
-package tokenizer
+package subword
 
 import (
 	"slices"
@@ -43,7 +43,7 @@ func TestParts(t *testing.T) {
 		if parts.partEnd(word) < len(word) {
 			cuts++
 		}
-		got, want := parts.encode(nil, word, &bpeWork{}), whole.encode(nil, word, &bpeWork{})
+		got, want := parts.Encode(nil, word, &Work{}), whole.Encode(nil, word, &Work{})
 		if !slices.Equal(got, want) {
 			r.Errorf("%q with merges %v: %v in parts, %v whole", word, j.Merges, got, want)
 		}

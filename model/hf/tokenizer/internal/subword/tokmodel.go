@@ -1,25 +1,41 @@
-package tokenizer
+package subword
 
 import (
 	"encoding/json"
 	"fmt"
 
 	"vgid/model/hf/plainjson"
+	"vgid/model/hf/tokenizer/internal/chars"
 )
 
-// tokenModel appends the ids of one pre-tokenized word to dst.
-type tokenModel interface {
-	encode(dst []int32, word string, w *bpeWork) []int32
+// Model turns the words that a pre-tokenizer makes into ids.
+type Model interface {
+	// Encode appends the ids of one word to dst.
+	Encode(dst []int32, word string, w *Work) []int32
+	// Kind is one of those below.
+	Kind() string
+	// Spelling is what a token stands for in a text, without the marks that tell
+	// where a word goes on or ends.
+	Spelling(token string) string
 }
 
-// newModel reads the "model" object of tokenizer.json and gives its tokens by
+// Kinds of models.
+const (
+	KindBPE      = "BPE"
+	KindFallback = "BPE with byte fallback"
+	KindUnigram  = "Unigram"
+	KindPiece    = "WordPiece"
+	KindLevel    = "WordLevel"
+)
+
+// New reads the "model" object of tokenizer.json and gives its tokens by
 // id, too. With byteLevel, words come as raw bytes.
-func newModel(raw json.RawMessage, byteLevel bool) (tokenModel, []string, error) {
-	kind, err := modelType(raw)
+func New(raw json.RawMessage, byteLevel bool) (Model, []string, error) {
+	kind, err := ModelType(raw)
 	if err != nil {
 		return nil, nil, fmt.Errorf("model: %w", err)
 	}
-	var m tokenModel
+	var m Model
 	var tokens []string
 	switch kind {
 	case "BPE":
@@ -52,17 +68,17 @@ func newModel(raw json.RawMessage, byteLevel bool) (tokenModel, []string, error)
 }
 
 // spelled is a model that sees the bytes of a word in byteRune characters.
-type spelled struct{ tokenModel }
+type spelled struct{ Model }
 
-func (s spelled) encode(dst []int32, word string, w *bpeWork) []int32 {
-	return s.tokenModel.encode(dst, toByteLevel(word), w)
+func (s spelled) Encode(dst []int32, word string, w *Work) []int32 {
+	return s.Model.Encode(dst, chars.ToByteLevel(word), w)
 }
 
 // tokensByID lists a vocabulary by id; "" where an id is unused.
 func tokensByID(vocab map[string]int32) ([]string, error) {
 	top := int32(-1)
 	for tok, id := range vocab {
-		if id < 0 || id > maxTokenID {
+		if id < 0 || id > MaxTokenID {
 			return nil, fmt.Errorf("model.vocab: token %q: id %d is out of range", tok, id)
 		}
 		top = max(top, id)
@@ -96,4 +112,16 @@ func covered(fallback *[256]int32, s string) bool {
 		}
 	}
 	return true
+}
+
+// spelledByte is the byte of a token such as <0x0A>, and any other token itself.
+func spelledByte(token string) string {
+	var b byte
+	if len(token) != len("<0x00>") {
+		return token
+	}
+	if n, err := fmt.Sscanf(token, "<0x%02X>", &b); n != 1 || err != nil {
+		return token
+	}
+	return string([]byte{b})
 }

@@ -1,12 +1,10 @@
-package tokenizer
+package chars
 
-import (
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
-// byteRune is the printable character that byte-level BPE writes for a byte:
+// ByteRune is the printable character that byte-level BPE writes for a byte:
 // visible Latin-1 stands for itself, the other 68 bytes follow from U+0100.
-var byteRune = func() (t [256]rune) {
+var ByteRune = func() (t [256]rune) {
 	next := rune(256)
 	for b := range t {
 		if b >= '!' && b <= '~' || b >= 0xa1 && b <= 0xac || b >= 0xae {
@@ -22,23 +20,23 @@ var byteRune = func() (t [256]rune) {
 // runeByte inverts byteRune.
 var runeByte = func() map[rune]byte {
 	m := make(map[rune]byte, 256)
-	for b, r := range byteRune {
+	for b, r := range ByteRune {
 		m[r] = byte(b)
 	}
 	return m
 }()
 
-// toByteLevel spells the bytes of s in byteRune characters.
-func toByteLevel(s string) string {
+// ToByteLevel spells the bytes of s in byteRune characters.
+func ToByteLevel(s string) string {
 	out := make([]byte, 0, 2*len(s))
 	for i := 0; i < len(s); i++ {
-		out = utf8.AppendRune(out, byteRune[s[i]])
+		out = utf8.AppendRune(out, ByteRune[s[i]])
 	}
 	return string(out)
 }
 
-// fromByteLevel undoes toByteLevel and reports whether every character was one of its own.
-func fromByteLevel(s string) ([]byte, bool) {
+// FromByteLevel undoes toByteLevel and reports whether every character was one of its own.
+func FromByteLevel(s string) ([]byte, bool) {
 	out := make([]byte, 0, len(s))
 	for _, r := range s {
 		b, ok := runeByte[r]
@@ -50,10 +48,10 @@ func fromByteLevel(s string) ([]byte, bool) {
 	return out, true
 }
 
-// lossyUTF8 replaces each maximal ill-formed part by one U+FFFD, as the Unicode
+// LossyUTF8 replaces each maximal ill-formed part by one U+FFFD, as the Unicode
 // standard recommends and the reference decoder does; Go's own conversion
 // would give one per byte.
-func lossyUTF8(b []byte) string {
+func LossyUTF8(b []byte) string {
 	if utf8.Valid(b) {
 		return string(b)
 	}

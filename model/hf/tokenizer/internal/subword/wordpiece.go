@@ -1,8 +1,9 @@
-package tokenizer
+package subword
 
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -68,7 +69,13 @@ func newWordLevel(raw json.RawMessage) (*wordLevel, []string, error) {
 	return &wordLevel{j.Vocab, unk}, tokens, nil
 }
 
-func (m *wordPiece) encode(dst []int32, word string, w *bpeWork) []int32 {
+// Kind implements Model.
+func (*wordPiece) Kind() string { return KindPiece }
+
+// Spelling implements Model.
+func (m *wordPiece) Spelling(token string) string { return strings.TrimPrefix(token, m.prefix) }
+
+func (m *wordPiece) Encode(dst []int32, word string, w *Work) []int32 {
 	if utf8.RuneCountInString(word) > m.maxChars {
 		return append(dst, m.unk)
 	}
@@ -99,7 +106,13 @@ func lastLen(s string) int {
 	return n
 }
 
-func (m *wordLevel) encode(dst []int32, word string, _ *bpeWork) []int32 {
+// Kind implements Model.
+func (*wordLevel) Kind() string { return KindLevel }
+
+// Spelling implements Model.
+func (*wordLevel) Spelling(token string) string { return token }
+
+func (m *wordLevel) Encode(dst []int32, word string, _ *Work) []int32 {
 	if id, ok := m.vocab[word]; ok {
 		return append(dst, id)
 	}

@@ -1,9 +1,11 @@
-package tokenizer
+package pipeline
 
 import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"vgid/model/hf/tokenizer/internal/oniguruma"
 
 	"github.com/dlclark/regexp2"
 )
@@ -111,9 +113,9 @@ func newSplit(c component) (splitter, error) {
 		return nil, fmt.Errorf("pattern is neither String nor Regex")
 	}
 	if w, ok := knownPatterns[*c.Pattern.Regex]; ok && (c.Behavior == "Isolated" && !c.Invert || c.Behavior == "Removed" && c.Invert) {
-		return w.split, nil // these patterns match everything: matches are the words
+		return w.Split, nil // these patterns match everything: matches are the words
 	}
-	re, err := compileRegex(*c.Pattern.Regex)
+	re, err := oniguruma.Compile(*c.Pattern.Regex)
 	if err != nil {
 		return nil, err
 	}

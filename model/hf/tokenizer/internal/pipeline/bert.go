@@ -1,19 +1,21 @@
-package tokenizer
+package pipeline
 
 import (
 	"strings"
 	"unicode"
 
+	"vgid/model/hf/tokenizer/internal/chars"
+
 	"golang.org/x/text/unicode/norm"
 )
 
 // newBertNormalizer cleans text as BERT's tokenizer does.
-func newBertNormalizer(c component) normalizer {
+func newBertNormalizer(c component) Normalizer {
 	accents := c.Lowercase
 	if c.StripAccents != nil {
 		accents = *c.StripAccents
 	}
-	decompose := around(norm.NFD.String, inert)
+	decompose := chars.Around(norm.NFD.String, chars.Inert)
 	return plain(func(s string) string {
 		if c.CleanText {
 			s = strings.Map(cleanRune, s)
@@ -23,7 +25,7 @@ func newBertNormalizer(c component) normalizer {
 		}
 		if accents {
 			s = strings.Map(func(r rune) rune {
-				if unicode.Is(unicode.Mn, r) && !unicode.Is(keptByBert, r) || r == 0x1734 {
+				if unicode.Is(unicode.Mn, r) && !unicode.Is(chars.KeptByBert, r) || r == 0x1734 {
 					return -1
 				}
 				return r
@@ -41,7 +43,7 @@ func cleanRune(r rune) rune {
 	switch {
 	case r == '\t' || r == '\n' || r == '\r':
 		return ' '
-	case r == 0 || r == 0xfffd || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co) && !unicode.Is(notControl, r):
+	case r == 0 || r == 0xfffd || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co) && !unicode.Is(chars.NotControl, r):
 		return -1
 	case unicode.IsSpace(r):
 		return ' '
@@ -70,7 +72,7 @@ func spaceIdeographs(s string) string {
 // were punctuation once among it.
 func isPunctuation(r rune) bool {
 	return r >= '!' && r <= '/' || r >= ':' && r <= '@' || r >= '[' && r <= '`' || r >= '{' && r <= '~' || r == 0x166d || r == 0x111c9 ||
-		unicode.IsPunct(r) && !unicode.Is(notPunctuation, r)
+		unicode.IsPunct(r) && !unicode.Is(chars.NotPunctuation, r)
 }
 
 // nmtClean is SentencePiece's treatment of control characters and blanks.

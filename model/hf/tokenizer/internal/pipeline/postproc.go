@@ -1,15 +1,17 @@
-package tokenizer
+package pipeline
 
 import (
 	"encoding/json"
 	"fmt"
+
+	"vgid/model/hf/plainjson"
 )
 
-// template is what a post-processor puts before and after one sequence.
-type template struct{ before, after []int32 }
+// Template is what a post-processor puts before and after one sequence.
+type Template struct{ Before, After []int32 }
 
-func (t *template) wrap(raw json.RawMessage) error {
-	if isNull(raw) {
+func (t *Template) Wrap(raw json.RawMessage) error {
+	if plainjson.IsNull(raw) {
 		return nil
 	}
 	c, err := parseComponent(raw)
@@ -21,7 +23,7 @@ func (t *template) wrap(raw json.RawMessage) error {
 		return nil
 	case "Sequence":
 		for _, r := range c.Processors {
-			if err := t.wrap(r); err != nil {
+			if err := t.Wrap(r); err != nil {
 				return err
 			}
 		}
@@ -37,14 +39,14 @@ func (t *template) wrap(raw json.RawMessage) error {
 		if err != nil {
 			return fmt.Errorf("sep: %w", err)
 		}
-		t.before = append([]int32{cls}, t.before...)
-		t.after = append(t.after, sep)
+		t.Before = append([]int32{cls}, t.Before...)
+		t.After = append(t.After, sep)
 		return nil
 	}
 	return fmt.Errorf("type %q is not supported", c.Type)
 }
 
-func (t *template) addTemplate(c component) error {
+func (t *Template) addTemplate(c component) error {
 	var before, after []int32
 	seen := false
 	for _, p := range c.Single {
@@ -69,8 +71,8 @@ func (t *template) addTemplate(c component) error {
 	if !seen {
 		return fmt.Errorf("TemplateProcessing: single does not hold sequence A")
 	}
-	t.before = append(before, t.before...)
-	t.after = append(t.after, after...)
+	t.Before = append(before, t.Before...)
+	t.After = append(t.After, after...)
 	return nil
 }
 

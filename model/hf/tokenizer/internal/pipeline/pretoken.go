@@ -1,4 +1,4 @@
-package tokenizer
+package pipeline
 
 import (
 	"encoding/json"
@@ -6,34 +6,37 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"vgid/model/hf/plainjson"
+	"vgid/model/hf/tokenizer/internal/chars"
 )
 
 // splitter cuts one piece of text into smaller ones and passes them to yield in
 // order. first tells that the piece starts the text.
 type splitter func(s string, first bool, yield func(string, bool) error) error
 
-// preTokenizer is a chain of splitters; byteLevel tells that the words then go
+// PreTokenizer is a chain of splitters; ByteLevel tells that the words then go
 // to the model as raw bytes.
-type preTokenizer struct {
+type PreTokenizer struct {
 	steps     []splitter
-	byteLevel bool
+	ByteLevel bool
 }
 
-func newPreTokenizer(raw json.RawMessage) (preTokenizer, error) {
-	var p preTokenizer
-	if isNull(raw) {
+func NewPreTokenizer(raw json.RawMessage) (PreTokenizer, error) {
+	var p PreTokenizer
+	if plainjson.IsNull(raw) {
 		return p, nil
 	}
 	err := p.add(raw)
 	return p, err
 }
 
-func (p *preTokenizer) add(raw json.RawMessage) error {
+func (p *PreTokenizer) add(raw json.RawMessage) error {
 	c, err := parseComponent(raw)
 	if err != nil {
 		return err
 	}
-	if p.byteLevel {
+	if p.ByteLevel {
 		// Later steps would have to split the spelling in byteRune characters.
 		return fmt.Errorf("type %q after ByteLevel is not supported", c.Type)
 	}
@@ -45,12 +48,12 @@ func (p *preTokenizer) add(raw json.RawMessage) error {
 			}
 		}
 	case "ByteLevel":
-		p.byteLevel = true
+		p.ByteLevel = true
 		if c.AddPrefix != nil && *c.AddPrefix {
 			p.steps = append(p.steps, addPrefixSpace)
 		}
 		if c.UseRegex == nil || *c.UseRegex {
-			p.steps = append(p.steps, gpt2Split.split)
+			p.steps = append(p.steps, GPT2Split.Split)
 		}
 	case "Split":
 		s, err := newSplit(c)
@@ -63,7 +66,7 @@ func (p *preTokenizer) add(raw json.RawMessage) error {
 		if c.Individual {
 			b = "Isolated"
 		}
-		s, err := behave(runeMatcher(isDigit), b, false)
+		s, err := behave(runeMatcher(chars.IsDigit), b, false)
 		if err != nil {
 			return err
 		}
@@ -118,8 +121,8 @@ func (p *preTokenizer) add(raw json.RawMessage) error {
 	return nil
 }
 
-// run sends the words of s through the chain.
-func (p *preTokenizer) run(s string, first bool, yield func(string) error) error {
+// Run sends the words of s through the chain.
+func (p *PreTokenizer) Run(s string, first bool, yield func(string) error) error {
 	return runSteps(p.steps, s, first, yield)
 }
 
@@ -144,7 +147,7 @@ func addPrefixSpace(s string, first bool, yield func(string, bool) error) error 
 func splitWords(s string, first bool, yield func(string, bool) error) error {
 	class := func(r rune) int {
 		switch {
-		case isWord(r):
+		case chars.IsWord(r):
 			return letter
 		case unicode.IsSpace(r):
 			return space

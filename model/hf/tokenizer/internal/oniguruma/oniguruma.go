@@ -1,4 +1,6 @@
-package tokenizer
+// Package oniguruma compiles regular expressions in the dialect of Oniguruma, which
+// those of tokenizer.json are written in, by rewriting them for regexp2.
+package oniguruma
 
 import (
 	"errors"
@@ -7,14 +9,16 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"vgid/model/hf/tokenizer/internal/chars"
+
 	"github.com/dlclark/regexp2"
 	"github.com/dlclark/regexp2/syntax"
 )
 
-// compileRegex compiles an expression of tokenizer.json. It is written in
+// Compile compiles an expression of tokenizer.json. It is written in
 // Oniguruma's dialect, with look-ahead, which RE2 lacks; regexp2 has .NET's,
 // which gives the same signs other meanings. What differs is rewritten here.
-func compileRegex(expr string) (*regexp2.Regexp, error) {
+func Compile(expr string) (*regexp2.Regexp, error) {
 	o := oniguruma{rest: expr}
 	text, err := o.translate()
 	var re *regexp2.Regexp
@@ -314,7 +318,7 @@ func (o *oniguruma) posix() (set, error) {
 
 // wordSet is \w within []; outside, a few signs of Latin-1 belong to it, too.
 var (
-	wordSet  = set{plain: `\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\p{Other_Alphabetic}` + members(laterWords)}
+	wordSet  = set{plain: `\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\p{Other_Alphabetic}` + members(chars.LaterWords)}
 	bareWord = set{plain: wordSet.plain + "²³¹¼-¾"}
 )
 
@@ -330,15 +334,15 @@ var posixSets = map[string]set{
 	"xdigit": {plain: "0-9A-Fa-f"},
 }
 
-var alphabetic = category("L").plain + `\p{Nl}\p{Other_Alphabetic}` + members(laterAlphabetic)
+var alphabetic = category("L").plain + `\p{Nl}\p{Other_Alphabetic}` + members(chars.LaterAlphabetic)
 
 // category is the set of a property of Unicode, with the characters that Go
 // does not know yet.
 func category(name string) set {
 	s := set{plain: `\p{` + name + `}`}
-	for _, l := range laterCategories {
-		if strings.HasPrefix(l.name, name) && len(name) <= 2 {
-			s.plain += members(l.table)
+	for _, l := range chars.LaterCategories {
+		if strings.HasPrefix(l.Name, name) && len(name) <= 2 {
+			s.plain += members(l.Table)
 		}
 	}
 	return s

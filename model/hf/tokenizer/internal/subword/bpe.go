@@ -1,14 +1,16 @@
-package tokenizer
+package subword
 
 import (
 	"fmt"
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"vgid/model/hf/tokenizer/internal/chars"
 )
 
-// bpe is a byte-pair-encoding model: it turns one pre-tokenized word into ids.
-type bpe struct {
+// BPE is a byte-pair-encoding model: it turns one pre-tokenized word into ids.
+type BPE struct {
 	vocab        map[string]int32
 	tokens       []string // by id; "" where an id is unused
 	merges       map[uint64]merge
@@ -42,8 +44,8 @@ type merge struct{ rank, id int32 }
 func pairKey(a, b int32) uint64 { return uint64(uint32(a))<<32 | uint64(uint32(b)) }
 
 // newBPE builds the tables from the "model" object of tokenizer.json.
-func newBPE(j modelJSON) (*bpe, error) {
-	m := &bpe{vocab: j.Vocab, unk: -1, fuseUnk: j.FuseUnk, byteFallback: j.ByteFallback, ignoreMerges: j.IgnoreMerges}
+func newBPE(j modelJSON) (*BPE, error) {
+	m := &BPE{vocab: j.Vocab, unk: -1, fuseUnk: j.FuseUnk, byteFallback: j.ByteFallback, ignoreMerges: j.IgnoreMerges}
 	if j.Dropout != nil && *j.Dropout != 0 {
 		return nil, fmt.Errorf("model.dropout %v: encoding with dropout is not supported", *j.Dropout)
 	}
@@ -87,28 +89,54 @@ func newBPE(j modelJSON) (*bpe, error) {
 }
 
 // setByteLevel prepares for words given as raw bytes.
-func (m *bpe) setByteLevel() {
+func (m *BPE) setByteLevel() {
 	m.byteLevel, m.parts = true, false
 	m.rawVocab = make(map[string]int32, len(m.vocab))
 	for tok, id := range m.vocab {
-		if raw, ok := fromByteLevel(tok); ok {
+		if raw, ok := chars.FromByteLevel(tok); ok {
 			m.rawVocab[string(raw)] = id
 		}
 	}
 	for b := range m.byteID {
-		m.byteID[b] = m.lookup(string(byteRune[b]))
+		m.byteID[b] = m.lookup(string(chars.ByteRune[b]))
 	}
 }
 
-func (m *bpe) lookup(tok string) int32 {
+// NewBytes is a byte-level model of the 256 bytes, whose ids are given, to which
+// Merge adds: what a trainer tries its merges on.
+func NewBytes(byteID [256]int32) *BPE {
+	return &BPE{merges: map[uint64]merge{}, byteLevel: true, byteID: byteID}
+}
+
+// Merge adds the merge of two ids to a third, behind those that are there.
+func (m *BPE) Merge(a, b, id int32) { m.merges[pairKey(a, b)] = merge{int32(len(m.merges)), id} }
+
+func (m *BPE) lookup(tok string) int32 {
 	if id, ok := m.vocab[tok]; ok {
 		return id
 	}
 	return -1
 }
 
-// encode appends the ids of one word.
-func (m *bpe) encode(dst []int32, word string, w *bpeWork) []int32 {
+// Kind implements Model.
+func (m *BPE) Kind() string {
+	if m.byteFallback {
+		return KindFallback
+	}
+	return KindBPE
+}
+
+// Spelling implements Model.
+func (m *BPE) Spelling(token string) string {
+	token = strings.TrimSuffix(strings.TrimPrefix(token, m.prefix), m.suffix)
+	if m.byteFallback {
+		return spelledByte(token)
+	}
+	return token
+}
+
+// Encode appends the ids of one word.
+func (m *BPE) Encode(dst []int32, word string, w *Work) []int32 {
 	if word == "" {
 		return dst
 	}
@@ -134,7 +162,7 @@ func (m *bpe) encode(dst []int32, word string, w *bpeWork) []int32 {
 // partEnd is where the first part of a word ends: before a mark that no merge
 // joins to the character in front of it. Both must have a token, lest bytes or
 // unknown characters stand for them.
-func (m *bpe) partEnd(word string) int {
+func (m *BPE) partEnd(word string) int {
 	for at := 1; at < len(word); {
 		i := strings.Index(word[at:], wordMark)
 		if i < 0 {
@@ -150,20 +178,20 @@ func (m *bpe) partEnd(word string) int {
 	return len(word)
 }
 
-func (m *bpe) encodePart(dst []int32, word string, w *bpeWork) []int32 {
+func (m *BPE) encodePart(dst []int32, word string, w *Work) []int32 {
 	if len(word) > maxCachedWord {
-		return append(dst, m.split(word, w)...)
+		return append(dst, m.Split(word, w)...)
 	}
 	if ids, ok := m.cache.get(word); ok {
 		return append(dst, ids...)
 	}
-	ids := m.split(word, w)
+	ids := m.Split(word, w)
 	m.cache.put(word, ids)
 	return append(dst, ids...)
 }
 
-// split applies the merges to a word; the result is valid until w is used again.
-func (m *bpe) split(word string, w *bpeWork) []int32 {
+// Split applies the merges to a word; the result is valid until w is used again.
+func (m *BPE) Split(word string, w *Work) []int32 {
 	w.ids = w.ids[:0]
 	if m.byteLevel {
 		w.ids = m.byteSymbols(w.ids, word)
@@ -177,7 +205,7 @@ func (m *bpe) split(word string, w *bpeWork) []int32 {
 }
 
 // byteSymbols starts a word with one symbol per byte.
-func (m *bpe) byteSymbols(ids []int32, word string) []int32 {
+func (m *BPE) byteSymbols(ids []int32, word string) []int32 {
 	inUnk := false
 	for i := 0; i < len(word); i++ {
 		id := m.byteID[word[i]]
@@ -192,7 +220,7 @@ func (m *bpe) byteSymbols(ids []int32, word string) []int32 {
 }
 
 // appendUnk adds the unknown token, once per run when fuse_unk is set.
-func (m *bpe) appendUnk(ids []int32, inUnk *bool) []int32 {
+func (m *BPE) appendUnk(ids []int32, inUnk *bool) []int32 {
 	if m.unk < 0 || *inUnk && m.fuseUnk {
 		return ids
 	}
@@ -202,7 +230,7 @@ func (m *bpe) appendUnk(ids []int32, inUnk *bool) []int32 {
 
 // symbols starts a word with one symbol per character, its bytes where byte
 // fallback covers a character without a token.
-func (m *bpe) symbols(ids []int32, word string) []int32 {
+func (m *BPE) symbols(ids []int32, word string) []int32 {
 	inUnk := false
 	for i := 0; i < len(word); {
 		_, n := utf8.DecodeRuneInString(word[i:])
@@ -235,7 +263,7 @@ func (m *bpe) symbols(ids []int32, word string) []int32 {
 const maxScan = 24
 
 // mergeScan repeatedly merges the leftmost pair of lowest rank, in place.
-func (m *bpe) mergeScan(ids []int32) []int32 {
+func (m *BPE) mergeScan(ids []int32) []int32 {
 	var next [maxScan]merge // next[i]: the merge of ids[i] and ids[i+1]; rank -1 when none
 	look := func(i int) {
 		next[i] = merge{-1, -1}

@@ -1,14 +1,16 @@
-package tokenizer
+package pipeline
 
 import (
 	"unicode"
 	"unicode/utf8"
+
+	"vgid/model/hf/tokenizer/internal/chars"
 )
 
-// wordSplit recognises by hand the split expressions of the GPT-2, Qwen and
+// WordSplit recognises by hand the split expressions of the GPT-2, Qwen and
 // Llama 3 tokenizers, which run on every byte of text: a general engine with
 // look-ahead is several times slower. A property test holds it to the engine.
-type wordSplit struct {
+type WordSplit struct {
 	foldCase   bool // contractions match in any case
 	leadAny    bool // any single non-letter, non-digit, non-newline may lead a word; else only a space
 	digits     int  // digits per piece; 0: a run with an optional leading space
@@ -16,20 +18,20 @@ type wordSplit struct {
 	leadDigits bool // a space may lead a digit run
 }
 
-var gpt2Split = wordSplit{leadDigits: true}
+var GPT2Split = WordSplit{leadDigits: true}
 
 const gpt2Pattern = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
 
 // knownPatterns maps the expressions as they are written in released files.
-var knownPatterns = map[string]wordSplit{
-	gpt2Pattern: gpt2Split,
+var knownPatterns = map[string]WordSplit{
+	gpt2Pattern: GPT2Split,
 	`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`:      {foldCase: true, leadAny: true, digits: 1, newlines: true},
 	`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`: {foldCase: true, leadAny: true, digits: 3, newlines: true},
 }
 
-func (w wordSplit) split(s string, first bool, yield func(string, bool) error) error {
+func (w WordSplit) Split(s string, first bool, yield func(string, bool) error) error {
 	for i := 0; i < len(s); {
-		n := w.next(s[i:])
+		n := w.Next(s[i:])
 		if err := yield(s[i:i+n], first && i == 0); err != nil {
 			return err
 		}
@@ -59,9 +61,9 @@ func class(r rune) int {
 		return other
 	}
 	switch {
-	case isLetter(r):
+	case chars.IsLetter(r):
 		return letter
-	case isNumber(r):
+	case chars.IsNumber(r):
 		return number
 	case unicode.IsSpace(r):
 		return space
@@ -95,8 +97,8 @@ func run(s string, c, limit int) int {
 
 func isNewline(b byte) bool { return b == '\n' || b == '\r' }
 
-// next is the length of the first match; alternatives are tried in order.
-func (w wordSplit) next(s string) int {
+// Next is the length of the first match; alternatives are tried in order.
+func (w WordSplit) Next(s string) int {
 	if n := w.contraction(s); n > 0 {
 		return n
 	}
@@ -136,7 +138,7 @@ func (w wordSplit) next(s string) int {
 }
 
 // blank matches \s*[\r\n]+ (with newlines), \s+(?!\S), \s+.
-func (w wordSplit) blank(s string) int {
+func (w WordSplit) blank(s string) int {
 	all := run(s, space, 0)
 	if w.newlines {
 		for i := all; i > 0; i-- {
@@ -157,7 +159,7 @@ func (w wordSplit) blank(s string) int {
 }
 
 // contraction matches 's 't 're 've 'm 'll 'd.
-func (w wordSplit) contraction(s string) int {
+func (w WordSplit) contraction(s string) int {
 	if len(s) < 2 || s[0] != '\'' {
 		return 0
 	}
@@ -175,7 +177,7 @@ func (w wordSplit) contraction(s string) int {
 
 // fold is the first character in lower case when case is ignored, by Unicode's
 // rules: the long s folds to s.
-func (w wordSplit) fold(s string) (rune, int) {
+func (w WordSplit) fold(s string) (rune, int) {
 	r, n := utf8.DecodeRuneInString(s)
 	if w.foldCase {
 		if r == 'ſ' {

@@ -1,4 +1,4 @@
-package tokenizer
+package chars
 
 import (
 	"fmt"
@@ -18,34 +18,34 @@ var (
 	11390-113B5 113B7 113D1 113D3 11BC0-11BE0 13460-143FA 16100-1611D 16D40-16D6C 18CFF 1E5D0-1E5ED 1E5F0
 	2EBF0-2EE5D`)
 	laterNumbers = runeSet(`10D40-10D49 116D0-116E3 11BF0-11BF9 16130-16139 16D70-16D79 1CCF0-1CCF9 1E5F1-1E5FA`)
-	laterWords   = runeSet(`897 1C89-1C8A A7CB-A7CD A7DA-A7DC 105C0-105F3 10D40-10D65 10D69-10D6D 10D6F-10D85 10EC2-10EC4 10EFC
+	LaterWords   = runeSet(`897 1C89-1C8A A7CB-A7CD A7DA-A7DC 105C0-105F3 10D40-10D65 10D69-10D6D 10D6F-10D85 10EC2-10EC4 10EFC
 	11380-11389 1138B 1138E 11390-113B5 113B7-113C0 113C2 113C5 113C7-113CA 113CC-113D3 113E1-113E2 116D0-116E3
 	11BC0-11BE0 11BF0-11BF9 11F5A 13460-143FA 16100-16139 16D40-16D6C 16D70-16D79 18CFF 1CCF0-1CCF9 1E5D0-1E5FA
 	2EBF0-2EE5D`)
 
 	// Alphabetic to regular expressions, without being letters.
-	laterAlphabetic = runeSet(`363-36F 897 1DD3-1DE6 10D69 10EFC 113B8-113C0 113C2 113C5 113C7-113CA 113CC-113CD 1611E-1612E`)
+	LaterAlphabetic = runeSet(`363-36F 897 1DD3-1DE6 10D69 10EFC 113B8-113C0 113C2 113C5 113C7-113CA 113CC-113CD 1611E-1612E`)
 
 	// Numbers to Digits.
 	laterDigits = runeSet(`10D40-10D49 116D0-116E3 11BF0-11BF9 11DE0-11DE9 16130-16139 16D70-16D79 16FF4-16FF6 1CCF0-1CCF9 1E5F1-1E5FA`)
 
 	// Too new for the normal forms, which leave them where they are; the second
 	// set is too new for the compatibility forms only.
-	inert = runeSet(`7FD 898-89F 8CA-8D3 9FE C3C D3B-D3C EBA 1715 1ABF-1ACE 1DF6-1DFA A82C 10D24-10D27 10EAB-10EAC 10EFD-10EFF
+	Inert = runeSet(`7FD 898-89F 8CA-8D3 9FE C3C D3B-D3C EBA 1715 1ABF-1ACE 1DF6-1DFA A82C 10D24-10D27 10EAB-10EAC 10EFD-10EFF
 	10F46-10F50 10F82-10F85 11070 1133B 1145E 11839-1183A 11938 1193D-1193E 11943 119E0 11A34 11A47 11A99 11D42
 	11D44-11D45 11D97 11F41-11F42 16FF0-16FF1 1E08F 1E130-1E136 1E2AE 1E2EC-1E2EF 1E4EC-1E4EF`)
-	inertCompat = runeSet(`32FF A7F2-A7F4 AB69 10781-10785 10787-107B0 107B2-107BA 11938 1E030-1E06D 1F16C 1FBF0-1FBF9`)
+	InertCompat = runeSet(`32FF A7F2-A7F4 AB69 10781-10785 10787-107B0 107B2-107BA 11938 1E030-1E06D 1F16C 1FBF0-1FBF9`)
 
 	// Marks that StripAccents and BertNormalizer keep, and signs that are no
 	// punctuation, format characters that are no control characters to them.
-	keptMarks = runeSet(`7FD 898-89F 8CA-8D3 9FE AFA-AFF B55 C04 C3C CF3 D00 D3B-D3C D81 EBA ECE 1715 180F 1ABF-1ACE 1CF7 1DF6-1DFA
+	KeptMarks = runeSet(`7FD 898-89F 8CA-8D3 9FE AFA-AFF B55 C04 C3C CF3 D00 D3B-D3C D81 EBA ECE 1715 180F 1ABF-1ACE 1CF7 1DF6-1DFA
 	A82C A8FF 10D24-10D27 10EAB-10EAC 10EFD-10EFF 10F46-10F50 10F82-10F85 11070 11073-11074 110C2 11145-11146
 	111C9 111CE-111CF 11241 1133B 1145E 1182C-1183A 11930-11935 11937-11938 1193B-1193E 11940 11942-11943
 	119D1-119D7 119DA-119E0 119E4 11A01-11A0A 11A33-11A39 11A3B-11A3E 11A47 11A51-11A5B 11A8A-11A99 11D31-11D36
 	11D3A 11D3C-11D3D 11D3F-11D45 11D47 11D8A-11D8E 11D90-11D91 11D93-11D97 11EF3-11EF6 11F00-11F01 11F03
 	11F34-11F3A 11F3E-11F42 13440 13447-13455 16F4F 16F7F-16F87 16FE4 16FF0-16FF1 1CF00-1CF2D 1CF30-1CF46 1E08F
 	1E130-1E136 1E2AE 1E2EC-1E2EF 1E4EC-1E4EF`)
-	keptByBert = runeSet(`7FD 898-89F 8CA-8E1 9FE AFA-AFF B55 C04 C3C D00 D3B-D3C D81 EBA ECE 180F 1885-1886 1ABF-1ACE 1DF6-1DFB A82C
+	KeptByBert = runeSet(`7FD 898-89F 8CA-8E1 9FE AFA-AFF B55 C04 C3C D00 D3B-D3C D81 EBA ECE 180F 1885-1886 1ABF-1ACE 1DF6-1DFB A82C
 	A8C5 A8FF A9BD 10D24-10D27 10EAB-10EAC 10EFD-10EFF 10F46-10F50 10F82-10F85 11070 11073-11074 110C2 111C9 111CF
 	1123E 11241 1133B 11438-1143F 11442-11444 11446 1145E 1182F-11837 11839-1183A 1193B-1193C 1193E 11943
 	119D4-119D7 119DA-119DB 119E0 11A01-11A0A 11A33-11A38 11A3B-11A3E 11A47 11A51-11A56 11A59-11A5B 11A8A-11A96
@@ -53,17 +53,17 @@ var (
 	11D3C-11D3D 11D3F-11D45 11D47 11D90-11D91 11D95 11D97 11EF3-11EF4 11F00-11F01 11F36-11F3A 11F40 11F42 13440
 	13447-13455 16F4F 16FE4 1CF00-1CF2D 1CF30-1CF46 1E000-1E006 1E008-1E018 1E01B-1E021 1E023-1E024 1E026-1E02A
 	1E08F 1E130-1E136 1E2AE 1E2EC-1E2EF 1E4EC-1E4EF 1E944-1E94A`)
-	notPunctuation = runeSet(`61D 9FD A76 C77 C84 1B7D-1B7E 2E43-2E4F 2E52-2E5D 10EAD 10F55-10F59 10F86-10F89 1144B-1144F 1145A-1145B 1145D
+	NotPunctuation = runeSet(`61D 9FD A76 C77 C84 1B7D-1B7E 2E43-2E4F 2E52-2E5D 10EAD 10F55-10F59 10F86-10F89 1144B-1144F 1145A-1145B 1145D
 	11660-1166C 116B9 1183B 11944-11946 119E2 11A3F-11A46 11A9A-11A9C 11A9E-11AA2 11B00-11B09 11C41-11C45
 	11C70-11C71 11EF7-11EF8 11F43-11F4F 11FFF 12FF1-12FF2 16E97-16E9A 16FE2 1E95E-1E95F`)
-	notControl = runeSet(`890-891 8E2 110CD 13430-1343F`)
+	NotControl = runeSet(`890-891 8E2 110CD 13430-1343F`)
 )
 
-// laterCategories are the characters of each category that regular expressions
+// LaterCategories are the characters of each category that regular expressions
 // know and Go does not.
-var laterCategories = []struct {
-	name  string
-	table *unicode.RangeTable
+var LaterCategories = []struct {
+	Name  string
+	Table *unicode.RangeTable
 }{
 	{"Lu", runeSet(`1C89 A7CB-A7CC A7DA A7DC 10D50-10D65`)},
 	{"Ll", runeSet(`1C8A A7CD A7DB 10D70-10D85`)},
@@ -112,14 +112,14 @@ func runeSet(ranges string) *unicode.RangeTable {
 	return t
 }
 
-func isLetter(r rune) bool { return unicode.IsLetter(r) || unicode.Is(laterLetters, r) }
+func IsLetter(r rune) bool { return unicode.IsLetter(r) || unicode.Is(laterLetters, r) }
 
-func isNumber(r rune) bool { return unicode.IsNumber(r) || unicode.Is(laterNumbers, r) }
+func IsNumber(r rune) bool { return unicode.IsNumber(r) || unicode.Is(laterNumbers, r) }
 
-func isDigit(r rune) bool { return unicode.IsNumber(r) || unicode.Is(laterDigits, r) }
+func IsDigit(r rune) bool { return unicode.IsNumber(r) || unicode.Is(laterDigits, r) }
 
-// toLower is the small letter of r.
-func toLower(r rune) rune {
+// ToLower is the small letter of r.
+func ToLower(r rune) rune {
 	if l := unicode.ToLower(r); l != r || r < laterLower[0][0] {
 		return l
 	}
@@ -130,8 +130,8 @@ func toLower(r rune) rune {
 	return r + laterLower[i][2]
 }
 
-// around applies a normal form between the characters of a set, which stay.
-func around(form func(string) string, sets ...*unicode.RangeTable) func(string) string {
+// Around applies a normal form between the characters of a set, which stay.
+func Around(form func(string) string, sets ...*unicode.RangeTable) func(string) string {
 	return func(s string) string {
 		var b strings.Builder
 		done := 0

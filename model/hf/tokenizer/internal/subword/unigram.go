@@ -1,4 +1,4 @@
-package tokenizer
+package subword
 
 import (
 	"cmp"
@@ -143,7 +143,18 @@ type step struct {
 	id    int32
 }
 
-func (m *unigram) encode(dst []int32, word string, w *bpeWork) []int32 {
+// Kind implements Model.
+func (*unigram) Kind() string { return KindUnigram }
+
+// Spelling implements Model.
+func (m *unigram) Spelling(token string) string {
+	if m.byteFallback {
+		return spelledByte(token)
+	}
+	return token
+}
+
+func (m *unigram) Encode(dst []int32, word string, w *Work) []int32 {
 	if cap(w.steps) < len(word)+1 {
 		w.steps = make([]step, len(word)+1)
 	}

@@ -1,4 +1,4 @@
-package tokenizer
+package pipeline
 
 import (
 	"crypto/sha256"
@@ -7,23 +7,14 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"unicode"
 
 	"vgid/model/hf/hftest"
 )
 
-// sameUnicode skips where Go's own classes are not those the differences are to.
-func sameUnicode(t *testing.T) {
-	t.Helper()
-	if unicode.Version != "15.0.0" {
-		t.Skipf("this Go knows Unicode %s; unicode.go lists how the reference differs from 15.0.0", unicode.Version)
-	}
-}
-
 // Every code point goes through normalizers and pre-tokenizers as through the
 // reference's (testdata/make_unicode.py).
 func TestUnicodeAsReference(t *testing.T) {
-	sameUnicode(t)
+	hftest.SameUnicode(t)
 	var rows []struct {
 		Normalizer   json.RawMessage `json:"normalizer"`
 		PreTokenizer json.RawMessage `json:"pre_tokenizer"`
@@ -43,23 +34,23 @@ func TestUnicodeAsReference(t *testing.T) {
 	for _, row := range rows {
 		t.Run(string(row.Normalizer)+string(row.PreTokenizer), func(t *testing.T) {
 			t.Parallel()
-			norm, err := newNormalizer(row.Normalizer)
+			norm, err := NewNormalizer(row.Normalizer)
 			if err != nil {
 				t.Fatal(err)
 			}
-			pre, err := newPreTokenizer(row.PreTokenizer)
+			pre, err := NewPreTokenizer(row.PreTokenizer)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for b, text := range blocks {
 				// Beyond the ideographs hardly anything is assigned.
-				if (slow || testing.Short() || b >= 0x40) && b%16 != 0 {
+				if (hftest.Race || testing.Short() || b >= 0x40) && b%16 != 0 {
 					continue
 				}
 				out, err := norm(text)
 				if err == nil && row.PreTokenizer != nil {
 					var words []string
-					err = pre.run(text, true, func(w string) error {
+					err = pre.Run(text, true, func(w string) error {
 						words = append(words, w)
 						return nil
 					})

@@ -1,7 +1,7 @@
-package tokenizer
+package subword
 
-// bpeWork is the scratch space of one Encode call.
-type bpeWork struct {
+// Work is the scratch space of one Encode call.
+type Work struct {
 	ids        []int32
 	prev, next []int32 // linked list over ids; -1 ends it
 	heap       []candidate
@@ -22,7 +22,7 @@ func (a candidate) before(b candidate) bool {
 
 // mergeHeap does what mergeScan does in O(n log n), for long words: models
 // without a pre-tokenizer see a whole text as one word.
-func (m *bpe) mergeHeap(w *bpeWork) []int32 {
+func (m *BPE) mergeHeap(w *Work) []int32 {
 	n := int32(len(w.ids))
 	w.prev, w.next, w.heap = w.prev[:0], w.next[:0], w.heap[:0]
 	for i := range n {
@@ -58,7 +58,7 @@ func (m *bpe) mergeHeap(w *bpeWork) []int32 {
 }
 
 // queue adds the pair that starts at pos, when it can merge.
-func (m *bpe) queue(w *bpeWork, pos int32) {
+func (m *BPE) queue(w *Work, pos int32) {
 	nx := w.next[pos]
 	if nx < 0 {
 		return
@@ -69,7 +69,7 @@ func (m *bpe) queue(w *bpeWork, pos int32) {
 	}
 }
 
-func (w *bpeWork) push(c candidate) {
+func (w *Work) push(c candidate) {
 	h := append(w.heap, c)
 	i := len(h) - 1
 	for i > 0 {
@@ -83,7 +83,7 @@ func (w *bpeWork) push(c candidate) {
 	w.heap = h
 }
 
-func (w *bpeWork) pop() candidate {
+func (w *Work) pop() candidate {
 	h := w.heap
 	top := h[0]
 	last := len(h) - 1

@@ -1,4 +1,4 @@
-package tokenizer
+package pipeline
 
 import (
 	"encoding/json"
@@ -6,22 +6,26 @@ import (
 	"strings"
 	"unicode"
 
+	"vgid/model/hf/plainjson"
+	"vgid/model/hf/tokenizer/internal/chars"
+	"vgid/model/hf/tokenizer/internal/oniguruma"
+
 	"github.com/dlclark/regexp2"
 	"golang.org/x/text/unicode/norm"
 )
 
-// normalizer rewrites text before it is split.
-type normalizer func(string) (string, error)
+// Normalizer rewrites text before it is split.
+type Normalizer func(string) (string, error)
 
 func sameText(s string) (string, error) { return s, nil }
 
 // plain lifts a rewriting that cannot fail.
-func plain(f func(string) string) normalizer {
+func plain(f func(string) string) Normalizer {
 	return func(s string) (string, error) { return f(s), nil }
 }
 
-func newNormalizer(raw json.RawMessage) (normalizer, error) {
-	if isNull(raw) {
+func NewNormalizer(raw json.RawMessage) (Normalizer, error) {
+	if plainjson.IsNull(raw) {
 		return sameText, nil
 	}
 	c, err := parseComponent(raw)
@@ -32,13 +36,13 @@ func newNormalizer(raw json.RawMessage) (normalizer, error) {
 	case "Sequence":
 		return normalizerSequence(c.Normalizers)
 	case "NFC":
-		return plain(around(norm.NFC.String, inert)), nil
+		return plain(chars.Around(norm.NFC.String, chars.Inert)), nil
 	case "NFD":
-		return plain(around(norm.NFD.String, inert)), nil
+		return plain(chars.Around(norm.NFD.String, chars.Inert)), nil
 	case "NFKC":
-		return plain(around(norm.NFKC.String, inert, inertCompat)), nil
+		return plain(chars.Around(norm.NFKC.String, chars.Inert, chars.InertCompat)), nil
 	case "NFKD":
-		return plain(around(norm.NFKD.String, inert, inertCompat)), nil
+		return plain(chars.Around(norm.NFKD.String, chars.Inert, chars.InertCompat)), nil
 	case "Lowercase":
 		return plain(lowercase), nil
 	case "StripAccents":
@@ -67,7 +71,7 @@ func newNormalizer(raw json.RawMessage) (normalizer, error) {
 	case "Nmt":
 		return plain(nmtClean), nil
 	case "ByteLevel":
-		return plain(toByteLevel), nil
+		return plain(chars.ToByteLevel), nil
 	case "Precompiled":
 		m, err := newCharsmap(c.Charsmap)
 		if err != nil {
@@ -78,10 +82,10 @@ func newNormalizer(raw json.RawMessage) (normalizer, error) {
 	return nil, fmt.Errorf("type %q is not supported", c.Type)
 }
 
-func normalizerSequence(list []json.RawMessage) (normalizer, error) {
-	steps := make([]normalizer, len(list))
+func normalizerSequence(list []json.RawMessage) (Normalizer, error) {
+	steps := make([]Normalizer, len(list))
 	for i, raw := range list {
-		n, err := newNormalizer(raw)
+		n, err := NewNormalizer(raw)
 		if err != nil {
 			return nil, err
 		}
@@ -99,7 +103,7 @@ func normalizerSequence(list []json.RawMessage) (normalizer, error) {
 }
 
 // newReplace serves the Replace normalizer and the Replace decoder.
-func newReplace(c component) (normalizer, error) {
+func newReplace(c component) (Normalizer, error) {
 	if c.Pattern.String != nil {
 		old := *c.Pattern.String
 		if old == "" {
@@ -110,7 +114,7 @@ func newReplace(c component) (normalizer, error) {
 	if c.Pattern.Regex == nil {
 		return nil, fmt.Errorf("Replace: pattern is neither String nor Regex")
 	}
-	re, err := compileRegex(*c.Pattern.Regex)
+	re, err := oniguruma.Compile(*c.Pattern.Regex)
 	if err != nil {
 		return nil, fmt.Errorf("Replace: %w", err)
 	}
@@ -135,7 +139,7 @@ func lowercase(s string) string {
 		if r == 'İ' {
 			return r
 		}
-		return toLower(r)
+		return chars.ToLower(r)
 	}, s), "İ", "i̇")
 }
 
@@ -143,7 +147,7 @@ func lowercase(s string) string {
 func stripMarks(s string) string {
 	return strings.Map(func(r rune) rune {
 		// The second range was of marks when the reference's table was made.
-		if unicode.Is(unicode.M, r) && !unicode.Is(keptMarks, r) || r >= 0x1cf2 && r <= 0x1cf3 {
+		if unicode.Is(unicode.M, r) && !unicode.Is(chars.KeptMarks, r) || r >= 0x1cf2 && r <= 0x1cf3 {
 			return -1
 		}
 		return r

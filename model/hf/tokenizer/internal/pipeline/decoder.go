@@ -1,4 +1,4 @@
-package tokenizer
+package pipeline
 
 import (
 	"encoding/json"
@@ -6,13 +6,16 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"vgid/model/hf/plainjson"
+	"vgid/model/hf/tokenizer/internal/chars"
 )
 
-// decoder rewrites the list of tokens; the pieces are joined at the end.
-type decoder func([]string) ([]string, error)
+// Decoder rewrites the list of tokens; the pieces are joined at the end.
+type Decoder func([]string) ([]string, error)
 
-func newDecoder(raw json.RawMessage) (decoder, error) {
-	if isNull(raw) {
+func NewDecoder(raw json.RawMessage) (Decoder, error) {
+	if plainjson.IsNull(raw) {
 		return func(toks []string) ([]string, error) { return []string{strings.Join(toks, " ")}, nil }, nil
 	}
 	c, err := parseComponent(raw)
@@ -58,10 +61,10 @@ func newDecoder(raw json.RawMessage) (decoder, error) {
 	return nil, fmt.Errorf("type %q is not supported", c.Type)
 }
 
-func decoderSequence(list []json.RawMessage) (decoder, error) {
-	steps := make([]decoder, len(list))
+func decoderSequence(list []json.RawMessage) (Decoder, error) {
+	steps := make([]Decoder, len(list))
 	for i, raw := range list {
-		d, err := newDecoder(raw)
+		d, err := NewDecoder(raw)
 		if err != nil {
 			return nil, err
 		}
@@ -78,7 +81,7 @@ func decoderSequence(list []json.RawMessage) (decoder, error) {
 	}, nil
 }
 
-func eachToken(f normalizer) decoder {
+func eachToken(f Normalizer) Decoder {
 	return func(toks []string) ([]string, error) {
 		for i, t := range toks {
 			var err error
@@ -106,13 +109,13 @@ func stripToken(s string, c component) string {
 func decodeByteLevel(toks []string) ([]string, error) {
 	var out []byte
 	for _, t := range toks {
-		if raw, ok := fromByteLevel(t); ok {
+		if raw, ok := chars.FromByteLevel(t); ok {
 			out = append(out, raw...)
 		} else {
 			out = append(out, t...)
 		}
 	}
-	return []string{lossyUTF8(out)}, nil
+	return []string{chars.LossyUTF8(out)}, nil
 }
 
 // decodeFallback joins runs of <0xXX> tokens; a run that is not UTF-8 becomes
@@ -151,7 +154,7 @@ func decodeFallback(toks []string) ([]string, error) {
 var tidy = [][2]string{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"},
 	{" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}}
 
-func newWordPieceDecoder(c component) decoder {
+func newWordPieceDecoder(c component) Decoder {
 	return func(toks []string) ([]string, error) {
 		for i, t := range toks {
 			if tail, ok := strings.CutPrefix(t, c.Prefix); ok && i > 0 {
@@ -170,7 +173,7 @@ func newWordPieceDecoder(c component) decoder {
 	}
 }
 
-func newMetaspaceDecoder(c component) decoder {
+func newMetaspaceDecoder(c component) Decoder {
 	rep := c.Replacement
 	keep := c.prependMode() == "never"
 	return func(toks []string) ([]string, error) {
