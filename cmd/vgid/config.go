@@ -19,6 +19,9 @@ func configFlags() []cli.Flag {
 	short := map[string]string{"unlearn.preset": "preset"}
 	for _, f := range config.Fields() {
 		usage := f.Doc
+		if len(f.Values) > 0 {
+			usage += " (" + strings.Join(f.Values, " | ") + ")"
+		}
 		if f.List {
 			usage += " (" + config.ListHelp + ")"
 		}

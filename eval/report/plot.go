@@ -77,7 +77,7 @@ func svg(description string, body string) template.HTML {
 }
 
 // curves draws the losses, the gradient norm and the learning rate over steps.
-func curves(points []CurvePoint) []figure {
+func curves(points []CurvePoint, loss string) []figure {
 	if len(points) < 2 {
 		return nil
 	}
@@ -86,8 +86,8 @@ func curves(points []CurvePoint) []figure {
 		title, class string
 		value        func(CurvePoint) float64
 	}{
-		{"Forget KL", "c-unlearned", func(p CurvePoint) float64 { return p.ForgetKL }},
-		{"Retain KL", "c-gold", func(p CurvePoint) float64 { return p.Retain }},
+		{"Forget " + loss, "c-unlearned", func(p CurvePoint) float64 { return p.Forget }},
+		{"Retain " + loss, "c-gold", func(p CurvePoint) float64 { return p.Retain }},
 		{"Gradient norm", "c-vanilla", func(p CurvePoint) float64 { return p.GradNorm }},
 		{"Learning rate", "c-vanilla", func(p CurvePoint) float64 { return p.LR }},
 	} {

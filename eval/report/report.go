@@ -4,6 +4,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"encoding/base64"
 	"fmt"
@@ -25,16 +26,18 @@ import (
 type Data struct {
 	Summary *eval.Summary
 	Curve   []CurvePoint // of the unlearning stage
+	Loss    string       // what its losses are: KL
 	Teacher []TeacherRow // the teacher's answers to forget questions
 	Samples []Sample
 	Config  string // the resolved configuration, YAML
 }
 
-// CurvePoint is one step of unlearning. Losses are per-token means in nats.
+// CurvePoint is one step of unlearning. Losses are means in nats, per token or, where
+// the method says so, per answer.
 type CurvePoint struct {
-	Step             int
-	ForgetKL, Retain float64
-	LR, GradNorm     float64
+	Step           int
+	Forget, Retain float64
+	LR, GradNorm   float64
 }
 
 // TeacherRow is the frozen teacher under one intervention, before unlearning.
@@ -148,7 +151,7 @@ func newPage(d Data) (*page, error) {
 	s := d.Summary
 	p := &page{
 		Name: s.Name, Digest: s.ConfigDigest, Config: strings.TrimSpace(d.Config), Seed: s.Seed, World: s.World,
-		Headlines: headlines(s), Tables: pageTables(s), Legend: legend(), Tradeoff: tradeoff(s), Curves: curves(d.Curve),
+		Headlines: headlines(s), Tables: pageTables(s), Legend: legend(), Tradeoff: tradeoff(s), Curves: curves(d.Curve, cmp.Or(d.Loss, "loss")),
 	}
 	for _, t := range d.Teacher {
 		p.Teacher = append(p.Teacher, teacherLine{t.Name, number(t.ROUGEL, true), number(t.Classification, true), number(t.Cloze, true), t.Example})

@@ -134,7 +134,7 @@ type Corpus struct {
 
 // Noise is the visual half of VGID's intervention.
 type Noise struct {
-	Kind  string  `yaml:"kind" doc:"what the teacher sees instead of the image, in normalised pixel space" oneof:"uniform-replace,gaussian-replace,gaussian-add,diffusion,patch-mask,none"`
+	Kind  string  `yaml:"kind" doc:"what the teacher sees instead of the image, in normalised pixel space"`
 	Sigma float64 `yaml:"sigma" doc:"standard deviation of gaussian-add" min:"0"`
 	Step  int     `yaml:"step" doc:"step of diffusion, 0 … 999 (the schedule of visual contrastive decoding)" min:"0" max:"999"`
 	Patch int     `yaml:"patch" doc:"side of patch-mask's patches in pixels; 0: the model's own" min:"0"`
@@ -151,7 +151,7 @@ type Instruction struct {
 
 // Unlearn is the unlearning stage.
 type Unlearn struct {
-	Method      string  `yaml:"method" doc:"unlearning method" oneof:"vgid"`
+	Method      string  `yaml:"method" doc:"unlearning method"`
 	Preset      string  `yaml:"preset" doc:"paper: the published objective; release: what the authors' script does (uniform-replace, no instruction, all positions, forget and retain steps in turn)" oneof:"paper,release"`
 	Steps       int     `yaml:"steps" doc:"optimizer steps (with alternate: pairs of steps)" min:"0"`
 	BatchForget int     `yaml:"batch_forget" doc:"forget samples of a step over all workers" min:"1"`
@@ -170,6 +170,7 @@ type Unlearn struct {
 	Trained
 	Optim Optim `yaml:"optim"`
 	Memory
+	Sections
 }
 
 // Eval is the evaluation protocol.

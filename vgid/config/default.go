@@ -32,7 +32,7 @@ func Default() Config {
 			Alpha: 1, Beta: 1, Temperature: 1, Mask: "answer", Responses: "gold", Questions: questions,
 			Noise:       Noise{Kind: "uniform-replace", Sigma: 1, Step: 500, Ratio: 0.5},
 			Instruction: Instruction{Use: "always", Take: 1},
-			Trained:     trained, Optim: optim, Memory: Memory{Accumulate: 1},
+			Trained:     trained, Optim: optim, Memory: Memory{Accumulate: 1}, Sections: defaultSections(),
 		},
 		Eval: Eval{
 			Sets: []string{"forget", "test", "retain", "celebrity"}, Modalities: []string{"image_text", "text"},

@@ -19,8 +19,9 @@ type Field struct {
 	Path    string // dotted, as in the file and on the command line
 	Doc     string
 	Default string
-	Bool    bool // true or false; as a flag it may stand alone
-	List    bool // as a flag it is written as SplitList reads it
+	Values  []string // it may have; none where it may have any
+	Bool    bool     // true or false; as a flag it may stand alone
+	List    bool     // as a flag it is written as SplitList reads it
 }
 
 // Fields lists every setting in the order of the file.
@@ -29,7 +30,7 @@ func Fields() []Field {
 	var out []Field
 	_ = walk(reflect.ValueOf(c), "", func(path string, f reflect.StructField, v reflect.Value) error {
 		if v.Kind() != reflect.Struct {
-			out = append(out, Field{path, f.Tag.Get("doc"), format(v), v.Kind() == reflect.Bool, v.Kind() == reflect.Slice})
+			out = append(out, Field{path, f.Tag.Get("doc"), format(v), allowed(path, f), v.Kind() == reflect.Bool, v.Kind() == reflect.Slice})
 		}
 		return nil
 	})
@@ -40,10 +41,8 @@ func Fields() []Field {
 // few rules that span fields.
 func (c Config) Validate() error {
 	err := walk(reflect.ValueOf(c), "", func(path string, f reflect.StructField, v reflect.Value) error {
-		if allowed := f.Tag.Get("oneof"); allowed != "" {
-			if !slices.Contains(strings.Split(allowed, ","), v.String()) {
-				return fmt.Errorf("%s: %q is not one of %s", path, v.String(), strings.ReplaceAll(allowed, ",", ", "))
-			}
+		if values := allowed(path, f); values != nil && !slices.Contains(values, v.String()) {
+			return fmt.Errorf("%s: %q is not one of %s", path, v.String(), strings.Join(values, ", "))
 		}
 		if allowed := f.Tag.Get("each"); allowed != "" {
 			for i := range v.Len() {
@@ -101,9 +100,11 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Shared is the configuration without what workers may differ in.
+// Shared is the configuration without what workers may differ in, and without the
+// settings of methods that it does not use.
 func (c Config) Shared() Config {
 	c.Metrics, c.Threads, c.Resume = Metrics{}, 0, false
+	c.Unlearn.Sections = c.Unlearn.Sections.only(c.Unlearn.Method)
 	return c
 }
 
@@ -174,8 +175,8 @@ func (c Config) write(b *bytes.Buffer, docs bool) {
 			return nil
 		}
 		if doc := f.Tag.Get("doc"); docs {
-			if one := f.Tag.Get("oneof"); one != "" {
-				doc += " (" + strings.ReplaceAll(one, ",", " | ") + ")"
+			if values := allowed(path, f); values != nil {
+				doc += " (" + strings.Join(values, " | ") + ")"
 			}
 			fmt.Fprintf(b, "%s# %s\n", indent, doc)
 		}
@@ -190,6 +191,12 @@ func walk(v reflect.Value, prefix string, visit func(string, reflect.StructField
 	t := v.Type()
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if s, ok := v.Field(i).Interface().(Sections); ok {
+			if err := s.walk(prefix, visit); err != nil {
+				return err
+			}
+			continue
+		}
 		if f.Anonymous {
 			if err := walk(v.Field(i), prefix, visit); err != nil {
 				return err

@@ -100,17 +100,18 @@ func assign(v reflect.Value, n *yaml.Node, path, file string) error {
 				return fmt.Errorf("%s: key %q stands here for the second time; leave one", at(n.Content[i]), key)
 			}
 			seen[key] = true
-			f, names := fieldByName(v, key)
+			f := fieldByName(v, key)
 			if !f.IsValid() {
 				where := "at the top level"
 				if path != "" {
 					where = "in " + strings.TrimSuffix(path, ".")
 				}
-				return fmt.Errorf("%s: unknown key %q %s%s", at(n.Content[i]), key, where, DidYouMean(key, names))
+				return fmt.Errorf("%s: unknown key %q %s%s", at(n.Content[i]), key, where, DidYouMean(key, fieldNames(v)))
 			}
-			if err := assign(f, n.Content[i+1], path+key+".", file); err != nil {
+			if err := assign(f.Value, n.Content[i+1], path+key+".", file); err != nil {
 				return err
 			}
+			f.put()
 		}
 		return nil
 	}
@@ -146,16 +147,25 @@ func isNull(n *yaml.Node) bool { return n.ShortTag() == "!!null" && n.Value != "
 
 // Set assigns one field by its dotted path; lists are as SplitList takes them.
 func (c *Config) Set(path, value string) error {
-	v := reflect.ValueOf(c).Elem()
-	for _, key := range strings.Split(path, ".") {
+	keys := strings.Split(path, ".")
+	return set(reflect.ValueOf(c).Elem(), keys, value)
+}
+
+// set assigns the field that keys lead to from v.
+func set(v reflect.Value, keys []string, value string) error {
+	if len(keys) > 0 {
 		if v.Kind() != reflect.Struct {
 			return fmt.Errorf("no such field")
 		}
-		f, names := fieldByName(v, key)
+		f := fieldByName(v, keys[0])
 		if !f.IsValid() {
-			return fmt.Errorf("no such field%s", DidYouMean(key, names))
+			return fmt.Errorf("no such field%s", DidYouMean(keys[0], fieldNames(v)))
 		}
-		v = f
+		if err := set(f.Value, keys[1:], value); err != nil {
+			return err
+		}
+		f.put()
+		return nil
 	}
 	switch v.Kind() {
 	case reflect.Struct:
@@ -240,24 +250,48 @@ func setScalar(v reflect.Value, s string) error {
 	return nil
 }
 
-func fieldByName(v reflect.Value, key string) (field reflect.Value, names []string) {
-	t := v.Type()
-	for i := range t.NumField() {
-		if t.Field(i).Anonymous {
-			f, inside := fieldByName(v.Field(i), key)
-			if f.IsValid() {
-				return f, nil
+// place is a field to write to; put makes what was written the configuration's.
+type place struct {
+	reflect.Value
+	put func()
+}
+
+// fieldByName is a field of a struct, of those embedded in it, or a section.
+func fieldByName(v reflect.Value, key string) place {
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		switch {
+		case !f.Anonymous:
+			if f.Tag.Get("yaml") == key {
+				return place{v.Field(i), func() {}}
 			}
-			names = append(names, inside...)
-			continue
+		case f.Type == reflect.TypeFor[Sections]():
+			if s, put := v.Field(i).Addr().Interface().(*Sections).edit(key); s.IsValid() {
+				return place{s, put}
+			}
+		default:
+			if in := fieldByName(v.Field(i), key); in.IsValid() {
+				return in
+			}
 		}
-		name := t.Field(i).Tag.Get("yaml")
-		if name == key {
-			return v.Field(i), nil
-		}
-		names = append(names, name)
 	}
-	return reflect.Value{}, names
+	return place{}
+}
+
+// fieldNames are the keys that fieldByName knows.
+func fieldNames(v reflect.Value) (names []string) {
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		switch in := v.Field(i); {
+		case !f.Anonymous:
+			names = append(names, f.Tag.Get("yaml"))
+		case f.Type == reflect.TypeFor[Sections]():
+			names = append(names, in.Interface().(Sections).names()...)
+		default:
+			names = append(names, fieldNames(in)...)
+		}
+	}
+	return names
 }
 
 // DidYouMean is the end of an error about an unknown name: the nearest of the

@@ -40,7 +40,7 @@ func (j *Job) estimate(ctx context.Context, t *training, enc *train.Encoder) (es
 	be, counts := dry.New(like)
 	twin := *j
 	twin.Backend, twin.Comm, twin.Show = be, collective.Solo(), monitor.NewProgress(nil)
-	twin.Config.Unlearn.Responses = "gold" // a device that does not compute has no answers of its own
+	twin.rehearsal = true
 	m, err := twin.load(ctx, t.from)
 	if err != nil {
 		return estimate{}, nil, err

@@ -111,20 +111,8 @@ func (j *Job) affordRun(ctx context.Context, base string, dirs map[string]string
 			return err
 		}
 	}
-	asked, teaches, err := j.teacherInputs(ctx, vanilla, p)
-	if err != nil {
+	if err := j.affordTeacher(ctx, like, vanilla, p); err != nil {
 		return err
-	}
-	looked := false
-	if vanilla != "" {
-		if _, looked, _, err = j.current(ctx, teacherStage, teaches); err != nil {
-			return err
-		}
-	}
-	if !looked {
-		if err := j.teacherFits(ctx, like, asked); err != nil {
-			return err
-		}
 	}
 	if j.Config.Model.Gold != "none" {
 		last = eval.Gold
@@ -143,6 +131,29 @@ func (j *Job) affordRun(ctx context.Context, base string, dirs map[string]string
 	}
 	_, _, _, err = j.affordAnswers(ctx, "evaluation", like, sets)
 	return err
+}
+
+// affordTeacher is affordRun for the look at the teacher, a model like that of the
+// folder; vanilla is where it is, if it is there.
+func (j *Job) affordTeacher(ctx context.Context, like, vanilla string, p *People) error {
+	method, err := train.FindMethod(j.Config.Unlearn)
+	if err != nil || !method.Needs.Intervenes() {
+		return err
+	}
+	asked, teaches, err := j.teacherInputs(ctx, vanilla, p)
+	if err != nil {
+		return err
+	}
+	looked := false
+	if vanilla != "" {
+		if _, looked, _, err = j.current(ctx, teacherStage, teaches); err != nil {
+			return err
+		}
+	}
+	if looked {
+		return nil
+	}
+	return j.teacherFits(ctx, like, asked)
 }
 
 // modelThere is the folder of a model that was given, or that a resumed run has

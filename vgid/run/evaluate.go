@@ -15,6 +15,7 @@ import (
 	"vgid/vgid/origin"
 	"vgid/vgid/run/barrier"
 	"vgid/vgid/train"
+	"vgid/vgid/train/noise"
 )
 
 // protocol is the configured evaluation protocol in the turns of a prompt.
@@ -125,8 +126,9 @@ func (j *Job) evalSets(ctx context.Context, p *People, names []string, people in
 }
 
 // samples picks questions to show in full: the first generation questions of
-// each set, asked with an image, one a person.
-func (j *Job) samples(outcomes map[string]*eval.Outcome, p *People, enc *train.Encoder, noise *train.Noiser, each int) ([]report.Sample, error) {
+// each set, asked with an image, one a person. shown is what the teacher sees of it;
+// nil: nothing else than the student.
+func (j *Job) samples(outcomes map[string]*eval.Outcome, p *People, enc *train.Encoder, shown *noise.Noise, each int) ([]report.Sample, error) {
 	images := map[string]*dataset.Image{}
 	sets, err := eval.ReadSets(p.Benchmark, eval.People{Sets: j.Config.Eval.Sets, Forget: j.Config.Data.Forget, Retain: p.RetainSplit, Most: j.Config.Data.EvalPeople})
 	if err != nil {
@@ -150,8 +152,8 @@ func (j *Job) samples(outcomes map[string]*eval.Outcome, p *People, enc *train.E
 		s := report.Sample{Set: a.Set, Person: a.Person, Question: a.Question, Reference: a.Reference}
 		if img := images[key]; img != nil {
 			s.Portrait = img.Bytes
-			if a.Set == eval.Forget {
-				if s.Noised, err = noisedPNG(enc, noise, img, uint32(i)); err != nil {
+			if a.Set == eval.Forget && shown != nil {
+				if s.Noised, err = noisedPNG(enc, shown, img, uint32(i)); err != nil {
 					return nil, err
 				}
 			}
@@ -166,12 +168,12 @@ func (j *Job) samples(outcomes map[string]*eval.Outcome, p *People, enc *train.E
 	return out, nil
 }
 
-func noisedPNG(enc *train.Encoder, noise *train.Noiser, img *dataset.Image, sample uint32) ([]byte, error) {
+func noisedPNG(enc *train.Encoder, n *noise.Noise, img *dataset.Image, sample uint32) ([]byte, error) {
 	own, err := enc.Image(train.Picture{File: img})
 	if err != nil {
 		return nil, err
 	}
-	rgba, err := enc.Processor().Denormalize(noise.Apply(own, 0, sample))
+	rgba, err := enc.Processor().Denormalize(n.Apply(own, 0, sample))
 	if err != nil {
 		return nil, err
 	}

@@ -49,6 +49,7 @@ type Job struct {
 	templates *templates           // instructions, once they were read
 	disks     *disks               // who sees which run folder
 	held      *flock.Flock         // the run's folder, where this rank hosts it
+	rehearsal bool                 // the device only counts what is taken of it
 	afterStep func(step int) error // tests: called after each step of a stage
 }
 

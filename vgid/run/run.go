@@ -11,6 +11,7 @@ import (
 	"vgid/launch"
 	"vgid/model/dry"
 	"vgid/vgid/train"
+	"vgid/vgid/train/noise"
 )
 
 // Run is the whole job: benchmark, vanilla and gold model, unlearning,
@@ -117,12 +118,18 @@ func (j *Job) publish(ctx context.Context, sum *eval.Summary, outcomes map[strin
 		return err
 	}
 	defer m.Close()
-	noise, err := train.NewNoiser(j.Config.Unlearn.Noise, j.Config.Seed, enc.Processor().Layout(), m.Config.Vision.PatchSize)
+	method, err := train.FindMethod(j.Config.Unlearn)
 	if err != nil {
 		return err
 	}
-	d := report.Data{Summary: sum, Teacher: teacher}
-	if d.Samples, err = j.samples(outcomes, p, enc, noise, 4); err != nil {
+	var shown *noise.Noise
+	if method.Needs.Noise {
+		if shown, err = noise.New(j.Config.Unlearn.Noise, j.Config.Seed, enc.Processor().Layout(), m.Config.Vision.PatchSize); err != nil {
+			return err
+		}
+	}
+	d := report.Data{Summary: sum, Teacher: teacher, Loss: method.Loss}
+	if d.Samples, err = j.samples(outcomes, p, enc, shown, 4); err != nil {
 		return err
 	}
 	points, err := ReadHistory(j.path(eval.Unlearned, "history.jsonl"))
@@ -131,7 +138,7 @@ func (j *Job) publish(ctx context.Context, sum *eval.Summary, outcomes map[strin
 	}
 	for _, h := range points {
 		d.Curve = append(d.Curve, report.CurvePoint{
-			Step: h.Step, ForgetKL: h.Loss[train.ForgetTerm], Retain: h.Loss[train.RetainTerm], LR: h.LR, GradNorm: h.GradNorm,
+			Step: h.Step, Forget: h.Loss[train.ForgetTerm], Retain: h.Loss[train.RetainTerm], LR: h.LR, GradNorm: h.GradNorm,
 		})
 	}
 	var conf bytes.Buffer

@@ -155,8 +155,8 @@ func (j *Job) supervised(ctx context.Context, name, from string, src train.Sourc
 	})
 }
 
-// Unlearn distils the vanilla model of the folder from into one that has
-// forgotten the forget profiles.
+// Unlearn makes of the vanilla model of the folder from one that has forgotten the
+// forget profiles, by the configured method.
 func (j *Job) Unlearn(ctx context.Context, name, from string, p *People) (Stage, error) {
 	t, err := j.unlearning(ctx, name, from, p)
 	if err != nil {
@@ -171,11 +171,16 @@ func (j *Job) Unlearn(ctx context.Context, name, from string, p *People) (Stage,
 // unlearning is the stage, and what it reads beside the model. All ranks call it.
 func (j *Job) unlearning(ctx context.Context, name, from string, p *People) (training, error) {
 	u := j.Config.Unlearn
-	read, err := j.instructions(ctx)
+	method, err := train.FindMethod(u)
 	if err != nil {
 		return training{}, err
 	}
-	instructions := read.texts
+	read := &templates{}
+	if method.Needs.Instruction {
+		if read, err = j.instructions(ctx); err != nil {
+			return training{}, err
+		}
+	}
 	fsrc, err := train.NewPeople(p.Forget, u.Mix, u.TextOnly, j.Config.Seed, "forget", j.Config.Prompt.Subject)
 	if err != nil {
 		return training{}, err
@@ -199,7 +204,7 @@ func (j *Job) unlearning(ctx context.Context, name, from string, p *People) (tra
 		fits: func(enc *train.Encoder) error {
 			l := train.Lesson{Set: "forget", People: p.Forget, Subject: j.Config.Prompt.Subject, Rollout: u.Responses == "rollout"}
 			if u.Instruction.Use != "never" {
-				l.Instructions, l.TextOnly = instructions, u.Instruction.Use == "text-only"
+				l.Instructions, l.TextOnly = read.texts, u.Instruction.Use == "text-only"
 			}
 			if err := enc.Fits(l); err != nil || rsrc == nil {
 				return err
@@ -208,26 +213,26 @@ func (j *Job) unlearning(ctx context.Context, name, from string, p *People) (tra
 		},
 		begin: func(j *Job, m *model.Model, enc *train.Encoder) (train.Objective, error) {
 			u := j.Config.Unlearn
-			var teacher *model.Model
-			if u.LoRA.R == 0 { // the weights themselves change: the teacher needs its own
+			s := train.Setup{
+				Student: m, Encoder: enc, Config: u, Seed: j.Config.Seed,
+				Instructions: read.texts, Forget: fsrc, Retain: rsrc, Rehearsal: j.rehearsal,
+			}
+			if method.Needs.Teacher && u.LoRA.R == 0 { // the weights themselves change: the teacher needs its own
 				var err error
-				if teacher, err = m.Clone(); err != nil {
+				if s.Teacher, err = m.Clone(); err != nil {
 					return nil, err
 				}
 			}
 			m.Recompute = u.Recompute
 			err := j.choose(m, u.LoRA, u.Modules)
-			var obj *train.Distill
+			var obj train.Objective
 			if err == nil {
-				obj, err = train.NewDistill(m, teacher, enc, u, j.Config.Seed, instructions, fsrc, rsrc)
+				obj, err = method.New(s)
 			}
-			if err != nil {
-				if teacher != nil {
-					teacher.Close()
-				}
-				return nil, err
+			if err != nil && s.Teacher != nil {
+				s.Teacher.Close()
 			}
-			return obj, nil
+			return obj, err
 		},
 	}, nil
 }

@@ -20,6 +20,7 @@ import (
 	"vgid/vgid/origin"
 	"vgid/vgid/run/barrier"
 	"vgid/vgid/train"
+	"vgid/vgid/train/noise"
 )
 
 // intervention is one way to disturb the teacher.
@@ -35,10 +36,25 @@ var interventions = []intervention{
 	{"none", false, false},
 }
 
+// interventionsOf lists what a method shows its teacher: each half that it has, both,
+// and neither, to compare with.
+func interventionsOf(n train.Needs) (out []intervention) {
+	for _, iv := range interventions {
+		if (n.Noise || !iv.noise) && (n.Instruction || !iv.instruction) {
+			out = append(out, iv)
+		}
+	}
+	return out
+}
+
 // TeacherTable looks at the teacher before unlearning: what the vanilla model
-// answers to forget questions under each half of the intervention.
+// answers to forget questions under each half of the intervention. Of a method that
+// shows its teacher what the student sees there is no table.
 func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]report.TeacherRow, error) {
-	var rows []report.TeacherRow
+	method, err := train.FindMethod(j.Config.Unlearn)
+	if err != nil || !method.Needs.Intervenes() {
+		return nil, err
+	}
 	path := j.path("teacher.json")
 	stage := Stage{Name: teacherStage}
 	sets, inputs, err := j.teacherInputs(ctx, dir, p)
@@ -68,32 +84,12 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]report
 	if err != nil {
 		return nil, err
 	}
-	noise, err := train.NewNoiser(j.Config.Unlearn.Noise, j.Config.Seed, enc.Processor().Layout(), m.Config.Vision.PatchSize)
-	if err != nil {
-		return nil, err
-	}
-	read, err := j.instructions(ctx)
-	if err != nil {
-		return nil, err
-	}
 	if len(items) == 0 {
 		j.Show.Printf("the forget set has no questions about images: the teacher is not looked at")
 	}
-	for _, iv := range interventions {
-		if len(items) == 0 {
-			break
-		}
-		a := &Answerer{Model: m, Encoder: enc, BatchTokens: j.Config.Eval.BatchTokens}
-		a.Disturb = iv.on(noise, read.texts[0], j.Config.Prompt.Subject)
-		out, err := eval.RunItems(ctx, items, proto, a, j.shard())
-		if err != nil {
-			return nil, err
-		}
-		s := out.Scores[eval.Forget][eval.ModalityKey(dataset.ImageText)]
-		rows = append(rows, report.TeacherRow{
-			Name: iv.name, ROUGEL: s[metric.ROUGEL], Classification: s[metric.Classification], Cloze: s[metric.Cloze],
-			Example: out.Answers[0].Response,
-		})
+	rows, err := j.teacherRows(ctx, method.Needs, &Answerer{Model: m, Encoder: enc, BatchTokens: j.Config.Eval.BatchTokens}, items, proto)
+	if err != nil {
+		return nil, err
 	}
 	err = j.ranks.OnRank0(ctx, func() error {
 		raw, err := json.MarshalIndent(rows, "", "  ")
@@ -106,6 +102,42 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]report
 		return nil, err
 	}
 	return rows, j.finish(ctx, &stage, path)
+}
+
+// teacherRows are the teacher's answers to items under each intervention that a method
+// makes.
+func (j *Job) teacherRows(ctx context.Context, needs train.Needs, a *Answerer, items []eval.Item, proto eval.Protocol) (rows []report.TeacherRow, err error) {
+	if len(items) == 0 {
+		return nil, nil
+	}
+	var n *noise.Noise
+	if needs.Noise {
+		v := a.Model.Config.Vision
+		if n, err = noise.New(j.Config.Unlearn.Noise, j.Config.Seed, a.Encoder.Processor().Layout(), v.PatchSize); err != nil {
+			return nil, err
+		}
+	}
+	instruction := ""
+	if needs.Instruction {
+		read, err := j.instructions(ctx)
+		if err != nil {
+			return nil, err
+		}
+		instruction = read.texts[0]
+	}
+	for _, iv := range interventionsOf(needs) {
+		a.Disturb = iv.on(n, instruction, j.Config.Prompt.Subject)
+		out, err := eval.RunItems(ctx, items, proto, a, j.shard())
+		if err != nil {
+			return nil, err
+		}
+		s := out.Scores[eval.Forget][eval.ModalityKey(dataset.ImageText)]
+		rows = append(rows, report.TeacherRow{
+			Name: iv.name, ROUGEL: s[metric.ROUGEL], Classification: s[metric.Classification], Cloze: s[metric.Cloze],
+			Example: out.Answers[0].Response,
+		})
+	}
+	return rows, nil
 }
 
 // teacherInputs are the people whom the teacher is asked about, those of the forget
@@ -177,10 +209,10 @@ func (j *Job) teacherFits(ctx context.Context, dir string, sets []eval.Set) erro
 }
 
 // on is the intervention as an Answerer makes it.
-func (iv intervention) on(noise *train.Noiser, instruction, subject string) func(*eval.Item, string, []imaging.Image) (string, error) {
+func (iv intervention) on(n *noise.Noise, instruction, subject string) func(*eval.Item, string, []imaging.Image) (string, error) {
 	return func(it *eval.Item, prompt string, images []imaging.Image) (string, error) {
 		if iv.noise && it.Own >= 0 {
-			images[it.Own] = noise.Apply(images[it.Own], 0, uint32(it.Index))
+			images[it.Own] = n.Apply(images[it.Own], 0, uint32(it.Index))
 		}
 		if !iv.instruction {
 			return prompt, nil

@@ -44,9 +44,15 @@ func (b *rowBatch) Release() {
 }
 
 // upload packs the views of the first part for the pass of m that comes first.
-func (b *rowBatch) upload(m *model.Model, views []View) (err error) {
-	if from, to := part(len(views), 0, b.Parts()); from < to {
-		b.staged, err = m.Pack(sequences(views[from:to]))
+func (b *rowBatch) upload(m *model.Model, views []View) error {
+	from, to := part(len(views), 0, b.Parts())
+	return b.uploadPart(m, views[from:to])
+}
+
+// uploadPart is upload for views of the first part that the first pass reads.
+func (b *rowBatch) uploadPart(m *model.Model, views []View) (err error) {
+	if len(views) > 0 {
+		b.staged, err = m.Pack(sequences(views))
 	}
 	return err
 }

@@ -17,6 +17,7 @@ import (
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
 	"vgid/vgid/people"
+	"vgid/vgid/train/noise"
 )
 
 // paper computes the objective from its formula, sample by sample, from logits in
@@ -101,11 +102,11 @@ func (p *paper) terms(step int, batch []Sample) (forget, retain float64) {
 				asked = strings.ReplaceAll(p.instruction, "{subject}", s.Subject) + " " + asked
 			}
 			if seen != nil && u.Noise.Kind != "none" {
-				noise, err := NewNoiser(u.Noise, p.c.Seed, p.enc.Processor().Layout(), p.model.Config.Vision.PatchSize)
+				n, err := noise.New(u.Noise, p.c.Seed, p.enc.Processor().Layout(), p.model.Config.Vision.PatchSize)
 				if err != nil {
 					p.t.Fatal(err)
 				}
-				shown[0] = noise.Apply(seen[0], uint32(step), s.noiseKey(u.Noise))
+				shown[0] = n.Apply(seen[0], uint32(step), s.noiseKey(u.Noise))
 			}
 		}
 		ids, response := p.read(s.Question, s.Answer, seen)
@@ -181,7 +182,7 @@ func TestLossIsThePapers(t *testing.T) {
 }
 
 // distilling is VGID's objective on a student, as a configuration has it.
-func distilling(t *testing.T, c config.Config, m *model.Model, enc *Encoder) (*Distill, error) {
+func distilling(t *testing.T, c config.Config, m *model.Model, enc *Encoder) (Objective, error) {
 	t.Helper()
 	u := c.Unlearn
 	bench, err := formats.Open(c.Data.Dir)
@@ -215,7 +216,14 @@ func distilling(t *testing.T, c config.Config, m *model.Model, enc *Encoder) (*D
 	if err != nil {
 		return nil, err
 	}
-	return NewDistill(m, teacher, enc, u, c.Seed, people.DefaultInstructions()[:u.Instruction.Take], source(c.Data.Forget, "forget"), source("retain_80", "retain"))
+	method, err := FindMethod(u)
+	if err != nil {
+		return nil, err
+	}
+	return method.New(Setup{
+		Student: m, Teacher: teacher, Encoder: enc, Config: u, Seed: c.Seed, Instructions: people.DefaultInstructions()[:u.Instruction.Take],
+		Forget: source(c.Data.Forget, "forget"), Retain: source("retain_80", "retain"),
+	})
 }
 
 func comparePaper(ctx context.Context, t *testing.T, c config.Config) error {

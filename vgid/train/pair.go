@@ -19,6 +19,11 @@ type pair struct {
 	alternate                bool // a batch of each in turn
 }
 
+func newPair(s *Setup) pair {
+	c := s.Config
+	return pair{s.Forget, s.Retain, c.BatchForget, c.BatchRetain, c.Alternate}
+}
+
 // Draw implements Objective.
 func (o pair) Draw(step int, s Shard) [][]Sample {
 	f := s.draw(o.forget, forgetTerm, step, o.batchForget, 0)

@@ -33,10 +33,7 @@ func (o *Supervised) Draw(step int, s Shard) [][]Sample {
 // Prepare implements Objective.
 func (o *Supervised) Prepare(_ context.Context, _ int, share []Sample) (Batch, error) {
 	b := &answerBatch{rowBatch: newRowBatch(o.Terms(), o.cfg.Accumulate, &o.losses), model: o.model}
-	if err := b.add(o.enc, o.cfg.Balance, share); err != nil {
-		return nil, err
-	}
-	return b, nil
+	return prepare(b, o.enc, o.cfg.Balance, share)
 }
 
 // Length implements Objective.
@@ -47,47 +44,3 @@ func (o *Supervised) Length(_ int, s Sample) (int, error) {
 
 // Close implements Objective.
 func (o *Supervised) Close() { o.losses.close() }
-
-// answerBatch has the cross-entropy of each sample's answer for a loss.
-type answerBatch struct {
-	rowBatch
-	model *model.Model
-}
-
-// add encodes samples.
-func (b *answerBatch) add(enc *Encoder, balance bool, share []Sample) error {
-	for _, s := range share {
-		v, err := enc.Encode(s, "", nil)
-		if err != nil {
-			return err
-		}
-		w := tokenWeight(balance, len(v.Next))
-		for j, next := range v.Next {
-			b.rows.add(int32(v.First+j), next, w, s.Term)
-		}
-		b.rows.advance(v.Rows())
-		b.students = append(b.students, v)
-		b.weight[s.Term] += float64(w) * float64(len(v.Next))
-	}
-	return nil
-}
-
-// Upload implements Batch.
-func (b *answerBatch) Upload() error { return b.upload(b.model, b.students) }
-
-// Forward implements Batch.
-func (b *answerBatch) Forward(p *Pass) error {
-	from, to := b.span(p.Part)
-	if from == to { // more workers than samples
-		return nil
-	}
-	in, err := b.pack(b.model, b.students[from:to])
-	if err != nil {
-		return err
-	}
-	p.Hold(in)
-	h := b.model.Hidden(p.Tape, in)
-	b.rows.scale(p.Norm, b.terms)
-	rows, lo, hi := b.rows.cut(from, to)
-	return b.keep(b.model.CE(p.Tape, h, rows, b.rows.targets[lo:hi], b.rows.scaled[lo:hi]), lo)
-}

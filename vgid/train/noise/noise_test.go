@@ -1,4 +1,4 @@
-package train
+package noise
 
 import (
 	"crypto/sha256"
@@ -6,9 +6,9 @@ import (
 	"encoding/hex"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
-	"vgid/eval/dataset"
 	"vgid/model/hf/imaging"
 	"vgid/vgid/config"
 )
@@ -92,7 +92,7 @@ func noiseKinds(t *testing.T, layout imaging.Layout, patch int, img imaging.Imag
 		{config.Noise{Kind: "patch-mask", Ratio: 1}, func(o []float32) bool { return slices.Min(o) == 0 && slices.Max(o) == 0 }},
 		{config.Noise{Kind: "patch-mask", Ratio: 0}, func(o []float32) bool { return slices.Equal(o, src) }},
 	} {
-		n, err := NewNoiser(tc.cfg, 7, layout, patch)
+		n, err := New(tc.cfg, 7, layout, patch)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,51 +118,14 @@ func noiseKinds(t *testing.T, layout imaging.Layout, patch int, img imaging.Imag
 		if replace && slices.Equal(a, b) {
 			t.Errorf("%s: the next step gave the same noise", tc.cfg.Kind)
 		}
-		n.cfg.Fixed = true
+		n.fixed = true
 		a, b = apply(5, 9), apply(6, 9)
 		if !slices.Equal(a, b) {
 			t.Errorf("%s: fixed noise changes over steps", tc.cfg.Kind)
 		}
 	}
-	if _, err := NewNoiser(config.Noise{Kind: "patch-mask", Patch: wrong}, 0, layout, patch); err == nil {
-		t.Error("a patch that does not divide the image was accepted")
-	}
-}
-
-// Noise that is drawn once is drawn once for every picture, whichever place of
-// the batch it comes in; else it goes by the place.
-func TestFixedNoiseBelongsToThePicture(t *testing.T) {
-	var profiles []dataset.Profile
-	for _, id := range []string{"1", "2", "3"} {
-		profiles = append(profiles, dataset.Profile{ID: id, Images: make([]dataset.Image, 2), Train: []dataset.QA{{Question: "Who?", Answer: "Ada", Modality: dataset.ImageText}}})
-	}
-	src, err := NewPeople(profiles, config.TaskMix{Generation: 1}, 0, 5, "forget", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, places, all := map[*dataset.Image]uint32{}, map[*dataset.Image]map[uint32]bool{}, map[uint32]bool{}
-	for step := range 50 {
-		for _, s := range (Shard{WorldSize: 1}).draw(src, forgetTerm, step, 4, 0) {
-			key, file := s.noiseKey(config.Noise{Fixed: true}), s.Picture.File
-			if had, ok := keys[file]; ok && had != key {
-				t.Fatalf("step %d: another noise for the same picture", step)
-			}
-			if places[file] == nil {
-				places[file] = map[uint32]bool{}
-			}
-			keys[file], places[file][s.Key], all[key] = key, true, true
-			if k := s.noiseKey(config.Noise{}); k != s.Key {
-				t.Fatalf("noise of every step is keyed by %d, not by the place %d", k, s.Key)
-			}
-		}
-	}
-	if len(keys) != 6 || len(all) != 6 {
-		t.Errorf("%d pictures have %d noises, want 6 of each", len(keys), len(all))
-	}
-	for _, p := range places {
-		if len(p) != 4 {
-			t.Errorf("a picture came in the places %v only: nothing was shown", p)
-		}
+	if _, err := New(config.Noise{Kind: "patch-mask", Patch: wrong}, 0, layout, patch); err == nil || !strings.HasPrefix(err.Error(), "unlearn.noise.patch: ") {
+		t.Errorf("a patch that does not divide the image: %v", err)
 	}
 }
 
@@ -192,7 +155,7 @@ func TestNoiseKeepsItsBits(t *testing.T) {
 		for i := range img.Pixels {
 			img.Pixels[i] = float32(i%251) - 100
 		}
-		n, err := NewNoiser(c.cfg, 7, c.layout, c.patch)
+		n, err := New(c.cfg, 7, c.layout, c.patch)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,7 +179,7 @@ func TestMaskedPatchesAreSquares(t *testing.T) {
 	for i := range img.Pixels {
 		img.Pixels[i] = 1
 	}
-	n, err := NewNoiser(config.Noise{Kind: "patch-mask", Patch: 16, Ratio: 0.5}, 3, imaging.Patches(4, 2, 2), 4)
+	n, err := New(config.Noise{Kind: "patch-mask", Patch: 16, Ratio: 0.5}, 3, imaging.Patches(4, 2, 2), 4)
 	if err != nil {
 		t.Fatal(err)
 	}
