@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"vgid/model/adapter"
 	"vgid/model/cpu"
 	"vgid/model/hf"
 )
@@ -56,7 +57,7 @@ func adapterLogits(t *testing.T, g *golden, dir string) []float32 {
 func TestAdaptersOfPEFT(t *testing.T) {
 	onAdapters(t, func(t *testing.T, m *Model, g *golden, dir, base string) {
 		before := logits(t, m, g.seqs)
-		if _, err := m.LoadAdapter(dir); err != nil {
+		if _, err := m.LoadAdapter(dir, AdapterOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		want, got := adapterLogits(t, g, dir), logits(t, m, g.seqs)
@@ -90,16 +91,16 @@ func TestAdaptersOfPEFT(t *testing.T) {
 		}
 		ours, theirs := adapterFile(t, saved), adapterFile(t, dir)
 		for name, v := range theirs {
-			own := m.Config.Family.MemoryName(m.Config.Family.DiskName(strings.TrimPrefix(name, peftPrefix)))
+			own := m.Config.Family.MemoryName(m.Config.Family.DiskName(strings.TrimPrefix(name, hf.PEFTPrefix)))
 			if m.Config.Idle(m.Config.Family.DiskName(own)) || repeats(own) || m.inert(t, own, v) {
 				continue
 			}
-			if !slices.Equal(ours[peftPrefix+own], v) {
+			if !slices.Equal(ours[hf.PEFTPrefix+own], v) {
 				t.Errorf("tensor %s is not saved as it was", own)
 			}
 		}
-		n := load(t, m.be, base, LoadOptions{})
-		if _, err := n.LoadAdapter(saved); err != nil {
+		n := load(t, m.Backend(), base, LoadOptions{})
+		if _, err := n.LoadAdapter(saved, AdapterOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if again := logits(t, n, g.seqs); !slices.Equal(again, got) {
@@ -122,12 +123,12 @@ func repeats(name string) bool {
 // inert reports whether a stored embedding is the base's, which it shares with
 // the head.
 func (m *Model) inert(t *testing.T, name string, v []float32) bool {
-	w := m.shared()
+	w := m.Tied()
 	if w == nil || m.Config.Family.DiskName(name) != m.Config.Family.HeadName() && m.Config.Family.DiskName(name) != w.Name {
 		return false
 	}
 	base := make([]float32, w.Value.Len())
-	if err := m.untrainedRows(w, base, 0); err != nil {
+	if err := m.UntrainedRows(w, base, 0); err != nil {
 		t.Fatal(err)
 	}
 	return slices.Equal(base, v)
@@ -141,15 +142,15 @@ func TestTargetsAreThoseOfPEFT(t *testing.T) {
 			t.Fatal(err)
 		}
 		files.Close()
-		names, err := m.AddLoRA(FromPEFT(&c))
+		names, err := m.AddLoRA(adapter.FromPEFT(&c))
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := map[string]bool{}
 		for name := range adapterFile(t, dir) {
-			own := strings.Replace(m.Config.Family.DiskName(strings.TrimPrefix(name, peftPrefix)), ".base_layer.", ".", 1)
-			if m.shared() != nil && own == m.Config.Family.HeadName() {
-				own = m.shared().Name
+			own := strings.Replace(m.Config.Family.DiskName(strings.TrimPrefix(name, hf.PEFTPrefix)), ".base_layer.", ".", 1)
+			if m.Tied() != nil && own == m.Config.Family.HeadName() {
+				own = m.Tied().Name
 			}
 			// Embeddings that are only stored beside the adapter are not trained.
 			stored := (own == m.text.Embed.Name || own == m.text.Head.Name) && len(c.ModulesToSave) == 0
@@ -158,7 +159,7 @@ func TestTargetsAreThoseOfPEFT(t *testing.T) {
 			}
 		}
 		got := map[string]bool{}
-		for _, w := range m.weights {
+		for _, w := range m.Weights {
 			if w.Trainable && !m.Config.Idle(w.Name) {
 				got[w.Name] = true
 			}
@@ -204,7 +205,7 @@ func TestPEFTLoadsWhatWeSave(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := logits(t, m, g.seqs[:1])
-		if _, err := m.LoadAdapter(adapter); err != nil {
+		if _, err := m.LoadAdapter(adapter, AdapterOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := m.SaveAdapter(filepath.Join(dir, "adapter"), dir); err != nil {
@@ -333,7 +334,7 @@ func TestAdaptersThatDoNotFitAreRefused(t *testing.T) {
 	} {
 		m := load(t, be, tt.base, LoadOptions{})
 		before, _ := m.NumParameters()
-		_, err := m.LoadAdapter(spoiled(t, tt.from, tt.config, tt.tensors))
+		_, err := m.LoadAdapter(spoiled(t, tt.from, tt.config, tt.tensors), AdapterOptions{})
 		if err == nil {
 			t.Errorf("%s: accepted", tt.name)
 			continue
@@ -364,7 +365,7 @@ func TestAdapterNamesInPaths(t *testing.T) {
 	var want []float32
 	for _, dir := range []string{plain, named} {
 		m := load(t, be, base, LoadOptions{})
-		if _, err := m.LoadAdapter(dir); err != nil {
+		if _, err := m.LoadAdapter(dir, AdapterOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		got := logits(t, m, openGolden(t, base, m.Config).seqs)
@@ -384,7 +385,7 @@ func TestFingerprints(t *testing.T) {
 			t.Fatal(err)
 		}
 		narrow, _ := narrowCopy(t, m)
-		for name, n := range map[string]*Model{"bfloat16": load(t, m.be, narrow, LoadOptions{}), "lazy": load(t, m.be, dir, LoadOptions{Lazy: true})} {
+		for name, n := range map[string]*Model{"bfloat16": load(t, m.Backend(), narrow, LoadOptions{}), "lazy": load(t, m.Backend(), dir, LoadOptions{Lazy: true})} {
 			if id, err := n.Fingerprint(); err != nil || id != same {
 				t.Errorf("%s: fingerprint %s, want %s (%v)", name, id, same, err)
 			}
@@ -396,14 +397,14 @@ func TestFingerprints(t *testing.T) {
 		if err := m.SaveAdapter(adapter, "there/base"); err != nil {
 			t.Fatal(err)
 		}
-		other := load(t, m.be, dir, LoadOptions{})
-		v := other.weights[len(other.weights)-1].Value
-		other.be.Fill(v, 7)
-		_, err = other.LoadAdapter(adapter)
+		other := load(t, m.Backend(), dir, LoadOptions{})
+		v := other.Weights[len(other.Weights)-1].Value
+		other.Backend().Fill(v, 7)
+		_, err = other.LoadAdapter(adapter, AdapterOptions{})
 		if err == nil || !strings.Contains(err.Error(), `made for another base model ("there/base"`) || !strings.Contains(err.Error(), "--any-base") {
 			t.Errorf("adapter of a model of the same shapes: %v", err)
 		}
-		if _, err := other.LoadAdapterAs(adapter, AdapterOptions{AnyBase: true}); err != nil {
+		if _, err := other.LoadAdapter(adapter, AdapterOptions{AnyBase: true}); err != nil {
 			t.Error(err)
 		}
 	})

@@ -76,7 +76,7 @@ func (v View) Pack(seqs []Sequence) (*Batch, error) {
 func (m *Model) batch() *Batch {
 	var b *Batch
 	keep := 0
-	if m.be.Traits().Overlaps {
+	if m.Backend().Traits().Overlaps {
 		keep = 1
 	}
 	if len(m.free) > keep {
@@ -138,14 +138,14 @@ func (b *Batch) fill(seqs []Sequence) error {
 	if b.images > 0 {
 		b.vision.Stage(to, seqs)
 	}
-	if err := to.Upload(m.be, pixels); err != nil {
+	if err := to.Upload(m.Backend(), pixels); err != nil {
 		return err
 	}
 	b.pixels = to.Room(pixels)
 	at := 0
 	for i := range seqs {
 		for _, img := range seqs[i].Images {
-			m.be.Upload(backend.View(b.pixels.Buf, b.pixels.Off+at, 1, len(img.Pixels)), img.Pixels)
+			m.Backend().Upload(backend.View(b.pixels.Buf, b.pixels.Off+at, 1, len(img.Pixels)), img.Pixels)
 			at += len(img.Pixels)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"vgid/model/cpu"
 	"vgid/model/family/llava"
 	"vgid/model/hf/imaging"
+	"vgid/model/optim"
 	"vgid/model/tape"
 )
 
@@ -50,7 +51,7 @@ func BenchmarkStep(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			o, err := m.NewOptimizer(OptimizerConfig{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, ClipNorm: 1})
+			o, err := optim.New(m.Set, optim.Config{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, ClipNorm: 1})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -1,15 +1,10 @@
 package model
 
 import (
-	"context"
 	"fmt"
-	"runtime/debug"
 	"strings"
 
-	"vgid/model/backend"
-	"vgid/model/dry"
 	"vgid/model/family"
-	"vgid/model/hf/modeldir"
 )
 
 // PartSize is how much of a model is in one of its parts.
@@ -28,8 +23,8 @@ func (m *Model) Sizes() []PartSize {
 	var out []PartSize
 	for _, p := range []family.Part{family.Tower, family.Projector, family.Text, family.Idle} {
 		s := PartSize{Part: partNames[p]}
-		for _, w := range m.weights {
-			if w.lora == 0 && m.Config.Family.Part(m.Config, w.Name) == p {
+		for _, w := range m.Weights {
+			if w.Branch == 0 && m.Config.Family.Part(m.Config, w.Name) == p {
 				s.Parameters += w.Value.Len()
 				s.Tensors++
 			}
@@ -39,52 +34,6 @@ func (m *Model) Sizes() []PartSize {
 		}
 	}
 	return out
-}
-
-// Layout reads a model folder's headers: the result has every weight's shape
-// and no value, and cannot run. It may be given an adapter and be told what to
-// train, to see what that would be.
-func Layout(ctx context.Context, d *modeldir.Dir) (*Model, error) {
-	return LoadDir(ctx, countOnly(), d, LoadOptions{})
-}
-
-// countOnly is a device that keeps no contents.
-func countOnly() backend.Backend {
-	be, _ := dry.New(dry.Options{})
-	return be
-}
-
-// dry reports whether the device keeps no contents.
-func (m *Model) dry() bool { return m.be.Traits().Empty }
-
-// tooMuch is the refusal of work that takes more memory than is free.
-func tooMuch(what string, need, free int64, hint string) error {
-	return fmt.Errorf("%s %v of memory and %v are free: %v are missing%s", what, backend.Bytes(need), backend.Bytes(free), backend.Bytes(need-free), hint)
-}
-
-// short reports whether need bytes are more than the device says are free, once
-// this process has given back what it no longer uses, and how many are.
-func short(be backend.Backend, need int64) (free int64, yes bool) {
-	for again := false; ; again = true {
-		free, err := be.FreeBytes()
-		switch {
-		case err != nil || need <= free:
-			return 0, false // where it is not known the device will say
-		case again:
-			return free, true
-		}
-		debug.FreeOSMemory()
-	}
-}
-
-// trainable refuses so many float32 buffers of n values where there is no
-// memory for them, before any is taken.
-func (m *Model) trainable(buffers, n int, what string) error {
-	need := 4 * int64(buffers) * int64(n)
-	if free, yes := short(m.be, need); yes {
-		return tooMuch(what, need, free, "; train fewer weights: an adapter, or one of a smaller r or fewer targets")
-	}
-	return nil
 }
 
 // Abbreviate lists paths with the layer numbers of equal ones gathered.

@@ -39,7 +39,7 @@ func TestEveryFamilyIsSavedAsTheSameModel(t *testing.T) {
 		if err := m.Save(dir, SaveOptions{MaxShardBytes: 20000}); err != nil {
 			t.Fatal(err)
 		}
-		n, err := Load(context.Background(), m.be, dir)
+		n, err := Load(context.Background(), m.Backend(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +86,7 @@ func TestEveryFamilyRecomputes(t *testing.T) {
 		}
 		var kept int64
 		for _, m.Recompute = range []bool{false, true} {
-			tp := tape.New(m.be, backend.F32)
+			tp := tape.New(m.Backend(), backend.F32)
 			g.step(t, m, tp)
 			g.compareGrads(t, m)
 			if peak := tp.PeakBytes(); !m.Recompute {
@@ -104,7 +104,7 @@ func TestEveryFamilyStepsWithoutAllocating(t *testing.T) {
 		if _, err := m.Trainable("*"); err != nil {
 			t.Fatal(err)
 		}
-		tp := tape.New(m.be, backend.F32)
+		tp := tape.New(m.Backend(), backend.F32)
 		defer tp.Close()
 		n := testing.AllocsPerRun(5, func() {
 			tp.Reset(tape.Options{Grad: true})
@@ -137,12 +137,12 @@ func TestAdaptersOfEveryFamily(t *testing.T) {
 		if err := m.SaveAdapter(out, dir); err != nil {
 			t.Fatal(err)
 		}
-		n, err := Load(context.Background(), m.be, dir)
+		n, err := Load(context.Background(), m.Backend(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer n.Close()
-		if _, err := n.LoadAdapter(out); err != nil {
+		if _, err := n.LoadAdapter(out, AdapterOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if want, got := logits(t, m, g.seqs), logits(t, n, g.seqs); !slices.Equal(got, want) {
@@ -180,11 +180,11 @@ func testAdapter(m *Model) LoRAConfig {
 
 // shake gives the adapter's B weights values.
 func shake(m *Model) {
-	for i, w := range m.weights {
-		if w.lora == 2 {
+	for i, w := range m.Weights {
+		if w.Branch == 2 {
 			row := make([]float32, w.Value.Len())
 			backend.FillRandom(row, backend.Normal, backend.Key{Seed: 4}, uint32(i))
-			m.be.Upload(w.Value, row)
+			m.Backend().Upload(w.Value, row)
 		}
 	}
 }

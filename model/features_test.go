@@ -92,7 +92,7 @@ func TestFeaturesOfPEFT(t *testing.T) {
 			defer m.Close()
 			seq := []Sequence{{IDs: []int32{1, 5, 9, 14}}}
 			before := logits(t, m, seq)
-			_, err := m.LoadAdapter(x.folder(t))
+			_, err := m.LoadAdapter(x.folder(t), AdapterOptions{})
 			if want := refused[name]; want != "" {
 				if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 					t.Errorf("%v does not say %q", err, want)

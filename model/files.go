@@ -1,22 +1,23 @@
 package model
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"slices"
-	"strings"
+	"os"
 
 	"vgid/model/backend"
+	"vgid/model/dry"
 	"vgid/model/hf"
 	"vgid/model/hf/modeldir"
+	"vgid/model/params"
+	"vgid/model/tape"
 )
 
-// derived reports whether files of old releases hold the tensor although it
-// follows from the config.
-func derived(name string) bool {
-	return strings.HasSuffix(name, ".position_ids") || strings.HasSuffix(name, ".rotary_emb.inv_freq")
-}
+// How weights are kept and written, of package params.
+type (
+	LoadOptions = params.LoadOptions
+	SaveOptions = params.SaveOptions
+)
 
 // Load is LoadAs without options.
 func Load(ctx context.Context, be backend.Backend, dir string) (*Model, error) {
@@ -34,7 +35,7 @@ func LoadAs(ctx context.Context, be backend.Backend, dir string, o LoadOptions) 
 // memory the files stay mapped until Close, also when the folder is closed before,
 // and must not be changed in place. Errors name the file and tensor.
 func LoadDir(ctx context.Context, be backend.Backend, d *modeldir.Dir, o LoadOptions) (*Model, error) {
-	if err := o.validate(); err != nil {
+	if err := o.Validate(); err != nil {
 		return nil, err
 	}
 	c, err := ConfigOf(d)
@@ -45,115 +46,68 @@ func LoadDir(ctx context.Context, be backend.Backend, d *modeldir.Dir, o LoadOpt
 	if err != nil {
 		return nil, err
 	}
-	m, err := fromFiles(ctx, be, c, &source{dir: d.Path(), files: files}, o)
+	m, err := assemble(be, c)
 	if err != nil {
+		files.Close()
+		return nil, fmt.Errorf("%s: %w", d.Path(), err)
+	}
+	if err := m.Set.Load(ctx, d.Path(), files, o); err != nil {
+		m.Close()
 		return nil, fmt.Errorf("%s: %w", d.Path(), err)
 	}
 	return m, nil
 }
 
-// fromFiles makes the model that c describes of the tensors of src, which it
-// takes over.
-func fromFiles(ctx context.Context, be backend.Backend, c *Config, src *source, o LoadOptions) (*Model, error) {
-	family := c.Family
-	where := map[string]string{}
-	for _, name := range src.files.Names() {
-		if other, twice := where[family.DiskName(name)]; twice {
-			src.files.Close()
-			return nil, fmt.Errorf("tensors %q and %q are the same weight", other, name)
-		}
-		where[family.DiskName(name)] = name
-	}
-	m, err := assemble(be, c)
-	if err != nil {
-		src.files.Close()
-		return nil, err
-	}
-	m.source = src
-	// Before memory is asked for: a wrong config may ask for any amount.
-	err = m.fits(where)
-	lazy := func(w *weight) bool { return o.Lazy && w.Decay }
-	if err == nil {
-		for _, w := range m.weights {
-			info, _ := src.files.Info(w.file)
-			if w.pristine = true; w.Decay {
-				w.stored = o.stored(info.DType)
-			}
-		}
-		err = m.fetch(ctx, slices.DeleteFunc(slices.Clone(m.weights), lazy))
-	}
-	if err != nil {
-		m.Close()
-		return nil, err
-	}
-	return m, nil
+// Layout reads a model folder's headers: the result has every weight's shape
+// and no value, and cannot run. It may be given an adapter and be told what to
+// train, to see what that would be.
+func Layout(ctx context.Context, d *modeldir.Dir) (*Model, error) {
+	return LoadDir(ctx, countOnly(), d, LoadOptions{})
 }
 
-// fits checks that the files hold the model's weights, by our names in where,
-// and no others.
-func (m *Model) fits(where map[string]string) error {
-	files, known := m.source.files, map[string]bool{}
-	if name := hf.QuantisedTensor(files.Names()); name != "" {
-		return fmt.Errorf("tensor %q belongs to a quantised layer, which is not implemented, though config.json has no quantization_config; use the model it was made from", name)
-	}
-	for _, w := range m.weights {
-		name, ok := where[w.Name]
-		if !ok && w == m.shared() { // a head alone stands for both in transformers, too
-			name, ok = where[m.Config.Family.HeadName()]
-		}
-		if !ok && w.Name == m.Config.Family.HeadName() { // transformers would draw a random one
-			return fmt.Errorf("tensor %q is missing, and config.json does not set tie_word_embeddings to true, which would take the embedding for it; set it if that is what the model was trained with", w.Name)
-		}
-		if !ok {
-			return m.missing(w.Name, files.Names())
-		}
-		w.file, known[name] = name, true
-		info, _ := files.Info(name)
-		if info.Elements() == 0 {
-			return emptied(name)
-		}
-		if !slices.Equal(info.Shape, w.Shape) {
-			return fmt.Errorf("tensor %q has shape %v, config.json asks for %v", name, info.Shape, w.Shape)
-		}
-		if !slices.Contains([]string{"F32", "BF16", "F16"}, info.DType) {
-			return fmt.Errorf("tensor %q has dtype %s, which is not implemented; use a model in float32, bfloat16 or float16", name, info.DType)
-		}
-	}
-	for _, name := range files.Names() {
-		if !known[name] && !derived(name) && !(m.Config.Text.TieEmbeddings && m.Config.Family.DiskName(name) == m.Config.Family.HeadName()) {
-			return fmt.Errorf("tensor %q is no part of the model that config.json describes", name)
-		}
-	}
-	return m.fitsTie(where)
+// countOnly is a device that keeps no contents.
+func countOnly() backend.Backend {
+	be, _ := dry.New(dry.Options{})
+	return be
 }
 
-// fitsTie refuses a head of its own where the config ties it to the embedding:
-// transformers 5 takes the head then, transformers 4 the embedding. A copy of
-// the embedding is welcome.
-func (m *Model) fitsTie(where map[string]string) error {
-	head, ok := where[m.Config.Family.HeadName()]
-	if !ok || !m.Config.Text.TieEmbeddings {
-		return nil
-	}
-	for _, w := range m.weights {
-		if w.Param != m.text.Head {
-			continue
-		}
-		a, err := m.source.files.Raw(head)
-		if err != nil {
-			return err
-		}
-		b, err := m.source.files.Raw(w.file)
-		if err == nil && !bytes.Equal(a, b) {
-			err = fmt.Errorf("tensor %q differs from %q, to which config.json ties it: set tie_word_embeddings to false, or take the tensor out", head, w.file)
-		}
+// Save writes config.json, generation_config.json and the weights to dir,
+// which it makes when it does not exist, under the names of the files the model
+// came from. Tensors are made one after the other, so little memory is needed.
+// Every file appears whole or not at all, config.json last. A model with an
+// adapter is refused unless it is to be merged.
+func (m *Model) Save(dir string, o SaveOptions) error {
+	if _, err := o.FileDType(); err != nil {
 		return err
 	}
-	return nil
+	branch := func(*params.Weight) *tape.LoRA { return nil }
+	if m.adapter != nil {
+		if !o.Merge {
+			return fmt.Errorf("%s: the model has an adapter; merge it or save the adapter", dir)
+		}
+		branch = m.adapter.Branch
+	}
+	return m.Set.Save(dir, o, branch)
 }
 
-// emptied refuses a tensor without elements: what a training that splits the
-// weights over processes saves where it does not gather them first.
-func emptied(tensor string) error {
-	return fmt.Errorf("tensor %q is empty, as DeepSpeed ZeRO-3 or FSDP save it when the parts are not gathered; save it again with the whole weights (zero_to_fp32.py, FULL_STATE_DICT)", tensor)
+// WriteRandom writes a model folder of the weights that New draws, tensor by
+// tensor, so that it takes little memory whatever the model's size: config.json,
+// generation_config.json and the weights in o's type and shards. There is no
+// tokenizer.
+func WriteRandom(ctx context.Context, dir string, c *Config, seed uint64, o SaveOptions) error {
+	m, err := assemble(countOnly(), c)
+	if err != nil {
+		return err
+	}
+	dtype, err := o.FileDType()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := hf.WriteShards(dir, hf.Shards(m.Drawn(ctx, seed, dtype), o.MaxShardBytes)); err != nil {
+		return err
+	}
+	return m.SaveConfig(dir, o)
 }

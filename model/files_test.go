@@ -220,11 +220,11 @@ func TestAdapterFolder(t *testing.T) {
 	}
 	n := newTestModel(t, nil)
 	defer n.Close()
-	names, err := n.LoadAdapter(dir)
+	names, err := n.LoadAdapter(dir, AdapterOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Join(names, " "), strings.Join(m.AdapterModules(), " "); got != want {
+	if got, want := strings.Join(names, " "), strings.Join(m.Adapter().Modules(), " "); got != want {
 		t.Errorf("adapter on %s, want %s", got, want)
 	}
 	if d := maxAbsDiff(logits(t, n, testSequences(n.Config)), logits(t, m, testSequences(m.Config))); d != 0 {
@@ -232,10 +232,10 @@ func TestAdapterFolder(t *testing.T) {
 	}
 	other := newTestModel(t, func(c *Config) { c.Text.HiddenSize, c.Text.HeadDim = 16, 4 })
 	defer other.Close()
-	if _, err := other.LoadAdapter(dir); err == nil || !strings.Contains(err.Error(), "linear_1") || !strings.Contains(err.Error(), "shape") {
+	if _, err := other.LoadAdapter(dir, AdapterOptions{}); err == nil || !strings.Contains(err.Error(), "linear_1") || !strings.Contains(err.Error(), "shape") {
 		t.Errorf("adapter of another base: %v", err)
 	}
-	if _, err := other.LoadAdapter(dir); err == nil || strings.Contains(err.Error(), "already") {
+	if _, err := other.LoadAdapter(dir, AdapterOptions{}); err == nil || strings.Contains(err.Error(), "already") {
 		t.Errorf("a refused adapter stays attached: %v", err)
 	}
 }

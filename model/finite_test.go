@@ -14,9 +14,9 @@ import (
 // putInto writes a value into one element of a weight.
 func putInto(t *testing.T, m *Model, weight string, row, col int, v float32) {
 	t.Helper()
-	for _, w := range m.weights {
+	for _, w := range m.Weights {
 		if w.Name == weight {
-			m.be.Upload(w.Value.RowRange(row, row+1).ColRange(col, col+1), []float32{v})
+			m.Backend().Upload(w.Value.RowRange(row, row+1).ColRange(col, col+1), []float32{v})
 			return
 		}
 	}
@@ -121,7 +121,7 @@ func TestCauseOfNaNAfterAnUpdate(t *testing.T) {
 	if _, err := m.Trainable("language_model.*"); err != nil {
 		t.Fatal(err)
 	}
-	m.be.Fill(m.FlatValues(), float32(math.NaN()))
+	m.Backend().Fill(m.Flat().Values(), float32(math.NaN()))
 	for updated, want := range map[bool]string{true: "its weights are finite", false: "embed_tokens.weight"} {
 		why, err := m.WhyNotFinite(t.Context(), updated)
 		if err != nil || !strings.Contains(why, want) {
@@ -144,12 +144,12 @@ func TestOverflowingMergesAreRefused(t *testing.T) {
 	} {
 		m := newTestModel(t, nil)
 		lora(t, m, 0, "q_proj")
-		for _, w := range m.weights {
-			if w.lora == 2 && strings.Contains(w.Name, "layers.1.") {
-				m.be.Fill(w.Value, c.b)
+		for _, w := range m.Weights {
+			if w.Branch == 2 && strings.Contains(w.Name, "layers.1.") {
+				m.Backend().Fill(w.Value, c.b)
 			}
-			if w.lora == 1 {
-				m.be.Fill(w.Value, 2)
+			if w.Branch == 1 {
+				m.Backend().Fill(w.Value, 2)
 			}
 		}
 		err := m.Save(t.TempDir(), SaveOptions{Merge: true, DType: c.dtype})

@@ -12,10 +12,10 @@ import (
 func (v View) ImageFeatures(t *tape.Tape, b *Batch) tape.Var {
 	m := v.m
 	was := v.begin(t)
-	grad := t.SetGrad(t.Grad() && m.towerTrained)
+	grad := t.SetGrad(t.Grad() && m.TowerTrained)
 	mark := t.Mark()
 	f := t.Release(mark, b.vision.Tower(nn.Pass{Tape: t, Recompute: m.Recompute}, b.pixels))
-	t.SetGrad(grad && (m.towerTrained || m.projectorTrained))
+	t.SetGrad(grad && (m.TowerTrained || m.ProjectorTrained))
 	mark = t.Mark()
 	x := t.Release(mark, b.vision.Project(t, f))
 	t.SetGrad(was)
@@ -27,7 +27,7 @@ func (v View) ImageFeatures(t *tape.Tape, b *Batch) tape.Var {
 // Reset.
 func (v View) Logits(t *tape.Tape, hidden backend.Tensor) backend.Tensor {
 	out := t.ScratchF32(hidden.Rows, v.m.Config.Text.VocabSize)
-	v.m.be.MatMul(out, hidden, v.head(), backend.MatMul{TransB: true, Alpha: 1})
+	v.m.Backend().MatMul(out, hidden, v.head(), backend.MatMul{TransB: true, Alpha: 1})
 	return out
 }
 

@@ -8,6 +8,7 @@ import (
 	"vgid/model/backend"
 	"vgid/model/decoding"
 	"vgid/model/nn"
+	"vgid/model/params"
 	"vgid/model/tape"
 )
 
@@ -64,8 +65,8 @@ func (m *Model) newCache(rows int) (*kvCache, error) {
 	c := &m.Config.Text
 	width := c.KVHeads * c.HeadDim
 	n := rows * width
-	defer backend.For(m.be, backend.Activations)()
-	buf, err := m.be.Alloc(m.be.Traits().Activations, 2*c.Layers*n)
+	defer backend.For(m.Backend(), backend.Activations)()
+	buf, err := m.Backend().Alloc(m.Backend().Traits().Activations, 2*c.Layers*n)
 	if err != nil {
 		return nil, fmt.Errorf("generate: no memory for a cache of %d tokens: %w", rows, err)
 	}
@@ -137,11 +138,11 @@ func (v View) Generate(ctx context.Context, prompts []Sequence, o GenerateOption
 	if g.cache, err = m.newCache(slots * g.slot); err != nil {
 		return nil, err
 	}
-	defer m.be.Free(g.cache.buf)
+	defer m.Backend().Free(g.cache.buf)
 	for s := slots - 1; s >= 0; s-- {
 		g.free = append(g.free, int32(s*g.slot))
 	}
-	g.tape = tape.For(m.be)
+	g.tape = tape.For(m.Backend())
 	defer g.tape.Close()
 	return g.out, numbered(g.run(ctx))
 }
@@ -224,7 +225,7 @@ func (g *generation) step(ctx context.Context) error {
 	b.tokens = n
 	b.seqs = to.Sequences(b.seqStart, b.seqLen, &b.seqs.Dev)
 	b.angles()
-	if err := to.Upload(m.be, 0); err != nil {
+	if err := to.Upload(m.Backend(), 0); err != nil {
 		return err
 	}
 	b.rows = backend.Tensor{}
@@ -256,8 +257,8 @@ func (g *generation) draw(ctx context.Context, h tape.Var, first int) error {
 	changed := g.o.Decoding.Active()
 	if g.o.Temperature == 0 && !changed {
 		best := g.tape.ScratchInts(hidden.Rows, 1)
-		m.be.ArgMax(best, logits)
-		if err := m.be.DownloadInts(g.tokens, best); err != nil {
+		m.Backend().ArgMax(best, logits)
+		if err := m.Backend().DownloadInts(g.tokens, best); err != nil {
 			return err
 		}
 		if i := slices.Index(g.tokens, -1); i >= 0 {
@@ -266,13 +267,13 @@ func (g *generation) draw(ctx context.Context, h tape.Var, first int) error {
 	} else {
 		n := hidden.Rows * vocab
 		g.logits = slices.Grow(g.logits[:0], n)[:n]
-		if err := m.be.Download(g.logits, logits); err != nil {
+		if err := m.Backend().Download(g.logits, logits); err != nil {
 			return err
 		}
 		for i := range g.tokens {
 			a := &g.active[first+i]
 			row := g.logits[i*vocab : (i+1)*vocab]
-			if notFinite(row) > 0 {
+			if params.NotFinite(row) > 0 {
 				return m.notFinite(ctx, a.prompt)
 			}
 			if changed {

@@ -57,7 +57,7 @@ func TestGenerationEqualsRecomputing(t *testing.T) {
 	defer m.Close()
 	// An image token in an answer could not be fed back as a prompt.
 	bias := make([]float32, m.Config.Text.HiddenSize)
-	m.be.Upload(m.Head().Value.RowRange(m.Config.ImageTokenID, m.Config.ImageTokenID+1), bias)
+	m.Backend().Upload(m.Head().Value.RowRange(m.Config.ImageTokenID, m.Config.ImageTokenID+1), bias)
 	prompts := testPrompts(m.Config)
 	const n = 7
 	var plain [][]int32

@@ -13,6 +13,8 @@ import (
 	"vgid/model/cpu"
 	"vgid/model/hf"
 	"vgid/model/hf/imaging"
+	"vgid/model/optim"
+	"vgid/model/params"
 	"vgid/model/ref"
 	"vgid/model/tape"
 )
@@ -265,8 +267,8 @@ func againstTransformers(t *testing.T, be backend.Backend, dir string) {
 // compareGrads compares every golden gradient and returns the worst error.
 func (g *golden) compareGrads(t *testing.T, m *Model) float64 {
 	t.Helper()
-	byName := map[string]*weight{}
-	for _, w := range m.weights {
+	byName := map[string]*params.Weight{}
+	for _, w := range m.Weights {
 		byName[w.Name] = w
 	}
 	worst, n := 0.0, 0
@@ -300,7 +302,13 @@ func (g *golden) compareGrads(t *testing.T, m *Model) float64 {
 		worst = max(worst, e)
 		n++
 	}
-	if trained := len(m.trained()); n != trained {
+	trained := 0
+	for _, w := range m.Weights {
+		if w.Trainable {
+			trained++
+		}
+	}
+	if n != trained {
 		t.Errorf("%d golden gradients for %d trained weights", n, trained)
 	}
 	return worst
@@ -330,11 +338,11 @@ func adapterTrains(t *testing.T, be backend.Backend, dir string) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	if _, err := m.LoadAdapter(filepath.Join(dir, "adapter")); err != nil {
+	if _, err := m.LoadAdapter(filepath.Join(dir, "adapter"), AdapterOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	g := openGolden(t, dir, m.Config)
-	o, err := m.NewOptimizer(OptimizerConfig{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.02, ClipNorm: 1})
+	o, err := optim.New(m.Set, optim.Config{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.02, ClipNorm: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

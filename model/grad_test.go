@@ -37,13 +37,13 @@ func ownFields(c *Config) *llava.Config { return c.Family.(*llava.Config) }
 
 // randomise gives every weight a random value, the constant ones too.
 func randomise(m *Model, seed uint64) {
-	for i, w := range m.weights {
+	for i, w := range m.Weights {
 		row := make([]float32, w.Value.Len())
 		backend.FillRandom(row, backend.Normal, backend.Key{Seed: seed}, uint32(i))
 		for j := range row {
 			row[j] = w.Fill + 0.3*row[j]
 		}
-		m.be.Upload(w.Value, row)
+		m.Backend().Upload(w.Value, row)
 	}
 }
 
@@ -81,7 +81,7 @@ type step struct {
 
 func newStep(tb testing.TB, m *Model) *step {
 	tb.Helper()
-	be := m.be.(*ref.Backend)
+	be := m.Backend().(*ref.Backend)
 	s := &step{m: m, be: be, tape: tape.New(be, backend.F32), seqs: testSequences(m.Config)}
 	buf, err := be.Alloc(backend.F32, 3*m.Config.Text.HiddenSize)
 	if err != nil {
@@ -143,14 +143,14 @@ func (s *step) checkGradients(t *testing.T, every int) {
 	s.backward(t)
 	// The heads' gradients are made in forward calls: take all of them aside.
 	grads := map[string][]float64{}
-	for _, w := range s.m.weights {
+	for _, w := range s.m.Weights {
 		for i := 0; w.Trainable && i < w.Value.Len(); i++ {
 			grads[w.Name] = append(grads[w.Name], s.be.At(w.Grad, i/w.Value.Cols, i%w.Value.Cols))
 		}
 	}
 	const h = 1e-5
 	checked, nonzero := 0, 0
-	for _, w := range s.m.weights {
+	for _, w := range s.m.Weights {
 		if !w.Trainable {
 			continue
 		}
@@ -197,11 +197,11 @@ func lora(tb testing.TB, m *Model, dropout float32, targets ...string) {
 	if _, err := m.AddLoRA(LoRAConfig{R: 2, Alpha: 3, Dropout: dropout, Targets: targets, Seed: 4}); err != nil {
 		tb.Fatal(err)
 	}
-	for i, w := range m.weights { // B starts at zero, which would hide A
-		if w.lora == 2 {
+	for i, w := range m.Weights { // B starts at zero, which would hide A
+		if w.Branch == 2 {
 			v := make([]float32, w.Value.Len())
 			backend.FillRandom(v, backend.Normal, backend.Key{Seed: 8}, uint32(i))
-			m.be.Upload(w.Value, v)
+			m.Backend().Upload(w.Value, v)
 		}
 	}
 }
@@ -267,10 +267,10 @@ func TestRecomputationGivesTheSameGradients(t *testing.T) {
 		}
 		newStep(t, m).backward(t)
 		out := map[string][]float32{}
-		for _, w := range m.weights {
+		for _, w := range m.Weights {
 			if w.Trainable {
 				out[w.Name] = make([]float32, w.Value.Len())
-				if err := m.be.Download(out[w.Name], w.Grad); err != nil {
+				if err := m.Backend().Download(out[w.Name], w.Grad); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -301,7 +301,7 @@ func TestGradientsAreReadyOnceAndFinal(t *testing.T) {
 		early := map[string][]float32{}
 		read := func(p *tape.Param) []float32 {
 			v := make([]float32, p.Grad.Len())
-			if err := m.be.Download(v, p.Grad); err != nil {
+			if err := m.Backend().Download(v, p.Grad); err != nil {
 				t.Fatal(err)
 			}
 			return v
@@ -315,7 +315,7 @@ func TestGradientsAreReadyOnceAndFinal(t *testing.T) {
 		if err := s.tape.Backward(); err != nil {
 			t.Fatal(err)
 		}
-		for _, w := range m.weights {
+		for _, w := range m.Weights {
 			got, ok := early[w.Name]
 			if ok != w.Trainable {
 				t.Errorf("%s: ready %v, trained %v", w.Name, ok, w.Trainable)
@@ -348,7 +348,7 @@ func TestBackwardReportsGrowingPrefixes(t *testing.T) {
 	err := m.Backward(s.tape, func(n int) {
 		marks = append(marks, n)
 		v := make([]float32, n)
-		if err := m.be.Download(v, m.FlatGrads().ColRange(0, n)); err != nil {
+		if err := m.Backend().Download(v, m.Flat().Grads().ColRange(0, n)); err != nil {
 			t.Fatal(err)
 		}
 		seen = append(seen, v)
@@ -356,8 +356,8 @@ func TestBackwardReportsGrowingPrefixes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(marks) < 10 || marks[len(marks)-1] != m.FlatLen() {
-		t.Fatalf("prefixes %v of %d", marks, m.FlatLen())
+	if len(marks) < 10 || marks[len(marks)-1] != m.Flat().Len() {
+		t.Fatalf("prefixes %v of %d", marks, m.Flat().Len())
 	}
 	for i, v := range seen {
 		if i > 0 && marks[i] <= marks[i-1] {
@@ -381,8 +381,8 @@ func TestBackwardReportsGrowingPrefixes(t *testing.T) {
 	if err := m.Backward(s.tape, func(n int) { marks = append(marks, n) }); err != nil {
 		t.Fatal(err)
 	}
-	if marks[len(marks)-1] != m.FlatLen() {
-		t.Fatalf("prefixes %v of %d", marks, m.FlatLen())
+	if marks[len(marks)-1] != m.Flat().Len() {
+		t.Fatalf("prefixes %v of %d", marks, m.Flat().Len())
 	}
 }
 

@@ -22,8 +22,7 @@ func (h LossHandle) Download(dst []float32) error { return h.be.Download(dst, h.
 type KLOptions struct {
 	// Teacher is the view whose hidden rows are given and whose head reads them;
 	// none means the student's own.
-	Teacher     View
-	TeacherHead backend.Tensor // until every caller gives a view
+	Teacher View
 	backend.KL
 }
 
@@ -39,7 +38,7 @@ func (v View) CE(t *tape.Tape, hidden tape.Var, rows, targets []int32, weights [
 	h := v.Rows(t, hidden, rows)
 	loss := t.LinearCE(h, v.m.Head(), t.Ints(targets, 1), t.Floats(weights, 1))
 	t.SetGrad(was)
-	return LossHandle{loss, v.m.be}
+	return LossHandle{loss, v.m.Backend()}
 }
 
 // KL is the forward divergence from the teacher's hidden rows [n, d] to the
@@ -49,13 +48,9 @@ func (v View) KL(t *tape.Tape, hidden tape.Var, rows []int32, teacher backend.Te
 	if o.Teacher.IsZero() {
 		o.Teacher = v
 	}
-	head := o.TeacherHead
-	if head.IsZero() {
-		head = o.Teacher.head()
-	}
 	was := v.begin(t)
 	h := v.Rows(t, hidden, rows)
-	loss := t.LinearKL(h, v.m.Head(), teacher, head, t.Floats(weights, 1), o.KL)
+	loss := t.LinearKL(h, v.m.Head(), teacher, o.Teacher.head(), t.Floats(weights, 1), o.KL)
 	t.SetGrad(was)
-	return LossHandle{loss, v.m.be}
+	return LossHandle{loss, v.m.Backend()}
 }

@@ -19,7 +19,7 @@ func (v View) ScoreContinuations(ctx context.Context, prompts []Sequence, contin
 		return nil, fmt.Errorf("score: %d prompts but %d continuations", len(prompts), len(continuations))
 	}
 	m := v.m
-	t := tape.For(m.be)
+	t := tape.For(m.Backend())
 	defer t.Close()
 	out := make([]float64, len(prompts))
 	var seqs []Sequence
@@ -72,7 +72,7 @@ func (v View) score(t *tape.Tape, seqs []Sequence, continuations [][]int32, out 
 		}
 	}
 	h := v.Rows(t, v.Hidden(t, b), rows)
-	loss := LossHandle{t.LinearCE(h, m.Head(), t.Ints(targets, 1), backend.Tensor{}), m.be}
+	loss := LossHandle{t.LinearCE(h, m.Head(), t.Ints(targets, 1), backend.Tensor{}), m.Backend()}
 	nll := make([]float32, loss.Len())
 	if err := loss.Download(nll); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"vgid/model/cpu"
 	"vgid/model/dry"
 	"vgid/model/hf"
+	"vgid/model/optim"
 	"vgid/model/tape"
 )
 
@@ -41,12 +42,8 @@ func newMeter(t *testing.T) *meter {
 	return m
 }
 
-// adoptAll makes matrices of any size stay in the mapped file during a test.
-func adoptAll(t *testing.T) {
-	was := adoptBytes
-	adoptBytes = 0
-	t.Cleanup(func() { adoptBytes = was })
-}
+// everything is the MapFrom by which matrices of any size stay in the mapped file.
+const everything = 1
 
 // narrowCopy saves a golden model as bfloat16 and its values, as rounded, again
 // as float32.
@@ -56,7 +53,7 @@ func narrowCopy(t *testing.T, m *Model) (narrow, wide string) {
 	if err := m.Save(narrow, SaveOptions{DType: "bfloat16"}); err != nil {
 		t.Fatal(err)
 	}
-	n := load(t, m.be, narrow, LoadOptions{Weights: "float32"})
+	n := load(t, m.Backend(), narrow, LoadOptions{Weights: "float32"})
 	if err := n.Save(wide, SaveOptions{DType: "float32"}); err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +73,6 @@ func load(t *testing.T, be backend.Backend, dir string, o LoadOptions) *Model {
 // However the matrices are kept, the numbers are those of the values: from
 // bfloat16 or float32 files, copied or mapped, answers and gradients agree.
 func TestStorageDoesNotChangeNumbers(t *testing.T) {
-	adoptAll(t)
 	onGolden(t, func(t *testing.T, m *Model, g *golden, _ string) {
 		narrow, wide := narrowCopy(t, m)
 		run := func(m *Model) (out, grads []float32) {
@@ -84,16 +80,16 @@ func TestStorageDoesNotChangeNumbers(t *testing.T) {
 				t.Fatal(err)
 			}
 			shake(m)
-			tp := tape.New(m.be, backend.F32)
+			tp := tape.New(m.Backend(), backend.F32)
 			defer tp.Close()
 			g.step(t, m, tp)
-			grads = make([]float32, m.FlatLen())
-			if err := m.be.Download(grads, m.FlatGrads()); err != nil {
+			grads = make([]float32, m.Flat().Len())
+			if err := m.Backend().Download(grads, m.Flat().Grads()); err != nil {
 				t.Fatal(err)
 			}
 			return logits(t, m, g.seqs), grads
 		}
-		plain := load(t, plainBackend{newMeter(t)}, wide, LoadOptions{Weights: "float32"})
+		plain := load(t, plainBackend{newMeter(t)}, wide, LoadOptions{Weights: "float32", MapFrom: everything})
 		want, wantGrads := run(plain)
 		for _, c := range []struct {
 			name, dir string
@@ -112,13 +108,13 @@ func TestStorageDoesNotChangeNumbers(t *testing.T) {
 			if !c.adopts {
 				device = plainBackend{be}
 			}
-			n := load(t, device, c.dir, LoadOptions{Weights: c.weights})
-			for _, w := range n.weights {
+			n := load(t, device, c.dir, LoadOptions{Weights: c.weights, MapFrom: everything})
+			for _, w := range n.Weights {
 				if dt := w.Value.Buf.DType(); (dt == backend.BF16) != (c.narrow && w.Decay) {
 					t.Errorf("%s: %s is kept as %v", c.name, w.Name, dt)
 				}
-				if mapped := c.adopts && w.Decay && (c.weights == ""); w.mapped != mapped {
-					t.Errorf("%s: %s is mapped: %v", c.name, w.Name, w.mapped)
+				if mapped := c.adopts && w.Decay && (c.weights == ""); w.Mapped() != mapped {
+					t.Errorf("%s: %s is mapped: %v", c.name, w.Name, w.Mapped())
 				}
 			}
 			got, grads := run(n)
@@ -140,7 +136,6 @@ func (plainBackend) Traits() backend.Traits { return backend.Traits{} }
 // A mapped model takes no memory for its matrices, shares them with its clone,
 // and gives those that are trained memory of their own: the file never changes.
 func TestMappedWeights(t *testing.T) {
-	adoptAll(t)
 	onGolden(t, func(t *testing.T, m *Model, g *golden, _ string) {
 		dir, _ := narrowCopy(t, m)
 		before, err := os.ReadFile(filepath.Join(dir, "model.safetensors"))
@@ -148,9 +143,9 @@ func TestMappedWeights(t *testing.T) {
 			t.Fatal(err)
 		}
 		be := newMeter(t)
-		n := load(t, be, dir, LoadOptions{})
+		n := load(t, be, dir, LoadOptions{MapFrom: everything})
 		vectors := int64(0)
-		for _, w := range n.weights {
+		for _, w := range n.Weights {
 			if !w.Decay {
 				vectors += 4 * int64(w.Value.Len())
 			}
@@ -169,7 +164,7 @@ func TestMappedWeights(t *testing.T) {
 		if _, err := n.Trainable("*"); err != nil {
 			t.Fatal(err)
 		}
-		n.be.Scale(n.FlatValues(), 0.5)
+		n.Backend().Scale(n.Flat().Values(), 0.5)
 		if got := logits(t, n, g.seqs); relative(got, want) < 1e-2 {
 			t.Error("training changes nothing")
 		}
@@ -247,7 +242,7 @@ func TestTooLittleMemoryToTrainIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	be.free = 100
-	_, err = n.NewOptimizer(OptimizerConfig{})
+	_, err = optim.New(n.Set, optim.Config{})
 	refused(err, "the optimizer's moments take")
 }
 
@@ -256,7 +251,7 @@ func TestTooLittleMemoryToTrainIsRefused(t *testing.T) {
 func TestSaveKeepsTheLayout(t *testing.T) {
 	onGolden(t, func(t *testing.T, m *Model, g *golden, _ string) {
 		from, to := newLayout(t, m), filepath.Join(t.TempDir(), "to")
-		n := load(t, m.be, from, LoadOptions{})
+		n := load(t, m.Backend(), from, LoadOptions{})
 		if err := n.Save(to, SaveOptions{}); err != nil {
 			t.Fatal(err)
 		}
@@ -332,9 +327,9 @@ func TestMergedFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 		shake(m)
-		for _, w := range m.weights {
-			if w.whole {
-				m.be.Scale(w.Value, 1.5)
+		for _, w := range m.Weights {
+			if w.Whole {
+				m.Backend().Scale(w.Value, 1.5)
 			}
 		}
 		adapter, whole, lazy := t.TempDir(), t.TempDir(), t.TempDir()
@@ -346,7 +341,7 @@ func TestMergedFolder(t *testing.T) {
 		}
 		be := newMeter(t)
 		n := load(t, be, dir, LoadOptions{Lazy: true})
-		if _, err := n.LoadAdapter(adapter); err != nil {
+		if _, err := n.LoadAdapter(adapter, AdapterOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := n.Save(lazy, SaveOptions{Merge: true}); err != nil {
@@ -366,7 +361,7 @@ func TestMergedFolder(t *testing.T) {
 		if e := relative(inMemory, want); e > 1e-5 {
 			t.Errorf("merging in memory moves logits by %g", e)
 		}
-		if e := relative(logits(t, load(t, m.be, whole, LoadOptions{}), g.seqs), inMemory); e > 1e-6 {
+		if e := relative(logits(t, load(t, m.Backend(), whole, LoadOptions{}), g.seqs), inMemory); e > 1e-6 {
 			t.Errorf("the merged folder is %g off", e)
 		}
 	})
@@ -374,19 +369,18 @@ func TestMergedFolder(t *testing.T) {
 
 // What a device that only counts takes as mapped is what the CPU maps.
 func TestMappedWeightsAreCounted(t *testing.T) {
-	adoptAll(t)
 	onGolden(t, func(t *testing.T, m *Model, _ *golden, dir string) {
 		narrow, _ := narrowCopy(t, m)
 		for _, dir := range []string{dir, narrow} {
-			n := load(t, newMeter(t), dir, LoadOptions{})
+			n := load(t, newMeter(t), dir, LoadOptions{MapFrom: everything})
 			want := int64(0)
-			for _, w := range n.weights {
-				if w.mapped {
-					want += int64(w.Value.Len()) * int64(w.stored.Size())
+			for _, w := range n.Weights {
+				if w.Mapped() {
+					want += int64(w.Value.Len()) * int64(w.Stored().Size())
 				}
 			}
-			be, counts := dry.New(dry.Like(n.be))
-			teacher, err := load(t, be, dir, LoadOptions{}).Clone() // of the same memory
+			be, counts := dry.New(dry.Like(n.Backend()))
+			teacher, err := load(t, be, dir, LoadOptions{MapFrom: everything}).Clone() // of the same memory
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -15,15 +15,15 @@ func mixedAdapter(t *testing.T, m *Model) {
 	if _, err := m.AddLoRA(LoRAConfig{R: 2, Alpha: 3, Dropout: 0.5, Targets: []string{"q_proj", "fc1"}, ModulesToSave: []string{"lm_head"}, Bias: "all", Seed: 4}); err != nil {
 		t.Fatal(err)
 	}
-	v := make([]float32, m.FlatLen())
+	v := make([]float32, m.Flat().Len())
 	backend.FillRandom(v, backend.Normal, backend.Key{Seed: 8}, 0)
-	m.be.Upload(m.FlatValues(), v)
+	m.Backend().Upload(m.Flat().Values(), v)
 }
 
 func flatGrads(t *testing.T, m *Model) []float32 {
 	t.Helper()
-	v := make([]float32, m.FlatLen())
-	if err := m.be.Download(v, m.FlatGrads()); err != nil {
+	v := make([]float32, m.Flat().Len())
+	if err := m.Backend().Download(v, m.Flat().Grads()); err != nil {
 		t.Fatal(err)
 	}
 	return v
@@ -35,7 +35,7 @@ func TestBaseIsNeverTrained(t *testing.T) {
 	defer m.Close()
 	mixedAdapter(t, m)
 	seqs := testSequences(m.Config)
-	tp := tape.New(m.be, backend.F32)
+	tp := tape.New(m.Backend(), backend.F32)
 	defer tp.Close()
 	tp.Reset(tape.Options{Grad: true, Seed: 3})
 	b, err := m.Pack(seqs)

@@ -46,7 +46,7 @@ func TestNamesOfWrappersAreTold(t *testing.T) {
 		{"FSDP", within("layers.0.", "layers.0._fsdp_wrapped_module.")},
 		{"activation checkpointing", within("layers.0.", "layers.0._checkpoint_wrapped_module.")},
 		{"merge_and_unload", within("q_proj.", "q_proj.base_layer.")},
-		{"merge_and_unload", before(peftPrefix)},
+		{"merge_and_unload", before(hf.PEFTPrefix)},
 		{`.q_proj.weight" is missing$`, within("q_proj.", "my_proj.")},
 	} {
 		renamed := make([]hf.NamedTensor, len(list))

@@ -90,7 +90,7 @@ there is none. Nothing is dropped out.`,
 
 func forward(c *cli.Context, a *ask.Asker) error {
 	a.Model.Recompute = c.Bool("recompute")
-	if _, adapter := a.Model.Adapter(); c.Bool("grad") && !adapter {
+	if c.Bool("grad") && a.Model.Adapter() == nil {
 		if _, err := a.Model.Trainable("*"); err != nil {
 			return err
 		}

@@ -21,6 +21,10 @@ const (
 	llavaTrainables    = "non_lora_trainables.bin"
 )
 
+// PEFTPrefix begins every tensor name in an adapter file; behind it comes the
+// module's path in memory, under transformers 5 or, in older adapters, 4.
+const PEFTPrefix = "base_model.model."
+
 // AdapterConfig is PEFT's adapter_config.json for LoRA.
 type AdapterConfig struct {
 	PeftType          string                 `json:"peft_type"` // LORA

@@ -6,6 +6,7 @@ import (
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/hf/modeldir"
+	"vgid/model/optim"
 	"vgid/model/tape"
 )
 
@@ -103,7 +104,7 @@ func (w *work) step(full, recompute bool) error {
 	}
 	w.weights = before
 	_, w.parameters = m.NumParameters()
-	opt, err := m.NewOptimizer(model.OptimizerConfig{})
+	opt, err := optim.New(m.Set, optim.Config{})
 	if err != nil {
 		return err
 	}
@@ -118,7 +119,7 @@ func (w *work) step(full, recompute bool) error {
 
 // vgidStep takes the steps of vgid's Distill objective on the last rows of
 // every sequence.
-func vgidStep(m, teacher *model.Model, seqs []model.Sequence, answer int, opt *model.Optimizer) error {
+func vgidStep(m, teacher *model.Model, seqs []model.Sequence, answer int, opt *optim.Optimizer) error {
 	record, plain := tape.For(m.Backend()), tape.For(m.Backend())
 	defer record.Close()
 	defer plain.Close()

@@ -34,7 +34,7 @@ func Open(ctx context.Context, be backend.Backend, d *modeldir.Dir, adapter stri
 	}
 	r, err := OpenReader(d, m.Config)
 	if err == nil && adapter != "" {
-		_, err = m.LoadAdapter(adapter)
+		_, err = m.LoadAdapter(adapter, model.AdapterOptions{})
 	}
 	if err != nil {
 		m.Close()
@@ -132,7 +132,9 @@ func (a *Asker) Forward(ctx context.Context, s model.Sequence, first int, grad b
 		return nil, err
 	}
 	defer b.Release()
-	m.SetDropout(0) // the derivative of what is written, not of a draw around it
+	if a := m.Adapter(); a != nil {
+		a.SetDropout(0) // the derivative of what is written, not of a draw around it
+	}
 	t := tape.For(m.Backend())
 	defer t.Close()
 	t.Reset(tape.Options{Grad: grad})

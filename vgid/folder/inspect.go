@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"vgid/model"
+	"vgid/model/adapter"
 	"vgid/model/cpu"
 	"vgid/model/dry"
 	"vgid/model/hf"
@@ -221,14 +222,14 @@ func (r *Inspection) adapter(ctx context.Context, d *modeldir.Dir, o *InspectOpt
 		return err
 	}
 	defer base.Close()
-	if r.Modules, err = base.LoadAdapter(o.Adapter); err != nil {
+	if r.Modules, err = base.LoadAdapter(o.Adapter, model.AdapterOptions{}); err != nil {
 		return err
 	}
 	conf, files, err := hf.ReadAdapter(o.Adapter)
 	if err != nil {
 		return err
 	}
-	o.LoRA = model.FromPEFT(&conf)
+	o.LoRA = adapter.FromPEFT(&conf)
 	r.Trained = fmt.Sprintf("the adapter %s, r=%d", o.Adapter, conf.R)
 	return files.Close()
 }

@@ -33,7 +33,7 @@ func Merge(ctx context.Context, d *modeldir.Dir, adapter, out string, o MergeOpt
 		return err
 	}
 	defer m.Close()
-	if _, err := m.LoadAdapterAs(adapter, model.AdapterOptions{AnyBase: o.AnyBase}); err != nil {
+	if _, err := m.LoadAdapter(adapter, model.AdapterOptions{AnyBase: o.AnyBase}); err != nil {
 		return err
 	}
 	return hf.ReplaceFolder(out, func(to string) error {

@@ -237,7 +237,7 @@ func (j *Job) checkpoint(ctx context.Context, dir string, inputs origin.List, t 
 // save writes the stage's model, with an adapter also on its own in PEFT's
 // format and merged into the weights in the model folder.
 func (j *Job) save(ctx context.Context, name, from string, m *model.Model) (adapter string, err error) {
-	if _, ok := m.Adapter(); ok {
+	if m.Adapter() != nil {
 		adapter = j.path(name, "adapter")
 	}
 	return adapter, j.ranks.OnRank0(ctx, func() error {

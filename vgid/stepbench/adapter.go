@@ -11,6 +11,7 @@ import (
 	"vgid/model/backend"
 	"vgid/model/family"
 	"vgid/model/measure/bench"
+	"vgid/model/optim"
 	"vgid/model/tape"
 	"vgid/vgid/quickstart"
 )
@@ -127,7 +128,7 @@ func (o *AdapterOptions) ours(ctx context.Context, c *model.Config, row *Adapter
 	if _, err := m.AddLoRA(model.LoRAConfig{R: rank, Alpha: alpha, Targets: []string{"re:" + decoderLayers}, Seed: 1}); err != nil {
 		return err
 	}
-	opt, err := m.NewOptimizer(model.OptimizerConfig{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, ClipNorm: 1})
+	opt, err := optim.New(m.Set, optim.Config{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, ClipNorm: 1})
 	if err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func (o *AdapterOptions) ours(ctx context.Context, c *model.Config, row *Adapter
 // adapterStep is a model in training.
 type adapterStep struct {
 	m                *model.Model
-	opt              *model.Optimizer
+	opt              *optim.Optimizer
 	vgid             bool
 	student, teacher *tape.Tape
 	seqs             []model.Sequence

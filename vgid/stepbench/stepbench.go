@@ -17,6 +17,7 @@ import (
 	"vgid/model/hf/imaging"
 	"vgid/model/measure"
 	"vgid/model/measure/bench"
+	"vgid/model/optim"
 	"vgid/model/tape"
 	"vgid/vgid/quickstart"
 )
@@ -122,7 +123,7 @@ func run(ctx context.Context, threads int, o Options) (Row, error) {
 type training struct {
 	be      backend.Backend
 	m       *model.Model
-	opt     *model.Optimizer
+	opt     *optim.Optimizer
 	tape    *tape.Tape
 	shape   shape
 	seqs    []model.Sequence
@@ -173,7 +174,7 @@ func newTraining(be backend.Backend, samples int) (*training, error) {
 	if _, err := b.m.Trainable("*"); err != nil {
 		return nil, err
 	}
-	if b.opt, err = b.m.NewOptimizer(model.OptimizerConfig{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.02, ClipNorm: 1}); err != nil {
+	if b.opt, err = optim.New(b.m.Set, optim.Config{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.02, ClipNorm: 1}); err != nil {
 		return nil, err
 	}
 	b.tape = tape.For(b.be)

@@ -13,8 +13,8 @@ import (
 	"strconv"
 	"strings"
 
-	"vgid/model"
 	"vgid/model/hf"
+	"vgid/model/optim"
 	"vgid/vgid/config"
 	"vgid/vgid/origin"
 )
@@ -22,7 +22,7 @@ import (
 // State is what a stage needs to go on exactly where it stopped. Everything
 // random is a function of the step, so there is no generator state.
 type State struct {
-	model.TrainState        // Step counts the stage's steps
+	optim.TrainState        // Step counts the stage's steps
 	Layout           string // identifies the trained parameters and their order
 }
 

@@ -273,7 +273,7 @@ func comparePaper(ctx context.Context, t *testing.T, c config.Config) error {
 		near(t, "forget", got[forgetTerm], forget, 1e-4)
 		near(t, "retain", got[retainTerm], retain, 1e-4)
 
-		g, err := download(m.Backend(), m.FlatGrads())
+		g, err := download(m.Backend(), m.Flat().Grads())
 		if err != nil {
 			return err
 		}
@@ -284,7 +284,7 @@ func comparePaper(ctx context.Context, t *testing.T, c config.Config) error {
 		length = math.Sqrt(length)
 		const h = 0.02
 		along := func(by float64) (float64, error) {
-			values, err := download(m.Backend(), m.FlatValues())
+			values, err := download(m.Backend(), m.Flat().Values())
 			if err != nil {
 				return 0, err
 			}
@@ -292,9 +292,9 @@ func comparePaper(ctx context.Context, t *testing.T, c config.Config) error {
 			for k := range moved {
 				moved[k] += float32(by * float64(g[k]) / length)
 			}
-			m.Backend().Upload(m.FlatValues(), moved)
+			m.Backend().Upload(m.Flat().Values(), moved)
 			forget, retain := p.terms(tr.step, share)
-			m.Backend().Upload(m.FlatValues(), values)
+			m.Backend().Upload(m.Flat().Values(), values)
 			return c.Unlearn.Alpha*forget + c.Unlearn.Beta*retain, nil
 		}
 		up, err := along(h)

@@ -10,6 +10,7 @@ import (
 	"vgid/collective"
 	"vgid/model"
 	"vgid/model/backend"
+	"vgid/model/optim"
 	"vgid/model/tape"
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
@@ -38,9 +39,9 @@ type Trainer struct {
 	objective Objective
 
 	tape    *tape.Tape
-	opt     *model.Optimizer
+	opt     *optim.Optimizer
 	reducer *reducer
-	sched   model.Schedule
+	sched   optim.Schedule
 	step    int // done
 	next    prepared
 }
@@ -72,18 +73,18 @@ func NewTrainer(m *model.Model, obj Objective, o Options) (*Trainer, error) {
 		o.Shard = Shard{o.Comm.Rank(), o.Comm.Size()}
 	}
 	be := m.Backend()
-	opt, err := m.NewOptimizer(model.OptimizerConfig{
+	opt, err := optim.New(m.Set, optim.Config{
 		Beta1: float32(o.Optim.Beta1), Beta2: float32(o.Optim.Beta2), Eps: float32(o.Optim.Eps),
 		WeightDecay: float32(o.Optim.WeightDecay), ClipNorm: float32(o.Optim.Clip),
 	})
 	if err != nil {
 		return nil, err
 	}
-	sched := model.Schedule{Kind: o.Optim.Schedule, Peak: o.Optim.LR, Final: o.Optim.FinalLR, Warmup: o.Optim.Warmup, Steps: o.Steps}
+	sched := optim.Schedule{Kind: o.Optim.Schedule, Peak: o.Optim.LR, Final: o.Optim.FinalLR, Warmup: o.Optim.Warmup, Steps: o.Steps}
 	if err := sched.Validate(); err != nil {
 		return nil, err
 	}
-	red, err := newReducer(o.Comm, be, m.FlatGrads(), o.Bucket<<10)
+	red, err := newReducer(o.Comm, be, m.Flat().Grads(), o.Bucket<<10)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package model
+package adapter
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 
 	"vgid/model/hf"
 	"vgid/model/nn"
+	"vgid/model/params"
 )
 
 // picked is a module that an adapter is attached to.
@@ -17,34 +18,7 @@ type picked struct {
 	alpha float32
 }
 
-// allLinear and expression are targets that are not the end of a path.
-const (
-	allLinear  = "all-linear"
-	expression = "re:"
-)
-
-// peft is c as PEFT's config of that adapter. Patterns with a * are given as
-// the modules that they name.
-func (c *LoRAConfig) peft(m *Model) (*hf.AdapterConfig, error) {
-	p := &hf.AdapterConfig{
-		PeftType: "LORA", R: c.R, LoraAlpha: float64(c.Alpha), LoraDropout: float64(c.Dropout), UseRSLora: c.RSLoRA,
-		ModulesToSave: c.ModulesToSave, RankPattern: c.Ranks, AlphaPattern: c.Alphas, Bias: c.Bias,
-		LayersToTransform: c.Layers, LayersPattern: c.LayersPattern, EnsureWeightTying: c.TieSaved,
-	}
-	if p.Bias == "" {
-		p.Bias = "none"
-	}
-	var err error
-	if p.TargetModules, err = m.moduleList("target", c.Targets); err != nil {
-		return nil, err
-	}
-	if p.ExcludeModules, err = m.moduleList("exclude", c.Exclude); err != nil {
-		return nil, err
-	}
-	return p, p.Validate()
-}
-
-func (m *Model) moduleList(what string, patterns []string) (hf.ModuleList, error) {
+func moduleList(s *params.Set, what string, patterns []string) (hf.ModuleList, error) {
 	var list hf.ModuleList
 	for _, p := range patterns {
 		re, isRE := strings.CutPrefix(p, expression)
@@ -58,9 +32,9 @@ func (m *Model) moduleList(what string, patterns []string) (hf.ModuleList, error
 		case !strings.Contains(p, "*"):
 			list.Names = append(list.Names, p)
 		default:
-			for _, mod := range m.modules {
-				if m.named(p, mod.Name) {
-					list.Names = append(list.Names, m.Config.Family.MemoryName(mod.Name))
+			for _, mod := range s.Modules {
+				if named(s, p, mod.Name) {
+					list.Names = append(list.Names, s.Config.Family.MemoryName(mod.Name))
 				}
 			}
 		}
@@ -70,14 +44,14 @@ func (m *Model) moduleList(what string, patterns []string) (hf.ModuleList, error
 
 // named reports whether a pattern names the module, by its path in files or in
 // memory.
-func (m *Model) named(pattern, name string) bool {
-	return matchesModule(pattern, name) || matchesModule(pattern, m.Config.Family.MemoryName(name))
+func named(s *params.Set, pattern, name string) bool {
+	return params.MatchesModule(pattern, name) || params.MatchesModule(pattern, s.Config.Family.MemoryName(name))
 }
 
 // pick finds the modules that c targets. A list names paths in files or in
 // memory; an expression is tried on the paths in memory first.
-func (m *Model) pick(c *LoRAConfig) ([]picked, error) {
-	conf, err := c.peft(m)
+func pick(s *params.Set, c *Config) ([]picked, error) {
+	conf, err := c.peft(s)
 	if err != nil {
 		return nil, err
 	}
@@ -87,15 +61,15 @@ func (m *Model) pick(c *LoRAConfig) ([]picked, error) {
 	}
 	for _, p := range c.Targets {
 		plain := p != allLinear && !strings.HasPrefix(p, expression)
-		if plain && !slices.ContainsFunc(m.carriers(), func(name string) bool { return m.named(p, name) }) {
+		if plain && !slices.ContainsFunc(carriers(s), func(name string) bool { return named(s, p, name) }) {
 			return nil, fmt.Errorf("pattern %q matches no linear layer of the model", p)
 		}
 	}
 	inFiles := func(name string) string { return name }
-	hits, err := m.targeted(rules, m.Config.Family.MemoryName)
+	hits, err := targeted(s, rules, s.Config.Family.MemoryName)
 	if err == nil && (len(hits) == 0 || conf.TargetModules.Pattern == "") {
 		var more []picked
-		more, err = m.targeted(rules, inFiles)
+		more, err = targeted(s, rules, inFiles)
 		for _, p := range more {
 			if !slices.ContainsFunc(hits, func(x picked) bool { return x.Name == p.Name }) {
 				hits = append(hits, p)
@@ -106,24 +80,24 @@ func (m *Model) pick(c *LoRAConfig) ([]picked, error) {
 		return nil, err
 	}
 	order := map[string]int{}
-	for i, mod := range m.modules {
+	for i, mod := range s.Modules {
 		order[mod.Name] = i
 	}
 	slices.SortFunc(hits, func(a, b picked) int { return order[a.Name] - order[b.Name] })
 	if len(hits) == 0 {
 		return nil, fmt.Errorf("targets %q match no linear layer of the model", c.Targets)
 	}
-	if hits = slices.DeleteFunc(hits, func(p picked) bool { return m.Config.Idle(p.Name + ".") }); len(hits) == 0 {
+	if hits = slices.DeleteFunc(hits, func(p picked) bool { return s.Config.Idle(p.Name + ".") }); len(hits) == 0 {
 		return nil, fmt.Errorf("targets %v name only layers that no output depends on", c.Targets)
 	}
 	return hits, nil
 }
 
 // targeted are the modules that the rules pick by the path that name gives.
-func (m *Model) targeted(rules *hf.ModuleRules, path func(string) string) ([]picked, error) {
+func targeted(s *params.Set, rules *hf.ModuleRules, path func(string) string) ([]picked, error) {
 	linear := map[string]bool{}
 	var hits []picked
-	for _, mod := range m.modules {
+	for _, mod := range s.Modules {
 		linear[mod.Name] = true
 		x := hf.Module{Path: path(mod.Name), Linear: true}
 		hit, err := rules.Targets(x)
@@ -133,13 +107,13 @@ func (m *Model) targeted(rules *hf.ModuleRules, path func(string) string) ([]pic
 		if !hit {
 			continue
 		}
-		p, err := m.ranked(rules, mod, x.Path)
+		p, err := ranked(rules, mod, x.Path)
 		if err != nil {
 			return nil, err
 		}
 		hits = append(hits, p)
 	}
-	for _, name := range m.carriers() {
+	for _, name := range carriers(s) {
 		if linear[name] {
 			continue
 		}
@@ -155,7 +129,7 @@ func (m *Model) targeted(rules *hf.ModuleRules, path func(string) string) ([]pic
 }
 
 // ranked is a module with its own rank and alpha.
-func (m *Model) ranked(rules *hf.ModuleRules, mod nn.Module, path string) (picked, error) {
+func ranked(rules *hf.ModuleRules, mod nn.Module, path string) (picked, error) {
 	r, err := rules.Rank(path)
 	if err != nil {
 		return picked{}, err
@@ -165,10 +139,10 @@ func (m *Model) ranked(rules *hf.ModuleRules, mod nn.Module, path string) (picke
 }
 
 // carriers are the modules of a matrix: those PEFT could attach an adapter to.
-func (m *Model) carriers() []string {
+func carriers(s *params.Set) []string {
 	var names []string
-	for _, w := range m.weights {
-		if name, ok := strings.CutSuffix(w.Name, ".weight"); ok && w.Decay && w.lora == 0 {
+	for _, w := range s.Weights {
+		if name, ok := strings.CutSuffix(w.Name, ".weight"); ok && w.Decay && w.Branch == 0 {
 			names = append(names, name)
 		}
 	}
@@ -177,8 +151,8 @@ func (m *Model) carriers() []string {
 
 // replaced are the weights that the adapter trains as a whole: those of
 // modules_to_save, and biases.
-func (m *Model) replaced(c *LoRAConfig, hits []picked) ([]*weight, error) {
-	conf, err := c.peft(m)
+func replaced(s *params.Set, c *Config, hits []picked) ([]*params.Weight, error) {
+	conf, err := c.peft(s)
 	if err != nil {
 		return nil, err
 	}
@@ -190,22 +164,22 @@ func (m *Model) replaced(c *LoRAConfig, hits []picked) ([]*weight, error) {
 	for _, p := range hits {
 		carries[p.Name] = true
 	}
-	var out []*weight
+	var out []*params.Weight
 	used := map[string]bool{}
-	for _, w := range m.weights {
+	for _, w := range s.Weights {
 		module, bias := strings.CutSuffix(w.Name, ".bias")
-		if w.lora != 0 {
+		if w.Branch != 0 {
 			continue
 		}
 		// PEFT wants whole modules in the file even where no output depends on them.
-		saved := m.saves(rules, w.Name, used)
-		if w == m.shared() {
-			saved = m.saves(rules, m.Config.Family.HeadName(), used) || saved
+		saved := saves(s, rules, w.Name, used)
+		if w == s.Tied() {
+			saved = saves(s, rules, s.Config.Family.HeadName(), used) || saved
 			if saved && !c.TieSaved {
 				return nil, fmt.Errorf("modules_to_save names the embedding or the head, which this model shares (tie_word_embeddings): training one apart from the other is not implemented; ensure_weight_tying trains both as one")
 			}
 		}
-		if saved || bias && !m.Config.Idle(w.Name) && (c.Bias == "all" || c.Bias == "lora_only" && carries[module]) {
+		if saved || bias && !s.Config.Idle(w.Name) && (c.Bias == "all" || c.Bias == "lora_only" && carries[module]) {
 			out = append(out, w)
 		}
 	}
@@ -218,9 +192,9 @@ func (m *Model) replaced(c *LoRAConfig, hits []picked) ([]*weight, error) {
 }
 
 // saves reports whether a module that holds the weight is saved as a whole.
-func (m *Model) saves(rules *hf.ModuleRules, name string, used map[string]bool) bool {
+func saves(s *params.Set, rules *hf.ModuleRules, name string, used map[string]bool) bool {
 	saved := false
-	for _, path := range []string{m.Config.Family.MemoryName(name), name} {
+	for _, path := range []string{s.Config.Family.MemoryName(name), name} {
 		for dot := strings.LastIndexByte(path, '.'); dot > 0; dot = strings.LastIndexByte(path, '.') {
 			path = path[:dot]
 			for _, n := range rules.SavedBy(path) {
@@ -229,23 +203,4 @@ func (m *Model) saves(rules *hf.ModuleRules, name string, used map[string]bool) 
 		}
 	}
 	return saved
-}
-
-// FromPEFT is the adapter that PEFT would make of its config.
-func FromPEFT(c *hf.AdapterConfig) LoRAConfig {
-	list := func(l hf.ModuleList) []string {
-		switch {
-		case strings.EqualFold(l.Pattern, allLinear):
-			return []string{allLinear}
-		case l.Pattern != "":
-			return []string{expression + l.Pattern}
-		}
-		return l.Names
-	}
-	return LoRAConfig{
-		R: c.R, Alpha: float32(c.LoraAlpha), Dropout: float32(c.LoraDropout), RSLoRA: c.UseRSLora,
-		Targets: list(c.TargetModules), Exclude: list(c.ExcludeModules), Ranks: c.RankPattern, Alphas: c.AlphaPattern,
-		Layers: c.LayersToTransform, LayersPattern: c.LayersPattern, ModulesToSave: c.ModulesToSave, Bias: c.Bias,
-		TieSaved: c.EnsureWeightTying,
-	}
 }

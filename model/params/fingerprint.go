@@ -1,4 +1,4 @@
-package model
+package params
 
 import (
 	"crypto/sha256"
@@ -17,14 +17,14 @@ const sampled = 16
 // Fingerprint tells a model from others of the same shapes: a hash of the
 // names, the shapes and the first values of every weight without the adapter,
 // rounded to bfloat16, so that it is the same for copies of any element type.
-func (m *Model) Fingerprint() (string, error) {
-	ws := slices.DeleteFunc(slices.Clone(m.weights), func(w *weight) bool { return w.lora != 0 })
-	slices.SortFunc(ws, func(a, b *weight) int { return strings.Compare(a.Name, b.Name) })
+func (s *Set) Fingerprint() (string, error) {
+	ws := slices.DeleteFunc(slices.Clone(s.Weights), func(w *Weight) bool { return w.Branch != 0 })
+	slices.SortFunc(ws, func(a, b *Weight) int { return strings.Compare(a.Name, b.Name) })
 	h := sha256.New()
 	for _, w := range ws {
 		fmt.Fprintln(h, w.Name, w.Shape)
 		values := make([]float32, min(sampled, w.Value.Len()))
-		if err := m.untrainedRows(w, values, 0); err != nil {
+		if err := s.UntrainedRows(w, values, 0); err != nil {
 			return "", err
 		}
 		var raw []byte
@@ -36,13 +36,13 @@ func (m *Model) Fingerprint() (string, error) {
 	return hex.EncodeToString(h.Sum(nil))[:16], nil
 }
 
-// untrainedRows reads rows of the first dimension from one on, of the value
+// UntrainedRows reads rows of the first dimension from one on, of the value
 // without the adapter: from the device, or the files of a lazy model.
-func (m *Model) untrainedRows(w *weight, dst []float32, row int) error {
-	v := w.untrained()
+func (s *Set) UntrainedRows(w *Weight, dst []float32, row int) error {
+	v := w.Untrained()
 	if v.Buf == nil {
-		return m.source.files.ReadRows(w.file, dst, row)
+		return s.source.files.ReadRows(w.file, dst, row)
 	}
-	from := row * w.rowLen()
-	return m.be.Download(dst, v.Reshape(1, v.Len()).ColRange(from, from+len(dst)))
+	from := row * w.RowLen()
+	return s.be.Download(dst, v.Reshape(1, v.Len()).ColRange(from, from+len(dst)))
 }

@@ -1,4 +1,4 @@
-package model
+package params
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 // dot; * stands for any run of characters, dots included. "q_proj" means every
 // q_proj, "language_model.*.q_proj" those of the decoder.
 
-// matchesModule reports whether pattern is path or the end of it.
-func matchesModule(pattern, path string) bool {
+// MatchesModule reports whether pattern is path or the end of it.
+func MatchesModule(pattern, path string) bool {
 	for {
 		if glob(pattern, path) {
 			return true
@@ -27,7 +27,7 @@ func matchesModule(pattern, path string) bool {
 // holds it.
 func matchesParam(pattern, name string) bool {
 	for {
-		if matchesModule(pattern, name) {
+		if MatchesModule(pattern, name) {
 			return true
 		}
 		dot := strings.LastIndexByte(name, '.')

@@ -1,27 +1,35 @@
-package model
+// Package optim changes what a model trains: AdamW over its flat parameters, and
+// the learning rate of every step.
+package optim
 
 import (
 	"fmt"
 	"math"
 
 	"vgid/model/backend"
+	"vgid/model/params"
 )
 
-// OptimizerConfig holds the hyper-parameters of AdamW (Loshchilov & Hutter
+// Config holds the hyper-parameters of AdamW (Loshchilov & Hutter
 // 2019) that do not change from step to step.
-type OptimizerConfig struct {
+type Config struct {
 	Beta1, Beta2, Eps float32
 	WeightDecay       float32 // on matrices only, not on norms and biases
 	ClipNorm          float32 // largest global gradient norm; 0 for no limit
 }
 
-// Optimizer is AdamW over a model's flat parameters.
+// Optimizer is AdamW over the flat parameters of a model.
+//
+// It belongs to the Flat it was made for: when the model trains something else,
+// Step and Restore refuse. Step only queues work on the device; values and
+// moments are those of the last Step once the device is synced.
 type Optimizer struct {
-	m      *Model
-	cfg    OptimizerConfig
-	flat   *flat
+	be     backend.Backend
+	set    *params.Set
+	cfg    Config
+	flat   *params.Flat
 	m1, m2 backend.Buffer
-	norm   backend.Buffer
+	norm   backend.Buffer // the sum of squares of the last step's gradients
 	step   int
 	runs   []decayRun
 }
@@ -32,34 +40,35 @@ type decayRun struct {
 	decay    bool
 }
 
-// NewOptimizer makes an optimizer for what the model trains now.
-func (m *Model) NewOptimizer(cfg OptimizerConfig) (*Optimizer, error) {
-	if m.flat == nil {
+// New makes an optimizer for what is trained of s now.
+func New(s *params.Set, cfg Config) (*Optimizer, error) {
+	flat, be := s.Flat(), s.Backend()
+	if flat == nil {
 		return nil, fmt.Errorf("optimizer: nothing is trained; add an adapter or choose trainable parameters")
 	}
-	if err := m.trainable(2, m.flat.n, "the optimizer's moments take"); err != nil {
+	if err := params.CheckTraining(be, 2, flat.Len(), "the optimizer's moments take"); err != nil {
 		return nil, fmt.Errorf("optimizer: %w", err)
 	}
-	defer backend.For(m.be, backend.Moments)()
-	o := &Optimizer{m: m, cfg: cfg, flat: m.flat}
+	defer backend.For(be, backend.Moments)()
+	o := &Optimizer{be: be, set: s, cfg: cfg, flat: flat}
 	var err error
 	for _, b := range []struct {
 		buf *backend.Buffer
 		n   int
-	}{{&o.m1, m.flat.n}, {&o.m2, m.flat.n}, {&o.norm, 1}} {
-		if *b.buf, err = m.be.Alloc(backend.F32, b.n); err != nil {
+	}{{&o.m1, flat.Len()}, {&o.m2, flat.Len()}, {&o.norm, 1}} {
+		if *b.buf, err = be.Alloc(backend.F32, b.n); err != nil {
 			o.Close()
-			return nil, fmt.Errorf("optimizer: no memory for moments of %d values: %w", m.flat.n, err)
+			return nil, fmt.Errorf("optimizer: no memory for moments of %d values: %w", flat.Len(), err)
 		}
 	}
 	from := 0
-	for i, w := range m.flat.order {
+	for w, end := range flat.Each {
 		if n := len(o.runs); n > 0 && o.runs[n-1].decay == w.Decay {
-			o.runs[n-1].to = m.flat.end[i]
+			o.runs[n-1].to = end
 		} else {
-			o.runs = append(o.runs, decayRun{from, m.flat.end[i], w.Decay})
+			o.runs = append(o.runs, decayRun{from, end, w.Decay})
 		}
-		from = m.flat.end[i]
+		from = end
 	}
 	return o, nil
 }
@@ -68,22 +77,22 @@ func (m *Model) NewOptimizer(cfg OptimizerConfig) (*Optimizer, error) {
 func (o *Optimizer) Close() {
 	for _, b := range [...]backend.Buffer{o.m1, o.m2, o.norm} {
 		if b != nil {
-			o.m.be.Free(b)
+			o.be.Free(b)
 		}
 	}
 	o.m1, o.m2, o.norm = nil, nil, nil
 }
 
-// Step updates the parameters from FlatGrads with learning rate lr. It fails
+// Step updates the parameters from the gradients with learning rate lr. It fails
 // when the model trains something else by now.
 func (o *Optimizer) Step(lr float32) error {
-	if o.m.flat != o.flat {
+	if o.set.Flat() != o.flat {
 		return fmt.Errorf("optimizer: what the model trains has changed since the optimizer was made")
 	}
-	be, f := o.m.be, o.flat
+	be, values, grads := o.be, o.flat.Values(), o.flat.Grads()
 	norm := backend.View(o.norm, 0, 1, 1)
 	be.Fill(norm, 0)
-	be.SumSquares(norm, o.m.FlatGrads())
+	be.SumSquares(norm, grads)
 	o.step++
 	h := backend.AdamW{
 		LR: lr, Beta1: o.cfg.Beta1, Beta2: o.cfg.Beta2, Eps: o.cfg.Eps,
@@ -95,7 +104,7 @@ func (o *Optimizer) Step(lr float32) error {
 			h.WeightDecay = o.cfg.WeightDecay
 		}
 		n := r.to - r.from
-		be.AdamW(backend.View(f.values, r.from, 1, n), backend.View(f.grads, r.from, 1, n),
+		be.AdamW(backend.View(values.Buf, r.from, 1, n), backend.View(grads.Buf, r.from, 1, n),
 			backend.View(o.m1, r.from, 1, n), backend.View(o.m2, r.from, 1, n), norm, h)
 	}
 	return nil
@@ -105,7 +114,7 @@ func (o *Optimizer) Step(lr float32) error {
 // gradients before clipping.
 func (o *Optimizer) GradNorm() (float64, error) {
 	var sq [1]float32
-	if err := o.m.be.Download(sq[:], backend.View(o.norm, 0, 1, 1)); err != nil {
+	if err := o.be.Download(sq[:], backend.View(o.norm, 0, 1, 1)); err != nil {
 		return 0, err
 	}
 	return math.Sqrt(float64(sq[0])), nil
@@ -120,13 +129,13 @@ type TrainState struct {
 
 // State downloads the training state.
 func (o *Optimizer) State() (TrainState, error) {
-	n := o.flat.n
+	n := o.flat.Len()
 	s := TrainState{Step: o.step, Values: make([]float32, n), M: make([]float32, n), V: make([]float32, n)}
 	for _, c := range []struct {
 		dst []float32
 		src backend.Buffer
-	}{{s.Values, o.flat.values}, {s.M, o.m1}, {s.V, o.m2}} {
-		if err := o.m.be.Download(c.dst, backend.View(c.src, 0, 1, n)); err != nil {
+	}{{s.Values, o.flat.Values().Buf}, {s.M, o.m1}, {s.V, o.m2}} {
+		if err := o.be.Download(c.dst, backend.View(c.src, 0, 1, n)); err != nil {
 			return TrainState{}, err
 		}
 	}
@@ -135,16 +144,16 @@ func (o *Optimizer) State() (TrainState, error) {
 
 // Restore continues from a State of a model that trains the same parameters.
 func (o *Optimizer) Restore(s TrainState) error {
-	n := o.flat.n
+	n := o.flat.Len()
 	if len(s.Values) != n || len(s.M) != n || len(s.V) != n {
 		return fmt.Errorf("optimizer: the state has %d values and moments of %d and %d, the model trains %d", len(s.Values), len(s.M), len(s.V), n)
 	}
 	if s.Step < 0 {
 		return fmt.Errorf("optimizer: the state's step %d is negative", s.Step)
 	}
-	o.m.be.Upload(backend.View(o.flat.values, 0, 1, n), s.Values)
-	o.m.be.Upload(backend.View(o.m1, 0, 1, n), s.M)
-	o.m.be.Upload(backend.View(o.m2, 0, 1, n), s.V)
+	o.be.Upload(o.flat.Values(), s.Values)
+	o.be.Upload(backend.View(o.m1, 0, 1, n), s.M)
+	o.be.Upload(backend.View(o.m2, 0, 1, n), s.V)
 	o.step = s.Step
-	return o.m.be.Sync()
+	return o.be.Sync()
 }

@@ -1,6 +1,7 @@
-package model
+package params
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,7 +10,7 @@ import (
 	"vgid/model/hf"
 )
 
-// LoadOptions belong to LoadAs.
+// LoadOptions say how weights are kept.
 type LoadOptions struct {
 	// Weights is the element type in which matrices are kept while they are
 	// not trained: "float32", "bfloat16", or "auto", also "": bfloat16 where the
@@ -19,14 +20,22 @@ type LoadOptions struct {
 	// Lazy leaves the matrices in their files. The model cannot run; it can be
 	// looked at, given an adapter, and saved.
 	Lazy bool
+	// MapFrom is the size in bytes from which matrices that run as one product are
+	// left in the mapped file, where the device can; 0 means 1 MiB. Smaller ones are
+	// worth a copy: its rows are aligned, and projections of one input lie behind each
+	// other.
+	MapFrom int64
 }
 
-func (o LoadOptions) validate() error {
+// Validate checks the fields.
+func (o LoadOptions) Validate() error {
 	if !slices.Contains([]string{"", "auto", "float32", "bfloat16"}, o.Weights) {
 		return fmt.Errorf("weights %q cannot be kept; use auto, float32 or bfloat16", o.Weights)
 	}
 	return nil
 }
+
+func (o LoadOptions) mapFrom() int64 { return cmp.Or(o.MapFrom, 1<<20) }
 
 // stored is how a matrix of a file's dtype is kept.
 func (o LoadOptions) stored(file string) backend.DType {
@@ -41,36 +50,33 @@ func (o LoadOptions) stored(file string) backend.DType {
 type source struct {
 	dir   string
 	files *hf.Weights
+
+	mapFrom int64 // of LoadOptions
 }
 
-// adoptBytes is the size from which matrices that run as one product are left
-// in the mapped file. Smaller ones are worth a copy: its rows are aligned, and
-// projections of one input lie behind each other. A variable for tests.
-var adoptBytes int64 = 1 << 20
-
 // fetch gives weights their memory and what the files hold.
-func (m *Model) fetch(ctx context.Context, ws []*weight) error {
-	var own []*weight
+func (s *Set) fetch(ctx context.Context, ws []*Weight) error {
+	var own []*Weight
 	for g := range groups(ws) {
-		own = append(own, m.adopt(g)...)
+		own = append(own, s.adopt(g)...)
 	}
 	need, narrow := memory(own)
 	hint := ""
 	if narrow < need {
 		hint = fmt.Sprintf("; kept as bfloat16 they take %v", backend.Bytes(narrow))
 	}
-	if err := m.affordable(need, hint); err != nil {
+	if err := s.affordable(need, hint); err != nil {
 		return err
 	}
-	if err := m.place(own); err != nil {
+	if err := s.place(own); err != nil {
 		return err
 	}
-	return m.read(ctx, own)
+	return s.read(ctx, own)
 }
 
 // groups yields the runs of weights of one group.
-func groups(ws []*weight) func(yield func([]*weight) bool) {
-	return func(yield func([]*weight) bool) {
+func groups(ws []*Weight) func(yield func([]*Weight) bool) {
+	return func(yield func([]*Weight) bool) {
 		for i := 0; i < len(ws); {
 			j := i
 			for j < len(ws) && ws[j].Group == ws[i].Group {
@@ -87,15 +93,15 @@ func groups(ws []*weight) func(yield func([]*weight) bool) {
 // adopt makes the mapped bytes of the files the memory of a group's matrices,
 // where they are of the wanted type and the backend can, and returns the
 // weights that need memory of their own.
-func (m *Model) adopt(g []*weight) (rest []*weight) {
-	if !m.be.Traits().Adopts {
+func (s *Set) adopt(g []*Weight) (rest []*Weight) {
+	if s.source == nil || !s.be.Traits().Adopts {
 		return g
 	}
-	var run []*weight
+	var run []*Weight
 	var names []string
 	bytes := int64(0)
 	for _, w := range g {
-		info, _ := m.source.files.Info(w.file)
+		info, _ := s.source.files.Info(w.file)
 		if !w.Decay || !(w.stored == backend.BF16 && info.DType == "BF16" || w.stored == backend.F32 && info.DType == "F32") {
 			rest = append(rest, w)
 			continue
@@ -103,14 +109,14 @@ func (m *Model) adopt(g []*weight) (rest []*weight) {
 		run, names = append(run, w), append(names, w.file)
 		bytes += info.Bytes()
 	}
-	if bytes < adoptBytes {
+	if bytes < s.source.mapFrom {
 		return g
 	}
-	if m.adoptRun(m.source.files.Span(names...), run) {
+	if s.adoptRun(s.source.files.Span(names...), run) {
 		return rest
 	}
 	for i, w := range run {
-		if !m.adoptRun(m.source.files.Span(names[i]), run[i:i+1]) {
+		if !s.adoptRun(s.source.files.Span(names[i]), run[i:i+1]) {
 			rest = append(rest, w)
 		}
 	}
@@ -119,15 +125,15 @@ func (m *Model) adopt(g []*weight) (rest []*weight) {
 
 // adoptRun adopts weights that lie behind each other in span. Memory that is
 // not aligned to its elements, as in files of careless writers, is not adopted.
-func (m *Model) adoptRun(span []byte, ws []*weight) bool {
+func (s *Set) adoptRun(span []byte, ws []*Weight) bool {
 	if span == nil {
 		return false
 	}
-	buf, err := m.be.Adopt(ws[0].stored, span)
+	buf, err := s.be.Adopt(ws[0].stored, span)
 	if err != nil {
 		return false
 	}
-	m.buffers[buf] = true
+	s.buffers[buf] = true
 	at := 0
 	for _, w := range ws {
 		v := w.Value
@@ -137,34 +143,10 @@ func (m *Model) adoptRun(span []byte, ws []*weight) bool {
 	return true
 }
 
-// memory is what weights take as they are stored, and with every matrix as
-// bfloat16.
-func memory(ws []*weight) (bytes, narrow int64) {
-	for _, w := range ws {
-		n := int64(w.Value.Len())
-		bytes += n * int64(w.stored.Size())
-		if w.Decay {
-			narrow += n * int64(backend.BF16.Size())
-		} else {
-			narrow += n * int64(w.stored.Size())
-		}
-	}
-	return bytes, narrow
-}
-
-// affordable refuses weights that the device has no memory for, before any of
-// it is taken.
-func (m *Model) affordable(need int64, hint string) error {
-	if free, yes := short(m.be, need); yes {
-		return tooMuch("the weights take", need, free, hint)
-	}
-	return nil
-}
-
 // place gives weights memory of their own, one buffer for those of a group and
 // element type.
-func (m *Model) place(ws []*weight) error {
-	defer backend.For(m.be, backend.Weights)()
+func (s *Set) place(ws []*Weight) error {
+	defer backend.For(s.be, backend.Weights)()
 	for g := range groups(ws) {
 		for _, dt := range []backend.DType{backend.F32, backend.BF16} {
 			n := 0
@@ -176,11 +158,11 @@ func (m *Model) place(ws []*weight) error {
 			if n == 0 {
 				continue
 			}
-			buf, err := m.be.Alloc(dt, n)
+			buf, err := s.be.Alloc(dt, n)
 			if err != nil {
 				return fmt.Errorf("no memory for %s: %w", g[0].Name, err)
 			}
-			m.buffers[buf] = true
+			s.buffers[buf] = true
 			at := 0
 			for _, w := range g {
 				if v := w.Value; w.stored == dt {
@@ -197,10 +179,10 @@ func (m *Model) place(ws []*weight) error {
 const pieceElements = 1 << 20
 
 // read fills weights from their tensors, a few rows at a time.
-func (m *Model) read(ctx context.Context, ws []*weight) error {
-	if m.dry() {
+func (s *Set) read(ctx context.Context, ws []*Weight) error {
+	if s.Dry() {
 		for _, w := range ws {
-			m.be.Fill(w.Value, 0)
+			s.be.Fill(w.Value, 0)
 		}
 		return nil
 	}
@@ -209,12 +191,12 @@ func (m *Model) read(ctx context.Context, ws []*weight) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		v, width := w.Value, w.rowLen()
+		v, width := w.Value, w.RowLen()
 		rows, per := v.Len()/width, max(1, pieceElements/width)
 		for from := 0; from < rows; from += per {
 			n := min(per, rows-from) * width
 			host = slices.Grow(host[:0], n)[:n]
-			if err := m.source.files.ReadRows(w.file, host, from); err != nil {
+			if err := s.source.files.ReadRows(w.file, host, from); err != nil {
 				return err
 			}
 			if w.stored == backend.BF16 {
@@ -222,16 +204,8 @@ func (m *Model) read(ctx context.Context, ws []*weight) error {
 					return err
 				}
 			}
-			m.be.Upload(w.stretch(from*width, n), host)
+			s.be.Upload(w.stretch(from*width, n), host)
 		}
 	}
-	return m.be.Sync()
-}
-
-// rowLen is the number of elements of a row of the first dimension in files.
-func (w *weight) rowLen() int { return max(1, w.Value.Len()/max(1, w.Shape[0])) }
-
-// stretch is n elements of the value from one on, as one row.
-func (w *weight) stretch(from, n int) backend.Tensor {
-	return w.Value.Reshape(1, w.Value.Len()).ColRange(from, from+n)
+	return s.be.Sync()
 }

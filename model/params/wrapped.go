@@ -1,9 +1,11 @@
-package model
+package params
 
 import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"vgid/model/hf"
 )
 
 // wrappers are the modules that other programs put around a model or its parts,
@@ -19,10 +21,10 @@ var wrappers = map[string]string{
 
 // missing says that the files lack a tensor, and which of theirs it is where a
 // wrapper's name is all that is in the way.
-func (m *Model) missing(name string, files []string) error {
+func (s *Set) missing(name string, files []string) error {
 	for _, n := range files {
 		var by string
-		parts := strings.Split(strings.TrimPrefix(n, peftPrefix), ".")
+		parts := strings.Split(strings.TrimPrefix(n, hf.PEFTPrefix), ".")
 		parts = slices.DeleteFunc(parts, func(part string) bool {
 			w, ok := wrappers[part]
 			if by == "" {
@@ -30,10 +32,10 @@ func (m *Model) missing(name string, files []string) error {
 			}
 			return ok
 		})
-		if strings.HasPrefix(n, peftPrefix) {
+		if strings.HasPrefix(n, hf.PEFTPrefix) {
 			by = wrappers["base_layer"]
 		}
-		if by == "" || m.Config.Family.DiskName(strings.Join(parts, ".")) != name {
+		if by == "" || s.Config.Family.DiskName(strings.Join(parts, ".")) != name {
 			continue
 		}
 		do := "save the state dict of the model inside (unwrap it first)"

@@ -1,0 +1,114 @@
+package params
+
+import (
+	"slices"
+
+	"vgid/model/backend"
+	"vgid/model/nn"
+	"vgid/model/tape"
+)
+
+// NewBranch declares A (number 1) or B (number 2) of a module's low-rank branch,
+// which is trained.
+func NewBranch(mod *nn.Module, number, rows, cols int) *Weight {
+	suffix := [...]string{1: ".lora_A.weight", 2: ".lora_B.weight"}[number]
+	w := &Weight{Branch: number, Weight: &nn.Weight{
+		Param: &tape.Param{Name: mod.Name + suffix, Trainable: true},
+		Shape: []int{rows, cols}, Decay: true, Group: mod.Group,
+	}}
+	w.Value.Rows, w.Value.Cols, w.Value.Stride = rows, cols, cols
+	return w
+}
+
+// Attach adds the branches of an adapter, and trains the weights whole beside
+// what they are without it. When it fails, Detach puts things back.
+func (s *Set) Attach(branches, whole []*Weight) error {
+	s.Weights = append(s.Weights, branches...)
+	for _, w := range whole {
+		w.Whole, w.Base, w.Trainable = true, w.Value, true
+	}
+	return s.Flatten()
+}
+
+// Detach removes the branches of an adapter, the carried ones too. The weights
+// that it trains as a whole keep the trained value, or go back to the other; they
+// are no longer trained.
+func (s *Set) Detach(keep bool) error {
+	s.Weights = slices.DeleteFunc(s.Weights, func(w *Weight) bool { return w.Branch != 0 })
+	for _, w := range s.Weights {
+		if !w.Whole {
+			continue
+		}
+		if !keep {
+			w.Value = w.Base
+		}
+		w.Whole, w.Base, w.Trainable = false, backend.Tensor{}, false
+	}
+	s.Carried = nil // Flatten frees their memory
+	return s.Flatten()
+}
+
+// Carry gives branches memory and keeps them for a merge.
+func (s *Set) Carry(branches []*Weight) error {
+	s.Carried = branches
+	return s.place(branches)
+}
+
+// Widen makes weights ready to be changed: those that are not trained get float32
+// memory of their own where they are mapped or narrower.
+func (s *Set) Widen(ws []*Weight) error {
+	var narrow []*Weight
+	for _, w := range ws {
+		if !w.Trainable && (w.mapped || w.stored != backend.F32) {
+			narrow = append(narrow, w)
+		}
+	}
+	if err := s.evict(narrow); err != nil {
+		return err
+	}
+	for _, w := range ws {
+		w.pristine = false
+	}
+	return nil
+}
+
+// evict gives weights float32 memory of their own: those that are no longer
+// trained, or about to be changed.
+func (s *Set) evict(ws []*Weight) error {
+	need := int64(0)
+	for _, w := range ws {
+		need += 4 * int64(w.Value.Len())
+	}
+	if err := s.affordable(need, ""); err != nil {
+		return err
+	}
+	from := make([]backend.Tensor, len(ws))
+	for i, w := range ws {
+		from[i] = w.Value
+		w.Grad, w.stored = backend.Tensor{}, backend.F32
+	}
+	if err := s.place(ws); err != nil {
+		return err
+	}
+	for i, w := range ws {
+		s.be.Copy(w.Value, from[i])
+	}
+	return nil
+}
+
+// collect frees buffers that no weight lives in any more.
+func (s *Set) collect() {
+	live := map[backend.Buffer]bool{}
+	for _, w := range s.Weights {
+		live[w.Value.Buf], live[w.Base.Buf] = true, true
+	}
+	for _, w := range s.Carried {
+		live[w.Value.Buf] = true
+	}
+	for b := range s.buffers {
+		if !live[b] {
+			s.be.Free(b)
+			delete(s.buffers, b)
+		}
+	}
+}

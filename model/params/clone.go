@@ -1,0 +1,39 @@
+package params
+
+// Clone gives n, the set of another declaration of the same config on the same
+// device, the values of s without its adapter. What is still the mapped file is
+// shared, the rest is copied.
+func (s *Set) Clone(n *Set) error {
+	if s.source != nil {
+		n.source = &source{s.source.dir, s.source.files.Share(), s.source.mapFrom}
+	}
+	byName := map[string]*Weight{}
+	for _, w := range s.Weights {
+		byName[w.Name] = w
+	}
+	var copied []*Weight
+	for g := range groups(n.Weights) {
+		var shared []*Weight
+		for _, w := range g {
+			o := byName[w.Name]
+			w.file, w.stored, w.pristine = o.file, o.Untrained().Buf.DType(), o.pristine
+			if o.mapped {
+				shared = append(shared, w)
+			} else {
+				copied = append(copied, w)
+			}
+		}
+		copied = append(copied, n.adopt(shared)...)
+	}
+	need, _ := memory(copied)
+	if err := n.affordable(need, ""); err != nil {
+		return err
+	}
+	if err := n.place(copied); err != nil {
+		return err
+	}
+	for _, w := range copied {
+		s.be.Copy(w.Value, byName[w.Name].Untrained())
+	}
+	return s.be.Sync()
+}
