@@ -27,6 +27,24 @@ type view struct {
 
 func (v view) at(i, j int) float64 { return float64(v.data[v.off+i*v.stride+j]) }
 
+// lines are the rows of a view, or its columns.
+func (v view) lines(columns bool) [][]float64 {
+	rows, cols := v.rows, v.cols
+	at := v.at
+	if columns {
+		rows, cols = cols, rows
+		at = func(i, j int) float64 { return v.at(j, i) }
+	}
+	out, all := make([][]float64, rows), make([]float64, rows*cols)
+	for i := range out {
+		out[i] = all[i*cols:][:cols]
+		for j := range out[i] {
+			out[i][j] = at(i, j)
+		}
+	}
+	return out
+}
+
 func randomView(r *rand.Rand, rows, cols int) view {
 	v := view{off: r.IntN(20), rows: rows, cols: cols, stride: cols + r.IntN(3)*r.IntN(20)}
 	v.data = make([]float32, v.off+rows*v.stride+r.IntN(20))
@@ -112,19 +130,13 @@ func (q problem) run(t *testing.T, be backend.Backend, dt backend.DType) []float
 // k products of size ≤ 1/4 stays far below k·2⁻²⁴.
 func (q problem) check(t *testing.T, got []float32) {
 	t.Helper()
-	left, right := q.a.at, q.b.at
-	if q.p.TransA {
-		left = func(i, k int) float64 { return q.a.at(k, i) }
-	}
-	if q.p.TransB {
-		right = func(k, j int) float64 { return q.b.at(j, k) }
-	}
+	left, right := q.a.lines(q.p.TransA), q.b.lines(!q.p.TransB)
 	inside := make([]bool, len(got))
 	for i := range q.m {
 		for j := range q.n {
-			want := 0.0
-			for k := range q.k {
-				want += left(i, k) * right(k, j)
+			want, row := 0.0, right[j]
+			for k, v := range left[i] {
+				want += v * row[k]
 			}
 			want *= float64(q.p.Alpha)
 			if q.p.Beta != 0 {
