@@ -32,13 +32,15 @@ func (l *ledger) cause() (Cause, bool) {
 	for _, c := range l.cuts {
 		all = append(all, candidate{byItself, c.AtMilli - cutLag.Milliseconds(), l.firstRank(c.A), func() Cause { return l.cutCause(c) }})
 	}
-	// A node that lost all others is alone: they are fine, and say so of it. Of
-	// two nodes neither can know which.
-	if others := len(l.view.Members) - 1; others > 1 && len(l.lost) == others {
+	if l.isolated() {
 		return l.isolatedCause(), true
 	}
-	for n, lo := range l.lost {
-		all = append(all, candidate{byItself, lo.atMilli - detectionLag.Milliseconds(), l.firstRank(n), func() Cause { return l.lostCause(n, lo) }})
+	for n := range l.lost {
+		if l.done(n) {
+			continue // the ends of all its ranks came another way, and say more
+		}
+		o := l.loss(n)
+		all = append(all, candidate{byItself, o.AtMilli - detectionLag.Milliseconds(), l.firstRank(n), func() Cause { return l.lostCause(o) }})
 	}
 	for _, e := range l.exits {
 		if !e.OK() {
@@ -54,19 +56,32 @@ func (l *ledger) cause() (Cause, bool) {
 	return first.words(), true
 }
 
-func (l *ledger) lostCause(node int, lo loss) Cause {
-	m := l.view.Members[node]
-	first := l.firstRank(node)
+func (l *ledger) lostCause(o Loss) Cause {
+	m := l.view.Members[o.Node]
+	first := l.firstRank(o.Node)
 	ranks := fmt.Sprintf("rank %d", first)
 	if k := len(m.Addrs); k > 1 {
 		ranks = fmt.Sprintf("ranks %d-%d", first, first+k-1)
 	}
-	return Cause{Rank: -1, Node: m.Node, Code: 1, Text: fmt.Sprintf("node %s (%s) was lost: %s", m.Node, ranks, lo.how)}
+	return Cause{Rank: -1, Node: m.Node, Code: 1, Text: fmt.Sprintf("node %s (%s) was lost: %s", m.Node, ranks, o.How)}
 }
 
 func (l *ledger) cutCause(c Cut) Cause {
 	name := func(n int) string { return l.view.Members[n].Node }
 	return Cause{Rank: -1, Code: 1, Text: fmt.Sprintf("nodes %s and %s do not reach each other (%s reaches both); look at the network between these two", name(c.A), name(c.B), name(c.Witness))}
+}
+
+// isolated reports whether none of several others answers: then they are fine,
+// and say of this node that it was lost. Of two nodes neither can know which; a
+// machine that refuses connections is reached.
+func (l *ledger) isolated() bool {
+	for _, o := range l.lost {
+		if o.How != noAnswer {
+			return false
+		}
+	}
+	others := len(l.view.Members) - 1
+	return others > 1 && len(l.lost) == others
 }
 
 // isolatedCause is the cause where all the others were lost: not they, but

@@ -12,14 +12,15 @@ import (
 // cause.
 //
 // What must always hold: a record, once made, is never changed but by an
-// earlier one of the same cut; a node speaks for its own ranks only; and cause
+// earlier one of the same cut or loss; a node speaks for its own ranks only; and cause
 // depends on the records alone, not on the order in which they came. That is
 // how agents that were told the same say the same.
 type ledger struct {
 	view  view.View
 	ranks []view.Rank
 	exits map[int]Exit
-	lost  map[int]loss // by node rank
+	lost  map[int]ownLoss // by node rank: those that this agent has given up
+	heard map[int]Loss    // by node rank: the earliest that others tell of
 	cuts  []Cut
 	self  int   // node rank of this agent
 	open  []int // by node rank: ranks that have not ended
@@ -33,10 +34,22 @@ type Cut struct {
 	AtMilli int64 // when it judged so
 }
 
-// loss is the end of a whole node.
-type loss struct {
-	atMilli int64 // when it was noticed
-	how     string
+// Loss is the end of a whole node, as one agent noticed it.
+type Loss struct {
+	Node    int    `json:"node"`
+	AtMilli int64  `json:"at"` // when
+	How     string `json:"how"`
+}
+
+// ownLoss is one that this agent noticed itself.
+type ownLoss struct {
+	Loss
+	said bool // before it had heard of it from another
+}
+
+// earlier orders the words of several agents about one loss.
+func (l Loss) earlier(o Loss) bool {
+	return l.AtMilli < o.AtMilli || l.AtMilli == o.AtMilli && l.How < o.How
 }
 
 // A node that dies is missed a while after its death, in which its peers may
@@ -48,7 +61,7 @@ const (
 )
 
 func newLedger(v view.View, self int) *ledger {
-	l := &ledger{view: v, self: self, ranks: v.Ranks(), exits: map[int]Exit{}, lost: map[int]loss{}}
+	l := &ledger{view: v, self: self, ranks: v.Ranks(), exits: map[int]Exit{}, lost: map[int]ownLoss{}, heard: map[int]Loss{}}
 	for _, m := range v.Members {
 		l.open = append(l.open, len(m.Addrs))
 	}
@@ -70,13 +83,36 @@ func (l *ledger) addExit(node int, e Exit) bool {
 	return true
 }
 
-// addLoss records that a node is gone, which is no news when its work was done.
-func (l *ledger) addLoss(node int, atMilli int64, how string) bool {
-	if _, ok := l.lost[node]; ok || l.done(node) {
+// addLoss records that this agent gave a node up, which is no news when its
+// work was done.
+func (l *ledger) addLoss(o Loss) bool {
+	if _, ok := l.lost[o.Node]; ok || l.done(o.Node) {
 		return false
 	}
-	l.lost[node] = loss{atMilli, how}
+	_, heard := l.heard[o.Node]
+	l.lost[o.Node] = ownLoss{o, !heard}
 	return true
+}
+
+// hearLoss takes another agent's word for when it gave a node up. That alone
+// makes no node lost, for whoever says so may be the one that is cut off; but
+// where this agent loses it as well, the word of others counts, or agents that
+// noticed at different times would put it before and behind the end of a rank.
+func (l *ledger) hearLoss(o Loss) {
+	if before, ok := l.heard[o.Node]; o.Node >= 0 && o.Node < len(l.open) && (!ok || o.earlier(before)) {
+		l.heard[o.Node] = o
+	}
+}
+
+// loss is the word that counts about a node that is lost: the earliest of those
+// that were said before their agents had heard of another. All of these reach
+// all agents, while one that is said later may find others gone.
+func (l *ledger) loss(node int) Loss {
+	own := l.lost[node]
+	if other, ok := l.heard[node]; ok && (!own.said || other.earlier(own.Loss)) {
+		return other
+	}
+	return own.Loss
 }
 
 // addCut records that a link is cut; of several witnesses the first counts, so

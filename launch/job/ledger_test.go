@@ -60,7 +60,7 @@ func TestFirstCause(t *testing.T) {
 					}
 				}
 				for n, at := range c.lost {
-					l.addLoss(n, at, "silent")
+					l.addLoss(Loss{n, at, "silent"})
 				}
 				got, failed := l.cause()
 				if !failed || !l.failed() || got.Code != c.code || !strings.HasPrefix(got.Text, c.want) {
@@ -76,10 +76,10 @@ func TestLedgerCompletes(t *testing.T) {
 	for r := range 3 {
 		l.addExit(r/2, Exit{Rank: r})
 	}
-	if l.complete() || !l.done(0) || l.done(1) || l.addLoss(0, 1, "left") {
+	if l.complete() || !l.done(0) || l.done(1) || l.addLoss(Loss{0, 1, "left"}) {
 		t.Error("node 0 is done, node 1 is not")
 	}
-	if !l.addLoss(1, 1, "gone") || !l.complete() || !l.failed() {
+	if !l.addLoss(Loss{1, 1, "gone"}) || !l.complete() || !l.failed() {
 		t.Error("nothing more can come from a lost node")
 	}
 }
@@ -110,16 +110,22 @@ func TestCutIsTheCause(t *testing.T) {
 
 func TestIsolatedNode(t *testing.T) {
 	l := newLedger(three(), 2)
-	l.addLoss(0, 10000, noAnswer)
+	l.addLoss(Loss{0, 10000, noAnswer})
 	if c, _ := l.cause(); c.Text != "node n0 (rank 0) was lost: "+noAnswer {
 		t.Errorf("one lost: %+v", c)
 	}
-	l.addLoss(1, 10100, noAnswer)
+	l.addLoss(Loss{1, 10100, noAnswer})
 	if c, _ := l.cause(); c.Text != "node n2 is cut off from all others (n0, n1)" || c.Node != "n2" || c.Code != 1 {
 		t.Errorf("all lost: %+v", c)
 	}
+	killed := newLedger(three(), 2)
+	killed.addLoss(Loss{0, 10000, gone})
+	killed.addLoss(Loss{1, 10100, noAnswer})
+	if c, _ := killed.cause(); c.Text != "node n0 (rank 0) was lost: "+gone {
+		t.Errorf("one of them was reached: %+v", c)
+	}
 	two := newLedger(twoByTwo(), 0)
-	two.addLoss(1, 10000, noAnswer)
+	two.addLoss(Loss{1, 10000, noAnswer})
 	if c, _ := two.cause(); !strings.HasPrefix(c.Text, "node n1 (ranks 2-3) was lost") {
 		t.Errorf("of two nodes neither is the isolated one: %+v", c)
 	}
@@ -133,5 +139,32 @@ func TestWitness(t *testing.T) {
 	c, ok := l.cause()
 	if !ok || c.Code != 137 || !strings.HasSuffix(c.Text, "rank 2 on n1 stood still for 4s, stopped by a signal (as SIGSTOP), and was killed; rank 1 then ended with: vgid: collective: rank 1: all-reduce #7: peer rank 2: lost") {
 		t.Errorf("%+v", c)
+	}
+}
+
+// Of a lost node the words count that were said before their agents had heard of
+// it from another: all agents know these, and name the same.
+func TestWordsOfALoss(t *testing.T) {
+	l := newLedger(three(), 0)
+	l.hearLoss(Loss{2, 9000, gone})
+	l.hearLoss(Loss{2, 9100, noAnswer})
+	l.hearLoss(Loss{-1, 1, gone})
+	l.hearLoss(Loss{3, 1, gone})
+	if l.failed() || len(l.heard) != 1 {
+		t.Error("another's word alone makes no node lost")
+	}
+	l.addLoss(Loss{2, 8000, noAnswer})
+	if o := l.loss(2); o != (Loss{2, 9000, gone}) {
+		t.Errorf("%+v; it had heard of it before", o)
+	}
+	first := newLedger(three(), 1)
+	first.addLoss(Loss{2, 9000, gone})
+	first.hearLoss(Loss{2, 9000, noAnswer})
+	if o := first.loss(2); o != (Loss{2, 9000, noAnswer}) {
+		t.Errorf("%+v; of one moment the words decide", o)
+	}
+	first.addExit(2, Exit{Rank: 2, Code: 5, AtMilli: 8900})
+	if c, _ := first.cause(); c.Rank != 2 || c.Code != 5 {
+		t.Errorf("%+v; its ranks were heard of after all", c)
 	}
 }

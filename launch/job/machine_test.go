@@ -281,3 +281,25 @@ func TestEveryHistoryEnds(t *testing.T) {
 		s.ended(t)
 	})
 }
+
+// TestOneCauseOfTwo loses a node and fails a rank of another in the same few
+// seconds: whichever came first, all that are left name the same.
+func TestOneCauseOfTwo(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		nodes := rapid.IntRange(3, 5).Draw(t, "nodes")
+		s := newSim(nodes, 1, 10*time.Second, false)
+		s.unruly(t)
+		lost := s.agents[rapid.IntRange(0, nodes-1).Draw(t, "lost")]
+		machine := rapid.Bool().Draw(t, "its machine")
+		s.after(time.Duration(rapid.IntRange(0, 5000).Draw(t, "lost at (ms)"))*time.Millisecond, func() { lost.die(machine) })
+		w := s.worker(rapid.IntRange(0, nodes-1).Draw(t, "culprit"))
+		s.after(time.Duration(rapid.IntRange(0, 5000).Draw(t, "fails at (ms)"))*time.Millisecond, func() { w.end(Exit{Code: 3}) })
+		s.run(2 * time.Minute)
+		causes := s.ended(t)
+		for _, c := range causes {
+			if c != causes[0] {
+				t.Fatalf("%+v and %+v\n%s", causes[0], c, s.log.String())
+			}
+		}
+	})
+}

@@ -26,6 +26,7 @@ type Report struct {
 	Kill   bool   `json:"kill,omitempty"`   // ... and did so again
 	Silent []int  `json:"silent,omitempty"` // nodes that this one does not hear
 	Cuts   []Cut  `json:"cuts,omitempty"`   // links between two others that this one has judged
+	Losses []Loss `json:"losses,omitempty"` // nodes that this one has given up
 }
 
 // Effect is what the agent has to do; exactly one field is set. Effects are

@@ -68,7 +68,7 @@ func (r *running) outcome() Outcome {
 // publish gives this node's report to everybody.
 func (r *running) publish() {
 	p := r.report
-	p.Exits, p.Cuts = slices.Clone(p.Exits), slices.Clone(p.Cuts) // those so far
+	p.Exits, p.Cuts, p.Losses = slices.Clone(p.Exits), slices.Clone(p.Cuts), slices.Clone(p.Losses) // those so far
 	r.mail.Publish(p)
 }
 
@@ -103,6 +103,9 @@ func (r *running) takeReport(node int, o Report, now time.Time) {
 	}
 	for _, e := range o.Exits {
 		r.ledger.addExit(node, e)
+	}
+	for _, l := range o.Losses {
+		r.ledger.hearLoss(l)
 	}
 	if s := syscall.Signal(o.Signal); EndsJob(s) && r.report.Signal == 0 {
 		r.interrupt(s, now)
@@ -157,7 +160,12 @@ func (r *running) advance(now time.Time) {
 func (r *running) lose(id, how string, at, now time.Time) {
 	node := r.view.NodeRank(id)
 	r.mail.Gone(node)
-	if r.ledger.addLoss(node, at.UnixMilli(), how) {
+	o := Loss{node, at.UnixMilli(), how}
+	if r.ledger.addLoss(o) {
+		if r.ledger.lost[node].said {
+			r.report.Losses = append(r.report.Losses, o)
+			r.publish()
+		}
 		r.notice(node, fmt.Sprintf("node %s was lost: %s", r.view.Members[node].Node, how))
 		r.react(now)
 	}
