@@ -55,19 +55,8 @@ func BuildItems(sets []Set, p Protocol) ([]Item, error) {
 					continue
 				}
 				b := builder{p: &p, set: s.Name, task: t, modality: m}
-				for _, shot := range shown {
-					if err := b.addShot(shot); err != nil {
-						return nil, err
-					}
-				}
-				for k := range s.Profiles {
-					person := &s.Profiles[k]
-					if slices.ContainsFunc(shown, func(q *dataset.Profile) bool { return q.ID == person.ID }) {
-						continue // its questions were shown with their answers
-					}
-					if items, err = b.ask(items, person); err != nil {
-						return nil, err
-					}
+				if items, err = b.build(items, s.Profiles, shown); err != nil {
+					return nil, err
 				}
 			}
 		}
@@ -156,6 +145,27 @@ type builder struct {
 	modality dataset.Modality
 	shots    strings.Builder
 	images   []*dataset.Image
+}
+
+// build appends the questions about everybody but the people who are shown: their
+// questions stand in the prompt with their answers.
+func (b *builder) build(items []Item, people []dataset.Profile, shown []*dataset.Profile) ([]Item, error) {
+	for _, shot := range shown {
+		if err := b.addShot(shot); err != nil {
+			return nil, err
+		}
+	}
+	for i := range people {
+		person := &people[i]
+		if slices.ContainsFunc(shown, func(q *dataset.Profile) bool { return q.ID == person.ID }) {
+			continue
+		}
+		var err error
+		if items, err = b.ask(items, person); err != nil {
+			return nil, err
+		}
+	}
+	return items, nil
 }
 
 func (b *builder) addShot(person *dataset.Profile) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"vgid/eval/dataset"
@@ -73,17 +74,7 @@ func RunItems(ctx context.Context, items []Item, p Protocol, model Answerer, s S
 	if s.World == 1 && s.Gather == nil {
 		answers, err = local(ctx)
 	} else {
-		var parts [][]byte
-		parts, err = s.Gather(ctx, func(ctx context.Context) ([]byte, error) {
-			answers, err := local(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return json.Marshal(answers)
-		})
-		if err == nil {
-			answers, err = merge(items, parts)
-		}
+		answers, err = s.gathered(ctx, items, local)
 	}
 	if err != nil {
 		return nil, err
@@ -93,6 +84,21 @@ func RunItems(ctx context.Context, items []Item, p Protocol, model Answerer, s S
 		return nil, err
 	}
 	return out, nil
+}
+
+// gathered are the answers of all ranks, each of which gives its own.
+func (s Shard) gathered(ctx context.Context, items []Item, own func(context.Context) ([]Answer, error)) ([]Answer, error) {
+	parts, err := s.Gather(ctx, func(ctx context.Context) ([]byte, error) {
+		answers, err := own(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(answers)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return merge(items, parts)
 }
 
 // answer asks the model and scores each answer alone.
@@ -107,31 +113,10 @@ func answer(ctx context.Context, items []Item, p Protocol, model Answerer) ([]An
 	if len(said) != len(items) {
 		return nil, fmt.Errorf("the model gave %d answers to %d items", len(said), len(items))
 	}
-	var choose []Item
-	for _, it := range items {
-		if it.Task == dataset.Classification && p.Likelihood {
-			choose = append(choose, it)
-		}
-	}
 	likely := map[int][]float64{}
-	if len(choose) > 0 {
-		scores, err := model.ScoreOptions(ctx, choose)
-		if err != nil {
+	if p.Likelihood {
+		if likely, err = likelihoods(ctx, items, model); err != nil {
 			return nil, err
-		}
-		if len(scores) != len(choose) {
-			return nil, fmt.Errorf("the model scored the options of %d items instead of %d", len(scores), len(choose))
-		}
-		for i, it := range choose {
-			if len(scores[i]) != len(it.Choices) {
-				return nil, fmt.Errorf("%s: %d option scores for %d options", it.ID, len(scores[i]), len(it.Choices))
-			}
-			for k, v := range scores[i] {
-				if math.IsNaN(v) || math.IsInf(v, 0) {
-					return nil, fmt.Errorf("%s: log-probability of option %s is %v: the model's logits are not finite (NaN/Inf), because its weights hold such values or its activations overflow", it.ID, it.Options[k].Letter, v)
-				}
-			}
-			likely[it.Index] = scores[i]
 		}
 	}
 	answers := make([]Answer, 0, len(items))
@@ -139,6 +124,35 @@ func answer(ctx context.Context, items []Item, p Protocol, model Answerer) ([]An
 		answers = append(answers, score(&it, p, said[i], likely[it.Index]))
 	}
 	return answers, nil
+}
+
+// likelihoods are the log-probabilities of the options of the items that have
+// any, by the index of the item.
+func likelihoods(ctx context.Context, items []Item, model Answerer) (map[int][]float64, error) {
+	choose := slices.DeleteFunc(slices.Clone(items), func(it Item) bool { return it.Task != dataset.Classification })
+	likely := map[int][]float64{}
+	if len(choose) == 0 {
+		return likely, nil
+	}
+	scores, err := model.ScoreOptions(ctx, choose)
+	if err != nil {
+		return nil, err
+	}
+	if len(scores) != len(choose) {
+		return nil, fmt.Errorf("the model scored the options of %d items instead of %d", len(scores), len(choose))
+	}
+	for i, it := range choose {
+		if len(scores[i]) != len(it.Choices) {
+			return nil, fmt.Errorf("%s: %d option scores for %d options", it.ID, len(scores[i]), len(it.Choices))
+		}
+		for k, v := range scores[i] {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return nil, fmt.Errorf("%s: log-probability of option %s is %v: the model's logits are not finite (NaN/Inf), because its weights hold such values or its activations overflow", it.ID, it.Options[k].Letter, v)
+			}
+		}
+		likely[it.Index] = scores[i]
+	}
+	return likely, nil
 }
 
 // score turns one response into numbers.

@@ -26,5 +26,5 @@ func FindName(pairs []dataset.QA) string {
 	return ""
 }
 
-// plainQuotes makes typographic apostrophes plain, for matching only.
+// PlainQuotes makes typographic apostrophes plain, for matching only.
 func PlainQuotes(s string) string { return strings.ReplaceAll(s, "’", "'") }

@@ -21,7 +21,7 @@ import (
 	"vgid/model/safefile"
 )
 
-// ReportData is what the report shows. Everything but Summary may be empty;
+// Data is what the report shows. Everything but Summary may be empty;
 // its section is then left out.
 type Data struct {
 	Summary *eval.Summary
@@ -67,7 +67,7 @@ var reportHTML string
 
 var reportTemplate = template.Must(template.New("report").Parse(reportHTML))
 
-// WriteReport writes the report as one HTML file that fetches nothing,
+// Write writes the report as one HTML file that fetches nothing,
 // atomically.
 func Write(path string, d Data) error {
 	if d.Summary == nil {

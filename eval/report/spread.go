@@ -105,41 +105,47 @@ func SpreadTable(runs []*eval.Summary) (string, error) {
 	for i, r := range runs {
 		seeds[i] = fmt.Sprint(r.Seed)
 	}
-	columns := metric.Columns(func(m *metric.Metric) metric.Column { return m.Spread })
 	fmt.Fprintf(&b, "%d runs, seeds %s: mean ± standard deviation\n", len(runs), strings.Join(seeds, ", "))
+	columns := metric.Columns(func(m *metric.Metric) metric.Column { return m.Spread })
 	for _, modality := range eval.ModalityKeys {
-		rows := 0
-		for _, set := range runs[0].SetNames() {
-			for _, model := range runs[0].ModelNames() {
-				metrics := all[model][set][modality]
-				if metrics == nil {
-					continue
-				}
-				if rows == 0 {
-					fmt.Fprintf(&b, "\n| %-10s | %-10s |", modalityTitle(modality), "model")
-					for _, m := range columns {
-						fmt.Fprintf(&b, " %-14s |", m.Spread.Heading)
-					}
-					b.WriteString("\n|---|---|" + strings.Repeat("---|", len(columns)) + "\n")
-				}
-				rows++
-				fmt.Fprintf(&b, "| %-10s | %-10s |", set, model)
-				for _, m := range columns {
-					cell := "–"
-					if s, ok := metrics[m.Key]; ok {
-						cell = fmt.Sprintf("%.3f ± %.3f", s.Mean, s.SD)
-					}
-					fmt.Fprintf(&b, " %-14s |", cell)
-				}
-				b.WriteByte('\n')
-			}
+		rows := spreadRows(all, runs[0], modality, columns)
+		if rows == "" {
+			continue
 		}
+		fmt.Fprintf(&b, "\n| %-10s | %-10s |", modalityTitle(modality), "model")
+		for _, m := range columns {
+			fmt.Fprintf(&b, " %-14s |", m.Spread.Heading)
+		}
+		b.WriteString("\n|---|---|" + strings.Repeat("---|", len(columns)) + "\n" + rows)
 	}
 	b.WriteByte('\n')
 	for _, r := range runs {
 		b.WriteString(shortAccount(r))
 	}
 	return b.String(), nil
+}
+
+// spreadRows are the lines of one modality; "" where no model was asked so.
+func spreadRows(all Spreads, first *eval.Summary, modality string, columns []*metric.Metric) string {
+	var b strings.Builder
+	for _, set := range first.SetNames() {
+		for _, model := range first.ModelNames() {
+			metrics := all[model][set][modality]
+			if metrics == nil {
+				continue
+			}
+			fmt.Fprintf(&b, "| %-10s | %-10s |", set, model)
+			for _, m := range columns {
+				cell := "–"
+				if s, ok := metrics[m.Key]; ok {
+					cell = fmt.Sprintf("%.3f ± %.3f", s.Mean, s.SD)
+				}
+				fmt.Fprintf(&b, " %-14s |", cell)
+			}
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
 }
 
 // shortAccount says in a line what was lost on the forget set and

@@ -141,29 +141,36 @@ func Table(s *eval.Summary) string {
 			b.WriteByte('\n')
 		}
 		fmt.Fprintf(&b, "Questions %s\n", modalityTitle(m))
-		width := make([]int, len(head))
-		for _, l := range append([][]string{head}, lines...) {
-			for i, c := range l {
-				width[i] = max(width[i], utf8.RuneCountInString(c))
-			}
-		}
-		for k, l := range append([][]string{head}, lines...) {
-			if k > 1 && l[0] != "" {
-				b.WriteByte('\n')
-			}
-			var line strings.Builder
-			for i, c := range l {
-				pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(c))
-				if i < 2 {
-					line.WriteString(c + pad + "  ")
-				} else {
-					line.WriteString(pad + c + "  ")
-				}
-			}
-			b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
-		}
+		align(&b, append([][]string{head}, lines...))
 	}
 	return b.String()
+}
+
+// align writes the lines of a table, the first of which is its head, with an
+// empty line between sets. Names stand left, numbers right, and nothing behind
+// the last: tables are pasted into texts.
+func align(b *strings.Builder, lines [][]string) {
+	width := make([]int, len(lines[0]))
+	for _, l := range lines {
+		for i, c := range l {
+			width[i] = max(width[i], utf8.RuneCountInString(c))
+		}
+	}
+	for k, l := range lines {
+		if k > 1 && l[0] != "" {
+			b.WriteByte('\n')
+		}
+		var line strings.Builder
+		for i, c := range l {
+			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(c))
+			if i < 2 {
+				line.WriteString(c + pad + "  ")
+			} else {
+				line.WriteString(pad + c + "  ")
+			}
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
 }
 
 // Markdown is the same table in GitHub's dialect.

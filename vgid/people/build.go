@@ -159,12 +159,6 @@ type built struct {
 	face portrait.Face
 }
 
-// split is one named forget or retain set.
-type split struct {
-	name string
-	ids  map[string]bool
-}
-
 func fictitious(cfg BuildConfig, avoid []Person) ([]built, []split, error) {
 	people, err := People(cfg.People, cfg.Seed, "fictitious", "", avoid)
 	if err != nil {

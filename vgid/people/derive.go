@@ -123,41 +123,48 @@ func overlaps(v string, taken []string) bool {
 }
 
 // spread makes two items with the image and two by name from facts in random
-// order, of four different facts where the profile has them.
+// order, of four different facts where the profile has them: what is asked twice
+// measures one memory twice.
 func spread(r *rand.Rand, facts []fact, name string, fit func(fact) bool, item func(fact) dataset.Question) []dataset.Question {
 	var out []dataset.Question
 	order := r.Perm(len(facts))
 	used := map[int]bool{}
-	for _, m := range allModalities {
-		n := 0
-		for _, again := range []bool{false, true} {
-			for _, i := range order {
-				f := facts[i]
-				if n == publishedCounts[dataset.Cloze] || used[i] != again || !fit(f) {
-					continue
-				}
-				q := item(f)
-				q.Modality = m
-				if m == dataset.Text {
-					text, ok := nameSubject(q.Text, name)
-					if !ok || name == "" {
-						continue
-					}
-					q.Text = text
-					if q.Task == dataset.Generation {
-						q.Answer, _ = nameSubject(q.Answer, name)
-					}
-				}
-				used[i] = true
-				n++
-				out = append(out, q)
+	// take makes items of one modality, of facts that were used before or not.
+	take := func(m dataset.Modality, again bool, n int) int {
+		for _, i := range order {
+			if n == publishedCounts[dataset.Cloze] || used[i] != again || !fit(facts[i]) {
+				continue
 			}
-			if m == dataset.ImageText {
-				break // before the second modality nothing is worth repeating
+			q, ok := inModality(item(facts[i]), m, name)
+			if !ok {
+				continue
 			}
+			used[i] = true
+			n++
+			out = append(out, q)
 		}
+		return n
 	}
+	take(dataset.ImageText, false, 0)
+	n := take(dataset.Text, false, 0)
+	take(dataset.Text, true, n)
 	return out
+}
+
+// inModality asks a question with the image or, where it can be, by name.
+func inModality(q dataset.Question, m dataset.Modality, name string) (dataset.Question, bool) {
+	q.Modality = m
+	if m != dataset.Text {
+		return q, true
+	}
+	var ok bool
+	if q.Text, ok = nameSubject(q.Text, name); !ok || name == "" {
+		return q, false
+	}
+	if q.Task == dataset.Generation {
+		q.Answer, _ = nameSubject(q.Answer, name)
+	}
+	return q, true
 }
 
 // biographyOf states the facts found, as the biography column does.
@@ -172,6 +179,7 @@ func biographyOf(p dataset.Profile, face portrait.Face) map[string]any {
 	return b
 }
 
+// summarise counts what was derived beside what the published files have.
 func summarise(profiles []built) *Derivation {
 	s := &Derivation{Profiles: len(profiles), Kinds: map[string]int{}, Nameless: []string{}}
 	lacking := map[string]bool{}
@@ -179,12 +187,7 @@ func summarise(profiles []built) *Derivation {
 		for _, m := range allModalities {
 			c := DerivedCount{Task: t, Modality: m, Want: publishedCounts[t]}
 			for _, p := range profiles {
-				n := 0
-				for _, q := range p.Eval {
-					if q.Task == t && q.Modality == m {
-						n++
-					}
-				}
+				n := count(p.Eval, t, m)
 				c.Got += n
 				if n == c.Want {
 					c.Full++
@@ -205,6 +208,16 @@ func summarise(profiles []built) *Derivation {
 	}
 	s.Complete = len(profiles) - len(lacking)
 	return s
+}
+
+func count(questions []dataset.Question, t dataset.Task, m dataset.Modality) int {
+	n := 0
+	for _, q := range questions {
+		if q.Task == t && q.Modality == m {
+			n++
+		}
+	}
+	return n
 }
 
 func fromProfiles(cfg BuildConfig, avoid []Person) ([]built, []split, *Derivation, error) {

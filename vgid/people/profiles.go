@@ -2,10 +2,8 @@ package people
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"sort"
 	"strings"
 
 	"vgid/eval/dataset"
@@ -100,75 +98,4 @@ func unmarked(field, text string) error {
 		}
 	}
 	return nil
-}
-
-// readSplits reads a splits file: a JSON object of set name to list of IDs.
-// Every set must have people, all of them known, and forget_N must not share
-// any with retain_(100-N).
-func readSplits(path string, profiles []dataset.Profile) ([]split, error) {
-	fail := func(format string, args ...any) ([]split, error) {
-		return nil, fmt.Errorf("splits file %s: %w", path, fmt.Errorf(format, args...))
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return fail("%w", filekind.Reason(err))
-	}
-	if err := plaintext.CheckJSON(b); err != nil {
-		return fail("%w", err)
-	}
-	var raw map[string][]string
-	if err := json.Unmarshal(plaintext.WithoutMark(b), &raw); err != nil {
-		return fail("not {\"forget_5\": [\"001\", …], …}, names of sets with lists of IDs")
-	}
-	if len(raw) == 0 {
-		return fail("%w", errors.New("no set in it"))
-	}
-	known := map[string]bool{}
-	for _, p := range profiles {
-		known[p.ID] = true
-	}
-	names := make([]string, 0, len(raw))
-	for n := range raw {
-		names = append(names, n)
-	}
-	sort.Strings(names)
-	var out []split
-	at := map[string]split{}
-	for _, n := range names {
-		switch n {
-		case mllmu.FullSet, mllmu.TestSet, mllmu.RetainSet, mllmu.TrainSet:
-			return fail("%q is the name of a fixed set; choose forget_N or retain_N", n)
-		}
-		if n == "" || n == "." || n == ".." || strings.ContainsAny(n, `/\`) {
-			return fail("%q cannot be a folder's name", n)
-		}
-		if len(raw[n]) == 0 {
-			return fail("%s is empty; every set needs at least one ID", n)
-		}
-		s := split{n, map[string]bool{}}
-		for _, id := range raw[n] {
-			switch {
-			case !known[id]:
-				return fail("%s: ID %q is not in the profiles file", n, id)
-			case s.ids[id]:
-				return fail("%s: ID %q is listed twice", n, id)
-			}
-			s.ids[id] = true
-		}
-		out = append(out, s)
-		at[n] = s
-	}
-	for _, s := range out {
-		var percent int
-		if k, _ := fmt.Sscanf(s.name, "forget_%d", &percent); k != 1 {
-			continue
-		}
-		other := at[fmt.Sprintf("retain_%d", 100-percent)]
-		for id := range s.ids {
-			if other.ids[id] {
-				return fail("ID %q is both in %s and in %s", id, s.name, other.name)
-			}
-		}
-	}
-	return out, nil
 }

@@ -10,7 +10,7 @@ import (
 	"vgid/vgid/random"
 )
 
-// Portrait draws one view of a face as size×size opaque pixels. Identity comes
+// View draws one view of a face as size×size opaque pixels. Identity comes
 // from the face alone; shift, scale, rotation, light, background, gaze, smile
 // and pixel noise from (seed, id, view).
 func View(face Face, size int, seed uint64, id string, view int) *image.RGBA {
@@ -50,6 +50,7 @@ type drawing struct {
 	smile, gaze, y float64 // the view's expression
 }
 
+// Draw is View with its chances drawn from r, for faces that nobody has.
 func Draw(face Face, size int, r *rand.Rand) *image.RGBA {
 	p := &drawing{face: face}
 	p.img = image.NewRGBA(image.Rect(0, 0, size, size))
