@@ -51,7 +51,7 @@ func (s *Set) Detach(keep bool) error {
 // Carry gives branches memory and keeps them for a merge.
 func (s *Set) Carry(branches []*Weight) error {
 	s.Carried = branches
-	return s.place(branches)
+	return s.mem.place(branches)
 }
 
 // Widen makes weights ready to be changed: those that are not trained get float32
@@ -63,52 +63,11 @@ func (s *Set) Widen(ws []*Weight) error {
 			narrow = append(narrow, w)
 		}
 	}
-	if err := s.evict(narrow); err != nil {
+	if err := s.mem.evict(narrow); err != nil {
 		return err
 	}
 	for _, w := range ws {
 		w.pristine = false
 	}
 	return nil
-}
-
-// evict gives weights float32 memory of their own: those that are no longer
-// trained, or about to be changed.
-func (s *Set) evict(ws []*Weight) error {
-	need := int64(0)
-	for _, w := range ws {
-		need += 4 * int64(w.Value.Len())
-	}
-	if err := s.affordable(need, ""); err != nil {
-		return err
-	}
-	from := make([]backend.Tensor, len(ws))
-	for i, w := range ws {
-		from[i] = w.Value
-		w.Grad, w.stored = backend.Tensor{}, backend.F32
-	}
-	if err := s.place(ws); err != nil {
-		return err
-	}
-	for i, w := range ws {
-		s.be.Copy(w.Value, from[i])
-	}
-	return nil
-}
-
-// collect frees buffers that no weight lives in any more.
-func (s *Set) collect() {
-	live := map[backend.Buffer]bool{}
-	for _, w := range s.Weights {
-		live[w.Value.Buf], live[w.Base.Buf] = true, true
-	}
-	for _, w := range s.Carried {
-		live[w.Value.Buf] = true
-	}
-	for b := range s.buffers {
-		if !live[b] {
-			s.be.Free(b)
-			delete(s.buffers, b)
-		}
-	}
 }

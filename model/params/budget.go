@@ -7,9 +7,9 @@ import (
 	"vgid/model/backend"
 )
 
-// memory is what weights take as they are stored, and with every matrix as
+// bytesOf is what weights take as they are stored, and with every matrix as
 // bfloat16.
-func memory(ws []*Weight) (bytes, narrow int64) {
+func bytesOf(ws []*Weight) (bytes, narrow int64) {
 	for _, w := range ws {
 		n := int64(w.Value.Len())
 		bytes += n * int64(w.stored.Size())
@@ -22,10 +22,10 @@ func memory(ws []*Weight) (bytes, narrow int64) {
 	return bytes, narrow
 }
 
-// affordable refuses weights that the device has no memory for, before any of
+// afford refuses weights that the device has no memory for, before any of
 // it is taken.
-func (s *Set) affordable(need int64, hint string) error {
-	if free, yes := short(s.be, need); yes {
+func (m *memory) afford(need int64, hint string) error {
+	if free, yes := short(m.be, need); yes {
 		return tooMuch("the weights take", need, free, hint)
 	}
 	return nil

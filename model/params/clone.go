@@ -23,13 +23,13 @@ func (s *Set) Clone(n *Set) error {
 				copied = append(copied, w)
 			}
 		}
-		copied = append(copied, n.adopt(shared)...)
+		copied = append(copied, n.source.adopt(&n.mem, shared)...)
 	}
-	need, _ := memory(copied)
-	if err := n.affordable(need, ""); err != nil {
+	need, _ := bytesOf(copied)
+	if err := n.mem.afford(need, ""); err != nil {
 		return err
 	}
-	if err := n.place(copied); err != nil {
+	if err := n.mem.place(copied); err != nil {
 		return err
 	}
 	for _, w := range copied {

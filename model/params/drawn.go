@@ -16,25 +16,25 @@ import (
 // Draw gives every weight memory and its initial values, drawn by the host row by
 // row.
 func (s *Set) Draw(seed uint64) error {
-	if err := s.place(s.Weights); err != nil {
+	if err := s.mem.place(s.Weights); err != nil {
 		return err
 	}
 	for _, w := range s.Weights {
-		s.draw(w, seed)
+		w.upload(s.be, seed)
 	}
 	return s.be.Sync()
 }
 
-// draw uploads the initial values of w, row by row.
-func (s *Set) draw(w *Weight, seed uint64) {
+// upload draws the initial values of w, row by row.
+func (w *Weight) upload(be backend.Backend, seed uint64) {
 	if w.Std == 0 {
-		s.be.Fill(w.Value, w.Fill)
+		be.Fill(w.Value, w.Fill)
 		return
 	}
 	row := make([]float32, w.Value.Cols)
 	for r := range w.Value.Rows {
 		w.row(row, r, seed)
-		s.be.Upload(w.Value.RowRange(r, r+1), row)
+		be.Upload(w.Value.RowRange(r, r+1), row)
 	}
 }
 
@@ -47,11 +47,11 @@ func (s *Set) DrawOnDevice(seed uint64, o LoadOptions) error {
 			w.stored = o.stored("")
 		}
 	}
-	need, _ := memory(s.Weights)
-	if err := s.affordable(need, ""); err != nil {
+	need, _ := bytesOf(s.Weights)
+	if err := s.mem.afford(need, ""); err != nil {
 		return err
 	}
-	if err := s.place(s.Weights); err != nil {
+	if err := s.mem.place(s.Weights); err != nil {
 		return err
 	}
 	buf, err := s.be.Alloc(backend.I32, rows)

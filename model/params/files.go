@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"vgid/model/backend"
 	"vgid/model/hf"
 )
 
@@ -22,16 +23,16 @@ func derived(name string) bool {
 // changed in place. Errors name the tensor.
 func (s *Set) Load(ctx context.Context, dir string, files *hf.Weights, o LoadOptions) error {
 	s.source = &source{dir: dir, files: files, mapFrom: o.mapFrom()}
-	family := s.Config.Family
-	where := map[string]string{}
+	l := loader{set: s, files: files, where: map[string]string{}}
 	for _, name := range files.Names() {
-		if other, twice := where[family.DiskName(name)]; twice {
+		own := s.Config.Family.DiskName(name)
+		if other, twice := l.where[own]; twice {
 			return fmt.Errorf("tensors %q and %q are the same weight", other, name)
 		}
-		where[family.DiskName(name)] = name
+		l.where[own] = name
 	}
 	// Before memory is asked for: a wrong config may ask for any amount.
-	if err := s.fits(where); err != nil {
+	if err := l.fits(); err != nil {
 		return err
 	}
 	for _, w := range s.Weights {
@@ -41,26 +42,49 @@ func (s *Set) Load(ctx context.Context, dir string, files *hf.Weights, o LoadOpt
 		}
 	}
 	lazy := func(w *Weight) bool { return o.Lazy && w.Decay }
-	return s.fetch(ctx, slices.DeleteFunc(slices.Clone(s.Weights), lazy))
+	ws := slices.DeleteFunc(slices.Clone(s.Weights), lazy)
+	var own []*Weight
+	for g := range groups(ws) {
+		own = append(own, s.source.adopt(&s.mem, g)...)
+	}
+	need, narrow := bytesOf(own)
+	hint := ""
+	if narrow < need {
+		hint = fmt.Sprintf("; kept as bfloat16 they take %v", backend.Bytes(narrow))
+	}
+	if err := s.mem.afford(need, hint); err != nil {
+		return err
+	}
+	if err := s.mem.place(own); err != nil {
+		return err
+	}
+	return s.source.read(ctx, s.be, own)
 }
 
-// fits checks that the files hold the model's weights, by our names in where,
-// and no others.
-func (s *Set) fits(where map[string]string) error {
-	files, known := s.source.files, map[string]bool{}
+// loader checks the files of a model folder against its config.
+type loader struct {
+	set   *Set
+	files *hf.Weights
+	where map[string]string // the files' names by ours
+}
+
+// fits checks that the files hold the model's weights and no others, and notes
+// which tensor is whose.
+func (l *loader) fits() error {
+	s, files, known := l.set, l.files, map[string]bool{}
 	if name := hf.QuantisedTensor(files.Names()); name != "" {
 		return fmt.Errorf("tensor %q belongs to a quantised layer, which is not implemented, though config.json has no quantization_config; use the model it was made from", name)
 	}
 	for _, w := range s.Weights {
-		name, ok := where[w.Name]
+		name, ok := l.where[w.Name]
 		if !ok && w == s.Tied() { // a head alone stands for both in transformers, too
-			name, ok = where[s.Config.Family.HeadName()]
+			name, ok = l.where[s.Config.Family.HeadName()]
 		}
 		if !ok && w.Name == s.Config.Family.HeadName() { // transformers would draw a random one
 			return fmt.Errorf("tensor %q is missing, and config.json does not set tie_word_embeddings to true, which would take the embedding for it; set it if that is what the model was trained with", w.Name)
 		}
 		if !ok {
-			return s.missing(w.Name, files.Names())
+			return l.missing(w.Name, files.Names())
 		}
 		w.file, known[name] = name, true
 		info, _ := files.Info(name)
@@ -79,14 +103,15 @@ func (s *Set) fits(where map[string]string) error {
 			return fmt.Errorf("tensor %q is no part of the model that config.json describes", name)
 		}
 	}
-	return s.fitsTie(where)
+	return l.fitsTie()
 }
 
 // fitsTie refuses a head of its own where the config ties it to the embedding:
 // transformers 5 takes the head then, transformers 4 the embedding. A copy of
 // the embedding is welcome.
-func (s *Set) fitsTie(where map[string]string) error {
-	head, ok := where[s.Config.Family.HeadName()]
+func (l *loader) fitsTie() error {
+	s := l.set
+	head, ok := l.where[s.Config.Family.HeadName()]
 	if !ok || !s.Config.Text.TieEmbeddings {
 		return nil
 	}
@@ -94,11 +119,11 @@ func (s *Set) fitsTie(where map[string]string) error {
 		if w.Param != s.text.Head {
 			continue
 		}
-		a, err := s.source.files.Raw(head)
+		a, err := l.files.Raw(head)
 		if err != nil {
 			return err
 		}
-		b, err := s.source.files.Raw(w.file)
+		b, err := l.files.Raw(w.file)
 		if err == nil && !bytes.Equal(a, b) {
 			err = fmt.Errorf("tensor %q differs from %q, to which config.json ties it: set tie_word_embeddings to false, or take the tensor out", head, w.file)
 		}

@@ -18,8 +18,14 @@ func (s *Set) WhyNotFinite(ctx context.Context, updated bool) (string, error) {
 	const what = "the model's logits are not finite (NaN/Inf): "
 	var first string
 	tensors := 0
+	count := func(w *Weight) (int, error) {
+		if updated && w.Trainable {
+			return s.source.notFinite(w)
+		}
+		return notFiniteOn(ctx, s.be, w)
+	}
 	for _, w := range s.Weights {
-		n, err := s.countNotFinite(ctx, w, updated && w.Trainable)
+		n, err := count(w)
 		if err != nil {
 			return "", err
 		}
@@ -39,17 +45,19 @@ func (s *Set) WhyNotFinite(ctx context.Context, updated bool) (string, error) {
 	return what + "its weights hold NaN or Inf (" + first + "); take a checkpoint from before it diverged, or merge again in a wider type", nil
 }
 
-// countNotFinite counts the values of a weight that are NaN or infinite, on the
-// device or in the file it came from.
-func (s *Set) countNotFinite(ctx context.Context, w *Weight, stored bool) (int, error) {
-	if stored {
-		if w.file == "" || s.source == nil {
-			return 0, nil
-		}
-		info, _ := s.source.files.Info(w.file)
-		raw, err := s.source.files.Raw(w.file)
-		return hf.NotFinite(raw, info.DType), err
+// notFinite counts the values of a weight that are NaN or infinite in the file it
+// came from.
+func (s *source) notFinite(w *Weight) (int, error) {
+	if s == nil || w.file == "" {
+		return 0, nil
 	}
+	info, _ := s.files.Info(w.file)
+	raw, err := s.files.Raw(w.file)
+	return hf.NotFinite(raw, info.DType), err
+}
+
+// notFiniteOn counts them on the device.
+func notFiniteOn(ctx context.Context, be backend.Backend, w *Weight) (int, error) {
 	var host []float32
 	count := 0
 	for from := 0; from < w.Value.Len(); from += pieceElements {
@@ -58,7 +66,7 @@ func (s *Set) countNotFinite(ctx context.Context, w *Weight, stored bool) (int, 
 		}
 		n := min(pieceElements, w.Value.Len()-from)
 		host = slices.Grow(host[:0], n)[:n]
-		if err := s.be.Download(host, w.stretch(from, n)); err != nil {
+		if err := be.Download(host, w.stretch(from, n)); err != nil {
 			return 0, err
 		}
 		count += NotFinite(host)

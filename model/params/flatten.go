@@ -42,11 +42,11 @@ func (s *Set) Flatten() error {
 		f.index[w.Param] = i
 	}
 	f.final = make([]bool, len(f.order))
-	if err := s.evict(moved); err != nil {
+	if err := s.mem.evict(moved); err != nil {
 		return err
 	}
 	if f.n > 0 {
-		if err := s.fillFlat(f); err != nil {
+		if err := f.fill(); err != nil {
 			return err
 		}
 		s.flat = f
@@ -59,23 +59,40 @@ func (s *Set) Flatten() error {
 	if old != nil {
 		old.free()
 	}
-	s.collect()
-	s.TowerTrained, s.ProjectorTrained = s.anyTrained(family.Tower), s.anyTrained(family.Projector)
+	s.mem.collect(s.live())
+	trained := map[family.Part]bool{}
+	for _, w := range f.order {
+		trained[s.Config.Family.Part(s.Config, w.Name)] = true
+	}
+	s.TowerTrained, s.ProjectorTrained = trained[family.Tower], trained[family.Projector]
 	return nil
 }
 
-func (s *Set) fillFlat(f *Flat) error {
-	if err := CheckTraining(s.be, 2, f.n, "the trained values and their gradients take"); err != nil {
+// live are the buffers that weights live in.
+func (s *Set) live() map[backend.Buffer]bool {
+	live := map[backend.Buffer]bool{}
+	for _, w := range s.Weights {
+		live[w.Value.Buf], live[w.Base.Buf] = true, true
+	}
+	for _, w := range s.Carried {
+		live[w.Value.Buf] = true
+	}
+	return live
+}
+
+// fill gives the flat buffers memory and moves the weights into it.
+func (f *Flat) fill() error {
+	if err := CheckTraining(f.be, 2, f.n, "the trained values and their gradients take"); err != nil {
 		return err
 	}
-	defer backend.For(s.be, backend.Weights)()
+	defer backend.For(f.be, backend.Weights)()
 	var err error
-	if f.values, err = s.be.Alloc(backend.F32, f.n); err != nil {
+	if f.values, err = f.be.Alloc(backend.F32, f.n); err != nil {
 		return fmt.Errorf("no memory for %d trained values: %w", f.n, err)
 	}
-	defer backend.For(s.be, backend.Gradients)()
-	if f.grads, err = s.be.Alloc(backend.F32, f.n); err != nil {
-		s.be.Free(f.values)
+	defer backend.For(f.be, backend.Gradients)()
+	if f.grads, err = f.be.Alloc(backend.F32, f.n); err != nil {
+		f.be.Free(f.values)
 		return fmt.Errorf("no memory for %d gradients: %w", f.n, err)
 	}
 	for i, w := range f.order {
@@ -84,21 +101,11 @@ func (s *Set) fillFlat(f *Flat) error {
 		w.Value = backend.View(f.values, at, v.Rows, v.Cols)
 		w.Grad = backend.View(f.grads, at, v.Rows, v.Cols)
 		if v.Buf != nil {
-			s.be.Copy(w.Value, v)
+			f.be.Copy(w.Value, v)
 		}
 		w.mapped, w.pristine = false, false
 	}
 	return nil
-}
-
-// anyTrained reports whether a weight of the part is trained.
-func (s *Set) anyTrained(p family.Part) bool {
-	for _, w := range s.Weights {
-		if w.Trainable && s.part(w) == p {
-			return true
-		}
-	}
-	return false
 }
 
 // ZeroGrads clears the gradients before a step.

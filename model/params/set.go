@@ -6,8 +6,8 @@
 // trained lies in the flat buffers and nothing else does; no buffer of a Set is
 // kept that no weight lives in.
 //
-// Begin with Set, then storage.go (memory of what is frozen) and flat.go (of
-// what is trained).
+// Begin with Set, then memory.go (of what is frozen) and flat.go (of what is
+// trained); files.go and source.go read a folder, save.go writes one.
 package params
 
 import (
@@ -72,17 +72,17 @@ type Set struct {
 	// TowerTrained and ProjectorTrained say where gradients have to reach.
 	TowerTrained, ProjectorTrained bool
 
-	be      backend.Backend
-	text    *nn.Llama
-	buffers map[backend.Buffer]bool // owned, besides the flat ones
-	source  *source                 // nil without files
-	flat    *Flat                   // nil while nothing is trained
+	be     backend.Backend
+	text   *nn.Llama
+	mem    memory
+	source *source // nil without files
+	flat   *Flat   // nil while nothing is trained
 }
 
 // New makes the set of what a network declares, which has shapes and no memory
 // yet.
 func New(be backend.Backend, c *family.Config, net family.Network, d nn.Declaration) *Set {
-	s := &Set{Config: c, Modules: d.Modules, be: be, text: net.Decoder(), buffers: map[backend.Buffer]bool{}}
+	s := &Set{Config: c, Modules: d.Modules, be: be, text: net.Decoder(), mem: memory{be, map[backend.Buffer]bool{}}}
 	for _, w := range d.Weights {
 		s.Weights = append(s.Weights, &Weight{Weight: w})
 	}
@@ -91,10 +91,7 @@ func New(be backend.Backend, c *family.Config, net family.Network, d nn.Declarat
 
 // Close frees the weights' memory. The backend stays open.
 func (s *Set) Close() {
-	for b := range s.buffers {
-		s.be.Free(b)
-	}
-	s.buffers = nil
+	s.mem.free()
 	if s.flat != nil {
 		s.flat.free()
 		s.flat = nil
@@ -146,6 +143,3 @@ func (s *Set) Tied() *Weight {
 	i := slices.IndexFunc(s.Weights, func(w *Weight) bool { return w.Param == s.text.Head })
 	return s.Weights[i]
 }
-
-// part is where in the model a weight stands.
-func (s *Set) part(w *Weight) family.Part { return s.Config.Family.Part(s.Config, w.Name) }

@@ -23,17 +23,13 @@ func (s *Set) Trainable(patterns ...string) ([]string, error) {
 	if err := s.Flatten(); err != nil {
 		return nil, err
 	}
-	return s.trained(), nil
-}
-
-func (s *Set) trained() []string {
 	var names []string
 	for _, w := range s.Weights {
 		if w.Trainable {
 			names = append(names, w.Name)
 		}
 	}
-	return names
+	return names, nil
 }
 
 // EachGrad downloads the gradient of every trained parameter, in forward

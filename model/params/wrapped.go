@@ -21,7 +21,7 @@ var wrappers = map[string]string{
 
 // missing says that the files lack a tensor, and which of theirs it is where a
 // wrapper's name is all that is in the way.
-func (s *Set) missing(name string, files []string) error {
+func (l *loader) missing(name string, files []string) error {
 	for _, n := range files {
 		var by string
 		parts := strings.Split(strings.TrimPrefix(n, hf.PEFTPrefix), ".")
@@ -35,7 +35,7 @@ func (s *Set) missing(name string, files []string) error {
 		if strings.HasPrefix(n, hf.PEFTPrefix) {
 			by = wrappers["base_layer"]
 		}
-		if by == "" || s.Config.Family.DiskName(strings.Join(parts, ".")) != name {
+		if by == "" || l.set.Config.Family.DiskName(strings.Join(parts, ".")) != name {
 			continue
 		}
 		do := "save the state dict of the model inside (unwrap it first)"
