@@ -57,8 +57,8 @@ func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error
 		Config: cfg, Comm: comm, Backend: be, Metrics: newMetrics(w, comm, be), Show: progressOf(w),
 		Place: place, Node: w.Node, Command: asked(c), Asked: c.Context,
 	})
-	defer func() { err = errors.Join(err, job.Leave()) }()
-	if err := job.Agree(ctx); err != nil {
+	defer func() { err = errors.Join(err, job.Close()) }()
+	if err := job.Open(ctx); err != nil {
 		return err
 	}
 	stop, err := serveMetrics(ctx, w, job)

@@ -10,6 +10,7 @@ import (
 	"vgid/model/backend"
 	"vgid/model/dry"
 	"vgid/vgid/origin"
+	"vgid/vgid/run/ledger"
 	"vgid/vgid/train"
 )
 
@@ -125,7 +126,7 @@ func (j *Job) affordRun(ctx context.Context, base string, dirs map[string]string
 		if err != nil {
 			return err
 		}
-		if _, done, _, err := j.current(ctx, evalStage+last, inputs); err != nil || done {
+		if f, err := j.stages.Current(ctx, ledger.Eval+last, inputs); err != nil || f.OK {
 			return err
 		}
 	}
@@ -146,9 +147,11 @@ func (j *Job) affordTeacher(ctx context.Context, like, vanilla string, p *People
 	}
 	looked := false
 	if vanilla != "" {
-		if _, looked, _, err = j.current(ctx, teacherStage, teaches); err != nil {
+		f, err := j.stages.Current(ctx, ledger.Teacher, teaches)
+		if err != nil {
 			return err
 		}
+		looked = f.OK
 	}
 	if looked {
 		return nil
@@ -166,9 +169,9 @@ func (j *Job) modelThere(ctx context.Context, stage, given, from string, reads o
 	if err != nil {
 		return "", err
 	}
-	s, ok, _, err := j.current(ctx, stage, union(reads, files))
-	if err != nil || !ok {
+	f, err := j.stages.Current(ctx, stage, union(reads, files))
+	if err != nil || !f.OK {
 		return "", err
 	}
-	return s.Model, nil
+	return f.Stage.Model, nil
 }

@@ -14,6 +14,8 @@ import (
 	"vgid/vgid/config"
 	"vgid/vgid/origin"
 	"vgid/vgid/run/barrier"
+	"vgid/vgid/run/ledger"
+	"vgid/vgid/run/rundir"
 	"vgid/vgid/train"
 	"vgid/vgid/train/noise"
 )
@@ -47,10 +49,10 @@ func (j *Job) shard() eval.Shard {
 
 // Evaluate asks the model of a folder the configured questions. The answers go
 // to name/answers.jsonl.
-func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.Outcome, Stage, error) {
+func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.Outcome, rundir.Stage, error) {
 	begin := time.Now()
-	stage := Stage{Name: evalStage + name}
-	path := j.path(name, "answers.jsonl")
+	stage := rundir.Stage{Name: ledger.Eval + name}
+	path := j.dir.Path(name, "answers.jsonl")
 	sets, files, err := j.evalSets(ctx, p, j.Config.Eval.Sets, j.Config.Data.EvalPeople)
 	if err != nil {
 		return nil, stage, err
@@ -58,7 +60,7 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 	if stage.Inputs, err = j.readBeside(ctx, files, dir); err != nil {
 		return nil, stage, err
 	}
-	s, ok, err := j.finished(ctx, stage.Name, stage.Inputs)
+	s, ok, err := j.stages.Begin(ctx, stage.Name, stage.Inputs)
 	if err != nil {
 		return nil, stage, err
 	}
@@ -102,7 +104,7 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 		return nil, stage, err
 	}
 	err = j.ranks.OnRank0(ctx, func() error {
-		if err := os.MkdirAll(j.path(name), 0o755); err != nil {
+		if err := os.MkdirAll(j.dir.Path(name), 0o755); err != nil {
 			return err
 		}
 		return eval.WriteAnswers(path, out.Answers)

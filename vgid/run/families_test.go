@@ -22,6 +22,7 @@ import (
 	"vgid/vgid/ask"
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
+	"vgid/vgid/run/rundir"
 	"vgid/vgid/train"
 	"vgid/vgid/vgidtest"
 )
@@ -59,7 +60,7 @@ func jobOn(t *testing.T, w vgidtest.World, over map[string]string) *Job {
 }
 
 // unlearn runs the stage on the job's base model.
-func unlearn(t *testing.T, j *Job) Stage {
+func unlearn(t *testing.T, j *Job) rundir.Stage {
 	t.Helper()
 	p, err := j.People(t.Context())
 	if err != nil {
@@ -146,7 +147,7 @@ func TestEveryFamilyUnlearns(t *testing.T) {
 }
 
 // inPython runs model/testdata/check_saved.py on what a stage wrote.
-func inPython(t *testing.T, s Stage, merged, adapted *ask.Pass) {
+func inPython(t *testing.T, s rundir.Stage, merged, adapted *ask.Pass) {
 	python := os.Getenv("VGID_PYTHON")
 	if python == "" {
 		t.Log("NOT CHECKED against transformers: VGID_PYTHON names no python")
@@ -210,7 +211,7 @@ func TestAccumulationIsTheSameStep(t *testing.T) {
 				maps.Copy(over, way)
 				j := family(t, tt.modelType, over)
 				s := unlearn(t, j)
-				h, err := ReadHistory(j.path("unlearned", "history.jsonl"))
+				h, err := ReadHistory(j.dir.Path("unlearned", "history.jsonl"))
 				if err != nil {
 					t.Fatal(err)
 				}

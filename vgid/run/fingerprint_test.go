@@ -16,6 +16,7 @@ import (
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
 	"vgid/vgid/origin"
+	"vgid/vgid/run/rundir"
 	"vgid/vgid/train"
 )
 
@@ -302,13 +303,13 @@ func TestFinishedStageStillHasItsModel(t *testing.T) {
 			}
 		}, "is gone\n"},
 		{"of an older version", func() {
-			edit(t, func(b []byte) []byte { return []byte(strings.Replace(string(b), `"inputs"`, `"others"`, 1)) }, filepath.Dir(model), stageFile)
+			edit(t, func(b []byte) []byte { return []byte(strings.Replace(string(b), `"inputs"`, `"others"`, 1)) }, filepath.Dir(model), rundir.RecordFile)
 		}, "its record does not say of which files it was made"},
 		{"of one older still", func() {
-			edit(t, func(b []byte) []byte { return []byte(strings.Replace(string(b), `"settings"`, `"others"`, 1)) }, filepath.Dir(model), stageFile)
+			edit(t, func(b []byte) []byte { return []byte(strings.Replace(string(b), `"settings"`, `"others"`, 1)) }, filepath.Dir(model), rundir.RecordFile)
 		}, "its record does not say of which settings it was made"},
 		{"no record", func() {
-			edit(t, func([]byte) []byte { return []byte("{") }, filepath.Dir(model), stageFile)
+			edit(t, func([]byte) []byte { return []byte("{") }, filepath.Dir(model), rundir.RecordFile)
 		}, "cannot be read"},
 	} {
 		tc.change()
@@ -473,7 +474,7 @@ func TestRanksCompareTheirFiles(t *testing.T) {
 					steps++
 					return nil
 				}
-				if _, err := j.findDisks(ctx); err != nil {
+				if err := j.disks.Find(ctx); err != nil {
 					return err
 				}
 				p, err := j.People(ctx)
@@ -505,37 +506,4 @@ func TestRanksCompareTheirFiles(t *testing.T) {
 			}
 		})
 	}
-}
-
-// Of ranks that see one file the lowest reads it, of those with a file each all do.
-func TestOneRankReadsAFile(t *testing.T) {
-	see := func(ids ...origin.ID) (out []lookedAt) {
-		for _, id := range ids {
-			out = append(out, lookedAt{ID: id})
-		}
-		return out
-	}
-	all := [][]lookedAt{see("m a", "m b", ""), see("m a", "n b", ""), see("n a", "n b", "")}
-	for rank, want := range [][]bool{{true, true, true}, {false, true, true}, {true, false, true}} {
-		if got := first(all, rank); fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("rank %d reads %v, want %v", rank, got, want)
-		}
-	}
-	// Whoever reads, all know, and no file is read twice in a run.
-	c := small(t, nil)
-	onWorld(t, 3, c, func(ctx context.Context, j *Job) error {
-		list, err := j.modelFiles(ctx, c.Model.Base)
-		if err != nil {
-			return err
-		}
-		for _, f := range list {
-			if len(f.SHA256) != 64 {
-				return fmt.Errorf("%v has the digest %q", f, f.SHA256)
-			}
-		}
-		if len(j.hashed) != len(list) {
-			return fmt.Errorf("%d digests are kept of %d files", len(j.hashed), len(list))
-		}
-		return nil
-	})
 }

@@ -103,7 +103,7 @@ func TestDataIsReadBeforeTheFirstStep(t *testing.T) {
 					t.Errorf("%q does not say %q", err, w)
 				}
 			}
-			if _, err := os.Stat(j.path("unlearned", "history.jsonl")); err == nil {
+			if _, err := os.Stat(j.dir.Path("unlearned", "history.jsonl")); err == nil {
 				t.Error("steps were begun")
 			}
 		})

@@ -44,7 +44,7 @@ func (j *Job) openHistory(name string, steps int) (*history, error) {
 	if j.ranks.Rank() != 0 {
 		return h, nil
 	}
-	path := j.path(name, "history.jsonl")
+	path := j.dir.Path(name, "history.jsonl")
 	var keep []Point
 	if steps > 0 {
 		old, err := ReadHistory(path)

@@ -18,7 +18,7 @@ func TestHistoryIsReplacedAsAWhole(t *testing.T) {
 		return fmt.Sprintf(`{"step":%d,"loss":{"forget":0.5},"grad_norm":1,"lr":0.001}`+"\n", step)
 	}
 	j := New(Options{Config: small(t, nil), Comm: collective.Solo()})
-	path := j.path("unlearned", "history.jsonl")
+	path := j.dir.Path("unlearned", "history.jsonl")
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}

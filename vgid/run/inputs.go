@@ -15,22 +15,21 @@ import (
 	"vgid/vgid/people"
 	"vgid/vgid/quickstart"
 	"vgid/vgid/run/barrier"
+	"vgid/vgid/run/ledger"
+	"vgid/vgid/run/rundir"
 )
-
-// dataStage is the making of a benchmark.
-const dataStage = "data"
 
 // Benchmark opens the configured benchmark, and builds it first where the
 // configuration says what to build instead of where it is. All ranks call it.
 func (j *Job) Benchmark(ctx context.Context) (*dataset.Benchmark, error) {
 	dir := j.Config.Data.Dir
 	if dir == "" {
-		dir = j.path("data")
+		dir = j.dir.Path("data")
 		if err := j.build(ctx, dir); err != nil {
 			return nil, err
 		}
 	}
-	if err := j.share(ctx, dir); err != nil {
+	if err := j.transfer.Share(ctx, dir); err != nil {
 		return nil, err
 	}
 	var b *dataset.Benchmark
@@ -45,7 +44,7 @@ func (j *Job) Benchmark(ctx context.Context) (*dataset.Benchmark, error) {
 // texts and settings.
 func (j *Job) build(ctx context.Context, dir string) error {
 	c := j.Config.Data
-	s := Stage{Name: dataStage}
+	s := rundir.Stage{Name: ledger.Data}
 	var err error
 	// Rank 0 alone reads the texts.
 	s.Inputs, err = barrier.FromRank0(ctx, j.ranks, func(ctx context.Context) (list origin.List, err error) {
@@ -54,7 +53,7 @@ func (j *Job) build(ctx context.Context, dir string) error {
 				continue
 			}
 			f := origin.File{For: in.purpose, Name: filepath.Base(in.path)}
-			if f.Size, f.SHA256, err = j.digest(ctx, in.path); err != nil {
+			if f.Size, f.SHA256, err = j.files.One(ctx, in.path); err != nil {
 				return nil, fmt.Errorf("data.%s: %w", in.purpose, err)
 			}
 			list = append(list, f)
@@ -64,12 +63,12 @@ func (j *Job) build(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	_, ok, why, err := j.current(ctx, s.Name, s.Inputs)
-	if err != nil || ok {
+	was, err := j.stages.Current(ctx, s.Name, s.Inputs)
+	if err != nil || was.OK {
 		return err
 	}
-	if why != "" {
-		j.Show.Printf("%s: made again: %s", dir, why)
+	if was.Why != "" {
+		j.Show.Printf("%s: made again: %s", dir, was.Why)
 	}
 	_, err = j.ranks.Barrier(ctx, func(ctx context.Context) ([]byte, error) {
 		if j.ranks.Rank() != 0 {
@@ -92,12 +91,12 @@ func (j *Job) build(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	return j.record(ctx, &s, dir)
+	return j.stages.Record(ctx, &s, dir)
 }
 
 // reading runs read on a benchmark on every rank, and fingerprints what it reads.
 func (j *Job) reading(ctx context.Context, b *dataset.Benchmark, read func(*dataset.Benchmark) error) (origin.List, error) {
-	return j.fingerprints(ctx, func() ([]origin.Source, error) {
+	return j.files.Agree(ctx, func() ([]origin.Source, error) {
 		var list []origin.Source
 		var failed error
 		seen := map[string]bool{}
@@ -125,10 +124,10 @@ func (j *Job) reading(ctx context.Context, b *dataset.Benchmark, read func(*data
 
 // modelFiles fingerprints a model folder, once every rank has it.
 func (j *Job) modelFiles(ctx context.Context, dir string) (origin.List, error) {
-	if err := j.share(ctx, dir); err != nil {
+	if err := j.transfer.Share(ctx, dir); err != nil {
 		return nil, err
 	}
-	return j.fingerprints(ctx, func() ([]origin.Source, error) { return origin.Model(dir) })
+	return j.files.Agree(ctx, func() ([]origin.Source, error) { return origin.Model(dir) })
 }
 
 // readBeside fingerprints a model folder, beside what else a stage reads. All ranks
@@ -170,7 +169,7 @@ func (j *Job) instructions(ctx context.Context) (*templates, error) {
 	}
 	var t templates
 	var err error
-	t.files, err = j.fingerprints(ctx, func() ([]origin.Source, error) {
+	t.files, err = j.files.Agree(ctx, func() ([]origin.Source, error) {
 		s := origin.Source{For: "instructions", Name: filepath.Base(c.File), Path: c.File}
 		_, s.ID, _ = origin.Stat(c.File) // who reads it says what is wrong
 		all, err := people.LoadInstructions(c.File)
@@ -189,11 +188,11 @@ func (j *Job) instructions(ctx context.Context) (*templates, error) {
 // machine's cache. All ranks call it.
 func (j *Job) ModelDir(ctx context.Context, ref string) (string, error) {
 	made := func(name string, write func(dir string) error) (string, error) {
-		dir := j.path(name)
+		dir := j.dir.Path(name)
 		if err := j.ranks.OnRank0(ctx, func() error { return write(dir) }); err != nil {
 			return "", err
 		}
-		return dir, j.share(ctx, dir)
+		return dir, j.transfer.Share(ctx, dir)
 	}
 	if ref == "" {
 		return "", errors.New("model.base is empty: give a Hugging Face folder, or " + quickstart.Builtin)
@@ -204,7 +203,7 @@ func (j *Job) ModelDir(ctx context.Context, ref string) (string, error) {
 	case name != "":
 		return made(name, func(dir string) error { return write(j.Backend, dir, j.Config.Seed) })
 	}
-	if err := j.share(ctx, ref); err != nil {
+	if err := j.transfer.Share(ctx, ref); err != nil {
 		return "", err
 	}
 	const folder, name, nothing = "a model folder", "a name", ""

@@ -4,16 +4,16 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"path/filepath"
-
-	"github.com/gofrs/flock"
 
 	"vgid/collective"
 	"vgid/model/backend"
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
-	"vgid/vgid/origin"
 	"vgid/vgid/run/barrier"
+	"vgid/vgid/run/fingerprint"
+	"vgid/vgid/run/ledger"
+	"vgid/vgid/run/rundir"
+	"vgid/vgid/run/transfer"
 )
 
 // Options are what a worker brings to a run.
@@ -40,15 +40,16 @@ type Options struct {
 type Job struct {
 	Options
 
-	ranks     *barrier.Group
-	doing     string               // the stage in progress
-	done      []string             // the stages that are finished, in words
+	ranks    *barrier.Group
+	dir      *rundir.Dir
+	files    *fingerprint.Files
+	disks    *transfer.Disks
+	transfer *transfer.Transfer
+	stages   *ledger.Ledger
+
 	looked    map[string]bool      // pictures that were decoded once: where they are, and digests
 	published bool                 // the targets of its metrics are listed, by rank 0
-	hashed    map[origin.ID]string // files that were read for their SHA-256
 	templates *templates           // instructions, once they were read
-	disks     *disks               // who sees which run folder
-	held      *flock.Flock         // the run's folder, where this rank hosts it
 	rehearsal bool                 // the device only counts what is taken of it
 	afterStep func(step int) error // tests: called after each step of a stage
 }
@@ -56,21 +57,23 @@ type Job struct {
 // New makes a run of what a worker brings. It neither reads nor writes anything yet.
 func New(o Options) *Job {
 	j := &Job{Options: o}
-	j.ranks = barrier.New(o.Comm, barrier.Options{Asked: o.Asked, Timeout: o.Config.Collective.Timeout, Kept: j.kept})
+	progress := &ledger.Progress{Resumed: o.Config.Resume}
+	j.ranks = barrier.New(o.Comm, barrier.Options{Asked: o.Asked, Timeout: o.Config.Collective.Timeout, Kept: progress.Kept})
+	j.dir = rundir.New(o.Config.Out, o.Config.Name)
+	j.files = fingerprint.New(j.ranks, o.Show.Printf)
+	j.disks = transfer.NewDisks(j.ranks, j.dir, o.Node)
+	j.transfer = transfer.New(j.ranks, j.dir, j.files, j.disks, o.Show.Printf)
+	j.stages = ledger.New(o.Config, progress, j.ranks, j.dir, j.files, j.disks, o.Show.Printf)
 	return j
 }
 
 // Dir is the run's folder.
-func (j *Job) Dir() string { return filepath.Join(j.Config.Out, j.Config.Name) }
+func (j *Job) Dir() string { return j.dir.Path() }
 
-func (j *Job) path(parts ...string) string {
-	return filepath.Join(append([]string{j.Dir()}, parts...)...)
-}
-
-// Agree checks that every worker runs the same configuration, and writes it
-// into the run's folder, which is this run's from then on until Leave: on every
-// machine that has one of its own.
-func (j *Job) Agree(ctx context.Context) error {
+// Open checks that every worker runs the same configuration, and writes it
+// into the run's folder, which is this run's from then on until Close: on every
+// machine that has one of its own. All ranks call it.
+func (j *Job) Open(ctx context.Context) error {
 	mine := fmt.Sprintf("command %s\nresume: %t\n%s", j.Command, j.Config.Resume, j.Config.Settings())
 	all, err := j.Comm.AllGatherBytes(ctx, []byte(mine))
 	if err != nil {
@@ -82,32 +85,42 @@ func (j *Job) Agree(ctx context.Context) error {
 			return fmt.Errorf("workers disagree on the configuration: rank 0 has %s, rank %d has %s; start all with the same program, file and flags", a, r, b)
 		}
 	}
-	// What is wrong with the folder shows here.
-	if _, err := j.findDisks(ctx); err != nil {
+	// What is wrong with the folder shows here, before anything is worked for.
+	if err := j.disks.Find(ctx); err != nil {
 		return err
 	}
-	_, err = j.ranks.Barrier(ctx, func(context.Context) ([]byte, error) {
-		if !j.hosts() {
-			return nil, nil
+	return j.ranks.Each(ctx, func(context.Context) error {
+		if !j.disks.Hosts() {
+			return nil
 		}
-		err := j.hold()
-		if err == nil {
-			err = j.clearMarks()
+		if err := j.occupy(); err != nil {
+			return fmt.Errorf("run folder: %w; choose where runs go with --out", err)
 		}
-		if err == nil && j.ranks.Rank() == 0 {
-			var b bytes.Buffer
-			if err := j.Config.WriteYAML(&b, true); err != nil {
-				return nil, err
-			}
-			err = writeFile(j.path("config.yaml"), b.Bytes())
-		}
-		if err != nil {
-			return nil, fmt.Errorf("run folder: %w; choose where runs go with --out", err)
-		}
-		return nil, nil
+		return nil
 	})
-	return err
 }
+
+// occupy makes the run's folder this run's, on a rank that hosts it.
+func (j *Job) occupy() error {
+	unlocked, err := j.dir.Lock()
+	if err != nil {
+		return err
+	}
+	if unlocked != nil {
+		j.Show.Printf("run folder: other runs cannot be kept off %s: %v", j.Dir(), unlocked)
+	}
+	if err := j.disks.ClearMarks(); err != nil || j.ranks.Rank() != 0 {
+		return err
+	}
+	var b bytes.Buffer
+	if err := j.Config.WriteYAML(&b, true); err != nil {
+		return err
+	}
+	return rundir.WriteFile(j.dir.Path("config.yaml"), b.Bytes())
+}
+
+// Close lets other runs into the folder that Open took. It may be called again.
+func (j *Job) Close() error { return j.dir.Unlock() }
 
 // RetainSplit is the configured retain split, or the complement of forget.
 func (j *Job) RetainSplit() (string, error) {

@@ -22,6 +22,7 @@ import (
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
 	"vgid/vgid/run/barrier"
+	"vgid/vgid/run/rundir"
 	"vgid/vgid/vgidtest"
 )
 
@@ -158,18 +159,18 @@ func TestWorldSizeDoesNotMatter(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		over map[string]string
-		run  func(ctx context.Context, j *Job, p *People, base string) (Stage, error)
+		run  func(ctx context.Context, j *Job, p *People, base string) (rundir.Stage, error)
 	}{
-		{"supervised", nil, func(ctx context.Context, j *Job, p *People, base string) (Stage, error) {
+		{"supervised", nil, func(ctx context.Context, j *Job, p *People, base string) (rundir.Stage, error) {
 			return j.Reference(ctx, "vanilla", base, p)
 		}},
-		{"vgid", nil, func(ctx context.Context, j *Job, p *People, base string) (Stage, error) {
+		{"vgid", nil, func(ctx context.Context, j *Job, p *People, base string) (rundir.Stage, error) {
 			return j.Unlearn(ctx, "unlearned", base, p)
 		}},
-		{"vgid, full weights, rollouts", map[string]string{"unlearn.lora.r": "0", "unlearn.responses": "rollout"}, func(ctx context.Context, j *Job, p *People, base string) (Stage, error) {
+		{"vgid, full weights, rollouts", map[string]string{"unlearn.lora.r": "0", "unlearn.responses": "rollout"}, func(ctx context.Context, j *Job, p *People, base string) (rundir.Stage, error) {
 			return j.Unlearn(ctx, "unlearned", base, p)
 		}},
-		{"release preset", map[string]string{"unlearn.preset": "release", "unlearn.lora.dropout": "0.1"}, func(ctx context.Context, j *Job, p *People, base string) (Stage, error) {
+		{"release preset", map[string]string{"unlearn.preset": "release", "unlearn.lora.dropout": "0.1"}, func(ctx context.Context, j *Job, p *People, base string) (rundir.Stage, error) {
 			return j.Unlearn(ctx, "unlearned", base, p)
 		}},
 	} {
@@ -180,7 +181,7 @@ func TestWorldSizeDoesNotMatter(t *testing.T) {
 				c := small(t, tc.over)
 				c.Name = fmt.Sprintf("w%d", n)
 				c.Collective.Bucket = 16 // several buckets
-				var stage Stage
+				var stage rundir.Stage
 				onWorld(t, n, c, func(ctx context.Context, j *Job) error {
 					p, err := j.People(ctx)
 					if err != nil {
@@ -232,7 +233,7 @@ func TestAdapterOptions(t *testing.T) {
 		"unlearn.lora.rslora": "true", "unlearn.lora.exclude": "k_proj", "unlearn.lora.bias": "none",
 		"unlearn.lora.modules_to_save": "multi_modal_projector", "model.weights": "bfloat16",
 	})
-	var stage Stage
+	var stage rundir.Stage
 	onWorld(t, 1, c, func(ctx context.Context, j *Job) error {
 		p, err := j.People(ctx)
 		if err != nil {
@@ -281,8 +282,8 @@ func moved(t *testing.T, a, b map[string][]float32) float64 {
 // A run stopped after a checkpoint and resumed is, to the bit, the run that
 // was never stopped.
 func TestResumeIsExact(t *testing.T) {
-	run := func(c config.Config, workers, stopAfter int) (Stage, error) {
-		var stage Stage
+	run := func(c config.Config, workers, stopAfter int) (rundir.Stage, error) {
+		var stage rundir.Stage
 		var first error
 		onWorld(t, workers, c, func(ctx context.Context, j *Job) error {
 			p, err := j.People(ctx)
@@ -343,7 +344,7 @@ func TestResumeIsExact(t *testing.T) {
 func TestRunEndToEnd(t *testing.T) {
 	c := small(t, map[string]string{"unlearn.steps": "2", "train.steps": "2"})
 	onWorld(t, 2, c, func(ctx context.Context, j *Job) error {
-		if err := j.Agree(ctx); err != nil {
+		if err := j.Open(ctx); err != nil {
 			return err
 		}
 		return j.Run(ctx)
@@ -371,19 +372,19 @@ func TestOneRunInAFolder(t *testing.T) {
 	c := small(t, nil)
 	first := New(Options{Config: c, Comm: collective.Solo(), Show: monitor.NewProgress(nil)})
 	second := New(Options{Config: c, Comm: collective.Solo(), Show: monitor.NewProgress(nil)})
-	if err := first.Agree(t.Context()); err != nil {
+	if err := first.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := second.Agree(t.Context()); err == nil || !strings.Contains(err.Error(), "another run is at work in "+first.Dir()) {
+	if err := second.Open(t.Context()); err == nil || !strings.Contains(err.Error(), "another run is at work in "+first.Dir()) {
 		t.Errorf("a second run in the same folder: %v", err)
 	}
-	if err := first.Leave(); err != nil {
+	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := second.Agree(t.Context()); err != nil {
+	if err := second.Open(t.Context()); err != nil {
 		t.Errorf("after the first ended: %v", err)
 	}
-	if err := second.Leave(); err != nil {
+	if err := second.Close(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -393,7 +394,7 @@ func TestWorkersThatDisagreeAreTold(t *testing.T) {
 	var mu sync.Mutex
 	var got []error
 	onWorld(t, 2, c, func(ctx context.Context, j *Job) error {
-		err := j.Agree(ctx)
+		err := j.Open(ctx)
 		mu.Lock()
 		got = append(got, err)
 		mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"vgid/eval/report"
 	"vgid/launch"
 	"vgid/model/dry"
+	"vgid/vgid/run/rundir"
 	"vgid/vgid/train"
 	"vgid/vgid/train/noise"
 )
@@ -49,7 +50,7 @@ func (j *Job) Run(ctx context.Context) error {
 		return err
 	}
 	sum := j.newSummary()
-	record := func(s Stage) { sum.AddStage(s.Name, s.Seconds, s.PeakBytes) }
+	record := func(s rundir.Stage) { sum.AddStage(s.Name, s.Seconds, s.PeakBytes) }
 
 	reference := func(name string) error {
 		if dirs[name] != "" {
@@ -101,13 +102,13 @@ func (j *Job) Run(ctx context.Context) error {
 		return err
 	}
 	j.Show.Printf("\n%s", report.Table(sum))
-	j.Show.Printf("report   %s\nsummary  %s\nmodel    %s", j.path("report.html"), j.path("summary.json"), dirs[eval.Unlearned])
+	j.Show.Printf("report   %s\nsummary  %s\nmodel    %s", j.dir.Path("report.html"), j.dir.Path("summary.json"), dirs[eval.Unlearned])
 	return nil
 }
 
 // publish writes summary.json and report.html.
 func (j *Job) publish(ctx context.Context, sum *eval.Summary, outcomes map[string]*eval.Outcome, teacher []report.TeacherRow, p *People, vanilla string) error {
-	if err := eval.WriteSummary(j.path("summary.json"), sum); err != nil {
+	if err := eval.WriteSummary(j.dir.Path("summary.json"), sum); err != nil {
 		return err
 	}
 	// What the pictures need of the model stands in its headers.
@@ -132,7 +133,7 @@ func (j *Job) publish(ctx context.Context, sum *eval.Summary, outcomes map[strin
 	if d.Samples, err = j.samples(outcomes, p, enc, shown, 4); err != nil {
 		return err
 	}
-	points, err := ReadHistory(j.path(eval.Unlearned, "history.jsonl"))
+	points, err := ReadHistory(j.dir.Path(eval.Unlearned, "history.jsonl"))
 	if err != nil {
 		return err
 	}
@@ -172,7 +173,7 @@ func (j *Job) RunEval(ctx context.Context, name, ref string) error {
 	if err := sum.Add(name, o); err != nil {
 		return err
 	}
-	if err := j.ranks.OnRank0(ctx, func() error { return eval.WriteSummary(j.path("summary.json"), sum) }); err != nil {
+	if err := j.ranks.OnRank0(ctx, func() error { return eval.WriteSummary(j.dir.Path("summary.json"), sum) }); err != nil {
 		return err
 	}
 	j.Show.Printf("\n%s", report.Table(sum))

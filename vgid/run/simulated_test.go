@@ -15,13 +15,14 @@ import (
 	"vgid/model/cuda/driver"
 	"vgid/model/cuda/sim/simtest"
 	"vgid/vgid/config"
+	"vgid/vgid/run/rundir"
 )
 
 // unlearnOn takes the five steps of unlearning on devices, and gives the losses
 // and the resulting weights.
 func unlearnOn(t *testing.T, workers int, c config.Config, open func() (backend.Backend, error)) ([]Point, map[string][]float32) {
 	t.Helper()
-	var stage Stage
+	var stage rundir.Stage
 	onDevices(t, workers, c, open, func(ctx context.Context, j *Job) error {
 		p, err := j.People(ctx)
 		if err != nil {
@@ -165,7 +166,7 @@ func TestRunSimulated(t *testing.T) {
 	simtest.Device(t)
 	c := small(t, map[string]string{"unlearn.steps": "2", "train.steps": "2"})
 	onDevices(t, 1, c, func() (backend.Backend, error) { return cuda.Open(0, cuda.Options{}) }, func(ctx context.Context, j *Job) error {
-		if err := j.Agree(ctx); err != nil {
+		if err := j.Open(ctx); err != nil {
 			return err
 		}
 		return j.Run(ctx)

@@ -12,19 +12,20 @@ import (
 	"vgid/vgid/ask"
 	"vgid/vgid/config"
 	"vgid/vgid/origin"
+	"vgid/vgid/run/rundir"
 	"vgid/vgid/train"
 )
 
 // TrainBase trains a model on the base corpus: the quickstart's starting point.
-func (j *Job) TrainBase(ctx context.Context) (Stage, error) {
+func (j *Job) TrainBase(ctx context.Context) (rundir.Stage, error) {
 	from, err := j.ModelDir(ctx, j.Config.Model.Base)
 	if err != nil {
-		return Stage{}, err
+		return rundir.Stage{}, err
 	}
 	t := j.Config.Train
 	src, err := train.NewCorpus(j.Config.Seed, t.Corpus, t.Mix, t.TextOnly, j.Config.Data.ImageSize)
 	if err != nil {
-		return Stage{}, err
+		return rundir.Stage{}, err
 	}
 	return j.supervised(ctx, "base", from, src, nil, nil, t.Steps)
 }
@@ -89,7 +90,7 @@ func (p *People) apart(forget string) error {
 // Reference fine-tunes the base model of the folder from into one of the two
 // models that unlearning stands between: "vanilla" on all people, "gold" on
 // the retain set only. Gold takes as many steps a person as vanilla.
-func (j *Job) Reference(ctx context.Context, name, from string, p *People) (Stage, error) {
+func (j *Job) Reference(ctx context.Context, name, from string, p *People) (rundir.Stage, error) {
 	t := j.Config.Train
 	profiles, steps := p.Retain, t.Steps
 	all := len(p.Forget) + len(p.Retain)
@@ -100,17 +101,17 @@ func (j *Job) Reference(ctx context.Context, name, from string, p *People) (Stag
 	}
 	src, err := train.NewPeople(profiles, t.Mix, t.TextOnly, j.Config.Seed, name, j.Config.Prompt.Subject)
 	if err != nil {
-		return Stage{}, err
+		return rundir.Stage{}, err
 	}
 	if t.Replay > 0 {
 		old, err := train.NewCorpus(j.Config.Seed+1, t.Corpus, t.Mix, t.TextOnly, j.Config.Data.ImageSize)
 		if err != nil {
-			return Stage{}, err
+			return rundir.Stage{}, err
 		}
 		src = train.Blend(src, old, t.Replay, j.Config.Seed)
 	}
 	if err := j.lookAt(ctx, profiles); err != nil {
-		return Stage{}, err
+		return rundir.Stage{}, err
 	}
 	return j.supervised(ctx, name, from, src, profiles, p.files(name), steps)
 }
@@ -138,7 +139,7 @@ func union(lists ...origin.List) origin.List {
 
 // supervised fine-tunes on src, in which the questions of people occur; they were
 // read from files.
-func (j *Job) supervised(ctx context.Context, name, from string, src train.Source, people []dataset.Profile, files origin.List, steps int) (Stage, error) {
+func (j *Job) supervised(ctx context.Context, name, from string, src train.Source, people []dataset.Profile, files origin.List, steps int) (rundir.Stage, error) {
 	return j.train(ctx, training{
 		name: name, from: from, reads: files, section: "train", steps: steps, optim: j.Config.Train.Optim,
 		fits: func(enc *train.Encoder) error {
@@ -157,13 +158,13 @@ func (j *Job) supervised(ctx context.Context, name, from string, src train.Sourc
 
 // Unlearn makes of the vanilla model of the folder from one that has forgotten the
 // forget profiles, by the configured method.
-func (j *Job) Unlearn(ctx context.Context, name, from string, p *People) (Stage, error) {
+func (j *Job) Unlearn(ctx context.Context, name, from string, p *People) (rundir.Stage, error) {
 	t, err := j.unlearning(ctx, name, from, p)
 	if err != nil {
-		return Stage{}, err
+		return rundir.Stage{}, err
 	}
 	if err := j.lookAt(ctx, p.Forget, p.Retain); err != nil {
-		return Stage{}, err
+		return rundir.Stage{}, err
 	}
 	return j.train(ctx, t)
 }

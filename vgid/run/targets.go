@@ -11,6 +11,7 @@ import (
 
 	"vgid/vgid/monitor"
 	"vgid/vgid/run/barrier"
+	"vgid/vgid/run/rundir"
 )
 
 // Target is where a worker's /metrics are.
@@ -24,7 +25,7 @@ type Target struct {
 func (j *Job) targetFiles() []string {
 	return []string{
 		filepath.Join(j.Config.Out, "metrics", url.PathEscape(j.Config.Name)+".json"),
-		j.path("metrics.json"),
+		j.dir.Path("metrics.json"),
 	}
 }
 
@@ -64,7 +65,7 @@ func (j *Job) PublishMetrics(ctx context.Context, mine Target) error {
 		}
 		j.published = true
 		for _, path := range j.targetFiles() {
-			if err := writeFile(path, append(list, '\n')); err != nil {
+			if err := rundir.WriteFile(path, append(list, '\n')); err != nil {
 				return err
 			}
 		}

@@ -19,6 +19,8 @@ import (
 	"vgid/vgid/ask"
 	"vgid/vgid/origin"
 	"vgid/vgid/run/barrier"
+	"vgid/vgid/run/ledger"
+	"vgid/vgid/run/rundir"
 	"vgid/vgid/train"
 	"vgid/vgid/train/noise"
 )
@@ -55,14 +57,14 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]report
 	if err != nil || !method.Needs.Intervenes() {
 		return nil, err
 	}
-	path := j.path("teacher.json")
-	stage := Stage{Name: teacherStage}
+	path := j.dir.Path("teacher.json")
+	stage := rundir.Stage{Name: ledger.Teacher}
 	sets, inputs, err := j.teacherInputs(ctx, dir, p)
 	if err != nil {
 		return nil, err
 	}
 	stage.Inputs = inputs
-	_, ok, err := j.finished(ctx, stage.Name, inputs)
+	_, ok, err := j.stages.Begin(ctx, stage.Name, inputs)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +98,7 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]report
 		if err != nil {
 			return err
 		}
-		return writeFile(path, append(raw, '\n'))
+		return rundir.WriteFile(path, append(raw, '\n'))
 	})
 	if err != nil {
 		return nil, err

@@ -13,6 +13,8 @@ import (
 	"vgid/model/hub"
 	"vgid/vgid/config"
 	"vgid/vgid/origin"
+	"vgid/vgid/run/barrier"
+	"vgid/vgid/run/rundir"
 	"vgid/vgid/train"
 )
 
@@ -65,34 +67,34 @@ type training struct {
 
 // train runs a stage unless it is finished, once it is known that a step of it
 // fits the memory.
-func (j *Job) train(ctx context.Context, t training) (Stage, error) {
+func (j *Job) train(ctx context.Context, t training) (rundir.Stage, error) {
 	inputs, err := j.readBeside(ctx, t.reads, t.from)
 	if err != nil {
-		return Stage{}, err
+		return rundir.Stage{}, err
 	}
-	s, ok, err := j.finished(ctx, t.name, inputs)
+	s, ok, err := j.stages.Begin(ctx, t.name, inputs)
 	if err != nil {
-		return Stage{}, err
+		return rundir.Stage{}, err
 	}
 	if ok {
 		j.Show.Printf("%s: finished before, kept", t.name)
-		return s, j.drop(ctx, j.path(t.name, "checkpoint"))
+		return s, j.drop(ctx, j.dir.Path(t.name, "checkpoint"))
 	}
 	enc, err := j.afford(ctx, &t)
 	if err != nil {
-		return Stage{}, err
+		return rundir.Stage{}, err
 	}
 	m, err := j.loadAll(ctx, t.from)
 	if err != nil {
-		return Stage{}, err
+		return rundir.Stage{}, err
 	}
 	defer m.Close()
 	if err := j.unchanged(ctx, t.reads, t.from, inputs); err != nil {
-		return Stage{}, err
+		return rundir.Stage{}, err
 	}
 	obj, err := t.begin(j, m, enc)
 	if err != nil {
-		return Stage{}, err
+		return rundir.Stage{}, err
 	}
 	defer obj.Close()
 	return j.loop(ctx, &t, inputs, m, obj, func() (string, error) {
@@ -105,10 +107,10 @@ func (j *Job) train(ctx context.Context, t training) (Stage, error) {
 
 // loop runs a stage's steps, with checkpoints, and has its model saved. Where that
 // fails, what was trained is kept in a checkpoint.
-func (j *Job) loop(ctx context.Context, of *training, inputs origin.List, m *model.Model, obj train.Objective, save func() (adapter string, err error)) (Stage, error) {
+func (j *Job) loop(ctx context.Context, of *training, inputs origin.List, m *model.Model, obj train.Objective, save func() (adapter string, err error)) (rundir.Stage, error) {
 	begin := time.Now()
 	name, steps := of.name, of.steps
-	stage := Stage{Name: name, Steps: steps, Model: j.path(name, "model"), Inputs: inputs}
+	stage := rundir.Stage{Name: name, Steps: steps, Model: j.dir.Path(name, "model"), Inputs: inputs}
 	t, err := train.NewTrainer(m, obj, train.Options{
 		Stage: name, Comm: j.Comm, Optim: of.optim, Steps: steps, Seed: j.Config.Seed, Bucket: j.Config.Collective.Bucket,
 		Asked: func() bool { return j.ranks.Asked() != 0 },
@@ -117,7 +119,7 @@ func (j *Job) loop(ctx context.Context, of *training, inputs origin.List, m *mod
 		return stage, err
 	}
 	defer t.Close()
-	ckpt := j.path(name, "checkpoint")
+	ckpt := j.dir.Path(name, "checkpoint")
 	if err := j.ranks.OnRank0(ctx, func() error { return j.replaces(name, ckpt) }); err != nil {
 		return stage, err
 	}
@@ -206,8 +208,8 @@ func (j *Job) replaces(name, ckpt string) error {
 	if len(left) > 0 {
 		return fmt.Errorf("%s: %s is of a run that was interrupted: --resume goes on from there, --name begins another run; remove it to begin this one again", name, left[len(left)-1])
 	}
-	if _, err := os.Stat(j.path(name, "stage.json")); err == nil {
-		j.Show.Printf("%s: the model of an earlier run in %s will be replaced (--resume keeps it, --name begins another run)", name, j.path(name))
+	if _, err := os.Stat(j.dir.Path(name, "stage.json")); err == nil {
+		j.Show.Printf("%s: the model of an earlier run in %s will be replaced (--resume keeps it, --name begins another run)", name, j.dir.Path(name))
 	}
 	return nil
 }
@@ -238,7 +240,7 @@ func (j *Job) checkpoint(ctx context.Context, dir string, inputs origin.List, t 
 // format and merged into the weights in the model folder.
 func (j *Job) save(ctx context.Context, name, from string, m *model.Model) (adapter string, err error) {
 	if m.Adapter() != nil {
-		adapter = j.path(name, "adapter")
+		adapter = j.dir.Path(name, "adapter")
 	}
 	return adapter, j.ranks.OnRank0(ctx, func() error {
 		if adapter != "" {
@@ -247,7 +249,7 @@ func (j *Job) save(ctx context.Context, name, from string, m *model.Model) (adap
 				return err
 			}
 		}
-		return hf.ReplaceFolder(j.path(name, "model"), func(dir string) error {
+		return hf.ReplaceFolder(j.dir.Path(name, "model"), func(dir string) error {
 			if err := hf.CopyAssets(dir, from); err != nil {
 				return err
 			}
@@ -262,4 +264,27 @@ func (j *Job) save(ctx context.Context, name, from string, m *model.Model) (adap
 			return err
 		})
 	})
+}
+
+// finish writes the record of a stage, of which paths are what it made. All ranks
+// call it.
+func (j *Job) finish(ctx context.Context, s *rundir.Stage, paths ...string) error {
+	if j.Backend.Traits().Accounts {
+		j.Show.Printf("%s: on the device %s", s.Name, j.Backend.Memory())
+	}
+	return j.stages.Finish(ctx, s, paths...)
+}
+
+// stopped is the end of all ranks after a step of a stage, whose checkpoint is
+// written. All ranks call it: some may not have been asked.
+func (j *Job) stopped(ctx context.Context, t *train.Trainer) error {
+	by, err := j.ranks.AskedBy(ctx)
+	if err != nil {
+		return err
+	}
+	if by != 0 {
+		step, of := t.Done()
+		return &barrier.Interrupted{Signal: by, Kept: fmt.Sprintf("after step %d of %d of %s: checkpoint kept, continue with --resume", step, of, t.Stage)}
+	}
+	return fmt.Errorf("%s: a rank was asked to end, but none says so", t.Stage)
 }

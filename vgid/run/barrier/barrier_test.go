@@ -1,4 +1,4 @@
-package barrier
+package barrier_test
 
 import (
 	"context"
@@ -12,40 +12,14 @@ import (
 	"time"
 
 	"vgid/collective"
-	"vgid/collective/mem"
+	"vgid/vgid/run/barrier"
+	"vgid/vgid/run/barrier/barriertest"
 )
 
-// rank is a rank in a test, which can be asked to end.
-type rank struct {
-	*Group
-	ask func(syscall.Signal)
-}
-
-// onRanks runs f on n ranks that wait so long for each other.
-func onRanks(t *testing.T, n int, timeout time.Duration, kept string, f func(ctx context.Context, r rank) error) {
+// onRanks runs f on n ranks that wait so long for each other; none may fail.
+func onRanks(t *testing.T, n int, timeout time.Duration, kept string, f func(ctx context.Context, r barriertest.Rank) error) {
 	t.Helper()
-	var wg sync.WaitGroup
-	errs := make([]error, n)
-	transports := mem.New(n)
-	for r := range n {
-		wg.Go(func() {
-			comm, err := collective.New(transports[r], collective.Options{Timeout: timeout})
-			if err != nil {
-				errs[r] = err
-				return
-			}
-			defer comm.Close()
-			asked, cancel := context.WithCancelCause(context.Background())
-			g := New(comm, Options{Asked: asked, Timeout: timeout, Kept: func() string { return kept }})
-			errs[r] = f(t.Context(), rank{g, func(s syscall.Signal) { cancel(&Interrupted{Signal: s}) }})
-		})
-	}
-	wg.Wait()
-	for r, err := range errs {
-		if err != nil {
-			t.Errorf("%d ranks, rank %d: %v", n, r, err)
-		}
-	}
+	barriertest.All(t, barriertest.Run(t, n, timeout, kept, f))
 }
 
 // What rank 0 does for all may take longer than an operation is waited for: a
@@ -54,7 +28,7 @@ func onRanks(t *testing.T, n int, timeout time.Duration, kept string, f func(ctx
 func TestOnRank0TakesItsTime(t *testing.T) {
 	const timeout = 400 * time.Millisecond
 	synctest.Test(t, func(t *testing.T) {
-		onRanks(t, 3, timeout, "", func(ctx context.Context, r rank) error {
+		onRanks(t, 3, timeout, "", func(ctx context.Context, r barriertest.Rank) error {
 			done := false
 			err := r.OnRank0(ctx, func() error {
 				time.Sleep(3 * timeout)
@@ -74,7 +48,7 @@ func TestOnRank0TakesItsTime(t *testing.T) {
 func TestBarrierEndsWithTheFirstFailure(t *testing.T) {
 	broken := errors.New("no room on the disk")
 	synctest.Test(t, func(t *testing.T) {
-		onRanks(t, 3, 20*time.Second, "", func(ctx context.Context, r rank) error {
+		onRanks(t, 3, 20*time.Second, "", func(ctx context.Context, r barriertest.Rank) error {
 			err := r.Each(ctx, func(ctx context.Context) error {
 				if r.Rank() == 1 {
 					return broken
@@ -82,7 +56,7 @@ func TestBarrierEndsWithTheFirstFailure(t *testing.T) {
 				<-ctx.Done()
 				return ctx.Err()
 			})
-			var peer *PeerError
+			var peer *barrier.PeerError
 			switch {
 			case r.Rank() == 1 && !errors.Is(err, broken):
 				t.Errorf("rank 1: %v", err)
@@ -101,11 +75,11 @@ func TestBarrierEndsWhenARankIsAsked(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var mu sync.Mutex
 			said := map[string]int{}
-			onRanks(t, 3, 20*time.Second, "in the middle", func(ctx context.Context, r rank) error {
+			onRanks(t, 3, 20*time.Second, "in the middle", func(ctx context.Context, r barriertest.Rank) error {
 				ended := false
 				if err := r.OnRank0(ctx, func() error {
 					if asked == 0 {
-						r.ask(syscall.SIGINT)
+						r.Ask(syscall.SIGINT)
 					}
 					time.Sleep(time.Minute)
 					ended = true
@@ -117,7 +91,7 @@ func TestBarrierEndsWhenARankIsAsked(t *testing.T) {
 				_, err := r.Barrier(ctx, func(ctx context.Context) ([]byte, error) {
 					switch r.Rank() {
 					case asked:
-						r.ask(syscall.SIGINT)
+						r.Ask(syscall.SIGINT)
 						return nil, nil // it has nothing to do
 					case (asked + 1) % 3:
 						return nil, nil
@@ -148,9 +122,9 @@ func TestBarrierEndsWhenARankIsAsked(t *testing.T) {
 // A failure that has nothing to do with the signal stays what it is.
 func TestFailureAfterASignal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		onRanks(t, 2, 20*time.Second, "", func(ctx context.Context, r rank) error {
+		onRanks(t, 2, 20*time.Second, "", func(ctx context.Context, r barriertest.Rank) error {
 			err := r.Each(ctx, func(ctx context.Context) error {
-				r.ask(syscall.SIGTERM)
+				r.Ask(syscall.SIGTERM)
 				<-ctx.Done()
 				if r.Rank() == 1 {
 					return errors.New("the disk is full")
@@ -168,17 +142,17 @@ func TestFailureAfterASignal(t *testing.T) {
 // Values travel by rank, and what one rank alone knows reaches all.
 func TestValuesOfRanks(t *testing.T) {
 	type value struct{ Rank, Square int }
-	onRanks(t, 3, 20*time.Second, "", func(ctx context.Context, r rank) error {
-		all, err := Gather(ctx, r.Group, func(context.Context) (value, error) { return value{r.Rank(), r.Rank() * r.Rank()}, nil })
+	onRanks(t, 3, 20*time.Second, "", func(ctx context.Context, r barriertest.Rank) error {
+		all, err := barrier.Gather(ctx, r.Group, func(context.Context) (value, error) { return value{r.Rank(), r.Rank() * r.Rank()}, nil })
 		if err != nil || len(all) != 3 || all[2] != (value{2, 4}) {
 			t.Errorf("rank %d: %v, %v", r.Rank(), all, err)
 		}
-		one, err := FromRank0(ctx, r.Group, func(context.Context) (string, error) { return fmt.Sprint("rank ", r.Rank()), nil })
+		one, err := barrier.FromRank0(ctx, r.Group, func(context.Context) (string, error) { return fmt.Sprint("rank ", r.Rank()), nil })
 		if err != nil || one != "rank 0" {
 			t.Errorf("rank %d: %q, %v", r.Rank(), one, err)
 		}
 		if r.Rank() == 2 {
-			r.ask(syscall.SIGHUP)
+			r.Ask(syscall.SIGHUP)
 		}
 		if by, err := r.AskedBy(ctx); err != nil || by != syscall.SIGHUP {
 			t.Errorf("rank %d: asked by %v, %v", r.Rank(), by, err)
@@ -195,7 +169,7 @@ func TestValuesOfRanks(t *testing.T) {
 // says that it was.
 func TestAsked(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	g := New(collective.Solo(), Options{Asked: ctx})
+	g := barrier.New(collective.Solo(), barrier.Options{Asked: ctx})
 	if s := g.Asked(); s != 0 {
 		t.Errorf("not asked, but %v", s)
 	}
@@ -203,7 +177,7 @@ func TestAsked(t *testing.T) {
 	if s := g.Asked(); s != syscall.SIGTERM {
 		t.Errorf("asked by %v", s)
 	}
-	if s := New(collective.Solo(), Options{}).Asked(); s != 0 {
+	if s := barrier.New(collective.Solo(), barrier.Options{}).Asked(); s != 0 {
 		t.Errorf("never asked, but %v", s)
 	}
 }

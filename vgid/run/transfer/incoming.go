@@ -1,4 +1,4 @@
-package run
+package transfer
 
 import (
 	"crypto/sha256"

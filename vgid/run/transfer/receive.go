@@ -1,4 +1,4 @@
-package run
+package transfer
 
 import (
 	"context"
@@ -13,27 +13,28 @@ import (
 
 	"vgid/model/safefile"
 	"vgid/vgid/origin"
+	"vgid/vgid/run/rundir"
 )
 
-// receivedFile lists, in the run's folder, what came there from rank 0: the SHA-256
+// ReceivedFile lists, in the run's folder, what came there from rank 0: the SHA-256
 // digests that a file may have, by name. Nothing else is ever replaced.
-const receivedFile = ".received.json"
+const ReceivedFile = ".received.json"
 
 // receiver writes a folder of rank 0 into this rank's run folder, and nowhere else.
 // A nil one keeps nothing.
 type receiver struct {
 	root     *os.Root
 	manifest origin.Manifest
-	ours     map[string][]string // what receivedFile holds
+	ours     map[string][]string // what ReceivedFile holds
 	needs    []int               // files of the manifest that are not here
 	extra    []string            // files here that are not in the manifest
 }
 
 // receive looks at what this rank has of a folder of rank 0. A file that would be
 // replaced or removed has to be one that runs made.
-func (j *Job) receive(ctx context.Context, m origin.Manifest) (_ *receiver, err error) {
+func (t *Transfer) receive(ctx context.Context, m origin.Manifest) (_ *receiver, err error) {
 	r := &receiver{manifest: m}
-	if r.root, err = os.OpenRoot(j.Dir()); err != nil {
+	if r.root, err = os.OpenRoot(t.dir.Path()); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -44,12 +45,12 @@ func (j *Job) receive(ctx context.Context, m origin.Manifest) (_ *receiver, err 
 	if r.ours, err = received(r.root); err != nil {
 		return nil, err
 	}
-	made, err := j.made(m.Folder)
+	made, err := t.dir.Made(m.Folder)
 	if err != nil {
 		return nil, err
 	}
 	have, err := r.look(func(name string) (string, error) {
-		_, sum, err := j.digest(ctx, filepath.Join(j.Dir(), filepath.FromSlash(name)))
+		_, sum, err := t.files.One(ctx, filepath.Join(t.dir.Path(), filepath.FromSlash(name)))
 		return sum, err
 	})
 	if err != nil {
@@ -67,7 +68,7 @@ func (j *Job) receive(ctx context.Context, m origin.Manifest) (_ *receiver, err 
 	}
 	for name, sum := range have {
 		if !slices.Contains(r.ours[name], sum) && made[name] != sum {
-			return nil, fmt.Errorf("%s is not what rank 0 has there, and no run is known to have made it: move it away, or give this run another --name", filepath.Join(j.Dir(), filepath.FromSlash(name)))
+			return nil, fmt.Errorf("%s is not what rank 0 has there, and no run is known to have made it: move it away, or give this run another --name", filepath.Join(t.dir.Path(), filepath.FromSlash(name)))
 		}
 		if r.ours[name] = append(r.ours[name], sum); !now[name] {
 			r.extra = append(r.extra, name)
@@ -93,7 +94,7 @@ func (r *receiver) look(digest func(name string) (string, error)) (map[string]st
 			return r.root.Remove(name)
 		case d.IsDir() && d.Name()[0] == '.':
 			return fs.SkipDir
-		case d.IsDir() || d.Name()[0] == '.' || name == path.Join(r.manifest.Folder, stageFile):
+		case d.IsDir() || d.Name()[0] == '.' || name == path.Join(r.manifest.Folder, rundir.RecordFile):
 			return nil
 		case !d.Type().IsRegular():
 			return fmt.Errorf("%s is no regular file and would be replaced by one: move it away", filepath.Join(r.root.Name(), name))
@@ -104,10 +105,10 @@ func (r *receiver) look(digest func(name string) (string, error)) (map[string]st
 	return have, err
 }
 
-// received reads receivedFile.
+// received reads ReceivedFile.
 func received(root *os.Root) (map[string][]string, error) {
 	ours := map[string][]string{}
-	b, err := root.ReadFile(receivedFile)
+	b, err := root.ReadFile(ReceivedFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ours, nil
 	}
@@ -115,7 +116,7 @@ func received(root *os.Root) (map[string][]string, error) {
 		err = json.Unmarshal(b, &ours)
 	}
 	if err != nil {
-		err = fmt.Errorf("%s: %w; remove it, and what it should list", filepath.Join(root.Name(), receivedFile), err)
+		err = fmt.Errorf("%s: %w; remove it, and what it should list", filepath.Join(root.Name(), ReceivedFile), err)
 	}
 	return ours, err
 }
@@ -129,7 +130,7 @@ func (r *receiver) record() error {
 	if err != nil {
 		return err
 	}
-	return safefile.WriteBytesIn(r.root, receivedFile, b)
+	return safefile.WriteBytesIn(r.root, ReceivedFile, b)
 }
 
 // finish removes what rank 0 does not have, once all is here that it has.

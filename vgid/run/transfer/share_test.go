@@ -1,4 +1,4 @@
-package run
+package transfer
 
 import (
 	"bytes"
@@ -6,40 +6,41 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
+	"time"
 
-	"vgid/eval"
-	"vgid/vgid/config"
+	"vgid/vgid/origin"
+	"vgid/vgid/run/barrier/barriertest"
+	"vgid/vgid/run/fingerprint"
+	"vgid/vgid/run/rundir"
 )
 
-// apart are the configurations of ranks with run folders of their own: ranks of the
-// same number in disks see the same one.
-func apart(t *testing.T, c config.Config, disks ...int) []config.Config {
+// apart are the run folders of ranks: those of the same number in disks see the same.
+func apart(t *testing.T, disks ...int) []string {
 	t.Helper()
-	out := make([]config.Config, len(disks))
+	out, top := make([]string, len(disks)), t.TempDir()
 	for r, d := range disks {
-		out[r] = c
-		out[r].Out = filepath.Join(c.Out, fmt.Sprint("disk", d))
+		out[r] = filepath.Join(top, fmt.Sprint("disk", d), "r")
 	}
 	return out
 }
 
-// onDisks runs f on workers with configurations of their own.
-func onDisks(t *testing.T, own []config.Config, f func(ctx context.Context, j *Job) error, changes ...change) []error {
+// onDisks runs f on ranks with run folders of their own.
+func onDisks(t *testing.T, dirs []string, f func(ctx context.Context, x *Transfer) error) []error {
 	t.Helper()
-	changes = append(changes, func(rank int, o *Options) { o.Config = own[rank] })
-	return tryWorld(t, len(own), own[0], f, changes...)
+	return barriertest.Run(t, len(dirs), 20*time.Second, "", func(ctx context.Context, r barriertest.Rank) error {
+		quiet := func(string, ...any) {}
+		dir := rundir.New(filepath.Split(dirs[r.Rank()]))
+		files := fingerprint.New(r.Group, quiet)
+		return f(ctx, New(r.Group, dir, files, NewDisks(r.Group, dir, ""), quiet))
+	})
 }
 
-func mustAll(t *testing.T, errs []error) {
+// share brings a folder of rank 0 to all.
+func share(t *testing.T, dirs []string, dir string) []error {
 	t.Helper()
-	for r, err := range errs {
-		if err != nil {
-			t.Fatalf("rank %d: %v", r, err)
-		}
-	}
+	return onDisks(t, dirs, func(ctx context.Context, x *Transfer) error { return x.Share(ctx, x.dir.Path(dir)) })
 }
 
 // contents are the files below a folder, temporary and hidden ones included.
@@ -61,86 +62,14 @@ func contents(t *testing.T, dir string) map[string]string {
 	return out
 }
 
-// A whole job on workers that do not see each other's run folders: what rank 0 makes
-// reaches them, what comes out is to the bit what comes out of a shared folder, and
-// it can be resumed.
-func TestRunWithoutASharedFolder(t *testing.T) {
-	long(t)
-	over := map[string]string{
-		"data.dir": "", "data.people": "10", "data.views": "2", "data.celebrities": "6", "train.steps": "2", "unlearn.steps": "4",
-		"checkpoint.every": "2", "eval.max_new": "3",
-	}
-	c := small(t, over)
-	one := apart(t, c, 0, 0, 0)
-	whole := func(ctx context.Context, j *Job) error {
-		return j.Run(ctx)
-	}
-	mustAll(t, onDisks(t, one, whole))
-	c.Out = t.TempDir()
-	own := apart(t, c, 0, 1, 1)
-	stopping := func(ctx context.Context, j *Job) error {
-		j.afterStep = func(step int) error {
-			if step == 3 { // of unlearning: vanilla has two
-				return fmt.Errorf("stopped for a test")
-			}
-			return nil
-		}
-		return j.Run(ctx)
-	}
-	for r, err := range onDisks(t, own, stopping) {
-		if err == nil {
-			t.Fatalf("rank %d was not stopped", r)
-		}
-	}
-	for r := range own {
-		own[r].Resume = true
-	}
-	var said func() string
-	mustAll(t, onDisks(t, own, func(ctx context.Context, j *Job) error {
-		if j.ranks.Rank() == 0 {
-			said = shown(t, j)
-		}
-		return j.Run(ctx)
-	}))
-	for _, want := range []string{"vanilla: finished before, kept", "unlearned: resumed after step 2"} {
-		if !strings.Contains(said(), want) {
-			t.Errorf("the resumed run does not say %q:\n%s", want, said())
-		}
-	}
-	mustAll(t, onDisks(t, own, whole)) // all is finished
-
-	want, got := contents(t, filepath.Join(one[0].Out, c.Name)), contents(t, filepath.Join(own[0].Out, c.Name))
-	for name, b := range want {
-		switch filepath.Base(name) {
-		case stageFile, "summary.json", "report.html", "adapter_config.json": // with times and paths
-			continue
-		}
-		if got[name] != b {
-			t.Errorf("%s is not what a shared folder gives", name)
-		}
-	}
-	other := contents(t, filepath.Join(own[1].Out, c.Name))
-	for _, model := range []string{eval.Vanilla, eval.Gold, eval.Unlearned} {
-		name := filepath.Join(model, "model", "model.safetensors")
-		if other[name] == "" || other[name] != want[name] {
-			t.Errorf("%s did not arrive whole", name)
-		}
-	}
-	for name := range other {
-		if strings.HasPrefix(filepath.Base(name), ".") && name != receivedFile {
-			t.Errorf("%s is left on the other disk", name)
-		}
-		if filepath.Dir(name) == "." && name != receivedFile || strings.Contains(name, "checkpoint") {
-			t.Errorf("%s is on the other disk: results lie at rank 0", name)
-		}
-	}
+func containsLine(s, want string) bool {
+	return strings.Contains(s, want) && !strings.Contains(s, "\n")
 }
 
 // What comes is what rank 0 has, chunk by chunk, whatever was there of earlier runs.
 func TestShare(t *testing.T) {
-	c := small(t, nil)
-	own := apart(t, c, 0, 1, 2, 1)
-	folder := func(r int) string { return filepath.Join(own[r].Out, c.Name) }
+	own := apart(t, 0, 1, 2, 1)
+	folder := func(r int) string { return own[r] }
 	large := bytes.Repeat([]byte("0123456789abcdef"), (sharePiece+shareChunk)/16)
 	write := func(r int, name string, b []byte) {
 		t.Helper()
@@ -153,7 +82,8 @@ func TestShare(t *testing.T) {
 		}
 	}
 	share := func(dir string) []error {
-		return onDisks(t, own, func(ctx context.Context, j *Job) error { return j.share(ctx, j.path(dir)) })
+		t.Helper()
+		return share(t, own, dir)
 	}
 	same := func(step string, disks ...int) {
 		t.Helper()
@@ -178,7 +108,7 @@ func TestShare(t *testing.T) {
 	write(2, "m/.mine", []byte("hidden"))
 	write(0, "m/equal", []byte("equal"))
 	write(2, "m/equal", []byte("equal")) // whoever wrote it
-	mustAll(t, share("m"))
+	barriertest.All(t, share("m"))
 	same("first", 1, 2)
 	if _, err := os.Stat(filepath.Join(folder(1), "other")); err == nil {
 		t.Error("another folder came, too")
@@ -195,16 +125,16 @@ func TestShare(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(1, "m/.new.part-ABC", []byte("cut off by a crash"))
-	mustAll(t, share("m"))
+	barriertest.All(t, share("m"))
 	same("second", 1, 2)
 	if after, err := os.Stat(filepath.Join(folder(1), "m/large")); err != nil || !os.SameFile(before, after) {
 		t.Errorf("the large file was sent again (%v)", err)
 	}
 
 	// Folders outside the run's, and those that rank 0 does not have, are not sent.
-	mustAll(t, share("../elsewhere"))
-	mustAll(t, share("."))
-	mustAll(t, share("nothing"))
+	barriertest.All(t, share("../elsewhere"))
+	barriertest.All(t, share("."))
+	barriertest.All(t, share("nothing"))
 
 	// What nobody is known to have made stays.
 	for _, tc := range []struct{ name, content, want string }{
@@ -224,27 +154,26 @@ func TestShare(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	mustAll(t, share("m"))
+	barriertest.All(t, share("m"))
 	same("last", 1, 2)
 }
 
 // Nothing is written outside of the run's folder, wherever links in it lead.
 func TestShareStaysInTheRunFolder(t *testing.T) {
 	for _, link := range []string{"m", "m/sub", "m/sub/file"} {
-		c := small(t, nil)
-		own := apart(t, c, 0, 1)
+		own := apart(t, 0, 1)
 		outside := t.TempDir()
 		if err := os.WriteFile(filepath.Join(outside, "file"), []byte("theirs"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		from := filepath.Join(own[0].Out, c.Name, "m/sub")
+		from := filepath.Join(own[0], "m/sub")
 		if err := os.MkdirAll(from, 0o755); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(filepath.Join(from, "file"), []byte("ours"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		at := filepath.Join(own[1].Out, c.Name, link)
+		at := filepath.Join(own[1], link)
 		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -255,7 +184,7 @@ func TestShareStaysInTheRunFolder(t *testing.T) {
 		if err := os.Symlink(to, at); err != nil {
 			t.Fatal(err)
 		}
-		for r, err := range onDisks(t, own, func(ctx context.Context, j *Job) error { return j.share(ctx, j.path("m")) }) {
+		for r, err := range share(t, own, "m") {
 			if err == nil {
 				t.Errorf("%s is a link: rank %d does not mind", link, r)
 			}
@@ -280,10 +209,10 @@ func TestShareEndsTogether(t *testing.T) {
 			}
 		}, "m/file"},
 		{"a damaged list of what came", func(t *testing.T, dirs [2]string) {
-			if err := os.WriteFile(filepath.Join(dirs[1], receivedFile), []byte("{"), 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(dirs[1], ReceivedFile), []byte("{"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-		}, receivedFile + ": unexpected end"},
+		}, ReceivedFile + ": unexpected end"},
 		{"a name that is not sent", func(t *testing.T, dirs [2]string) {
 			if err := os.WriteFile(filepath.Join(dirs[0], `m/a\b`), nil, 0o644); err != nil {
 				t.Fatal(err)
@@ -296,11 +225,10 @@ func TestShareEndsTogether(t *testing.T) {
 		}, "m/link"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c := small(t, nil)
-			own := apart(t, c, 0, 1)
+			own := apart(t, 0, 1)
 			var dirs [2]string
 			for r := range dirs {
-				dirs[r] = filepath.Join(own[r].Out, c.Name)
+				dirs[r] = own[r]
 				if err := os.MkdirAll(dirs[r], 0o755); err != nil {
 					t.Fatal(err)
 				}
@@ -312,13 +240,13 @@ func TestShareEndsTogether(t *testing.T) {
 				t.Fatal(err)
 			}
 			tc.spoil(t, dirs)
-			for r, err := range onDisks(t, own, func(ctx context.Context, j *Job) error { return j.share(ctx, j.path("m")) }) {
+			for r, err := range share(t, own, "m") {
 				if err == nil || !containsLine(err.Error(), tc.want) {
 					t.Errorf("rank %d: %v, want %s", r, err, tc.want)
 				}
 			}
 			for name := range contents(t, dirs[1]) {
-				if name != receivedFile {
+				if name != ReceivedFile {
 					t.Errorf("%s is left", name)
 				}
 			}
@@ -328,9 +256,8 @@ func TestShareEndsTogether(t *testing.T) {
 
 // A file that changes while it is sent is not kept.
 func TestShareOfAFileThatChanges(t *testing.T) {
-	c := small(t, nil)
-	own := apart(t, c, 0, 1)
-	file := filepath.Join(own[0].Out, c.Name, "m/file")
+	own := apart(t, 0, 1)
+	file := filepath.Join(own[0], "m/file")
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -338,63 +265,25 @@ func TestShareOfAFileThatChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, now := range []string{"after!", "cut"} {
-		for r, err := range onDisks(t, own, func(ctx context.Context, j *Job) error {
-			if j.ranks.Rank() == 0 { // as if it had been read before
-				_, _, err := j.digest(ctx, file)
-				if err != nil {
-					return err
-				}
-				sum := ""
-				for _, s := range j.hashed {
-					sum = s
-				}
+		for r, err := range onDisks(t, own, func(ctx context.Context, x *Transfer) error {
+			if x.ranks.Rank() == 0 { // it was read before, and is written to unseen
 				if err := os.WriteFile(file, []byte(now), 0o644); err != nil {
 					return err
 				}
-				if _, _, err := j.digest(ctx, file); err != nil {
+				_, id, err := origin.Stat(file)
+				if err != nil {
 					return err
 				}
-				for id := range j.hashed {
-					j.hashed[id] = strings.Repeat("0", len(sum))
-				}
+				x.files.Learn(id, strings.Repeat("0", 64))
 			}
-			return j.share(ctx, j.path("m"))
+			return x.Share(ctx, x.dir.Path("m"))
 		}) {
 			if err == nil || !containsLine(err.Error(), "was written to while it was sent") {
 				t.Errorf("%s: rank %d: %v", now, r, err)
 			}
 		}
-		if got := contents(t, filepath.Join(own[1].Out, c.Name)); len(got) > 1 {
+		if got := contents(t, own[1]); len(got) > 1 {
 			t.Errorf("%s: %v is left", now, got)
 		}
 	}
-}
-
-// The work of a stage that lies with another rank is not begun anew without a word.
-func TestWorkOfAnotherRankIsNamed(t *testing.T) {
-	c := small(t, map[string]string{"unlearn.steps": "1"})
-	own := apart(t, c, 0, 1)
-	run := func(ctx context.Context, j *Job) error {
-		p, err := j.People(ctx)
-		if err == nil {
-			_, err = j.Unlearn(ctx, "unlearned", c.Model.Base, p)
-		}
-		return err
-	}
-	nodes := func(rank int, o *Options) { o.Node = []string{"west", "east"}[rank] }
-	mustAll(t, onDisks(t, own, run, nodes))
-	slices.Reverse(own)
-	for r := range own {
-		own[r].Resume = true
-	}
-	for r, err := range onDisks(t, own, run, nodes) {
-		if err == nil || !containsLine(err.Error(), "unlearned: rank 1 (node east) has work of this stage") {
-			t.Errorf("rank %d: %v", r, err)
-		}
-	}
-	for r := range own { // another run of that name, with rank 0 on the other machine
-		own[r].Resume = false
-	}
-	mustAll(t, onDisks(t, own, run, nodes))
-	mustAll(t, onDisks(t, own, func(ctx context.Context, j *Job) error { return j.share(ctx, j.path("unlearned", "model")) }))
 }

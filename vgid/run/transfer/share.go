@@ -1,4 +1,4 @@
-package run
+package transfer
 
 import (
 	"context"
@@ -9,9 +9,11 @@ import (
 	"path/filepath"
 
 	"vgid/collective"
-	"vgid/model/backend"
+	"vgid/model/bytesize"
 	"vgid/vgid/origin"
 	"vgid/vgid/run/barrier"
+	"vgid/vgid/run/fingerprint"
+	"vgid/vgid/run/rundir"
 )
 
 const (
@@ -22,18 +24,37 @@ const (
 	sharePiece = 4 * shareChunk
 )
 
-// share brings a folder inside the run's folder, which rank 0 made, as it is to the
+// Transfer brings folders of rank 0's run folder to the other ranks' own.
+//
+// What must hold: all ranks agree, before the first byte, on what is sent and who
+// takes it; a rank whose disk fails takes part in the broadcasts up to the next
+// barrier, so that none waits for it in vain; and a file has its name only when it is
+// whole, checked and safe on the disk.
+type Transfer struct {
+	ranks *barrier.Group
+	dir   *rundir.Dir
+	files *fingerprint.Files
+	disks *Disks
+	say   func(format string, args ...any)
+}
+
+// New transfers folders inside dir. say tells the user what takes long.
+func New(ranks *barrier.Group, dir *rundir.Dir, files *fingerprint.Files, disks *Disks, say func(format string, args ...any)) *Transfer {
+	return &Transfer{ranks: ranks, dir: dir, files: files, disks: disks, say: say}
+}
+
+// Share brings a folder inside the run's folder, which rank 0 made, as it is to the
 // ranks that do not see it there. What others have of it, by content, stays; what
 // they have of an earlier run is replaced. Any other folder is left to be where it
 // has to be. All ranks call it.
-func (j *Job) share(ctx context.Context, dir string) error {
-	if j.Comm.Size() == 1 {
+func (t *Transfer) Share(ctx context.Context, dir string) error {
+	if t.ranks.Size() == 1 {
 		return nil
 	}
-	if s, err := j.findDisks(ctx); err != nil || !s.apart() {
+	if err := t.disks.Find(ctx); err != nil || !t.disks.Apart() {
 		return err
 	}
-	raw, err := barrier.FromRank0(ctx, j.ranks, func(ctx context.Context) ([]byte, error) { return j.manifest(ctx, dir) })
+	raw, err := barrier.FromRank0(ctx, t.ranks, func(ctx context.Context) ([]byte, error) { return t.manifest(ctx, dir) })
 	if err != nil || raw == nil {
 		return err
 	}
@@ -43,11 +64,11 @@ func (j *Job) share(ctx context.Context, dir string) error {
 	}
 	var r *receiver // on ranks that write for others of their folder
 	defer func() { r.close() }()
-	needs, err := barrier.Gather(ctx, j.ranks, func(ctx context.Context) (_ []int, err error) {
-		if j.ranks.Rank() == 0 || !j.hosts() {
+	needs, err := barrier.Gather(ctx, t.ranks, func(ctx context.Context) (_ []int, err error) {
+		if t.ranks.Rank() == 0 || !t.disks.Hosts() {
 			return nil, nil
 		}
-		if r, err = j.receive(ctx, m); err != nil {
+		if r, err = t.receive(ctx, m); err != nil {
 			return nil, err
 		}
 		return r.needs, nil
@@ -65,31 +86,30 @@ func (j *Job) share(ctx context.Context, dir string) error {
 		}
 	}
 	if len(wanted) > 0 {
-		j.Show.Printf("%s goes to the workers that do not see it: %d files, %v", dir, len(wanted), backend.Bytes(size))
+		t.say("%s goes to the workers that do not see it: %d files, %v", dir, len(wanted), bytesize.Binary(size))
 	}
 	for i := range m.Files {
 		if wanted[i] {
-			if err := j.send(ctx, m.Files[i], r); err != nil {
+			if err := t.send(ctx, m.Files[i], r); err != nil {
 				return err
 			}
 		}
 	}
-	_, err = j.ranks.Barrier(ctx, func(context.Context) ([]byte, error) { return nil, r.finish() })
-	return err
+	return t.ranks.Each(ctx, func(context.Context) error { return r.finish() })
 }
 
 // manifest lists a folder of the run's folder, encoded; nothing of any other, or of
 // one that is not there.
-func (j *Job) manifest(ctx context.Context, dir string) ([]byte, error) {
-	rel, ok := j.inside(dir)
+func (t *Transfer) manifest(ctx context.Context, dir string) ([]byte, error) {
+	rel, ok := t.dir.Inside(dir)
 	if !ok {
 		return nil, nil
 	}
-	dir = filepath.Join(j.Dir(), rel)
+	dir = filepath.Join(t.dir.Path(), rel)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // who needs it says so
 	}
-	list, err := j.list(ctx, dir)
+	list, err := t.files.Below(ctx, t.dir, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -97,23 +117,12 @@ func (j *Job) manifest(ctx context.Context, dir string) ([]byte, error) {
 	return m.Encode()
 }
 
-// inside gives the path of dir below the run's folder, if it is there.
-func (j *Job) inside(dir string) (string, bool) {
-	top, err1 := filepath.Abs(j.Dir())
-	dir, err2 := filepath.Abs(dir)
-	if err1 != nil || err2 != nil {
-		return "", false
-	}
-	rel, err := filepath.Rel(top, dir)
-	return rel, err == nil && rel != "." && filepath.IsLocal(rel)
-}
-
 // send sends a file of rank 0 to all. Those that need it write it.
-func (j *Job) send(ctx context.Context, f origin.File, r *receiver) error {
+func (t *Transfer) send(ctx context.Context, f origin.File, r *receiver) error {
 	var from *os.File
 	var failed error
-	if j.ranks.Rank() == 0 {
-		if from, failed = os.Open(filepath.Join(j.Dir(), filepath.FromSlash(f.Name))); failed == nil {
+	if t.ranks.Rank() == 0 {
+		if from, failed = os.Open(filepath.Join(t.dir.Path(), filepath.FromSlash(f.Name))); failed == nil {
 			defer from.Close()
 		}
 	}
@@ -127,7 +136,7 @@ func (j *Job) send(ctx context.Context, f origin.File, r *receiver) error {
 			if from != nil && failed == nil {
 				_, failed = io.ReadFull(from, part)
 			}
-			if err := j.Comm.Broadcast(ctx, collective.Bytes(part), 0); err != nil {
+			if err := t.ranks.Comm().Broadcast(ctx, collective.Bytes(part), 0); err != nil {
 				return err
 			}
 			if failed == nil {
@@ -135,7 +144,7 @@ func (j *Job) send(ctx context.Context, f origin.File, r *receiver) error {
 			}
 			sent += int64(len(part))
 		}
-		_, err := j.ranks.Barrier(ctx, func(ctx context.Context) ([]byte, error) {
+		_, err := t.ranks.Barrier(ctx, func(ctx context.Context) ([]byte, error) {
 			if failed != nil {
 				return nil, failed
 			}
@@ -146,15 +155,15 @@ func (j *Job) send(ctx context.Context, f origin.File, r *receiver) error {
 		}
 	}
 	// A disk may take its time until the last byte is safe.
-	_, err := j.ranks.Barrier(ctx, func(context.Context) ([]byte, error) {
+	_, err := t.ranks.Barrier(ctx, func(context.Context) ([]byte, error) {
 		if failed != nil || to == nil {
 			return nil, failed
 		}
 		if err := to.end(); err != nil {
 			return nil, err
 		}
-		_, id, err := origin.Stat(filepath.Join(j.Dir(), filepath.FromSlash(f.Name)))
-		j.remember(id, f.SHA256) // it was checked
+		_, id, err := origin.Stat(filepath.Join(t.dir.Path(), filepath.FromSlash(f.Name)))
+		t.files.Learn(id, f.SHA256) // it was checked
 		return nil, err
 	})
 	return err
