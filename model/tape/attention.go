@@ -31,7 +31,7 @@ func (t *Tape) Attention(x Var, p backend.Attention) Var {
 	return t.record(node{op: opAttention, out: o, in: [2]Var{x}, aux: [2]backend.Tensor{lse}, attn: p})
 }
 
-func (t *Tape) backAttention(n *node) {
+func backAttention(t *Tape, n *node) {
 	q, k, v := splitQKV(t.vals[n.in[0]].data, n.attn)
 	d, tmp := t.gradSet(n.in[0])
 	dq, dk, dv := splitQKV(d, n.attn)

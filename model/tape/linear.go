@@ -33,7 +33,7 @@ func (t *Tape) Linear(x Var, l *Linear) Var {
 		}
 		be.MatMul(yd, xd, w, backend.MatMul{TransB: true, Alpha: 1, Bias: b})
 		if !whole {
-			t.addBiases(yd, l)
+			addBiases(t, yd, l)
 		}
 	} else {
 		col := 0
@@ -49,7 +49,7 @@ func (t *Tape) Linear(x Var, l *Linear) Var {
 	}
 	var mid backend.Tensor
 	if t.adapter {
-		mid = t.lowRank(yd, xd, l)
+		mid = lowRank(t, yd, xd, l)
 	}
 	if !rec {
 		t.act.put(mid)
@@ -64,7 +64,7 @@ func (t *Tape) Linear(x Var, l *Linear) Var {
 // addBiases adds the biases of a joined product whose parts have them only in
 // places; a row is added to every row by a product with no inner dimension to
 // speak of, so this stays a rare path.
-func (t *Tape) addBiases(y backend.Tensor, l *Linear) {
+func addBiases(t *Tape, y backend.Tensor, l *Linear) {
 	col := 0
 	var ones backend.Tensor
 	for i := range l.Parts {
@@ -94,7 +94,7 @@ func (l *Linear) rank() int {
 
 // lowRank adds the low-rank branches to y and returns their middles x·Aᵀ side
 // by side, [T, Σr].
-func (t *Tape) lowRank(y, x backend.Tensor, l *Linear) backend.Tensor {
+func lowRank(t *Tape, y, x backend.Tensor, l *Linear) backend.Tensor {
 	r := l.rank()
 	if r == 0 {
 		return backend.Tensor{}
@@ -111,9 +111,9 @@ func (t *Tape) lowRank(y, x backend.Tensor, l *Linear) backend.Tensor {
 		if lo := p.LoRA; lo != nil {
 			m := mid.ColRange(at, at+lo.A.Value.Rows)
 			if !whole {
-				xd := t.dropped(x, lo, t.rows)
+				xd := dropped(t, x, lo, t.rows)
 				t.be.MatMul(m, xd, lo.A.Value, backend.MatMul{TransB: true, Alpha: 1})
-				t.undrop(xd, x)
+				undrop(t, xd, x)
 			}
 			t.be.MatMul(y.ColRange(col, col+out), m, lo.B.Value, backend.MatMul{TransB: true, Alpha: lo.Scale, Beta: 1})
 			at += lo.A.Value.Rows
@@ -125,29 +125,29 @@ func (t *Tape) lowRank(y, x backend.Tensor, l *Linear) backend.Tensor {
 
 // dropped is dropout(x) of a branch in memory of its own, or x itself when
 // nothing is dropped: without dropout, or when not training.
-func (t *Tape) dropped(x backend.Tensor, lo *LoRA, rows backend.Tensor) backend.Tensor {
+func dropped(t *Tape, x backend.Tensor, lo *LoRA, rows backend.Tensor) backend.Tensor {
 	if lo.Dropout == 0 || !t.opt.Grad || rows.IsZero() {
 		return x
 	}
 	d := t.act.get(x.Rows, x.Cols)
-	t.be.Dropout(d, x, lo.Dropout, t.dropKey(lo), rows)
+	t.be.Dropout(d, x, lo.Dropout, dropKey(t, lo), rows)
 	return d
 }
 
-func (t *Tape) undrop(d, x backend.Tensor) {
+func undrop(t *Tape, d, x backend.Tensor) {
 	if d != x {
 		t.act.put(d)
 	}
 }
 
-func (t *Tape) dropKey(lo *LoRA) backend.Key {
+func dropKey(t *Tape, lo *LoRA) backend.Key {
 	return backend.Key{Seed: t.opt.Seed, Step: t.opt.Step, Site: lo.Site}
 }
 
-func (t *Tape) backLinear(n *node) {
+func backLinear(t *Tape, n *node) {
 	be, l := t.be, n.lin
 	dy, x := t.GradOf(n.out), t.vals[n.in[0]].data
-	t.gradWeights(dy, x, l)
+	gradWeights(t, dy, x, l)
 
 	var dx backend.Tensor
 	if t.vals[n.in[0]].needs {
@@ -170,7 +170,7 @@ func (t *Tape) backLinear(n *node) {
 		}
 	}
 	if n.adapter && !n.aux[0].IsZero() {
-		t.backLowRank(n, dx, dy, x)
+		backLowRank(t, n, dx, dy, x)
 	}
 	t.act.put(n.aux[0])
 	for i := range l.Parts {
@@ -181,7 +181,7 @@ func (t *Tape) backLinear(n *node) {
 }
 
 // gradWeights accumulates the gradients of weights and biases.
-func (t *Tape) gradWeights(dy, x backend.Tensor, l *Linear) {
+func gradWeights(t *Tape, dy, x backend.Tensor, l *Linear) {
 	acc := backend.MatMul{TransA: true, Alpha: 1, Beta: 1}
 	gw, wholeW := l.joined(partGradW)
 	if wholeW {
@@ -207,7 +207,7 @@ func (t *Tape) gradWeights(dy, x backend.Tensor, l *Linear) {
 
 // backLowRank accumulates the gradients of A and B and, when dx is given,
 // adds the branches' share to it.
-func (t *Tape) backLowRank(n *node, dx, dy, x backend.Tensor) {
+func backLowRank(t *Tape, n *node, dx, dy, x backend.Tensor) {
 	be, l, mid := t.be, n.lin, n.aux[0]
 	acc := backend.MatMul{TransA: true, Alpha: 1, Beta: 1}
 	dmid := t.act.get(mid.Rows, mid.Cols)
@@ -243,12 +243,12 @@ func (t *Tape) backLowRank(n *node, dx, dy, x backend.Tensor) {
 		m := dmid.ColRange(at, at+lo.A.Value.Rows)
 		at += lo.A.Value.Rows
 		if !wholeG && lo.A.Trainable {
-			xd := t.dropped(x, lo, n.idx2)
+			xd := dropped(t, x, lo, n.idx2)
 			be.MatMul(lo.A.Grad, m, xd, acc)
-			t.undrop(xd, x)
+			undrop(t, xd, x)
 		}
 		if !wholeA && !dx.IsZero() {
-			t.backDropped(dx, m, lo, n.idx2)
+			backDropped(t, dx, m, lo, n.idx2)
 		}
 		t.done(lo.A)
 		t.done(lo.B)
@@ -257,14 +257,14 @@ func (t *Tape) backLowRank(n *node, dx, dy, x backend.Tensor) {
 }
 
 // backDropped adds the gradient that passes the branch's dropout to dx.
-func (t *Tape) backDropped(dx, dmid backend.Tensor, lo *LoRA, rows backend.Tensor) {
+func backDropped(t *Tape, dx, dmid backend.Tensor, lo *LoRA, rows backend.Tensor) {
 	if lo.Dropout == 0 || !t.opt.Grad || rows.IsZero() {
 		t.be.MatMul(dx, dmid, lo.A.Value, backend.MatMul{Alpha: 1, Beta: 1})
 		return
 	}
 	d := t.act.get(dx.Rows, dx.Cols)
 	t.be.MatMul(d, dmid, lo.A.Value, backend.MatMul{Alpha: 1})
-	t.be.Dropout(d, d, lo.Dropout, t.dropKey(lo), rows)
+	t.be.Dropout(d, d, lo.Dropout, dropKey(t, lo), rows)
 	t.be.Add(dx, dx, d)
 	t.act.put(d)
 }

@@ -11,7 +11,7 @@ import "vgid/model/backend"
 // the zero Tensor otherwise.
 func (t *Tape) LinearCE(h Var, w *Param, target, weight backend.Tensor) backend.Tensor {
 	loss := t.stat.get(target.Rows, 1)
-	dh, dw := t.lossGrads(h, w)
+	dh, dw := lossGrads(t, h, w)
 	if dh.IsZero() && dw.IsZero() {
 		weight = backend.Tensor{}
 	}
@@ -23,7 +23,7 @@ func (t *Tape) LinearCE(h Var, w *Param, target, weight backend.Tensor) backend.
 // teacher's rows ht under its head wt.
 func (t *Tape) LinearKL(h Var, w *Param, ht, wt, weight backend.Tensor, p backend.KL) backend.Tensor {
 	loss := t.stat.get(ht.Rows, 1)
-	dh, dw := t.lossGrads(h, w)
+	dh, dw := lossGrads(t, h, w)
 	if dh.IsZero() && dw.IsZero() {
 		weight = backend.Tensor{}
 	}
@@ -31,7 +31,7 @@ func (t *Tape) LinearKL(h Var, w *Param, ht, wt, weight backend.Tensor, p backen
 	return loss
 }
 
-func (t *Tape) lossGrads(h Var, w *Param) (dh, dw backend.Tensor) {
+func lossGrads(t *Tape, h Var, w *Param) (dh, dw backend.Tensor) {
 	if t.use(w) && t.grad {
 		dw = w.Grad
 		t.record(node{op: opLoss, p: [2]*Param{w}})

@@ -17,10 +17,10 @@ func (t *Tape) RMSNorm(x Var, w *Param, eps float32) Var {
 	return t.record(node{op: opRMSNorm, out: y, in: [2]Var{x}, p: [2]*Param{w}, aux: [2]backend.Tensor{stat}})
 }
 
-func (t *Tape) backRMSNorm(n *node) {
-	dx := t.normGrad(n.in[0])
+func backRMSNorm(t *Tape, n *node) {
+	dx := normGrad(t, n.in[0])
 	t.be.RMSNormBackward(dx, trainedGrad(n.p[0]), t.GradOf(n.out), t.vals[n.in[0]].data, n.p[0].Value, n.aux[0])
-	t.normDone(n, dx)
+	normDone(t, n, dx)
 }
 
 // LayerNorm is backend.LayerNorm over the rows of x with weight and bias [1, n].
@@ -39,15 +39,15 @@ func (t *Tape) LayerNorm(x Var, w, b *Param, eps float32) Var {
 	return t.record(node{op: opLayerNorm, out: y, in: [2]Var{x}, p: [2]*Param{w, b}, aux: [2]backend.Tensor{stat}})
 }
 
-func (t *Tape) backLayerNorm(n *node) {
-	dx := t.normGrad(n.in[0])
+func backLayerNorm(t *Tape, n *node) {
+	dx := normGrad(t, n.in[0])
 	t.be.LayerNormBackward(dx, trainedGrad(n.p[0]), trainedGrad(n.p[1]), t.GradOf(n.out), t.vals[n.in[0]].data, n.p[0].Value, n.aux[0])
-	t.normDone(n, dx)
+	normDone(t, n, dx)
 }
 
 // normGrad is where a norm adds its input gradient. The backend always writes
 // one, so an input that wants none gets scratch memory.
-func (t *Tape) normGrad(x Var) backend.Tensor {
+func normGrad(t *Tape, x Var) backend.Tensor {
 	if t.vals[x].needs {
 		return t.gradAdd(x)
 	}
@@ -56,7 +56,7 @@ func (t *Tape) normGrad(x Var) backend.Tensor {
 	return d
 }
 
-func (t *Tape) normDone(n *node, dx backend.Tensor) {
+func normDone(t *Tape, n *node, dx backend.Tensor) {
 	if !t.vals[n.in[0]].needs {
 		t.act.put(dx)
 	}
@@ -111,24 +111,13 @@ func (t *Tape) Merge(x, src Var, idx backend.Tensor) Var {
 	return t.record(node{op: opMerge, out: y, in: [2]Var{x, src}, idx: idx})
 }
 
-func (t *Tape) backMerge(n *node) {
+func backMerge(t *Tape, n *node) {
 	if src := n.in[1]; t.vals[src].needs {
 		d, tmp := t.gradSet(src)
 		t.be.GatherRows(d, t.GradOf(n.out), n.idx)
 		t.gradSetDone(src, d, tmp)
 	}
 	t.flow(n.in[0], n.out)
-}
-
-// take makes a new value out of the memory of v, which is dead from now on.
-func (t *Tape) take(v Var, needs bool) Var {
-	x := &t.vals[v]
-	if x.saved {
-		panic("tape: a value that the backward pass reads is about to be overwritten")
-	}
-	own := x.own
-	x.own = false
-	return t.push(value{data: x.data, needs: needs, own: own})
 }
 
 // Add is a + b in new memory.
@@ -176,7 +165,7 @@ func (t *Tape) Activate(x Var, f backend.Activation) Var {
 	return t.record(node{op: opActivate, out: y, in: [2]Var{x}, act: f})
 }
 
-func (t *Tape) backActivate(n *node) {
+func backActivate(t *Tape, n *node) {
 	d, tmp := t.gradSet(n.in[0])
 	t.be.ActivateBackward(d, t.GradOf(n.out), t.vals[n.in[0]].data, n.act)
 	t.gradSetDone(n.in[0], d, tmp)
@@ -196,7 +185,7 @@ func (t *Tape) SwiGLU(x Var) Var {
 	return t.record(node{op: opSwiGLU, out: y, in: [2]Var{x}})
 }
 
-func (t *Tape) backSwiGLU(n *node) {
+func backSwiGLU(t *Tape, n *node) {
 	xd := t.vals[n.in[0]].data
 	h := xd.Cols / 2
 	d, tmp := t.gradSet(n.in[0])
@@ -226,7 +215,7 @@ func (t *Tape) Concat(xs []Var) Var {
 	return t.record(node{op: opConcat, out: y, from: from, to: len(t.extra)})
 }
 
-func (t *Tape) backConcat(n *node) {
+func backConcat(t *Tape, n *node) {
 	dy, col := t.GradOf(n.out), 0
 	for _, x := range t.extra[n.from:n.to] {
 		c := t.vals[x].data.Cols
@@ -256,7 +245,7 @@ func (t *Tape) Reshape(x Var, cols int) Var {
 }
 
 // backReshape hands the memory of the result's gradient on.
-func (t *Tape) backReshape(n *node) {
+func backReshape(t *Tape, n *node) {
 	in, out := &t.vals[n.in[0]], &t.vals[n.out]
 	t.unshare(n.out)
 	g := &t.grads[out.grad]
