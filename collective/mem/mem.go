@@ -41,11 +41,18 @@ type Fault struct {
 	Wait          time.Duration
 }
 
+// world is what the ranks of one job share.
 type world struct {
 	ranks  []*rank
 	faults []Fault
 }
 
+// rank is one end of a world; it implements collective.Transport.
+//
+// What must always hold, as over a network: frames of one sender arrive whole
+// and in order; a payload is copied before Send returns, so that no rank sees
+// what another writes later; and after Break, or the loss of its peer, nothing
+// that waits waits on.
 type rank struct {
 	w      *world
 	self   int
@@ -91,6 +98,8 @@ func (k *rank) Send(to int, h *collective.Header, payload []byte, sent *collecti
 	}
 	nth := k.sent[to]
 	k.sent[to]++
+	// Faults count frames and not time, so that a test strikes the same one however
+	// fast the machine is.
 	for _, x := range k.w.faults {
 		if x.From != k.self || x.To != to || x.Nth != nth {
 			continue
@@ -122,6 +131,8 @@ func (k *rank) Send(to int, h *collective.Header, payload []byte, sent *collecti
 		<-k.broken
 		return ErrBroken
 	}
+	// Twice: of two cases that are ready select takes either, and a broken end must
+	// send nothing.
 	select {
 	case <-k.broken:
 		return ErrBroken
@@ -154,7 +165,7 @@ func (k *rank) Notify(to int, msg []byte) error {
 		return nil
 	}
 	p := k.w.ranks[to]
-	msg = append([]byte(nil), msg...)
+	msg = append([]byte(nil), msg...) // the caller may write it again
 	p.event(func() { p.heard(k.self, msg) })
 	return nil
 }

@@ -43,7 +43,7 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 			b := smallPool.Get(0)
 			*b = append(m.header.AppendTo(*b), m.payload...)
 			m.taken = true
-			m.sent.Done()
+			m.sent.Done() // the copy goes out, the payload is free already
 			return mem.BufferSlice{mem.NewBuffer(b, smallPool)}, nil
 		}
 		head := mem.SliceBuffer(m.header.AppendTo(make([]byte, 0, collective.HeaderSize)))
@@ -92,6 +92,7 @@ func (m *inFrame) read(data mem.BufferSlice) error {
 	if length != int(h.Length) {
 		return fmt.Errorf("wire: frame carries %d bytes, its header says %d", length, h.Length)
 	}
+	// gRPC frees the message when this function returns; the frame holds it.
 	data.Ref()
 	m.frame = collective.Frame{Header: h, Pieces: pieces, Free: data.Free}
 	return nil

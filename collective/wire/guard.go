@@ -40,6 +40,9 @@ const (
 // errToken is the same at both ends.
 var errToken = errors.New("token of the job is wrong")
 
+// proof shows that this end knows the token. Both nonces are in it, so that it
+// is worth nothing in another conversation, and the end's name, so that a caller
+// cannot send a listener's proof back to it.
 func (g guard) proof(end string, caller, listener []byte) []byte {
 	m := hmac.New(sha256.New, g.token)
 	m.Write([]byte(end))

@@ -66,7 +66,9 @@ func (t *transport) service() *grpc.ServiceDesc {
 	}}
 }
 
-// hello is what an end says of itself.
+// hello is what an end says of itself. It is compared before the first frame,
+// where a disagreement can still be told in words; a frame would only be
+// refused.
 func (t *transport) hello() metadata.MD {
 	return metadata.Pairs("vgid-version", version, "vgid-job", t.cfg.Job, "vgid-size", strconv.Itoa(t.size),
 		"vgid-epoch", strconv.FormatUint(t.cfg.Epoch, 10), "vgid-rank", strconv.Itoa(t.cfg.Rank))
@@ -234,7 +236,8 @@ func (l *link) readNotes() {
 	}
 }
 
-// writeNotes is the only sender on the control stream.
+// writeNotes is the only sender on the control stream: gRPC allows one, and
+// notices come from the heartbeat, from calls and from Close.
 func (l *link) writeNotes() {
 	defer close(l.flushed)
 	for {

@@ -46,6 +46,11 @@ type Config struct {
 }
 
 // transport implements collective.Transport.
+//
+// What must always hold: it is used only when every pair of ranks has both
+// streams; every call of the watcher comes from a goroutine that Close waits
+// for; and a payload is told as sent exactly once, by gRPC when it lets go of
+// the memory, or by Send when gRPC never took it.
 type transport struct {
 	cfg    Config
 	size   int
@@ -87,6 +92,7 @@ func Connect(ctx context.Context, cfg Config) (collective.Transport, error) {
 			t.links[p] = newLink(t, p)
 		}
 	}
+	// Static windows: gRPC would begin with 64 KiB and grow them by what it measures.
 	opts := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(codec{}), experimental.BufferPool(receivePool),
 		grpc.MaxRecvMsgSize(maxPayload + collective.HeaderSize), grpc.MaxSendMsgSize(maxPayload + collective.HeaderSize),
@@ -117,7 +123,8 @@ func Connect(ctx context.Context, cfg Config) (collective.Transport, error) {
 	return t, nil
 }
 
-// connectAll calls the lower ranks and waits for the higher ones.
+// connectAll calls the lower ranks and waits for the higher ones: so each pair
+// has one caller, and no two connections for one link.
 func (t *transport) connectAll(ctx context.Context) error {
 	errs := make(chan error, t.cfg.Rank)
 	for p := range t.cfg.Rank {
@@ -163,7 +170,7 @@ func (t *transport) dialOptions() []grpc.DialOption {
 	creds := guard{token: []byte(t.cfg.Token), refused: t.giveUp}
 	return []grpc.DialOption{
 		grpc.WithTransportCredentials(creds), experimental.WithBufferPool(receivePool),
-		grpc.WithNoProxy(),
+		grpc.WithNoProxy(), // HTTPS_PROXY of the cluster is not meant for ranks
 		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window),
 		grpc.WithReadBufferSize(ioBuffer), grpc.WithWriteBufferSize(ioBuffer),
 		// Peers start at different times: ask again soon.
@@ -235,7 +242,8 @@ func (t *transport) Watch(heard func(int, []byte), lost func(int, error)) {
 	}
 }
 
-// event tells the watcher, or keeps the event for it.
+// event tells the watcher, or keeps the event for it: a peer that is ready
+// earlier may say something before this rank has made its communicator.
 func (t *transport) event(f func()) {
 	t.mu.Lock()
 	if !t.watching {

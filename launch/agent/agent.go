@@ -73,6 +73,8 @@ func Run(ctx context.Context, o Options, io IO) (job.Outcome, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &agent{o: &o, io: io, exits: make(chan job.Exit, o.Procs), joinErr: make(chan error, 1), ctx: ctx}
 	defer func() {
+		// In this order: what waits in the background is woken, then the workers
+		// end, then the others hear of it, as long as there is a node to tell them.
 		cancel()
 		for _, w := range a.workers {
 			w.signal(syscall.SIGKILL)
@@ -154,6 +156,7 @@ func (a *agent) loop() (job.Outcome, error) {
 	if a.post != nil {
 		events, sent = a.post.node.Events(), a.post.sent
 	}
+	// Two clocks: a look reads /proc for every worker, a tick costs nothing.
 	tick := time.NewTicker(job.TickEvery)
 	defer tick.Stop()
 	look := time.NewTicker(job.LookEvery)
@@ -252,17 +255,16 @@ func (a *agent) begin(v view.View) {
 	if a.post != nil {
 		a.say("%v", v)
 	}
-	raw := v.WorldSize() == 1
 	for _, r := range v.Ranks() {
 		if v.Members[r.NodeRank].ID != a.self.ID {
 			continue
 		}
-		out, err := newOutput(a.o, a.io.Stdout, a.io.Stderr, r.Rank, raw)
+		w, err := a.start(v, r)
 		if err != nil {
 			a.exits <- job.Exit{Rank: r.Rank, Err: err.Error(), AtMilli: time.Now().UnixMilli()} // has room for all
 			continue
 		}
-		a.workers = append(a.workers, start(a.o, v, r, a.socks[r.LocalRank], out, raw, a.io.Stdout, &a.wg, func(e job.Exit) { a.exits <- e }))
+		a.workers = append(a.workers, w)
 	}
 }
 

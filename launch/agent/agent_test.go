@@ -401,13 +401,13 @@ func TestManyAgents(t *testing.T) {
 	}
 }
 
-func TestAcquaintances(t *testing.T) {
+func TestSeeds(t *testing.T) {
 	for n := range 40 {
 		before := make([]string, n)
 		for i := range before {
 			before[i] = strconv.Itoa(i)
 		}
-		got := acquaintances(before)
+		got := seeds(before)
 		sorted := slices.Sorted(slices.Values(got))
 		if len(got) != min(n, 4) || n > 0 && (got[0] != "0" || got[len(got)-1] != strconv.Itoa(n-1)) || len(slices.Compact(sorted)) != len(got) {
 			t.Errorf("of %d: %v", n, got)

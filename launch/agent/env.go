@@ -12,6 +12,8 @@ import (
 )
 
 // workerEnv is the launcher's environment with the contract of package launch.
+// What an outer launcher has set under the same names goes: a worker below srun
+// is not the process that srun means.
 func workerEnv(o *Options, v view.View, r view.Rank, base []string) []string {
 	var peers []string
 	for _, p := range v.Ranks() {
@@ -36,6 +38,7 @@ func workerEnv(o *Options, v view.View, r view.Rank, base []string) []string {
 		{"GROUP_RANK", strconv.Itoa(r.NodeRank)},
 	}
 	env := make([]string, 0, len(base)+len(set)+1)
+	// Workers that each take all cores of a machine slow each other down.
 	threads := true
 	for _, kv := range base {
 		name, _, _ := strings.Cut(kv, "=")

@@ -56,6 +56,8 @@ func (w *lastWords) add(line string) {
 	w.python(line)
 }
 
+// python follows tracebacks: an indented block below a headline, and behind it
+// one line at the margin that names the exception.
 func (w *lastWords) python(line string) {
 	line = rankMark.ReplaceAllString(line, "")
 	switch {

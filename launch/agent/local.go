@@ -48,12 +48,12 @@ func RunLocal(ctx context.Context, o Options, io IO) (job.Outcome, error) {
 }
 
 // local is the launcher of agents on one machine. What their answers amount to
-// is decided by fates; this carries it out.
+// is decided by results; this carries it out.
 type local struct {
 	o        Options
 	io       IO
 	children []*child
-	fates    fates
+	results  results
 	answers  chan childAnswer
 	wg       sync.WaitGroup
 }
@@ -103,7 +103,9 @@ func (l *local) start(i int) error {
 		return err
 	}
 	l.children = append(l.children, c)
-	l.fates.add(node)
+	l.results.add(node)
+	// One reader for both the answers and the end of the process: the end is then
+	// never told before an answer that was given.
 	l.wg.Go(func() {
 		defer outR.Close()
 		lines := bufio.NewScanner(outR)
@@ -120,6 +122,8 @@ func (l *local) start(i int) error {
 		}
 		l.answers <- childAnswer{node: i, died: err}
 	})
+	// The port is any free one, as all nodes share this machine; and one agent is
+	// enough to say how things go.
 	o := l.o
 	o.Node, o.Index, o.Port = node, i, 0
 	o.Quiet = o.Quiet || i > 0
@@ -128,35 +132,38 @@ func (l *local) start(i int) error {
 	return c.order(order{Options: &o})
 }
 
+// order writes one line; the pipe holds what the agent has not read yet.
 func (c *child) order(o order) error {
 	return json.NewEncoder(c.in).Encode(o)
 }
 
-// loop lets the agents run until the fate of each is known.
+// loop lets the agents run until the result of each is known.
 func (l *local) loop(ctx context.Context) (job.Outcome, error) {
-	var laggards <-chan time.Time // when to stop waiting for agents that others are done with
+	var late <-chan time.Time // when to stop waiting for agents that others are done with
 	look := time.NewTicker(job.LookEvery)
 	defer look.Stop()
-	for l.fates.open() {
+	for l.results.open() {
 		select {
 		case now := <-look.C:
 			l.look(now)
 		case <-ctx.Done():
 			return job.Outcome{}, context.Cause(ctx)
-		case <-laggards:
-			l.fence(l.fates.fence())
+		case <-late:
+			l.fence(l.results.fence())
+		// Every agent is told, not one: the job may not have begun, and then no
+		// agent would pass it on.
 		case s := <-l.io.Signals:
 			for _, c := range l.children {
 				_ = c.order(order{Signal: int(s)}) // one that is gone needs none
 			}
 		case a := <-l.answers:
 			l.take(a)
-			if l.fates.out != nil && laggards == nil {
-				laggards = time.After(l.o.Grace + job.StopFor)
+			if l.results.out != nil && late == nil {
+				late = time.After(l.o.Grace + job.StopFor)
 			}
 		}
 	}
-	return l.fates.outcome()
+	return l.results.outcome()
 }
 
 // take does what an answer calls for.
@@ -164,14 +171,14 @@ func (l *local) take(a childAnswer) {
 	c := l.children[a.node]
 	if a.Addr != "" {
 		c.addr = a.Addr
-		if l.introduce() {
-			l.fates.met = true
+		if l.tellSeeds() {
+			l.results.joined = true
 		}
 		return
 	}
-	fenced, dismiss := l.fates.take(a.node, a.answer, a.died, c.stood)
+	fenced, release := l.results.take(a.node, a.answer, a.died, c.stood)
 	l.fence(fenced)
-	if dismiss {
+	if release {
 		for _, c := range l.children {
 			c.in.Close() // the end of its orders ends an agent
 		}
@@ -190,7 +197,7 @@ func (l *local) fence(nodes []int) {
 // notice.
 func (l *local) look(now time.Time) {
 	for i, c := range l.children {
-		if l.fates.known(i) {
+		if l.results.known(i) {
 			continue
 		}
 		if stood := c.still.Look(now, stopped(c.cmd.Process.Pid)); stood >= l.o.StandFor && c.stood == 0 {
@@ -200,10 +207,10 @@ func (l *local) look(now time.Time) {
 	}
 }
 
-// introduce tells every agent some addresses, once all are known. Joining
+// tellSeeds tells every agent some addresses, once all are known. Joining
 // several at once settles faster than gossip from one seed; joining everybody
 // would cost the square of their number.
-func (l *local) introduce() bool {
+func (l *local) tellSeeds() bool {
 	var all []string
 	for _, c := range l.children {
 		if c.addr == "" {
@@ -212,14 +219,14 @@ func (l *local) introduce() bool {
 		all = append(all, c.addr)
 	}
 	for i, c := range l.children[1:] {
-		_ = c.order(order{Join: acquaintances(all[:i+1])}) // one that is gone gave its answer
+		_ = c.order(order{Join: seeds(all[:i+1])}) // one that is gone gave its answer
 	}
 	return true
 }
 
-// acquaintances picks up to four of those that are there before: the first,
+// seeds picks up to four of those that are there before: the first,
 // the latest, and two in between.
-func acquaintances(before []string) []string {
+func seeds(before []string) []string {
 	n := len(before)
 	if n <= 4 {
 		return before

@@ -1,5 +1,13 @@
 // Package agent is the node agent behind vgid-launch: it brings the nodes of
 // a job together, starts this node's workers and sees them to their end.
+//
+// It has the sockets, the processes and the time; what is done with them is
+// decided by launch/job. Begin reading at Run: its loop hands every event to the
+// machine and carries out what that asks for. RunLocal starts several such
+// agents as processes of this machine, which Child is the main function of.
+//
+// It must hold that nothing outlives Run, and that no worker outlives its agent,
+// however that ends: on Linux the kernel sees to it.
 package agent
 
 import (
@@ -91,6 +99,7 @@ func (o *Options) Check() error {
 			return option.Errorf("%v: %w", option.LogDir, err)
 		}
 	}
+	// Found here, before the nodes meet: a typing error is told at once.
 	path, err := exec.LookPath(o.Command[0])
 	if err != nil {
 		return fmt.Errorf("command %q: %w", o.Command[0], errors.Unwrap(err))

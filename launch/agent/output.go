@@ -44,6 +44,7 @@ func (s *stream) Write(b []byte) (int, error) {
 	if s.prefix == "" {
 		s.note(s.out.Write(b))
 	}
+	// Whole lines go on as one write each, so a part of one is kept until its end.
 	for len(b) > 0 {
 		i := bytes.IndexByte(b, '\n')
 		if i < 0 {
@@ -121,7 +122,7 @@ func newOutput(o *Options, out, errw io.Writer, rank int, raw bool) (*output, er
 		}
 		w.file, log = f, f
 	}
-	prefix := ""
+	prefix := "" // a rank alone needs no name
 	if !raw {
 		prefix = fmt.Sprintf("[%d] ", rank)
 		if o.Colour {
@@ -141,7 +142,8 @@ func (w *output) path() string {
 	return w.file.Name()
 }
 
-// close ends both streams and reports what could not be written.
+// close ends both streams and reports what could not be written: a run whose
+// output is lost must not look well.
 func (w *output) close() error {
 	w.stdout.flush()
 	w.stderr.flush()

@@ -13,7 +13,11 @@ import (
 	"vgid/launch/job"
 )
 
-// post delivers the messages of an agent in the background.
+// post delivers the messages of an agent in the background. A send to a node
+// that does not answer blocks for seconds, and the loop must not.
+//
+// What must always hold: no send outlives close; and messages to nodes that are
+// heard are not kept from arriving by those to nodes that are not.
 type post struct {
 	node    *discovery.Node
 	sent    chan delivery

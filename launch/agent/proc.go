@@ -18,6 +18,11 @@ import (
 )
 
 // worker is one running process of a rank.
+//
+// What must always hold: no signal is sent once the process was waited for, as
+// its number may be another's by then; stopped says whether it had been asked
+// to end while it ran, which decides whether its end can be a first cause; and
+// nothing in its process group outlives it.
 type worker struct {
 	rank int
 	out  *output
@@ -33,36 +38,43 @@ type worker struct {
 // strayDelay is how long output of a dead worker's children is waited for.
 const strayDelay = time.Second
 
-// start runs the command as a rank; ended is called once, from a goroutine
-// counted in wg, when the process is gone.
-func start(o *Options, v view.View, r view.Rank, ln *net.TCPListener, out *output, raw bool, stdout *os.File, wg *sync.WaitGroup, ended func(job.Exit)) *worker {
+// start runs the command as a rank. Its end is told to a.exits, once, when the
+// process is gone.
+func (a *agent) start(v view.View, r view.Rank) (*worker, error) {
+	raw := v.WorldSize() == 1
+	out, err := newOutput(a.o, a.io.Stdout, a.io.Stderr, r.Rank, raw)
+	if err != nil {
+		return nil, err
+	}
 	w := &worker{rank: r.Rank, out: out}
-	w.cmd = exec.Command(o.Command[0], o.Command[1:]...) //nolint:noctx // signals and a grace end it
-	w.cmd.Env = workerEnv(o, v, r, os.Environ())
+	w.cmd = exec.Command(a.o.Command[0], a.o.Command[1:]...) //nolint:noctx // signals and a grace end it
+	w.cmd.Env = workerEnv(a.o, v, r, os.Environ())
 	w.cmd.Stdout, w.cmd.Stderr = out.stdout, out.stderr
 	if raw && out.file == nil {
-		w.cmd.Stdout = stdout // itself, so that a worker alone still sees the terminal
+		w.cmd.Stdout = a.io.Stdout // itself, so that a worker alone still sees the terminal
 	}
 	w.cmd.WaitDelay = strayDelay
 	w.cmd.SysProcAttr = procAttr()
 	started := make(chan struct{})
-	wg.Go(func() {
+	a.wg.Go(func() {
 		// The parent-death signal of Linux is sent when the thread that
 		// started the process ends, so the thread is kept for as long.
 		runtime.LockOSThread()
-		err := w.launch(ln)
+		err := w.launch(a.socks[r.LocalRank])
 		close(started)
 		if err != nil {
 			_ = out.close() // nothing was written
-			ended(job.Exit{Rank: r.Rank, Err: err.Error(), AtMilli: time.Now().UnixMilli()})
+			a.exits <- job.Exit{Rank: r.Rank, Err: err.Error(), AtMilli: time.Now().UnixMilli()}
 			return
 		}
-		ended(w.wait())
+		a.exits <- w.wait()
 	})
+	// Until then there is no process to signal, and a signal would be lost.
 	<-started
-	return w
+	return w, nil
 }
 
+// launch starts the process and hands it its socket and the pipe of notices.
 func (w *worker) launch(ln *net.TCPListener) error {
 	f, err := ln.File()
 	if err != nil {

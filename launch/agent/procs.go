@@ -39,6 +39,7 @@ func gpus() int {
 		}
 		return n
 	}
+	// The driver makes one such file a device; nvidiactl and others have no number.
 	devs, err := filepath.Glob("/dev/nvidia[0-9]*")
 	if err != nil {
 		return 0

@@ -28,6 +28,8 @@ func ReadSecret(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The file and not its path is asked, so that it cannot be exchanged between
+	// the look and the reading.
 	st, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case !info.Mode().IsRegular():

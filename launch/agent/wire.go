@@ -30,6 +30,7 @@ func decode(b []byte) (job.Message, error) {
 	if err := d.Decode(&m); err != nil {
 		return m, err
 	}
+	// Exactly one, so that no message is half understood by a version to come.
 	set := 0
 	for _, is := range []bool{m.View != nil, m.Relay != nil, m.Ping, m.Alive} {
 		if is {
@@ -45,9 +46,11 @@ func decode(b []byte) (job.Message, error) {
 	return m, nil
 }
 
+// maxEpoch leaves room to count on: an epoch of all ones would be the last.
 const maxEpoch = 1 << 62
 
-// announcement is a view.Member as gossip carries it: short.
+// announcement is a view.Member as gossip carries it. Its fields have short
+// names and its host stands once, for all ranks share a packet of 512 bytes.
 type announcement struct {
 	Node  string   `json:"n"`
 	Index int      `json:"i"`
