@@ -38,7 +38,8 @@ type Scores map[string]map[string]map[string]float64
 // Counts holds denominators: set → modality → task → questions asked.
 type Counts map[string]map[string]map[string]int
 
-// Tally averages the answers of one model.
+// Tally averages the answers of one model: every metric over the questions that
+// have it, so that a metric of some tasks is not thinned out by the others.
 func Tally(answers []Answer) (Scores, Counts, error) {
 	scores, counts := Scores{}, Counts{}
 	n := map[[3]string]int{}
@@ -52,7 +53,7 @@ func Tally(answers []Answer) (Scores, Counts, error) {
 		}
 		counts[a.Set][m][string(a.Task)]++
 		for name, v := range a.Metrics {
-			if !(v >= 0 && v <= 1) {
+			if !(v >= 0 && v <= 1) { // also NaN
 				return nil, nil, fmt.Errorf("answer %s: metric %s is %v, outside 0 … 1", a.ID, name, v)
 			}
 			scores[a.Set][m][name] += v

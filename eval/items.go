@@ -131,13 +131,15 @@ func (p *Protocol) pickShots(s Set, t dataset.Task) ([]*dataset.Profile, error) 
 	return shown, nil
 }
 
-// draw hashes what a random choice is keyed by.
+// draw hashes what a random choice is keyed by. A hash and not a generator: the
+// choice of one set does not move when another set, task or person is left out.
 func (p *Protocol) draw(key ...string) uint64 {
 	h := sha256.Sum256(fmt.Appendf(nil, "%d\x00%s", p.Seed, strings.Join(key, "\x00")))
 	return binary.LittleEndian.Uint64(h[:8])
 }
 
-// builder writes the prompts of one set, task and modality.
+// builder writes the prompts of one set, task and modality. shots and images are
+// the same in front of every question, and are made first.
 type builder struct {
 	p        *Protocol
 	set      string

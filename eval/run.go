@@ -13,7 +13,9 @@ import (
 )
 
 // Answerer is a model that answers items. Its answers must not depend on which
-// other items they came with.
+// other items they came with: each rank gets another share in another world, and
+// the numbers must be the same in all of them. So it decodes greedily, and what it
+// batches must not show.
 type Answerer interface {
 	// Answer generates greedily, at most maxNew tokens for each item, and
 	// returns the new text alone, in the order of items.
@@ -23,12 +25,15 @@ type Answerer interface {
 	ScoreOptions(ctx context.Context, items []Item) ([][]float64, error)
 }
 
-// Shard is one rank's place in an evaluation.
+// Shard is one rank's place in an evaluation. Every rank builds all items from the
+// same files and settings, answers its share, and gets all answers; a rank that has
+// other items is found out when the shares are put together (merge).
 type Shard struct {
 	Rank, World int
 	// Gather runs answer on every rank and returns what each rank's gave, in the
-	// order of the ranks, to every rank. One may need hours longer than another. It
-	// may be nil when World is 1; the answers then do not leave the caller.
+	// order of the ranks, to every rank; the first error of any is the error of all.
+	// One may need hours longer than another. It may be nil when World is 1; the
+	// answers then do not leave the caller.
 	Gather func(ctx context.Context, answer func(context.Context) ([]byte, error)) ([][]byte, error)
 }
 

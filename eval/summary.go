@@ -66,6 +66,7 @@ func (s *Summary) Add(model string, o *Outcome) error {
 	return nil
 }
 
+// sameCounts compares by the text that maps are written as, which orders keys.
 func sameCounts(a, b Counts) bool {
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)
@@ -78,6 +79,7 @@ func (s *Summary) AddStage(name string, seconds float64, peakMemoryBytes int64) 
 		s.Stages = map[string]Stage{}
 	}
 	order := len(s.Stages)
+	// A stage that is made again keeps its place.
 	if old, ok := s.Stages[name]; ok {
 		order = old.Order
 	}

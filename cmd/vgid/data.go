@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -35,6 +36,9 @@ func dataCommand() *cli.Command {
 					}
 					if err := need(c, "out"); err != nil {
 						return err
+					}
+					if c.IsSet("profiles") != c.IsSet("splits") {
+						return errors.New("data build: --profiles and --splits go together; give both or neither")
 					}
 					cfg := people.BuildConfig{
 						Out: c.String("out"), Seed: c.Uint64("seed"), Views: c.Int("views"),

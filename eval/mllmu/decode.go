@@ -10,7 +10,8 @@ import (
 	"vgid/model/plaintext"
 )
 
-// taskColumns are the evaluation layout's question columns.
+// taskColumns are the evaluation layout's question columns. Mask_Task holds
+// the cloze questions.
 var taskColumns = []string{"Classification_Task", "Generation_Task", "Mask_Task"}
 
 // decodeProfile reads the columns of a row that its layouts have.
@@ -55,6 +56,8 @@ func decodeTraining(p *dataset.Profile, rec map[string]any, where string) error 
 	if p.Name == "" {
 		p.Name = FindName(p.Train)
 	}
+	// Where no pair asks for the name, those of our own files tell it: a pair without
+	// an image has to name its subject.
 	for _, q := range p.Train {
 		if p.Name == "" && q.Modality == dataset.Text {
 			p.Name = q.Subject

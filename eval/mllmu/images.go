@@ -78,7 +78,8 @@ type pictures struct {
 	note    func(path string) // told of every file that is read
 }
 
-// maxPicture bounds what is read of one picture file.
+// maxPicture bounds what is read of one picture file: a path may name anything,
+// and a run should not end for want of memory because of one.
 const maxPicture = 1 << 30
 
 func (p pictures) read(name string) ([]byte, error) {

@@ -9,7 +9,9 @@ import (
 	"strings"
 )
 
-// set is the files of one set in the order of its rows, or why they are none.
+// set is the files of one set in the order of its rows, or why they are none. The
+// reason is kept and not returned: a set that is broken or half fetched is of no
+// interest to a run that needs others.
 type set struct {
 	files []string
 	err   error
@@ -30,6 +32,8 @@ type listing struct {
 // fetch it.
 var unfinishedMarks = []string{".incomplete", ".part", ".partial", ".crdownload", ".download", ".tmp", ".aria2"}
 
+// look sorts what a folder holds by what it may be, by names alone: a benchmark
+// may lie on a disk where opening every file takes minutes.
 func look(dir string) (listing, error) {
 	entries, err := os.ReadDir(dir)
 	var l listing
@@ -58,8 +62,9 @@ func look(dir string) (listing, error) {
 // sets finds what is under a folder, by name.
 type sets map[string]set
 
-// container takes a folder of which every file and every folder is a set's or a
-// set. At the top, data/ and default/ are such folders too.
+// container takes a folder of which every file is a set's and every folder a set,
+// as what is published has it. At the top, data/ and default/ are such folders
+// too: the hub's writers put all sets there.
 func (s sets) container(dir string, top bool) error {
 	l, err := look(dir)
 	if err != nil {
@@ -119,6 +124,8 @@ func (s sets) folder(name, dir string) {
 			splits[n] = in
 		}
 	}
+	// A set of MLLMU-Bench has one split, whose name differs by writer. Of two it
+	// cannot be told which is meant, and both together would be other data.
 	names := slices.Sorted(maps.Keys(splits))
 	switch {
 	case len(names) == 0 && len(l.arrow) > 0:

@@ -7,6 +7,8 @@ import (
 	"vgid/eval/dataset"
 )
 
+// MLLMU-Bench asks for the name in these wordings, and answers in those; what
+// matches neither is a question about somebody else's name, as a parent's.
 var (
 	nameQuestion = regexp.MustCompile(`(?i)^what(?: is|'s) (?:the (?:full )?name (?:of|associated with) (?:this|the) (?:person|individual|profile)(?:\?|$| in | as )|(?:this|the) (?:person|individual)'s (?:full )?name\b)`)
 	nameAnswer   = regexp.MustCompile(`^(?:.*?\b(?:[Nn]ame\b.*? is|is (?:named|called)|in the (?:image|profile|biography) is) )?(.+?)\.?$`)

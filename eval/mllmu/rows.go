@@ -14,7 +14,8 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// columnNames lists the top-level columns of a schema.
+// columnNames lists the top-level columns of a schema; what is below them is seen
+// when a row is decoded, where an error can name the row.
 func columnNames(s *parquet.Schema) []string {
 	var names []string
 	for _, f := range s.Fields() {
@@ -83,7 +84,7 @@ func readRows(path string, check func(columns []string) error, row func(n int, r
 		if err := row(n, rec); err != nil {
 			return err
 		}
-		inCallback = false
+		inCallback = false // a panic from here on is the decoder's again
 		n++
 		return nil
 	}
@@ -107,6 +108,8 @@ func eachRow(group parquet.RowGroup, f func(parquet.Row) error) (bad, err error)
 	}
 	rows := group.Rows()
 	defer rows.Close()
+	// A row holds a whole picture, so a few at a time are enough to keep the reader
+	// busy and not so many that they fill the memory.
 	buf := make([]parquet.Row, 8)
 	for {
 		k, bad := rows.ReadRows(buf)
@@ -251,6 +254,7 @@ func isList(node *parquet.Column) bool {
 			}
 		}
 	}
+	// Writers before the logical type existed are known by the name alone.
 	name := kids[0].Name()
 	return name == "list" || name == "array" || name == "bag"
 }
@@ -274,7 +278,7 @@ func leafValue(node *parquet.Column, v parquet.Value) any {
 	if isText(node) {
 		return string(v.ByteArray())
 	}
-	return append([]byte(nil), v.ByteArray()...)
+	return append([]byte(nil), v.ByteArray()...) // the page that it lies in is used again
 }
 
 // isText reports whether a leaf's bytes are text by the file's schema.
@@ -290,6 +294,8 @@ func isText(leaf *parquet.Column) bool {
 	return false
 }
 
+// firstLeaf and lastLeaf are the columns that a node spans: leaves are numbered in
+// the order of the schema, so that what lies between them is the node's.
 func firstLeaf(node *parquet.Column) int {
 	for !node.Leaf() {
 		node = node.Columns()[0]

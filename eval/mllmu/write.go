@@ -14,7 +14,8 @@ import (
 	"github.com/parquet-go/parquet-go/compress/snappy"
 )
 
-// The rows as the published files have them; field order is column order.
+// The rows as the published files have them; field order is column order. Values
+// are optional because pyarrow, which wrote those files, makes all columns so.
 type (
 	imageCell struct {
 		Bytes []byte `parquet:"bytes,optional"`

@@ -21,7 +21,7 @@ const (
 	left, right, top, bottom = 52.0, 16.0, 12.0, 38.0
 )
 
-// axes maps data to the drawing.
+// axes maps data, from x0, y0 to x1, y1, to the drawing, whose y grows downwards.
 type axes struct{ x0, x1, y0, y1 float64 }
 
 func (a axes) x(v float64) float64 { return left + (v-a.x0)/(a.x1-a.x0)*(plotW-left-right) }
@@ -43,12 +43,15 @@ func ticks(lo, hi float64, n int) []float64 {
 		}
 	}
 	var out []float64
+	// Products and not sums of steps, which would drift; the hair is for ends that
+	// are ticks themselves.
 	for k := math.Ceil(lo/step - 1e-9); k*step <= hi+step*1e-9; k++ {
 		out = append(out, k*step)
 	}
 	return out
 }
 
+// label is a tick's number, short enough for the margin.
 func label(v float64) string {
 	if math.Abs(v) < 1e-12 {
 		return "0"
@@ -72,6 +75,8 @@ func (a axes) frame(b *strings.Builder, xTitle, yTitle string) {
 	}
 }
 
+// svg makes a drawing of parts that are escaped where they hold texts of others,
+// which is why it is HTML already. The description is what a screen reader says.
 func svg(description string, body string) template.HTML {
 	return template.HTML(fmt.Sprintf(`<svg viewBox="0 0 %g %g" role="img" aria-label="%s">%s</svg>`, plotW, plotH, html.EscapeString(description), body))
 }
@@ -98,7 +103,7 @@ func curves(points []CurvePoint, loss string) []figure {
 				hi, last = max(hi, v), v
 			}
 		}
-		if hi == 0 {
+		if hi == 0 { // a flat line at zero, or nothing finite: any scale does
 			hi = 1
 		}
 		a := axes{float64(points[0].Step), float64(points[len(points)-1].Step), 0, hi * 1.05}

@@ -84,7 +84,8 @@ func Write(path string, d Data) error {
 	return safefile.WriteBytes(path, b.Bytes())
 }
 
-// page is the report as the template reads it: strings and ready drawings.
+// page is the report as the template reads it: strings and ready drawings. The
+// template decides nothing, so that what is shown can be tested without HTML.
 type page struct {
 	Name, Digest, Config string
 	Seed                 uint64
@@ -214,6 +215,8 @@ func headlines(s *eval.Summary) []headline {
 	return out
 }
 
+// pageTables lays the table of results out in groups, one a set, with the
+// differences inside the cells instead of below them.
 func pageTables(s *eval.Summary) []pageTable {
 	var out []pageTable
 	for _, m := range eval.ModalityKeys {
@@ -252,6 +255,7 @@ func legend() string {
 	return strings.Join(parts, ", ")
 }
 
+// countText says how many questions a set's means are over.
 func countText(s *eval.Summary, set, modality string) string {
 	var parts []string
 	for _, t := range eval.Tasks {
@@ -277,6 +281,7 @@ func dataURL(b []byte) (template.URL, error) {
 	return template.URL("data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(b)), nil
 }
 
+// duration and mebibytes are for people: three figures, and the unit that has them.
 func duration(seconds float64) string {
 	d := time.Duration(seconds * float64(time.Second))
 	if d < time.Minute {

@@ -22,7 +22,8 @@ type Spread struct {
 type Spreads map[string]map[string]map[string]map[string]Spread
 
 // Over gathers the summaries of runs that differ in their seed, and refuses those
-// that evaluated other models, sets or metrics.
+// that evaluated other models, sets or metrics: a mean over some of the runs would
+// stand beside means over all.
 func Over(runs []*eval.Summary) (Spreads, error) {
 	if len(runs) == 0 {
 		return nil, fmt.Errorf("no summaries are given")
@@ -79,6 +80,7 @@ func lacks(s, other *eval.Summary) error {
 	return nil
 }
 
+// spread is mean and sample standard deviation (n-1), which is 0 for one run.
 func spread(v []float64) Spread {
 	s := Spread{N: len(v)}
 	for _, x := range v {

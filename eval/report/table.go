@@ -40,6 +40,8 @@ type cell struct {
 	vsVanilla, vsG bool    // whether they exist
 }
 
+// rowsOf lists every model on every set that was asked in a modality, sets first:
+// what is compared are the models on one set.
 func rowsOf(s *eval.Summary, modality string, cols []*metric.Metric) []row {
 	var out []row
 	for _, set := range s.SetNames() {
@@ -57,6 +59,8 @@ func rowsOf(s *eval.Summary, modality string, cols []*metric.Metric) []row {
 	return out
 }
 
+// cellOf looks a value up, and the distance from what it is measured by: vanilla,
+// which unlearning starts from, and gold, which it should end at.
 func cellOf(s *eval.Summary, model, set, modality string, m *metric.Metric) cell {
 	var c cell
 	c.value, c.ok = s.Value(model, set, modality, m.Key)
@@ -114,6 +118,8 @@ func table(s *eval.Summary, modality string) (head []string, lines [][]string) {
 	return head, lines
 }
 
+// number and signed write a cell; a value that there is not is a dash, a
+// difference that there is not is nothing.
 func number(v float64, ok bool) string {
 	if !ok {
 		return "–"
@@ -125,6 +131,8 @@ func signed(v float64, ok bool) string {
 	if !ok {
 		return ""
 	}
+	// Rounded first and +0, so that a hair below zero is +0.000; with the minus sign
+	// that is as wide as the plus.
 	return strings.Replace(fmt.Sprintf("%+.3f", math.Round(v*1000)/1000+0), "-", "−", 1)
 }
 

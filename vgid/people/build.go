@@ -69,11 +69,11 @@ func (c BuildConfig) withDefaults() BuildConfig {
 func (c BuildConfig) check() error {
 	switch {
 	case c.Out == "":
-		return errors.New("data build: no output folder; give --out")
+		return errors.New("data build: no output folder")
 	case (c.Profiles == "") != (c.Splits == ""):
-		return errors.New("data build: --profiles and --splits go together; give both or neither")
+		return errors.New("data build: profiles and splits go together; give both or neither")
 	case c.Profiles != "" && (c.People != 0 || len(c.ForgetPercents) != 0):
-		return errors.New("data build: --people and --forget-percents make fictitious people; leave them out with --profiles")
+		return errors.New("data build: a number of people and percents to forget make fictitious people; leave them out with given profiles")
 	case c.ImageSize < 16 || c.ImageSize > 2048:
 		return fmt.Errorf("data build: image size %d, want 16 to 2048 pixels", c.ImageSize)
 	case c.Views < 1 || c.TestViews < 1 || c.Celebrities < 1 || c.Workers < 1:
