@@ -36,8 +36,11 @@ func (o *gradDiff) Terms() []Term { return pairTerms(-o.Config.Alpha, o.Config.B
 
 // Prepare implements Objective.
 func (o *gradDiff) Prepare(_ context.Context, _ int, share []Sample) (Batch, error) {
-	b := &answerBatch{rowBatch: newRowBatch(o.Terms(), o.Config.Accumulate, &o.losses), model: o.Student}
-	return prepare(b, o.Encoder, o.Config.Balance, share)
+	return prepare(o.batch(), o.Encoder, o.Config.Balance, share)
+}
+
+func (o *gradDiff) batch() lister {
+	return &answerBatch{rowBatch: newRowBatch(o.Terms(), o.Config.Accumulate, &o.losses), model: o.Student}
 }
 
 // Length implements Objective.

@@ -67,8 +67,11 @@ func (o *preference) Terms() []Term { return pairTerms(o.Config.Alpha, o.Config.
 
 // Prepare implements Objective.
 func (o *preference) Prepare(_ context.Context, _ int, share []Sample) (Batch, error) {
-	b := &preferenceBatch{rowBatch: newRowBatch(o.Terms(), o.Config.Accumulate, &o.losses), of: o}
-	return prepare(b, o.Encoder, o.Config.Balance, share)
+	return prepare(o.batch(), o.Encoder, o.Config.Balance, share)
+}
+
+func (o *preference) batch() lister {
+	return &preferenceBatch{rowBatch: newRowBatch(o.Terms(), o.Config.Accumulate, &o.losses), of: o}
 }
 
 // Length implements Objective.
