@@ -156,6 +156,9 @@ func readModel(t *testing.T, dir string) map[string][]float32 {
 // The same global batch gives the same run on any number of workers.
 func TestWorldSizeDoesNotMatter(t *testing.T) {
 	long(t)
+	unlearn := func(ctx context.Context, j *Job, p *People, base string) (rundir.Stage, error) {
+		return j.Unlearn(ctx, "unlearned", base, p)
+	}
 	for _, tc := range []struct {
 		name string
 		over map[string]string
@@ -164,15 +167,12 @@ func TestWorldSizeDoesNotMatter(t *testing.T) {
 		{"supervised", nil, func(ctx context.Context, j *Job, p *People, base string) (rundir.Stage, error) {
 			return j.Reference(ctx, "vanilla", base, p)
 		}},
-		{"vgid", nil, func(ctx context.Context, j *Job, p *People, base string) (rundir.Stage, error) {
-			return j.Unlearn(ctx, "unlearned", base, p)
-		}},
-		{"vgid, full weights, rollouts", map[string]string{"unlearn.lora.r": "0", "unlearn.responses": "rollout"}, func(ctx context.Context, j *Job, p *People, base string) (rundir.Stage, error) {
-			return j.Unlearn(ctx, "unlearned", base, p)
-		}},
-		{"release preset", map[string]string{"unlearn.preset": "release", "unlearn.lora.dropout": "0.1"}, func(ctx context.Context, j *Job, p *People, base string) (rundir.Stage, error) {
-			return j.Unlearn(ctx, "unlearned", base, p)
-		}},
+		{"vgid", nil, unlearn},
+		{"vgid, full weights, rollouts", map[string]string{"unlearn.lora.r": "0", "unlearn.responses": "rollout"}, unlearn},
+		{"graddiff", map[string]string{"unlearn.method": "graddiff", "unlearn.accumulate": "2"}, unlearn},
+		{"npo", map[string]string{"unlearn.method": "npo", "unlearn.balance": "true"}, unlearn},
+		{"npo, full weights, in turn", map[string]string{"unlearn.method": "npo", "unlearn.lora.r": "0", "unlearn.alternate": "true", "unlearn.accumulate": "2"}, unlearn},
+		{"release preset", map[string]string{"unlearn.preset": "release", "unlearn.lora.dropout": "0.1"}, unlearn},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var curve []Point
@@ -307,8 +307,12 @@ func TestResumeIsExact(t *testing.T) {
 		})
 		return stage, first
 	}
-	for _, workers := range []int{1, 2} {
-		c := small(t, map[string]string{"unlearn.steps": "9", "checkpoint.every": "3", "unlearn.lora.dropout": "0.1"})
+	for _, tc := range []struct {
+		workers int
+		method  string
+	}{{1, "vgid"}, {2, "vgid"}, {2, "npo"}} {
+		workers := tc.workers
+		c := small(t, map[string]string{"unlearn.method": tc.method, "unlearn.steps": "9", "checkpoint.every": "3", "unlearn.lora.dropout": "0.1"})
 		c.Name = "whole"
 		whole, err := run(c, workers, 0)
 		if err != nil {
@@ -324,7 +328,7 @@ func TestResumeIsExact(t *testing.T) {
 			t.Fatal(err)
 		}
 		if d := moved(t, readModel(t, whole.Model), readModel(t, parts.Model)); d != 0 {
-			t.Errorf("%d workers: the resumed run ends %g away", workers, d)
+			t.Errorf("%s, %d workers: the resumed run ends %g away", tc.method, workers, d)
 		}
 		a, err := os.ReadFile(filepath.Join(c.Out, "whole", "unlearned", "history.jsonl"))
 		if err != nil {

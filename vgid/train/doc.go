@@ -12,9 +12,12 @@
 //
 //	L = α·E_forget KL( p₀(·| noise(I), u ⊕ q) ‖ p(·| I, q) ) + β·E_retain KL( p₀(·| I, q) ‖ p(·| I, q) )
 //
-// The way of a step: a Source draws the global batch, the same on every
-// worker; each worker takes its share (Shard), turns samples into token
-// sequences (Encoder), runs an Objective, and reduces gradients with the
-// others while the backward pass goes on (reducer). Begin to read with Trainer.Step,
-// then Distill.
+// The way of a step: the objective draws this worker's share of a batch that is the
+// same for all (Objective.Draw); the share becomes token sequences with the rows that
+// have a loss (Encoder, Batch); a pass records the loss, and gradients are reduced
+// with the other workers while the backward pass goes on (reducer). A Method is what
+// makes an objective of a configuration: VGID is one of them.
+//
+// Begin to read with Trainer.update, then graddiff.go, the smallest method, and
+// distill.go, which is VGID.
 package train

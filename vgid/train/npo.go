@@ -10,7 +10,7 @@ import (
 	"vgid/vgid/monitor"
 )
 
-// Negative preference optimization (Zhang, Lin, Bai, Mei, arXiv 2404.05868, eq. 3):
+// Negative preference optimization (Zhang, Lin, Bai, Mei, arXiv 2404.05868, equation 3):
 // an answer y to forget is a response that is not preferred, and nothing is preferred
 // to it,
 //
