@@ -29,6 +29,7 @@ func TestAnsweredAsOneText(t *testing.T) {
 	hftest.Golden(t, "answered.json.gz", &golden)
 	for _, name := range goldenTokenizers {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			tok := mustTokenizer(t, filepath.Join("testdata", name))
 			told := 0
 			for _, r := range golden[name] {
@@ -77,6 +78,7 @@ func spellings(tok *Tokenizer, ids []int32) []string {
 // The ids are always those of the one text, what is before the answer never
 // holds all of it, and a prompt that the answer does not touch keeps its ids.
 func TestAnsweredProperties(t *testing.T) {
+	t.Parallel()
 	for _, name := range goldenTokenizers {
 		tok := mustTokenizer(t, filepath.Join("testdata", name))
 		rapid.Check(t, func(r *rapid.T) {

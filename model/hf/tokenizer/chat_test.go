@@ -50,6 +50,7 @@ const tokensJSON = `{"bos_token": "<s>", "eos_token": {"content": "</s>"}, "pad_
 // Every chat in every style equals what transformers renders, byte for byte
 // (testdata/make_templates.py).
 func TestChatGolden(t *testing.T) {
+	t.Parallel()
 	var file struct {
 		Templates map[string]string
 		Chats     map[string][]Message
@@ -81,6 +82,7 @@ func TestChatGolden(t *testing.T) {
 }
 
 func TestChatTemplateSources(t *testing.T) {
+	t.Parallel()
 	field := func(v any) string {
 		b, err := json.Marshal(map[string]any{"chat_template": v, "bos_token": "<b>"})
 		if err != nil {
@@ -135,6 +137,7 @@ func TestChatTemplateSources(t *testing.T) {
 // Of several templates the one counts that counts in transformers
 // (testdata/make_chat_folders.py).
 func TestChatFoldersAsReference(t *testing.T) {
+	t.Parallel()
 	var rows []struct {
 		Files      map[string]string
 		Out, Error string

@@ -70,6 +70,7 @@ const stricter = "is a BPE model, the model in the file is of type"
 // Folders whose files disagree, or ask for something, give the ids, names and
 // texts of transformers. The rows are those of the table in docs/tokenizers.md.
 func TestFoldersAsReference(t *testing.T) {
+	t.Parallel()
 	var rows []folderRow
 	hftest.Golden(t, "folders.json.gz", &rows)
 	same, refused, bases := map[string]int{}, 0, map[string]map[string]json.RawMessage{}

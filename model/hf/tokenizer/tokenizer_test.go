@@ -36,6 +36,7 @@ func mustTokenizer(t testing.TB, dir string) *Tokenizer {
 func TestTokenizerGolden(t *testing.T) {
 	for _, name := range goldenTokenizers {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			tok := mustTokenizer(t, filepath.Join("testdata", name))
 			var rows []goldenRow
 			hftest.Golden(t, name+"/golden.json.gz", &rows)
