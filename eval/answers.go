@@ -7,9 +7,9 @@ import (
 	"os"
 
 	"vgid/eval/dataset"
-	"vgid/model/hf/plainjson"
-	"vgid/model/plaintext"
-	"vgid/model/safefile"
+	"vgid/internal/plainjson"
+	"vgid/internal/plaintext"
+	"vgid/internal/safefile"
 )
 
 // Answer is one item with what the model said and how that was scored: a line

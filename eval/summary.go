@@ -6,8 +6,8 @@ import (
 	"os"
 	"slices"
 
-	"vgid/model/hf/plainjson"
-	"vgid/model/safefile"
+	"vgid/internal/plainjson"
+	"vgid/internal/safefile"
 )
 
 // The models of a run, as they are spelled in summary.json, in the order they

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"vgid/internal/hftest"
 	"vgid/model/family"
 	"vgid/model/hf"
-	"vgid/model/hf/hftest"
 	"vgid/model/hf/imaging"
 	"vgid/model/ref"
 )

@@ -8,9 +8,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/internal/bytesize"
 	"vgid/model"
 	"vgid/model/backend"
-	"vgid/model/bytesize"
 	"vgid/model/cuda"
 	"vgid/model/dry"
 	"vgid/model/hf/modeldir"

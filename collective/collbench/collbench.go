@@ -17,8 +17,8 @@ import (
 	"strings"
 	"time"
 
-	"vgid/model/bytesize"
-	"vgid/model/measure/bench"
+	"vgid/internal/bytesize"
+	"vgid/internal/measure/bench"
 )
 
 // Options say what to measure. The zero value measures 2 and 4 processes with

@@ -10,8 +10,8 @@ import (
 
 	"vgid/collective"
 	"vgid/collective/wire"
-	"vgid/model/measure"
-	"vgid/model/measure/bench"
+	"vgid/internal/measure"
+	"vgid/internal/measure/bench"
 )
 
 // worker is a rank.

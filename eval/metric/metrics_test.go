@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"vgid/eval/dataset"
-	"vgid/model/plaintext"
+	"vgid/internal/plaintext"
 )
 
 // TestGoldenMetrics compares with rouge-score and NLTK on the pairs that

@@ -9,8 +9,8 @@ import (
 	"slices"
 
 	"vgid/eval/dataset"
-	"vgid/model/hf/plainjson"
-	"vgid/model/plaintext"
+	"vgid/internal/plainjson"
+	"vgid/internal/plaintext"
 )
 
 // ScoreReport is what `vgid score` prints: means over Count pairs of texts, of

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"vgid/eval/dataset"
-	"vgid/model/plaintext"
+	"vgid/internal/plaintext"
 )
 
 // taskColumns are the evaluation layout's question columns. Mask_Task holds

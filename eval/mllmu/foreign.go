@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"vgid/model/hf/filekind"
+	"vgid/internal/filekind"
 )
 
 // arrowHint says what to do with what datasets keeps on disk for itself.

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"vgid/eval/dataset"
-	"vgid/model/hf/filekind"
+	"vgid/internal/filekind"
 
 	"golang.org/x/text/unicode/norm"
 )

@@ -8,7 +8,7 @@ import (
 	"os"
 	"strings"
 
-	"vgid/model/plaintext"
+	"vgid/internal/plaintext"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"

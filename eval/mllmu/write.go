@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 
 	"vgid/eval/dataset"
-	"vgid/model/safefile"
+	"vgid/internal/safefile"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/snappy"

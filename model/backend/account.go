@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"vgid/model/bytesize"
+	"vgid/internal/bytesize"
 )
 
 // Purpose is what memory is held for.

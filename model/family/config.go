@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 
+	"vgid/internal/plainjson"
 	"vgid/model/hf"
 	"vgid/model/hf/imaging"
-	"vgid/model/hf/plainjson"
 	"vgid/model/nn"
 )
 

@@ -3,7 +3,7 @@ package family
 import (
 	"encoding/json"
 
-	"vgid/model/hf/plainjson"
+	"vgid/internal/plainjson"
 )
 
 // File is a config.json as it was read.

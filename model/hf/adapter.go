@@ -12,7 +12,7 @@ import (
 	"reflect"
 	"slices"
 
-	"vgid/model/hf/plainjson"
+	"vgid/internal/plainjson"
 )
 
 const (

@@ -5,7 +5,7 @@ import (
 	"io"
 	"os"
 
-	"vgid/model/safefile"
+	"vgid/internal/safefile"
 )
 
 // syncDir makes renames in dir durable.

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"vgid/model/safefile"
+	"vgid/internal/safefile"
 )
 
 // weightSuffixes end the names of files that hold weights, in any format.

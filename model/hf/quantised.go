@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"vgid/model/hf/plainjson"
+	"vgid/internal/plainjson"
 )
 
 // quantFields are the fields of a quantization_config that say what the weights

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"syscall"
 
-	"vgid/model/hf/filekind"
+	"vgid/internal/filekind"
 )
 
 // Safetensors is one memory-mapped safetensors file. Its methods may be called

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	"vgid/model/hf/hftest"
+	"vgid/internal/hftest"
 
 	"pgregory.net/rapid"
 )

@@ -9,7 +9,7 @@ import (
 	"sort"
 	"sync/atomic"
 
-	"vgid/model/hf/plainjson"
+	"vgid/internal/plainjson"
 )
 
 const (

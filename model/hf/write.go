@@ -7,7 +7,7 @@ import (
 	"io"
 	"sort"
 
-	"vgid/model/safefile"
+	"vgid/internal/safefile"
 )
 
 // NamedTensor is one tensor to be written: row-major Data of Shape, stored as

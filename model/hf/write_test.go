@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"testing"
 
-	"vgid/model/hf/hftest"
+	"vgid/internal/hftest"
 )
 
 // A streamed file is the file that is written from memory, whatever the pieces.

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"vgid/model/safefile"
+	"vgid/internal/safefile"
 
 	"github.com/gofrs/flock"
 	"github.com/google/renameio/v2"

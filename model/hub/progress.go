@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"vgid/model/bytesize"
+	"vgid/internal/bytesize"
 )
 
 func (s *session) logf(format string, args ...any) {

@@ -16,7 +16,7 @@ import (
 
 	"vgid/eval/dataset"
 	"vgid/eval/mllmu"
-	"vgid/model/safefile"
+	"vgid/internal/safefile"
 	"vgid/vgid/people/portrait"
 	"vgid/vgid/random"
 

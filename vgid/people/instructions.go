@@ -6,8 +6,8 @@ import (
 	"os"
 	"strings"
 
-	"vgid/model/hf/filekind"
-	"vgid/model/plaintext"
+	"vgid/internal/filekind"
+	"vgid/internal/plaintext"
 )
 
 //go:embed instructions.txt

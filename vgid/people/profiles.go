@@ -9,8 +9,8 @@ import (
 	"vgid/eval/dataset"
 	"vgid/eval/mllmu"
 	"vgid/eval/prompts"
-	"vgid/model/hf/filekind"
-	"vgid/model/plaintext"
+	"vgid/internal/filekind"
+	"vgid/internal/plaintext"
 )
 
 // ReadProfiles reads a profiles file: one JSON object a line, with ID (string)

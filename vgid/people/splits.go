@@ -11,8 +11,8 @@ import (
 
 	"vgid/eval/dataset"
 	"vgid/eval/mllmu"
-	"vgid/model/hf/filekind"
-	"vgid/model/plaintext"
+	"vgid/internal/filekind"
+	"vgid/internal/plaintext"
 )
 
 // split is one named forget or retain set.

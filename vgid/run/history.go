@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"vgid/model/hf/plainjson"
-	"vgid/model/safefile"
+	"vgid/internal/plainjson"
+	"vgid/internal/safefile"
 	"vgid/vgid/train"
 )
 

@@ -8,12 +8,12 @@ import (
 	"sync"
 	"time"
 
+	"vgid/internal/measure"
+	"vgid/internal/measure/bench"
 	"vgid/model/backend"
 	"vgid/model/cpu"
 	"vgid/model/dry"
 	"vgid/model/hf/modeldir"
-	"vgid/model/measure"
-	"vgid/model/measure/bench"
 	"vgid/model/plan"
 )
 

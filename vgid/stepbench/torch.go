@@ -8,7 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"vgid/model/measure/bench"
+	"vgid/internal/measure/bench"
 )
 
 //go:embed testdata/bench_step.py testdata/bench_adapter.py

@@ -8,10 +8,10 @@ import (
 	"io"
 	"time"
 
+	"vgid/internal/measure"
+	"vgid/internal/measure/bench"
 	"vgid/model/backend"
 	"vgid/model/cpu"
-	"vgid/model/measure"
-	"vgid/model/measure/bench"
 )
 
 // Shape is one multiplication: [m, k]·[k, n], operands stored transposed where

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"vgid/model/measure/bench"
+	"vgid/internal/measure/bench"
 )
 
 //go:embed testdata/openblas_bench.c

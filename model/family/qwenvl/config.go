@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"vgid/internal/plainjson"
 	"vgid/model/family"
-	"vgid/model/hf/plainjson"
 	"vgid/model/nn"
 )
 

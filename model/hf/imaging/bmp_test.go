@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/model/hf/hftest"
+	"vgid/internal/hftest"
 )
 
 type bmpGolden struct {

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/image/webp"
 
-	"vgid/model/hf/filekind"
+	"vgid/internal/filekind"
 	"vgid/model/hf/imaging/internal/jpeg"
 )
 

@@ -3,7 +3,7 @@ package imaging
 import (
 	"testing"
 
-	"vgid/model/hf/hftest"
+	"vgid/internal/hftest"
 
 	"pgregory.net/rapid"
 )

@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"vgid/model/hf/plainjson"
+	"vgid/internal/plainjson"
 )
 
 // LoadProcessor reads the image processor of a model's folder in the order of

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"vgid/internal/hftest"
 	"vgid/model/hf"
-	"vgid/model/hf/hftest"
 	"vgid/model/hf/imaging"
 	"vgid/model/hf/tokenizer"
 )

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"vgid/model/hf/hftest"
+	"vgid/internal/hftest"
 )
 
 // UnmarshalJSON reads {"role": …, "content": text or parts}, as the goldens spell it.

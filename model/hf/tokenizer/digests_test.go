@@ -9,7 +9,7 @@ import (
 	"slices"
 	"testing"
 
-	"vgid/model/hf/hftest"
+	"vgid/internal/hftest"
 	"vgid/model/hf/tokenizer/internal/teststrings"
 )
 

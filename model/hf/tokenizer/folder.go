@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"vgid/model/hf/plainjson"
+	"vgid/internal/plainjson"
 	"vgid/model/hf/tokenizer/internal/subword"
 )
 

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/model/hf/hftest"
+	"vgid/internal/hftest"
 )
 
 // folderRow is a folder and what transformers makes of it

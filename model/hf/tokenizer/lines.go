@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"sync"
 
-	"vgid/model/plaintext"
+	"vgid/internal/plaintext"
 )
 
 // A chunk of lines is read, worked on in parallel and written in order.

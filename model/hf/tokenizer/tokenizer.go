@@ -10,7 +10,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
-	"vgid/model/hf/plainjson"
+	"vgid/internal/plainjson"
 	"vgid/model/hf/tokenizer/internal/chars"
 	"vgid/model/hf/tokenizer/internal/pipeline"
 	"vgid/model/hf/tokenizer/internal/subword"

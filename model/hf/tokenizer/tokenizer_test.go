@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"vgid/model/hf/hftest"
+	"vgid/internal/hftest"
 
 	"pgregory.net/rapid"
 )

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"testing"
 
-	"vgid/model/hf/hftest"
+	"vgid/internal/hftest"
 )
 
 // bpeModel is what a trainer decides of tokenizer.json.

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"vgid/model/bytesize"
+	"vgid/internal/bytesize"
 	"vgid/vgid/origin"
 	"vgid/vgid/run/barrier"
 	"vgid/vgid/run/rundir"

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"vgid/collective"
-	"vgid/model/measure"
+	"vgid/internal/measure"
 	"vgid/vgid/config"
 	"vgid/vgid/origin"
 	"vgid/vgid/run/barrier"

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"vgid/model/safefile"
+	"vgid/internal/safefile"
 	"vgid/vgid/origin"
 )
 

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"vgid/model/safefile"
+	"vgid/internal/safefile"
 	"vgid/vgid/origin"
 	"vgid/vgid/run/rundir"
 )

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 
 	"vgid/collective"
-	"vgid/model/bytesize"
+	"vgid/internal/bytesize"
 	"vgid/vgid/origin"
 	"vgid/vgid/run/barrier"
 	"vgid/vgid/run/fingerprint"

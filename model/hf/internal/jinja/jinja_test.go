@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"vgid/model/hf/hftest"
+	"vgid/internal/hftest"
 )
 
 // ordered reads JSON with the order of its objects, as Python does.

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"vgid/model/measure/bench"
+	"vgid/internal/measure/bench"
 )
 
 //go:embed testdata/bench_tokenize.py

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/model/hf/hftest"
+	"vgid/internal/hftest"
 	"vgid/model/hf/tokenizer"
 )
 

@@ -3,7 +3,7 @@ package pipeline
 import (
 	"encoding/json"
 
-	"vgid/model/hf/plainjson"
+	"vgid/internal/plainjson"
 )
 
 // pattern is the {"String": …} or {"Regex": …} of Split and Replace.

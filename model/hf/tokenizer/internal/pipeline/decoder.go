@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"vgid/model/hf/plainjson"
+	"vgid/internal/plainjson"
 	"vgid/model/hf/tokenizer/internal/chars"
 )
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode"
 
-	"vgid/model/hf/plainjson"
+	"vgid/internal/plainjson"
 	"vgid/model/hf/tokenizer/internal/chars"
 	"vgid/model/hf/tokenizer/internal/oniguruma"
 

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"vgid/model/hf/hftest"
+	"vgid/internal/hftest"
 )
 
 // Regular expressions mean what they mean to the reference's engine

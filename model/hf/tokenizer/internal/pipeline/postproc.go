@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"vgid/model/hf/plainjson"
+	"vgid/internal/plainjson"
 )
 
 // Template is what a post-processor puts before and after one sequence.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/model/hf/hftest"
+	"vgid/internal/hftest"
 )
 
 // Every code point goes through normalizers and pre-tokenizers as through the

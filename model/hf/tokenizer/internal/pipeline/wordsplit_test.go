@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/model/hf/hftest"
+	"vgid/internal/hftest"
 	"vgid/model/hf/tokenizer/internal/oniguruma"
 
 	"pgregory.net/rapid"

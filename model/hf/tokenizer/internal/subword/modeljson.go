@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"vgid/model/hf/plainjson"
+	"vgid/internal/plainjson"
 )
 
 // MaxTokenID bounds ids so that a hostile file cannot make the table huge.

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"vgid/model/hf/plainjson"
+	"vgid/internal/plainjson"
 	"vgid/model/hf/tokenizer/internal/chars"
 )
 

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"vgid/model/hf/hftest"
-	"vgid/model/safefile"
+	"vgid/internal/hftest"
+	"vgid/internal/safefile"
 )
 
 // What is written into a folder stays in it, whatever links lead out.

@@ -7,7 +7,7 @@ import (
 	"context"
 	"fmt"
 
-	"vgid/model/measure"
+	"vgid/internal/measure"
 )
 
 // Program is one of several that do the same work; S is what is measured of it

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/model/hf/hftest"
-	"vgid/model/safefile"
+	"vgid/internal/hftest"
+	"vgid/internal/safefile"
 )
 
 // An error of a file that is read while another is written keeps its name; those

@@ -11,8 +11,8 @@ import (
 	"reflect"
 	"strings"
 
-	"vgid/model/hf/filekind"
-	"vgid/model/plaintext"
+	"vgid/internal/filekind"
+	"vgid/internal/plaintext"
 )
 
 // Unmarshal is json.Unmarshal. An error names the byte where JSON ends to be
