@@ -62,6 +62,7 @@ func collect(t *testing.T, n *Node, done func(Event) bool) {
 // which memberlist's own defaults take twenty seconds; how long it took is
 // logged.
 func TestConverges(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	const k = 8
 	var nodes []*Node
 	for i := range k {
@@ -96,6 +97,7 @@ func TestConverges(t *testing.T) {
 }
 
 func TestSaysAndLeaves(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	a, b := startNode(t, "a", "j"), startNode(t, "b", "j")
 	if err := b.Join(context.Background(), []string{a.Addr()}, nil); err != nil {
 		t.Fatal(err)
@@ -115,6 +117,7 @@ func TestSaysAndLeaves(t *testing.T) {
 }
 
 func TestNoticesDeath(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	a, b := startNode(t, "a", "j"), startNode(t, "b", "j")
 	if err := b.Join(context.Background(), []string{a.Addr()}, nil); err != nil {
 		t.Fatal(err)
@@ -127,6 +130,7 @@ func TestNoticesDeath(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	a, b := startNode(t, "a", "one"), startNode(t, "b", "two")
 	if err := b.Join(context.Background(), []string{a.Addr()}, nil); err == nil || !strings.Contains(err.Error(), `belongs to job "one", this one to "two"`) {
 		t.Errorf("other job: %v", err)
@@ -150,6 +154,7 @@ func TestRefusals(t *testing.T) {
 // Who has not the secret, or another one, or has one where the others have
 // none, takes no part, is told so, and is not heard.
 func TestSecret(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	secrets := map[string][]byte{"none": nil, "one": []byte("a secret of the job"), "other": []byte("another secret")}
 	for mine, m := range secrets {
 		for theirs, s := range secrets {
@@ -214,6 +219,7 @@ func TestAdmitBounds(t *testing.T) {
 
 // Callers that say nothing are sent away.
 func TestSilentCallers(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	n, err := Start(Config{ID: "a/n/1", Job: "j", BindAddr: "127.0.0.1"})
 	if err != nil {
 		t.Fatal(err)

@@ -303,3 +303,33 @@ func TestOneCauseOfTwo(t *testing.T) {
 		}
 	})
 }
+
+// An agent that agreed on a view with another, which then went its own way.
+func TestLeftTheJob(t *testing.T) {
+	v := view.View{Epoch: 1, Job: "j", Token: "ta", Members: []view.Member{
+		{ID: "a", Node: "n0", Nodes: 2, Addrs: []string{"h:1"}}, {ID: "b", Node: "n1", Index: 1, Nodes: 2, Addrs: []string{"h:2"}}}}
+	m := New(Config{Job: "j", Self: v.Members[0], Token: "ta", Grace: time.Second})
+	m.Start(epoch)
+	m.Up(v.Members[1], "h:9", epoch)
+	m.Receive("b", Message{View: &view.Message{Kind: view.Ack, Epoch: 1, Digest: v.Digest()}}, epoch)
+	if !m.Begun() {
+		t.Fatal("not agreed")
+	}
+	m.Receive("b", Message{View: &view.Message{Kind: view.Nack, Epoch: 3, Digest: v.Digest()}}, epoch)
+	if c := m.Outcome().Cause; c == nil || c.Text != "node n1 (rank 1) was lost: its agent left the job" {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	m := New(Config{Job: "j", Self: three().Members[0], Token: "t"})
+	m.Start(epoch)
+	out := m.Timeout(epoch)
+	if len(out) != 1 || out[0].End == nil || out[0].End.Err == nil || out[0].End.Err.Error() != "1 of 3 nodes present: n0" || m.Outcome().Cause != nil {
+		t.Errorf("%+v", out)
+	}
+	s := newSim(2, 1, time.Second, false)
+	if out := s.agents[0].m.Timeout(s.time()); len(out) != 0 {
+		t.Errorf("of a job that runs: %+v", out)
+	}
+}
