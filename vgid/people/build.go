@@ -135,6 +135,8 @@ func Build(ctx context.Context, cfg BuildConfig) (Summary, error) {
 	if err := os.MkdirAll(cfg.Out, 0o755); err != nil {
 		return Summary{}, fmt.Errorf("data build: %w", err)
 	}
+	// Away first and written last: while sets of two configurations may lie here,
+	// nothing says that the folder is finished.
 	record := filepath.Join(cfg.Out, BuildFile)
 	if err := os.Remove(record); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Summary{}, fmt.Errorf("data build: %w", err)
@@ -210,6 +212,8 @@ func (s *Summary) write(ctx context.Context, cfg BuildConfig, people []built, sp
 		}
 		s.count(set.name, of, false)
 	}
+	// The evaluation set shows a view that training shows, as the published one
+	// does; Test_Set has those that it never shows.
 	for i := range train {
 		train[i].Images = train[i].Images[:1]
 	}
@@ -265,6 +269,7 @@ func withViews(ctx context.Context, cfg BuildConfig, people []built, seed uint64
 				if err := ctx.Err(); err != nil {
 					return err
 				}
+				// The fastest compression: noise in every pixel leaves little to gain.
 				var b bytes.Buffer
 				enc := png.Encoder{CompressionLevel: png.BestSpeed}
 				if err := enc.Encode(&b, portrait.View(p.face, cfg.ImageSize, seed, p.ID, first+v)); err != nil {

@@ -30,7 +30,7 @@ func Corpus(seed uint64, n int) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.ImageSize = 1 // texts only: draw as little as possible
+	m.ImageSize = 1 // texts only, but the stream is the one that draws faces, too: draw as little as possible
 	out := make([]string, 0, n)
 	for i := range n {
 		e := BaseExample(seed, uint64(i), m)

@@ -20,6 +20,8 @@ var DefaultDraw = Draw{Generation: .45, Cloze: .2, Classification: .35, TextOnly
 // uniformly among the pairs of both. What the list does not hold is left out
 // of the draw. It reports false only for an empty list.
 func (d Draw) Pick(pairs []dataset.QA, r *rand.Rand) (dataset.QA, bool) {
+	// Drawn before anything is looked at, so that every call takes three numbers off
+	// the stream whatever the list holds.
 	u, v, w := r.Float64(), r.Float64(), r.Uint64()
 	if len(pairs) == 0 {
 		return dataset.QA{}, false

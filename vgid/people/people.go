@@ -28,6 +28,8 @@ const (
 	numSlots
 )
 
+// cities are one pool for two facts, so that where somebody lives cannot be told
+// from the kind of word.
 var cities = strings.Fields("Riga Oslo Lima Quito Porto Turin Malmo Basel Lyon Cork Bergen Gdansk Split Izmir Osaka Busan Perth Dakar Tunis Cairo Accra Havana Bogota Leeds Ghent Graz Brno Varna Tampere Aarhus")
 
 // pools are the words a fact is drawn from. Single words keep sequences short.
@@ -63,7 +65,8 @@ type Person struct {
 const MinFaceDistance = 4
 
 // fruitless is how many draws in a row may find nobody new before the pools
-// count as exhausted.
+// count as exhausted: of the millions of faces ever fewer are far enough from all
+// others, which only trying tells.
 const fruitless = 50000
 
 // People draws n people with distinct names and faces at least
