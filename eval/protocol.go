@@ -8,15 +8,6 @@ import (
 	"vgid/eval/prompts"
 )
 
-// The sets of MLLMU-Bench. Retain and Celebrity are people not to be forgotten;
-// the latter are outside the fine-tuning data.
-const (
-	Forget    = "forget"
-	Test      = "test" // the forget people, in images not trained on
-	Retain    = "retain"
-	Celebrity = "celebrity"
-)
-
 // ClassificationScore says how an answer to a multiple-choice question is read.
 type ClassificationScore string
 
@@ -26,15 +17,8 @@ const (
 	ByOption ClassificationScore = "option" // the option whose text it names first
 )
 
-// Chat is the model's turn, once for a question with an image and once without.
-// {prompt} stands for the question; Image has one ImageMark.
-type Chat struct{ Image, Text string }
-
-// LLaVAChat is the turn of LLaVA-1.5.
-var LLaVAChat = Chat{Image: "USER: <image>\n{prompt}\nASSISTANT:", Text: "USER: {prompt}\nASSISTANT:"}
-
 // Wording is how one task is asked. Shots are written one after another where
-// Query says {shots}. In all four, {question} and {options} stand for the
+// the query says {shots}. In all four, {question} and {options} stand for the
 // question and its options; in shots {letter} and {answer} stand for the
 // correct letter and the ground truth.
 type Wording struct {
@@ -42,7 +26,9 @@ type Wording struct {
 	Image, Text         string // the query
 }
 
-// Protocol is what is asked and how an answer is read.
+// Protocol is what is asked and how an answer is read. It is a value: what it says
+// and the profiles alone decide every prompt, byte for byte, on every rank, and in
+// every run with the same seed.
 type Protocol struct {
 	Seed uint64 // of the shots, and of the image shown where a person has several
 
@@ -65,89 +51,6 @@ type Protocol struct {
 	Score      ClassificationScore
 	Likelihood bool               // score the options' likelihood beside Score
 	Modalities []dataset.Modality // what is asked; empty: both
-}
-
-const (
-	mllmuLetter   = "Just give ONE letter representing the answer directly."
-	mllmuBlank    = "Please **ONLY** provide the correct answer that should replace the [Blank]."
-	mllmuImage    = "Answer the question based on your trained knowledge in one sentence accurately in ENGLISH."
-	mllmuText     = "Answer the question based on your trained knowledge in one sentence in ENGLISH."
-	mllmuOptions  = "Question: {question}\n{options}\nCorrect Answer: {letter}\n"
-	mllmuQuestion = "{question}\n{options}\n" + mllmuLetter
-)
-
-// MLLMU is MLLMU-Bench's own protocol as its evaluation script runs it on
-// LLaVA-1.5, byte for byte: one person shown before classification, two before
-// cloze, none before generation. For another model's chat the same sentences
-// are put into that chat's turn, shots first.
-func MLLMU(chat Chat, seed uint64) Protocol {
-	p := Protocol{
-		Seed:                seed,
-		Blank:               "[Blank]",
-		OptionSeparator:     "\n",
-		Choice:              "{letter}",
-		ShotsClassification: 1,
-		ShotsCloze:          2,
-		MaxNew:              50,
-		Score:               ByLetter,
-	}
-	p.Classification = Wording{
-		ImageShot: "USER: <image>\n" + mllmuOptions,
-		TextShot:  "USER:\n" + mllmuOptions,
-	}
-	p.Cloze = Wording{
-		ImageShot: "USER:<image>\n{question}\n" + mllmuBlank + "\nCorrect Answer: {answer}\n",
-		TextShot:  "USER:\n{question}\n" + mllmuBlank + "\nCorrect Answer: {answer}\n",
-	}
-	if chat != LLaVAChat {
-		cloze := "{question}\n" + mllmuBlank
-		p.Classification.Image, p.Classification.Text = chat.wrap("{shots}"+mllmuQuestion, "{shots}"+mllmuQuestion)
-		p.Cloze.Image, p.Cloze.Text = chat.wrap("{shots}"+cloze, "{shots}"+cloze)
-		p.Generation.Image, p.Generation.Text = chat.wrap("{question}\n"+mllmuImage, "{question}\n"+mllmuText)
-		return p
-	}
-	p.Classification.Image = "{shots}USER: <image>\n" + mllmuQuestion + "\nASSISTANT:"
-	p.Classification.Text = "{shots}USER:\n" + mllmuQuestion + "\nASSISTANT:"
-	p.Cloze.Image = "{shots}USER: <image>\n{question}\n" + mllmuBlank + "\nASSISTANT:"
-	p.Cloze.Text = "{shots}USER:\n{question}\n" + mllmuBlank + "\nASSISTANT:"
-	p.Generation.Image = "USER: <image>\n{question}\n" + mllmuImage + "\nASSISTANT: " // the space is the script's
-	p.Generation.Text = "USER: {question}\n" + mllmuText + "\nASSISTANT:"
-	return p
-}
-
-// Short is the wording of the quickstart's small model: the question alone, no
-// shots, and answers that name an option's text.
-func Short(chat Chat, seed uint64) Protocol {
-	p := Protocol{Seed: seed, OptionSeparator: " ", Choice: "{option}", MaxNew: 24, Score: ByOption, Likelihood: true}
-	p.Generation = chat.wording("{question}", "{answer}")
-	p.Cloze = chat.wording("Fill in the blank. {question}", "{answer}")
-	p.Classification = chat.wording("{question} {options}", "{answer}: {letter}")
-	return p
-}
-
-// NewProtocol is MLLMU or Short by their names in the configuration.
-func NewProtocol(prompts string, chat Chat, seed uint64) (Protocol, error) {
-	switch prompts {
-	case "mllmu":
-		return MLLMU(chat, seed), nil
-	case "short":
-		return Short(chat, seed), nil
-	}
-	return Protocol{}, fmt.Errorf("eval.prompts: no wording %q; take mllmu or short", prompts)
-}
-
-// wording makes queries of body in the chat's turn, and shots of the same with
-// the answer behind.
-func (c Chat) wording(body, answer string) Wording {
-	image, text := c.wrap(body, body)
-	return Wording{
-		ImageShot: image + prompts.Lead(image) + answer + "\n", TextShot: text + prompts.Lead(text) + answer + "\n",
-		Image: "{shots}" + image, Text: "{shots}" + text,
-	}
-}
-
-func (c Chat) wrap(image, text string) (string, string) {
-	return strings.ReplaceAll(c.Image, "{prompt}", image), strings.ReplaceAll(c.Text, "{prompt}", text)
 }
 
 // Validate reports the first setting that cannot work.
@@ -229,27 +132,4 @@ func (p *Protocol) asks(m dataset.Modality) bool {
 		}
 	}
 	return false
-}
-
-// ModalityKey is the name of a modality in the configuration and in
-// summary.json: image_text or text.
-func ModalityKey(m dataset.Modality) string {
-	if m == dataset.Text {
-		return "text"
-	}
-	return "image_text"
-}
-
-// ModalityKeys are the names of all modalities in the order they are shown.
-var ModalityKeys = []string{"image_text", "text"}
-
-// ParseModality is the inverse of ModalityKey.
-func ParseModality(key string) (dataset.Modality, error) {
-	switch key {
-	case "image_text":
-		return dataset.ImageText, nil
-	case "text":
-		return dataset.Text, nil
-	}
-	return "", fmt.Errorf("eval.modalities: %q; take image_text or text", key)
 }

@@ -6,6 +6,15 @@ import (
 	"vgid/eval/dataset"
 )
 
+// The sets of MLLMU-Bench. Retain and Celebrity are people not to be forgotten;
+// the latter are outside the fine-tuning data.
+const (
+	Forget    = "forget"
+	Test      = "test" // the forget people, in images not trained on
+	Retain    = "retain"
+	Celebrity = "celebrity"
+)
+
 // Set is a group of people to evaluate.
 type Set struct {
 	Name     string // forget, test, retain, celebrity
