@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -30,13 +31,7 @@ func (p *Protocol) pickShots(s Set, t dataset.Task) ([]*dataset.Profile, error) 
 		order[i] = drawn{id, p.draw("shots", s.Name, string(t), id)}
 	}
 	slices.SortFunc(order, func(a, b drawn) int {
-		switch {
-		case a.key < b.key:
-			return -1
-		case a.key > b.key:
-			return 1
-		}
-		return strings.Compare(a.id, b.id)
+		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.id, b.id))
 	})
 	full := s.Full
 	if full == nil {
