@@ -37,8 +37,8 @@ func selftestCommand() *cli.Command {
 			defer func() { err = errors.Join(err, dev.Close()) }()
 			reference := cpu.New(0)
 			defer reference.Close()
-			simulated := false
-			for _, line := range cuda.Describe(dev, &simulated) {
+			lines, simulated := cuda.Describe(dev)
+			for _, line := range lines {
 				fmt.Println(line)
 			}
 			err = selftest.Run(c.Context, dev, reference, selftest.Options{

@@ -1,7 +1,9 @@
 package backend
 
 // Arena hands out the tensors of one step from few large buffers and takes
-// them all back at once, so that a steady-state step allocates nothing.
+// them all back at once, so that a steady-state step allocates nothing. Marks are
+// released in the reverse order of their making; chunks are kept until Close and
+// grow by half of what is held, so that their number stays small.
 type Arena struct {
 	be     Backend
 	dt     DType

@@ -3,9 +3,14 @@
 // (portable Go where there is none), spread over a few persistent threads.
 //
 // Operations run at once, on the caller's goroutine and the workers. In steady
-// state they allocate nothing. Results are the same bits for any number of
-// threads: work is cut by shape alone, and sums over rows are made of partial
-// sums added in a fixed order.
+// state they allocate nothing, so that a step's time does not depend on when the
+// garbage collector runs. Results are the same bits for any number of threads:
+// work is cut by shape alone, and sums over rows are made of partial sums added
+// in a fixed order.
+//
+// Every operation is a task (pool.go): its arguments, and what it does with one
+// chunk. Begin with elementwise.go for a simple one; matmul.go, plan.go and
+// gemm.go are the matrix product, where the time goes.
 package cpu
 
 import (
@@ -17,7 +22,9 @@ import (
 	"vgid/model/cpu/simd"
 )
 
-// Device implements backend.Device.
+// Device implements backend.Device. One operation runs at a time, and it is over
+// when its method returns: that is why one set of tasks and one shared scratch
+// memory are enough, and why Sync has nothing to wait for.
 type Device struct {
 	backend.Failure
 	threads int
@@ -74,7 +81,9 @@ func (b *Device) Name() string {
 // Threads is the number of threads that operations use.
 func (b *Device) Threads() int { return b.threads }
 
-// Traits implements backend.Device.
+// Traits implements backend.Device. Products take bfloat16 weights as they are,
+// widened while they are packed, so files can be adopted; everything else computes
+// in float32, which is what processors are fast in.
 func (b *Device) Traits() backend.Traits { return backend.Traits{Adopts: true, OnDemand: true} }
 
 // buffer is host memory of one element type.
@@ -85,7 +94,8 @@ type buffer struct {
 	i []int32
 }
 
-// alignedFloats returns n zeros that start on a cache line.
+// alignedFloats returns n zeros that start on a cache line: a vector load that
+// crosses one costs twice.
 func alignedFloats(n int) []float32 {
 	f := make([]float32, n+16)
 	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(f)))/4) & 15

@@ -55,6 +55,8 @@ func (b *Device) moveRows(op string, kind gatherKind, dst, src, idx backend.Tens
 		return
 	}
 	if kind == scatterAdd {
+		// Rows may repeat, so they cannot be shared out; columns can, and each is
+		// then summed in row order whatever the number of threads.
 		t.step = max(32, chunkWork/max(1, n))
 		b.pool.run(pieces(dst.Cols, t.step), t)
 		return

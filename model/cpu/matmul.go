@@ -49,7 +49,7 @@ func (b *Device) MatMul(c, x, y backend.Tensor, p backend.MatMul) {
 		t.bias = b.mat(op, p.Bias).d
 	}
 	if b.Err() == nil {
-		b.shared.reset()
+		b.shared.reset() // once an operation: gemm takes from it, and so may its caller
 		b.gemm(t)
 	}
 }

@@ -37,7 +37,8 @@ type ints struct {
 func (m ints) at(i int) int32 { return m.d[i*m.ld] }
 
 // mat returns an operand of an operation that takes f32 only; the zero mat
-// when it is not given.
+// when it is not given. A view may begin at the end of its buffer when it is
+// empty, hence the min.
 func (b *Device) mat(op string, t backend.Tensor) mat {
 	if t.IsZero() {
 		return mat{}

@@ -8,7 +8,7 @@ import (
 )
 
 // squaresTask sums the squares of one stretch of a matrix per chunk, in double
-// precision.
+// precision: it is the gradient norm, over more elements than float32 has digits.
 type squaresTask struct {
 	x    mat
 	step int // rows

@@ -40,7 +40,14 @@ type worker struct {
 	_       [64]byte // keep mailboxes on cache lines of their own
 }
 
-// pool runs tasks on the calling goroutine and on threads-1 workers.
+// pool runs tasks on the calling goroutine and on threads-1 workers. What must
+// always hold:
+//
+//   - a worker touches task, chunks and next only while its mailbox says running,
+//     and run returns only when none does: the next task can then be put there;
+//   - every chunk is done exactly once, by whoever took its number from next;
+//   - a parked worker is woken by exactly one token, from whoever swaps parked
+//     for something else.
 type pool struct {
 	workers []*worker
 	own     scratch // of the calling goroutine

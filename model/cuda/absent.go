@@ -21,4 +21,4 @@ func Open(ordinal int, o Options) (backend.Backend, error) { return nil, ErrAbse
 func Memory(ordinal int, o Options) (free, total int64, err error) { return 0, 0, ErrAbsent }
 
 // Describe says what is known of a device, a line each.
-func Describe(be backend.Backend, simulated *bool) []string { return nil }
+func Describe(be backend.Backend) (lines []string, simulated bool) { return nil, false }

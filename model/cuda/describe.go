@@ -10,15 +10,14 @@ import (
 )
 
 // Describe says what is known of a device, a line each, and whether it is
-// simulated.
-func Describe(be backend.Backend, simulated *bool) []string {
+// simulated: nothing of one that is not of this package.
+func Describe(be backend.Backend) (lines []string, simulated bool) {
 	b, ok := be.Device().(*Device)
 	if !ok {
-		return nil
+		return nil, false
 	}
 	d := b.dev.Info
-	*simulated = d.Simulated
-	lines := []string{
+	lines = []string{
 		fmt.Sprintf("device    %s, compute capability %d.%d, %d multiprocessors, %s", d.Name, d.Major, d.Minor, d.Processors, backend.Bytes(d.Memory)),
 		fmt.Sprintf("driver    CUDA %s", version(d.DriverVersion)),
 	}
@@ -30,7 +29,7 @@ func Describe(be backend.Backend, simulated *bool) []string {
 	if d.Simulated {
 		lines = append(lines, "This is a SIMULATED DEVICE: it shows that the kernels compute the right thing, and nothing about a real card's times.")
 	}
-	return lines
+	return lines, d.Simulated
 }
 
 // Memory is what a device has, and what is free of it before anything is loaded.

@@ -12,7 +12,8 @@ import (
 )
 
 // fault is where kernels report an index that is out of range: the host learns
-// of it at the next Sync.
+// of it at the next Sync. To look at each index before the operation would make
+// the host wait for the device, which holds them.
 type fault struct {
 	// Four i32, operation, row, index, limit, all 0 while nothing is wrong, and one
 	// more, in which cross_entropy repeats what check_index has found.

@@ -120,7 +120,8 @@ func (b *Device) launch(name string, g kernels.Geometry) {
 func dim(d [3]int) driver.Dim { return driver.Dim{X: d[0], Y: d[1], Z: d[2]} }
 
 // elementwise queues a kernel whose last parameters are rows and columns, over
-// operands of one shape.
+// operands of one shape. An empty one is not queued: a grid of no blocks is an
+// error to the driver.
 func (b *Device) elementwise(name string, rows, cols int) {
 	if b.Err() == nil && rows > 0 && cols > 0 {
 		b.args.i64(rows, cols)
@@ -137,7 +138,9 @@ func flat(os ...operand) (rows, cols int) {
 	return kernels.Flatten(os[0].rows, os[0].cols, strides[:len(os)]...)
 }
 
-// temp is memory for the operation at hand; done gives it back.
+// temp is memory for the operation at hand; done gives it back. Both are in
+// stream order: the next operation may get the same memory while the kernels of
+// this one still run, and will write to it after them.
 func (b *Device) temp(dt backend.DType, n int) driver.Ptr { return b.tempBytes(n * dt.Size()) }
 
 func (b *Device) tempBytes(n int) driver.Ptr {

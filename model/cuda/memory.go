@@ -16,7 +16,9 @@ type buffer struct {
 	copied  int64 // the number of the last copy into it
 }
 
-// account knows what memory is held for.
+// account knows what memory is held for. What is in held is exactly what the
+// driver has given and not been given back, workspace included, so that Close can
+// free it and an error can list it.
 type account struct {
 	purpose backend.Purpose
 	use     backend.MemoryUse
@@ -74,7 +76,7 @@ func (b *Device) allocate(p backend.Purpose, bytes int64) (driver.Ptr, error) {
 	return ptr, err
 }
 
-// take is allocate with the driver's error.
+// take is allocate with the driver's error, for memory that can be done without.
 func (b *Device) take(p backend.Purpose, bytes int64) (driver.Ptr, error) {
 	ptr, err := b.dev.Alloc(bytes, b.stream)
 	if err != nil {

@@ -3,7 +3,8 @@ package dry
 import "vgid/model/backend"
 
 // What operations of model/cuda take for as long as they run: operands that a
-// product needs in another type, logits, and cuBLASLt's workspace. What sums over
+// product needs in another type, logits, and cuBLASLt's workspace. A step that fits
+// but for these does not fit, so they are estimated with the rest. What sums over
 // rows leave aside is left out; it is under a megabyte.
 
 const (

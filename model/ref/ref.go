@@ -1,7 +1,9 @@
 // Package ref is the reference device: every operation of backend.Operations as
 // a plain loop over float64 values on one goroutine. It defines what the
 // operations mean, is what faster backends are compared with, and is what
-// gradients are checked on by finite differences. It is not meant to be fast.
+// gradients are checked on by finite differences. It is not meant to be fast:
+// each operation reads like the formula in the comment on backend.Operations, in
+// float64, so that its own rounding is far below what is compared with it.
 package ref
 
 import (
