@@ -8,6 +8,11 @@
 // that cannot end because a peer died, froze or gave up returns a *RankError.
 // Either error ends the communicator on every rank: the first cause is told to
 // all peers, and later calls return it at once.
+//
+// Begin reading at Comm, which says what must always hold and of which parts it
+// is put together; then allreduce.go, which runs the schedules of package ring.
+// Transport is all that a network has to give: package mem has one in memory,
+// for tests, and package wire one over gRPC.
 package collective
 
 import (
