@@ -7,9 +7,9 @@ import (
 	"os"
 
 	"vgid/eval/dataset"
-	"vgid/internal/plainjson"
-	"vgid/internal/plaintext"
-	"vgid/internal/safefile"
+	"vgid/model/kit/plainjson"
+	"vgid/model/kit/plaintext"
+	"vgid/model/kit/safefile"
 )
 
 // Answer is one item with what the model said and how that was scored: a line

@@ -6,8 +6,8 @@ import (
 	"os"
 	"slices"
 
-	"vgid/internal/plainjson"
-	"vgid/internal/safefile"
+	"vgid/model/kit/plainjson"
+	"vgid/model/kit/safefile"
 )
 
 // The models of a run, as they are spelled in summary.json, in the order they

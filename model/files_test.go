@@ -10,10 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/internal/hftest"
 	"vgid/model/family"
 	"vgid/model/hf"
 	"vgid/model/hf/imaging"
+	"vgid/model/kit/hftest"
 	"vgid/model/ref"
 )
 

@@ -9,10 +9,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"vgid/internal/safefile"
 	"vgid/model"
 	"vgid/model/cpu"
 	"vgid/model/hf/modeldir"
+	"vgid/model/kit/safefile"
 	"vgid/vgid/ask"
 	"vgid/vgid/run/barrier"
 )

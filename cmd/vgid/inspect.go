@@ -8,12 +8,12 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"vgid/internal/bytesize"
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/cuda"
 	"vgid/model/dry"
 	"vgid/model/hf/modeldir"
+	"vgid/model/kit/bytesize"
 	"vgid/vgid/folder"
 	"vgid/vgid/quickstart"
 )

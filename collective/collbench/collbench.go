@@ -17,8 +17,8 @@ import (
 	"strings"
 	"time"
 
-	"vgid/internal/bytesize"
-	"vgid/internal/measure/bench"
+	"vgid/model/kit/bytesize"
+	"vgid/model/kit/measure/bench"
 )
 
 // Options say what to measure. The zero value measures 2 and 4 processes with

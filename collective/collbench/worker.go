@@ -10,8 +10,8 @@ import (
 
 	"vgid/collective"
 	"vgid/collective/wire"
-	"vgid/internal/measure"
-	"vgid/internal/measure/bench"
+	"vgid/model/kit/measure"
+	"vgid/model/kit/measure/bench"
 )
 
 // worker is a rank.

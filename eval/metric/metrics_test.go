@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"vgid/eval/dataset"
-	"vgid/internal/plaintext"
+	"vgid/model/kit/plaintext"
 )
 
 // TestGoldenMetrics compares with rouge-score and NLTK on the pairs that

@@ -9,8 +9,8 @@ import (
 	"slices"
 
 	"vgid/eval/dataset"
-	"vgid/internal/plainjson"
-	"vgid/internal/plaintext"
+	"vgid/model/kit/plainjson"
+	"vgid/model/kit/plaintext"
 )
 
 // ScoreReport is what `vgid score` prints: means over Count pairs of texts, of

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"vgid/eval/dataset"
-	"vgid/internal/plaintext"
+	"vgid/model/kit/plaintext"
 )
 
 // taskColumns are the evaluation layout's question columns. Mask_Task holds

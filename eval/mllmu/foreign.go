@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"vgid/internal/filekind"
+	"vgid/model/kit/filekind"
 )
 
 // arrowHint says what to do with what datasets keeps on disk for itself.

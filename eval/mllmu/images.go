@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"vgid/eval/dataset"
-	"vgid/internal/filekind"
+	"vgid/model/kit/filekind"
 
 	"golang.org/x/text/unicode/norm"
 )

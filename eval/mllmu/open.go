@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"vgid/eval/dataset"
-	"vgid/internal/filekind"
+	"vgid/model/kit/filekind"
 )
 
 // The names of MLLMU-Bench's fixed sets. forget_N and retain_N carry their

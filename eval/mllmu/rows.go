@@ -8,7 +8,7 @@ import (
 	"os"
 	"strings"
 
-	"vgid/internal/plaintext"
+	"vgid/model/kit/plaintext"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 
 	"vgid/eval/dataset"
-	"vgid/internal/safefile"
+	"vgid/model/kit/safefile"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/snappy"

@@ -18,7 +18,7 @@ import (
 
 	"vgid/eval"
 	"vgid/eval/metric"
-	"vgid/internal/safefile"
+	"vgid/model/kit/safefile"
 )
 
 // Data is what the report shows. Everything but Summary may be empty;

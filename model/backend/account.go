@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"vgid/internal/bytesize"
+	"vgid/model/kit/bytesize"
 )
 
 // Purpose is what memory is held for.

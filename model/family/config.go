@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"vgid/internal/plainjson"
 	"vgid/model/hf"
 	"vgid/model/hf/imaging"
+	"vgid/model/kit/plainjson"
 	"vgid/model/nn"
 )
 

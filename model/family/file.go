@@ -3,7 +3,7 @@ package family
 import (
 	"encoding/json"
 
-	"vgid/internal/plainjson"
+	"vgid/model/kit/plainjson"
 )
 
 // File is a config.json as it was read.

@@ -12,7 +12,7 @@ import (
 	"reflect"
 	"slices"
 
-	"vgid/internal/plainjson"
+	"vgid/model/kit/plainjson"
 )
 
 const (

@@ -5,7 +5,7 @@ import (
 	"io"
 	"os"
 
-	"vgid/internal/safefile"
+	"vgid/model/kit/safefile"
 )
 
 // syncDir makes renames in dir durable.

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"vgid/internal/safefile"
+	"vgid/model/kit/safefile"
 )
 
 // weightSuffixes end the names of files that hold weights, in any format.

@@ -9,8 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"vgid/internal/plainjson"
 	"vgid/model/decoding"
+	"vgid/model/kit/plainjson"
 )
 
 // GenerationConfig is what is used of generation_config.json; nil fields were

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/internal/hftest"
+	"vgid/model/kit/hftest"
 )
 
 func generationFolder(t testing.TB, files map[string]string) string {

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"vgid/internal/hftest"
+	"vgid/model/kit/hftest"
 )
 
 const lfsPointer = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 4976698672\n"

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"vgid/internal/plainjson"
+	"vgid/model/kit/plainjson"
 )
 
 // quantFields are the fields of a quantization_config that say what the weights

@@ -3,7 +3,7 @@ package hf
 import (
 	"testing"
 
-	"vgid/internal/hftest"
+	"vgid/model/kit/hftest"
 )
 
 // The configs are those that transformers 5.23.0 writes for each method, and,

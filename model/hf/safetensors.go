@@ -8,7 +8,7 @@ import (
 	"sync"
 	"syscall"
 
-	"vgid/internal/filekind"
+	"vgid/model/kit/filekind"
 )
 
 // Safetensors is one memory-mapped safetensors file. Its methods may be called

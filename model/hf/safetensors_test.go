@@ -12,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	"vgid/internal/hftest"
+	"vgid/model/kit/hftest"
 
 	"pgregory.net/rapid"
 )

@@ -9,7 +9,7 @@ import (
 	"sort"
 	"sync/atomic"
 
-	"vgid/internal/plainjson"
+	"vgid/model/kit/plainjson"
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 	"io"
 	"sort"
 
-	"vgid/internal/safefile"
+	"vgid/model/kit/safefile"
 )
 
 // NamedTensor is one tensor to be written: row-major Data of Shape, stored as

@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"testing"
 
-	"vgid/internal/hftest"
+	"vgid/model/kit/hftest"
 )
 
 // A streamed file is the file that is written from memory, whatever the pieces.

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"vgid/internal/safefile"
+	"vgid/model/kit/safefile"
 
 	"github.com/gofrs/flock"
 	"github.com/google/renameio/v2"

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"vgid/internal/bytesize"
+	"vgid/model/kit/bytesize"
 )
 
 func (s *session) logf(format string, args ...any) {

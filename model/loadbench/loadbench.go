@@ -15,8 +15,8 @@ import (
 	"slices"
 	"time"
 
-	"vgid/internal/measure/bench"
 	"vgid/model/hf"
+	"vgid/model/kit/measure/bench"
 )
 
 //go:embed testdata/bench_load.py

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/internal/hftest"
 	"vgid/model"
 	"vgid/model/hf"
+	"vgid/model/kit/hftest"
 )
 
 func TestMain(m *testing.M) {

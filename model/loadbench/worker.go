@@ -5,11 +5,11 @@ import (
 	"encoding/binary"
 	"time"
 
-	"vgid/internal/measure"
-	"vgid/internal/measure/bench"
 	"vgid/model"
 	"vgid/model/cpu"
 	"vgid/model/hf"
+	"vgid/model/kit/measure"
+	"vgid/model/kit/measure/bench"
 )
 
 // worker loads in a process of its own.

@@ -5,10 +5,10 @@ import (
 	"os"
 	"path/filepath"
 
-	"vgid/internal/safefile"
 	"vgid/model/backend"
 	"vgid/model/family"
 	"vgid/model/hf"
+	"vgid/model/kit/safefile"
 	"vgid/model/tape"
 )
 

@@ -8,10 +8,10 @@ import (
 	"io"
 	"path/filepath"
 
-	"vgid/internal/plainjson"
-	"vgid/internal/plaintext"
 	"vgid/model"
 	"vgid/model/hf/imaging"
+	"vgid/model/kit/plainjson"
+	"vgid/model/kit/plaintext"
 )
 
 // Line is one object of a file of prompts.

@@ -7,12 +7,12 @@ import (
 	"sync"
 
 	"vgid/eval/prompts"
-	"vgid/internal/plaintext"
 	"vgid/model"
 	"vgid/model/decoding"
 	"vgid/model/hf/imaging"
 	"vgid/model/hf/modeldir"
 	"vgid/model/hf/tokenizer"
+	"vgid/model/kit/plaintext"
 )
 
 // Reader turns prompts and pictures into what a model reads, by the tokenizer

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"sync"
 
-	"vgid/internal/fileid"
+	"vgid/model/kit/fileid"
 )
 
 // machine is one for all that runs under one kernel since it started, whose

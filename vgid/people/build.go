@@ -16,7 +16,7 @@ import (
 
 	"vgid/eval/dataset"
 	"vgid/eval/mllmu"
-	"vgid/internal/safefile"
+	"vgid/model/kit/safefile"
 	"vgid/vgid/people/portrait"
 	"vgid/vgid/random"
 

@@ -6,8 +6,8 @@ import (
 	"os"
 	"strings"
 
-	"vgid/internal/filekind"
-	"vgid/internal/plaintext"
+	"vgid/model/kit/filekind"
+	"vgid/model/kit/plaintext"
 )
 
 //go:embed instructions.txt

@@ -9,8 +9,8 @@ import (
 	"vgid/eval/dataset"
 	"vgid/eval/mllmu"
 	"vgid/eval/prompts"
-	"vgid/internal/filekind"
-	"vgid/internal/plaintext"
+	"vgid/model/kit/filekind"
+	"vgid/model/kit/plaintext"
 )
 
 // ReadProfiles reads a profiles file: one JSON object a line, with ID (string)

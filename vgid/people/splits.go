@@ -11,8 +11,8 @@ import (
 
 	"vgid/eval/dataset"
 	"vgid/eval/mllmu"
-	"vgid/internal/filekind"
-	"vgid/internal/plaintext"
+	"vgid/model/kit/filekind"
+	"vgid/model/kit/plaintext"
 )
 
 // split is one named forget or retain set.

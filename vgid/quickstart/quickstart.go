@@ -12,12 +12,12 @@ import (
 	"slices"
 	"strings"
 
-	"vgid/internal/safefile"
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/family"
 	"vgid/model/hf/imaging"
 	"vgid/model/hf/tokenizer"
+	"vgid/model/kit/safefile"
 	"vgid/vgid/people"
 )
 

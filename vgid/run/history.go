@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"vgid/internal/plainjson"
-	"vgid/internal/safefile"
+	"vgid/model/kit/plainjson"
+	"vgid/model/kit/safefile"
 	"vgid/vgid/train"
 )
 

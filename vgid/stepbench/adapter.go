@@ -7,10 +7,10 @@ import (
 	"io"
 	"strconv"
 
-	"vgid/internal/measure/bench"
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/family"
+	"vgid/model/kit/measure/bench"
 	"vgid/model/optim"
 	"vgid/model/tape"
 	"vgid/vgid/quickstart"

@@ -8,12 +8,12 @@ import (
 	"sync"
 	"time"
 
-	"vgid/internal/measure"
-	"vgid/internal/measure/bench"
 	"vgid/model/backend"
 	"vgid/model/cpu"
 	"vgid/model/dry"
 	"vgid/model/hf/modeldir"
+	"vgid/model/kit/measure"
+	"vgid/model/kit/measure/bench"
 	"vgid/model/plan"
 )
 

@@ -8,7 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"vgid/internal/measure/bench"
+	"vgid/model/kit/measure/bench"
 )
 
 //go:embed testdata/bench_step.py testdata/bench_adapter.py

@@ -8,10 +8,10 @@ import (
 	"io"
 	"time"
 
-	"vgid/internal/measure"
-	"vgid/internal/measure/bench"
 	"vgid/model/backend"
 	"vgid/model/cpu"
+	"vgid/model/kit/measure"
+	"vgid/model/kit/measure/bench"
 )
 
 // Shape is one multiplication: [m, k]·[k, n], operands stored transposed where

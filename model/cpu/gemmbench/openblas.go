@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"vgid/internal/measure/bench"
+	"vgid/model/kit/measure/bench"
 )
 
 //go:embed testdata/openblas_bench.c

@@ -3,9 +3,9 @@ package llava
 import (
 	"fmt"
 
-	"vgid/internal/plainjson"
 	"vgid/model/family"
 	"vgid/model/hf/imaging"
+	"vgid/model/kit/plainjson"
 	"vgid/model/nn"
 )
 

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"slices"
 
-	"vgid/internal/plainjson"
 	"vgid/model/family"
+	"vgid/model/kit/plainjson"
 	"vgid/model/nn"
 )
 

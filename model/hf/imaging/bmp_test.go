@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/internal/hftest"
+	"vgid/model/kit/hftest"
 )
 
 type bmpGolden struct {

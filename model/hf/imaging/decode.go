@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/image/webp"
 
-	"vgid/internal/filekind"
 	"vgid/model/hf/imaging/internal/jpeg"
+	"vgid/model/kit/filekind"
 )
 
 // MaxPixels bounds the images Decode accepts: a small file can

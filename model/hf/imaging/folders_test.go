@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/internal/hftest"
+	"vgid/model/kit/hftest"
 
 	"pgregory.net/rapid"
 )

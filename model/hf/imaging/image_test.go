@@ -16,7 +16,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/internal/hftest"
+	"vgid/model/kit/hftest"
 )
 
 // drawn is a picture of any size (drawn in testdata/make_images.py).

@@ -3,7 +3,7 @@ package imaging
 import (
 	"testing"
 
-	"vgid/internal/hftest"
+	"vgid/model/kit/hftest"
 
 	"pgregory.net/rapid"
 )

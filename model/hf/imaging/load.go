@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"vgid/internal/plainjson"
+	"vgid/model/kit/plainjson"
 )
 
 // LoadProcessor reads the image processor of a model's folder in the order of

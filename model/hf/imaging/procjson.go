@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"vgid/internal/plainjson"
 	"vgid/model/hf"
+	"vgid/model/kit/plainjson"
 )
 
 // procJSON is preprocessor_config.json; absent fields keep the defaults of the

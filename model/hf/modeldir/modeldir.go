@@ -19,10 +19,10 @@ import (
 	"sync"
 	"syscall"
 
-	"vgid/internal/fileid"
 	"vgid/model/hf"
 	"vgid/model/hf/imaging"
 	"vgid/model/hf/tokenizer"
+	"vgid/model/kit/fileid"
 )
 
 // Dir is a model folder. Its methods may be called from several goroutines. What

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"vgid/internal/hftest"
 	"vgid/model/hf"
 	"vgid/model/hf/imaging"
 	"vgid/model/hf/tokenizer"
+	"vgid/model/kit/hftest"
 )
 
 // folder is a small model folder.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/internal/hftest"
+	"vgid/model/kit/hftest"
 
 	"pgregory.net/rapid"
 )

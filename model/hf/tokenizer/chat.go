@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"vgid/internal/plainjson"
 	"vgid/model/hf"
 	"vgid/model/hf/internal/jinja"
+	"vgid/model/kit/plainjson"
 )
 
 // ErrNoChatTemplate says that a folder holds no chat template.

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"vgid/internal/hftest"
+	"vgid/model/kit/hftest"
 )
 
 // UnmarshalJSON reads {"role": …, "content": text or parts}, as the goldens spell it.

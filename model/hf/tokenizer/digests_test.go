@@ -9,8 +9,8 @@ import (
 	"slices"
 	"testing"
 
-	"vgid/internal/hftest"
 	"vgid/model/hf/tokenizer/internal/teststrings"
+	"vgid/model/kit/hftest"
 )
 
 // The ids of 100,000 strings of every tokenizer are the reference library's.

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"vgid/internal/plainjson"
 	"vgid/model/hf/tokenizer/internal/subword"
+	"vgid/model/kit/plainjson"
 )
 
 // folder is what the small files of a model's folder say about its tokenizer.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/internal/hftest"
+	"vgid/model/kit/hftest"
 )
 
 // folderRow is a folder and what transformers makes of it

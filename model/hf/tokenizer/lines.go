@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"sync"
 
-	"vgid/internal/plaintext"
+	"vgid/model/kit/plaintext"
 )
 
 // A chunk of lines is read, worked on in parallel and written in order.

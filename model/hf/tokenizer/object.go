@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"vgid/internal/plainjson"
+	"vgid/model/kit/plainjson"
 )
 
 // object is a JSON object that keeps the order of its fields, in which Python

@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"vgid/internal/plainjson"
 	"vgid/model/hf/tokenizer/internal/subword"
+	"vgid/model/kit/plainjson"
 )
 
 // namedTokens are the roles that every tokenizer may give a token, in the order

@@ -10,10 +10,10 @@ import (
 	"sync"
 	"unicode/utf8"
 
-	"vgid/internal/plainjson"
 	"vgid/model/hf/tokenizer/internal/chars"
 	"vgid/model/hf/tokenizer/internal/pipeline"
 	"vgid/model/hf/tokenizer/internal/subword"
+	"vgid/model/kit/plainjson"
 )
 
 // Tokenizer is a tokenizer.json: BPE, byte-level (GPT-2, Qwen, Llama 3) or

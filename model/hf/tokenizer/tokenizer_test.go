@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"vgid/internal/hftest"
+	"vgid/model/kit/hftest"
 
 	"pgregory.net/rapid"
 )

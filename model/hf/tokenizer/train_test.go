@@ -8,7 +8,7 @@ import (
 	"slices"
 	"testing"
 
-	"vgid/internal/hftest"
+	"vgid/model/kit/hftest"
 )
 
 // bpeModel is what a trainer decides of tokenizer.json.

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"vgid/internal/bytesize"
+	"vgid/model/kit/bytesize"
 	"vgid/vgid/origin"
 	"vgid/vgid/run/barrier"
 	"vgid/vgid/run/rundir"

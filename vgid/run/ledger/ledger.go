@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"vgid/collective"
-	"vgid/internal/measure"
+	"vgid/model/kit/measure"
 	"vgid/vgid/config"
 	"vgid/vgid/origin"
 	"vgid/vgid/run/barrier"

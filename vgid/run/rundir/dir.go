@@ -6,7 +6,7 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"vgid/internal/safefile"
+	"vgid/model/kit/safefile"
 )
 
 // Dir is a run's folder. What is in it is written to a temporary name and renamed,

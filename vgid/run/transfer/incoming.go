@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"vgid/internal/safefile"
+	"vgid/model/kit/safefile"
 	"vgid/vgid/origin"
 )
 

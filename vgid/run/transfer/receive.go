@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"vgid/internal/safefile"
+	"vgid/model/kit/safefile"
 	"vgid/vgid/origin"
 	"vgid/vgid/run/rundir"
 )

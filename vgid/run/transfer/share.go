@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 
 	"vgid/collective"
-	"vgid/internal/bytesize"
+	"vgid/model/kit/bytesize"
 	"vgid/vgid/origin"
 	"vgid/vgid/run/barrier"
 	"vgid/vgid/run/fingerprint"

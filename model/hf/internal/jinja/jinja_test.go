@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"vgid/internal/hftest"
+	"vgid/model/kit/hftest"
 )
 
 // ordered reads JSON with the order of its objects, as Python does.

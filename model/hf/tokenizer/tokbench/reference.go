@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"vgid/internal/measure/bench"
+	"vgid/model/kit/measure/bench"
 )
 
 //go:embed testdata/bench_tokenize.py

@@ -15,10 +15,10 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"vgid/internal/measure"
-	"vgid/internal/measure/bench"
 	"vgid/model/hf/tokenizer"
 	"vgid/model/hf/tokenizer/internal/teststrings"
+	"vgid/model/kit/measure"
+	"vgid/model/kit/measure/bench"
 )
 
 // Options say what is measured. Every way to encode, on its own tokenizer,

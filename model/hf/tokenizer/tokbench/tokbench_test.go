@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/internal/hftest"
 	"vgid/model/hf/tokenizer"
+	"vgid/model/kit/hftest"
 )
 
 func options() Options {

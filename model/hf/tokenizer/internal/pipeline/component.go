@@ -3,7 +3,7 @@ package pipeline
 import (
 	"encoding/json"
 
-	"vgid/internal/plainjson"
+	"vgid/model/kit/plainjson"
 )
 
 // pattern is the {"String": …} or {"Regex": …} of Split and Replace.

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"vgid/internal/plainjson"
 	"vgid/model/hf/tokenizer/internal/chars"
+	"vgid/model/kit/plainjson"
 )
 
 // Decoder rewrites the list of tokens; the pieces are joined at the end.

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"unicode"
 
-	"vgid/internal/plainjson"
 	"vgid/model/hf/tokenizer/internal/chars"
 	"vgid/model/hf/tokenizer/internal/oniguruma"
+	"vgid/model/kit/plainjson"
 
 	"github.com/dlclark/regexp2"
 	"golang.org/x/text/unicode/norm"

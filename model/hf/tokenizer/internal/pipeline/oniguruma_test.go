@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"vgid/internal/hftest"
+	"vgid/model/kit/hftest"
 )
 
 // Regular expressions mean what they mean to the reference's engine

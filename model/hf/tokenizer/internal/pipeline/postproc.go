@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"vgid/internal/plainjson"
+	"vgid/model/kit/plainjson"
 )
 
 // Template is what a post-processor puts before and after one sequence.

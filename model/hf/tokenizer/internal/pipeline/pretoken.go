@@ -7,8 +7,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"vgid/internal/plainjson"
 	"vgid/model/hf/tokenizer/internal/chars"
+	"vgid/model/kit/plainjson"
 )
 
 // splitter cuts one piece of text into smaller ones and passes them to yield in

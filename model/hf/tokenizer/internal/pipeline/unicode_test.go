@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/internal/hftest"
+	"vgid/model/kit/hftest"
 )
 
 // Every code point goes through normalizers and pre-tokenizers as through the

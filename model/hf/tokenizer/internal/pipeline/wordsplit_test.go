@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/internal/hftest"
 	"vgid/model/hf/tokenizer/internal/oniguruma"
+	"vgid/model/kit/hftest"
 
 	"pgregory.net/rapid"
 )

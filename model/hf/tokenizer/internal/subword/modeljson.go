@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"vgid/internal/plainjson"
+	"vgid/model/kit/plainjson"
 )
 
 // MaxTokenID bounds ids so that a hostile file cannot make the table huge.

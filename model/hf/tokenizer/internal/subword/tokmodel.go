@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"vgid/internal/plainjson"
 	"vgid/model/hf/tokenizer/internal/chars"
+	"vgid/model/kit/plainjson"
 )
 
 // Model turns the words that a pre-tokenizer makes into ids.

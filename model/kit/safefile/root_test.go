@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"vgid/internal/hftest"
-	"vgid/internal/safefile"
+	"vgid/model/kit/hftest"
+	"vgid/model/kit/safefile"
 )
 
 // What is written into a folder stays in it, whatever links lead out.

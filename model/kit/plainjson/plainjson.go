@@ -11,8 +11,8 @@ import (
 	"reflect"
 	"strings"
 
-	"vgid/internal/filekind"
-	"vgid/internal/plaintext"
+	"vgid/model/kit/filekind"
+	"vgid/model/kit/plaintext"
 )
 
 // Unmarshal is json.Unmarshal. An error names the byte where JSON ends to be

@@ -7,7 +7,7 @@ import (
 	"context"
 	"fmt"
 
-	"vgid/internal/measure"
+	"vgid/model/kit/measure"
 )
 
 // Program is one of several that do the same work; S is what is measured of it

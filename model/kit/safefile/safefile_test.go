@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/internal/hftest"
-	"vgid/internal/safefile"
+	"vgid/model/kit/hftest"
+	"vgid/model/kit/safefile"
 )
 
 // An error of a file that is read while another is written keeps its name; those
