@@ -124,3 +124,46 @@ func TestBadFiles(t *testing.T) {
 		})
 	}
 }
+
+func FuzzParseMetadata(f *testing.F) {
+	f.Add(`[{"Question":"q","Answer":"a","Task":"cloze","Modality":"Pure_Text"}]`)
+	f.Add(`[{"Question":"What is the name of this person?","Answer":"The person's name is Ada."}]`)
+	f.Add(`[{"Question":null}]`)
+	f.Add(`{}`)
+	f.Fuzz(func(t *testing.T, s string) {
+		pairs, err := ParseMetadata(s)
+		if err != nil {
+			if pairs != nil || strings.Contains(err.Error(), "\n") {
+				t.Fatalf("%+v, %v", pairs, err)
+			}
+			return
+		}
+		if len(pairs) == 0 {
+			t.Fatal("neither pairs nor error")
+		}
+		for _, p := range pairs {
+			if blank(p.Question) || blank(p.Answer) || p.Task == "" || p.Modality == "" {
+				t.Fatalf("a pair that cannot be trained on: %+v", p)
+			}
+		}
+		FindName(pairs)
+	})
+}
+
+// What a file's name says of its set is not lost: a part's name leads back to
+// itself, and any other file is its own set.
+func FuzzSetOf(f *testing.F) {
+	f.Add("forget_5-00000-of-00001-abc.parquet")
+	f.Add("train-00001-of-00002.parquet.parquet")
+	f.Add(".parquet")
+	f.Fuzz(func(t *testing.T, name string) {
+		set := setOf(name)
+		if p, ok := parsePart(name); ok {
+			if set != p.prefix || set == "" || !strings.HasPrefix(name, set+"-") || p.name != name {
+				t.Fatalf("%q is part %+v of set %q", name, p, set)
+			}
+		} else if set != strings.TrimSuffix(name, ".parquet") {
+			t.Fatalf("%q is set %q", name, set)
+		}
+	})
+}

@@ -122,10 +122,12 @@ func findFact(p dataset.QA) (fact, bool) {
 		if t := tail.FindStringIndex(body[from:to]); t != nil {
 			to = from + t[0]
 		}
-		value := strings.TrimSpace(body[from:to])
+		found := body[from:to]
+		value := strings.TrimSpace(found)
 		if value == "" {
 			continue
 		}
+		from += strings.Index(found, value) // behind white space, or the blank would stand before it
 		to = from + len(value)
 		return fact{kind: k, pair: p, value: value, before: answer[:from], after: answer[to:]}, true
 	}

@@ -10,7 +10,6 @@ import (
 
 	"vgid/eval/dataset"
 	"vgid/eval/formats"
-	"vgid/eval/mllmu"
 )
 
 // put writes a file, with the folders it lies in.
@@ -165,20 +164,21 @@ func TestBadBuilds(t *testing.T) {
 	}
 }
 
-func FuzzParseMetadata(f *testing.F) {
-	f.Add(`[{"Question":"q","Answer":"a","Task":"cloze","Modality":"Pure_Text"}]`)
-	f.Add(`[{"Question":null}]`)
-	f.Add(`{}`)
-	f.Fuzz(func(t *testing.T, s string) {
-		pairs, err := mllmu.ParseMetadata(s)
-		if err == nil && len(pairs) == 0 {
-			t.Fatal("neither pairs nor error")
+func FuzzFindFact(f *testing.F) {
+	f.Add("Where was this person born?", "This person was born in Riga, who lives there.")
+	f.Add("What is this person's job?", "She is a baker; ")
+	f.Add("Where was she born?", "She was born in  Riga.")
+	f.Fuzz(func(t *testing.T, question, answer string) {
+		p := dataset.QA{Question: question, Answer: answer}
+		f, ok := findFact(p)
+		if !ok {
+			return
 		}
-		for _, p := range pairs {
-			if f, ok := findFact(p); ok && f.before+f.value+f.after != strings.TrimSpace(p.Answer) {
-				t.Fatalf("%q does not part into %q %q %q", p.Answer, f.before, f.value, f.after)
-			}
+		if f.before+f.value+f.after != strings.TrimSpace(answer) || f.value == "" {
+			t.Fatalf("%q does not part into %q %q %q", answer, f.before, f.value, f.after)
 		}
-		mllmu.FindName(pairs)
+		if strings.Count(f.cloze(), "____") == 0 {
+			t.Fatalf("no blank in %q", f.cloze())
+		}
 	})
 }
