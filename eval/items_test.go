@@ -245,7 +245,7 @@ func TestRunDoesNotDependOnTheWorld(t *testing.T) {
 			}
 		}
 		for r := range world {
-			out, err := Run(t.Context(), sets, p, parrot{}, Shard{Rank: r, World: world, Gather: func(ctx context.Context, answer func(context.Context) ([]byte, error)) ([][]byte, error) {
+			out, err := Run(t.Context(), sets, p, parrot{}, Share{Rank: r, World: world, Gather: func(ctx context.Context, answer func(context.Context) ([]byte, error)) ([][]byte, error) {
 				local, err := answer(ctx)
 				if err != nil {
 					return nil, err

@@ -25,10 +25,11 @@ type Answerer interface {
 	ScoreOptions(ctx context.Context, items []Item) ([][]float64, error)
 }
 
-// Shard is one rank's place in an evaluation. Every rank builds all items from the
-// same files and settings, answers its share, and gets all answers; a rank that has
-// other items is found out when the shares are put together (merge).
-type Shard struct {
+// Share is one rank's part of an evaluation, and its way to the others' parts. Every
+// rank builds all items from the same files and settings, answers its share, and
+// gets all answers; a rank that has other items is found out when the shares are
+// put together (merge).
+type Share struct {
 	Rank, World int
 	// Gather runs answer on every rank and returns what each rank's gave, in the
 	// order of the ranks, to every rank; the first error of any is the error of all.
@@ -37,8 +38,8 @@ type Shard struct {
 	Gather func(ctx context.Context, answer func(context.Context) ([]byte, error)) ([][]byte, error)
 }
 
-// Alone is the shard of an evaluation without other ranks.
-var Alone = Shard{World: 1}
+// Alone is the share of an evaluation without other ranks.
+var Alone = Share{World: 1}
 
 // Outcome is a finished evaluation of one model; equal on every rank.
 type Outcome struct {
@@ -50,7 +51,7 @@ type Outcome struct {
 // Run evaluates a model on the sets. Rank r of w answers the items whose index
 // is r modulo w, which spreads tasks and prompt lengths evenly; the result does
 // not depend on w.
-func Run(ctx context.Context, sets []Set, p Protocol, model Answerer, s Shard) (*Outcome, error) {
+func Run(ctx context.Context, sets []Set, p Protocol, model Answerer, s Share) (*Outcome, error) {
 	items, err := BuildItems(sets, p)
 	if err != nil {
 		return nil, err
@@ -59,7 +60,7 @@ func Run(ctx context.Context, sets []Set, p Protocol, model Answerer, s Shard) (
 }
 
 // RunItems is Run for items that were built before.
-func RunItems(ctx context.Context, items []Item, p Protocol, model Answerer, s Shard) (*Outcome, error) {
+func RunItems(ctx context.Context, items []Item, p Protocol, model Answerer, s Share) (*Outcome, error) {
 	if s.World < 1 || s.Rank < 0 || s.Rank >= s.World {
 		return nil, fmt.Errorf("evaluation: rank %d of %d", s.Rank, s.World)
 	}
@@ -92,7 +93,7 @@ func RunItems(ctx context.Context, items []Item, p Protocol, model Answerer, s S
 }
 
 // gathered are the answers of all ranks, each of which gives its own.
-func (s Shard) gathered(ctx context.Context, items []Item, own func(context.Context) ([]Answer, error)) ([]Answer, error) {
+func (s Share) gathered(ctx context.Context, items []Item, own func(context.Context) ([]Answer, error)) ([]Answer, error) {
 	parts, err := s.Gather(ctx, func(ctx context.Context) ([]byte, error) {
 		answers, err := own(ctx)
 		if err != nil {

@@ -68,7 +68,7 @@ func dataCommand() *cli.Command {
 	}
 }
 
-func printSets(sum people.Summary) error {
+func printSets(sum people.BuildRecord) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "set\tpeople\timages\tquestions\ttraining pairs\t")
 	for _, s := range sum.Sets {

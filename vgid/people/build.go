@@ -84,8 +84,8 @@ func (c BuildConfig) check() error {
 	return c.AnswerStyle.check()
 }
 
-// Summary says what Build wrote.
-type Summary struct {
+// BuildRecord says what Build wrote; BuildFile holds it.
+type BuildRecord struct {
 	Config BuildConfig  `json:"config"`
 	Sets   []SetSummary `json:"sets"`
 	// Derived is how the questions came out of given profiles; nil for
@@ -111,16 +111,23 @@ const BuildFile = "build.json"
 // celebrities, questions only), ft_Data and the forget and retain sets
 // (pairs, one row a view), and last BuildFile. The same configuration gives
 // the same bytes.
-func Build(ctx context.Context, cfg BuildConfig) (Summary, error) {
+func Build(ctx context.Context, cfg BuildConfig) (BuildRecord, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
-		return Summary{}, err
+		return BuildRecord{}, err
 	}
+	s := BuildRecord{Config: cfg}
+	if err := s.build(ctx, cfg); err != nil {
+		return BuildRecord{}, fmt.Errorf("data build: %w", err)
+	}
+	return s, nil
+}
+
+func (s *BuildRecord) build(ctx context.Context, cfg BuildConfig) error {
 	celebrities, err := Celebrities(max(cfg.Celebrities, BaseCelebrities))
 	if err != nil {
-		return Summary{}, fmt.Errorf("data build: %w", err)
+		return err
 	}
-	s := Summary{Config: cfg}
 	var people []built
 	var splits []split
 	if cfg.Profiles == "" {
@@ -130,29 +137,25 @@ func Build(ctx context.Context, cfg BuildConfig) (Summary, error) {
 		s.Config.Profiles, s.Config.Splits = filepath.Base(cfg.Profiles), filepath.Base(cfg.Splits)
 	}
 	if err != nil {
-		return Summary{}, fmt.Errorf("data build: %w", err)
+		return err
 	}
 	if err := os.MkdirAll(cfg.Out, 0o755); err != nil {
-		return Summary{}, fmt.Errorf("data build: %w", err)
+		return err
 	}
 	// Away first and written last: while sets of two configurations may lie here,
 	// nothing says that the folder is finished.
 	record := filepath.Join(cfg.Out, BuildFile)
 	if err := os.Remove(record); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Summary{}, fmt.Errorf("data build: %w", err)
+		return err
 	}
 	if err := s.write(ctx, cfg, people, splits, celebrities[:cfg.Celebrities]); err != nil {
-		return Summary{}, fmt.Errorf("data build: %w", err)
+		return err
 	}
-	err = safefile.Write(record, func(w io.Writer) error {
+	return safefile.Write(record, func(w io.Writer) error {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		return e.Encode(s)
 	})
-	if err != nil {
-		return Summary{}, fmt.Errorf("data build: %w", err)
-	}
-	return s, nil
 }
 
 // built is one person on the way to the files.
@@ -200,7 +203,7 @@ func (about Person) built(seed uint64, style AnswerStyle) built {
 	}}
 }
 
-func (s *Summary) write(ctx context.Context, cfg BuildConfig, people []built, splits []split, celebrities []Person) error {
+func (s *BuildRecord) write(ctx context.Context, cfg BuildConfig, people []built, splits []split, celebrities []Person) error {
 	train, err := withViews(ctx, cfg, people, cfg.Seed, 0, cfg.Views)
 	if err != nil {
 		return err
@@ -238,12 +241,12 @@ func (s *Summary) write(ctx context.Context, cfg BuildConfig, people []built, sp
 	return s.evaluation(cfg.Out, mllmu.RetainSet, known, false)
 }
 
-func (s *Summary) evaluation(dir, name string, profiles []dataset.Profile, list bool) error {
+func (s *BuildRecord) evaluation(dir, name string, profiles []dataset.Profile, list bool) error {
 	s.count(name, profiles, true)
 	return mllmu.WriteEvaluation(dir, name, profiles, list)
 }
 
-func (s *Summary) count(name string, profiles []dataset.Profile, evaluation bool) {
+func (s *BuildRecord) count(name string, profiles []dataset.Profile, evaluation bool) {
 	c := SetSummary{Name: name, People: len(profiles)}
 	for _, p := range profiles {
 		c.Images += len(p.Images)

@@ -43,8 +43,8 @@ func (j *Job) protocol(prompt config.Prompt) (eval.Protocol, error) {
 	return p, p.Validate()
 }
 
-func (j *Job) shard() eval.Shard {
-	return eval.Shard{Rank: j.Comm.Rank(), World: j.Comm.Size(), Gather: j.ranks.Barrier}
+func (j *Job) shard() eval.Share {
+	return eval.Share{Rank: j.Comm.Rank(), World: j.Comm.Size(), Gather: j.ranks.Barrier}
 }
 
 // Evaluate asks the model of a folder the configured questions. The answers go
