@@ -40,8 +40,10 @@ func (c *component) finish(quant *[64]int32) {
 	c.coef = nil
 }
 
-// ycc says that the components are luma and chroma, guessed from the markers as
-// libjpeg-turbo guesses.
+// ycc says that the components are luma and chroma. The standard leaves it open what
+// components mean; this is how libjpeg-turbo guesses (default_decompress_parms): by
+// the markers of JFIF, which is always YCbCr, and Adobe, else by the components'
+// names.
 func (d *decoder) ycc() bool {
 	switch {
 	case len(d.comp) == 4:

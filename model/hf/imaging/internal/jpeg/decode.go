@@ -40,7 +40,9 @@ func Size(data []byte) (w, h int, err error) {
 	return d.w, d.h, nil
 }
 
-// component is one plane of the picture.
+// component is one plane of the picture. Its size follows from the frame's largest
+// sampling factors (A.1.1); it is coded in whole blocks of 8 × 8, of which those
+// beyond w and rows are padding that no one sees.
 type component struct {
 	id    byte
 	h, v  int // sampling factors
@@ -58,6 +60,8 @@ type component struct {
 	pred   int
 }
 
+// decoder reads one file. Tables stay in force until others take their slot, also
+// over scans (B.2.4), so they belong to the decoder and not to a scan.
 type decoder struct {
 	data       []byte
 	pos        int
@@ -77,6 +81,7 @@ type decoder struct {
 	adobe int // transform; −1: no marker
 }
 
+// Markers (table B.1): the second byte behind 0xff.
 const (
 	sof0, sof1, sof2 = 0xc0, 0xc1, 0xc2
 	dht, soi, eoi    = 0xc4, 0xd8, 0xd9
@@ -94,7 +99,8 @@ func unsupported(form string, args ...any) error { return Unsupported(fmt.Sprint
 
 var errTruncated = errors.New("the data ends early")
 
-// run walks over the markers.
+// run walks over the markers (B.1.1.2) up to the end of the image, or of the frame
+// header where that is enough.
 func (d *decoder) run() error {
 	d.adobe = -1
 	if len(d.data) < 2 || d.data[0] != 0xff || d.data[1] != soi {
@@ -110,45 +116,51 @@ func (d *decoder) run() error {
 			break
 		}
 		if m == 0x01 || m >= 0xd0 && m <= soi {
-			continue // no segment follows
+			continue // TEM, RST and SOI stand alone: no segment follows
 		}
 		seg, err := d.segment()
-		if err != nil {
-			return err
-		}
-		switch m {
-		case sof0, sof1, sof2:
-			err = d.frame(seg, m == sof2)
-			if err == nil && d.headerOnly {
-				return nil
-			}
-		case dht:
-			err = d.huffmanTables(seg)
-		case dqt:
-			err = d.quantTables(seg)
-		case dri:
-			if len(seg) != 2 {
-				return errors.New("restart interval segment of a wrong length")
-			}
-			d.restart = int(seg[0])<<8 | int(seg[1])
-		case sos:
-			err = d.scan(seg)
-		case app0:
-			d.jfif = d.jfif || len(seg) >= 5 && string(seg[:5]) == "JFIF\x00"
-		case app14:
-			if len(seg) >= 12 && string(seg[:5]) == "Adobe" {
-				d.adobe = int(seg[11])
-			}
-		default:
-			if m >= 0xc3 && m <= 0xcf {
-				err = unsupported("coding process SOF%d: lossless, hierarchical or arithmetic", m-sof0)
-			}
+		if err == nil {
+			err = d.interpret(m, seg)
 		}
 		if err != nil {
 			return err
+		}
+		if d.headerOnly && d.comp != nil {
+			return nil
 		}
 	}
 	return d.complete()
+}
+
+// interpret reads the segment behind a marker. Those that say nothing about pixels
+// (comments, thumbnails, profiles) are passed over.
+func (d *decoder) interpret(m byte, seg []byte) error {
+	switch m {
+	case sof0, sof1, sof2:
+		return d.frame(seg, m == sof2)
+	case dht:
+		return d.huffmanTables(seg)
+	case dqt:
+		return d.quantTables(seg)
+	case dri:
+		if len(seg) != 2 {
+			return errors.New("restart interval segment of a wrong length")
+		}
+		d.restart = int(seg[0])<<8 | int(seg[1])
+	case sos:
+		return d.scan(seg)
+	case app0:
+		d.jfif = d.jfif || len(seg) >= 5 && string(seg[:5]) == "JFIF\x00"
+	case app14: // Adobe's: its last byte says which transform the colours went through
+		if len(seg) >= 12 && string(seg[:5]) == "Adobe" {
+			d.adobe = int(seg[11])
+		}
+	default:
+		if m >= 0xc3 && m <= 0xcf { // DHT and the like between them are dealt with above
+			return unsupported("coding process SOF%d: lossless, hierarchical or arithmetic", m-sof0)
+		}
+	}
+	return nil
 }
 
 // complete checks that every component has been in a scan, and that a
@@ -185,6 +197,8 @@ func (d *decoder) marker() (byte, error) {
 	return 0, errTruncated
 }
 
+// segment is what follows a marker, without its length of two bytes, which counts
+// itself (B.1.1.4).
 func (d *decoder) segment() ([]byte, error) {
 	if d.pos+2 > len(d.data) {
 		return nil, errTruncated
@@ -201,6 +215,8 @@ func (d *decoder) segment() ([]byte, error) {
 	return seg, nil
 }
 
+// quantTables reads the divisors of coefficients, of 8 or 16 bits each, in the
+// order of the zigzag (B.2.4.1). One segment may hold several tables.
 func (d *decoder) quantTables(seg []byte) error {
 	for len(seg) > 0 {
 		slot, wide := seg[0]&15, seg[0]>>4
@@ -221,7 +237,8 @@ func (d *decoder) quantTables(seg []byte) error {
 	return nil
 }
 
-// frame reads the picture's shape.
+// frame reads the picture's shape (B.2.2). Heights of 0, which a DNL marker behind
+// the first scan would give, are refused, as by libjpeg-turbo.
 func (d *decoder) frame(seg []byte, progressive bool) error {
 	if d.comp != nil {
 		return errors.New("two frames")
@@ -257,6 +274,7 @@ func (d *decoder) frame(seg []byte, progressive bool) error {
 		}
 		d.hMax, d.vMax = max(d.hMax, c.h), max(d.vMax, c.v)
 	}
+	// Sizes need the largest factors of all components (A.1.1, A.2.4).
 	for i := range d.comp {
 		c := &d.comp[i]
 		if d.hMax%c.h != 0 || d.vMax%c.v != 0 {
@@ -267,7 +285,7 @@ func (d *decoder) frame(seg []byte, progressive bool) error {
 		c.blocksH = ceilDiv(d.h, 8*d.vMax) * c.v
 		c.stride = 8 * c.blocksW
 		for k := range c.missing {
-			c.missing[k] = 16
+			c.missing[k] = 16 // more than any: nothing has been seen
 		}
 	}
 	return nil

@@ -11,4 +11,9 @@
 //
 // Baseline, extended sequential and progressive Huffman files of 8 bits with 1,
 // 3 or 4 components are decoded. Data that ends early is an error.
+//
+// Paragraphs and figures in comments are those of the standard, ITU-T T.81 |
+// ISO/IEC 10918-1. Begin reading at decoder.run, which follows the markers of a file:
+// frame, tables, scans; a scan fills planes (sequential) or coefficients
+// (progressive), and picture makes pixels of them.
 package jpeg

@@ -1,8 +1,13 @@
 package jpeg
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
-// huffman is a code of up to 16 bits. Short codes are looked up at once.
+// huffman is a code of up to 16 bits (annex C): those of one length follow each
+// other, so a code's value is found from the first and last of its length. Short
+// codes, which are nearly all there are in a file, are looked up at once.
 type huffman struct {
 	fast   [256]uint16 // value<<8 | length by the next 8 bits; 0: longer
 	values []byte
@@ -10,6 +15,8 @@ type huffman struct {
 	offset [17]int32 // index into values of code c is c + offset
 }
 
+// huffmanTables reads tables (B.2.4.2): how many codes there are of each length,
+// then their values in the order of the codes.
 func (d *decoder) huffmanTables(seg []byte) error {
 	for len(seg) > 0 {
 		class, slot := seg[0]>>4, seg[0]&15
@@ -23,33 +30,48 @@ func (d *decoder) huffmanTables(seg []byte) error {
 		if n > 256 || len(seg) < 17+n {
 			return errors.New("bad Huffman table")
 		}
-		h := &huffman{values: append([]byte(nil), seg[17:17+n]...)}
-		code, k := int32(0), int32(0)
-		for length := 1; length <= 16; length++ {
-			count := int32(seg[length])
-			h.offset[length] = k - code
-			if code+count > 1<<length {
-				return errors.New("Huffman table with too many codes")
-			}
-			if length <= 8 {
-				for i := range count {
-					for j := range int32(1) << (8 - length) {
-						h.fast[(code+i)<<(8-length)+j] = uint16(h.values[k+i])<<8 | uint16(length)
-					}
-				}
-			}
-			code += count
-			k += count
-			h.last[length] = -1
-			if count > 0 {
-				h.last[length] = code - 1
-			}
-			code <<= 1
+		h, err := newHuffman(seg[1:17], seg[17:17+n])
+		if err != nil {
+			return err
 		}
 		d.huff[class][slot] = h
 		seg = seg[17+n:]
 	}
 	return nil
+}
+
+// newHuffman numbers the codes (figure C.2): within a length they count up, and the
+// first of the next length is twice the one behind the last.
+func newHuffman(counts, values []byte) (*huffman, error) {
+	h := &huffman{values: slices.Clone(values)}
+	code, k := int32(0), int32(0)
+	for length := 1; length <= 16; length++ {
+		count := int32(counts[length-1])
+		h.offset[length] = k - code
+		if code+count > 1<<length {
+			return nil, errors.New("Huffman table with too many codes")
+		}
+		h.last[length] = -1
+		if count > 0 {
+			h.last[length] = code + count - 1
+		}
+		for range count {
+			if length <= 8 {
+				h.lookUp(code, length, h.values[k])
+			}
+			code, k = code+1, k+1
+		}
+		code <<= 1
+	}
+	return h, nil
+}
+
+// lookUp enters a short code with whatever bits may follow it.
+func (h *huffman) lookUp(code int32, length int, value byte) {
+	free := 8 - length
+	for i := range int32(1) << free {
+		h.fast[code<<free+i] = uint16(value)<<8 | uint16(length)
+	}
 }
 
 // bits reads the entropy-coded data of a scan. Past its end it gives zeros and
@@ -63,6 +85,8 @@ type bits struct {
 	bad  error
 }
 
+// fill takes bytes up to the next marker. A data byte 0xff has a zero behind it that
+// is no data (B.1.1.5).
 func (b *bits) fill() {
 	for b.n <= 48 {
 		var v byte
@@ -88,6 +112,7 @@ func (b *bits) peek(n uint) uint32 {
 	return uint32(b.acc>>(b.n-n)) & (1<<n - 1)
 }
 
+// skip goes on by n bits that were peeked at.
 func (b *bits) skip(n uint) {
 	b.n -= n
 	if b.n < b.over && b.bad == nil {
@@ -95,6 +120,7 @@ func (b *bits) skip(n uint) {
 	}
 }
 
+// take reads n bits.
 func (b *bits) take(n uint) int {
 	if n == 0 {
 		return 0
@@ -104,7 +130,8 @@ func (b *bits) take(n uint) int {
 	return int(v)
 }
 
-// receive reads a signed value of n bits.
+// receive reads a signed value of n bits (F.2.2.1): those that begin with 0 are the
+// negative ones, counted from −(2ⁿ − 1) up.
 func (b *bits) receive(n uint) int {
 	v := b.take(n)
 	if n > 0 && v < 1<<(n-1) {
@@ -113,6 +140,7 @@ func (b *bits) receive(n uint) int {
 	return v
 }
 
+// symbol reads a code and gives its value (F.2.2.3).
 func (b *bits) symbol(h *huffman) byte {
 	w := b.peek(16)
 	if f := h.fast[w>>8]; f != 0 {

@@ -3,9 +3,11 @@ package jpeg
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
-// zigzag is the place in a block of the coefficients in the order of the file.
+// zigzag is the place in a block of the coefficients in the order of the file
+// (figure A.6): low frequencies first, so that the zeros of high ones make one run.
 var zigzag = [64]byte{
 	0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5,
 	12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28,
@@ -22,62 +24,90 @@ type pass struct {
 	run         int // blocks left of an end-of-band run
 }
 
-// scan reads a scan header and the data behind it.
+// scan reads a scan header (B.2.3) and the data behind it.
 func (d *decoder) scan(seg []byte) error {
+	in, err := d.scanned(seg)
+	if err != nil {
+		return err
+	}
+	p, err := d.parameters(seg[len(seg)-3:], len(in))
+	if err != nil {
+		return err
+	}
+	for _, c := range in {
+		if err := d.prepare(c, &p); err != nil {
+			return err
+		}
+	}
+	b := &bits{data: d.data, pos: d.pos}
+	err = d.blocks(b, in, &p)
+	d.pos = b.pos
+	return err
+}
+
+// scanned are the components of a scan, with their tables.
+func (d *decoder) scanned(seg []byte) ([]*component, error) {
 	if d.comp == nil {
-		return errors.New("a scan before the frame")
+		return nil, errors.New("a scan before the frame")
 	}
 	if len(seg) < 1 || seg[0] < 1 || int(seg[0]) > len(d.comp) || len(seg) != 4+2*int(seg[0]) {
-		return errors.New("scan header of a wrong length")
+		return nil, errors.New("scan header of a wrong length")
 	}
 	var in []*component
 	for i := range int(seg[0]) {
 		c := d.find(seg[1+2*i])
 		if c == nil {
-			return errors.New("a scan of an unknown component")
+			return nil, errors.New("a scan of an unknown component")
 		}
-		for _, other := range in {
-			if other == c {
-				return errors.New("a scan with a component twice")
-			}
+		if slices.Contains(in, c) {
+			return nil, errors.New("a scan with a component twice")
 		}
 		c.dc, c.ac = seg[2+2*i]>>4, seg[2+2*i]&15
 		if c.dc > 3 || c.ac > 3 {
-			return errors.New("a scan with a bad table")
+			return nil, errors.New("a scan with a bad table")
 		}
 		in = append(in, c)
 	}
-	tail := seg[len(seg)-3:]
+	return in, nil
+}
+
+// parameters reads the tail of a scan header: which coefficients (Ss, Se), and
+// which of their bits (Ah, Al). Sequential scans have all of both, whatever the
+// header says. Progressive ones keep the first coefficient apart from the others,
+// take those of one component at a time, and refine bit by bit (G.1.1.1).
+func (d *decoder) parameters(tail []byte, components int) (pass, error) {
 	p := pass{first: int(tail[0]), last: int(tail[1]), low: uint(tail[2] & 15), refine: tail[2]>>4 != 0}
 	if !d.progressive {
-		p = pass{last: 63}
-	} else if p.last > 63 || p.first > p.last || p.low > 13 || (p.first == 0) != (p.last == 0) || p.first > 0 && len(in) > 1 ||
+		return pass{last: 63}, nil
+	}
+	if p.last > 63 || p.first > p.last || p.low > 13 || (p.first == 0) != (p.last == 0) || p.first > 0 && components > 1 ||
 		p.refine && uint(tail[2]>>4) != p.low+1 {
-		return errors.New("a progressive scan with bad parameters")
+		return p, errors.New("a progressive scan with bad parameters")
 	}
-	for _, c := range in {
-		needDC, needAC := p.first == 0 && !p.refine, p.last > 0
-		if needDC && d.huff[0][c.dc] == nil || needAC && d.huff[1][c.ac] == nil {
-			return errors.New("a scan without its Huffman table")
-		}
-		if !d.hasQuant[c.quant] {
-			return errors.New("a component without its quantization table")
-		}
-		c.pred = 0
-		if d.progressive && c.coef == nil {
-			c.coef = make([][64]int16, c.blocksW*c.blocksH)
-		}
-		for k := p.first; k <= p.last; k++ {
-			c.missing[k] = uint8(p.low)
-		}
-		if !d.progressive && c.pix == nil {
-			c.pix = make([]byte, c.stride*8*c.blocksH)
-		}
+	return p, nil
+}
+
+// prepare checks that a component has its tables, and gives it memory when it is
+// first scanned: a header alone makes none.
+func (d *decoder) prepare(c *component, p *pass) error {
+	needDC, needAC := p.first == 0 && !p.refine, p.last > 0
+	if needDC && d.huff[0][c.dc] == nil || needAC && d.huff[1][c.ac] == nil {
+		return errors.New("a scan without its Huffman table")
 	}
-	b := &bits{data: d.data, pos: d.pos}
-	err := d.blocks(b, in, &p)
-	d.pos = b.pos
-	return err
+	if !d.hasQuant[c.quant] {
+		return errors.New("a component without its quantization table")
+	}
+	c.pred = 0
+	if d.progressive && c.coef == nil {
+		c.coef = make([][64]int16, c.blocksW*c.blocksH)
+	}
+	for k := p.first; k <= p.last; k++ {
+		c.missing[k] = uint8(p.low)
+	}
+	if !d.progressive && c.pix == nil {
+		c.pix = make([]byte, c.stride*8*c.blocksH)
+	}
+	return nil
 }
 
 func (d *decoder) find(id byte) *component {
@@ -89,8 +119,9 @@ func (d *decoder) find(id byte) *component {
 	return nil
 }
 
-// blocks visits the blocks of a scan in the order of the file: MCU by MCU, or,
-// of a single component, row by row without the padding.
+// blocks visits the blocks of a scan in the order of the file (A.2): MCU by MCU, or,
+// of a single component, row by row without the padding. A restart marker resets
+// what blocks take from those before them, so that damage ends there.
 func (d *decoder) blocks(b *bits, in []*component, p *pass) error {
 	across, down := ceilDiv(d.w, 8*d.hMax), ceilDiv(d.h, 8*d.vMax)
 	if len(in) == 1 {
@@ -123,7 +154,8 @@ func (d *decoder) blocks(b *bits, in []*component, p *pass) error {
 	return nil
 }
 
-// block decodes one block; a sequential one goes straight into the plane.
+// block decodes one block; a sequential one goes straight into the plane. The first
+// coefficient is coded as its difference to that of the component's block before.
 func (d *decoder) block(b *bits, c *component, p *pass, y, x int) {
 	switch {
 	case !d.progressive:
@@ -145,6 +177,9 @@ func (d *decoder) block(b *bits, c *component, p *pass, y, x int) {
 	}
 }
 
+// sequential reads a block whole (F.2.2): each code is a run of zeros and the size
+// of the value behind it. Of the codes without a value, 15 zeros stand for 16 and
+// any other run for the end of the block.
 func (d *decoder) sequential(b *bits, c *component, coef *[64]int16) {
 	c.pred += b.receive(uint(b.symbol(d.huff[0][c.dc]) & 15))
 	coef[0] = int16(c.pred)
@@ -169,12 +204,16 @@ func (d *decoder) sequential(b *bits, c *component, coef *[64]int16) {
 	}
 }
 
+// fail notes a run that leads out of a block.
 func (b *bits) fail() {
 	if b.bad == nil {
 		b.bad = errors.New("more coefficients than a block has")
 	}
 }
 
+// acFirst reads the high bits of a band of coefficients (G.1.2.2). What ends a block
+// may end the band in the blocks behind it, too: a run of 0 to 14 stands for
+// 2^run blocks and as many more as the run's bits say.
 func (d *decoder) acFirst(b *bits, c *component, p *pass, coef *[64]int16) {
 	if p.run > 0 {
 		p.run--
@@ -203,10 +242,53 @@ func (d *decoder) acFirst(b *bits, c *component, p *pass, coef *[64]int16) {
 }
 
 // acRefine adds a bit to the coefficients that are not zero, and places new
-// ones among those that are.
+// ones among those that are (G.1.2.3). Runs count zeros only: the bits of the others
+// stand between the codes, where the walk comes by them.
 func (d *decoder) acRefine(b *bits, c *component, p *pass, coef *[64]int16) {
 	bit := int16(1) << p.low
-	correct := func(v *int16) {
+	k := p.first
+	for h := d.huff[1][c.ac]; p.run == 0 && k <= p.last; {
+		s := b.symbol(h)
+		run, size := int(s>>4), s&15
+		var fresh int16 // 0: sixteen zeros and no new one
+		switch {
+		case size > 0:
+			fresh = -bit
+			if b.take(1) == 1 {
+				fresh = bit
+			}
+		case run != 15: // the band ends here, and in the next blocks
+			p.run = 1<<run + b.take(uint(run))
+			continue
+		}
+		if k = correct(b, p, coef, k, run, bit); k <= p.last {
+			coef[zigzag[k]] = fresh
+		}
+		k++
+		if b.bad != nil {
+			return
+		}
+	}
+	if p.run > 0 {
+		correct(b, p, coef, k, len(coef), bit)
+		p.run--
+	}
+}
+
+// correct adds the bits of the coefficients from k on that are not zero, up to the
+// zero behind so many others, and gives the place of that, or the one behind the
+// band's last.
+func correct(b *bits, p *pass, coef *[64]int16, k, zeros int, bit int16) int {
+	for ; k <= p.last; k++ {
+		v := &coef[zigzag[k]]
+		if *v == 0 {
+			if zeros == 0 {
+				return k
+			}
+			zeros--
+			continue
+		}
+		// A bit that is there already would be added twice by a damaged file.
 		if b.take(1) == 1 && *v&bit == 0 {
 			if *v > 0 {
 				*v += bit
@@ -215,45 +297,5 @@ func (d *decoder) acRefine(b *bits, c *component, p *pass, coef *[64]int16) {
 			}
 		}
 	}
-	k := p.first
-	if p.run == 0 {
-		h := d.huff[1][c.ac]
-		for ; k <= p.last; k++ {
-			s := b.symbol(h)
-			run, size := int(s>>4), s&15
-			var fresh int16
-			if size > 0 {
-				fresh = -bit
-				if b.take(1) == 1 {
-					fresh = bit
-				}
-			} else if run != 15 {
-				p.run = 1<<run + b.take(uint(run))
-				break
-			}
-			for ; k <= p.last; k++ {
-				v := &coef[zigzag[k]]
-				if *v != 0 {
-					correct(v)
-					continue
-				}
-				if run == 0 {
-					*v = fresh
-					break
-				}
-				run--
-			}
-			if b.bad != nil {
-				return
-			}
-		}
-	}
-	if p.run > 0 {
-		for ; k <= p.last; k++ {
-			if v := &coef[zigzag[k]]; *v != 0 {
-				correct(v)
-			}
-		}
-		p.run--
-	}
+	return k
 }
