@@ -8,6 +8,7 @@ import (
 	"strings"
 )
 
+// unary is a sign.
 type unary struct {
 	op string
 	e  expr
@@ -45,6 +46,7 @@ func operandError(op string, operands ...Value) error {
 	return fmt.Errorf("operator %s does not take %s", op, strings.Join(types, " and "))
 }
 
+// binary is an operator of arithmetic, or ~, which joins what both sides print.
 type binary struct {
 	op   string
 	a, b expr
@@ -113,6 +115,7 @@ func (n *binary) eval(f *frame) (Value, error) {
 	return nil, operandError(n.op, a, b)
 }
 
+// joined is what a and b print, one behind the other.
 func joined(rt *runtime, a, b Value) (Value, error) {
 	s, err := str(rt, a)
 	if err != nil {
@@ -125,6 +128,7 @@ func joined(rt *runtime, a, b Value) (Value, error) {
 	return s + t, rt.made(len(s) + len(t))
 }
 
+// repeat is Python's "ab" * n, bounded before it is made.
 func repeat(rt *runtime, s string, n int64) (Value, error) {
 	if n <= 0 || s == "" {
 		return "", nil
@@ -138,6 +142,7 @@ func repeat(rt *runtime, s string, n int64) (Value, error) {
 	return strings.Repeat(s, int(n)), nil
 }
 
+// repeatList is repeat for a list or tuple.
 func repeatList(rt *runtime, l *List, n int64) (Value, error) {
 	out := &List{tuple: l.tuple}
 	if n <= 0 || len(l.Items) == 0 {
@@ -158,6 +163,8 @@ var (
 	errZero     = errors.New("division by zero")
 )
 
+// arithmetic works on integers. Python's have no bounds; beyond 64 bits there is an
+// error instead of another number. A division gives a float, as in Python 3.
 func arithmetic(op string, i, j int64) (Value, error) {
 	switch op {
 	case "+":
@@ -197,6 +204,8 @@ func arithmetic(op string, i, j int64) (Value, error) {
 	return r, nil
 }
 
+// power multiplies as often as j says; 64 bits end the loop early for all bases but
+// 0, 1 and -1, which are dealt with first.
 func power(i, j int64) (Value, error) {
 	if j < 0 {
 		return floating("**", float64(i), float64(j))
@@ -221,6 +230,8 @@ func power(i, j int64) (Value, error) {
 	return out, nil
 }
 
+// floating works on floats. Of % and // the sign is the divisor's, as in Python, not
+// the dividend's, as in Go.
 func floating(op string, x, y float64) (Value, error) {
 	switch op {
 	case "+":

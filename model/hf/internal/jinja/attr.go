@@ -37,6 +37,8 @@ func (s *subscript) eval(f *frame) (Value, error) {
 	return item(v, k)
 }
 
+// item is value[key]. What is not there is undefined, and not an error as in Python
+// (jinja2.Environment.getitem).
 func item(v, key Value) (Value, error) {
 	if n, ok := plain(key).(string); ok {
 		got, err := member(v, n)
@@ -105,6 +107,7 @@ type loop struct {
 	at    int
 }
 
+// attr are the attributes of jinja2.runtime.LoopContext.
 func (l *loop) attr(name string) Value {
 	n := len(l.items)
 	switch name {

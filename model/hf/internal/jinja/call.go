@@ -11,6 +11,8 @@ type args struct {
 	named []expr
 }
 
+// argValues keep count of what a function took of them: what is left over was a
+// mistake of the template, which Python would refuse, too.
 type argValues struct {
 	list  []Value
 	named map[string]Value
@@ -18,6 +20,7 @@ type argValues struct {
 	taken int      // of list
 }
 
+// eval evaluates the arguments from the left.
 func (a args) eval(f *frame) (argValues, error) {
 	v := argValues{order: a.names}
 	for _, e := range a.list {
@@ -73,6 +76,7 @@ func (a *argValues) unused(of string) error {
 	return nil
 }
 
+// callExpr is fn(arguments).
 type callExpr struct {
 	fn expr
 	args
@@ -100,6 +104,7 @@ func (c *callExpr) eval(f *frame) (Value, error) {
 	return nil, fmt.Errorf("a %s cannot be called", typeName(fn))
 }
 
+// filterExpr is of|name(arguments).
 type filterExpr struct {
 	of   expr
 	name string
@@ -118,6 +123,7 @@ func (e *filterExpr) eval(f *frame) (Value, error) {
 	return v, err
 }
 
+// testExpr is of is name(arguments).
 type testExpr struct {
 	of   expr
 	name string

@@ -14,8 +14,11 @@ type constant struct{ v Value }
 
 func (c constant) eval(*frame) (Value, error) { return c.v, nil }
 
+// name is a variable.
 type name string
 
+// eval gives undefined for a name that is not there, which prints as nothing and
+// fails only where something is asked of it (jinja2.Undefined).
 func (n name) eval(f *frame) (Value, error) { return f.lookup(string(n)), f.rt.step(1) }
 
 type listExpr struct {
@@ -118,6 +121,7 @@ func (c *comparison) eval(f *frame) (Value, error) {
 	return true, nil
 }
 
+// compare applies an operator. <= is "not greater", which is Python's but for NaN.
 func compare(rt *runtime, op string, a, b Value) (bool, error) {
 	switch op {
 	case "==":
@@ -142,6 +146,7 @@ func compare(rt *runtime, op string, a, b Value) (bool, error) {
 	return !ok, err
 }
 
+// contains is Python's in: a part of a string, a key of a dict, an item of a list.
 func contains(rt *runtime, in, v Value) (bool, error) {
 	switch in := plain(in).(type) {
 	case string:

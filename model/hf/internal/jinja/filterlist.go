@@ -26,6 +26,7 @@ func path(v, by Value) (Value, error) {
 	return v, nil
 }
 
+// reverse gives a string for a string, and a list for all else.
 func reverse(rt *runtime, v Value, _ *argValues) (Value, error) {
 	if s, ok := v.(string); ok {
 		r := []rune(s)
@@ -46,6 +47,7 @@ func folded(v Value) Value {
 	return v
 }
 
+// sortItems is do_sort.
 func sortItems(rt *runtime, v Value, a *argValues) (Value, error) {
 	down, _ := a.take(0, "reverse")
 	exact, _ := a.take(1, "case_sensitive")
@@ -97,6 +99,7 @@ func sorted(rt *runtime, items []Value, key func(Value) (Value, error), down boo
 	return out, err
 }
 
+// dictSort lists a dict as pairs, ordered by key or by value.
 func dictSort(rt *runtime, v Value, a *argValues) (Value, error) {
 	d, ok := v.(*Dict)
 	if !ok {
@@ -122,6 +125,7 @@ func dictSort(rt *runtime, v Value, a *argValues) (Value, error) {
 	}, truth(down))
 }
 
+// unique keeps the first of those that are equal, in their order.
 func unique(rt *runtime, v Value, a *argValues) (Value, error) {
 	exact, _ := a.take(0, "case_sensitive")
 	items, err := iterate(v)

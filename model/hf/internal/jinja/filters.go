@@ -8,8 +8,11 @@ import (
 	"strings"
 )
 
+// filterFunc is a filter: v is what stands before the bar.
 type filterFunc = func(rt *runtime, v Value, a *argValues) (Value, error)
 
+// filters are those of jinja2/filters.py that templates of models use, under their
+// names there, with the tojson of transformers.
 var filters map[string]filterFunc
 
 func init() { // map and select refer to the tables
@@ -125,6 +128,8 @@ func titleFilter(s string) string {
 	return b.String()
 }
 
+// indent is do_indent: all lines but the first, and none that is empty, unless asked
+// for.
 func indent(rt *runtime, s string, a *argValues) (Value, error) {
 	pad := "    "
 	if v, ok := a.take(0, "width"); ok {
@@ -150,11 +155,14 @@ func indent(rt *runtime, s string, a *argValues) (Value, error) {
 	return strings.Join(lines, "\n"), rt.made(len(s) + len(lines)*len(pad))
 }
 
+// count is length under both its names.
 func count(_ *runtime, v Value, _ *argValues) (Value, error) {
 	n, err := length(v)
 	return int64(n), err
 }
 
+// defaultTo stands in for what is undefined, with a second argument for all that
+// counts as false.
 func defaultTo(_ *runtime, v Value, a *argValues) (Value, error) {
 	def, ok := a.take(0, "default_value")
 	if !ok {
@@ -167,6 +175,7 @@ func defaultTo(_ *runtime, v Value, a *argValues) (Value, error) {
 	return v, nil
 }
 
+// joinFilter is do_join, of the items or of an attribute of each.
 func joinFilter(rt *runtime, v Value, a *argValues) (Value, error) {
 	sep, _ := a.take(0, "d")
 	if sep == nil {
@@ -194,6 +203,7 @@ func joinFilter(rt *runtime, v Value, a *argValues) (Value, error) {
 	return joinItems(rt, v, s)
 }
 
+// joinItems prints items with sep between them.
 func joinItems(rt *runtime, v Value, sep string) (Value, error) {
 	items, err := iterate(v)
 	if err != nil {
@@ -216,6 +226,7 @@ func joinItems(rt *runtime, v Value, sep string) (Value, error) {
 	return b.String(), rt.made(b.Len())
 }
 
+// toInt is do_int: what is no number gives the default, quietly.
 func toInt(_ *runtime, v Value, a *argValues) (Value, error) {
 	if u, ok := v.(undefined); ok {
 		return nil, u.err()
@@ -244,6 +255,7 @@ func toInt(_ *runtime, v Value, a *argValues) (Value, error) {
 	return def, nil
 }
 
+// toFloat is do_float.
 func toFloat(_ *runtime, v Value, a *argValues) (Value, error) {
 	if u, ok := v.(undefined); ok {
 		return nil, u.err()
@@ -263,6 +275,7 @@ func toFloat(_ *runtime, v Value, a *argValues) (Value, error) {
 	return def, nil
 }
 
+// sum is do_sum, whose + is that of the language: it also joins lists.
 func sum(rt *runtime, v Value, a *argValues) (Value, error) {
 	by, _ := a.take(0, "attribute")
 	total, ok := a.take(1, "start")

@@ -15,6 +15,7 @@ var globals = map[string]Value{
 	"strftime_now":    &function{"strftime_now", strftimeNow},
 }
 
+// rangeOf is range(), with the bound of Jinja's sandbox (MAX_RANGE).
 func rangeOf(rt *runtime, a *argValues) (Value, error) {
 	var at [3]int64
 	n := len(a.list)
@@ -71,6 +72,8 @@ func fields(of string, a *argValues) (Dict, error) {
 	return d, nil
 }
 
+// newNamespace makes the one kind of value that a template may change, so that a loop
+// can tell what is behind it something.
 func newNamespace(_ *runtime, a *argValues) (Value, error) {
 	d, err := fields("namespace", a)
 	if err != nil {
@@ -84,6 +87,7 @@ func newNamespace(_ *runtime, a *argValues) (Value, error) {
 	return &namespace{d}, nil
 }
 
+// newDict is dict(), of named arguments or of another dict.
 func newDict(_ *runtime, a *argValues) (Value, error) {
 	d, err := fields("dict", a)
 	return &d, err
@@ -94,6 +98,8 @@ type RaisedError struct{ Message string }
 
 func (e *RaisedError) Error() string { return e.Message }
 
+// raise ends a rendering on purpose: templates refuse conversations that their model
+// was not made for. The text becomes one line.
 func raise(rt *runtime, a *argValues) (Value, error) {
 	v, _ := a.take(0, "message")
 	s, err := str(rt, v)
@@ -103,6 +109,7 @@ func raise(rt *runtime, a *argValues) (Value, error) {
 	return nil, &RaisedError{strings.ReplaceAll(s, "\n", " ")}
 }
 
+// strftimeNow is the date of today in a template's own format.
 func strftimeNow(rt *runtime, a *argValues) (Value, error) {
 	v, _ := a.take(0, "format")
 	format, ok := plain(v).(string)

@@ -12,13 +12,15 @@ import (
 type jsonStyle struct {
 	indent     string // "" with one line
 	lines      bool
-	item, key  string // separators
+	item, key  string // separators behind an item and a key
 	ascii      bool
 	sortedKeys bool
 }
 
-// toJSON is the filter as transformers defines it: json.dumps without escapes
-// of characters outside ASCII.
+// toJSON is the filter as transformers defines it (utils/chat_template_utils.py): plain
+// json.dumps that leaves characters outside ASCII alone. Jinja's own would escape
+// HTML, which would show in a prompt. Arguments are those of json.dumps, whose
+// separator of items loses its blank with an indent.
 func toJSON(rt *runtime, v Value, a *argValues) (Value, error) {
 	s := jsonStyle{item: ", ", key: ": "}
 	if x, ok := a.take(0, "ensure_ascii"); ok {
@@ -128,6 +130,7 @@ func (s *jsonStyle) group(b *strings.Builder, ends string, n int, newline string
 	return nil
 }
 
+// jsonFloat is json.dumps' form of a float, with its three names that are no JSON.
 func jsonFloat(f float64) string {
 	switch {
 	case math.IsNaN(f):
@@ -140,6 +143,7 @@ func jsonFloat(f float64) string {
 	return floatRepr(f)
 }
 
+// jsonKey is a key as a string, as json.dumps makes keys strings.
 func jsonKey(k Value) (string, error) {
 	switch k := plain(k).(type) {
 	case string:
@@ -158,6 +162,8 @@ func jsonKey(k Value) (string, error) {
 
 var jsonEscapes = map[rune]string{'"': `\"`, '\\': `\\`, '\n': `\n`, '\r': `\r`, '\t': `\t`, '\b': `\b`, '\f': `\f`}
 
+// quote writes a string. In ASCII a character beyond 16 bits is two surrogates, and
+// DEL, which Python does not count among what to escape, stays.
 func (s *jsonStyle) quote(b *strings.Builder, t string) {
 	b.WriteByte('"')
 	for _, r := range t {

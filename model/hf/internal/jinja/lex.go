@@ -47,7 +47,9 @@ func syntaxError(line int, format string, a ...any) error {
 }
 
 // lexer cuts a template into tokens. Whitespace control happens here: the text
-// between tags leaves stripped.
+// between tags leaves stripped, by the signs in the tags and by two settings of
+// transformers. trim_blocks takes the newline behind a block, lstrip_blocks the
+// blanks that indent one (jinja2/lexer.py, Lexer.tokeniter).
 type lexer struct {
 	src          string
 	at           int
@@ -56,6 +58,8 @@ type lexer struct {
 	out          []token
 }
 
+// lex normalises newlines first, and drops one at the very end
+// (keep_trailing_newline is off), as Lexer.tokeniter does.
 func lex(src string) ([]token, error) {
 	src = strings.ReplaceAll(strings.ReplaceAll(src, "\r\n", "\n"), "\r", "\n")
 	l := &lexer{src: strings.TrimSuffix(src, "\n"), line: 1, lineStarting: true}
@@ -68,6 +72,7 @@ func lex(src string) ([]token, error) {
 	return l.out, nil
 }
 
+// emit sends a token.
 func (l *lexer) emit(k kind, text string) { l.out = append(l.out, token{k, text, l.line}) }
 
 // skip moves over n bytes of the source.
@@ -153,7 +158,7 @@ func blockEnd(s, end string) int {
 	case strings.HasPrefix(s, "-"+end):
 		n := 1 + len(end)
 		return len(s) - len(strings.TrimLeftFunc(s[n:], isSpace))
-	case strings.HasPrefix(s, end+"\n") && end != "}}":
+	case strings.HasPrefix(s, end+"\n") && end != "}}": // trim_blocks; not for variables
 		return len(end) + 1
 	case strings.HasPrefix(s, end):
 		return len(end)
@@ -161,6 +166,7 @@ func blockEnd(s, end string) int {
 	return 0
 }
 
+// comment skips {# … #}, whose inside is not looked at.
 func (l *lexer) comment(head int) error {
 	s := l.src[l.at:]
 	for i := head; i < len(s); i++ {
@@ -249,6 +255,7 @@ func (l *lexer) inside(end kind) error {
 
 var closing = map[byte]byte{'(': ')', '[': ']', '{': '}'}
 
+// operators, those of two characters first: the longest is meant.
 var operators = []string{"//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".", ":", "|", ",", ";"}
 
 // token sends the token s starts with and gives its length.
@@ -276,6 +283,8 @@ func (l *lexer) token(s string) (int, error) {
 	return 0, syntaxError(l.line, "unexpected character %q", r)
 }
 
+// digits counts the digits that s starts with; single underscores may stand between
+// them, as in Python.
 func digits(s string) int {
 	n := 0
 	for n < len(s) && (s[n] >= '0' && s[n] <= '9' || s[n] == '_' && n+1 < len(s) && s[n+1] >= '0' && s[n+1] <= '9') {
@@ -284,6 +293,8 @@ func digits(s string) int {
 	return n
 }
 
+// number reads an integer or a float. A dot without digits behind it is an access to
+// an attribute.
 func (l *lexer) number(s string) (int, error) {
 	n, k := digits(s), tInt
 	if n+1 < len(s) && s[n] == '.' {
@@ -304,6 +315,7 @@ func (l *lexer) number(s string) (int, error) {
 	return n, nil
 }
 
+// quoted reads a string in either kind of quotes, whose escapes are those of Python.
 func (l *lexer) quoted(s string) (int, error) {
 	for i := 1; i < len(s); i++ {
 		switch s[i] {

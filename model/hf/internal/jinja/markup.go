@@ -10,6 +10,7 @@ import (
 // is a string.
 type markup string
 
+// htmlEscapes are markupsafe's.
 var htmlEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "'", "&#39;", `"`, "&#34;")
 
 // escaped is what a value prints, escaped unless it is markup.

@@ -30,6 +30,7 @@ func method(v Value, name string) Value {
 	return nil
 }
 
+// bind makes a function of a method and the value it is called on.
 func bind[T any](name string, v T, m func(*runtime, T, *argValues) (Value, error)) Value {
 	return &function{name, func(rt *runtime, a *argValues) (Value, error) { return m(rt, v, a) }}
 }
@@ -61,6 +62,7 @@ var dictMethods = map[string]func(*runtime, *Dict, *argValues) (Value, error){
 	"copy": func(_ *runtime, d *Dict, _ *argValues) (Value, error) { return d, nil },
 }
 
+// pairs lists a dict as tuples of key and value.
 func pairs(rt *runtime, d *Dict) (Value, error) {
 	out := &List{}
 	for _, k := range d.keys {

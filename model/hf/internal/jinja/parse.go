@@ -5,6 +5,9 @@ import "slices"
 // maxNesting bounds blocks within blocks and brackets within brackets.
 const maxNesting = 200
 
+// parser reads tokens by recursive descent, a method for each rule of
+// jinja2/parser.py, so that what binds tighter is further down the calls. A method
+// that returns without an error has read exactly its rule.
 type parser struct {
 	toks  []token
 	at    int
@@ -21,8 +24,10 @@ func parse(src string) ([]stmt, error) {
 	return p.body(nil)
 }
 
+// peek is the next token; after the last one there is always the end.
 func (p *parser) peek() token { return p.toks[p.at] }
 
+// next takes it.
 func (p *parser) next() token {
 	t := p.toks[p.at]
 	if t.kind != tEOF {
@@ -56,6 +61,7 @@ func (p *parser) acceptName(name string) bool {
 	return false
 }
 
+// expect takes a token of a kind and, where text is not empty, of that text.
 func (p *parser) expect(k kind, text string) error {
 	t := p.peek()
 	if t.kind != k || text != "" && t.text != text {
@@ -139,6 +145,8 @@ func (p *parser) bodyTo(end string) ([]stmt, error) {
 	return b, p.expect(tBlockEnd, "")
 }
 
+// statement reads a block behind its {%. Those that reach other templates (include,
+// import, extends, block) are refused: there are none.
 func (p *parser) statement() (stmt, error) {
 	line := p.peek().line
 	word, err := p.name()
@@ -173,6 +181,8 @@ func (p *parser) statement() (stmt, error) {
 	return nil, syntaxError(line, "statement %q is not supported", word)
 }
 
+// forLoop reads `for targets in expression [if condition]`. The expression stops
+// before an if, which is the loop's own filter.
 func (p *parser) forLoop(line int) (stmt, error) {
 	f := &forLoop{line: line}
 	var err error
@@ -236,6 +246,7 @@ func (p *parser) targets() ([]string, error) {
 	return names, nil
 }
 
+// ifBlock reads if, elif and else.
 func (p *parser) ifBlock(line int) (stmt, error) {
 	n := &ifBlock{line: line}
 	for {
@@ -265,6 +276,8 @@ func (p *parser) ifBlock(line int) (stmt, error) {
 	}
 }
 
+// set reads `set names = value`, or a block up to endset, whose text goes through
+// filters into one name. An attribute can only be set of a namespace.
 func (p *parser) set(line int) (stmt, error) {
 	s := &set{line: line}
 	var err error
@@ -299,6 +312,7 @@ func (p *parser) set(line int) (stmt, error) {
 	return s, err
 }
 
+// macro reads a definition. break and continue cannot leave it for a loop around.
 func (p *parser) macro(line int) (stmt, error) {
 	m := &macro{line: line}
 	var err error
@@ -337,6 +351,7 @@ func (p *parser) macro(line int) (stmt, error) {
 	return m, err
 }
 
+// with reads names and values of a scope of their own.
 func (p *parser) with(line int) (stmt, error) {
 	s := &scope{line: line}
 	for p.peek().kind != tBlockEnd {
@@ -364,6 +379,7 @@ func (p *parser) with(line int) (stmt, error) {
 	return s, err
 }
 
+// filterBlock reads a block whose text goes through filters.
 func (p *parser) filterBlock(line int) (stmt, error) {
 	first, err := p.filterNamed(captured{})
 	if err != nil {

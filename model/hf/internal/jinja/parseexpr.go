@@ -50,6 +50,8 @@ func (p *parser) expression(withCond bool) (expr, error) {
 	return e, err
 }
 
+// or, and, not, compare, sum, concat, product, power and unary are levels of
+// precedence, the loosest first.
 func (p *parser) or() (expr, error) {
 	e, err := p.and()
 	for err == nil && p.acceptName("or") {
@@ -84,6 +86,7 @@ func (p *parser) not() (expr, error) {
 
 var comparisons = []string{"==", "!=", "<", "<=", ">", ">="}
 
+// compare reads a chain: a < b < c compares b with both.
 func (p *parser) compare() (expr, error) {
 	e, err := p.sum()
 	if err != nil {
@@ -125,6 +128,8 @@ func (p *parser) binaryLevel(operand func() (expr, error), ops ...string) (expr,
 	return e, err
 }
 
+// That ~ binds tighter than + is Jinja's own rule (parse_math1, parse_concat), and
+// that ** goes from the left, unlike Python's, too.
 func (p *parser) sum() (expr, error)     { return p.binaryLevel(p.concat, "+", "-") }
 func (p *parser) concat() (expr, error)  { return p.binaryLevel(p.product, "~") }
 func (p *parser) product() (expr, error) { return p.binaryLevel(p.power, "*", "/", "//", "%") }
@@ -132,6 +137,8 @@ func (p *parser) power() (expr, error) {
 	return p.binaryLevel(func() (expr, error) { return p.unary(true) }, "**")
 }
 
+// unary reads a sign or a primary with what follows it. Filters bind weaker than a
+// sign: -x|abs is (-x)|abs, so below a sign there are none (parse_unary).
 func (p *parser) unary(withFilter bool) (expr, error) {
 	if err := p.deeper(); err != nil {
 		return nil, err
@@ -164,6 +171,8 @@ func (p *parser) unary(withFilter bool) (expr, error) {
 	return e, err
 }
 
+// primary reads a name, a constant, or brackets. Parentheses group, and make tuples
+// where there is a comma in them.
 func (p *parser) primary() (expr, error) {
 	t := p.next()
 	switch t.kind {
@@ -210,6 +219,7 @@ func (p *parser) primary() (expr, error) {
 	return nil, syntaxError(t.line, "expected an expression, found %v", t)
 }
 
+// list reads [a, b], behind its bracket; a comma may stand at the end.
 func (p *parser) list() (expr, error) {
 	l := &listExpr{}
 	for !p.accept("]") {
@@ -230,6 +240,7 @@ func (p *parser) list() (expr, error) {
 	return l, nil
 }
 
+// dict reads {key: value}, behind its bracket.
 func (p *parser) dict() (expr, error) {
 	d := &dictExpr{}
 	for !p.accept("}") {
@@ -284,6 +295,7 @@ func (p *parser) postfix(e expr) (expr, error) {
 	return nil, err
 }
 
+// subscript reads an index or a slice, behind its bracket.
 func (p *parser) subscript(of expr) (expr, error) {
 	var parts [3]expr
 	n := 0
@@ -365,6 +377,8 @@ func (p *parser) filter(of expr) (*filterExpr, error) {
 	return p.filterNamed(of)
 }
 
+// filterNamed reads a filter behind its bar. One that is not known is refused before
+// anything is rendered: a template that works for one chat works for all.
 func (p *parser) filterNamed(of expr) (*filterExpr, error) {
 	n, err := p.name()
 	if err != nil {
@@ -380,7 +394,8 @@ func (p *parser) filterNamed(of expr) (*filterExpr, error) {
 	return f, err
 }
 
-// test reads `is [not] name argument`.
+// test reads `is [not] name argument`. One argument may stand without parentheses,
+// unless what stands there is a word of the grammar (parse_test).
 func (p *parser) test(of expr) (expr, error) {
 	p.at++
 	negated := p.acceptName("not")

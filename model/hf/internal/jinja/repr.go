@@ -23,7 +23,8 @@ func str(rt *runtime, v Value) (string, error) {
 	return b.String(), err
 }
 
-// writeRepr writes Python's repr().
+// writeRepr writes Python's repr(): what a template prints of a list of messages.
+// Nesting counts as work, so that a small template cannot print for ever.
 func writeRepr(rt *runtime, b *strings.Builder, v Value) error {
 	if err := rt.enter(); err != nil {
 		return err
@@ -54,42 +55,54 @@ func writeRepr(rt *runtime, b *strings.Builder, v Value) error {
 	case undefined:
 		b.WriteString("Undefined")
 	case *List:
-		ends := "[]"
-		if v.tuple {
-			ends = "()"
-		}
-		b.WriteByte(ends[0])
-		for i, x := range v.Items {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			if err := writeRepr(rt, b, x); err != nil {
-				return err
-			}
-		}
-		if v.tuple && len(v.Items) == 1 {
-			b.WriteByte(',')
-		}
-		b.WriteByte(ends[1])
+		return writeListRepr(rt, b, v)
 	case *Dict:
-		b.WriteByte('{')
-		for i, k := range v.keys {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			if err := writeRepr(rt, b, k); err != nil {
-				return err
-			}
-			b.WriteString(": ")
-			x, _ := v.Get(k)
-			if err := writeRepr(rt, b, x); err != nil {
-				return err
-			}
-		}
-		b.WriteByte('}')
+		return writeDictRepr(rt, b, v)
 	default:
 		return fmt.Errorf("a %s cannot be printed", typeName(v))
 	}
+	return nil
+}
+
+// writeListRepr writes [a, b], (a, b) and, of one item, (a,).
+func writeListRepr(rt *runtime, b *strings.Builder, l *List) error {
+	ends := "[]"
+	if l.tuple {
+		ends = "()"
+	}
+	b.WriteByte(ends[0])
+	for i, x := range l.Items {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if err := writeRepr(rt, b, x); err != nil {
+			return err
+		}
+	}
+	if l.tuple && len(l.Items) == 1 {
+		b.WriteByte(',')
+	}
+	b.WriteByte(ends[1])
+	return nil
+}
+
+// writeDictRepr writes {key: value} in the order in which keys were set.
+func writeDictRepr(rt *runtime, b *strings.Builder, d *Dict) error {
+	b.WriteByte('{')
+	for i, k := range d.keys {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if err := writeRepr(rt, b, k); err != nil {
+			return err
+		}
+		b.WriteString(": ")
+		x, _ := d.Get(k)
+		if err := writeRepr(rt, b, x); err != nil {
+			return err
+		}
+	}
+	b.WriteByte('}')
 	return nil
 }
 

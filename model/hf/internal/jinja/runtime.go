@@ -76,8 +76,10 @@ type frame struct {
 	parent *frame
 }
 
+// inner is a new scope in f.
 func (f *frame) inner() *frame { return &frame{rt: f.rt, vars: map[string]Value{}, parent: f} }
 
+// lookup gives a name's value from the innermost scope that has it.
 func (f *frame) lookup(name string) Value {
 	for s := f; s != nil; s = s.parent {
 		if v, ok := s.vars[name]; ok {
@@ -139,6 +141,7 @@ func (t *Template) Render(vars map[string]any, o Options) (string, error) {
 	return rt.out.String(), nil
 }
 
+// fromGo makes a value of the language of one of Go.
 func fromGo(v any) (Value, error) {
 	switch v := v.(type) {
 	case nil, bool, int64, float64, string, *Dict, *List:

@@ -26,11 +26,13 @@ func at(line int, err error) error {
 	return &located{line, err}
 }
 
+// What leaves a loop travels as an error through the statements in it.
 var (
 	errBreak    = errors.New("break")
 	errContinue = errors.New("continue")
 )
 
+// run executes statements in order, up to the first that fails.
 func run(f *frame, body []stmt) error {
 	for _, s := range body {
 		if err := f.rt.step(1); err != nil {
@@ -68,6 +70,7 @@ func (o *output) exec(f *frame) error {
 	return at(o.line, err)
 }
 
+// jump is break or, where stop is false, continue.
 type jump struct {
 	line int
 	stop bool
@@ -85,6 +88,8 @@ type arm struct {
 	body []stmt
 }
 
+// ifBlock runs the first arm whose condition is true. An if has no scope of its own:
+// names set in it stay.
 type ifBlock struct {
 	line   int
 	arms   []arm
@@ -104,6 +109,8 @@ func (n *ifBlock) exec(f *frame) error {
 	return run(f, n.orElse)
 }
 
+// forLoop runs its body once an item, each time in a new scope: a name set in it is
+// gone with the item. That is why templates use namespaces.
 type forLoop struct {
 	line    int
 	targets []string
@@ -229,6 +236,7 @@ func (captured) eval(f *frame) (Value, error) { return f.vars[capturedName], nil
 
 const capturedName = "|" // no template can spell it
 
+// captureThrough renders a body and sends its text through filters.
 func captureThrough(f *frame, body []stmt, filters []*filterExpr) (Value, error) {
 	s, err := f.capture(body)
 	if err != nil {
@@ -245,6 +253,7 @@ func captureThrough(f *frame, body []stmt, filters []*filterExpr) (Value, error)
 	return f.vars[capturedName], nil
 }
 
+// filterBlock is {% filter a|b %}.
 type filterBlock struct {
 	line    int
 	filters []*filterExpr
@@ -283,11 +292,14 @@ func (s *scope) exec(f *frame) error {
 	return run(in, s.body)
 }
 
+// param is a macro's argument; def, its default, may be nil.
 type param struct {
 	name string
 	def  expr
 }
 
+// macro defines a function whose value is the text its body renders. The body sees
+// the scope of the definition, not that of the call.
 type macro struct {
 	line   int
 	name   string

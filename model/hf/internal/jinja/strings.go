@@ -11,8 +11,10 @@ import (
 	"golang.org/x/text/language"
 )
 
+// stringMethod is a method of str, on the string that it is called on.
 type stringMethod = func(*runtime, string, *argValues) (Value, error)
 
+// stringMethods are the methods of Python's str that templates call.
 var stringMethods map[string]stringMethod
 
 func init() { // join refers to str, which refers to methods
@@ -55,13 +57,16 @@ func init() { // join refers to str, which refers to methods
 	}
 }
 
+// mapped is a method without arguments that gives a string.
 func mapped(f func(string) string) stringMethod {
 	return func(rt *runtime, s string, _ *argValues) (Value, error) { return f(s), rt.made(len(s)) }
 }
 
+// Full case mapping, as Python's: ß becomes SS, a final sigma ς.
 func upper(s string) string { return cases.Upper(language.Und).String(s) }
 func lower(s string) string { return cases.Lower(language.Und).String(s) }
 
+// capitalize makes the first character a title's and the rest small.
 func capitalize(s string) string {
 	_, n := utf8.DecodeRuneInString(s)
 	return titleRune(s[:n]) + lower(s[n:])
@@ -87,12 +92,14 @@ func titleWords(s string) string {
 	return b.String()
 }
 
+// every asks for a string that is not empty, of one kind of characters.
 func every(is func(rune) bool) stringMethod {
 	return func(_ *runtime, s string, _ *argValues) (Value, error) {
 		return s != "" && strings.IndexFunc(s, func(r rune) bool { return !is(r) }) < 0, nil
 	}
 }
 
+// stringArg is an argument that has to be a string.
 func stringArg(a *argValues, i int, name string) (string, error) {
 	v, ok := a.take(i, name)
 	if !ok {
@@ -124,6 +131,8 @@ func strip(s string, a *argValues, left, right bool) (Value, error) {
 	return s, nil
 }
 
+// split is str.split and rsplit: with no separator between runs of blanks, those at
+// the ends dropped; with one between each of it.
 func split(rt *runtime, s string, a *argValues, fromRight bool) (Value, error) {
 	limit := int64(-1)
 	sep, _ := a.take(0, "sep")
@@ -209,6 +218,8 @@ func splitBlanks(s string, limit int64, fromRight bool) (parts []string) {
 	}
 }
 
+// splitLines ends lines where Python's splitlines does, at any of ten
+// characters.
 func splitLines(rt *runtime, s string, a *argValues) (Value, error) {
 	keep, _ := a.take(0, "keepends")
 	out := &List{}
@@ -251,6 +262,8 @@ func hasEnd(s string, a *argValues, has func(s, end string) bool) (Value, error)
 	return false, nil
 }
 
+// replaceIn replaces the first count places, or all. Their number is known before
+// the text is made, so that its size can be refused.
 func replaceIn(rt *runtime, s string, a *argValues) (Value, error) {
 	old, err := stringArg(a, 0, "old")
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 // testFunc answers `value is name(arguments)`.
 type testFunc = func(rt *runtime, v Value, a *argValues) (bool, error)
 
+// tests are those of jinja2/tests.py.
 var tests = map[string]testFunc{
 	"defined":   is(func(v Value) bool { _, u := v.(undefined); return !u }),
 	"undefined": is(func(v Value) bool { _, u := v.(undefined); return u }),
@@ -52,10 +53,12 @@ var tests = map[string]testFunc{
 	"==": comparing("=="), "!=": comparing("!="), "<": comparing("<"), "<=": comparing("<="), ">": comparing(">"), ">=": comparing(">="),
 }
 
+// is makes a test of a question about the value alone.
 func is(f func(Value) bool) testFunc {
 	return func(_ *runtime, v Value, _ *argValues) (bool, error) { return f(v), nil }
 }
 
+// comparing makes a test of an operator.
 func comparing(op string) testFunc {
 	return func(rt *runtime, v Value, a *argValues) (bool, error) {
 		w, ok := a.take(0, "")
@@ -66,6 +69,7 @@ func comparing(op string) testFunc {
 	}
 }
 
+// remainder tests what is left of an integer divided by n.
 func remainder(n, want int64) testFunc {
 	return func(_ *runtime, v Value, _ *argValues) (bool, error) {
 		i, ok := integer(v)

@@ -60,6 +60,8 @@ func hashed(key Value) Value {
 	return key
 }
 
+// hashable reports whether a value can be a key. Python's tuples can; no template of
+// a model has them as keys, and none can be made here.
 func hashable(key Value) bool {
 	switch key.(type) {
 	case nil, bool, int64, float64, string, markup:
@@ -80,8 +82,10 @@ type (
 	namespace struct{ attrs Dict }
 )
 
+// err is the error of asking something of what is not there.
 func (u undefined) err() error { return fmt.Errorf("%s is undefined", u.name) }
 
+// typeName is what messages call the type of a value.
 func typeName(v Value) string {
 	switch v := v.(type) {
 	case nil:
@@ -109,6 +113,7 @@ func typeName(v Value) string {
 	return "function"
 }
 
+// truth is Python's bool(): nothing, zero and what is empty are false.
 func truth(v Value) bool {
 	switch v := v.(type) {
 	case nil, undefined:
@@ -161,54 +166,75 @@ func integer(v Value) (int64, bool) {
 	return 0, false
 }
 
+// equal is Python's ==: numbers by value, whatever their type (True == 1), lists and
+// dicts by what is in them, and anything else by identity. Values of different types
+// differ, which is no error.
 func equal(rt *runtime, a, b Value) (bool, error) {
 	if err := rt.enter(); err != nil {
 		return false, err
 	}
 	defer rt.leave()
 	a, b = plain(a), plain(b)
-	if x, ok := number(a); ok {
-		y, ok := number(b)
-		if i, okA := integer(a); okA {
-			if j, okB := integer(b); okB {
-				return i == j, nil
-			}
-		}
-		return ok && x == y, nil
-	}
 	switch a := a.(type) {
+	case bool, int64, float64:
+		return equalNumbers(a, b), nil
 	case *List:
-		b, ok := b.(*List)
-		if !ok || a.tuple != b.tuple || len(a.Items) != len(b.Items) {
-			return false, nil
+		if b, ok := b.(*List); ok {
+			return equalLists(rt, a, b)
 		}
-		for i := range a.Items {
-			if same, err := equal(rt, a.Items[i], b.Items[i]); err != nil || !same {
-				return false, err
-			}
-		}
-		return true, nil
+		return false, nil
 	case *Dict:
-		b, ok := b.(*Dict)
-		if !ok || len(a.keys) != len(b.keys) {
-			return false, nil
+		if b, ok := b.(*Dict); ok {
+			return equalDicts(rt, a, b)
 		}
-		for _, k := range a.keys {
-			w, ok := b.Get(k)
-			if !ok {
-				return false, nil
-			}
-			v, _ := a.Get(k)
-			if same, err := equal(rt, v, w); err != nil || !same {
-				return false, err
-			}
-		}
-		return true, nil
+		return false, nil
 	case undefined:
 		_, ok := b.(undefined)
 		return ok, nil
 	}
 	return a == b, nil
+}
+
+// equalNumbers compares integers as such: as floats large ones would be rounded.
+func equalNumbers(a, b Value) bool {
+	if i, ok := integer(a); ok {
+		if j, ok := integer(b); ok {
+			return i == j
+		}
+	}
+	x, _ := number(a)
+	y, ok := number(b)
+	return ok && x == y
+}
+
+func equalLists(rt *runtime, a, b *List) (bool, error) {
+	if a.tuple != b.tuple || len(a.Items) != len(b.Items) {
+		return false, nil
+	}
+	for i := range a.Items {
+		if same, err := equal(rt, a.Items[i], b.Items[i]); err != nil || !same {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// equalDicts does not look at the order of keys.
+func equalDicts(rt *runtime, a, b *Dict) (bool, error) {
+	if len(a.keys) != len(b.keys) {
+		return false, nil
+	}
+	for _, k := range a.keys {
+		w, ok := b.Get(k)
+		if !ok {
+			return false, nil
+		}
+		v, _ := a.Get(k)
+		if same, err := equal(rt, v, w); err != nil || !same {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // less orders numbers, strings and lists of them.

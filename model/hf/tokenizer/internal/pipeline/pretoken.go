@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -31,6 +32,7 @@ func NewPreTokenizer(raw json.RawMessage) (PreTokenizer, error) {
 	return p, err
 }
 
+// add puts the steps of one component behind those that are there.
 func (p *PreTokenizer) add(raw json.RawMessage) error {
 	c, err := parseComponent(raw)
 	if err != nil {
@@ -40,85 +42,85 @@ func (p *PreTokenizer) add(raw json.RawMessage) error {
 		// Later steps would have to split the spelling in byteRune characters.
 		return fmt.Errorf("type %q after ByteLevel is not supported", c.Type)
 	}
-	switch c.Type {
-	case "Sequence":
+	if c.Type == "Sequence" {
 		for _, r := range c.PreTokenizers {
 			if err := p.add(r); err != nil {
 				return err
 			}
 		}
+		return nil
+	}
+	steps, err := newSteps(c)
+	p.steps = append(p.steps, steps...)
+	p.ByteLevel = c.Type == "ByteLevel"
+	return err
+}
+
+// newSteps makes a component's steps. Defaults of fields that a file leaves out are
+// those of the reference's deserialisers.
+func newSteps(c component) ([]splitter, error) {
+	switch c.Type {
 	case "ByteLevel":
-		p.ByteLevel = true
-		if c.AddPrefix != nil && *c.AddPrefix {
-			p.steps = append(p.steps, addPrefixSpace)
-		}
-		if c.UseRegex == nil || *c.UseRegex {
-			p.steps = append(p.steps, GPT2Split.Split)
-		}
+		return byteLevelSteps(c), nil
 	case "Split":
 		s, err := newSplit(c)
-		if err != nil {
-			return fmt.Errorf("Split: %w", err)
-		}
-		p.steps = append(p.steps, s)
+		return named("Split", s, err)
 	case "Digits":
-		b := "Contiguous"
 		if c.Individual {
-			b = "Isolated"
+			return classSteps(chars.IsDigit, "Isolated")
 		}
-		s, err := behave(runeMatcher(chars.IsDigit), b, false)
-		if err != nil {
-			return err
-		}
-		p.steps = append(p.steps, s)
+		return classSteps(chars.IsDigit, "Contiguous")
 	case "WhitespaceSplit":
-		s, err := behave(runeMatcher(unicode.IsSpace), "Removed", false)
-		if err != nil {
-			return err
-		}
-		p.steps = append(p.steps, s)
+		return classSteps(unicode.IsSpace, "Removed")
 	case "BertPreTokenizer":
-		for _, m := range []struct {
-			is       func(rune) bool
-			behavior string
-		}{{unicode.IsSpace, "Removed"}, {isPunctuation, "Isolated"}} {
-			s, err := behave(runeMatcher(m.is), m.behavior, false)
-			if err != nil {
-				return err
-			}
-			p.steps = append(p.steps, s)
-		}
-	case "Punctuation":
-		b := c.Behavior
-		if b == "" {
-			b = "Isolated"
-		}
-		s, err := behave(runeMatcher(isPunctuation), b, false)
+		blanks, err := behave(runeMatcher(unicode.IsSpace), "Removed", false)
 		if err != nil {
-			return fmt.Errorf("Punctuation: %w", err)
+			return nil, err
 		}
-		p.steps = append(p.steps, s)
+		signs, err := behave(runeMatcher(isPunctuation), "Isolated", false)
+		return []splitter{blanks, signs}, err
+	case "Punctuation":
+		s, err := behave(runeMatcher(isPunctuation), cmp.Or(c.Behavior, "Isolated"), false)
+		return named("Punctuation", s, err)
 	case "Whitespace":
-		p.steps = append(p.steps, splitWords)
+		return []splitter{splitWords}, nil
 	case "CharDelimiterSplit":
 		if utf8.RuneCountInString(c.Delimiter) != 1 {
-			return fmt.Errorf("CharDelimiterSplit: delimiter %q is not one character", c.Delimiter)
+			return nil, fmt.Errorf("CharDelimiterSplit: delimiter %q is not one character", c.Delimiter)
 		}
 		s, err := behave(stringMatcher(c.Delimiter), "Removed", false)
-		if err != nil {
-			return err
-		}
-		p.steps = append(p.steps, s)
+		return []splitter{s}, err
 	case "Metaspace":
 		s, err := newMetaspace(c)
-		if err != nil {
-			return err
-		}
-		p.steps = append(p.steps, s)
-	default:
-		return fmt.Errorf("type %q is not supported", c.Type)
+		return []splitter{s}, err
 	}
-	return nil
+	return nil, fmt.Errorf("type %q is not supported", c.Type)
+}
+
+// byteLevelSteps are the prefix and GPT-2's expression, each unless it is turned off;
+// the expression is on where a file does not say.
+func byteLevelSteps(c component) (steps []splitter) {
+	if c.AddPrefix != nil && *c.AddPrefix {
+		steps = append(steps, addPrefixSpace)
+	}
+	if c.UseRegex == nil || *c.UseRegex {
+		steps = append(steps, GPT2Split.Split)
+	}
+	return steps
+}
+
+// classSteps cut at the characters of a class.
+func classSteps(is func(rune) bool, behavior string) ([]splitter, error) {
+	s, err := behave(runeMatcher(is), behavior, false)
+	return []splitter{s}, err
+}
+
+// named puts the component's type in front of an error.
+func named(component string, s splitter, err error) ([]splitter, error) {
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", component, err)
+	}
+	return []splitter{s}, nil
 }
 
 // Run sends the words of s through the chain.
@@ -126,6 +128,7 @@ func (p *PreTokenizer) Run(s string, first bool, yield func(string) error) error
 	return runSteps(p.steps, s, first, yield)
 }
 
+// runSteps gives s to the first step, and each of its pieces to those behind it.
 func runSteps(steps []splitter, s string, first bool, yield func(string) error) error {
 	if s == "" {
 		return nil
@@ -136,6 +139,8 @@ func runSteps(steps []splitter, s string, first bool, yield func(string) error) 
 	return steps[0](s, first, func(t string, f bool) error { return runSteps(steps[1:], t, f, yield) })
 }
 
+// addPrefixSpace makes the first word of a text one like the others, which carry the
+// space before them.
 func addPrefixSpace(s string, first bool, yield func(string, bool) error) error {
 	if !strings.HasPrefix(s, " ") {
 		s = " " + s
@@ -143,7 +148,8 @@ func addPrefixSpace(s string, first bool, yield func(string, bool) error) error 
 	return yield(s, first)
 }
 
-// splitWords gives the runs of word characters and of neither those nor blanks.
+// splitWords gives the runs of word characters and of neither those nor blanks: the
+// reference's \w+|[^\w\s]+.
 func splitWords(s string, first bool, yield func(string, bool) error) error {
 	class := func(r rune) int {
 		switch {
@@ -184,7 +190,9 @@ func (c *component) prependMode() string {
 	return "always"
 }
 
-// newMetaspace writes spaces as the replacement character and splits before it.
+// newMetaspace writes spaces as the replacement character and splits before it. Of
+// the schemes, "first" means the start of the text only, where "always" means that of
+// each piece between added tokens as well.
 func newMetaspace(c component) (splitter, error) {
 	rep := c.Replacement
 	if utf8.RuneCountInString(rep) != 1 {
