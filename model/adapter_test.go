@@ -401,7 +401,7 @@ func TestFingerprints(t *testing.T) {
 		v := other.Weights[len(other.Weights)-1].Value
 		other.Backend().Fill(v, 7)
 		_, err = other.LoadAdapter(adapter, AdapterOptions{})
-		if err == nil || !strings.Contains(err.Error(), `made for another base model ("there/base"`) || !strings.Contains(err.Error(), "--any-base") {
+		if err == nil || !strings.Contains(err.Error(), `made for another base model ("there/base"`) {
 			t.Errorf("adapter of a model of the same shapes: %v", err)
 		}
 		if _, err := other.LoadAdapter(adapter, AdapterOptions{AnyBase: true}); err != nil {

@@ -13,6 +13,7 @@ import (
 	"vgid/collective"
 	"vgid/collective/collbench"
 	"vgid/launch"
+	"vgid/model/adapter"
 	"vgid/model/backend"
 	"vgid/model/loadbench"
 	"vgid/vgid/run/barrier"
@@ -74,6 +75,10 @@ func inALine(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
 	if errors.Is(err, syscall.ENOSPC) {
 		text += "; free some space there, or choose another folder with --out"
+	}
+	var other *adapter.OtherBaseError
+	if errors.As(err, &other) {
+		text += ", or --any-base to use it all the same"
 	}
 	var memory *backend.MemoryError
 	if errors.As(err, &memory) {

@@ -128,9 +128,20 @@ func (r *reader) isBase() error {
 	}
 	mine, err := r.set.Fingerprint()
 	if err == nil && id != mine {
-		err = fmt.Errorf("the adapter was made for another base model (%q, fingerprint %s) than this one (fingerprint %s); give the model it was trained on, or --any-base to use it all the same", r.conf.BaseModel, id, mine)
+		err = &OtherBaseError{Name: r.conf.BaseModel, Theirs: id, Ours: mine}
 	}
 	return err
+}
+
+// OtherBaseError says that an adapter was made for another model. Options.AnyBase
+// takes it all the same.
+type OtherBaseError struct {
+	Name         string // of its base, or where that lay
+	Theirs, Ours string // Fingerprints of its base and of this model
+}
+
+func (e *OtherBaseError) Error() string {
+	return fmt.Sprintf("the adapter was made for another base model (%q, fingerprint %s) than this one (fingerprint %s); give the model it was trained on", e.Name, e.Theirs, e.Ours)
 }
 
 // fits checks that the file has the tensor of a weight.
