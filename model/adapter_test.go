@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"vgid/model/adapter"
+	"vgid/model/adapter/peft"
 	"vgid/model/cpu"
 	"vgid/model/hf"
 )
@@ -137,7 +138,7 @@ func (m *Model) inert(t *testing.T, name string, v []float32) bool {
 // What an adapter config picks is what PEFT picked.
 func TestTargetsAreThoseOfPEFT(t *testing.T) {
 	onAdapters(t, func(t *testing.T, m *Model, _ *golden, dir, _ string) {
-		c, files, err := hf.ReadAdapter(dir)
+		c, files, err := peft.Read(dir)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,7 +5,7 @@ import (
 	"math"
 	"strings"
 
-	"vgid/model/hf"
+	"vgid/model/adapter/peft"
 	"vgid/model/params"
 )
 
@@ -26,8 +26,8 @@ type Config struct {
 	// expression, the layers that plain targets are limited to, modules that
 	// are trained as a whole, and whose biases are trained: "none" (also ""),
 	// "all" or "lora_only".
-	Ranks         hf.ModuleValues[int]
-	Alphas        hf.ModuleValues[float64]
+	Ranks         peft.ModuleValues[int]
+	Alphas        peft.ModuleValues[float64]
 	Layers        []int
 	LayersPattern []string
 	ModulesToSave []string
@@ -64,8 +64,8 @@ const (
 
 // peft is c as PEFT's config of that adapter. Patterns with a * are given as
 // the modules that they name.
-func (c *Config) peft(s *params.Set) (*hf.AdapterConfig, error) {
-	p := &hf.AdapterConfig{
+func (c *Config) peft(s *params.Set) (*peft.Config, error) {
+	p := &peft.Config{
 		PeftType: "LORA", R: c.R, LoraAlpha: float64(c.Alpha), LoraDropout: float64(c.Dropout), UseRSLora: c.RSLoRA,
 		ModulesToSave: c.ModulesToSave, RankPattern: c.Ranks, AlphaPattern: c.Alphas, Bias: c.Bias,
 		LayersToTransform: c.Layers, LayersPattern: c.LayersPattern, EnsureWeightTying: c.TieSaved,
@@ -84,8 +84,8 @@ func (c *Config) peft(s *params.Set) (*hf.AdapterConfig, error) {
 }
 
 // FromPEFT is the adapter that PEFT would make of its config.
-func FromPEFT(c *hf.AdapterConfig) Config {
-	list := func(l hf.ModuleList) []string {
+func FromPEFT(c *peft.Config) Config {
+	list := func(l peft.ModuleList) []string {
 		switch {
 		case strings.EqualFold(l.Pattern, allLinear):
 			return []string{allLinear}

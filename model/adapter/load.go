@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"vgid/model/adapter/peft"
 	"vgid/model/hf"
 	"vgid/model/params"
 )
@@ -19,7 +20,7 @@ type Options struct {
 // and trains it. Branches of layers that no output depends on are kept for a
 // merge, and not trained.
 func Load(s *params.Set, dir string, o Options) (*Adapter, error) {
-	conf, files, err := hf.ReadAdapter(dir)
+	conf, files, err := peft.Read(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -35,8 +36,8 @@ func Load(s *params.Set, dir string, o Options) (*Adapter, error) {
 // reader is the reading of one adapter folder for a model.
 type reader struct {
 	set   *params.Set
-	conf  *hf.AdapterConfig
-	rules *hf.ModuleRules
+	conf  *peft.Config
+	rules *peft.Rules
 	files *hf.Weights
 
 	// The tensors of the file by the model's names.
@@ -198,7 +199,7 @@ func (r *reader) stored() (hits, idle []picked, err error) {
 			continue
 		}
 		if !ok {
-			missing, err := r.rules.Targets(hf.Module{Path: name(mod.Name), Linear: true})
+			missing, err := r.rules.Targets(peft.Module{Path: name(mod.Name), Linear: true})
 			if err == nil && missing {
 				err = fmt.Errorf("tensor %q is missing, but target_modules picks its layer", hf.PEFTPrefix+name(mod.Name)+".lora_A.weight")
 			}

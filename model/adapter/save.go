@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"vgid/model/adapter/peft"
 	"vgid/model/hf"
 	"vgid/model/params"
 )
@@ -36,7 +37,7 @@ func (a *Adapter) Save(dir, base string) error {
 		}
 	}
 	c := &a.Config
-	conf := hf.AdapterConfig{
+	conf := peft.Config{
 		BaseModel: base, R: c.R, LoraAlpha: float64(c.Alpha), LoraDropout: float64(c.Dropout), UseRSLora: c.RSLoRA,
 		ModulesToSave: c.ModulesToSave, Bias: c.Bias, InferenceMode: true, EnsureWeightTying: c.TieSaved,
 	}
@@ -44,13 +45,13 @@ func (a *Adapter) Save(dir, base string) error {
 		path := family.MemoryName(p.Name)
 		conf.TargetModules.Names = append(conf.TargetModules.Names, path)
 		if p.r != c.R {
-			conf.RankPattern = append(conf.RankPattern, hf.ModuleValue[int]{Pattern: regexp.QuoteMeta(path), Value: p.r})
+			conf.RankPattern = append(conf.RankPattern, peft.ModuleValue[int]{Pattern: regexp.QuoteMeta(path), Value: p.r})
 		}
 		if p.alpha != c.Alpha {
-			conf.AlphaPattern = append(conf.AlphaPattern, hf.ModuleValue[float64]{Pattern: regexp.QuoteMeta(path), Value: float64(p.alpha)})
+			conf.AlphaPattern = append(conf.AlphaPattern, peft.ModuleValue[float64]{Pattern: regexp.QuoteMeta(path), Value: float64(p.alpha)})
 		}
 	}
-	return hf.WriteAdapter(dir, conf, tensors, map[string]string{baseKey: a.base})
+	return peft.Write(dir, conf, tensors, map[string]string{baseKey: a.base})
 }
 
 // tensors downloads what the adapter trains, as float32 under PEFT's names.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"vgid/model/hf"
+	"vgid/model/adapter/peft"
 	"vgid/model/nn"
 	"vgid/model/params"
 )
@@ -18,8 +18,8 @@ type picked struct {
 	alpha float32
 }
 
-func moduleList(s *params.Set, what string, patterns []string) (hf.ModuleList, error) {
-	var list hf.ModuleList
+func moduleList(s *params.Set, what string, patterns []string) (peft.ModuleList, error) {
+	var list peft.ModuleList
 	for _, p := range patterns {
 		re, isRE := strings.CutPrefix(p, expression)
 		switch {
@@ -94,12 +94,12 @@ func pick(s *params.Set, c *Config) ([]picked, error) {
 }
 
 // targeted are the modules that the rules pick by the path that name gives.
-func targeted(s *params.Set, rules *hf.ModuleRules, path func(string) string) ([]picked, error) {
+func targeted(s *params.Set, rules *peft.Rules, path func(string) string) ([]picked, error) {
 	linear := map[string]bool{}
 	var hits []picked
 	for _, mod := range s.Modules {
 		linear[mod.Name] = true
-		x := hf.Module{Path: path(mod.Name), Linear: true}
+		x := peft.Module{Path: path(mod.Name), Linear: true}
 		hit, err := rules.Targets(x)
 		if err != nil {
 			return nil, err
@@ -117,7 +117,7 @@ func targeted(s *params.Set, rules *hf.ModuleRules, path func(string) string) ([
 		if linear[name] {
 			continue
 		}
-		hit, err := rules.Targets(hf.Module{Path: path(name)})
+		hit, err := rules.Targets(peft.Module{Path: path(name)})
 		if err == nil && hit {
 			err = fmt.Errorf("the targets name %s: an adapter of an embedding, a convolution or the head is not implemented; exclude it", path(name))
 		}
@@ -129,7 +129,7 @@ func targeted(s *params.Set, rules *hf.ModuleRules, path func(string) string) ([
 }
 
 // ranked is a module with its own rank and alpha.
-func ranked(rules *hf.ModuleRules, mod nn.Module, path string) (picked, error) {
+func ranked(rules *peft.Rules, mod nn.Module, path string) (picked, error) {
 	r, err := rules.Rank(path)
 	if err != nil {
 		return picked{}, err
@@ -192,7 +192,7 @@ func replaced(s *params.Set, c *Config, hits []picked) ([]*params.Weight, error)
 }
 
 // saves reports whether a module that holds the weight is saved as a whole.
-func saves(s *params.Set, rules *hf.ModuleRules, name string, used map[string]bool) bool {
+func saves(s *params.Set, rules *peft.Rules, name string, used map[string]bool) bool {
 	saved := false
 	for _, path := range []string{s.Config.Family.MemoryName(name), name} {
 		for dot := strings.LastIndexByte(path, '.'); dot > 0; dot = strings.LastIndexByte(path, '.') {

@@ -201,7 +201,7 @@ func replaceable(dir string) error {
 	case len(files) == 0:
 		return nil
 	}
-	if slices.ContainsFunc(files, func(f fs.DirEntry) bool { return f.Name() == "config.json" || f.Name() == adapterConfigName }) {
+	if slices.ContainsFunc(files, func(f fs.DirEntry) bool { return f.Name() == "config.json" || f.Name() == AdapterConfigName }) {
 		return nil
 	}
 	return fmt.Errorf("%s: the folder exists and holds no model that could be replaced; choose another", dir)

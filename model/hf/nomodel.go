@@ -8,6 +8,14 @@ import (
 	"slices"
 )
 
+// AdapterConfigName is the file by which a folder is known for a PEFT adapter.
+const AdapterConfigName = "adapter_config.json"
+
+// PEFTPrefix is where PEFT holds the model that it wraps. It begins every tensor
+// name in an adapter file; behind it comes the module's path in memory, under
+// transformers 5 or, in older adapters, 4.
+const PEFTPrefix = "base_model.model."
+
 // otherFormats are the weight files of formats that are not read, and what to
 // do about them, in the order in which they say most.
 var otherFormats = []struct{ pattern, what string }{
@@ -38,11 +46,11 @@ func NoConfig(dir string) error {
 		return fmt.Errorf("%s is a file; give the folder of a Hugging Face model", dir)
 	}
 	switch {
-	case holds(dir, adapterConfigName):
+	case Holds(dir, AdapterConfigName):
 		return fmt.Errorf("%s is a PEFT adapter%s, not a model: give its base as the model and this folder with --adapter, or merge the two first (vgid merge)", dir, baseOf(dir))
-	case holds(dir, "model_index.json"):
+	case Holds(dir, "model_index.json"):
 		return fmt.Errorf("%s is a pipeline of diffusers, not a vision-language model", dir)
-	case holds(dir, "snapshots/*"):
+	case Holds(dir, "snapshots/*"):
 		return fmt.Errorf("%s is a folder of the hub's cache: give the one below snapshots, or the model's name", dir)
 	}
 	if what := otherFormat(dir); what != "" {
@@ -65,19 +73,19 @@ func noWeights(dir string) error {
 
 // otherFormat says which weights a folder holds instead, empty for none.
 func otherFormat(dir string) string {
-	if holds(dir, singleName) || holds(dir, indexName) {
+	if Holds(dir, singleName) || Holds(dir, indexName) {
 		return ""
 	}
 	for _, f := range otherFormats {
-		if holds(dir, f.pattern) {
+		if Holds(dir, f.pattern) {
 			return f.what
 		}
 	}
 	return ""
 }
 
-// holds reports whether files of a folder match a pattern.
-func holds(dir, pattern string) bool {
+// Holds reports whether files of a folder match a pattern.
+func Holds(dir, pattern string) bool {
 	hits, err := filepath.Glob(filepath.Join(escapeGlob(dir), pattern))
 	return err == nil && len(hits) > 0
 }
@@ -97,7 +105,7 @@ func baseOf(dir string) string {
 	var c struct {
 		Base string `json:"base_model_name_or_path"`
 	}
-	b, err := os.ReadFile(filepath.Join(dir, adapterConfigName))
+	b, err := os.ReadFile(filepath.Join(dir, AdapterConfigName))
 	if err == nil {
 		err = json.Unmarshal(b, &c)
 	}
@@ -107,13 +115,13 @@ func baseOf(dir string) string {
 	return " of " + c.Base
 }
 
-// noAdapter says what a folder is that was given as an adapter.
-func noAdapter(dir string, err error) error {
-	if holds(dir, "config.json") {
-		return fmt.Errorf("%s is a model, not a PEFT adapter: it has config.json and no %s; give it as the model, or the adapter's own folder", dir, adapterConfigName)
+// NoAdapter says what a folder is that was given as an adapter.
+func NoAdapter(dir string, err error) error {
+	if Holds(dir, "config.json") {
+		return fmt.Errorf("%s is a model, not a PEFT adapter: it has config.json and no %s; give it as the model, or the adapter's own folder", dir, AdapterConfigName)
 	}
 	inside := ""
-	if inner := below(dir, adapterConfigName); inner != "" {
+	if inner := below(dir, AdapterConfigName); inner != "" {
 		inside = ", but there is one in " + inner
 	}
 	return fmt.Errorf("%w%s; give the folder of a PEFT adapter", err, inside)

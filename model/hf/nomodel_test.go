@@ -1,33 +1,11 @@
 package hf
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 
 	"vgid/model/kit/hftest"
 )
-
-const lfsPointer = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 4976698672\n"
-
-// folderOf makes a folder of these files.
-func folderOf(t *testing.T, files map[string]string) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "m[0]") // a pattern's letters in the name
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
 
 func TestFoldersOfOtherKindsAreNamed(t *testing.T) {
 	type files = map[string]string
@@ -62,7 +40,7 @@ func TestFoldersOfOtherKindsAreNamed(t *testing.T) {
 		{"DeepSpeed", one("latest", "zero_to_fp32.py", "global_step10/x.pt"), "holds a DeepSpeed checkpoint", "zero_to_fp32.py"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := folderOf(t, c.files)
+			dir := hftest.FolderOf(t, c.files)
 			if c.config != "" {
 				hftest.WantError(t, NoConfig(dir), c.config)
 				hftest.WantError(t, NoConfig(dir), dir)
@@ -75,37 +53,21 @@ func TestFoldersOfOtherKindsAreNamed(t *testing.T) {
 		})
 	}
 	hftest.WantError(t, NoConfig("/nowhere/at/all"), "/nowhere/at/all: no such file or directory; give the folder")
-	file := filepath.Join(folderOf(t, one("model.safetensors")), "model.safetensors")
+	file := filepath.Join(hftest.FolderOf(t, one("model.safetensors")), "model.safetensors")
 	hftest.WantError(t, NoConfig(file), "is a file; give the folder")
 }
 
 func TestFilesThatAreOthersAreNamed(t *testing.T) {
 	for content, want := range map[string]string{
-		lfsPointer:          "model.safetensors is a git-lfs pointer that stands for a file of 4976698672 bytes; fetch that with",
+		hftest.LFSPointer:   "model.safetensors is a git-lfs pointer that stands for a file of 4976698672 bytes; fetch that with",
 		"<!DOCTYPE html>\n": "model.safetensors is a web page",
 		"PK\x03\x04rest":    "model.safetensors is a zip archive, as PyTorch writes pickles",
 	} {
-		_, err := OpenWeights(folderOf(t, map[string]string{"model.safetensors": content}))
+		_, err := OpenWeights(hftest.FolderOf(t, map[string]string{"model.safetensors": content}))
 		hftest.WantError(t, err, want)
 	}
-	_, err := OpenWeights(folderOf(t, map[string]string{"model.safetensors.index.json": lfsPointer}))
+	_, err := OpenWeights(hftest.FolderOf(t, map[string]string{"model.safetensors.index.json": hftest.LFSPointer}))
 	hftest.WantError(t, err, "model.safetensors.index.json: a git-lfs pointer")
-	_, err = ReadGenerationConfig(folderOf(t, map[string]string{"generation_config.json": lfsPointer}))
+	_, err = ReadGenerationConfig(hftest.FolderOf(t, map[string]string{"generation_config.json": hftest.LFSPointer}))
 	hftest.WantError(t, err, "generation_config.json: a git-lfs pointer")
-	for _, c := range []struct {
-		files map[string]string
-		want  string
-	}{
-		{map[string]string{"config.json": "{}", "model.safetensors": "x"}, "is a model, not a PEFT adapter"},
-		{map[string]string{"adapter_config.json": `{"peft_type": "LORA", "target_modules": ["q_proj"]}`, "adapter_model.bin": "x"}, "a pickle (adapter_model.bin), which is not read: load the adapter with PEFT"},
-		{map[string]string{"adapter_config.json": `{"peft_type": "LORA", "target_modules": ["q_proj"]}`, "adapter_model.safetensors": lfsPointer}, "adapter_model.safetensors is a git-lfs pointer"},
-		{map[string]string{"adapter_config.json": `{"peft_type": "LORA", "target_modules": ["q_proj"]}`, "config.json": "{}", "adapter_model.safetensors": "x", "non_lora_trainables.bin": "x"},
-			"holds non_lora_trainables.bin: weights that LLaVA's own code trained beside the branches"},
-		{map[string]string{"adapter_config.json": lfsPointer}, "adapter_config.json: a git-lfs pointer"},
-		{map[string]string{"best/adapter_config.json": "{}"}, "but there is one in "},
-		{map[string]string{}, "give the folder of a PEFT adapter"},
-	} {
-		_, _, err := ReadAdapter(folderOf(t, c.files))
-		hftest.WantError(t, err, c.want)
-	}
 }

@@ -36,7 +36,7 @@ func OpenWeights(dir string) (*Weights, error) {
 	case err != nil:
 		return nil, err
 	case weightMap == nil:
-		return openFile(filepath.Join(dir, singleName))
+		return OpenFile(filepath.Join(dir, singleName))
 	}
 	return openShards(dir, filepath.Join(dir, indexName), weightMap)
 }
@@ -76,8 +76,8 @@ func newWeights() *Weights {
 	return w
 }
 
-// openFile presents one safetensors file as Weights.
-func openFile(path string) (*Weights, error) {
+// OpenFile presents one safetensors file as Weights.
+func OpenFile(path string) (*Weights, error) {
 	f, err := OpenSafetensors(path)
 	if err != nil {
 		return nil, err

@@ -39,7 +39,7 @@ func TestStreamsWriteTheSameFile(t *testing.T) {
 	if calls != 2 {
 		t.Errorf("made in %d pieces, want 2", calls)
 	}
-	w, err := openFile(pieces)
+	w, err := OpenFile(pieces)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestStreamsWriteTheSameFile(t *testing.T) {
 	if a, b := read(t, pieces), read(t, raw); !reflect.DeepEqual(a, b) {
 		t.Error("the copy of the stored bytes is another file")
 	}
-	x, err := openFile(whole)
+	x, err := OpenFile(whole)
 	if err != nil {
 		t.Fatal(err)
 	}

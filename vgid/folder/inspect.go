@@ -12,9 +12,9 @@ import (
 
 	"vgid/model"
 	"vgid/model/adapter"
+	"vgid/model/adapter/peft"
 	"vgid/model/cpu"
 	"vgid/model/dry"
-	"vgid/model/hf"
 	"vgid/model/hf/imaging"
 	"vgid/model/hf/modeldir"
 	"vgid/model/hf/tokenizer"
@@ -225,7 +225,7 @@ func (r *Inspection) adapter(ctx context.Context, d *modeldir.Dir, o *InspectOpt
 	if r.Modules, err = base.LoadAdapter(o.Adapter, model.AdapterOptions{}); err != nil {
 		return err
 	}
-	conf, files, err := hf.ReadAdapter(o.Adapter)
+	conf, files, err := peft.Read(o.Adapter)
 	if err != nil {
 		return err
 	}

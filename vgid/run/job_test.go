@@ -16,6 +16,7 @@ import (
 	"vgid/collective"
 	"vgid/collective/mem"
 	"vgid/model"
+	"vgid/model/adapter/peft"
 	"vgid/model/backend"
 	"vgid/model/cpu"
 	"vgid/model/hf"
@@ -242,7 +243,7 @@ func TestAdapterOptions(t *testing.T) {
 		stage, err = j.Unlearn(ctx, "unlearned", c.Model.Base, p)
 		return err
 	})
-	a, files, err := hf.ReadAdapter(stage.Adapter)
+	a, files, err := peft.Read(stage.Adapter)
 	if err != nil {
 		t.Fatal(err)
 	}

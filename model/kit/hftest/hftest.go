@@ -37,3 +37,25 @@ func Golden(t testing.TB, path string, v any) {
 		t.Fatalf("%s: %v", path, err)
 	}
 }
+
+// LFSPointer is what a clone without git-lfs has in place of a file.
+const LFSPointer = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 4976698672\n"
+
+// FolderOf makes a folder of files, by their paths in it.
+func FolderOf(t testing.TB, files map[string]string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "m[0]") // a pattern's letters in the name
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}

@@ -1,4 +1,11 @@
-package hf
+// Package peft reads and writes the adapter folders of PEFT 0.21 and decides about
+// modules as it does: adapter_config.json with its rules, adapter_model.safetensors
+// with its names. It knows paths of modules and no models.
+//
+// What PEFT would compute otherwise than this program is refused when a config is
+// read, by the field's name: a Config that was read or validated is one whose
+// every field is either implemented or of no effect.
+package peft
 
 import (
 	"bytes"
@@ -12,21 +19,17 @@ import (
 	"reflect"
 	"slices"
 
+	"vgid/model/hf"
 	"vgid/model/kit/plainjson"
 )
 
 const (
-	adapterConfigName  = "adapter_config.json"
-	adapterWeightsName = "adapter_model.safetensors"
-	llavaTrainables    = "non_lora_trainables.bin"
+	weightsName     = "adapter_model.safetensors"
+	llavaTrainables = "non_lora_trainables.bin"
 )
 
-// PEFTPrefix begins every tensor name in an adapter file; behind it comes the
-// module's path in memory, under transformers 5 or, in older adapters, 4.
-const PEFTPrefix = "base_model.model."
-
-// AdapterConfig is PEFT's adapter_config.json for LoRA.
-type AdapterConfig struct {
+// Config is PEFT's adapter_config.json for LoRA.
+type Config struct {
 	PeftType          string                 `json:"peft_type"` // LORA
 	TaskType          *string                `json:"task_type"`
 	BaseModel         string                 `json:"base_model_name_or_path"`
@@ -71,7 +74,7 @@ func unknownFields(b []byte) error {
 		return err
 	}
 	known := slices.Clone(inertFields)
-	t := reflect.TypeFor[AdapterConfig]()
+	t := reflect.TypeFor[Config]()
 	for i := range t.NumField() {
 		known = append(known, t.Field(i).Tag.Get("json"))
 	}
@@ -94,7 +97,7 @@ func notImplemented(what string) error {
 }
 
 // Validate checks what every LoRA adapter needs.
-func (c *AdapterConfig) Validate() error {
+func (c *Config) Validate() error {
 	switch {
 	case c.PeftType != "LORA":
 		return errMethod(c.PeftType)
@@ -128,14 +131,14 @@ func (c *AdapterConfig) Validate() error {
 	return err
 }
 
-// ReadAdapter reads a PEFT adapter folder. Its tensors are named
+// Read reads a PEFT adapter folder. Its tensors are named
 // base_model.model.<module path>.lora_A.weight [r, in] and lora_B.weight [out, r].
-func ReadAdapter(dir string) (AdapterConfig, *Weights, error) {
-	c := AdapterConfig{LoraAlpha: 8, R: 8, Bias: "none"} // PEFT's defaults for absent fields
-	path := filepath.Join(dir, adapterConfigName)
+func Read(dir string) (Config, *hf.Weights, error) {
+	c := Config{LoraAlpha: 8, R: 8, Bias: "none"} // PEFT's defaults for absent fields
+	path := filepath.Join(dir, hf.AdapterConfigName)
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return c, nil, noAdapter(dir, err)
+		return c, nil, hf.NoAdapter(dir, err)
 	}
 	// Fields of other methods than LoRA are not looked at one by one.
 	var method struct {
@@ -159,11 +162,11 @@ func ReadAdapter(dir string) (AdapterConfig, *Weights, error) {
 
 	// LLaVA's own training code keeps the projector beside the branches, which
 	// nothing would miss.
-	if holds(dir, llavaTrainables) {
+	if hf.Holds(dir, llavaTrainables) {
 		return c, nil, fmt.Errorf("%s holds %s: weights that LLaVA's own code trained beside the branches, which are not read; merge them with its merge_lora_weights.py, convert the result to Hugging Face's layout and give it as the model", dir, llavaTrainables)
 	}
-	weights := filepath.Join(dir, adapterWeightsName)
-	w, err := openFile(weights)
+	weights := filepath.Join(dir, weightsName)
+	w, err := hf.OpenFile(weights)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, old := os.Stat(filepath.Join(dir, "adapter_model.bin")); old == nil {
 			return c, nil, fmt.Errorf("%s: the adapter's weights are a pickle (adapter_model.bin), which is not read: load the adapter with PEFT and save it again (save_pretrained writes adapter_model.safetensors)", dir)
@@ -172,10 +175,10 @@ func ReadAdapter(dir string) (AdapterConfig, *Weights, error) {
 	return c, w, err
 }
 
-// WriteAdapter writes a PEFT adapter folder: the tensors, then the config, so
+// Write writes a PEFT adapter folder: the tensors, then the config, so
 // that a folder with a config is complete. Fields left empty get PEFT's
 // defaults. PEFT does not read the metadata.
-func WriteAdapter(dir string, c AdapterConfig, tensors []NamedTensor, metadata map[string]string) error {
+func Write(dir string, c Config, tensors []hf.NamedTensor, metadata map[string]string) error {
 	if c.PeftType == "" {
 		c.PeftType = "LORA"
 	}
@@ -187,12 +190,12 @@ func WriteAdapter(dir string, c AdapterConfig, tensors []NamedTensor, metadata m
 	}
 	meta := map[string]string{"format": "pt"}
 	maps.Copy(meta, metadata)
-	path := filepath.Join(dir, adapterConfigName)
+	path := filepath.Join(dir, hf.AdapterConfigName)
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if err := WriteSafetensors(filepath.Join(dir, adapterWeightsName), tensors, meta); err != nil {
+	if err := hf.WriteSafetensors(filepath.Join(dir, weightsName), tensors, meta); err != nil {
 		return err
 	}
-	return WriteJSON(path, c)
+	return hf.WriteJSON(path, c)
 }

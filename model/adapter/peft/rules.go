@@ -1,4 +1,4 @@
-package hf
+package peft
 
 import (
 	"fmt"
@@ -9,10 +9,10 @@ import (
 	"github.com/dlclark/regexp2"
 )
 
-// ModuleRules decide about modules by their path in memory the way PEFT 0.21
+// Rules decide about modules by their path in memory the way PEFT 0.21
 // does (tuners_utils.check_target_module_exists, other.get_pattern_key).
-type ModuleRules struct {
-	c            *AdapterConfig
+type Rules struct {
+	c            *Config
 	target       *regexp2.Regexp
 	exclude      *regexp2.Regexp
 	saved        []*regexp2.Regexp
@@ -30,8 +30,8 @@ type Module struct {
 }
 
 // Rules compiles the module patterns of c. Errors name the field.
-func (c *AdapterConfig) Rules() (*ModuleRules, error) {
-	r := &ModuleRules{c: c, layersWanted: len(c.LayersToTransform) > 0}
+func (c *Config) Rules() (*Rules, error) {
+	r := &Rules{c: c, layersWanted: len(c.LayersToTransform) > 0}
 	r.allLinear = strings.ToLower(c.TargetModules.Pattern) == "all-linear"
 	var err error
 	compile := func(field, source, pattern string) *regexp2.Regexp {
@@ -77,7 +77,7 @@ func (c *AdapterConfig) Rules() (*ModuleRules, error) {
 }
 
 // Targets reports whether the module gets a low-rank branch.
-func (r *ModuleRules) Targets(m Module) (bool, error) {
+func (r *Rules) Targets(m Module) (bool, error) {
 	if hit, err := r.excluded(m.Path); hit || err != nil {
 		return false, err
 	}
@@ -96,7 +96,7 @@ func (r *ModuleRules) Targets(m Module) (bool, error) {
 	return true, nil
 }
 
-func (r *ModuleRules) excluded(path string) (bool, error) {
+func (r *Rules) excluded(path string) (bool, error) {
 	if r.exclude != nil {
 		if hit, err := r.exclude.MatchString(path); hit || err != nil {
 			return hit, err
@@ -119,7 +119,7 @@ func endsIn(path string, names []string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(path, "."+n) })
 }
 
-func (r *ModuleRules) wantedLayer(path string) (bool, error) {
+func (r *Rules) wantedLayer(path string) (bool, error) {
 	for _, re := range r.layer {
 		m, err := re.FindStringMatch(path)
 		if err != nil {
@@ -140,7 +140,7 @@ func (r *ModuleRules) wantedLayer(path string) (bool, error) {
 // SavedBy lists the names of modules_to_save that mean the module, which is
 // then trained and stored as a whole: PEFT compares the end of the path, not at
 // a dot.
-func (r *ModuleRules) SavedBy(path string) (names []string) {
+func (r *Rules) SavedBy(path string) (names []string) {
 	for _, n := range r.c.ModulesToSave {
 		if strings.HasSuffix(path, n) {
 			names = append(names, n)
@@ -150,7 +150,7 @@ func (r *ModuleRules) SavedBy(path string) (names []string) {
 }
 
 // Rank is the module's r.
-func (r *ModuleRules) Rank(path string) (int, error) {
+func (r *Rules) Rank(path string) (int, error) {
 	i, err := first(r.rank, path)
 	if i < 0 || err != nil {
 		return r.c.R, err
@@ -159,7 +159,7 @@ func (r *ModuleRules) Rank(path string) (int, error) {
 }
 
 // Alpha is the module's lora_alpha.
-func (r *ModuleRules) Alpha(path string) (float64, error) {
+func (r *Rules) Alpha(path string) (float64, error) {
 	i, err := first(r.alpha, path)
 	if i < 0 || err != nil {
 		return r.c.LoraAlpha, err

@@ -1,4 +1,4 @@
-package hf
+package peft
 
 import (
 	"encoding/json"
@@ -7,11 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"vgid/model/hf"
 )
 
-// testdata/peft/rules.py writes rules.json with PEFT and says what is in it.
+// testdata/rules.py writes rules.json with PEFT and says what is in it.
 func TestModuleRulesAreThoseOfPEFT(t *testing.T) {
-	raw, err := os.ReadFile("testdata/peft/rules.json")
+	raw, err := os.ReadFile("testdata/rules.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +34,7 @@ func TestModuleRulesAreThoseOfPEFT(t *testing.T) {
 	for _, f := range families {
 		for _, c := range f.Cases {
 			cases++
-			conf := AdapterConfig{PeftType: "LORA", R: 4, LoraAlpha: 8, Bias: "none"}
+			conf := Config{PeftType: "LORA", R: 4, LoraAlpha: 8, Bias: "none"}
 			if err := json.Unmarshal(c.Config, &conf); err != nil {
 				t.Fatalf("%s: %v", c.Config, err)
 			}
@@ -95,10 +96,10 @@ func TestModuleRulesAreThoseOfPEFT(t *testing.T) {
 func adapterFolder(t *testing.T, config string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, adapterConfigName), []byte(config), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, hf.AdapterConfigName), []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteSafetensors(filepath.Join(dir, adapterWeightsName), nil, nil); err != nil {
+	if err := hf.WriteSafetensors(filepath.Join(dir, weightsName), nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -123,18 +124,18 @@ func TestAdapterConfigsThatAreRefused(t *testing.T) {
 		{`, "bias": "some"`, `bias "some"`},
 		{`, "target_modules": null`, "target_modules is empty"},
 	} {
-		_, w, err := ReadAdapter(adapterFolder(t, start+c.more+"}"))
+		_, w, err := Read(adapterFolder(t, start+c.more+"}"))
 		if err == nil {
 			w.Close()
 			t.Errorf("%s is accepted", c.more)
 			continue
 		}
-		if !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), adapterConfigName) || strings.Contains(err.Error(), "\n") {
+		if !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), hf.AdapterConfigName) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want %q", c.more, err, c.want)
 		}
 	}
 	// What PEFT 0.21 writes today.
-	_, w, err := ReadAdapter(adapterFolder(t, start+`, "peft_version": "0.21.2", "qalora_group_size": 16, "lorap_lr_ratio": 16.0, "lorap_emb_lr": 1e-06, "enable_lora": null, "megatron_core": "megatron.core",
+	_, w, err := Read(adapterFolder(t, start+`, "peft_version": "0.21.2", "qalora_group_size": 16, "lorap_lr_ratio": 16.0, "lorap_emb_lr": 1e-06, "enable_lora": null, "megatron_core": "megatron.core",
 		"loftq_config": {}, "lora_bias": false, "auto_mapping": {"base_model_class": "X"}, "exclude_modules": null,
 		"layers_to_transform": null, "init_lora_weights": true, "alpha_pattern": {}, "use_bdlora": null}`))
 	if err != nil {

@@ -1,4 +1,4 @@
-package hf
+package peft
 
 import (
 	"bytes"
