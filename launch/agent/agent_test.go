@@ -274,9 +274,9 @@ func TestFailuresHaveACause(t *testing.T) {
 		{"chain 7", 2, 1, 75, "failed with exit code 75: a peer failed"},
 		{"suicide 1", 2, 1, 137, "rank 1 on node1 was killed by SIGKILL"},
 		{"orphan 1", 2, 1, 1, "node node1 was lost: its agent process ended early (signal: killed)"},
-		{"freeze 1", 2, 1, 1, "node node1 was lost: its agent process stood still for 1"},
-		{"halt 1", 2, 1, 137, "rank 1 on node1 stood still for 1"},
-		{"halt 0", 1, 2, 137, "rank 0 on n stood still for 1"},
+		{"freeze 1", 2, 1, 1, "node node1 was lost: its agent process stood still for "},
+		{"halt 1", 2, 1, 137, "rank 1 on node1 stood still for "},
+		{"halt 0", 1, 2, 137, "rank 0 on n stood still for "},
 		{"halt-late 1", 2, 1, 3, "rank 1 on node1 failed with exit code 3"},
 		{"stubborn-but 1", 2, 1, 6, "rank 1 on node1 failed with exit code 6"},
 	}

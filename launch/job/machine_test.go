@@ -76,14 +76,18 @@ func (s *sim) unruly(t *rapid.T) {
 	loss := rapid.IntRange(0, 30).Draw(t, "percent lost")
 	slowest := rapid.IntRange(1, 200).Draw(t, "slowest message (ms)")
 	chance := rapid.IntRange(0, 99)
-	row := map[[2]int]int{}
-	s.lost = func(from, to int) bool {
-		link := [2]int{from, to}
-		if loss > 0 && row[link] < 2 && chance.Draw(t, "lost?") < loss {
-			row[link]++
+	type way struct {
+		from, to int
+		packet   bool
+	}
+	row := map[way]int{}
+	s.lost = func(from, to int, packet bool) bool {
+		w := way{from, to, packet}
+		if loss > 0 && row[w] < 2 && chance.Draw(t, "lost?") < loss {
+			row[w]++
 			return true
 		}
-		row[link] = 0
+		row[w] = 0
 		return false
 	}
 	s.latency = func() time.Duration {
@@ -263,7 +267,7 @@ func TestEveryHistoryEnds(t *testing.T) {
 				a.thaw()
 			case 5:
 				if a != other {
-					s.oneWay[[2]int{a.node, other.node}] = true
+					s.cut(a.node, other.node)
 				}
 			case 6:
 				s.isolate(a.node)

@@ -23,9 +23,9 @@ type sim struct {
 	agents []*simAgent
 	log    strings.Builder
 
-	latency func() time.Duration    // of a message
-	lost    func(from, to int) bool // whether a message gets lost
-	oneWay  map[[2]int]bool         // from, to: packets do not get through
+	latency func() time.Duration                 // of a message
+	lost    func(from, to int, packet bool) bool // whether a message gets lost
+	oneWay  map[[2]int]bool                      // from, to: packets do not get through
 	// peersFail is how long after the end of a rank the others end because of it;
 	// negative: they do not notice.
 	peersFail func() time.Duration
@@ -84,7 +84,7 @@ func (q *events) Pop() any     { e := (*q)[len(*q)-1]; *q = (*q)[:len(*q)-1]; re
 
 // newSim makes a job whose nodes have agreed, and whose workers run.
 func newSim(nodes, procs int, grace time.Duration, watched bool) *sim {
-	s := &sim{latency: func() time.Duration { return 2 * time.Millisecond }, lost: func(int, int) bool { return false },
+	s := &sim{latency: func() time.Duration { return 2 * time.Millisecond }, lost: func(int, int, bool) bool { return false },
 		oneWay: map[[2]int]bool{}, peersFail: func() time.Duration { return -1 }}
 	for i := range nodes {
 		m := view.Member{ID: string(rune('a' + i)), Node: fmt.Sprintf("n%d", i), Index: i, Nodes: nodes}
@@ -270,7 +270,7 @@ func (s *sim) deliver(from *simAgent, m Send) {
 		return // to a stranger
 	}
 	to := s.agents[i]
-	if s.oneWay[[2]int{from.node, to.node}] || !m.Packet && s.oneWay[[2]int{to.node, from.node}] || s.lost(from.node, to.node) {
+	if s.oneWay[[2]int{from.node, to.node}] || !m.Packet && s.oneWay[[2]int{to.node, from.node}] || s.lost(from.node, to.node, m.Packet) {
 		return
 	}
 	s.after(s.latency(), func() {
@@ -332,19 +332,51 @@ func (a *simAgent) thaw() {
 	}
 }
 
+// cut loses the packets from a node to another, and lets gossip find whom that
+// parts: it asks others to ask, so it goes round a link that is cut.
+func (s *sim) cut(from, to int) {
+	s.oneWay[[2]int{from, to}] = true
+	part := s.parts()
+	for i, a := range s.agents {
+		for j, b := range s.agents {
+			if part[i] != part[j] {
+				s.after(1500*time.Millisecond, func() {
+					a.take(func() []Effect { return a.m.Down(b.member.ID, s.time()) })
+				})
+			}
+		}
+	}
+}
+
+// parts numbers the parts of the network between which nothing gets through in
+// both directions.
+func (s *sim) parts() []int {
+	part := make([]int, len(s.agents))
+	for i := range part {
+		part[i] = i
+	}
+	for range part {
+		for i := range part {
+			for j := range part {
+				if !s.oneWay[[2]int{i, j}] && !s.oneWay[[2]int{j, i}] {
+					part[i] = min(part[i], part[j])
+				}
+			}
+		}
+	}
+	return part
+}
+
 // isolate cuts a node off from all others.
 func (s *sim) isolate(node int) {
 	for i := range s.agents {
 		if i != node {
-			s.oneWay[[2]int{node, i}], s.oneWay[[2]int{i, node}] = true, true
+			s.oneWay[[2]int{node, i}] = true
 		}
 	}
-	s.gossip(s.agents[node], 1500*time.Millisecond)
-	for i, a := range s.agents {
+	for i := range s.agents {
 		if i != node {
-			s.after(1500*time.Millisecond, func() {
-				s.agents[node].take(func() []Effect { return s.agents[node].m.Down(a.member.ID, s.time()) })
-			})
+			s.cut(i, node)
 		}
 	}
 }

@@ -98,8 +98,10 @@ func (c *script) command(t *testing.T, d *datadriven.TestData) string {
 		s.agents[number(0)].thaw()
 	case "cut":
 		a, b := number(0), number(1)
-		s.oneWay[[2]int{a, b}] = true
-		s.oneWay[[2]int{b, a}] = !d.HasArg("one-way")
+		s.cut(a, b)
+		if !d.HasArg("one-way") {
+			s.cut(b, a)
+		}
 	case "isolate":
 		s.isolate(number(0))
 	case "signal":

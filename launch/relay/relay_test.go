@@ -77,7 +77,7 @@ func (w *world) run(limit time.Duration) bool {
 		left := 0
 		for i, m := range w.nodes {
 			if w.alive[i] && m.Settled() {
-				w.pump(i) // its farewell
+				w.pump(i) // its last word
 				w.alive[i] = false
 			}
 			if w.alive[i] {
