@@ -43,7 +43,7 @@ func trainOn(name string) cli.ActionFunc {
 			if err != nil {
 				return err
 			}
-			from, err := j.ModelDir(ctx, j.Config.Model.Base)
+			from, err := j.Model(ctx, j.Config.Model.Base)
 			if err != nil {
 				return err
 			}
@@ -70,7 +70,7 @@ func unlearnCommand() *cli.Command {
 				if ref == "" {
 					ref = j.Config.Model.Base
 				}
-				from, err := j.ModelDir(ctx, ref)
+				from, err := j.Model(ctx, ref)
 				if err != nil {
 					return err
 				}

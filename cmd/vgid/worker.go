@@ -55,7 +55,7 @@ func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error
 	defer cancel()
 	job := run.New(run.Options{
 		Config: cfg, Comm: comm, Backend: be, Metrics: newMetrics(w, comm, be), Show: progressOf(w),
-		Place: place, Node: w.Node, Command: asked(c), Asked: c.Context,
+		Place: place, Node: w.Node, Command: asked(c), Asked: c.Context, Spell: asFlag,
 	})
 	defer func() { err = errors.Join(err, job.Close()) }()
 	if err := job.Open(ctx); err != nil {
@@ -66,7 +66,7 @@ func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error
 		return err
 	}
 	defer func() { _ = stop() }() // how a server ends is nothing to the work
-	defer func() { err = errors.Join(err, job.WithdrawMetrics()) }()
+	defer func() { err = errors.Join(err, job.Targets.Withdraw()) }()
 	job.Show.Printf("%d worker(s), %s, run folder %s", w.WorldSize, be.Name(), job.Dir())
 	if err := f(ctx, job); err != nil {
 		job.Show.Break()
@@ -76,6 +76,14 @@ func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error
 		return fmt.Errorf("lines are missing in the output (%s); the work is done, its files are in %s", err.Error(), job.Dir())
 	}
 	return nil
+}
+
+// asFlag is how a user gives a setting a value: every one is a flag of its path.
+func asFlag(path, value string) string {
+	if value == "" {
+		return "--" + path
+	}
+	return "--" + path + " " + value
 }
 
 // progressOf is where a worker shows how far it is: rank 0 alone speaks.
@@ -123,7 +131,7 @@ func serveMetrics(ctx context.Context, w launch.Worker, job *run.Job) (stop func
 		_, port, _ := net.SplitHostPort(addr)
 		target.Addr = net.JoinHostPort(end.Host, port)
 	}
-	if err := job.PublishMetrics(ctx, target); err != nil {
+	if err := job.Targets.Publish(ctx, target); err != nil {
 		return stop, errors.Join(err, stop())
 	}
 	return stop, nil

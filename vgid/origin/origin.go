@@ -5,7 +5,10 @@
 // when it was written does not matter, so that copies on several machines are equal.
 package origin
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // File is the fingerprint of one file.
 type File struct {
@@ -77,4 +80,17 @@ func Words(c []Change) string {
 	default:
 		return fmt.Sprintf("%s, and %d more files are not as they were", first, n)
 	}
+}
+
+// Union is the files of several lists, in their order, each once.
+func Union(lists ...List) List {
+	out := List{}
+	seen := map[File]bool{}
+	for _, f := range slices.Concat(lists...) {
+		if !seen[f] {
+			seen[f] = true
+			out = append(out, f)
+		}
+	}
+	return out
 }

@@ -164,6 +164,6 @@ func TestWorkOfAnotherRankIsNamed(t *testing.T) {
 	}
 	mustAll(t, onDisks(t, own, run, nodes))
 	mustAll(t, onDisks(t, own, func(ctx context.Context, j *Job) error {
-		return j.transfer.Share(ctx, j.dir.Path("unlearned", "model"))
+		return j.inputs.Transfer.Share(ctx, j.dir.Path("unlearned", "model"))
 	}))
 }

@@ -1,63 +1,31 @@
 package run
 
 import (
-	"bytes"
 	"context"
-	"image/png"
 	"os"
 	"time"
 
 	"vgid/eval"
 	"vgid/eval/dataset"
-	"vgid/eval/metric"
-	"vgid/eval/report"
-	"vgid/vgid/config"
-	"vgid/vgid/origin"
+	"vgid/vgid/run/answer"
 	"vgid/vgid/run/barrier"
+	"vgid/vgid/run/inputs"
 	"vgid/vgid/run/ledger"
 	"vgid/vgid/run/rundir"
 	"vgid/vgid/train"
-	"vgid/vgid/train/noise"
 )
 
-// protocol is the configured evaluation protocol in the turns of a prompt.
-func (j *Job) protocol(prompt config.Prompt) (eval.Protocol, error) {
-	c := j.Config.Eval
-	chat := eval.Chat{Image: prompt.Template, Text: prompt.Text}
-	if c.Prompts == "mllmu" && prompt == config.Default().Prompt {
-		chat = eval.LLaVAChat
-	}
-	p, err := eval.NewProtocol(c.Prompts, chat, j.Config.Seed)
-	if err != nil {
-		return p, err
-	}
-	p.ShotsClassification, p.ShotsCloze, p.MaxNew = c.ShotsClass, c.ShotsCloze, c.MaxNew
-	p.Score, p.Likelihood = eval.ClassificationScore(c.Classification), c.Likelihood
-	for _, key := range c.Modalities {
-		m, err := eval.ParseModality(key)
-		if err != nil {
-			return p, err
-		}
-		p.Modalities = append(p.Modalities, m)
-	}
-	return p, p.Validate()
-}
-
-func (j *Job) shard() eval.Share {
-	return eval.Share{Rank: j.Comm.Rank(), World: j.Comm.Size(), Gather: j.ranks.Barrier}
-}
-
 // Evaluate asks the model of a folder the configured questions. The answers go
-// to name/answers.jsonl.
-func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.Outcome, rundir.Stage, error) {
+// to name/answers.jsonl. All ranks call it.
+func (j *Job) Evaluate(ctx context.Context, name, dir string, p *inputs.People) (*eval.Outcome, rundir.Stage, error) {
 	begin := time.Now()
 	stage := rundir.Stage{Name: ledger.Eval + name}
 	path := j.dir.Path(name, "answers.jsonl")
-	sets, files, err := j.evalSets(ctx, p, j.Config.Eval.Sets, j.Config.Data.EvalPeople)
+	sets, files, err := j.inputs.Sets(ctx, p, j.Config.Eval.Sets, j.Config.Data.EvalPeople)
 	if err != nil {
 		return nil, stage, err
 	}
-	if stage.Inputs, err = j.readBeside(ctx, files, dir); err != nil {
+	if stage.Inputs, err = j.inputs.Beside(ctx, files, dir); err != nil {
 		return nil, stage, err
 	}
 	s, ok, err := j.stages.Begin(ctx, stage.Name, stage.Inputs)
@@ -65,42 +33,24 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 		return nil, stage, err
 	}
 	if ok {
-		answers, err := barrier.FromRank0(ctx, j.ranks, func(context.Context) ([]eval.Answer, error) { return eval.ReadAnswers(path) })
-		if err != nil {
-			return nil, stage, err
-		}
-		o := &eval.Outcome{Answers: answers}
-		o.Scores, o.Counts, err = eval.Tally(answers)
+		o, err := keptAnswers(ctx, j.ranks, path)
 		return o, s, err
 	}
-	if err := j.lookAtSets(ctx, sets); err != nil {
+	if err := j.inputs.VerifySets(ctx, sets); err != nil {
 		return nil, stage, err
 	}
-	items, proto, enc, err := j.affordAnswers(ctx, name, dir, sets)
+	x, err := newExam(ctx, j, name, dir, sets)
 	if err != nil {
 		return nil, stage, err
 	}
-	for _, n := range eval.Notices(items) {
+	for _, n := range eval.Notices(x.items) {
 		j.Show.Printf("note: %s", n)
 	}
-	m, err := j.loadAll(ctx, dir)
+	out, err := x.take(ctx, j, stage.Name, dir)
 	if err != nil {
 		return nil, stage, err
 	}
-	defer m.Close()
-	mine := 0
-	for i := j.Comm.Rank(); i < len(items); i += j.Comm.Size() {
-		if mine++; proto.Likelihood && items[i].Task == dataset.Classification {
-			mine++ // its options are scored
-		}
-	}
-	j.Metrics.Ask(stage.Name, mine)
-	answerer := &Answerer{Model: m, Encoder: enc, BatchTokens: j.Config.Eval.BatchTokens, Asked: func(n int) { j.Metrics.Asked(stage.Name, n) }}
-	out, err := eval.RunItems(ctx, items, proto, answerer, j.shard())
-	if err != nil {
-		return nil, stage, err
-	}
-	if err := j.unchanged(ctx, files, dir, stage.Inputs); err != nil {
+	if err := j.inputs.Unchanged(ctx, files, dir, stage.Inputs); err != nil {
 		return nil, stage, err
 	}
 	err = j.ranks.OnRank0(ctx, func() error {
@@ -114,74 +64,81 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *People) (*eval.
 	}
 	stage.Seconds = time.Since(begin).Seconds()
 	j.Show.Printf("%-10s evaluated on %d questions in %.1fs", name, len(out.Answers), stage.Seconds)
-	return out, stage, j.finish(ctx, &stage, path)
+	return out, stage, j.stages.Finish(ctx, &stage, path)
 }
 
-// evalSets reads the people who are asked about, and fingerprints what they are
-// read from. All ranks call it.
-func (j *Job) evalSets(ctx context.Context, p *People, names []string, people int) (sets []eval.Set, files origin.List, err error) {
-	files, err = j.reading(ctx, p.Benchmark, func(b *dataset.Benchmark) (err error) {
-		sets, err = eval.ReadSets(b, eval.People{Sets: names, Forget: j.Config.Data.Forget, Retain: p.RetainSplit, Most: people})
-		return err
-	})
-	return sets, files, err
-}
-
-// samples picks questions to show in full: the first generation questions of
-// each set, asked with an image, one a person. shown is what the teacher sees of it;
-// nil: nothing else than the student.
-func (j *Job) samples(outcomes map[string]*eval.Outcome, p *People, enc *train.Encoder, shown *noise.Noise, each int) ([]report.Sample, error) {
-	images := map[string]*dataset.Image{}
-	sets, err := eval.ReadSets(p.Benchmark, eval.People{Sets: j.Config.Eval.Sets, Forget: j.Config.Data.Forget, Retain: p.RetainSplit, Most: j.Config.Data.EvalPeople})
+// keptAnswers are those of an evaluation that had ended before, which rank 0 has.
+func keptAnswers(ctx context.Context, ranks *barrier.Group, path string) (*eval.Outcome, error) {
+	answers, err := barrier.FromRank0(ctx, ranks, func(context.Context) ([]eval.Answer, error) { return eval.ReadAnswers(path) })
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range sets {
-		for i := range s.Profiles {
-			images[s.Name+"/"+s.Profiles[i].ID] = &s.Profiles[i].Images[0]
-		}
-	}
-	var out []report.Sample
-	taken := map[string]int{}
-	seen := map[string]bool{}
-	for i, a := range outcomes[eval.Vanilla].Answers {
-		key := a.Set + "/" + a.Person
-		if a.Task != dataset.Generation || a.Modality != dataset.ImageText || taken[a.Set] == each || seen[key] {
-			continue
-		}
-		seen[key] = true
-		taken[a.Set]++
-		s := report.Sample{Set: a.Set, Person: a.Person, Question: a.Question, Reference: a.Reference}
-		if img := images[key]; img != nil {
-			s.Portrait = img.Bytes
-			if a.Set == eval.Forget && shown != nil {
-				if s.Noised, err = noisedPNG(enc, shown, img, uint32(i)); err != nil {
-					return nil, err
-				}
-			}
-		}
-		for _, name := range []string{eval.Vanilla, eval.Unlearned, eval.Gold} {
-			if o := outcomes[name]; o != nil {
-				s.Said = append(s.Said, report.Said{Model: name, Text: o.Answers[i].Response, ROUGEL: o.Answers[i].Metrics[metric.ROUGEL]})
-			}
-		}
-		out = append(out, s)
-	}
-	return out, nil
+	o := &eval.Outcome{Answers: answers}
+	o.Scores, o.Counts, err = eval.Tally(answers)
+	return o, err
 }
 
-func noisedPNG(enc *train.Encoder, n *noise.Noise, img *dataset.Image, sample uint32) ([]byte, error) {
-	own, err := enc.Image(train.Picture{File: img})
+// exam are the questions of an evaluation as a model reads them.
+type exam struct {
+	items    []eval.Item
+	protocol eval.Protocol
+	encoder  *train.Encoder
+}
+
+// newExam makes the questions for the model of a folder, checks that it can read
+// them, and refuses them where there is less memory than the answers take. name is the
+// evaluation's in that error. All ranks call it.
+func newExam(ctx context.Context, j *Job, name, dir string, sets []eval.Set) (*exam, error) {
+	m, enc, err := j.count(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	rgba, err := enc.Processor().Denormalize(n.Apply(own, 0, sample))
+	defer m.Close()
+	for _, n := range enc.Notices() {
+		j.Show.Printf("note: %s", n)
+	}
+	x := &exam{encoder: enc}
+	if x.protocol, err = answer.Protocol(j.Config.Eval, enc.Templates(), j.Config.Seed); err != nil {
+		return nil, err
+	}
+	if x.items, err = answer.Items(enc, sets, x.protocol); err != nil {
+		return nil, err
+	}
+	a := &answer.Answerer{Model: m.Model, Encoder: enc, Unseen: true}
+	prompts, err := a.Prompts(x.share(j.ranks), x.protocol)
 	if err != nil {
 		return nil, err
 	}
-	var b bytes.Buffer
-	if err := png.Encode(&b, rgba); err != nil {
+	return x, j.check.Answers(ctx, name, m, prompts, x.protocol.MaxNew, j.Config.Eval.BatchTokens)
+}
+
+// share are the items that fall to this rank.
+func (x *exam) share(ranks *barrier.Group) (mine []eval.Item) {
+	for i := ranks.Rank(); i < len(x.items); i += ranks.Size() {
+		mine = append(mine, x.items[i])
+	}
+	return mine
+}
+
+// take asks the model of a folder. All ranks call it, each asks its share.
+func (x *exam) take(ctx context.Context, j *Job, stage, dir string) (*eval.Outcome, error) {
+	m, err := j.load(ctx, dir)
+	if err != nil {
 		return nil, err
 	}
-	return b.Bytes(), nil
+	defer m.Close()
+	mine := 0
+	for _, it := range x.share(j.ranks) {
+		if mine++; x.protocol.Likelihood && it.Task == dataset.Classification {
+			mine++ // its options are scored
+		}
+	}
+	j.Metrics.Ask(stage, mine)
+	a := &answer.Answerer{Model: m, Encoder: x.encoder, BatchTokens: j.Config.Eval.BatchTokens, Asked: func(n int) { j.Metrics.Asked(stage, n) }}
+	return eval.RunItems(ctx, x.items, x.protocol, a, shareOf(j.ranks))
+}
+
+// shareOf is a rank's part of an evaluation.
+func shareOf(ranks *barrier.Group) eval.Share {
+	return eval.Share{Rank: ranks.Rank(), World: ranks.Size(), Gather: ranks.Barrier}
 }

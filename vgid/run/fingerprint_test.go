@@ -481,7 +481,7 @@ func TestRanksCompareTheirFiles(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				from, err := j.ModelDir(ctx, j.Config.Model.Base)
+				from, err := j.Model(ctx, j.Config.Model.Base)
 				if err != nil {
 					return err
 				}

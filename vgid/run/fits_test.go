@@ -14,11 +14,12 @@ import (
 	"vgid/eval/dataset"
 	"vgid/eval/formats"
 	"vgid/eval/mllmu"
+	"vgid/vgid/run/inputs"
 	"vgid/vgid/vgidtest"
 )
 
 // people of a job, which a test may change.
-func peopleOf(t *testing.T, j *Job) *People {
+func peopleOf(t *testing.T, j *Job) *inputs.People {
 	t.Helper()
 	p, err := j.People(t.Context())
 	if err != nil {
@@ -150,7 +151,7 @@ func TestEvaluationIsReadBeforeTraining(t *testing.T) {
 			person := &sets[0].Profiles[1]
 			at := slices.IndexFunc(person.Eval, func(q dataset.Question) bool { return q.Task == dataset.Classification && len(q.Options) == 4 })
 			tc.change(&person.Eval[at])
-			err = j.affordRun(t.Context(), j.Config.Model.Base, nil, p, sets, nil)
+			err = (&ahead{j: j, base: j.Config.Model.Base, people: p, sets: sets}).check(t.Context())
 			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), person.ID) {
 				t.Errorf("%v, want %s and %s", err, person.ID, tc.want)
 			}
@@ -175,7 +176,7 @@ func TestTeacherIsReadBeforeTraining(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := j.affordRun(t.Context(), j.Config.Model.Base, nil, p, sets, nil); err == nil || !strings.Contains(err.Error(), "the teacher behind an instruction: forget/") {
+	if err := (&ahead{j: j, base: j.Config.Model.Base, people: p, sets: sets}).check(t.Context()); err == nil || !strings.Contains(err.Error(), "the teacher behind an instruction: forget/") {
 		t.Error(err)
 	}
 }
@@ -183,7 +184,7 @@ func TestTeacherIsReadBeforeTraining(t *testing.T) {
 // What a teacher writes by itself is no picture.
 func TestMarksOfAModelAreTakenOut(t *testing.T) {
 	j := family(t, "qwen2_vl", nil)
-	m, enc, err := j.open(t.Context(), j.Config.Model.Base)
+	m, enc, err := j.count(t.Context(), j.Config.Model.Base)
 	if err != nil {
 		t.Fatal(err)
 	}

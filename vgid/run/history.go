@@ -31,20 +31,20 @@ func lossText(r train.StepResult) string {
 	return strings.TrimSpace(b.String())
 }
 
-// history appends the steps to name/history.jsonl on rank 0.
+// history appends the steps of a stage to its history.jsonl, on rank 0.
 type history struct {
 	f    *os.File // nil on other ranks
 	enc  *json.Encoder
 	last string
 }
 
-// openHistory keeps the first steps of an interrupted run's file.
-func (j *Job) openHistory(name string, steps int) (*history, error) {
+// openHistory keeps the first steps of an interrupted run's file. Ranks that do not
+// write get one that only knows the last step.
+func openHistory(writes bool, path string, steps int) (*history, error) {
 	h := &history{}
-	if j.ranks.Rank() != 0 {
+	if !writes {
 		return h, nil
 	}
-	path := j.dir.Path(name, "history.jsonl")
 	var keep []Point
 	if steps > 0 {
 		old, err := ReadHistory(path)

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/collective"
 	"vgid/vgid/train"
 )
 
@@ -17,8 +16,7 @@ func TestHistoryIsReplacedAsAWhole(t *testing.T) {
 	line := func(step int) string {
 		return fmt.Sprintf(`{"step":%d,"loss":{"forget":0.5},"grad_norm":1,"lr":0.001}`+"\n", step)
 	}
-	j := New(Options{Config: small(t, nil), Comm: collective.Solo()})
-	path := j.dir.Path("unlearned", "history.jsonl")
+	path := filepath.Join(t.TempDir(), "unlearned", "history.jsonl")
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +28,7 @@ func TestHistoryIsReplacedAsAWhole(t *testing.T) {
 	if err := os.Link(path, seen); err != nil {
 		t.Skip("SKIPPED: no second name for a file here: ", err)
 	}
-	h, err := j.openHistory("unlearned", 2)
+	h, err := openHistory(true, path, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +47,7 @@ func TestHistoryIsReplacedAsAWhole(t *testing.T) {
 	if got, err := os.ReadFile(path); err != nil || string(got) != want {
 		t.Errorf("the history is\n%s, %v, want\n%s", got, err, want)
 	}
-	if h, err = j.openHistory("unlearned", 0); err != nil { // from the beginning
+	if h, err = openHistory(true, path, 0); err != nil { // from the beginning
 		t.Fatal(err)
 	}
 	if err := h.Close(); err != nil {

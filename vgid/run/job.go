@@ -3,6 +3,7 @@ package run
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"vgid/collective"
@@ -11,7 +12,9 @@ import (
 	"vgid/vgid/monitor"
 	"vgid/vgid/run/barrier"
 	"vgid/vgid/run/fingerprint"
+	"vgid/vgid/run/inputs"
 	"vgid/vgid/run/ledger"
+	"vgid/vgid/run/preflight"
 	"vgid/vgid/run/rundir"
 	"vgid/vgid/run/transfer"
 )
@@ -26,6 +29,10 @@ type Options struct {
 	Place   string            // what memory the device has: workers that say the same share it
 	Node    string            // name of the node this worker runs on; may be empty
 
+	// Spell is how the user gives a setting a value, for messages that advise one; nil:
+	// its path.
+	Spell config.Spelling
+
 	// Command is what the workers were asked to do beside the configuration; all
 	// must have been asked the same.
 	Command string
@@ -37,34 +44,51 @@ type Options struct {
 }
 
 // Job is one run on one worker.
+//
+// What must hold: all ranks call the same methods in the same order, Open first and
+// Close last; what a method gives is the same on all ranks, but for errors, which say
+// on each whose they are; and what is not in the run's folder when a stage has ended is
+// not needed by any that follows.
 type Job struct {
 	Options
 
-	ranks    *barrier.Group
-	dir      *rundir.Dir
-	files    *fingerprint.Files
-	disks    *transfer.Disks
-	transfer *transfer.Transfer
-	stages   *ledger.Ledger
+	// Metrics are listed for Prometheus by it.
+	Targets *Targets
 
-	looked    map[string]bool      // pictures that were decoded once: where they are, and digests
-	published bool                 // the targets of its metrics are listed, by rank 0
-	templates *templates           // instructions, once they were read
-	rehearsal bool                 // the device only counts what is taken of it
+	ranks  *barrier.Group
+	dir    *rundir.Dir
+	disks  *transfer.Disks
+	stages *ledger.Ledger
+	inputs *inputs.Inputs
+	check  *preflight.Check
+
 	afterStep func(step int) error // tests: called after each step of a stage
 }
 
 // New makes a run of what a worker brings. It neither reads nor writes anything yet.
 func New(o Options) *Job {
-	j := &Job{Options: o}
+	if o.Spell == nil {
+		o.Spell = config.Plain
+	}
+	say := o.Show.Printf
 	progress := &ledger.Progress{Resumed: o.Config.Resume}
-	j.ranks = barrier.New(o.Comm, barrier.Options{Asked: o.Asked, Timeout: o.Config.Collective.Timeout, Kept: progress.Kept})
-	j.dir = rundir.New(o.Config.Out, o.Config.Name)
-	j.files = fingerprint.New(j.ranks, o.Show.Printf)
-	j.disks = transfer.NewDisks(j.ranks, j.dir, o.Node)
-	j.transfer = transfer.New(j.ranks, j.dir, j.files, j.disks, o.Show.Printf)
-	j.stages = ledger.New(o.Config, progress, j.ranks, j.dir, j.files, j.disks, o.Show.Printf)
-	return j
+	ranks := barrier.New(o.Comm, barrier.Options{Asked: o.Asked, Timeout: o.Config.Collective.Timeout, Kept: progress.Kept})
+	dir := rundir.New(o.Config.Out, o.Config.Name)
+	files := fingerprint.New(ranks, say)
+	disks := transfer.NewDisks(ranks, dir, o.Node)
+	moves := transfer.New(ranks, dir, files, disks, say)
+	stages := ledger.New(o.Config, progress, ranks, dir, files, disks, say)
+	if o.Backend != nil && o.Backend.Traits().Accounts {
+		stages.Device = func() string { return fmt.Sprint(o.Backend.Memory()) }
+	}
+	return &Job{
+		Options: o, ranks: ranks, dir: dir, disks: disks, stages: stages,
+		Targets: &Targets{conf: o.Config, ranks: ranks, dir: dir, say: say},
+		inputs: inputs.New(inputs.Options{
+			Config: o.Config, Backend: o.Backend, Ranks: ranks, Dir: dir, Files: files, Transfer: moves, Stages: stages, Say: say,
+		}),
+		check: &preflight.Check{Ranks: ranks, Backend: o.Backend, Place: o.Place, Spell: o.Spell},
+	}
 }
 
 // Dir is the run's folder.
@@ -119,18 +143,13 @@ func (j *Job) occupy() error {
 	return rundir.WriteFile(j.dir.Path("config.yaml"), b.Bytes())
 }
 
-// Close lets other runs into the folder that Open took. It may be called again.
-func (j *Job) Close() error { return j.dir.Unlock() }
+// Close closes what was read and lets other runs into the folder that Open took. It
+// may be called again.
+func (j *Job) Close() error { return errors.Join(j.inputs.Close(), j.dir.Unlock()) }
 
-// RetainSplit is the configured retain split, or the complement of forget.
-func (j *Job) RetainSplit() (string, error) {
-	c := j.Config.Data
-	if c.Retain != "" {
-		return c.Retain, nil
-	}
-	var percent int
-	if _, err := fmt.Sscanf(c.Forget, "forget_%d", &percent); err != nil || percent <= 0 || percent >= 100 {
-		return "", fmt.Errorf("data.retain is empty and data.forget: %q is not forget_N, so it cannot be derived: set data.retain", c.Forget)
-	}
-	return fmt.Sprintf("retain_%d", 100-percent), nil
-}
+// People reads the people of the configured splits. All ranks call it.
+func (j *Job) People(ctx context.Context) (*inputs.People, error) { return j.inputs.People(ctx) }
+
+// Model resolves the name of a model to a folder that every rank has. All ranks call
+// it.
+func (j *Job) Model(ctx context.Context, ref string) (string, error) { return j.inputs.Model(ctx, ref) }

@@ -23,6 +23,7 @@ import (
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
 	"vgid/vgid/run/barrier"
+	"vgid/vgid/run/inputs"
 	"vgid/vgid/run/rundir"
 	"vgid/vgid/vgidtest"
 )
@@ -157,15 +158,15 @@ func readModel(t *testing.T, dir string) map[string][]float32 {
 // The same global batch gives the same run on any number of workers.
 func TestWorldSizeDoesNotMatter(t *testing.T) {
 	long(t)
-	unlearn := func(ctx context.Context, j *Job, p *People, base string) (rundir.Stage, error) {
+	unlearn := func(ctx context.Context, j *Job, p *inputs.People, base string) (rundir.Stage, error) {
 		return j.Unlearn(ctx, "unlearned", base, p)
 	}
 	for _, tc := range []struct {
 		name string
 		over map[string]string
-		run  func(ctx context.Context, j *Job, p *People, base string) (rundir.Stage, error)
+		run  func(ctx context.Context, j *Job, p *inputs.People, base string) (rundir.Stage, error)
 	}{
-		{"supervised", nil, func(ctx context.Context, j *Job, p *People, base string) (rundir.Stage, error) {
+		{"supervised", nil, func(ctx context.Context, j *Job, p *inputs.People, base string) (rundir.Stage, error) {
 			return j.Reference(ctx, "vanilla", base, p)
 		}},
 		{"vgid", nil, unlearn},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"vgid/vgid/config"
 	"vgid/vgid/monitor"
 	"vgid/vgid/run/barrier"
 	"vgid/vgid/run/rundir"
@@ -20,51 +21,63 @@ type Target struct {
 	Machine string // the same for workers of one machine
 }
 
-// targetFiles are where the targets of a run are listed: in a folder for all runs,
+// Targets lists where the workers of a run serve their metrics.
+//
+// What must hold: the lists that were written (Publish) are removed when the run ends
+// (Withdraw), however it does, since the ports may soon be others'; what a run that is
+// killed leaves is replaced by the next of its name.
+type Targets struct {
+	conf      config.Config
+	ranks     *barrier.Group
+	dir       *rundir.Dir
+	say       func(format string, args ...any)
+	published bool // by rank 0
+}
+
+// files are where the targets of a run are listed: in a folder for all runs,
 // which Prometheus can watch (files: [OUT/metrics/*.json]), and in the run's own.
-func (j *Job) targetFiles() []string {
+func (t *Targets) files() []string {
 	return []string{
-		filepath.Join(j.Config.Out, "metrics", url.PathEscape(j.Config.Name)+".json"),
-		j.dir.Path("metrics.json"),
+		filepath.Join(t.conf.Out, "metrics", url.PathEscape(t.conf.Name)+".json"),
+		t.dir.Path("metrics.json"),
 	}
 }
 
-// PublishMetrics lists the addresses of all workers' /metrics for Prometheus
-// (file_sd) until WithdrawMetrics. All ranks call it, those that serve none, too.
-func (j *Job) PublishMetrics(ctx context.Context, mine Target) error {
-	all, err := barrier.Exchange(ctx, j.ranks, mine)
+// Publish lists the addresses of all workers' /metrics for Prometheus
+// (file_sd) until Withdraw. All ranks call it, those that serve none, too.
+func (t *Targets) Publish(ctx context.Context, mine Target) error {
+	all, err := barrier.Exchange(ctx, t.ranks, mine)
 	if err != nil {
 		return err
 	}
-	return j.ranks.OnRank0(ctx, func() error {
-		lead := all[0]
+	return t.ranks.OnRank0(ctx, func() error {
 		var addrs []string
 		hidden := 0
-		for _, t := range all {
+		for _, of := range all {
 			switch {
-			case t.Addr == "":
-			case monitor.IsLoopback(t.Addr) && t.Machine != lead.Machine:
+			case of.Addr == "":
+			case monitor.IsLoopback(of.Addr) && of.Machine != all[0].Machine:
 				hidden++ // at that address Prometheus would find another worker, or nobody
 			default:
-				addrs = append(addrs, t.Addr)
+				addrs = append(addrs, of.Addr)
 			}
 		}
 		if hidden > 0 {
-			j.Show.Printf("note: the metrics of %d workers are on the loopback of other machines, and not listed; leave the host out of metrics.addr to have them on the network", hidden)
+			t.say("note: the metrics of %d workers are on the loopback of other machines, and not listed; leave the host out of metrics.addr to have them on the network", hidden)
 		}
 		if len(addrs) == 0 {
-			return j.withdraw() // what a run that was killed left
+			return t.withdraw() // what a run that was killed left
 		}
 		groups := []struct {
 			Targets []string          `json:"targets"`
 			Labels  map[string]string `json:"labels"`
-		}{{addrs, map[string]string{"job": "vgid", "run": j.Config.Name}}}
+		}{{addrs, map[string]string{"job": "vgid", "run": t.conf.Name}}}
 		list, err := json.MarshalIndent(groups, "", "  ")
 		if err != nil {
 			return err
 		}
-		j.published = true
-		for _, path := range j.targetFiles() {
+		t.published = true
+		for _, path := range t.files() {
 			if err := rundir.WriteFile(path, append(list, '\n')); err != nil {
 				return err
 			}
@@ -73,18 +86,18 @@ func (j *Job) PublishMetrics(ctx context.Context, mine Target) error {
 	})
 }
 
-// WithdrawMetrics removes the list of targets, whose ports may soon be others'.
+// Withdraw removes the list of targets, whose ports may soon be others'.
 // What a run that is killed leaves is replaced by the next of its name.
-func (j *Job) WithdrawMetrics() error {
-	if !j.published {
+func (t *Targets) Withdraw() error {
+	if !t.published {
 		return nil
 	}
-	j.published = false
-	return j.withdraw()
+	t.published = false
+	return t.withdraw()
 }
 
-func (j *Job) withdraw() (err error) {
-	for _, path := range j.targetFiles() {
+func (t *Targets) withdraw() (err error) {
+	for _, path := range t.files() {
 		if e := os.Remove(path); e != nil && !errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, e)
 		}

@@ -26,7 +26,7 @@ func publish(t *testing.T, c config.Config, targets []Target) (jobs []*Job, said
 			if err == nil {
 				defer comm.Close()
 				jobs[r] = New(Options{Config: c, Comm: comm, Show: monitor.NewProgress(nil)})
-				err = jobs[r].PublishMetrics(context.Background(), target)
+				err = jobs[r].Targets.Publish(context.Background(), target)
 			}
 			errs <- err
 		}()
@@ -36,7 +36,7 @@ func publish(t *testing.T, c config.Config, targets []Target) (jobs []*Job, said
 			t.Fatal(err)
 		}
 	}
-	for i, path := range jobs[0].targetFiles() {
+	for i, path := range jobs[0].Targets.files() {
 		raw, err := os.ReadFile(path)
 		if err != nil {
 			continue
@@ -82,12 +82,12 @@ func TestTargets(t *testing.T) {
 		}
 		for range 2 {
 			for _, j := range jobs {
-				if err := j.WithdrawMetrics(); err != nil {
+				if err := j.Targets.Withdraw(); err != nil {
 					t.Error(err)
 				}
 			}
 		}
-		for _, path := range jobs[0].targetFiles() {
+		for _, path := range jobs[0].Targets.files() {
 			if _, err := os.Stat(path); err == nil {
 				t.Errorf("%s: %s is left", name, path)
 			}

@@ -5,66 +5,37 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
 
 	"vgid/eval"
 	"vgid/eval/dataset"
 	"vgid/eval/metric"
-	"vgid/eval/prompts"
 	"vgid/eval/report"
 	"vgid/model"
-	"vgid/model/dry"
-	"vgid/model/hf/imaging"
-	"vgid/model/hf/modeldir"
-	"vgid/vgid/ask"
 	"vgid/vgid/origin"
+	"vgid/vgid/run/answer"
 	"vgid/vgid/run/barrier"
+	"vgid/vgid/run/inputs"
 	"vgid/vgid/run/ledger"
 	"vgid/vgid/run/rundir"
 	"vgid/vgid/train"
 	"vgid/vgid/train/noise"
 )
 
-// intervention is one way to disturb the teacher.
-type intervention struct {
-	name               string
-	noise, instruction bool
-}
-
-var interventions = []intervention{
-	{"noise + instruction", true, true},
-	{"noise", true, false},
-	{"instruction", false, true},
-	{"none", false, false},
-}
-
-// interventionsOf lists what a method shows its teacher: each half that it has, both,
-// and neither, to compare with.
-func interventionsOf(n train.Needs) (out []intervention) {
-	for _, iv := range interventions {
-		if (n.Noise || !iv.noise) && (n.Instruction || !iv.instruction) {
-			out = append(out, iv)
-		}
-	}
-	return out
-}
-
 // TeacherTable looks at the teacher before unlearning: what the vanilla model
 // answers to forget questions under each half of the intervention. Of a method that
-// shows its teacher what the student sees there is no table.
-func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]report.TeacherRow, error) {
+// shows its teacher what the student sees there is no table. All ranks call it.
+func (j *Job) TeacherTable(ctx context.Context, dir string, p *inputs.People) ([]report.TeacherRow, error) {
 	method, err := train.FindMethod(j.Config.Unlearn)
 	if err != nil || !method.Needs.Intervenes() {
 		return nil, err
 	}
 	path := j.dir.Path("teacher.json")
 	stage := rundir.Stage{Name: ledger.Teacher}
-	sets, inputs, err := j.teacherInputs(ctx, dir, p)
-	if err != nil {
+	l := look{j: j, needs: method.Needs}
+	if stage.Inputs, err = l.read(ctx, dir, p); err != nil {
 		return nil, err
 	}
-	stage.Inputs = inputs
-	_, ok, err := j.stages.Begin(ctx, stage.Name, inputs)
+	_, ok, err := j.stages.Begin(ctx, stage.Name, stage.Inputs)
 	if err != nil {
 		return nil, err
 	}
@@ -77,19 +48,7 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]report
 			return rows, err
 		})
 	}
-	m, err := j.loadAll(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-	defer m.Close()
-	items, proto, enc, err := j.teacherItems(dir, m, sets)
-	if err != nil {
-		return nil, err
-	}
-	if len(items) == 0 {
-		j.Show.Printf("the forget set has no questions about images: the teacher is not looked at")
-	}
-	rows, err := j.teacherRows(ctx, method.Needs, &Answerer{Model: m, Encoder: enc, BatchTokens: j.Config.Eval.BatchTokens}, items, proto)
+	rows, err := l.rows(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -103,132 +62,121 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *People) ([]report
 	if err != nil {
 		return nil, err
 	}
-	return rows, j.finish(ctx, &stage, path)
+	return rows, j.stages.Finish(ctx, &stage, path)
 }
 
-// teacherRows are the teacher's answers to items under each intervention that a method
-// makes.
-func (j *Job) teacherRows(ctx context.Context, needs train.Needs, a *Answerer, items []eval.Item, proto eval.Protocol) (rows []report.TeacherRow, err error) {
+// look is the look at a method's teacher.
+type look struct {
+	j            *Job
+	needs        train.Needs
+	sets         []eval.Set // the people of the forget set
+	instructions *inputs.Instructions
+}
+
+// read reads whom the teacher is asked about, and gives what the look depends on:
+// what is read, with the model of a folder, if there is one yet. All ranks call it.
+func (l *look) read(ctx context.Context, dir string, p *inputs.People) (origin.List, error) {
+	in := l.j.inputs
+	sets, files, err := in.Sets(ctx, p, []string{eval.Forget}, 0)
+	if err != nil {
+		return nil, err
+	}
+	if l.sets = sets; dir == "" {
+		l.instructions, err = in.Instructions(ctx)
+		return nil, err
+	}
+	if l.instructions, err = in.Instructions(ctx); err != nil {
+		return nil, err
+	}
+	return in.Beside(ctx, origin.Union(files, l.instructions.Files), dir)
+}
+
+// items are the questions that the teacher is looked at with: those about the images.
+func (l *look) items(enc *train.Encoder) (items []eval.Item, p eval.Protocol, err error) {
+	if p, err = answer.Protocol(l.j.Config.Eval, enc.Templates(), l.j.Config.Seed); err != nil {
+		return nil, p, err
+	}
+	p.Modalities, p.Likelihood = []dataset.Modality{dataset.ImageText}, false
+	items, err = answer.Items(enc, l.sets, p)
+	return items, p, err
+}
+
+// fits checks that a model like that of the folder can read the questions behind an
+// instruction.
+func (l *look) fits(ctx context.Context, dir string) error {
+	m, enc, err := l.j.count(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	items, p, err := l.items(enc)
+	if err != nil {
+		return err
+	}
+	a := &answer.Answerer{Model: m.Model, Encoder: enc, Unseen: true}
+	a.Disturb = l.disturb(answer.Intervention{Instruction: true}, nil)
+	if _, err := a.Prompts(items, p); err != nil {
+		return fmt.Errorf("the teacher behind an instruction: %w", err)
+	}
+	return nil
+}
+
+// rows are the answers of the model of a folder under each intervention that the
+// method makes. All ranks call it.
+func (l *look) rows(ctx context.Context, dir string) (rows []report.TeacherRow, err error) {
+	j := l.j
+	m, err := j.load(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	enc, err := train.NewEncoder(j.inputs.Folder(dir), m, j.Config.Prompt)
+	if err != nil {
+		return nil, err
+	}
+	items, p, err := l.items(enc)
+	if err != nil {
+		return nil, err
+	}
 	if len(items) == 0 {
+		j.Show.Printf("the forget set has no questions about images: the teacher is not looked at")
 		return nil, nil
 	}
-	var n *noise.Noise
-	if needs.Noise {
-		v := a.Model.Config.Vision
-		if n, err = noise.New(j.Config.Unlearn.Noise, j.Config.Seed, a.Encoder.Processor().Layout(), v.PatchSize); err != nil {
-			return nil, err
-		}
+	n, err := l.noise(m, enc)
+	if err != nil {
+		return nil, err
 	}
-	instruction := ""
-	if needs.Instruction {
-		read, err := j.instructions(ctx)
-		if err != nil {
-			return nil, err
-		}
-		instruction = read.texts[0]
-	}
-	for _, iv := range interventionsOf(needs) {
-		a.Disturb = iv.on(n, instruction, j.Config.Prompt.Subject)
-		out, err := eval.RunItems(ctx, items, proto, a, j.shard())
+	a := &answer.Answerer{Model: m, Encoder: enc, BatchTokens: j.Config.Eval.BatchTokens}
+	for _, iv := range answer.Interventions(l.needs) {
+		a.Disturb = l.disturb(iv, n)
+		out, err := eval.RunItems(ctx, items, p, a, shareOf(j.ranks))
 		if err != nil {
 			return nil, err
 		}
 		s := out.Scores[eval.Forget][eval.ModalityKey(dataset.ImageText)]
 		rows = append(rows, report.TeacherRow{
-			Name: iv.name, ROUGEL: s[metric.ROUGEL], Classification: s[metric.Classification], Cloze: s[metric.Cloze],
+			Name: iv.Name, ROUGEL: s[metric.ROUGEL], Classification: s[metric.Classification], Cloze: s[metric.Cloze],
 			Example: out.Answers[0].Response,
 		})
 	}
 	return rows, nil
 }
 
-// teacherInputs are the people whom the teacher is asked about, those of the forget
-// set, and what the look at it depends on: what is read, with the model of a folder,
-// if there is one yet. All ranks call it.
-func (j *Job) teacherInputs(ctx context.Context, dir string, p *People) ([]eval.Set, origin.List, error) {
-	sets, files, err := j.evalSets(ctx, p, []string{eval.Forget}, 0)
-	if err != nil {
-		return nil, nil, err
+// noise is the configured one for a model's pictures, nil where the method has none.
+func (l *look) noise(m *model.Model, enc *train.Encoder) (*noise.Noise, error) {
+	if !l.needs.Noise {
+		return nil, nil
 	}
-	read, err := j.instructions(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	inputs := union(files, read.files)
-	if dir != "" {
-		inputs, err = j.readBeside(ctx, inputs, dir)
-	}
-	return sets, inputs, err
+	c := l.j.Config
+	return noise.New(c.Unlearn.Noise, c.Seed, enc.Processor().Layout(), m.Config.Vision.PatchSize)
 }
 
-// teacherItems are the questions that the teacher is looked at with: those about
-// the images.
-func (j *Job) teacherItems(dir string, m *model.Model, sets []eval.Set) (items []eval.Item, proto eval.Protocol, enc *train.Encoder, err error) {
-	if enc, err = train.NewEncoder(modeldir.Open(dir), m, j.Config.Prompt); err != nil {
-		return nil, proto, nil, err
+// disturb is an intervention with the first of the instructions, so that the rows of a
+// table differ in the intervention alone.
+func (l *look) disturb(iv answer.Intervention, n *noise.Noise) answer.Disturbance {
+	text := ""
+	if iv.Instruction {
+		text = l.instructions.Texts[0]
 	}
-	if proto, err = j.protocol(enc.Templates()); err != nil {
-		return nil, proto, nil, err
-	}
-	proto.Modalities, proto.Likelihood = []dataset.Modality{dataset.ImageText}, false
-	if err = fitsSets(enc, sets); err != nil {
-		return nil, proto, nil, err
-	}
-	items, err = eval.BuildItems(sets, proto)
-	return items, proto, enc, err
-}
-
-// teacherFits checks that a model like that of the folder can read the teacher's
-// questions behind an instruction.
-func (j *Job) teacherFits(ctx context.Context, dir string, sets []eval.Set) error {
-	twin := *j
-	twin.Backend, _ = dry.New(dry.Like(j.Backend))
-	m, err := twin.load(ctx, dir)
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	items, proto, enc, err := twin.teacherItems(dir, m, sets)
-	if err != nil {
-		return err
-	}
-	read, err := j.instructions(ctx)
-	if err != nil {
-		return err
-	}
-	a := &Answerer{Model: m, Encoder: enc, Unseen: true}
-	a.Disturb = intervention{instruction: true}.on(nil, read.texts[0], j.Config.Prompt.Subject)
-	for i := range items {
-		q, err := a.question(&items[i])
-		if err == nil {
-			err = a.fitsItem(&items[i], q, proto)
-		}
-		if err != nil {
-			return fmt.Errorf("the teacher behind an instruction: %w", err)
-		}
-	}
-	return nil
-}
-
-// on is the intervention as an Answerer makes it.
-func (iv intervention) on(n *noise.Noise, instruction, subject string) func(*eval.Item, string, []imaging.Image) (string, error) {
-	return func(it *eval.Item, prompt string, images []imaging.Image) (string, error) {
-		if iv.noise && it.Own >= 0 {
-			images[it.Own] = n.Apply(images[it.Own], 0, uint32(it.Index))
-		}
-		if !iv.instruction {
-			return prompt, nil
-		}
-		// The instruction goes before the question, as in training.
-		u := strings.ReplaceAll(instruction, "{subject}", subject)
-		at := strings.LastIndex(prompt, it.Asked)
-		if at < 0 {
-			return "", fmt.Errorf("question %q is not part of its prompt", ask.Clip(it.Asked))
-		}
-		line := strings.LastIndex(prompt[:at], "\n") + 1
-		if i := strings.LastIndex(prompt[line:at], prompts.ImageMark); i >= 0 { // and behind the image
-			line += i + len(prompts.ImageMark)
-		}
-		return prompt[:line] + u + " " + prompt[line:], nil
-	}
+	return iv.Disturb(n, text, l.j.Config.Prompt.Subject)
 }

@@ -26,6 +26,9 @@ import (
 // alone; and whether a stage is kept is rank 0's decision, which all ranks get.
 type Ledger struct {
 	*Progress
+	// Device says what a device's memory holds, told when a stage ends. Nil: nothing.
+	Device func() string
+
 	conf  config.Config
 	ranks *barrier.Group
 	dir   *rundir.Dir
@@ -156,6 +159,9 @@ func (l *Ledger) Begin(ctx context.Context, name string, inputs origin.List) (ru
 // Finish writes the record of a stage, of which paths are what it made, with the
 // most memory that a worker took. All ranks call it.
 func (l *Ledger) Finish(ctx context.Context, s *rundir.Stage, paths ...string) error {
+	if l.Device != nil {
+		l.say("%s: on the device %s", s.Name, l.Device())
+	}
 	peaks := []float64{float64(measure.PeakMemory())}
 	if err := l.ranks.Comm().AllReduce(ctx, collective.F64(peaks), collective.Max); err != nil {
 		return err

@@ -1,22 +1,32 @@
-package run
+package answer
 
 import (
 	"fmt"
 
 	"vgid/eval"
 	"vgid/eval/dataset"
+	"vgid/model"
 	"vgid/vgid/ask"
 	"vgid/vgid/train"
 )
 
-// fitsSets checks that no text of the people who are asked about, or shown
+// Items are the questions of an evaluation for the model of an encoder. Texts that
+// would be taken for a picture are refused.
+func Items(e *train.Encoder, sets []eval.Set, p eval.Protocol) ([]eval.Item, error) {
+	if err := checkSets(e, sets); err != nil {
+		return nil, err
+	}
+	return eval.BuildItems(sets, p)
+}
+
+// checkSets checks that no text of the people who are asked about, or shown
 // before that, holds the mark of an image.
-func fitsSets(e *train.Encoder, sets []eval.Set) error {
+func checkSets(e *train.Encoder, sets []eval.Set) error {
 	for _, s := range sets {
 		for _, people := range [][]dataset.Profile{s.Profiles, s.Full} {
 			for i := range people {
 				for _, q := range people[i].Eval {
-					if err := fitsQuestion(e, q); err != nil {
+					if err := unmarked(e, q); err != nil {
 						return fmt.Errorf("evaluation set %s, person %s: %w", s.Name, people[i].ID, err)
 					}
 				}
@@ -26,7 +36,7 @@ func fitsSets(e *train.Encoder, sets []eval.Set) error {
 	return nil
 }
 
-func fitsQuestion(e *train.Encoder, q dataset.Question) error {
+func unmarked(e *train.Encoder, q dataset.Question) error {
 	if err := e.Unmarked(q.Text); err != nil {
 		return fmt.Errorf("question %w", err)
 	}
@@ -39,6 +49,25 @@ func fitsQuestion(e *train.Encoder, q dataset.Question) error {
 		}
 	}
 	return nil
+}
+
+// Prompts gives the items as the model reads them, and checks that it can: each with
+// an answer behind it, and with each of its choices where their likelihood is asked
+// for. Found out when it is asked, the first that does not fit would end an
+// evaluation that has been going for hours.
+func (a *Answerer) Prompts(items []eval.Item, p eval.Protocol) ([]model.Sequence, error) {
+	prompts := make([]model.Sequence, len(items))
+	for i := range items {
+		q, err := a.question(&items[i])
+		if err == nil {
+			err = a.fitsItem(&items[i], q, p)
+		}
+		if err != nil {
+			return nil, err
+		}
+		prompts[i] = q.Sequence
+	}
+	return prompts, nil
 }
 
 // fitsItem checks that the model can read a question with an answer of maxNew

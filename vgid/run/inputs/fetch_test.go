@@ -1,4 +1,4 @@
-package run
+package inputs
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"vgid/model"
+	"vgid/model/cpu"
 	"vgid/model/hub/hubtest"
 )
 
@@ -27,15 +28,17 @@ func TestModelOfHub(t *testing.T) {
 	})
 	c := small(t, nil)
 	var loaded atomic.Int32
-	onWorld(t, 3, c, func(ctx context.Context, j *Job) error {
-		dir, err := j.ModelDir(ctx, "org/tiny")
+	onRanks(t, 3, c, func(ctx context.Context, in *Inputs) error {
+		dir, err := in.Model(ctx, "org/tiny")
 		if err != nil {
 			return err
 		}
 		if want := fmt.Sprintf("models--org--tiny/snapshots/%040d", 7); !strings.HasSuffix(dir, want) {
 			return fmt.Errorf("folder %s, want …/%s", dir, want)
 		}
-		m, err := model.Load(ctx, j.Backend, dir)
+		be := cpu.New(1)
+		defer be.Close()
+		m, err := model.LoadDir(ctx, be, in.Folder(dir), model.LoadOptions{})
 		if err != nil {
 			return err
 		}
@@ -48,9 +51,9 @@ func TestModelOfHub(t *testing.T) {
 	}
 	refused := func(ref, want string) {
 		t.Helper()
-		onWorld(t, 3, c, func(ctx context.Context, j *Job) error {
-			if dir, err := j.ModelDir(ctx, ref); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("rank %d: folder %q, error %v, want one with %q", j.Comm.Rank(), dir, err, want)
+		onRanks(t, 3, c, func(ctx context.Context, in *Inputs) error {
+			if dir, err := in.Model(ctx, ref); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("rank %d: folder %q, error %v, want one with %q", in.Ranks.Rank(), dir, err, want)
 			}
 			return nil
 		})

@@ -5,16 +5,18 @@ import (
 
 	"vgid/model"
 	"vgid/vgid/config"
+	"vgid/vgid/run/preflight"
 )
 
-// choose says what is trained, and prints it.
-func (j *Job) choose(m *model.Model, l config.LoRA, modules []string) error {
+// setTrainable sets what of a model is trained, and tells it.
+func setTrainable(s preflight.Setup, l config.LoRA, modules []string) error {
+	m := s.Model
 	var names []string
 	var err error
 	if l.R > 0 {
 		names, err = m.AddLoRA(model.LoRAConfig{
 			R: l.R, Alpha: float32(l.Alpha), Dropout: float32(l.Dropout), Targets: l.Targets, Exclude: l.Exclude,
-			RSLoRA: l.RSLoRA, ModulesToSave: l.ModulesToSave, Bias: l.Bias, Seed: j.Config.Seed,
+			RSLoRA: l.RSLoRA, ModulesToSave: l.ModulesToSave, Bias: l.Bias, Seed: s.Config.Seed,
 		})
 	} else {
 		if len(modules) == 0 {
@@ -27,13 +29,13 @@ func (j *Job) choose(m *model.Model, l config.LoRA, modules []string) error {
 	}
 	all, trained := m.NumParameters()
 	if l.R == 0 && modules[0] == "*" {
-		j.Show.Printf("training the weights themselves: %d parameters in %d tensors", trained, len(names))
+		s.Say("training the weights themselves: %d parameters in %d tensors", trained, len(names))
 		return nil
 	}
 	what := "weights"
 	if l.R > 0 {
 		what = fmt.Sprintf("LoRA r=%d alpha=%g on modules", l.R, l.Alpha)
 	}
-	j.Show.Printf("training %d of %d parameters: %d %s: %s", trained, all, len(names), what, model.Abbreviate(names))
+	s.Say("training %d of %d parameters: %d %s: %s", trained, all, len(names), what, model.Abbreviate(names))
 	return nil
 }

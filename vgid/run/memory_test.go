@@ -12,6 +12,7 @@ import (
 	"vgid/model/cpu"
 	"vgid/vgid/config"
 	"vgid/vgid/run/barrier"
+	"vgid/vgid/run/preflight"
 )
 
 // bounded is a CPU that says how much memory is left, and knows how much of it
@@ -73,6 +74,7 @@ func onBounded(t *testing.T, stage string, workers int, left int64, apart bool, 
 		return devices[len(devices)-1], nil
 	}
 	errs := tryDevices(t, workers, c, open, stages[stage], func(rank int, o *Options) {
+		o.Spell = func(path, value string) string { return strings.TrimSpace("--" + path + " " + value) }
 		if apart {
 			o.Place = strconv.Itoa(rank)
 		}
@@ -114,7 +116,7 @@ func TestStagesThatDoNotFitAreRefused(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			c.over["train.steps"], c.over["unlearn.steps"] = "2", "2"
 			cfg := small(t, c.over)
-			var short *MemoryError
+			var short *preflight.MemoryError
 			if _, err := onBounded(t, c.stage, 1, 1, false, cfg); !errors.As(err, &short) {
 				t.Fatalf("a byte of memory is enough: %v", err)
 			}
@@ -144,7 +146,7 @@ func TestStagesThatDoNotFitAreRefused(t *testing.T) {
 // Workers whose devices have the same memory are counted together.
 func TestWorkersShareMemory(t *testing.T) {
 	cfg := small(t, map[string]string{"unlearn.steps": "1"})
-	var short *MemoryError
+	var short *preflight.MemoryError
 	if _, err := onBounded(t, "unlearned", 2, 1, false, cfg); !errors.As(err, &short) {
 		t.Fatal(err)
 	}
@@ -161,26 +163,6 @@ func TestWorkersShareMemory(t *testing.T) {
 		}
 		if _, err := onBounded(t, "unlearned", 2, left, apart, cfg); err != nil && errors.As(err, &short) {
 			t.Errorf("apart %t: %v", apart, err)
-		}
-	}
-}
-
-func TestShortage(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		all   []claimed
-		rank  int
-		total int64
-	}{
-		{"enough", []claimed{{"a", 5, 10}, {"a", 5, 10}}, -1, 0},
-		{"too little together", []claimed{{"a", 6, 10}, {"a", 5, 10}}, 0, 11},
-		{"on another machine", []claimed{{"a", 9, 10}, {"b", 11, 10}}, 1, 11},
-		{"apart", []claimed{{"a", 9, 10}, {"b", 9, 10}}, -1, 0},
-		{"one sees more", []claimed{{"a", 6, 10}, {"a", 5, 11}}, -1, 0},
-		{"nobody knows", []claimed{{"a", 6, -1}, {"a", 5, -1}}, -1, 0},
-	} {
-		if rank, total, _, _ := shortage(c.all); rank != c.rank || total != c.total {
-			t.Errorf("%s: rank %d of %d bytes, want %d of %d", c.name, rank, total, c.rank, c.total)
 		}
 	}
 }

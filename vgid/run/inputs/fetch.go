@@ -1,4 +1,4 @@
-package run
+package inputs
 
 import (
 	"bytes"
@@ -8,15 +8,14 @@ import (
 	"strings"
 
 	"vgid/model/hub"
-	"vgid/vgid/monitor"
 )
 
 // fetch brings a model that is named ORG/NAME into the cache of every worker's
 // machine, and checks that all got the same commit. All ranks call it.
-func (j *Job) fetch(ctx context.Context, ref string) (string, error) {
+func (in *Inputs) fetch(ctx context.Context, ref string) (string, error) {
 	var dir string
-	commits, err := j.ranks.Barrier(ctx, func(ctx context.Context) (commit []byte, err error) {
-		dir, err = hub.Folder(ctx, ref, hub.Whole, lines{j.Show})
+	commits, err := in.Ranks.Barrier(ctx, func(ctx context.Context) (commit []byte, err error) {
+		dir, err = hub.Folder(ctx, ref, hub.Whole, lines(in.Say))
 		return []byte(filepath.Base(dir)), err
 	})
 	if err != nil {
@@ -31,10 +30,10 @@ func (j *Job) fetch(ctx context.Context, ref string) (string, error) {
 	return dir, nil
 }
 
-// lines writes to a run's progress.
-type lines struct{ show *monitor.Progress }
+// lines writes what is written to it to a run's user.
+type lines func(format string, args ...any)
 
-func (l lines) Write(b []byte) (int, error) {
-	l.show.Printf("%s", strings.TrimRight(string(b), "\n"))
+func (say lines) Write(b []byte) (int, error) {
+	say("%s", strings.TrimRight(string(b), "\n"))
 	return len(b), nil
 }

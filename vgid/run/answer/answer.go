@@ -1,4 +1,4 @@
-package run
+package answer
 
 import (
 	"cmp"
@@ -14,6 +14,10 @@ import (
 )
 
 // Answerer lets a model answer evaluation items: eval.Answerer.
+//
+// What must hold: an item's answer depends on the item and the model alone, not on
+// which items are answered with it, so that any number of workers gives the same
+// answers (likelihoods may be rounded otherwise).
 type Answerer struct {
 	Model       *model.Model
 	Encoder     *train.Encoder
@@ -26,8 +30,8 @@ type Answerer struct {
 	MostPixels int
 
 	// Disturb, when set, changes an item's prompt and query image before they
-	// are encoded: how the teacher's answers are looked at.
-	Disturb func(it *eval.Item, prompt string, images []imaging.Image) (string, error)
+	// are encoded: an Intervention.
+	Disturb Disturbance
 	// Asked, when set, hears how many items more have been answered or scored.
 	Asked func(n int)
 
@@ -172,11 +176,4 @@ func (a *Answerer) ScoreOptions(ctx context.Context, items []eval.Item) ([][]flo
 		return nil
 	})
 	return out, err
-}
-
-func limit[T any](s []T, n int) []T {
-	if n > 0 && n < len(s) {
-		return s[:n]
-	}
-	return s
 }
