@@ -13,9 +13,9 @@ import (
 
 func memoryCommand() *cli.Command {
 	return &cli.Command{
-		Name: "memory", Usage: "take one VGID step on the CPU and compare its peak memory with what inspect estimates",
-		Description: `The model is a folder, or what bench checkpoint makes; it needs no tokenizer. The step is the teacher's pass,
-the student's and the update, on blank images and text of the given length. 2 sequences stand for one to
+		Name: "memory", Usage: "take one step of unlearning on the CPU and compare its peak memory with what inspect estimates",
+		Description: `The model is a folder, or what bench checkpoint makes; it needs no tokenizer. The step is VGID's, the teacher's
+pass, the student's and the update, or that of another --method, on blank images and text of the given length. 2 sequences stand for one to
 forget and one to retain.`,
 		Flags: []cli.Flag{
 			jsonFlag(),
@@ -24,6 +24,7 @@ forget and one to retain.`,
 			&cli.BoolFlag{Name: "recompute", Value: true, Usage: "compute activations again in the backward pass instead of keeping them"},
 			&cli.IntFlag{Name: "r", Value: 16, Usage: "rank of the adapter"},
 			targetsFlag(),
+			methodFlag(),
 			&cli.StringFlag{Name: "dtype", Value: "auto", Usage: "how weights are kept in memory: float32, bfloat16, or auto, as in the files"},
 			&cli.IntFlag{Name: "batch", Value: 2, Usage: "sequences of the step, each with one image"},
 			&cli.IntFlag{Name: "tokens", Usage: "tokens of a sequence, those of its image included; 0: the image's and 64"},
@@ -47,6 +48,10 @@ forget and one to retain.`,
 			if err != nil {
 				return nil, err
 			}
+			training, err := method(c)
+			if err != nil {
+				return nil, err
+			}
 			dir, err := modelFolder(c, "model")
 			if err != nil {
 				return nil, err
@@ -58,7 +63,7 @@ forget and one to retain.`,
 			tokens := cmp.Or(c.Int("tokens"), min(shape.SideTokens(c.Int("image-side"))+64, shape.Text.MaxPositions))
 			o := stepbench.MemoryOptions{Dir: dir, Step: plan.LoRAStep, Threads: c.Int("threads"), Work: plan.Options{
 				Load: model.LoadOptions{Weights: c.String("dtype")}, Batch: c.Int("batch"), Tokens: tokens, Answer: max(1, min(32, tokens/2)),
-				Images: 1, Side: c.Int("image-side"),
+				Images: 1, Side: c.Int("image-side"), Training: training,
 				LoRA: model.LoRAConfig{R: c.Int("r"), Alpha: float32(c.Int("r")), Targets: layers},
 			}}
 			if c.Bool("full") {

@@ -22,8 +22,9 @@ func inspectCommand() *cli.Command {
 	return &cli.Command{
 		Name: "inspect", Usage: "what is in a model's folder, what would be trained, and the memory each step takes on this machine",
 		Description: `Reads headers only. The memory is what the steps allocate when they are taken on a device that only
-counts; a step of VGID is the teacher's pass, the student's and the update. "mapped" are weights that stay
-in their file: the system keeps as much of them in memory as there is room for, and reads the rest again.`,
+counts; a step of VGID is the teacher's pass, the student's and the update, and --method takes those of
+others. "mapped" are weights that stay in their file: the system keeps as much of them in memory as there
+is room for, and reads the rest again.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Usage: modelUsage},
 			&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of a PEFT adapter of it, or its ORG/NAME on the hub"},
@@ -31,6 +32,7 @@ in their file: the system keeps as much of them in memory as there is room for, 
 			&cli.IntFlag{Name: "r", Value: 16, Usage: "rank of that adapter"},
 			&cli.BoolFlag{Name: "full", Usage: "list the weights of full fine-tuning instead of an adapter's layers"},
 			&cli.StringFlag{Name: "dtype", Value: "auto", Usage: "how weights are kept in memory: float32, bfloat16, or auto, as in the files"},
+			methodFlag(),
 			&cli.IntFlag{Name: "batch", Value: 1, Usage: "sequences of a pass, each with one image"},
 			&cli.IntFlag{Name: "tokens", Usage: "tokens of a sequence, those of its image included; 0: the image's and 128"},
 			&cli.IntFlag{Name: "image-side", Value: 448, Usage: "side of the images in `PIXELS`, for towers that take any size"},
@@ -62,6 +64,9 @@ in their file: the system keeps as much of them in memory as there is room for, 
 			o := folder.InspectOptions{
 				LoRA: model.LoRAConfig{R: c.Int("r"), Alpha: float32(c.Int("r")), Targets: layers},
 				Full: c.Bool("full"), DType: c.String("dtype"), Batch: c.Int("batch"), Tokens: c.Int("tokens"), Side: c.Int("image-side"), New: c.Int("max-new"),
+			}
+			if o.Training, err = method(c); err != nil {
+				return err
 			}
 			if err := onDevice(c, &o); err != nil {
 				return err

@@ -85,3 +85,35 @@ func TestInspectAdapter(t *testing.T) {
 		t.Errorf("%d parameters in %v, the file has %d bytes", n, r.Modules, st.Size())
 	}
 }
+
+// Steps are those of the method that is asked for: without a teacher there is nothing
+// to hold of one.
+func TestInspectByMethod(t *testing.T) {
+	full := func(args ...string) int64 {
+		var r struct {
+			Steps []struct {
+				Step  string
+				Total int64
+			}
+		}
+		args = append([]string{"inspect", "--json", "--model", "builtin:quickstart", "--full"}, args...)
+		if err := json.Unmarshal([]byte(must(t, program, args...)), &r); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range r.Steps {
+			if s.Step == "full step" {
+				return s.Total
+			}
+		}
+		t.Fatalf("%+v", r)
+		return 0
+	}
+	vgid, npo, diff := full(), full("--method", "npo"), full("--method", "graddiff")
+	if vgid != full("--method", "vgid") || diff >= npo || diff >= vgid {
+		t.Errorf("a full step takes %d bytes with vgid, %d with npo, %d with graddiff, which keeps no second copy of the model", vgid, npo, diff)
+	}
+	p := toEnd(t, program, "inspect", "--model", "builtin:quickstart", "--method", "nop")
+	if want := `inspect: --method: "nop" is not one of vgid, graddiff, npo`; p.wait() == 0 || !strings.Contains(p.err.String(), want) {
+		t.Errorf("%s, want %s", p.err.String(), want)
+	}
+}

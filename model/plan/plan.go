@@ -26,6 +26,22 @@ type Options struct {
 	Images int // of a sequence
 	Side   int // of an image in pixels, for towers that take any size
 	New    int // tokens generated
+
+	Training Training // whose steps are among the work
+}
+
+// Training begins to train a model: what choose makes trainable, beside a copy of the
+// model as it was where all weights are and the method needs one. Which passes a step
+// takes is the method's to know.
+type Training func(m *model.Model, full bool, choose func() error) (Trained, error)
+
+// Trained is a model in training.
+type Trained interface {
+	// Step trains on sequences, of which the last tokens, so many as answer says, have a
+	// loss, and waits for the device.
+	Step(ctx context.Context, seqs []model.Sequence, answer int) error
+	// Close frees all but the model.
+	Close()
 }
 
 // Need is the memory of one step of work, in bytes.
@@ -49,15 +65,15 @@ var steps = []struct {
 }{
 	{"load", func(context.Context, *work) error { return nil }},
 	{"forward", func(_ context.Context, w *work) error { return w.forward() }},
-	{LoRAStep, func(_ context.Context, w *work) error { return w.step(false, false) }},
-	{LoRAStep + Recompute, func(_ context.Context, w *work) error { return w.step(false, true) }},
-	{FullStep, func(_ context.Context, w *work) error { return w.step(true, false) }},
-	{FullStep + Recompute, func(_ context.Context, w *work) error { return w.step(true, true) }},
+	{LoRAStep, func(ctx context.Context, w *work) error { return w.step(ctx, false, false) }},
+	{LoRAStep + Recompute, func(ctx context.Context, w *work) error { return w.step(ctx, false, true) }},
+	{FullStep, func(ctx context.Context, w *work) error { return w.step(ctx, true, false) }},
+	{FullStep + Recompute, func(ctx context.Context, w *work) error { return w.step(ctx, true, true) }},
 	{"generate", func(ctx context.Context, w *work) error { return w.generate(ctx) }},
 }
 
-// Steps of work by their names: of VGID on an adapter or on all weights,
-// followed by Recompute where activations are computed again.
+// Steps of work by their names: of training an adapter or all weights, followed by
+// Recompute where activations are computed again.
 const (
 	LoRAStep  = "lora step"
 	FullStep  = "full step"
@@ -74,8 +90,8 @@ func Names() []string {
 }
 
 // Estimate tells the memory of the steps of work on the model of a folder, or of
-// those that are named: loading, a forward pass with all logits, a VGID step of
-// an adapter and of all weights, each without and with recomputation, and
+// those that are named: loading, a forward pass with all logits, a step of
+// training an adapter and all weights, each without and with recomputation, and
 // generation. Nothing is read but headers.
 func Estimate(ctx context.Context, dir *modeldir.Dir, o Options, names ...string) ([]Need, error) {
 	var out []Need

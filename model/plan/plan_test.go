@@ -9,6 +9,7 @@ import (
 	"vgid/model/cpu"
 	"vgid/model/dry"
 	"vgid/model/hf/modeldir"
+	"vgid/vgid/train"
 )
 
 // gauge is a CPU backend that knows what it holds. It hides that the CPU adopts
@@ -29,6 +30,17 @@ func (g *gauge) Free(b backend.Buffer) {
 	g.Backend.Free(b)
 }
 
+// training is a method's.
+func training(method string) Training {
+	return func(m *model.Model, full bool, choose func() error) (Trained, error) {
+		of, err := train.Named(method)
+		if err != nil {
+			return nil, err
+		}
+		return of.Sized(m, full, choose)
+	}
+}
+
 // onModels runs a test on the tiny model of each family, with work on it.
 func onModels(t *testing.T, f func(t *testing.T, dir string, o Options)) {
 	dirs, err := filepath.Glob("../testdata/golden/*/config.json")
@@ -43,8 +55,9 @@ func onModels(t *testing.T, f func(t *testing.T, dir string, o Options)) {
 				t.Fatal(err)
 			}
 			o := Options{
-				LoRA:  model.LoRAConfig{R: 2, Alpha: 4, Targets: []string{"o_proj", "down_proj"}},
-				Batch: 3, Tokens: min(40, c.Text.MaxPositions-4), Answer: 5, Images: 1, Side: 16, New: 4,
+				LoRA:     model.LoRAConfig{R: 2, Alpha: 4, Targets: []string{"o_proj", "down_proj"}},
+				Training: training("vgid"),
+				Batch:    3, Tokens: min(40, c.Text.MaxPositions-4), Answer: 5, Images: 1, Side: 16, New: 4,
 			}
 			f(t, dir, o)
 		})
@@ -54,35 +67,48 @@ func onModels(t *testing.T, f func(t *testing.T, dir string, o Options)) {
 // What is estimated is what the same work then allocates, to the byte.
 func TestEstimatedIsWhatIsAllocated(t *testing.T) {
 	onModels(t, func(t *testing.T, dir string, o Options) {
-		needs, err := Estimate(t.Context(), modeldir.Open(dir), o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(needs) != len(Names()) {
-			t.Fatalf("%d steps are estimated, there are %q", len(needs), Names())
-		}
-		byName := map[string]Need{}
-		for _, want := range needs {
-			byName[want.Step] = want
-			g := &gauge{Backend: cpu.New(1)}
-			if err := Do(t.Context(), g, modeldir.Open(dir), o, want.Step); err != nil {
-				t.Fatal(err)
-			}
-			if g.peak != want.Total {
-				t.Errorf("%s: %d bytes were allocated, %d estimated", want.Step, g.peak, want.Total)
-			}
-			if g.live != 0 {
-				t.Errorf("%s: %d bytes are left", want.Step, g.live)
-			}
-			if want.Written <= 0 || want.Written > want.Total {
-				t.Errorf("%s: %d of %d bytes are written", want.Step, want.Written, want.Total)
-			}
-			g.Close()
+		byName := compared(t, dir, o)
+		if len(byName) != len(Names()) {
+			t.Fatalf("%d steps are estimated, there are %q", len(byName), Names())
 		}
 		if full, lora := byName[FullStep], byName[LoRAStep]; full.Trained <= lora.Trained || full.Parameters <= lora.Parameters {
 			t.Errorf("all weights: %+v, an adapter: %+v", full, lora)
 		}
+		// Methods have steps of their own: what one reads twice another does not read.
+		for _, m := range train.Methods()[1:] {
+			o.Training = training(m.Name)
+			compared(t, dir, o, LoRAStep, FullStep+Recompute)
+		}
 	})
+}
+
+// compared takes the steps of work that are named, or all, and holds what they
+// allocate against their estimates, which it gives.
+func compared(t *testing.T, dir string, o Options, names ...string) map[string]Need {
+	t.Helper()
+	needs, err := Estimate(t.Context(), modeldir.Open(dir), o, names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byName := map[string]Need{}
+	for _, want := range needs {
+		byName[want.Step] = want
+		g := &gauge{Backend: cpu.New(1)}
+		if err := Do(t.Context(), g, modeldir.Open(dir), o, want.Step); err != nil {
+			t.Fatal(err)
+		}
+		if g.peak != want.Total {
+			t.Errorf("%s: %d bytes were allocated, %d estimated", want.Step, g.peak, want.Total)
+		}
+		if g.live != 0 {
+			t.Errorf("%s: %d bytes are left", want.Step, g.live)
+		}
+		if want.Written <= 0 || want.Written > want.Total {
+			t.Errorf("%s: %d of %d bytes are written", want.Step, want.Written, want.Total)
+		}
+		g.Close()
+	}
+	return byName
 }
 
 // touched fills what is allocated with a value that nothing computes, and finds

@@ -36,12 +36,23 @@ func TestEstimatedForCUDASimulated(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, want := range needs {
+			others := o
+			others.Training = training("npo") // which reads before it knows what its rows weigh
+			more, err := Estimate(t.Context(), modeldir.Open(dir), others, LoRAStep)
+			if err != nil {
+				t.Fatal(err)
+			}
+			more[0].Step = "npo's " + LoRAStep
+			for _, want := range append(needs, more...) {
+				o, step := o, want.Step
+				if want.Step == more[0].Step {
+					o, step = others, LoRAStep
+				}
 				be, err := cuda.Open(0, cuda.Options{StagingBytes: 1 << 20, LogitBytes: 1 << 20, Precision: c.precision})
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := Do(t.Context(), be, modeldir.Open(dir), o, want.Step); err != nil {
+				if err := Do(t.Context(), be, modeldir.Open(dir), o, step); err != nil {
 					t.Fatal(err)
 				}
 				got := be.Peak()

@@ -2,11 +2,11 @@ package plan
 
 import (
 	"context"
+	"errors"
 
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/hf/modeldir"
-	"vgid/model/optim"
 	"vgid/model/tape"
 )
 
@@ -83,85 +83,31 @@ func (w *work) generate(ctx context.Context) error {
 	return err
 }
 
-// step is one of VGID: the teacher's pass over as many tokens as the student's,
-// the student's pass, and the update.
-func (w *work) step(full, recompute bool) error {
+// step is one of the training that is asked about, of an adapter or of all weights.
+func (w *work) step(ctx context.Context, full, recompute bool) error {
+	if w.o.Training == nil {
+		return errors.New("no training is given to take a step of")
+	}
 	m, before := w.m, w.live()
 	m.Recompute = recompute
-	teacher := m
-	var err error
-	if full {
-		if teacher, err = m.Clone(); err != nil {
-			return err
+	t, err := w.o.Training(m, full, func() (err error) {
+		if full {
+			_, err = m.Trainable("*")
+		} else {
+			_, err = m.AddLoRA(w.o.LoRA)
 		}
-		defer teacher.Close()
-		_, err = m.Trainable("*") // the student's weights move, the teacher's stay
-	} else {
-		_, err = m.AddLoRA(w.o.LoRA)
-	}
+		return err
+	})
 	if err != nil {
 		return err
 	}
+	defer t.Close()
 	w.weights = before
 	_, w.parameters = m.NumParameters()
-	opt, err := optim.New(m.Set, optim.Config{})
-	if err != nil {
-		return err
-	}
-	defer opt.Close()
 	w.trained = w.live() - w.weights
 	seqs, err := w.sequences()
 	if err != nil {
 		return err
 	}
-	return vgidStep(m, teacher, seqs, w.o.Answer, opt)
-}
-
-// vgidStep takes the steps of vgid's Distill objective on the last rows of
-// every sequence.
-func vgidStep(m, teacher *model.Model, seqs []model.Sequence, answer int, opt *optim.Optimizer) error {
-	record, plain := tape.For(m.Backend()), tape.For(m.Backend())
-	defer record.Close()
-	defer plain.Close()
-	b, err := teacher.Pack(seqs)
-	if err != nil {
-		return err
-	}
-	var rows []int32
-	var weights []float32
-	for i := range seqs {
-		for r := b.Len(i) - min(answer, b.Len(i)); r < b.Len(i); r++ {
-			rows, weights = append(rows, int32(b.Start(i)+r)), append(weights, 1)
-		}
-	}
-	base := teacher.Base()
-	mark := plain.Mark()
-	hidden := plain.Value(plain.Release(mark, base.Rows(plain, base.Hidden(plain, b), rows)))
-	b.Release()
-	if b, err = m.Pack(seqs); err != nil {
-		return err
-	}
-	defer func() {
-		if b != nil {
-			b.Release()
-		}
-	}()
-	record.Reset(tape.Options{Grad: true})
-	m.ZeroGrads()
-	m.KL(record, m.Hidden(record, b), rows, hidden, weights, model.KLOptions{Teacher: base})
-	if err := m.Backward(record, nil); err != nil {
-		return err
-	}
-	// A device that copies beside its operations reads the next step's input while
-	// it works on this one's.
-	for _, of := range []*model.Model{teacher, m} {
-		b.Release()
-		if b, err = of.Pack(seqs); err != nil {
-			return err
-		}
-	}
-	if err := opt.Step(1e-4); err != nil {
-		return err
-	}
-	return m.Backend().Sync()
+	return t.Step(ctx, seqs, w.o.Answer)
 }

@@ -32,6 +32,8 @@ type InspectOptions struct {
 	Tokens  int // of a sequence; 0: those of an image and 128 more
 	Side    int // of an image in pixels, for towers that take any size
 	New     int // generated
+	// Training is the method whose steps are estimated.
+	Training plan.Training
 	// Device is what the memory is estimated for, and how much it has and has
 	// free; where Memory is 0 those of this machine count.
 	Device       dry.Options
@@ -241,7 +243,7 @@ func (r *Inspection) plan(ctx context.Context, c *model.Config, d *modeldir.Dir,
 	}
 	needs, err := plan.Estimate(ctx, d, plan.Options{
 		Load: model.LoadOptions{Weights: o.DType}, Device: o.Device, LoRA: o.LoRA,
-		Batch: o.Batch, Tokens: r.Tokens, Answer: textBesideImage / 2, Images: 1, Side: o.Side, New: o.New,
+		Batch: o.Batch, Tokens: r.Tokens, Answer: textBesideImage / 2, Images: 1, Side: o.Side, New: o.New, Training: o.Training,
 	})
 	if err != nil {
 		return err

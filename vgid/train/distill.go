@@ -34,15 +34,19 @@ type distill struct {
 }
 
 func newDistill(s Setup) (Objective, error) {
-	n, err := noise.New(s.Config.Noise, s.Seed, s.Encoder.Processor().Layout(), s.Student.Config.Vision.PatchSize)
-	if err != nil {
-		return nil, err
-	}
 	if s.Rehearsal {
 		s.Config.Responses = "gold"
 	}
 	be := s.Student.Backend()
-	return &distill{pair: newPair(&s), Setup: s, teacher: s.before(), noise: n, tape: tape.For(be), losses: rowLosses{be: be}}, nil
+	o := &distill{pair: newPair(&s), Setup: s, teacher: s.before(), tape: tape.For(be), losses: rowLosses{be: be}}
+	if s.Encoder == nil {
+		return o, nil
+	}
+	var err error
+	if o.noise, err = noise.New(s.Config.Noise, s.Seed, s.Encoder.Processor().Layout(), s.Student.Config.Vision.PatchSize); err != nil {
+		return nil, err
+	}
+	return o, nil
 }
 
 // Close implements Objective.
@@ -81,7 +85,8 @@ func (o *distill) Length(step int, s Sample) (int, error) {
 // Prepare implements Objective. Answers of the teacher's own are made on the
 // device, so that a batch of them is filled when its weights are asked for.
 func (o *distill) Prepare(ctx context.Context, step int, share []Sample) (Batch, error) {
-	b := &distillBatch{rowBatch: newRowBatch(o.Terms(), o.Config.Accumulate, &o.losses), of: o, step: step, share: share}
+	b := o.empty()
+	b.step, b.share = step, share
 	if o.Config.Responses == "rollout" {
 		return b, nil
 	}
@@ -90,6 +95,12 @@ func (o *distill) Prepare(ctx context.Context, step int, share []Sample) (Batch,
 	}
 	return b, nil
 }
+
+func (o *distill) empty() *distillBatch {
+	return &distillBatch{rowBatch: newRowBatch(o.Terms(), o.Config.Accumulate, &o.losses), of: o}
+}
+
+func (o *distill) batch() lister { return o.empty() }
 
 // distillBatch is what student and teacher read of a share.
 type distillBatch struct {
@@ -138,8 +149,16 @@ func (b *distillBatch) add(ctx context.Context, s Sample) error {
 			return err
 		}
 	}
-	w := tokenWeight(o.Config.Balance, len(student.Next))
-	trows, srows := aligned(o.Config.Mask, teacher, student, o.Encoder.ImageID())
+	b.pair(s, student, teacher, tokenWeight(o.Config.Balance, len(student.Next)))
+	return nil
+}
+
+// list implements lister, for samples that both read alike.
+func (b *distillBatch) list(s Sample, v View, w float32) { b.pair(s, v, v, w) }
+
+// pair lists the rows at which what both models read of a sample is compared.
+func (b *distillBatch) pair(s Sample, student, teacher View, w float32) {
+	trows, srows := aligned(b.of.Config.Mask, teacher, student, int32(b.of.Student.Config.ImageTokenID))
 	for i, row := range srows {
 		b.rows.add(row, 0, w, s.Term)
 		b.teacherRows.add(trows[i], 0, w, s.Term)
@@ -149,7 +168,6 @@ func (b *distillBatch) add(ctx context.Context, s Sample) error {
 	b.teacherRows.advance(teacher.Rows())
 	b.students = append(b.students, student)
 	b.teachers = append(b.teachers, teacher)
-	return nil
 }
 
 // intervene is what the teacher gets beside a sample: the instruction before its

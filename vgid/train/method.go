@@ -44,7 +44,7 @@ type Setup struct {
 	// Teacher is a copy of the student as it was, where all weights are trained and the
 	// method needs one. Nil: the student without its adapter is, or nobody.
 	Teacher        *model.Model
-	Encoder        *Encoder
+	Encoder        *Encoder // nil: batches are filled with views, no sample is encoded
 	Config         config.Unlearn
 	Seed           uint64
 	Instructions   []string // of methods that need them
@@ -92,13 +92,21 @@ func Register(m Method) {
 // Methods lists all methods by Order and name.
 func Methods() []*Method { return slices.Clone(registered) }
 
+// Named is the method of a name.
+func Named(name string) (*Method, error) {
+	i := slices.IndexFunc(registered, func(m *Method) bool { return m.Name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("method: %q is not one of %s", name, strings.Join(methodNames(), ", "))
+	}
+	return registered[i], nil
+}
+
 // FindMethod is the method of a configuration.
 func FindMethod(c config.Unlearn) (*Method, error) {
-	i := slices.IndexFunc(registered, func(m *Method) bool { return m.Name == c.Method })
-	if i < 0 {
-		return nil, fmt.Errorf("unlearn.method: %q is not one of %s", c.Method, strings.Join(methodNames(), ", "))
+	m, err := Named(c.Method)
+	if err != nil {
+		return nil, fmt.Errorf("unlearn.%w", err)
 	}
-	m := registered[i]
 	if m.Needs.Retain && c.BatchRetain == 0 {
 		return nil, fmt.Errorf("unlearn.batch_retain: %s needs samples to retain, its loss on the forget set has no bound", m.Name)
 	}

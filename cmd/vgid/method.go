@@ -1,0 +1,32 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"vgid/model"
+	"vgid/model/plan"
+	"vgid/vgid/train"
+)
+
+// methodFlag is --method of commands that say what a step of training takes.
+func methodFlag() cli.Flag {
+	var names []string
+	for _, m := range train.Methods() {
+		names = append(names, m.Name)
+	}
+	return &cli.StringFlag{Name: "method", Value: names[0], Usage: "unlearning method whose steps are taken: " + strings.Join(names, ", ")}
+}
+
+// method is the training that methodFlag asks for.
+func method(c *cli.Context) (plan.Training, error) {
+	m, err := train.Named(c.String("method"))
+	if err != nil {
+		return nil, fmt.Errorf("%s--%w", command(c), err)
+	}
+	return func(student *model.Model, full bool, choose func() error) (plan.Trained, error) {
+		return m.Sized(student, full, choose)
+	}, nil
+}
