@@ -8,8 +8,13 @@ import (
 	"vgid/model/nn"
 )
 
-// Batch is a set of packed sequences on the device. Release returns its
-// memory for the next Pack.
+// Batch is a set of packed sequences on the device: their tokens as rows behind
+// each other, without padding, with what every part of the model has to know of a
+// row. Any number of passes may read it.
+//
+// It has an owner from Pack to Release. Passes that were queued before Release may
+// still be reading it; a recorded pass reads it until Backward is done, which has
+// to be queued before Release, too.
 type Batch struct {
 	// Features, when given, are the projected image features to use instead of
 	// running the vision tower, as ImageFeatures gives them: a teacher and a
@@ -92,8 +97,7 @@ func (m *Model) batch() *Batch {
 	return b
 }
 
-// Release gives the batch's memory to the model's next Pack. A recorded pass
-// reads it until Backward is done.
+// Release gives the batch's memory to a later Pack of the model.
 func (b *Batch) Release() { b.m.free = append(b.m.free, b) }
 
 // fill stages everything the passes read and uploads it.

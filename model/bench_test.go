@@ -7,6 +7,7 @@ import (
 	"vgid/model/cpu"
 	"vgid/model/family/llava"
 	"vgid/model/hf/imaging"
+	"vgid/model/nn"
 	"vgid/model/optim"
 	"vgid/model/tape"
 )
@@ -15,11 +16,11 @@ import (
 func quickstartConfig() *Config {
 	return &Config{
 		Type: "llava",
-		Text: TextConfig{
+		Text: nn.TextConfig{
 			VocabSize: 400, HiddenSize: 128, IntermediateSize: 352, Layers: 4, Heads: 4, KVHeads: 4, HeadDim: 32,
-			MaxPositions: 256, RMSNormEps: 1e-5, RoPE: RoPE{Theta: 1e4, Type: "default"},
+			MaxPositions: 256, RMSNormEps: 1e-5, RoPE: nn.RoPE{Theta: 1e4, Type: "default"},
 		},
-		Vision: VisionConfig{
+		Vision: nn.VisionConfig{
 			HiddenSize: 128, IntermediateSize: 512, Layers: 3, Heads: 4, ImageSize: 48, PatchSize: 12, Channels: 3,
 			Act: "quick_gelu",
 		},

@@ -7,16 +7,12 @@ import (
 	"vgid/model/family"
 	_ "vgid/model/family/all" // so that every family's config.json is read
 	"vgid/model/hf/modeldir"
-	"vgid/model/nn"
 )
 
 // What a model is described by and reads, of package family.
 type (
-	Config       = family.Config
-	Sequence     = family.Sequence
-	TextConfig   = nn.TextConfig
-	VisionConfig = nn.VisionConfig
-	RoPE         = nn.RoPE
+	Config   = family.Config
+	Sequence = family.Sequence
 )
 
 // ReadConfig reads config.json of a model folder.

@@ -10,10 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/model/family"
 	"vgid/model/hf"
-	"vgid/model/hf/imaging"
-	"vgid/model/kit/hftest"
+	"vgid/model/nn"
 	"vgid/model/ref"
 )
 
@@ -23,9 +21,9 @@ var variants = map[string]func(*Config){
 	"tied":  func(c *Config) { c.Text.TieEmbeddings = true },
 	"list":  func(c *Config) { ownFields(c).FeatureLayers, ownFields(c).FeatureSelect = []int{-1, 2}, "full" },
 	"llama3": func(c *Config) {
-		c.Text.RoPE = RoPE{Theta: 500, Type: "llama3", Factor: 4, LowFreqFactor: 1, HighFreqFactor: 4, OriginalMaxPositions: 16}
+		c.Text.RoPE = nn.RoPE{Theta: 500, Type: "llama3", Factor: 4, LowFreqFactor: 1, HighFreqFactor: 4, OriginalMaxPositions: 16}
 	},
-	"linear": func(c *Config) { c.Text.RoPE = RoPE{Theta: 100, Type: "linear", Factor: 2} },
+	"linear": func(c *Config) { c.Text.RoPE = nn.RoPE{Theta: 100, Type: "linear", Factor: 2} },
 }
 
 func TestSavedFolderIsTheSameModel(t *testing.T) {
@@ -238,85 +236,6 @@ func TestAdapterFolder(t *testing.T) {
 	if _, err := other.LoadAdapter(dir, AdapterOptions{}); err == nil || strings.Contains(err.Error(), "already") {
 		t.Errorf("a refused adapter stays attached: %v", err)
 	}
-}
-
-func TestConfigSpellings(t *testing.T) {
-	for _, tt := range []struct {
-		name, json string
-		want       func(*Config) bool
-	}{
-		{"released, sparse", `{"model_type":"llava","image_token_index":32000,"pad_token_id":32001,"vision_feature_layer":-2,
-			"text_config":{"model_type":"llama","max_position_embeddings":4096,"rms_norm_eps":1e-05,"vocab_size":32064,"torch_dtype":"float16"},
-			"torch_dtype":"float16",
-			"vision_config":{"model_type":"clip_vision_model","hidden_size":1024,"image_size":336,"intermediate_size":4096,"num_attention_heads":16,"num_hidden_layers":24,"patch_size":14,"projection_dim":768,"vocab_size":32000}}`,
-			func(c *Config) bool {
-				return c.Text.HiddenSize == 4096 && c.Text.Layers == 32 && c.Text.KVHeads == 32 && c.Text.HeadDim == 128 &&
-					c.Text.IntermediateSize == 11008 && c.Text.RoPE == RoPE{Theta: 1e4, Type: "default"} && !c.Text.TieEmbeddings &&
-					c.Vision.Act == "quick_gelu" && c.ImageTokens(imaging.Grid{}) == 576 && c.DType == "float16" && c.PadTokenID == 32001
-			}},
-		{"transformers 5", `{"model_type":"llava","dtype":"bfloat16","text_config":{"model_type":"llama","vocab_size":32064,"rope_parameters":{"rope_theta":5e5,"rope_type":"linear","factor":2},"eos_token_id":[2,3]},"vision_config":{}}`,
-			func(c *Config) bool {
-				return c.DType == "bfloat16" && c.Text.RoPE == RoPE{Theta: 5e5, Type: "linear", Factor: 2} && slices.Equal(c.EOSTokenID, []int{2, 3})
-			}},
-		{"list of layers", `{"model_type":"llava","vision_feature_layer":[-1,3],"text_config":{"vocab_size":32064},"vision_config":{}}`,
-			func(c *Config) bool {
-				return slices.Equal(ownFields(c).FeatureLayers, []int{-1, 3}) && ownFields(c).Depth(c) == 12
-			}},
-		{"no tower", `{"model_type":"llava","vision_config":null,"text_config":null,"image_token_index":31999}`,
-			func(c *Config) bool {
-				return c.Vision.HiddenSize == 1024 && c.Vision.Heads == 16 && c.Text.HiddenSize == 4096 && c.ImageTokens(imaging.Grid{}) == 576
-			}},
-		{"two image tokens", `{"model_type":"llava","image_token_id":7,"image_token_index":9}`,
-			func(c *Config) bool { return c.ImageTokenID == 7 }},
-		{"null heads", strings.Replace(qwen2Released, `"num_key_value_heads":2`, `"num_key_value_heads":null`, 1),
-			func(c *Config) bool { return c.Text.KVHeads == 12 }},
-		{"null heads of llama", `{"model_type":"llava","image_token_index":7,"text_config":{"num_key_value_heads":null}}`,
-			func(c *Config) bool { return c.Text.KVHeads == 32 }},
-	} {
-		c, err := family.ParseConfig([]byte(tt.json))
-		if err != nil {
-			t.Errorf("%s: %v", tt.name, err)
-		} else if !tt.want(c) {
-			t.Errorf("%s: read as %+v", tt.name, c)
-		}
-	}
-}
-
-// The folders of LLaVA's authors have the same model_type as those of
-// transformers, and none of their fields.
-func TestLayoutOfLLaVAsAuthors(t *testing.T) {
-	const own = `"architectures":["LlavaLlamaForCausalLM"],"hidden_size":4096,"vocab_size":32000,"mm_hidden_size":1024,"mm_projector_type":"mlp2x_gelu",
-		"mm_vision_select_layer":-2,"mm_vision_tower":"openai/clip-vit-large-patch14-336","rms_norm_eps":1e-05}`
-	for _, kind := range []string{"llava", "llava_llama", "llava_qwen"} {
-		_, err := family.ParseConfig([]byte(`{"model_type":"` + kind + `",` + own))
-		hftest.WantError(t, err, "mm_vision_tower: this model is in the layout of LLaVA's own code, whose tower lies elsewhere")
-	}
-}
-
-func FuzzParseConfig(f *testing.F) {
-	f.Add([]byte(`{"model_type":"llava","vision_feature_layer":[-1],"text_config":{"rope_scaling":{"type":"linear","factor":2}},"vision_config":{}}`))
-	f.Add([]byte(`{"model_type":"llava","text_config":{"num_attention_heads":0},"vision_config":{"num_attention_heads":0}}`))
-	f.Add([]byte(qwen2Released))
-	f.Add([]byte(qwen25Released))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := family.ParseConfig(data)
-		if err != nil {
-			return
-		}
-		b, err := c.JSON()
-		if err != nil {
-			t.Fatal(err)
-		}
-		again, err := family.ParseConfig(b)
-		if err != nil {
-			t.Fatalf("what was written is refused: %v", err)
-		}
-		x, _ := json.Marshal(c)
-		y, _ := json.Marshal(again)
-		if string(x) != string(y) {
-			t.Fatalf("read %s, wrote and read %s", x, y)
-		}
-	})
 }
 
 func truncate(t *testing.T, path string, size int64) {

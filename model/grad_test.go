@@ -8,6 +8,7 @@ import (
 	"vgid/model/backend"
 	"vgid/model/family/llava"
 	"vgid/model/hf/imaging"
+	"vgid/model/nn"
 	"vgid/model/ref"
 	"vgid/model/tape"
 )
@@ -16,11 +17,11 @@ import (
 func tinyConfig() *Config {
 	return &Config{
 		Type: "llava",
-		Text: TextConfig{
+		Text: nn.TextConfig{
 			VocabSize: 13, HiddenSize: 8, IntermediateSize: 6, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 4,
-			MaxPositions: 64, RMSNormEps: 1e-5, RoPE: RoPE{Theta: 100, Type: "default"}, AttentionBias: true, MLPBias: true,
+			MaxPositions: 64, RMSNormEps: 1e-5, RoPE: nn.RoPE{Theta: 100, Type: "default"}, AttentionBias: true, MLPBias: true,
 		},
-		Vision: VisionConfig{
+		Vision: nn.VisionConfig{
 			HiddenSize: 6, IntermediateSize: 5, Layers: 3, Heads: 2, ImageSize: 4, PatchSize: 2, Channels: 3,
 			Act: "quick_gelu",
 		},

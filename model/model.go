@@ -1,7 +1,14 @@
-// Package model holds the model families, the training state around them
-// (adapters, optimizer, flat parameters) and generation, on any backend.
+// Package model puts a vision-language model together and computes with it, on any
+// backend: a family's network (package family), its weights (params) and an
+// adapter (adapter) become a Model, which packs sequences, gives hidden states,
+// losses and gradients, answers prompts, and is loaded and saved.
 //
-// A Model is used by one goroutine at a time, like its backend.
+// A pass is: Pack sequences into a Batch, run Hidden on a tape, select Rows, take
+// a loss of them (CE, KL), go Backward. Nothing of it waits for the device but
+// what downloads: losses, answers, gradients.
+//
+// Begin with Model and View, then follow Hidden (forward.go) and Generate
+// (generate.go).
 package model
 
 import (
@@ -14,7 +21,13 @@ import (
 	"vgid/model/params"
 )
 
-// Model is a vision-language model on a device.
+// Model is a vision-language model on a device. Like its backend it is used by
+// one goroutine at a time; Close frees what it and its batches hold.
+//
+// What must hold: the network's layers and the Set speak of the same parameters,
+// so that a weight which moves (to be trained, to be merged) is read where it lies
+// now; no pass that is recorded is under way when what is trained changes; a Batch
+// goes to passes of its own model only.
 type Model struct {
 	View // the model as it is trained
 	// Recompute drops the activations inside layers after the forward pass and
@@ -26,7 +39,7 @@ type Model struct {
 	text        *nn.Llama        // of net
 	adapter     *adapter.Adapter // nil without one
 
-	free []*Batch
+	free []*Batch // released, the longest ago first
 	rope nn.RoPETable
 }
 
