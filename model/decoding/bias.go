@@ -2,6 +2,7 @@ package decoding
 
 import "slices"
 
+// sequenceBias adds the biases of the file.
 func (p *Processor) sequenceBias(logits []float32, t *Text) { p.addBiases(logits, t, p.SequenceBias) }
 
 // badWords bans sequences, but not an end token alone.
@@ -22,6 +23,7 @@ func (p *Processor) addBiases(logits []float32, t *Text, biases []Bias) {
 		return
 	}
 	p.bias = slices.Grow(p.bias[:0], len(logits))[:len(logits)]
+	// The order is transformers': a sum of floats depends on it.
 	for _, single := range []bool{true, false} {
 		for i, b := range biases {
 			last := len(b.Tokens) - 1

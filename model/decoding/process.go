@@ -54,7 +54,7 @@ func ban(logits []float32, ids []int32) {
 	}
 }
 
-// force makes all but ids impossible.
+// force makes all but ids impossible, and those equally likely.
 func force(logits []float32, ids []int32) {
 	for i := range logits {
 		logits[i] = never
@@ -64,6 +64,8 @@ func force(logits []float32, ids []int32) {
 	}
 }
 
+// atLeast keeps an answer from ending too early: MinLengthLogitsProcessor, and
+// MinNewTokensLengthLogitsProcessor.
 func (p *Processor) atLeast(logits []float32, t *Text) {
 	// min_new_tokens takes the place of min_length.
 	if p.MinNew > 0 && len(t.Answer) < p.MinNew || p.MinNew == 0 && t.len() < p.MinLength {
@@ -79,12 +81,14 @@ func (p *Processor) forcedBOS(logits []float32, t *Text) {
 	}
 }
 
+// forcedEOS ends the longest answer there may be with an end token.
 func (p *Processor) forcedEOS(logits []float32, t *Text) {
 	if len(p.ForcedEOS) > 0 && len(t.Answer) == t.MaxNew-1 {
 		force(logits, p.ForcedEOS)
 	}
 }
 
+// removeInvalid keeps what overflowed from deciding or from spoiling the rest.
 func (p *Processor) removeInvalid(logits []float32, _ *Text) {
 	if !p.RemoveInvalid {
 		return
@@ -101,6 +105,8 @@ func (p *Processor) removeInvalid(logits []float32, _ *Text) {
 	}
 }
 
+// decay adds a growing part of its own size to an end token's logit, whatever its sign,
+// so that it always becomes likelier (ExponentialDecayLengthPenalty).
 func (p *Processor) decay(logits []float32, t *Text) {
 	if p.Decay == nil || len(t.Answer) <= p.Decay.Start {
 		return
@@ -118,6 +124,8 @@ func (p *Processor) decay(logits []float32, t *Text) {
 
 func (p *Processor) suppress(logits []float32, _ *Text) { ban(logits, p.Suppress) }
 
+// beginSuppress bans tokens at the first place that the model chooses: behind a forced
+// first token where there is one.
 func (p *Processor) beginSuppress(logits []float32, t *Text) {
 	begin := 0
 	if len(t.Prompt) == 1 && p.ForcedBOS != nil {

@@ -18,6 +18,9 @@ func (p *Processor) encoderRepetition(logits []float32, t *Text) {
 	}
 }
 
+// penalise divides positive logits and multiplies negative ones, so that both become
+// smaller (arXiv 1909.05858, and RepetitionPenaltyLogitsProcessor), once a token however
+// often it stands there.
 func (p *Processor) penalise(logits []float32, penalty float32, said ...[]int32) {
 	p.seen = slices.Grow(p.seen[:0], len(logits))[:len(logits)]
 	for _, ids := range said {
@@ -36,6 +39,7 @@ func (p *Processor) penalise(logits []float32, penalty float32, said ...[]int32)
 	clear(p.seen)
 }
 
+// noRepeat bans what would say n tokens twice.
 func (p *Processor) noRepeat(logits []float32, t *Text) {
 	if n := p.NoRepeatNGram; n > 0 {
 		banCompletions(logits, t, n, t.len())

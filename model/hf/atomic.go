@@ -8,7 +8,8 @@ import (
 	"vgid/model/kit/safefile"
 )
 
-// syncDir makes renames in dir durable.
+// syncDir makes renames in dir durable: until a folder is synced, a crash may bring
+// back names that were there before.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -39,7 +39,7 @@ func F32ToF16(f float32) uint16 {
 	sign := uint16(b>>16) & 0x8000
 	b &= 0x7fffffff
 	switch {
-	case b > 0x7f800000:
+	case b > 0x7f800000: // NaN: its upper bits, and one that keeps it from being infinite
 		return sign | 0x7e00 | uint16(b>>13)&0x3ff
 	case b >= 0x47800000: // 65536 and above
 		return sign | 0x7c00
@@ -47,7 +47,7 @@ func F32ToF16(f float32) uint16 {
 		// One ulp of 0.5 is 2^-24, the smallest half: the addition rounds for us.
 		return sign | uint16(math.Float32bits(math.Float32frombits(b)+0.5)-0x3f000000)
 	}
-	b += 0xfff + b>>13&1
+	b += 0xfff + b>>13&1 // half of what is cut off, less one bit unless the rest is odd
 	return sign | uint16((b-112<<23)>>13)
 }
 
@@ -58,7 +58,7 @@ func BF16ToF32(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) 
 func F32ToBF16(f float32) uint16 {
 	b := math.Float32bits(f)
 	if b&0x7fffffff > 0x7f800000 {
-		return uint16(b>>16) | 0x40
+		return uint16(b>>16) | 0x40 // or the bits that say NaN might all be cut off
 	}
 	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }

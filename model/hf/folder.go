@@ -53,6 +53,7 @@ func CopyAssets(to, from string) error {
 	return nil
 }
 
+// copyTemplates copies the folder of templates, if there is one.
 func copyTemplates(to, from string) error {
 	names, err := Templates(from)
 	if err == nil && len(names) > 0 {
@@ -155,6 +156,8 @@ func ReplaceFolder(dir string, fill func(dir string) error) (err error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
+	// Beside it and not in the system's folder for such: a rename works within one file
+	// system only.
 	tmp, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".part-")
 	if err != nil {
 		return err
@@ -164,7 +167,7 @@ func ReplaceFolder(dir string, fill func(dir string) error) (err error) {
 			err = errors.Join(err, os.RemoveAll(tmp))
 		}
 	}()
-	if err := os.Chmod(tmp, 0o755); err != nil {
+	if err := os.Chmod(tmp, 0o755); err != nil { // MkdirTemp's are for their owner alone
 		return err
 	}
 	if err := fill(tmp); err != nil {
@@ -173,6 +176,8 @@ func ReplaceFolder(dir string, fill func(dir string) error) (err error) {
 	if err := syncDir(tmp); err != nil {
 		return err
 	}
+	// Two renames, because none can replace a folder that holds files. Between them the
+	// name is free for a moment; both folders are whole.
 	old := tmp + ".old"
 	switch err := os.Rename(dir, old); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -191,6 +196,8 @@ func ReplaceFolder(dir string, fill func(dir string) error) (err error) {
 	return syncDir(filepath.Dir(dir))
 }
 
+// replaceable refuses to replace what is no model: a mistyped path must not cost a
+// folder of something else.
 func replaceable(dir string) error {
 	files, err := os.ReadDir(dir)
 	switch {

@@ -58,6 +58,7 @@ func (d *lengthDecay) UnmarshalJSON(b []byte) error {
 
 func (d lengthDecay) MarshalJSON() ([]byte, error) { return json.Marshal([]any{d.Start, d.Factor}) }
 
+// pair reads a list of two values of different kinds.
 func pair(b []byte, field, what string, first, second any) error {
 	var list []json.RawMessage
 	if json.Unmarshal(b, &list) != nil || len(list) != 2 || json.Unmarshal(list[0], first) != nil || json.Unmarshal(list[1], second) != nil {
@@ -104,6 +105,7 @@ func generationFields(dir string) (map[string]json.RawMessage, string, error) {
 			return nil, path, fmt.Errorf("%s: text_config: %w", path, err)
 		}
 	}
+	// The outer fields win; null is the same as absent, in both.
 	all := maps.Clone(text)
 	if all == nil {
 		all = map[string]json.RawMessage{}
@@ -116,6 +118,7 @@ func generationFields(dir string) (map[string]json.RawMessage, string, error) {
 	return all, path, nil
 }
 
+// readFields reads a JSON object by its fields.
 func readFields(path string) (map[string]json.RawMessage, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -128,6 +131,8 @@ func readFields(path string) (map[string]json.RawMessage, error) {
 	return fields, nil
 }
 
+// parseGeneration reads the fields that are used, and refuses those that would have to
+// be.
 func parseGeneration(fields map[string]json.RawMessage) (GenerationConfig, error) {
 	var c GenerationConfig
 	b, err := json.Marshal(fields)
@@ -145,6 +150,7 @@ func parseGeneration(fields map[string]json.RawMessage) (GenerationConfig, error
 			return c, fmt.Errorf("%s %g must be positive", p.name, *p.value)
 		}
 	}
+	// transformers refuses these two when they are empty, when it generates.
 	for _, name := range []string{"sequence_bias", "bad_words_ids"} {
 		if string(fields[name]) == "[]" {
 			return c, fmt.Errorf("%s is empty: take it out, or give it an entry", name)

@@ -27,6 +27,8 @@ var refused = []struct {
 	{"use_mtp", isTrue, "drafts by further heads"},
 }
 
+// refuseGeneration names the first field that asks for what is not there. To leave it
+// out quietly would give other answers than the model's own.
 func refuseGeneration(fields map[string]json.RawMessage) error {
 	for _, r := range refused {
 		if raw, ok := fields[r.field]; ok && isSet(raw) && r.asks(raw) {

@@ -48,6 +48,8 @@ func OpenSafetensors(path string) (*Safetensors, error) {
 	if st.Size() < 8 {
 		return nil, fmt.Errorf("%s: truncated: a safetensors file starts with an 8-byte header length, found %d bytes; fetch or write the file again", path, st.Size())
 	}
+	// Shared and read-only: processes that hold the same model hold one copy, and
+	// pages come back from the file when memory is short.
 	m, err := syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("%s: mmap: %w", path, err)
@@ -135,6 +137,7 @@ func (s *Safetensors) ReadF32(name string, dst []float32) error {
 	return nil
 }
 
+// unreadable is the error of a type that has no numbers to be read as float32.
 func unreadable(path, name, dtype string) error {
 	return fmt.Errorf("%s: tensor %q: dtype %s cannot be read as float32; use a model in F32, BF16 or F16", path, name, dtype)
 }

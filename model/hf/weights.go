@@ -124,6 +124,9 @@ func shardNames(index string, weightMap map[string]string) (shards []string, ten
 	return shards, tensorOf, nil
 }
 
+// openShards opens the shards of an index and holds the two against each other: each
+// tensor is in the shard that the index says, and in one only. Tensors that the index
+// does not name are read as well.
 func openShards(dir, index string, weightMap map[string]string) (*Weights, error) {
 	shards, tensorOf, err := shardNames(index, weightMap)
 	if err != nil {
@@ -164,6 +167,7 @@ func (w *Weights) checkShard(f *Safetensors, index, shard string, weightMap map[
 	return nil
 }
 
+// add takes in a file whose names are checked.
 func (w *Weights) add(f *Safetensors) {
 	w.files = append(w.files, f)
 	for _, t := range f.Names() {
@@ -203,6 +207,7 @@ func (w *Weights) Info(name string) (TensorInfo, bool) {
 	return f.Info(name)
 }
 
+// file is where a tensor is.
 func (w *Weights) file(name string) (*Safetensors, error) {
 	if f, ok := w.where[name]; ok {
 		return f, nil

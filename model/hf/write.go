@@ -53,6 +53,7 @@ func (t TensorInfo) rowElements() int {
 // Bytes is the tensor's size in files.
 func (t TensorInfo) Bytes() int64 { return int64(t.Elements()) * dtypeBits[t.DType] / 8 }
 
+// checkStreams refuses what could not be read again.
 func checkStreams(tensors []Stream) error {
 	seen := map[string]bool{}
 	for _, t := range tensors {
@@ -110,6 +111,8 @@ func WriteStreams(path string, tensors []Stream, metadata map[string]string) err
 	if err := checkStreams(tensors); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	// Wide types first keeps each tensor aligned to its own elements: sizes before it
+	// are multiples of them.
 	list := append([]Stream(nil), tensors...)
 	sort.SliceStable(list, func(i, j int) bool {
 		a, b := dtypeBits[list[i].DType], dtypeBits[list[j].DType]
@@ -179,6 +182,8 @@ type streamBuffer struct {
 // streamElements is about how many elements are made at a time.
 const streamElements = 1 << 20
 
+// write writes a tensor, a number of rows at a time. What is unfit shows only when all
+// of it was seen; the file, which is not whole then, never gets its name.
 func (b *streamBuffer) write(w io.Writer, t Stream) error {
 	if t.Raw != nil {
 		raw, err := t.Raw()

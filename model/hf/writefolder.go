@@ -60,6 +60,8 @@ func WriteShards(dir string, shards []Shard) error {
 	if err := checkStreams(all); err != nil {
 		return fmt.Errorf("%s: %w", dir, err)
 	}
+	// What an earlier call left is told before anything is written, and removed when
+	// all is: a crash between leaves too much, not too little.
 	stale, err := weightFiles(dir)
 	if err != nil {
 		return err
@@ -115,6 +117,7 @@ func escapeGlob(s string) string {
 	return string(out)
 }
 
+// removeFiles removes files of a folder for good.
 func removeFiles(dir string, names map[string]bool) error {
 	if len(names) == 0 {
 		return nil

@@ -44,6 +44,7 @@ func (f *file) etag() string {
 	return f.Git
 }
 
+// listing is the hub's answer about a revision.
 type listing struct {
 	Commit string `json:"sha"`
 	Files  []file `json:"siblings"`
@@ -94,7 +95,10 @@ func wanted(name string) bool {
 	return false
 }
 
-// fetch brings all files a model, or a part, takes into the cache and links them.
+// fetch checks that the model can be used before anything large is fetched, then brings
+// the files, and links them at the end: a snapshot never names what is not there.
+//
+// It brings all files a model, or a part, takes into the cache and links them.
 func (s *session) fetch(ctx context.Context, l *listing, part Part) (string, error) {
 	var names []string
 	var get []*file
@@ -204,7 +208,7 @@ func (s *session) retry(ctx context.Context, attempt func() (progress bool, err 
 	}
 }
 
-// get asks for u from a byte on. stop ends the request; a connection that is
+// get asks for u from a byte on, and says of what fails whether it may pass. stop ends the request; a connection that is
 // silent for longer than Stall ends by itself (watch).
 func (s *session) get(ctx context.Context, u string, from int64) (resp *http.Response, stop func(), err error) {
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -89,6 +89,7 @@ func (r repo) cached(revision string, part Part) (string, error) {
 
 // link puts a blob into a snapshot.
 func (r repo) link(commit, name, etag string) error {
+	// Relative, so that the cache can be moved; huggingface_hub links so as well.
 	target, path := filepath.Join("..", "..", "blobs", etag), filepath.Join(r.snapshot(commit), name)
 	if err := os.Symlink(target, path); !errors.Is(err, fs.ErrExist) {
 		return err

@@ -43,7 +43,7 @@ func (s *session) blob(ctx context.Context, commit string, f *file) error {
 		return err
 	}
 	defer unlock()
-	if exists(path) {
+	if exists(path) { // the other process has fetched it
 		return nil
 	}
 	part := path + ".incomplete"
@@ -82,6 +82,7 @@ func (s *session) download(ctx context.Context, commit string, f *file, part str
 		}
 	}()
 	sum := f.hash()
+	// What is there already is hashed, not trusted: the hash of the whole decides.
 	have, err := io.Copy(sum, out)
 	if err != nil {
 		return err
@@ -112,6 +113,7 @@ func (s *session) download(ctx context.Context, commit string, f *file, part str
 				return false, &transient{fmt.Errorf("%s answers %s to a range", resp.Request.URL.Host, resp.Status), 0}
 			}
 		}
+		// One byte more than is due shows a file that is too long.
 		n, err := io.Copy(io.MultiWriter(out, sum, p), io.LimitReader(resp.Body, f.Size-have+1))
 		have += n
 		var disk *os.PathError
@@ -148,6 +150,7 @@ func (f *file) hash() hash.Hash {
 	return h
 }
 
+// restart empties a file that is begun again.
 func restart(out *os.File) error {
 	if err := out.Truncate(0); err != nil {
 		return err
@@ -169,6 +172,8 @@ type watched struct {
 	stall time.Duration
 }
 
+// watch cancels a request when its body gives nothing for the time of a stall. A
+// transfer that is slow but goes on is left alone, however long it takes.
 func watch(body io.ReadCloser, stall time.Duration, cancel context.CancelCauseFunc) io.ReadCloser {
 	return &watched{body, time.AfterFunc(stall, func() {
 		cancel(fmt.Errorf("nothing came for %v", stall))

@@ -87,6 +87,7 @@ func unknownFields(b []byte) error {
 	return nil
 }
 
+// errMethod refuses adapters of other methods by their name.
 func errMethod(peftType string) error {
 	return fmt.Errorf("peft_type %q is not supported, only LORA", peftType)
 }
@@ -140,7 +141,7 @@ func Read(dir string) (Config, *hf.Weights, error) {
 	if err != nil {
 		return c, nil, hf.NoAdapter(dir, err)
 	}
-	// Fields of other methods than LoRA are not looked at one by one.
+	// The method first: fields of other methods than LoRA are not looked at one by one.
 	var method struct {
 		PeftType string `json:"peft_type"`
 	}

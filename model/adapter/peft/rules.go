@@ -49,9 +49,11 @@ func (c *Config) Rules() (*Rules, error) {
 			err = fmt.Errorf("%s: %q is not a regular expression: %w", field, source, e)
 			return nil
 		}
-		re.MatchTimeout = time.Second // patterns come from files
+		re.MatchTimeout = time.Second // patterns come from files, and the engine backtracks
 		return re
 	}
+	// What matches whole paths and what their beginnings is PEFT's choice of re.fullmatch
+	// and re.match in each place.
 	if p := c.TargetModules.Pattern; p != "" && !r.allLinear {
 		r.target = compile("target_modules", p, `\A(?:`+p+`)\z`)
 	}
@@ -96,6 +98,8 @@ func (r *Rules) Targets(m Module) (bool, error) {
 	return true, nil
 }
 
+// excluded reports whether exclude_modules or modules_to_save take the module out,
+// which they do before target_modules is looked at.
 func (r *Rules) excluded(path string) (bool, error) {
 	if r.exclude != nil {
 		if hit, err := r.exclude.MatchString(path); hit || err != nil {
@@ -115,10 +119,13 @@ func (r *Rules) excluded(path string) (bool, error) {
 	return false, nil
 }
 
+// endsIn reports whether the last parts of a path are one of names.
 func endsIn(path string, names []string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(path, "."+n) })
 }
 
+// wantedLayer finds the number of the layer in a path, and looks it up in
+// layers_to_transform. A module outside all layers is not wanted.
 func (r *Rules) wantedLayer(path string) (bool, error) {
 	for _, re := range r.layer {
 		m, err := re.FindStringMatch(path)
@@ -167,6 +174,8 @@ func (r *Rules) Alpha(path string) (float64, error) {
 	return r.c.AlphaPattern[i].Value, nil
 }
 
+// first is the index of the first pattern that matches, -1 for none: PEFT takes the
+// patterns in the order of the file.
 func first(patterns []*regexp2.Regexp, path string) (int, error) {
 	for i, re := range patterns {
 		if hit, err := re.MatchString(path); hit || err != nil {

@@ -36,6 +36,7 @@ func NewCLIP(side int) *CLIPProcessor {
 // maxSide bounds configured sides, so that a mistyped size fails at once.
 const maxSide = 1 << 14
 
+// validate refuses what would not make pictures of one size.
 func (p *CLIPProcessor) validate() error {
 	if err := p.Resample.validate(); err != nil {
 		return err
@@ -90,6 +91,7 @@ func (p *CLIPProcessor) Process(img image.Image) (Image, error) {
 	if p.DoResize {
 		w, h = p.target(w, h)
 	}
+	// A crop that is larger than the picture pads it with black, as center_crop does.
 	out := image.Rect(0, 0, w, h)
 	if p.DoCenterCrop {
 		left, top := floorHalf(w-p.CropWidth), floorHalf(h-p.CropHeight)

@@ -35,6 +35,7 @@ var formats = []format{
 	{"bmp", "BM", sizeBMP, decodeBMP},
 }
 
+// sizeBy reads a size with a decoder of the standard library's kind.
 func sizeBy(config func(io.Reader) (image.Config, error)) func([]byte) (int, int, error) {
 	return func(b []byte) (int, int, error) {
 		c, err := config(bytes.NewReader(b))
@@ -57,6 +58,7 @@ var others = []struct{ magic, what string }{
 	{"<", "an XML or HTML document"},
 }
 
+// startsLike compares the first bytes with a magic of a format.
 func startsLike(data []byte, magic string) bool {
 	if len(data) < len(magic) {
 		return false
@@ -115,6 +117,7 @@ func Size(data []byte, name string) (w, h int, err error) {
 	return w, h, err
 }
 
+// header tells format and size, and refuses what Decode could not give.
 func header(data []byte, name string) (f format, w, h int, err error) {
 	if f, err = formatOf(data); err != nil {
 		return f, 0, 0, fmt.Errorf("%s: %w", name, err)

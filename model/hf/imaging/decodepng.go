@@ -31,6 +31,7 @@ func decodePNG(data []byte) (image.Image, error) {
 	if !(grey && (depth == 2 || depth == 4 || depth == 16)) && !(kind == 2 && depth == 16) {
 		return png.Decode(bytes.NewReader(data))
 	}
+	// The decoder is given the file without its tRNS chunk: it would compare 16 bits.
 	var key []byte // the transparent colour, 2 bytes a sample
 	pngChunks(data, func(at int, kind string, body []byte) bool {
 		if kind == "tRNS" && len(body) >= 2 && (grey || len(body) >= 6) {
@@ -43,7 +44,7 @@ func decodePNG(data []byte) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	if wide, ok := img.(*image.Gray16); ok {
+	if wide, ok := img.(*image.Gray16); ok { // Pillow cuts off what RGB cannot hold
 		narrow := image.NewGray(wide.Rect)
 		for i := range narrow.Pix {
 			narrow.Pix[i] = byte(min(255, binary.BigEndian.Uint16(wide.Pix[2*i:])))

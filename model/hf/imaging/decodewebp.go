@@ -77,6 +77,8 @@ func firstWebP(data []byte) (still []byte, at image.Point, canvas image.Rectangl
 	if len(data) < 30 || string(data[12:16]) != "VP8X" || data[20]&2 == 0 {
 		return data, at, canvas, nil
 	}
+	// An ANMF chunk holds place, size, duration and flags in 16 bytes, and then what a
+	// still file holds (the WebP container specification, "Animation").
 	u24 := func(b []byte) int { return int(b[0]) | int(b[1])<<8 | int(b[2])<<16 }
 	canvas = image.Rect(0, 0, 1+u24(data[24:]), 1+u24(data[27:]))
 	err = errors.New("the animation has no frame")
@@ -115,7 +117,7 @@ func firstWebP(data []byte) (still []byte, at image.Point, canvas image.Rectangl
 }
 
 // limitedRGB enlarges the chroma of 4:2:0 and converts it with ITU-R BT.601's
-// limited range, in libwebp's integers.
+// limited range, in libwebp's integers (VP8YUVToR and its like in src/dsp/yuv.h).
 func limitedRGB(m *image.YCbCr) RGB {
 	out := RGB{make([]byte, 3*m.Rect.Dx()*m.Rect.Dy()), m.Rect.Dx(), m.Rect.Dy()}
 	cw, ch := (out.W+1)/2, (out.H+1)/2
@@ -138,6 +140,7 @@ func limitedRGB(m *image.YCbCr) RGB {
 	return out
 }
 
+// clip6 takes off the 6 bits of fraction that the sums have.
 func clip6(v int) byte { return byte(max(0, min(255, v>>6))) }
 
 // diamond doubles a row of chroma: 9/16 of the nearest sample, 3/16 of the two

@@ -85,7 +85,9 @@ func pngMeta(data []byte) (exif, xmp []byte) {
 	return exif, xmp
 }
 
-// exifOrientation reads tag 0x0112 of the first directory.
+// exifOrientation reads tag 0x0112 of the first directory. The data is a small TIFF
+// file: its byte order, the place of the directory, and there entries of 12 bytes (tag,
+// type, count, value).
 func exifOrientation(b []byte) (int, bool) {
 	b = bytes.TrimPrefix(b, []byte("Exif\x00\x00"))
 	if len(b) < 8 {

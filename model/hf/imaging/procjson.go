@@ -58,6 +58,7 @@ func (c *channels) UnmarshalJSON(b []byte) error {
 // switches turn steps of a processor on and off.
 var switches = []string{"do_convert_rgb", "do_resize", "do_center_crop", "do_pad", "do_rescale", "do_normalize"}
 
+// readProcJSON reads the fields, and which of them are null.
 func readProcJSON(b []byte) (*procJSON, error) {
 	var fields map[string]json.RawMessage
 	if err := plainjson.Unmarshal(b, &fields); err != nil {
@@ -144,6 +145,8 @@ func parseImageProcessor(b []byte, model string) (Processor, error) {
 	return nil, fmt.Errorf("image_processor_type %q is not supported, only CLIPImageProcessor, LlavaImageProcessor and Qwen2VLImageProcessor", kind)
 }
 
+// clip makes a CLIPProcessor of the fields. Sizes have been written in many ways; here
+// is what each means (get_size_dict of transformers).
 func (j *procJSON) clip() (Processor, error) {
 	p := NewCLIP(224)
 	set(&p.DoResize, j.DoResize)
@@ -192,6 +195,7 @@ func (j *procJSON) clip() (Processor, error) {
 	return p, nil
 }
 
+// qwen makes a QwenProcessor of the fields.
 func (j *procJSON) qwen() (Processor, error) {
 	p := NewQwen2VL()
 	set(&p.DoResize, j.DoResize)
@@ -233,6 +237,7 @@ func (j *procJSON) pixelCounts(s *sizeJSON) error {
 	return nil
 }
 
+// scale reads what CLIP's and Qwen's processors share.
 func (j *procJSON) scale(s *PixelScale) error {
 	set(&s.DoRescale, j.DoRescale)
 	set(&s.RescaleFactor, j.RescaleFactor)

@@ -57,6 +57,8 @@ func (p *QwenProcessor) Target(h, w int) (int, int, error) {
 	if long, short := max(h, w), min(h, w); long > maxAspect*short {
 		return 0, 0, fmt.Errorf("image of %d×%d pixels (width × height): one side is %.6g times the other, this model takes at most %d; crop it", w, h, float64(long)/float64(short), maxAspect)
 	}
+	// The names and the order of the roundings are those of smart_resize, whose results
+	// are sensitive to both.
 	factor := p.Patch * p.Merge
 	f, fh, fw := float64(factor), float64(h), float64(w)
 	th, tw := int(math.RoundToEven(fh/f))*factor, int(math.RoundToEven(fw/f))*factor

@@ -28,7 +28,8 @@ func (r Resample) validate() error {
 	return err
 }
 
-// filterOf gives a filter and the half width of its support.
+// filterOf gives a filter and the half width of its support, before newAxis widens it
+// (Resample.c of Pillow has the same table).
 func filterOf(r Resample) (func(float64) float64, float64, error) {
 	switch r {
 	case Box:
@@ -74,6 +75,7 @@ func cubic(x float64) float64 {
 	return 0
 }
 
+// sinc is sin(πx)/πx.
 func sinc(x float64) float64 {
 	if x == 0 {
 		return 1
@@ -108,6 +110,8 @@ func newAxis(in, out, lo, hi int, filter func(float64) float64, support float64)
 	inv := 1 / widen
 	for i := range n {
 		center := float64((float64(lo+i) + 0.5) * scale)
+		// Pillow rounds the ends to whole samples, so that a sample at the edge of the
+		// support has a weight or has none.
 		lo := max(int(center-support+0.5), 0)
 		n := min(int(center+support+0.5), in) - lo
 		sum := 0.0
@@ -125,7 +129,7 @@ func newAxis(in, out, lo, hi int, filter func(float64) float64, support float64)
 				v = float64(v * norm)
 			}
 			v = float64(v * (1 << fixedBits))
-			if v < 0 {
+			if v < 0 { // rounded away from zero: the conversion cuts off
 				v -= 0.5
 			} else {
 				v += 0.5
@@ -137,6 +141,7 @@ func newAxis(in, out, lo, hi int, filter func(float64) float64, support float64)
 	return t
 }
 
+// clip8 takes the fraction off a sum. Filters with negative lobes overshoot.
 func clip8(v int32) byte {
 	v >>= fixedBits
 	if v < 0 {
@@ -152,6 +157,7 @@ func (t axis) span() (lo, hi int) {
 	return t.first[0], t.first[last] + t.count[last]
 }
 
+// shift counts inputs from another beginning.
 func (t axis) shift(by int) {
 	for i := range t.first {
 		t.first[i] -= by
@@ -225,6 +231,7 @@ func resizeRows(img RGB, t axis, lo, hi int) RGB {
 		for x := range w {
 			k := t.w[x*t.size : x*t.size+t.count[x]]
 			src := row[3*t.first[x]:]
+			// One half, so that the shift at the end rounds.
 			var r, g, b int32 = 1 << (fixedBits - 1), 1 << (fixedBits - 1), 1 << (fixedBits - 1)
 			for j, c := range k {
 				p := src[3*j : 3*j+3 : 3*j+3]

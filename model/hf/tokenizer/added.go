@@ -14,11 +14,14 @@ type addedMatcher struct {
 	root  *trieNode
 }
 
+// trieNode is a place in the texts of tokens, behind so many of their bytes.
 type trieNode struct {
 	kids  map[byte]*trieNode
 	token *addedToken
 }
 
+// add enters a token by the text that stands for it. Of two with the same text the
+// first is found.
 func (m *addedMatcher) add(text string, t *addedToken) {
 	if text == "" {
 		return
@@ -73,6 +76,7 @@ func (m *addedMatcher) split(s string, visit func(text string, at int, token *ad
 			i++
 			continue
 		}
+		// split: a token that is read as text. A single word must not touch another.
 		from, next := i, end
 		if t.split || t.SingleWord && (wordEnds(s[:i]) || wordStarts(s[end:])) {
 			i = end

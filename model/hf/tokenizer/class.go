@@ -78,6 +78,8 @@ func (f *folder) class(tokenizerJSON []byte) (c tokenizerClass, notice string) {
 // qwen2Split is how Qwen2Tokenizer cuts text into words.
 const qwen2Split = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 
+// rebuildQwen2 is __init__ of Qwen2Tokenizer (tokenization_qwen2.py), which builds its
+// parts anew, whatever the file says.
 func rebuildQwen2(j *tokenizerJSON, config *object) error {
 	prefix, _ := config.truth("add_prefix_space")
 	return j.replace("Qwen2Tokenizer", parts{
@@ -91,6 +93,8 @@ func rebuildQwen2(j *tokenizerJSON, config *object) error {
 	})
 }
 
+// rebuildLlama is __init__ of LlamaTokenizer (tokenization_llama.py). "legacy" is how older
+// releases put the mark of a space: before each piece between special tokens, too.
 func rebuildLlama(j *tokenizerJSON, config *object) error {
 	prefix, there := config.truth("add_prefix_space")
 	prefix = prefix || !there

@@ -24,6 +24,7 @@ type folder struct {
 	} // config.json
 }
 
+// readFolder reads the small files of a folder; any of them may be missing.
 func readFolder(dir string) (*folder, error) {
 	return parseFolder(dir, func(name string) ([]byte, error) { return os.ReadFile(filepath.Join(dir, name)) })
 }

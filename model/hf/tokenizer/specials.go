@@ -121,6 +121,7 @@ func ownTokens(config *object) ([]given, error) {
 	return tokenMap("model_specific_special_tokens", saved)
 }
 
+// tokenMap reads an object of names and tokens.
 func tokenMap(field string, raw json.RawMessage) ([]given, error) {
 	var o object
 	if err := json.Unmarshal(raw, &o); err != nil {
@@ -162,6 +163,7 @@ func (s *specials) list(raw json.RawMessage) error {
 	return nil
 }
 
+// sort lists tokens by their ids, in which order they are added.
 func (s *specials) sort(byID map[int]tokenValue) {
 	for _, id := range slices.Sorted(maps.Keys(byID)) {
 		s.listed = append(s.listed, given{id: id, tokenValue: byID[id]})
@@ -309,6 +311,7 @@ func (s *specials) name(c tokenizerClass, config *object, own []given, padding j
 			return err
 		}
 	}
+	// Python's dicts keep their order, and here it decides ids.
 	// Names that a model gives: those of special_tokens_map.json, and tokens with
 	// flags, come before the rest but count less.
 	for _, name := range config.names {
@@ -338,6 +341,7 @@ func typed(raw json.RawMessage) bool {
 	return len(raw) > 0 && (raw[0] == '"' || json.Unmarshal(raw, &o) == nil && o.Type == "AddedToken")
 }
 
+// addExtra reads the list of further special tokens, which have no role.
 func (s *specials) addExtra(config *object) error {
 	field := "extra_special_tokens"
 	if _, there := config.fields[field]; !there {

@@ -71,6 +71,9 @@ func withoutFile(dir string) string {
 	return "a model's folder holds its tokenizer"
 }
 
+// newTokenizer makes a tokenizer of tokenizer.json and the other files. The order is
+// that of transformers: the class may replace parts of the file, and only then do the
+// parts become functions, and tokens are added to the vocabulary.
 func newTokenizer(b []byte, f *folder) (*Tokenizer, error) {
 	var j tokenizerJSON
 	if err := plainjson.Unmarshal(b, &j); err != nil {
@@ -175,6 +178,7 @@ func (t *Tokenizer) named(tok string) int32 {
 	return -1
 }
 
+// checkTemplate refuses ids of the post-processor that no embedding would have.
 func (t *Tokenizer) checkTemplate() error {
 	for _, id := range append(append([]int32(nil), t.post.Before...), t.post.After...) {
 		if id < 0 || int(id) >= len(t.tokens) {

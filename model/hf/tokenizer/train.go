@@ -63,7 +63,8 @@ func TrainBPE(dir string, corpus iter.Seq[string], o TrainOptions) error {
 // pairMerge is one learned merge.
 type pairMerge struct{ a, b, id int32 }
 
-// trainer holds the vocabulary as it grows.
+// trainer holds the vocabulary as it grows: the special tokens, the 256 bytes, and then
+// one token for each merge, in the order in which they were learned.
 type trainer struct {
 	o      TrainOptions
 	tokens []string         // by id; raw bytes after the special tokens
@@ -72,6 +73,7 @@ type trainer struct {
 	merges []pairMerge
 }
 
+// newTrainer checks the options and gives the first ids.
 func newTrainer(o TrainOptions) (*trainer, error) {
 	t := &trainer{o: o, ids: map[string]int32{}}
 	seen := map[string]bool{}
@@ -153,6 +155,8 @@ type pairTable struct {
 
 func pairKey(a, b int32) uint64 { return uint64(uint32(a))<<32 | uint64(uint32(b)) }
 
+// change adds to the count of a pair in a word. touched collects pairs whose counts grew:
+// they need a new entry in the heap; one that shrank is found stale when it is popped.
 func (p *pairTable) change(word int32, a, b int32, by int64, touched map[uint64]bool) {
 	k := pairKey(a, b)
 	p.count[k] += by
@@ -237,6 +241,7 @@ func (p *pairTable) merge(key uint64, a, b, id int32) {
 	p.pushAll(touched)
 }
 
+// pushAll queues pairs with their present counts.
 func (p *pairTable) pushAll(touched map[uint64]bool) {
 	for k := range touched {
 		if n := p.count[k]; n > 0 {

@@ -17,6 +17,7 @@ type addedVocabulary struct {
 	shown map[int32]bool
 }
 
+// newAddedVocabulary begins with the model's vocabulary alone.
 func newAddedVocabulary(model map[string]int32) *addedVocabulary {
 	return &addedVocabulary{
 		known: func(s string) (int32, bool) { id, ok := model[s]; return id, ok }, next: int32(len(model)),
@@ -24,6 +25,7 @@ func newAddedVocabulary(model map[string]int32) *addedVocabulary {
 	}
 }
 
+// add is add_tokens of one token. The empty one is no token.
 func (v *addedVocabulary) add(t addedToken) {
 	if t.Content == "" {
 		return

@@ -75,17 +75,20 @@ func (s set) not() string {
 	return `(?:(?!` + s.expr() + `)[\s\S])`
 }
 
+// add makes s the union of both.
 func (s *set) add(t set) {
 	s.plain += t.plain
 	s.others = append(s.others, t.others...)
 }
 
+// next takes one character.
 func (o *oniguruma) next() rune {
 	r, n := utf8.DecodeRuneInString(o.rest)
 	o.rest = o.rest[n:]
 	return r
 }
 
+// take takes a text if it comes next.
 func (o *oniguruma) take(prefix string) bool {
 	rest, ok := strings.CutPrefix(o.rest, prefix)
 	if ok {
@@ -94,12 +97,15 @@ func (o *oniguruma) take(prefix string) bool {
 	return ok
 }
 
+// translate rewrites an expression from the left. What is the same in both dialects is
+// copied, escapes of single characters as they are.
 func (o *oniguruma) translate() (string, error) {
 	var b strings.Builder
 	for o.rest != "" {
 		switch {
 		case o.take(`\R`):
 			b.WriteString(`(?>\r\n|[\n-\r\u0085\u2028\u2029])`)
+		// regexp2's own \b and \w have another set of characters of words.
 		case o.take(`\b`):
 			w := bareWord.expr()
 			b.WriteString("(?:(?<=" + w + ")(?!" + w + ")|(?<!" + w + ")(?=" + w + "))")
@@ -134,6 +140,7 @@ func (o *oniguruma) translate() (string, error) {
 			_, o.rest, _ = strings.Cut(o.rest, ")")
 		case strings.HasPrefix(o.rest, "(?"):
 			b.WriteString(o.group())
+		// {,n} is text to .NET.
 		case strings.HasPrefix(o.rest, "{,") && strings.IndexByte(o.rest, '}') > 2:
 			b.WriteString("{0")
 			o.rest = o.rest[1:]
@@ -322,6 +329,8 @@ var (
 	bareWord = set{plain: wordSet.plain + "²³¹¼-¾"}
 )
 
+// posixSets are the classes in brackets, as far as they are supported. Oniguruma takes
+// them by Unicode's properties, .NET does not know them.
 var posixSets = map[string]set{
 	"alnum":  {plain: alphabetic + category("Nd").plain},
 	"alpha":  {plain: alphabetic},

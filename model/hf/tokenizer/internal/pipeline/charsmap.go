@@ -18,6 +18,7 @@ type charsmap struct {
 	text  []byte
 }
 
+// newCharsmap reads the length of the trie, the trie, and the replacements.
 func newCharsmap(b64 string) (*charsmap, error) {
 	b, err := base64.StdEncoding.DecodeString(b64)
 	if err != nil {
@@ -74,7 +75,8 @@ func (c *charsmap) lookup(s string) (string, bool) {
 	return "", false
 }
 
-// offset of a unit to its children.
+// offset of a unit to its children: 22 bits, or with bit 9 set 256 times as many (the
+// layout of Darts-clone, which SentencePiece stores).
 func offset(unit uint32) uint32 { return unit >> 10 << (unit & (1 << 9) >> 6) }
 
 // normalize replaces user-perceived characters of less than six bytes as a

@@ -64,6 +64,7 @@ type piece struct {
 	} `json:"Sequence"`
 }
 
+// parseComponent reads the fields of a component, whatever its type.
 func parseComponent(raw json.RawMessage) (component, error) {
 	var c component
 	err := plainjson.Unmarshal(raw, &c)

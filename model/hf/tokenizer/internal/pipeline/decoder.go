@@ -48,7 +48,7 @@ func NewDecoder(raw json.RawMessage) (Decoder, error) {
 		return newWordPieceDecoder(c), nil
 	case "BPEDecoder":
 		return func(toks []string) ([]string, error) {
-			for i, t := range toks {
+			for i, t := range toks { // the suffix ends words; behind the last there is no space
 				blank := " "
 				if i == len(toks)-1 {
 					blank = ""
@@ -61,6 +61,7 @@ func NewDecoder(raw json.RawMessage) (Decoder, error) {
 	return nil, fmt.Errorf("type %q is not supported", c.Type)
 }
 
+// decoderSequence runs decoders one after the other.
 func decoderSequence(list []json.RawMessage) (Decoder, error) {
 	steps := make([]Decoder, len(list))
 	for i, raw := range list {
@@ -81,6 +82,7 @@ func decoderSequence(list []json.RawMessage) (Decoder, error) {
 	}, nil
 }
 
+// eachToken is a decoder that rewrites each token on its own.
 func eachToken(f Normalizer) Decoder {
 	return func(toks []string) ([]string, error) {
 		for i, t := range toks {
@@ -154,6 +156,8 @@ func decodeFallback(toks []string) ([]string, error) {
 var tidy = [][2]string{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"},
 	{" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}}
 
+// newWordPieceDecoder puts a space before each token that begins a word. The clean-up
+// looks at one token at a time, so that it never sees what two of them make.
 func newWordPieceDecoder(c component) Decoder {
 	return func(toks []string) ([]string, error) {
 		for i, t := range toks {
@@ -173,6 +177,8 @@ func newWordPieceDecoder(c component) Decoder {
 	}
 }
 
+// newMetaspaceDecoder makes spaces of marks again, all but the one that encoding put at
+// the front.
 func newMetaspaceDecoder(c component) Decoder {
 	rep := c.Replacement
 	keep := c.prependMode() == "never"

@@ -17,6 +17,7 @@ import (
 // Normalizer rewrites text before it is split.
 type Normalizer func(string) (string, error)
 
+// sameText is the normalizer of files that have none.
 func sameText(s string) (string, error) { return s, nil }
 
 // plain lifts a rewriting that cannot fail.
@@ -82,6 +83,7 @@ func NewNormalizer(raw json.RawMessage) (Normalizer, error) {
 	return nil, fmt.Errorf("type %q is not supported", c.Type)
 }
 
+// normalizerSequence runs normalizers one after the other.
 func normalizerSequence(list []json.RawMessage) (Normalizer, error) {
 	steps := make([]Normalizer, len(list))
 	for i, raw := range list {

@@ -10,6 +10,8 @@ import (
 // Template is what a post-processor puts before and after one sequence.
 type Template struct{ Before, After []int32 }
 
+// Wrap puts the tokens of a component around those that are there: of a sequence the
+// first is the innermost.
 func (t *Template) Wrap(raw json.RawMessage) error {
 	if plainjson.IsNull(raw) {
 		return nil
@@ -46,6 +48,7 @@ func (t *Template) Wrap(raw json.RawMessage) error {
 	return fmt.Errorf("type %q is not supported", c.Type)
 }
 
+// addTemplate reads the template for one text; that for pairs is for other models.
 func (t *Template) addTemplate(c component) error {
 	var before, after []int32
 	seen := false

@@ -38,6 +38,7 @@ func runeMatcher(is func(rune) bool) matcher {
 	}
 }
 
+// stringMatcher matches a text that is not empty.
 func stringMatcher(pat string) matcher {
 	return func(s string, visit func(int, int, bool) error) error {
 		at := 0
@@ -63,6 +64,7 @@ func stringMatcher(pat string) matcher {
 	}
 }
 
+// regexMatcher matches an expression. The engine counts characters, pieces are bytes.
 func regexMatcher(re *regexp2.Regexp) matcher {
 	return func(s string, visit func(int, int, bool) error) error {
 		runes := []rune(s)
@@ -102,6 +104,8 @@ func regexMatcher(re *regexp2.Regexp) matcher {
 	}
 }
 
+// newSplit reads the component Split, with the expressions of well-known tokenizers
+// done by hand.
 func newSplit(c component) (splitter, error) {
 	if c.Pattern.String != nil {
 		if *c.Pattern.String == "" {
@@ -141,6 +145,7 @@ func behave(find matcher, behavior string, invert bool) (splitter, error) {
 		}
 		err := find(s, func(a, b int, match bool) error {
 			match = match != invert
+			// Whether this range belongs to the piece that is being built.
 			join := false
 			switch behavior {
 			case "Contiguous":

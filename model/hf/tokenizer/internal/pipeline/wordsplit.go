@@ -48,6 +48,7 @@ const (
 	space
 )
 
+// class is what the expressions ask of a character: \p{L}, \p{N}, \s or none of them.
 func class(r rune) int {
 	if r < utf8.RuneSelf {
 		switch {
@@ -71,6 +72,7 @@ func class(r rune) int {
 	return other
 }
 
+// classAt is the class of a text's first character, its length and itself; -1 at the end.
 func classAt(s string) (int, int, rune) {
 	if s == "" {
 		return -1, 0, 0

@@ -41,6 +41,7 @@ const wordMark = "▁"
 
 type merge struct{ rank, id int32 }
 
+// pairKey is two ids in one number, a map's key.
 func pairKey(a, b int32) uint64 { return uint64(uint32(a))<<32 | uint64(uint32(b)) }
 
 // newBPE builds the tables from the "model" object of tokenizer.json.
@@ -67,6 +68,8 @@ func newBPE(j modelJSON) (*BPE, error) {
 		m.unk = id
 	}
 	m.fallback = fallbackIDs(j.Vocab)
+	// A merge's place in the file is its rank: the earlier, the sooner it is done. The
+	// token it makes is not in the file, but the two spellings joined.
 	m.merges = make(map[uint64]merge, len(j.Merges))
 	for rank, pair := range j.Merges {
 		a, okA := j.Vocab[pair[0]]
@@ -111,6 +114,7 @@ func NewBytes(byteID [256]int32) *BPE {
 // Merge adds the merge of two ids to a third, behind those that are there.
 func (m *BPE) Merge(a, b, id int32) { m.merges[pairKey(a, b)] = merge{int32(len(m.merges)), id} }
 
+// lookup is a token's id, -1 without one.
 func (m *BPE) lookup(tok string) int32 {
 	if id, ok := m.vocab[tok]; ok {
 		return id
@@ -140,7 +144,7 @@ func (m *BPE) Encode(dst []int32, word string, w *Work) []int32 {
 	if word == "" {
 		return dst
 	}
-	if m.ignoreMerges {
+	if m.ignoreMerges { // Llama 3: a word that is a token is that token, merges or not
 		id, ok := m.vocab[word]
 		if m.byteLevel {
 			id, ok = m.rawVocab[word]
@@ -178,6 +182,7 @@ func (m *BPE) partEnd(word string) int {
 	return len(word)
 }
 
+// encodePart is Encode of what merges cannot leave, by the cache where it is there.
 func (m *BPE) encodePart(dst []int32, word string, w *Work) []int32 {
 	if len(word) > maxCachedWord {
 		return append(dst, m.Split(word, w)...)

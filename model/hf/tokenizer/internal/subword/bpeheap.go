@@ -16,6 +16,7 @@ type candidate struct {
 	left, right   int32 // the pair's ids when it was queued
 }
 
+// before is the order of merges: by rank, and from the left where the rank is the same.
 func (a candidate) before(b candidate) bool {
 	return a.rank < b.rank || a.rank == b.rank && a.pos < b.pos
 }
@@ -69,6 +70,7 @@ func (m *BPE) queue(w *Work, pos int32) {
 	}
 }
 
+// push and pop keep the heap (container/heap would box every candidate).
 func (w *Work) push(c candidate) {
 	h := append(w.heap, c)
 	i := len(h) - 1

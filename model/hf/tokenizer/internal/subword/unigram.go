@@ -102,6 +102,7 @@ func serdeFloat(s string) (float64, error) {
 	return f, nil
 }
 
+// powersOfTen are as exact as floats can be, as in serde_json's table.
 var powersOfTen = func() (p [309]float64) {
 	for i := range p {
 		p[i], _ = strconv.ParseFloat("1e"+strconv.Itoa(i), 64) // in range
@@ -154,6 +155,9 @@ func (m *unigram) Spelling(token string) string {
 	return token
 }
 
+// Encode is Viterbi's algorithm: from each place that can be reached it tries all
+// tokens that begin there, and keeps for each end the best way to it. Of ways with the
+// same score the first found stays, as in the reference.
 func (m *unigram) Encode(dst []int32, word string, w *Work) []int32 {
 	if cap(w.steps) < len(word)+1 {
 		w.steps = make([]step, len(word)+1)

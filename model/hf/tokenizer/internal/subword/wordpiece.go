@@ -75,6 +75,8 @@ func (*wordPiece) Kind() string { return KindPiece }
 // Spelling implements Model.
 func (m *wordPiece) Spelling(token string) string { return strings.TrimPrefix(token, m.prefix) }
 
+// Encode looks for the longest token from the left, shortening by a character at a
+// time. Where none fits the whole word is unknown, also what was found before.
 func (m *wordPiece) Encode(dst []int32, word string, w *Work) []int32 {
 	if utf8.RuneCountInString(word) > m.maxChars {
 		return append(dst, m.unk)
@@ -101,6 +103,7 @@ func (m *wordPiece) Encode(dst []int32, word string, w *Work) []int32 {
 	return dst
 }
 
+// lastLen is the length of the last character.
 func lastLen(s string) int {
 	_, n := utf8.DecodeLastRuneInString(s)
 	return n
