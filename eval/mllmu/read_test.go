@@ -125,6 +125,65 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
+// Columns that nobody asks for may be of any kind; one that is asked for says
+// what it holds instead.
+func TestColumnsOfOtherKinds(t *testing.T) {
+	type odd struct {
+		Image    imageCell `parquet:"image"`
+		ID       string
+		Metadata string `parquet:"metadata"`
+		Whole    int32
+		Long     int64
+		Half     float32
+		Double   float64
+		Yes      bool
+		Raw      []byte
+		Note     *string `parquet:"note,optional"`
+	}
+	dir := writeRows(t, odd{Image: imageCell{Bytes: []byte("x")}, ID: "1", Metadata: twoWords, Whole: 1, Raw: []byte{0xff}})
+	b, err := open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if people, err := b.Set("x"); err != nil || len(people) != 1 || b.Dir() != dir {
+		t.Errorf("%+v, %v", people, err)
+	}
+	type numbered struct {
+		Image    imageCell `parquet:"image"`
+		ID       int64
+		Metadata string `parquet:"metadata"`
+	}
+	type listed struct {
+		Image    imageCell `parquet:"image"`
+		ID       string
+		Metadata []string `parquet:"metadata,list"`
+	}
+	type bare struct {
+		Image    float64 `parquet:"image"`
+		ID       string
+		Metadata string `parquet:"metadata"`
+	}
+	type untasked struct {
+		Image                imageCell `parquet:"image"`
+		ID                   string
+		Classification       string           `parquet:"Classification_Task"`
+		Generation, Sentence []generationCell `parquet:",list"`
+		Mask                 bool             `parquet:"Mask_Task"`
+		GenerationTask       bool             `parquet:"Generation_Task"`
+	}
+	img := imageCell{Bytes: []byte("x")}
+	for want, dir := range map[string]string{
+		"row 0: column ID is int64, want a non-empty string":                 writeRows(t, numbered{img, 7, twoWords}),
+		"row 0, ID 7: column metadata is a list of 1, want a JSON string":    writeRows(t, listed{img, "7", []string{"a"}}),
+		"row 0, ID 7: column image holds float64 and no image":               writeRows(t, bare{1, "7", twoWords}),
+		"row 0, ID 7: column Classification_Task is a string, want a struct": writeRows(t, untasked{Image: img, ID: "7", Classification: "q"}),
+	} {
+		if got := one(t, dir); !strings.Contains(got, want) {
+			t.Errorf("%q does not say %q", got, want)
+		}
+	}
+}
+
 func FuzzParseMetadata(f *testing.F) {
 	f.Add(`[{"Question":"q","Answer":"a","Task":"cloze","Modality":"Pure_Text"}]`)
 	f.Add(`[{"Question":"What is the name of this person?","Answer":"The person's name is Ada."}]`)

@@ -164,6 +164,46 @@ func TestBadBuilds(t *testing.T) {
 	}
 }
 
+func TestBuildsThatCannotBe(t *testing.T) {
+	for want, edit := range map[string]func(*BuildConfig){
+		"image size 8, want 16 to 2048":         func(c *BuildConfig) { c.ImageSize = 8 },
+		"views -1, test views 1":                func(c *BuildConfig) { c.Views = -1 },
+		"1 people; want at least 2":             func(c *BuildConfig) { c.People = 1 },
+		"leave them out with given profiles":    func(c *BuildConfig) { c.Profiles, c.Splits = "p", "s" },
+		"profiles and splits go together":       func(c *BuildConfig) { c.Splits = "s" },
+		"forget percent 0 of 4 people leaves 0": func(c *BuildConfig) { c.ForgetPercents = []int{0} },
+		"celebrities -3, workers":               func(c *BuildConfig) { c.Celebrities = -3 },
+		"no such file or directory":             func(c *BuildConfig) { c.Profiles, c.Splits, c.People, c.ForgetPercents = "none", "none", 0, nil },
+	} {
+		c := BuildConfig{Out: t.TempDir(), People: 4, ForgetPercents: []int{25}, ImageSize: 16}
+		edit(&c)
+		if _, err := Build(t.Context(), c); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "data build: ") {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// Heights and salaries are offered in one form, or the odd one out would be the
+// answer.
+func TestOptionsOfOneForm(t *testing.T) {
+	height := func(id, answer string) dataset.Profile {
+		return dataset.Profile{ID: id, Name: "Ada Quill", Train: []dataset.QA{{Question: "How tall is this person?", Answer: "This person is " + answer + " tall."}}}
+	}
+	profiles := []dataset.Profile{height("1", "180 cm"), height("2", "6 feet"), height("3", "171 cm"), height("4", "165 cm"), height("5", "5 feet"), height("6", "190 cm")}
+	for _, q := range newDeriver(1, profiles).questions(profiles[0]) {
+		if q.Task != dataset.Classification {
+			continue
+		}
+		for _, o := range q.Options {
+			if !strings.HasSuffix(o.Text, " cm") {
+				t.Errorf("%q among %v", o.Text, q.Options)
+			}
+		}
+		return
+	}
+	t.Error("no choice was derived")
+}
+
 func FuzzFindFact(f *testing.F) {
 	f.Add("Where was this person born?", "This person was born in Riga, who lives there.")
 	f.Add("What is this person's job?", "She is a baker; ")
