@@ -184,7 +184,8 @@ func parse(n int, outs []bytes.Buffer) ([]Row, error) {
 	return rows, nil
 }
 
-// row computes the figures of one size from the rounds' times.
+// row computes the figures of one size from the rounds' times. The median is what
+// a training step usually waits; the 99th percentile what it sometimes does.
 func row(n, size int, seconds []float64, cpu float64) Row {
 	slices.Sort(seconds)
 	rank := func(q float64) float64 { return seconds[min(len(seconds)-1, int(q*float64(len(seconds))))] }

@@ -38,7 +38,9 @@ type sample struct {
 // it did; main then ends with err.
 func WorkerMain() (ran bool, err error) { return worker.Main() }
 
+// work is the main function of a worker.
 func work(ctx context.Context, job jobSpec) (out []sample, err error) {
+	// As vgid-launch gives a machine's cores to its workers.
 	runtime.GOMAXPROCS(max(1, runtime.NumCPU()/len(job.Peers)))
 	f := os.NewFile(3, "listener")
 	l, err := net.FileListener(f)
@@ -65,14 +67,15 @@ func work(ctx context.Context, job jobSpec) (out []sample, err error) {
 	return out, nil
 }
 
-// timeRounds times rounds of one size. The values are averages of equal numbers,
-// so they stay what they are and every round can be checked.
+// timeRounds times rounds of one size. All ranks have the same whole numbers, so
+// the sum is known exactly and every round is checked: a fast one that is wrong
+// must not be reported.
 func timeRounds(ctx context.Context, c *collective.Comm, size int, span time.Duration) (sample, error) {
 	v := make([]float32, size/4)
 	for i := range v {
 		v[i] = float32(i % 1024)
 	}
-	const warm = 3
+	const warm = 3 // the first rounds fill pools of buffers
 	rounds := 0
 	for k := range warm {
 		begin := time.Now()
@@ -89,6 +92,8 @@ func timeRounds(ctx context.Context, c *collective.Comm, size int, span time.Dur
 	}
 	s := sample{Bytes: size, Seconds: make([]float64, rounds)}
 	for k := range rounds {
+		// The checking below takes each rank another time; a round counts from when
+		// all have come.
 		if err := c.Barrier(ctx); err != nil {
 			return sample{}, err
 		}

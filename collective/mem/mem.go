@@ -88,6 +88,7 @@ func (k *rank) Rank() int       { return k.self }
 func (k *rank) Size() int       { return len(k.w.ranks) }
 func (k *rank) MaxPayload() int { return 16 << 20 }
 
+// Send waits while depth frames are under way, as a network's windows would.
 func (k *rank) Send(to int, h *collective.Header, payload []byte, sent *collective.Inflight) error {
 	defer sent.Done()
 	f := &collective.Frame{Header: *h}
@@ -146,6 +147,7 @@ func (k *rank) Send(to int, h *collective.Header, payload []byte, sent *collecti
 	}
 }
 
+// Recv gives nothing that was under way when this end was broken.
 func (k *rank) Recv(from int) (*collective.Frame, error) {
 	select {
 	case <-k.broken:

@@ -34,6 +34,9 @@ type inFrame struct{ frame collective.Frame }
 // note is a short message of the control stream, in either direction.
 type note struct{ b []byte }
 
+// Marshal copies short payloads beside their header, so that they leave as one
+// piece; long ones go out from where they are, and release tells when they are
+// free.
 func (codec) Marshal(v any) (mem.BufferSlice, error) {
 	switch m := v.(type) {
 	case *note:
@@ -53,6 +56,7 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 	return nil, fmt.Errorf("wire: cannot send a %T", v)
 }
 
+// Unmarshal leaves what was received where gRPC has put it.
 func (codec) Unmarshal(data mem.BufferSlice, v any) error {
 	switch m := v.(type) {
 	case *note:
@@ -118,6 +122,7 @@ var (
 	receivePool = &bufferPool{size: 16 << 10} // the DATA frame of grpc-go
 )
 
+// Get gives a buffer of n bytes, whatever is in it.
 func (p *bufferPool) Get(n int) *[]byte {
 	if n <= p.size {
 		if b, ok := p.pool.Get().(*[]byte); ok {
@@ -131,6 +136,8 @@ func (p *bufferPool) Get(n int) *[]byte {
 	return &b
 }
 
+// Put takes a buffer back. Of another capacity it was made for one long message,
+// which does not come again soon.
 func (p *bufferPool) Put(b *[]byte) {
 	if cap(*b) == p.size {
 		p.pool.Put(b)

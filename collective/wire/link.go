@@ -85,6 +85,7 @@ func (t *transport) disagreement(md metadata.MD) error {
 	return nil
 }
 
+// one is the value of a key that has exactly one.
 func one(md metadata.MD, key string) string {
 	if v := md.Get(key); len(v) == 1 {
 		return v[0]
@@ -117,6 +118,8 @@ func (t *transport) accept(_ any, s grpc.ServerStream) error {
 	return nil
 }
 
+// admit takes the stream of a higher rank, once: a second one means that two
+// processes believe to be the same rank, and none of them can be trusted.
 func (t *transport) admit(s grpc.ServerStream) (*link, error) {
 	md, _ := metadata.FromIncomingContext(s.Context())
 	if err := t.disagreement(md); err != nil {

@@ -199,6 +199,7 @@ func (t *transport) Rank() int       { return t.cfg.Rank }
 func (t *transport) Size() int       { return t.size }
 func (t *transport) MaxPayload() int { return maxPayload }
 
+// Send returns when gRPC has taken the frame, which is before it has left.
 func (t *transport) Send(to int, h *collective.Header, payload []byte, sent *collective.Inflight) error {
 	m := &outFrame{header: h, payload: payload, sent: sent}
 	err := t.links[to].data.SendMsg(m)
@@ -211,6 +212,7 @@ func (t *transport) Send(to int, h *collective.Header, payload []byte, sent *col
 	return fmt.Errorf("send to rank %d: %w", to, err)
 }
 
+// Recv implements collective.Transport.
 func (t *transport) Recv(from int) (*collective.Frame, error) {
 	var m inFrame
 	if err := t.links[from].data.RecvMsg(&m); err != nil {
@@ -222,6 +224,8 @@ func (t *transport) Recv(from int) (*collective.Frame, error) {
 // errBusy is returned for a peer that takes no more control messages.
 var errBusy = errors.New("wire: peer takes no more control messages")
 
+// Notify queues a message and never waits: the heartbeat calls it, and one peer
+// that takes nothing must not keep the others from hearing that this rank lives.
 func (t *transport) Notify(to int, msg []byte) error {
 	select {
 	case t.links[to].notes <- append([]byte(nil), msg...):
@@ -255,6 +259,7 @@ func (t *transport) event(f func()) {
 	f()
 }
 
+// Break drops the streams of frames alone; see link.
 func (t *transport) Break() {
 	for _, l := range t.links {
 		if l != nil {

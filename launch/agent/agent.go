@@ -212,6 +212,8 @@ func (a *agent) explainTimeout() {
 	a.end.Err = err
 }
 
+// onEvent translates what gossip tells; a message that cannot be read still
+// shows that its sender lives.
 func (a *agent) onEvent(e discovery.Event) {
 	now := time.Now()
 	switch e.Kind {

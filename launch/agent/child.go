@@ -113,6 +113,8 @@ func obey(ctx context.Context, orders *json.Decoder, signals chan<- syscall.Sign
 	}
 }
 
+// offer hands a value over, or gives up when the job has ended and nobody takes
+// it any more.
 func offer[T any](ctx context.Context, c chan<- T, v T) {
 	select {
 	case c <- v:

@@ -74,6 +74,8 @@ type childAnswer struct {
 	died error // the process is gone, and how
 }
 
+// start runs this program again as the agent of a node. Orders and answers cross
+// pipes, which end with either side: so each learns of the other's death.
 func (l *local) start(i int) error {
 	exe, err := os.Executable()
 	if err != nil {

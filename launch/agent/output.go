@@ -100,6 +100,7 @@ func clip(line string) string {
 	return line
 }
 
+// note keeps the first error of writing.
 func (s *stream) note(_ int, err error) {
 	if s.err == nil {
 		s.err = err
@@ -112,6 +113,8 @@ type output struct {
 	file           *os.File
 }
 
+// newOutput opens the log of a rank, if there is to be one. Both streams go to
+// the one file, as they would to a terminal.
 func newOutput(o *Options, out, errw io.Writer, rank int, raw bool) (*output, error) {
 	w := &output{}
 	var log io.Writer

@@ -21,6 +21,8 @@ func encode(m job.Message) []byte {
 	return b
 }
 
+// decode reads what another agent says. It knows the secret, but may be of
+// another version: what is odd is refused as a whole.
 func decode(b []byte) (job.Message, error) {
 	var m job.Message
 	if len(b) > discovery.MaxMessage {
@@ -75,6 +77,8 @@ func announce(m view.Member) ([]byte, error) {
 	return json.Marshal(a)
 }
 
+// announced reads it again, and refuses what could not become a view: whatever
+// is announced here ends in addresses that workers call.
 func announced(id string, b []byte) (view.Member, error) {
 	var a announcement
 	if err := json.Unmarshal(b, &a); err != nil {
