@@ -57,6 +57,9 @@ type Family interface {
 	ImageTokens(c *Config, g imaging.Grid) int
 	// PixelShape is the shape transformers gives the pixel_values of images.
 	PixelShape(c *Config, images []imaging.Image) []int
+	// CheckProcessor refuses an image processor that does not make what the tower
+	// reads.
+	CheckProcessor(c *Config, p imaging.Processor) error
 	// Blank is a black image, of about side×side pixels where the tower takes any
 	// size.
 	Blank(c *Config, side int) imaging.Image
@@ -141,6 +144,11 @@ func of(modelType string) (Family, error) {
 		return nil, fmt.Errorf("model_type %q is of LLaVA's own code; take the model in Hugging Face's layout (often named …-hf), whose model_type is llava", modelType)
 	}
 	return nil, fmt.Errorf("model_type %q is not implemented; known: %s", modelType, known)
+}
+
+// PatchesDiffer says that a processor makes other patches than v's tower reads.
+func PatchesDiffer(p *imaging.QwenProcessor, v *nn.VisionConfig) error {
+	return fmt.Errorf("the image processor makes patches of %d×%d pixels and %d frames, merged %d×%d, config.json's vision_config says %d, %d and %d", p.Patch, p.Patch, p.Temporal, p.Merge, p.Merge, v.PatchSize, v.TemporalSize, v.MergeSize)
 }
 
 // TextPositions are the positions of n tokens that follow each other.

@@ -70,30 +70,10 @@ func OpenReader(d *modeldir.Dir, cfg *model.Config) (*Reader, error) {
 	if tok.Size() > cfg.Text.VocabSize {
 		return nil, fmt.Errorf("%s: tokenizer.json has %d tokens, config.json's vocab_size is %d: the folder's files do not belong together", dir, tok.Size(), cfg.Text.VocabSize)
 	}
-	if err := r.checkProcessor(); err != nil {
-		return nil, err
+	if err := cfg.Family.CheckProcessor(cfg, r.proc); err != nil {
+		return nil, fmt.Errorf("%s: %w: take the processor_config.json or preprocessor_config.json that came with the model", r.dir, err)
 	}
 	return r, r.readGeneration(d)
-}
-
-// checkProcessor checks that the processor makes what the tower reads.
-func (r *Reader) checkProcessor() error {
-	v := &r.cfg.Vision
-	const take = "take the processor_config.json or preprocessor_config.json that came with the model"
-	switch p := r.proc.(type) {
-	case *imaging.QwenProcessor:
-		if p.Patch != v.PatchSize || p.Merge != v.MergeSize || p.Temporal != v.TemporalSize {
-			return fmt.Errorf("%s: the image processor makes patches of %d×%d pixels and %d frames, merged %d×%d, config.json's vision_config says %d, %d and %d: %s", r.dir, p.Patch, p.Patch, p.Temporal, p.Merge, p.Merge, v.PatchSize, v.TemporalSize, v.MergeSize, take)
-		}
-	default:
-		if v.MergeSize > 0 {
-			return fmt.Errorf("%s: the image processor makes no patches of a Qwen2-VL tower: %s", r.dir, take)
-		}
-	}
-	if h, w := r.proc.Size(); v.MergeSize == 0 && (h != v.ImageSize || w != v.ImageSize) {
-		return fmt.Errorf("%s: the image processor makes %d×%d images, config.json's vision_config.image_size says %d: %s", r.dir, w, h, v.ImageSize, take)
-	}
-	return nil
 }
 
 // readGeneration collects what the folder's files say about answers. End tokens

@@ -143,6 +143,17 @@ func (f *Config) PixelShape(c *family.Config, images []imaging.Image) []int {
 	return []int{len(images), c.Vision.Channels, c.Vision.ImageSize, c.Vision.ImageSize}
 }
 
+// CheckProcessor implements family.Family.
+func (f *Config) CheckProcessor(c *family.Config, p imaging.Processor) error {
+	if q, patches := p.(*imaging.QwenProcessor); patches {
+		return family.PatchesDiffer(q, &c.Vision)
+	}
+	if h, w := p.Size(); h != c.Vision.ImageSize || w != c.Vision.ImageSize {
+		return fmt.Errorf("the image processor makes %d×%d images, config.json's vision_config.image_size says %d", w, h, c.Vision.ImageSize)
+	}
+	return nil
+}
+
 // Blank implements family.Family: images have one size.
 func (f *Config) Blank(c *family.Config, _ int) imaging.Image {
 	v := &c.Vision

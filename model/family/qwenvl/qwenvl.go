@@ -5,6 +5,7 @@
 package qwenvl
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -127,6 +128,19 @@ func (f *Config) PixelShape(c *family.Config, images []imaging.Image) []int {
 		n += img.Grid.Patches()
 	}
 	return []int{n, c.Vision.PatchValues()}
+}
+
+// CheckProcessor implements family.Family.
+func (f *Config) CheckProcessor(c *family.Config, p imaging.Processor) error {
+	v := &c.Vision
+	q, patches := p.(*imaging.QwenProcessor)
+	switch {
+	case !patches:
+		return errors.New("the image processor makes no patches of a Qwen2-VL tower")
+	case q.Patch != v.PatchSize || q.Merge != v.MergeSize || q.Temporal != v.TemporalSize:
+		return family.PatchesDiffer(q, v)
+	}
+	return nil
 }
 
 // Blank implements family.Family.
