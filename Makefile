@@ -23,7 +23,7 @@ build:
 
 # The headers are the project's own and the driver is opened when it is asked
 # for: nothing of NVIDIA's is needed to build, or to start.
-CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS='-O2 -g -I$(CURDIR)/model/cuda/driver/include'
+CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS='-O2 -g -I$(CURDIR)/model/cuda/internal/driver/include'
 cuda:
 	@mkdir -p bin/cuda
 	$(CUDA_ENV) $(GO) build -trimpath -tags cuda -ldflags '$(LDFLAGS)' -o bin/cuda/ ./cmd/...
@@ -74,12 +74,12 @@ licences:
 
 # The GPU backend on the simulated device: a fake driver that runs the CUDA
 # kernels on the host. What that shows is in docs/cuda.md.
-SIMULATED = ./model ./model/plan ./model/cuda ./model/cuda/driver ./vgid/... ./cmd/vgid
+SIMULATED = ./model ./model/plan ./model/cuda ./model/cuda/internal/driver ./vgid/... ./cmd/vgid
 # Of these, what the race detector looks at as well: one operation of the suite,
 # the queues, and VGID on two workers whose gradients are reduced while backward
 # goes on. It sees the Go side.
 RACED = -run '^Test(Uploads|Operations|FreeBytes|Launch|EventsOrderStreams|Unlearn|ComplianceSimulated).*/(attention|buffer)' \
-	./model/cuda ./model/cuda/driver ./vgid/run
+	./model/cuda ./model/cuda/internal/driver ./vgid/run
 test-simulated:
 	@if ! command -v cc >/dev/null 2>&1 || ! command -v g++ >/dev/null 2>&1 || [ "$$(uname -sm)" != 'Linux x86_64' ]; then \
 		echo 'make test: NO C AND C++ COMPILER ON x86-64 LINUX, THE SIMULATED DEVICE IS NOT TESTED'; \
@@ -112,7 +112,7 @@ gpu-check: cuda
 	! grep -q FAILED runs/gpu-check.txt
 
 ptx:
-	model/cuda/kernels/build.sh
+	model/cuda/internal/kernels/build.sh
 
 base: build
 	bin/vgid-launch --nodes 2 --local -- bin/vgid train base --config base-see

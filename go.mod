@@ -21,7 +21,7 @@ require (
 	golang.org/x/term v0.47.0 // whether a person watches
 	golang.org/x/text v0.43.0 // Unicode normal forms of tokenizers and of file names
 	google.golang.org/grpc v1.85.0 // the collectives' wire (collective/wire)
-	gorgonia.org/cu v0.9.6 // the CUDA driver, with -tags cuda only (model/cuda/driver)
+	gorgonia.org/cu v0.9.6 // the CUDA driver, with -tags cuda only (model/cuda/internal/driver)
 	pgregory.net/rapid v1.3.0 // property tests
 )
 

@@ -9,7 +9,7 @@ import (
 
 	"vgid/model/cpu"
 	"vgid/model/cuda"
-	"vgid/model/cuda/sim/simtest"
+	"vgid/model/cuda/simtest"
 )
 
 // With bfloat16 activations, answers are nearly as likely as the CPU's, under

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/model/cuda/sim/simtest"
+	"vgid/model/cuda/simtest"
 )
 
 // simulated gives the environment of commands that run on a simulated device

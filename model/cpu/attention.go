@@ -4,7 +4,7 @@ import (
 	"math"
 
 	"vgid/model/backend"
-	"vgid/model/cpu/simd"
+	"vgid/model/cpu/internal/simd"
 )
 
 // queryBlock is how many queries share one matrix of scores: enough to reuse

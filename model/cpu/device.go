@@ -19,7 +19,7 @@ import (
 	"unsafe"
 
 	"vgid/model/backend"
-	"vgid/model/cpu/simd"
+	"vgid/model/cpu/internal/simd"
 )
 
 // Device implements backend.Device. One operation runs at a time, and it is over

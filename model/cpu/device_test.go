@@ -7,7 +7,7 @@ import (
 
 	"vgid/model/backend"
 	"vgid/model/backend/compliance"
-	"vgid/model/cpu/simd"
+	"vgid/model/cpu/internal/simd"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -2,7 +2,7 @@ package cpu
 
 import (
 	"vgid/model/backend"
-	"vgid/model/cpu/simd"
+	"vgid/model/cpu/internal/simd"
 )
 
 // chunkWork is how many elements a chunk of an element-wise operation covers.

@@ -2,7 +2,7 @@ package cpu
 
 import (
 	"vgid/model/backend"
-	"vgid/model/cpu/simd"
+	"vgid/model/cpu/internal/simd"
 )
 
 // gatherTask moves rows by index; chunks are ranges of index entries, or of

@@ -1,6 +1,6 @@
 package cpu
 
-import "vgid/model/cpu/simd"
+import "vgid/model/cpu/internal/simd"
 
 // source is an operand of a multiplication: element (i, j) at i·rs + j·cs of
 // f, or of h when it is stored as bfloat16.

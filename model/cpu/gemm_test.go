@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"vgid/model/backend"
-	"vgid/model/cpu/simd"
+	"vgid/model/cpu/internal/simd"
 )
 
 // problem is a multiplication on views with gaps, whose surroundings hold NaN:

@@ -4,7 +4,7 @@ import (
 	"math"
 
 	"vgid/model/backend"
-	"vgid/model/cpu/simd"
+	"vgid/model/cpu/internal/simd"
 )
 
 // normTask is RMSNorm, or LayerNorm when b is given.

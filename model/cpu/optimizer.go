@@ -4,7 +4,7 @@ import (
 	"math"
 
 	"vgid/model/backend"
-	"vgid/model/cpu/simd"
+	"vgid/model/cpu/internal/simd"
 )
 
 // squaresTask sums the squares of one stretch of a matrix per chunk, in double

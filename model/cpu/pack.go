@@ -1,6 +1,6 @@
 package cpu
 
-import "vgid/model/cpu/simd"
+import "vgid/model/cpu/internal/simd"
 
 // packA copies the m×kc block at the start of a into panels of tall rows:
 // element (i, k) of a panel at tall·k+i. The rows that a panel lacks are left

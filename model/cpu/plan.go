@@ -1,6 +1,6 @@
 package cpu
 
-import "vgid/model/cpu/simd"
+import "vgid/model/cpu/internal/simd"
 
 const (
 	// kBlock is the depth of a packed block: a panel of B of that depth is 16 or

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"vgid/model/cpu/simd"
+	"vgid/model/cpu/internal/simd"
 )
 
 // A task is one parallel operation, cut into chunks that may run in any order

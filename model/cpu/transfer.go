@@ -2,7 +2,7 @@ package cpu
 
 import (
 	"vgid/model/backend"
-	"vgid/model/cpu/simd"
+	"vgid/model/cpu/internal/simd"
 )
 
 // Upload implements backend.Device.

@@ -4,7 +4,7 @@ package cuda
 
 import (
 	"vgid/model/backend"
-	"vgid/model/cuda/kernels"
+	"vgid/model/cuda/internal/kernels"
 )
 
 // Attention implements backend.Device.

@@ -11,9 +11,9 @@ import (
 
 	"vgid/model/backend"
 	"vgid/model/backend/compliance"
-	"vgid/model/cuda/driver"
-	"vgid/model/cuda/kernels/simbuild"
-	"vgid/model/cuda/sim"
+	"vgid/model/cuda/internal/driver"
+	"vgid/model/cuda/internal/kernels/simbuild"
+	"vgid/model/cuda/internal/sim"
 )
 
 // The tests run on the simulated device, its streams and blocks in the order of

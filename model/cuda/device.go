@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"vgid/model/backend"
-	"vgid/model/cuda/driver"
-	"vgid/model/cuda/kernels"
+	"vgid/model/cuda/internal/driver"
+	"vgid/model/cuda/internal/kernels"
 )
 
 // Device implements backend.Device on one GPU. Operations are queued on

@@ -1,5 +1,5 @@
-// Package cuda is the backend for NVIDIA GPUs: the kernels of model/cuda/kernels
-// and cuBLASLt on queues of the driver (model/cuda/driver).
+// Package cuda is the backend for NVIDIA GPUs: the kernels of model/cuda/internal/kernels
+// and cuBLASLt on queues of the driver (model/cuda/internal/driver).
 //
 // Three things make it fast, and each has its rule:
 //

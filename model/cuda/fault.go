@@ -7,8 +7,8 @@ import (
 	"unsafe"
 
 	"vgid/model/backend"
-	"vgid/model/cuda/driver"
-	"vgid/model/cuda/kernels"
+	"vgid/model/cuda/internal/driver"
+	"vgid/model/cuda/internal/kernels"
 )
 
 // fault is where kernels report an index that is out of range: the host learns

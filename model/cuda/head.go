@@ -4,8 +4,8 @@ package cuda
 
 import (
 	"vgid/model/backend"
-	"vgid/model/cuda/driver"
-	"vgid/model/cuda/kernels"
+	"vgid/model/cuda/internal/driver"
+	"vgid/model/cuda/internal/kernels"
 )
 
 // head is a language-model head: rows h, weights w, and where gradients go.

@@ -6,7 +6,7 @@ import (
 	"unsafe"
 
 	"vgid/model/backend"
-	"vgid/model/cuda/driver"
+	"vgid/model/cuda/internal/driver"
 )
 
 // copyStreams carry the copies that run beside the operations: out while the

@@ -2,7 +2,7 @@
 
 package cuda
 
-import "vgid/model/cuda/driver"
+import "vgid/model/cuda/internal/driver"
 
 // input carries uploads on a stream of their own, beside the operations. Two
 // rules keep both right:

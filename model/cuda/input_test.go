@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"vgid/model/backend"
-	"vgid/model/cuda/driver"
+	"vgid/model/cuda/internal/driver"
 )
 
 // denseTensor is a tensor with a buffer of its own.

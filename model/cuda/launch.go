@@ -7,8 +7,8 @@ import (
 	"math"
 
 	"vgid/model/backend"
-	"vgid/model/cuda/driver"
-	"vgid/model/cuda/kernels"
+	"vgid/model/cuda/internal/driver"
+	"vgid/model/cuda/internal/kernels"
 )
 
 // operand is a tensor as a kernel sees it.

@@ -6,8 +6,8 @@ import (
 	"errors"
 
 	"vgid/model/backend"
-	"vgid/model/cuda/driver"
-	"vgid/model/cuda/kernels"
+	"vgid/model/cuda/internal/driver"
+	"vgid/model/cuda/internal/kernels"
 )
 
 // product is one matrix product: c = alpha·op(x)·op(y) + beta·c (+ bias).

@@ -4,7 +4,7 @@ package cuda
 
 import (
 	"vgid/model/backend"
-	"vgid/model/cuda/driver"
+	"vgid/model/cuda/internal/driver"
 )
 
 // buffer is device memory.

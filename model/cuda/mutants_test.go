@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/model/cuda/kernels/simbuild"
-	"vgid/model/cuda/sim"
+	"vgid/model/cuda/internal/kernels/simbuild"
+	"vgid/model/cuda/internal/sim"
 )
 
 // A mistake in a kernel makes the backend's compliance suite fail, with the fake

@@ -6,7 +6,7 @@ import (
 	"math"
 
 	"vgid/model/backend"
-	"vgid/model/cuda/kernels"
+	"vgid/model/cuda/internal/kernels"
 )
 
 // SumSquares implements backend.Device.

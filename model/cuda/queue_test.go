@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"vgid/model/backend"
-	"vgid/model/cuda/driver"
+	"vgid/model/cuda/internal/driver"
 )
 
 // Nothing waits for the device before Sync, and nothing is copied through

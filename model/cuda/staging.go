@@ -2,7 +2,7 @@
 
 package cuda
 
-import "vgid/model/cuda/driver"
+import "vgid/model/cuda/internal/driver"
 
 // ring is page-locked memory that uploads pass through, in two halves: while the
 // device reads one, the host fills the other. The host waits only when it comes

@@ -6,7 +6,7 @@ import (
 	"unsafe"
 
 	"vgid/model/backend"
-	"vgid/model/cuda/driver"
+	"vgid/model/cuda/internal/driver"
 )
 
 func bytesOf[T float32 | int32](v []T) []byte {

@@ -9,7 +9,7 @@ import (
 
 	"vgid/model/backend"
 	"vgid/model/cuda"
-	"vgid/model/cuda/sim/simtest"
+	"vgid/model/cuda/simtest"
 	"vgid/model/dry"
 	"vgid/model/hf/modeldir"
 )

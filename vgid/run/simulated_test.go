@@ -12,8 +12,7 @@ import (
 	"vgid/model/backend"
 	"vgid/model/cpu"
 	"vgid/model/cuda"
-	"vgid/model/cuda/driver"
-	"vgid/model/cuda/sim/simtest"
+	"vgid/model/cuda/simtest"
 	"vgid/vgid/config"
 	"vgid/vgid/run/rundir"
 )
@@ -65,7 +64,7 @@ func TestUnlearnSimulated(t *testing.T) {
 	if d := moved(t, twoWeights, oneWeights); d > 1e-3 {
 		t.Errorf("two workers end %g away from one", d)
 	}
-	if n := driver.SimulatedCounter("pageable"); n != 0 {
+	if n := simtest.Counter("pageable"); n != 0 {
 		t.Errorf("%d copies went through memory that is not page-locked", n)
 	}
 }
@@ -79,9 +78,9 @@ func TestStepsDoNotWaitSimulated(t *testing.T) {
 	simtest.Device(t)
 	run := func(accumulate string) (waits, ahead int64) {
 		c := small(t, map[string]string{"unlearn.accumulate": accumulate})
-		waits, ahead = driver.SimulatedCounter("waits"), driver.SimulatedCounter("ahead")
+		waits, ahead = simtest.Counter("waits"), simtest.Counter("ahead")
 		unlearnOn(t, 1, c, func() (backend.Backend, error) { return cuda.Open(0, cuda.Options{}) })
-		return driver.SimulatedCounter("waits") - waits, driver.SimulatedCounter("ahead") - ahead
+		return simtest.Counter("waits") - waits, simtest.Counter("ahead") - ahead
 	}
 	one, aheadOne := run("1")
 	four, aheadFour := run("4")

@@ -8,7 +8,7 @@ import (
 
 	"vgid/model/cpu"
 	"vgid/model/cuda"
-	"vgid/model/cuda/sim/simtest"
+	"vgid/model/cuda/simtest"
 )
 
 // The self-test passes on the simulated device, bf16 operands included.

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"vgid/model/backend"
-	"vgid/model/cuda/kernels/simbuild"
+	"vgid/model/cuda/internal/kernels/simbuild"
 )
 
 // selftest gives a runner of the self-test kernels.

@@ -1,6 +1,6 @@
 // Command asm generates the AVX2 and AVX-512 kernels of package simd. It is a module of
 // its own so that users of the trainer never fetch the generator's
-// dependencies. Run it with `go generate ./model/cpu/simd`.
+// dependencies. Run it with `go generate ./model/cpu/internal/simd`.
 package main
 
 import (

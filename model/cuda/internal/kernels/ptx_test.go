@@ -43,7 +43,7 @@ func TestPTXIsCurrent(t *testing.T) {
 		}
 		name := strings.TrimSuffix(filepath.Base(f), ".ptx")
 		if modules[name] != string(text) {
-			t.Errorf("ptx/%s.ptx is not what %s.cu compiles to: run model/cuda/kernels/build.sh", name, name)
+			t.Errorf("ptx/%s.ptx is not what %s.cu compiles to: run model/cuda/internal/kernels/build.sh", name, name)
 		}
 		delete(modules, name)
 	}

@@ -1,7 +1,7 @@
 // Package sim builds the simulated device: a fake driver library (libcuda.so.1,
 // with cuBLASLt in it) that runs the same .cu sources the PTX is made of,
 // compiled for the host. It stands in for NVIDIA's driver below
-// model/cuda/driver, so that everything above runs where no GPU is. Tests use
+// model/cuda/internal/driver, so that everything above runs where no GPU is. Tests use
 // it, and whoever sets VGID_CUDA_DRIVER to the library.
 //
 // What it simulates beyond the arithmetic, to find what a real device would
@@ -36,7 +36,7 @@ import (
 	"slices"
 	"strings"
 
-	"vgid/model/cuda/kernels/simbuild"
+	"vgid/model/cuda/internal/kernels/simbuild"
 )
 
 // Library compiles the fake driver, unless the same sources have been compiled

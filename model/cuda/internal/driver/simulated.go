@@ -20,7 +20,7 @@ import (
 	"unsafe"
 )
 
-// The simulated device (model/cuda/sim) has a few functions beyond a driver's.
+// The simulated device (model/cuda/internal/sim) has a few functions beyond a driver's.
 
 // configure passes the settings on to a simulated device.
 func configure(o Options) error {

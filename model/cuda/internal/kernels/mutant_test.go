@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"vgid/model/cuda/kernels/simbuild"
+	"vgid/model/cuda/internal/kernels/simbuild"
 )
 
 // check runs kernels on random operands and compares with the reference; its

@@ -1,4 +1,4 @@
-module vgid/model/cpu/simd/asm
+module vgid/model/cpu/internal/simd/asm
 
 go 1.26.0
 

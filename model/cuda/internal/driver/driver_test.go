@@ -13,10 +13,10 @@ import (
 	"unsafe"
 
 	"vgid/model/backend"
-	"vgid/model/cuda/driver"
-	"vgid/model/cuda/kernels"
-	"vgid/model/cuda/kernels/simbuild"
-	"vgid/model/cuda/sim"
+	"vgid/model/cuda/internal/driver"
+	"vgid/model/cuda/internal/kernels"
+	"vgid/model/cuda/internal/kernels/simbuild"
+	"vgid/model/cuda/internal/sim"
 )
 
 // library is the simulated device.

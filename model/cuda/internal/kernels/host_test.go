@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"vgid/model/backend"
-	"vgid/model/cuda/kernels/simbuild"
+	"vgid/model/cuda/internal/kernels/simbuild"
 )
 
 // host is a running runner program: the kernels compiled for the host.

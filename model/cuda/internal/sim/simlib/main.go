@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 
-	"vgid/model/cuda/sim"
+	"vgid/model/cuda/internal/sim"
 )
 
 func main() {

@@ -52,7 +52,7 @@ func Root() (string, error) {
 	}
 	for ; ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return filepath.Join(dir, "model", "cuda", "kernels"), nil
+			return filepath.Join(dir, "model", "cuda", "internal", "kernels"), nil
 		}
 		if dir == filepath.Dir(dir) {
 			return "", errors.New("simbuild: not inside the module's source tree")
@@ -108,7 +108,7 @@ func Objects(ctx context.Context, o Options) ([]string, error) {
 	for _, h := range slices.Sorted(maps.Keys(included)) {
 		seed += h + "\n" + included[h]
 	}
-	cache := filepath.Join(root, "..", "..", "..", ".cache", "sim")
+	cache := filepath.Join(root, "..", "..", "..", "..", ".cache", "sim")
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return nil, err
 	}

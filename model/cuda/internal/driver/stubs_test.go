@@ -34,7 +34,7 @@ func TestStubsAreCurrent(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := os.ReadFile(f); err != nil || string(got) != string(want) {
-			t.Errorf("%s is not what genstubs.go makes of symbols.txt: run go generate ./model/cuda/driver (%v)", f, err)
+			t.Errorf("%s is not what genstubs.go makes of symbols.txt: run go generate ./model/cuda/internal/driver (%v)", f, err)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // mathf.h: functions in f32 that are within a few units of the last place and
 // give the same bits on the device and on the host. They are the CPU backend's
-// own (model/cpu/simd/asm/math.go, where the polynomials are fitted).
+// own (model/cpu/internal/simd/asm/math.go, where the polynomials are fitted).
 #pragma once
 #include "gpu.h"
 

@@ -10,8 +10,8 @@ import (
 	"os/exec"
 	"testing"
 
-	"vgid/model/cuda/driver"
-	"vgid/model/cuda/kernels"
+	"vgid/model/cuda/internal/driver"
+	"vgid/model/cuda/internal/kernels"
 )
 
 // The device reads page-locked memory when the copy's turn comes, and without

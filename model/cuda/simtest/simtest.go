@@ -6,8 +6,8 @@ import (
 	"os"
 	"testing"
 
-	"vgid/model/cuda/kernels/simbuild"
-	"vgid/model/cuda/sim"
+	"vgid/model/cuda/internal/kernels/simbuild"
+	"vgid/model/cuda/internal/sim"
 )
 
 // Library is the path of the simulated device's driver library. A test without a
