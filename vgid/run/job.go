@@ -71,11 +71,11 @@ func New(o Options) *Job {
 		o.Spell = config.Plain
 	}
 	say := o.Show.Printf
-	progress := &ledger.Progress{Resumed: o.Config.Resume}
+	progress := &ledger.Progress{Resumed: o.Config.Resume, Spell: o.Spell}
 	ranks := barrier.New(o.Comm, barrier.Options{Asked: o.Asked, Timeout: o.Config.Collective.Timeout, Kept: progress.Kept})
 	dir := rundir.New(o.Config.Out, o.Config.Name)
 	files := fingerprint.New(ranks, say)
-	disks := transfer.NewDisks(ranks, dir, o.Node)
+	disks := transfer.NewDisks(ranks, dir, o.Node, o.Spell)
 	moves := transfer.New(ranks, dir, files, disks, say)
 	stages := ledger.New(o.Config, progress, ranks, dir, files, disks, say)
 	if o.Backend != nil && o.Backend.Traits().Accounts {
@@ -118,7 +118,7 @@ func (j *Job) Open(ctx context.Context) error {
 			return nil
 		}
 		if err := j.occupy(); err != nil {
-			return fmt.Errorf("run folder: %w; choose where runs go with --out", err)
+			return fmt.Errorf("run folder: %w; choose where runs go with %s", err, j.Spell("out", ""))
 		}
 		return nil
 	})
@@ -127,6 +127,10 @@ func (j *Job) Open(ctx context.Context) error {
 // occupy makes the run's folder this run's, on a rank that hosts it.
 func (j *Job) occupy() error {
 	unlocked, err := j.dir.Lock()
+	var busy *rundir.BusyError
+	if errors.As(err, &busy) {
+		return fmt.Errorf("%w; wait for its end, or give this one another %s", err, j.Spell("name", ""))
+	}
 	if err != nil {
 		return err
 	}

@@ -112,7 +112,7 @@ func tryDevices(t *testing.T, n int, c config.Config, open func() (backend.Backe
 			}
 			asked, ask := context.WithCancelCause(context.Background())
 			o := Options{
-				Config: c, Comm: comm, Backend: be, Show: monitor.NewProgress(nil), Asked: asked,
+				Config: c, Comm: comm, Backend: be, Show: monitor.NewProgress(nil), Asked: asked, Spell: asFlag,
 				Metrics: monitor.NewMetrics(r, n, func() (uint64, uint64) { return 0, 0 }),
 			}
 			for _, f := range changes {
@@ -127,6 +127,9 @@ func tryDevices(t *testing.T, n int, c config.Config, open func() (backend.Backe
 	wg.Wait()
 	return errs
 }
+
+// asFlag spells settings as cmd/vgid does.
+func asFlag(path, value string) string { return strings.TrimSpace("--" + path + " " + value) }
 
 type asker struct{}
 

@@ -74,7 +74,6 @@ func onBounded(t *testing.T, stage string, workers int, left int64, apart bool, 
 		return devices[len(devices)-1], nil
 	}
 	errs := tryDevices(t, workers, c, open, stages[stage], func(rank int, o *Options) {
-		o.Spell = func(path, value string) string { return strings.TrimSpace("--" + path + " " + value) }
 		if apart {
 			o.Place = strconv.Itoa(rank)
 		}

@@ -112,7 +112,7 @@ func (w *work) run(ctx context.Context) (rundir.Stage, error) {
 		if lost := w.checkpoint(ctx); lost != nil {
 			return stage, fmt.Errorf("%w; and no checkpoint could be written: %v", err, lost) //nolint:errorlint // the cause is err alone, by which the exit status goes
 		}
-		return stage, fmt.Errorf("%w; the %d steps of %s are kept in a checkpoint, --resume goes on from there", err, w.Steps, name)
+		return stage, fmt.Errorf("%w; the %d steps of %s are kept in a checkpoint, %s goes on from there", err, w.Steps, name, j.Spell("resume", ""))
 	}
 	j.Show.Finish(hist.last)
 	stage.Seconds = time.Since(begin).Seconds()
@@ -167,7 +167,7 @@ func (w *work) stopped(ctx context.Context) error {
 		return fmt.Errorf("%s: a rank was asked to end, but none says so", w.Name)
 	}
 	step, of := w.trainer.Done()
-	return &barrier.Interrupted{Signal: by, Kept: fmt.Sprintf("after step %d of %d of %s: checkpoint kept, continue with --resume", step, of, w.Name)}
+	return &barrier.Interrupted{Signal: by, Kept: fmt.Sprintf("after step %d of %d of %s: checkpoint kept, continue with %s", step, of, w.Name, w.j.Spell("resume", ""))}
 }
 
 // unchanged refuses files that are not as they were when the stage read them.
@@ -182,15 +182,16 @@ func (w *work) replaces() error {
 	if j.Config.Resume {
 		return nil
 	}
+	resume, another := j.Spell("resume", ""), j.Spell("name", "")
 	left, err := train.Checkpoints(w.ckpt)
 	if err != nil {
 		return err
 	}
 	if len(left) > 0 {
-		return fmt.Errorf("%s: %s is of a run that was interrupted: --resume goes on from there, --name begins another run; remove it to begin this one again", name, left[len(left)-1])
+		return fmt.Errorf("%s: %s is of a run that was interrupted: %s goes on from there, %s begins another run; remove it to begin this one again", name, left[len(left)-1], resume, another)
 	}
 	if _, err := os.Stat(j.dir.Path(name, rundir.RecordFile)); err == nil {
-		j.Show.Printf("%s: the model of an earlier run in %s will be replaced (--resume keeps it, --name begins another run)", name, j.dir.Path(name))
+		j.Show.Printf("%s: the model of an earlier run in %s will be replaced (%s keeps it, %s begins another run)", name, j.dir.Path(name), resume, another)
 	}
 	return nil
 }

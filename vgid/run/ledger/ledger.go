@@ -74,7 +74,7 @@ func (l *Ledger) Current(ctx context.Context, name string, inputs origin.List) (
 	}
 	for r, f := range all {
 		if f.Begun && !all[0].Begun {
-			return Found{}, fmt.Errorf("%s: %s has work of this stage in its %s, rank 0 has none, and rank 0's is what is resumed: give the nodes the names they had, by which ranks are ordered, or begin without --resume", name, l.ranks.Name(r), l.dir.Path())
+			return Found{}, fmt.Errorf("%s: %s has work of this stage in its %s, rank 0 has none, and rank 0's is what is resumed: give the nodes the names they had, by which ranks are ordered, or begin without %s", name, l.ranks.Name(r), l.dir.Path(), l.Spell("resume", ""))
 		}
 	}
 	f := all[0]

@@ -3,6 +3,8 @@ package ledger
 import (
 	"slices"
 	"strings"
+
+	"vgid/vgid/config"
 )
 
 // The stages that train nothing.
@@ -14,9 +16,10 @@ const (
 
 // Progress is how far a run is, for whoever ends it to tell.
 type Progress struct {
-	Resumed bool     // stages of an earlier run may be kept
-	doing   string   // the stage in progress; "": none
-	done    []string // those that are finished, in words
+	Resumed bool            // stages of an earlier run may be kept
+	Spell   config.Spelling // of the setting that goes on
+	doing   string          // the stage in progress; "": none
+	done    []string        // those that are finished, in words
 }
 
 // begin notes that a stage is in progress.
@@ -49,7 +52,7 @@ func (p *Progress) Kept() string {
 	case !strings.HasPrefix(p.doing, Eval) && p.doing != Teacher:
 		at = "before a step of " + p.doing
 	}
-	return at + "; " + kept + "; continue with --resume"
+	return at + "; " + kept + "; continue with " + p.Spell("resume", "")
 }
 
 // words names a stage in a sentence.

@@ -1,6 +1,10 @@
 package ledger
 
-import "testing"
+import (
+	"testing"
+
+	"vgid/vgid/config"
+)
 
 // A run that is asked to end between steps tells where it was and what is kept.
 func TestKept(t *testing.T) {
@@ -17,8 +21,8 @@ func TestKept(t *testing.T) {
 		{"eval-gold", []string{"vanilla", "gold"}, false, "in the evaluation of gold, which begins again; finished and kept: vanilla, gold"},
 		{"teacher", []string{"vanilla"}, false, "in the look at the teacher, which begins again; finished and kept: vanilla"},
 	} {
-		p := Progress{Resumed: tc.resume, doing: tc.doing, done: tc.done}
-		if got := p.Kept(); got != tc.want+"; continue with --resume" {
+		p := Progress{Resumed: tc.resume, Spell: config.Plain, doing: tc.doing, done: tc.done}
+		if got := p.Kept(); got != tc.want+"; continue with resume" {
 			t.Errorf("%+v: %s", tc, got)
 		}
 	}

@@ -2,15 +2,19 @@ package rundir
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 
 	"github.com/gofrs/flock"
 )
 
+// BusyError is the refusal of a folder that another run holds.
+type BusyError struct{ Dir string }
+
+func (e *BusyError) Error() string { return "another run is at work in " + e.Dir }
+
 // Lock keeps other runs off the folder until Unlock: two that write into one would
-// replace each other's models and both end well. The system lets go of it when the
+// replace each other's models and both end well; it is a *BusyError then. The system lets go of it when the
 // process ends, however it does. On a file system that knows no locks the run goes
 // on without, and unlocked says why.
 func (d *Dir) Lock() (unlocked, err error) {
@@ -24,7 +28,7 @@ func (d *Dir) Lock() (unlocked, err error) {
 		d.lock = lock
 		return nil, nil
 	case err == nil:
-		return nil, fmt.Errorf("another run is at work in %s; wait for its end, or give this one another --name", d.path)
+		return nil, &BusyError{d.path}
 	case errors.As(err, &unopened):
 		return nil, err
 	default:

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"vgid/vgid/config"
 	"vgid/vgid/run/barrier"
 	"vgid/vgid/run/rundir"
 )
@@ -28,13 +29,14 @@ type Disks struct {
 	ranks *barrier.Group
 	dir   *rundir.Dir
 	node  string
+	spell config.Spelling
 	host  []int // of each rank: the lowest one that sees the same run folder
 }
 
 // NewDisks knows nothing yet. node is the name of this rank's node, which all learn
-// with the rest; it may be empty.
-func NewDisks(ranks *barrier.Group, dir *rundir.Dir, node string) *Disks {
-	return &Disks{ranks: ranks, dir: dir, node: node}
+// with the rest; it may be empty. spell is how a user gives a run another folder.
+func NewDisks(ranks *barrier.Group, dir *rundir.Dir, node string, spell config.Spelling) *Disks {
+	return &Disks{ranks: ranks, dir: dir, node: node, spell: spell}
 }
 
 // Apart reports whether some rank does not see rank 0's run folder.
@@ -84,7 +86,7 @@ func (s *Disks) Find(ctx context.Context) error {
 			}
 		}
 		if failed != nil {
-			return 0, fmt.Errorf("run folder: %w; choose where runs go with --out", failed)
+			return 0, fmt.Errorf("run folder: %w; choose where runs go with %s", failed, s.spell("out", ""))
 		}
 		return rank, nil
 	})

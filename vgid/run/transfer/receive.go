@@ -68,7 +68,7 @@ func (t *Transfer) receive(ctx context.Context, m origin.Manifest) (_ *receiver,
 	}
 	for name, sum := range have {
 		if !slices.Contains(r.ours[name], sum) && made[name] != sum {
-			return nil, fmt.Errorf("%s is not what rank 0 has there, and no run is known to have made it: move it away, or give this run another --name", filepath.Join(t.dir.Path(), filepath.FromSlash(name)))
+			return nil, fmt.Errorf("%s is not what rank 0 has there, and no run is known to have made it: move it away, or give this run another %s", filepath.Join(t.dir.Path(), filepath.FromSlash(name)), t.disks.spell("name", ""))
 		}
 		if r.ours[name] = append(r.ours[name], sum); !now[name] {
 			r.extra = append(r.extra, name)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"vgid/vgid/config"
 	"vgid/vgid/origin"
 	"vgid/vgid/run/barrier/barriertest"
 	"vgid/vgid/run/fingerprint"
@@ -33,7 +34,7 @@ func onDisks(t *testing.T, dirs []string, f func(ctx context.Context, x *Transfe
 		quiet := func(string, ...any) {}
 		dir := rundir.New(filepath.Split(dirs[r.Rank()]))
 		files := fingerprint.New(r.Group, quiet)
-		return f(ctx, New(r.Group, dir, files, NewDisks(r.Group, dir, ""), quiet))
+		return f(ctx, New(r.Group, dir, files, NewDisks(r.Group, dir, "", config.Plain), quiet))
 	})
 }
 
