@@ -20,6 +20,8 @@ type step struct {
 	apply func(p *Processor, logits []float32, t *Text)
 }
 
+// order matters: a later processor sees what an earlier one made, and a ban is final only
+// behind all that adds.
 var order = []step{
 	{"sequence_bias", (*Processor).sequenceBias},
 	{"encoder_repetition_penalty", (*Processor).encoderRepetition},
@@ -122,6 +124,7 @@ func (p *Processor) decay(logits []float32, t *Text) {
 	}
 }
 
+// suppress bans tokens everywhere.
 func (p *Processor) suppress(logits []float32, _ *Text) { ban(logits, p.Suppress) }
 
 // beginSuppress bans tokens at the first place that the model chooses: behind a forced

@@ -62,6 +62,7 @@ func (s *Settings) Active() bool {
 		len(s.Suppress) > 0 || len(s.BeginSuppress) > 0
 }
 
+// penalises reports whether a penalty changes anything; 0 stands for a file without it.
 func penalises(p float32) bool { return p != 0 && p != 1 }
 
 // Validate checks the settings for a vocabulary of so many tokens.
@@ -124,6 +125,7 @@ func (s *Settings) forcedAndSuppressed() error {
 	return nil
 }
 
+// inVocabulary checks tokens of a field.
 func inVocabulary(name string, ids []int32, vocab int) error {
 	if len(ids) == 0 {
 		return fmt.Errorf("%s has a sequence of no tokens", name)

@@ -85,6 +85,7 @@ type fitness struct {
 	largest      float32
 }
 
+// add looks at more values of the tensor.
 func (f *fitness) add(values []float32, dtype string) {
 	b, o, l := unfit(values, dtype)
 	f.broken, f.over, f.largest = f.broken+b, f.over+o, max(f.largest, l)

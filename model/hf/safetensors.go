@@ -69,6 +69,7 @@ func joinErr(first, second error) error {
 	return second
 }
 
+// parseMapped reads the header of a mapped file.
 func parseMapped(path string, m []byte) (*Safetensors, error) {
 	n, err := headerLength(m, int64(len(m)))
 	if err != nil {
@@ -107,6 +108,7 @@ func (s *Safetensors) Raw(name string) ([]byte, error) {
 	return s.raw(name)
 }
 
+// raw is Raw for one who holds mu.
 func (s *Safetensors) raw(name string) ([]byte, error) {
 	e, ok := s.entries[name]
 	if !ok {

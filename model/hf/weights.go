@@ -70,6 +70,7 @@ func findWeights(dir string) (map[string]string, error) {
 	return weightMap, err
 }
 
+// newWeights are held by the one who asked for them.
 func newWeights() *Weights {
 	w := &Weights{where: map[string]*Safetensors{}}
 	w.users.Store(1)

@@ -296,6 +296,8 @@ type networkError struct {
 func (e *networkError) Error() string { return fmt.Sprintf("%s cannot be reached: %v", e.host, e.err) }
 func (e *networkError) Unwrap() error { return e.err }
 
+// unreachable says which hub cannot be reached, without the address that net/http puts
+// before every error: it may hold a signature.
 func unreachable(endpoint string, err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -304,11 +306,14 @@ func unreachable(endpoint string, err error) error {
 	return &networkError{endpoint, err}
 }
 
+// isUnreachable reports whether what is cached may do instead.
 func isUnreachable(err error) bool {
 	var n *networkError
 	return errors.As(err, &n)
 }
 
+// transport gives up on a connection that says nothing for the time of a stall, and
+// sooner on one that is not made.
 func transport(stall time.Duration) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone() // with proxies from the environment
 	t.ResponseHeaderTimeout = stall

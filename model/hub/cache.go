@@ -26,6 +26,7 @@ import (
 //	.locks/models--ORG--NAME/ETAG.lock         held while a blob is fetched
 type repo struct{ dir, locks, name string }
 
+// repo is the folder of a model, named as huggingface_hub names it.
 func (c *Client) repo(name string) repo {
 	folder := "models--" + strings.ReplaceAll(name, "/", "--")
 	return repo{filepath.Join(c.Cache, folder), filepath.Join(c.Cache, ".locks", folder), name}

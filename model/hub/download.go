@@ -18,6 +18,8 @@ import (
 	"time"
 )
 
+// isHash takes SHA-1, of git, and SHA-256, of large files. A name that is neither must
+// not become a path.
 var isHash = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`).MatchString
 
 // blob makes sure that the cache has the contents of a file. What an
@@ -62,6 +64,7 @@ func (s *session) blob(ctx context.Context, commit string, f *file) error {
 	return os.Rename(part, path)
 }
 
+// exists reports whether a file can be looked at.
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
@@ -180,6 +183,7 @@ func watch(body io.ReadCloser, stall time.Duration, cancel context.CancelCauseFu
 	}), stall}
 }
 
+// Read gives the connection another stall's time.
 func (w *watched) Read(b []byte) (int, error) {
 	n, err := w.ReadCloser.Read(b)
 	w.timer.Reset(w.stall)

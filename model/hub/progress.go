@@ -7,6 +7,7 @@ import (
 	"vgid/model/kit/bytesize"
 )
 
+// logf tells the user a line, if there is anyone to be told.
 func (s *session) logf(format string, args ...any) {
 	if s.Log != nil {
 		fmt.Fprintf(s.Log, format+"\n", args...)
@@ -38,11 +39,13 @@ type meter struct {
 	begun, last time.Time
 }
 
+// progress begins to count a file of which so many bytes are there.
 func (s *session) progress(f *file, have int64) *meter {
 	now := time.Now()
 	return &meter{s, f, have, have, now, now}
 }
 
+// Write counts, and reports now and then.
 func (m *meter) Write(b []byte) (int, error) {
 	m.have += int64(len(b))
 	if now := time.Now(); now.Sub(m.last) >= every {
@@ -52,6 +55,7 @@ func (m *meter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// rate is in bytes a second, of what came since the beginning.
 func (m *meter) rate() int64 {
 	return int64(float64(m.have-m.start) / max(1e-3, time.Since(m.begun).Seconds()))
 }

@@ -122,6 +122,8 @@ func (p *CLIPProcessor) target(w, h int) (int, int) {
 // the front.
 func floorHalf(n int) int { return int(math.Floor(float64(n) / 2)) }
 
+// padToSquare puts the picture into the middle of a square of the mean colour, cut off to
+// 8 bits as LlavaImageProcessor cuts it.
 func (p *CLIPProcessor) padToSquare(img RGB) RGB {
 	var paper [3]byte
 	for c, m := range p.Mean {

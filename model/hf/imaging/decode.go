@@ -27,6 +27,7 @@ type format struct {
 	decode      func(data []byte) (image.Image, error)
 }
 
+// formats are those that are read.
 var formats = []format{
 	{"png", "\x89PNG\r\n\x1a\n", sizeBy(png.DecodeConfig), decodePNG},
 	{"jpeg", "\xff\xd8", jpeg.Size, decodeJPEG},

@@ -38,6 +38,8 @@ func (u unread) Error() string {
 	return fmt.Sprintf("%s of this kind is not read (%s); write it again as PNG", u.format, u.kind)
 }
 
+// parseBMP reads the headers. There have been seven kinds of them, told apart by their
+// length.
 func parseBMP(data []byte) (h bmpHeader, err error) {
 	no := func(form string, args ...any) (bmpHeader, error) {
 		return h, unread{"BMP", fmt.Sprintf(form, args...)}
@@ -112,6 +114,7 @@ func parseBMP(data []byte) (h bmpHeader, err error) {
 	return h, nil
 }
 
+// sizeBMP reads the size alone.
 func sizeBMP(data []byte) (w, h int, err error) {
 	head, err := parseBMP(data)
 	return head.w, head.h, err
@@ -241,6 +244,7 @@ func (h bmpHeader) packed16(data []byte) (image.Image, error) {
 	return out, nil
 }
 
+// masksUnread says that channels lie where nobody reads them.
 func (h bmpHeader) masksUnread() error {
 	return unread{"BMP", fmt.Sprintf("%d bits a pixel with the masks %#x", h.bits, h.masks)}
 }

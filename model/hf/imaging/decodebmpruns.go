@@ -61,6 +61,7 @@ func (r *runReader) step() bool {
 	return true
 }
 
+// single copies n indices, as many as the picture still has room for.
 func (r *runReader) single(n int) bool {
 	count := min(n, r.size-len(r.out))
 	length := count
@@ -97,6 +98,7 @@ func (r *runReader) colour(v byte, i int) byte {
 // skip leaves n pixels out: they have index 0.
 func (r *runReader) skip(n int) { r.out = append(r.out, make([]byte, n)...) }
 
+// take reads n bytes, if there are so many.
 func (r *runReader) take(n int) ([]byte, bool) {
 	if r.at > len(r.data) || n > len(r.data)-r.at {
 		return nil, false

@@ -38,6 +38,7 @@ func orientation(format string, data []byte) int {
 	return 1
 }
 
+// xmpOrientation finds the field in either spelling of RDF, as Pillow does.
 var xmpOrientation = regexp.MustCompile(`tiff:Orientation(?:="|>)([0-9])`)
 
 // jpegMeta gives the EXIF and XMP segments before the picture's data.

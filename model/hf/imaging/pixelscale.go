@@ -24,6 +24,7 @@ func clipScale() PixelScale {
 	}
 }
 
+// validate refuses scales that Denormalize could not undo.
 func (s *PixelScale) validate() error {
 	for _, v := range s.Std {
 		if s.DoNormalize && !(v > 0) {

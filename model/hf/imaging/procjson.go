@@ -44,6 +44,7 @@ type procJSON struct {
 // channels is a value of each channel, or one for all.
 type channels []float32
 
+// UnmarshalJSON takes a number for all channels, a list, or null.
 func (c *channels) UnmarshalJSON(b []byte) error {
 	var one *float32
 	if json.Unmarshal(b, &one) == nil {
@@ -100,6 +101,7 @@ type sizeJSON struct {
 	MaxPixels *int `json:"max_pixels"`
 }
 
+// UnmarshalJSON takes a number or an object.
 func (s *sizeJSON) UnmarshalJSON(b []byte) error {
 	var n int
 	if json.Unmarshal(b, &n) == nil {

@@ -28,6 +28,7 @@ func NewQwen2VL() *QwenProcessor {
 	}
 }
 
+// validate refuses patches and sizes out of any range.
 func (p *QwenProcessor) validate() error {
 	if err := p.Resample.validate(); err != nil {
 		return err

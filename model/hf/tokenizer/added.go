@@ -104,11 +104,13 @@ func (m *addedMatcher) split(s string, visit func(text string, at int, token *ad
 	return nil
 }
 
+// wordEnds reports whether a text ends in a character of words.
 func wordEnds(s string) bool {
 	r, n := utf8.DecodeLastRuneInString(s)
 	return n > 0 && chars.IsWord(r)
 }
 
+// wordStarts reports whether it begins with one.
 func wordStarts(s string) bool {
 	r, n := utf8.DecodeRuneInString(s)
 	return n > 0 && chars.IsWord(r)

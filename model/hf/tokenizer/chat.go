@@ -122,6 +122,7 @@ func (c *ChatTemplate) Render(messages []Message, addGenerationPrompt bool) (str
 	return s, nil
 }
 
+// value is the message as templates see it.
 func (m Message) value() any {
 	d := &jinja.Dict{}
 	d.Set("role", m.Role)

@@ -25,12 +25,14 @@ type tokenizerClass struct {
 // asFiled takes tokenizer.json as it stands.
 var asFiled = tokenizerClass{name: "TokenizersBackend"}
 
+// qwen2Class is that of Qwen2, Qwen2-VL and Qwen2.5-VL.
 var qwen2Class = tokenizerClass{
 	name:     "Qwen2Tokenizer",
 	defaults: map[string]string{"unk_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"},
 	rebuild:  rebuildQwen2, plainSpecials: true,
 }
 
+// llamaClass is that of Llama 1 and 2, whose later models are byte-level.
 var llamaClass = tokenizerClass{
 	name:     "LlamaTokenizer",
 	defaults: map[string]string{"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"},

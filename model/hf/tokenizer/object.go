@@ -16,6 +16,8 @@ type object struct {
 	fields map[string]json.RawMessage
 }
 
+// UnmarshalJSON reads field by field: a map would lose their order. null is an object
+// without fields.
 func (o *object) UnmarshalJSON(b []byte) error {
 	*o = object{fields: map[string]json.RawMessage{}}
 	if plainjson.IsNull(b) {
@@ -57,6 +59,7 @@ func (o *object) take(name string) (json.RawMessage, bool) {
 	return v, there
 }
 
+// clone is a copy that can be taken from.
 func (o *object) clone() object {
 	c := object{fields: map[string]json.RawMessage{}}
 	for _, n := range o.names {

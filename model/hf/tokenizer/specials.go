@@ -27,6 +27,8 @@ type tokenValue struct {
 	Special    bool   `json:"special"`
 }
 
+// token is the token with its flags as AddedToken of the tokenizers library defaults
+// them: one that is special is sought in the text as it was written.
 func (v tokenValue) token() addedToken {
 	t := addedToken{Content: v.Content, SingleWord: v.SingleWord, LStrip: v.LStrip, RStrip: v.RStrip, Normalized: !v.Special, Special: v.Special}
 	if v.Normalized != nil {

@@ -153,6 +153,7 @@ type pairTable struct {
 	heap  pairHeap
 }
 
+// pairKey is two ids in one number.
 func pairKey(a, b int32) uint64 { return uint64(uint32(a))<<32 | uint64(uint32(b)) }
 
 // change adds to the count of a pair in a word. touched collects pairs whose counts grew:
@@ -260,6 +261,7 @@ func (a pairCount) before(b pairCount) bool {
 	return a.count > b.count || a.count == b.count && a.pair < b.pair
 }
 
+// pairHeap gives the most frequent pair first; entries may be stale.
 type pairHeap []pairCount
 
 func (h *pairHeap) push(c pairCount) {

@@ -10,6 +10,7 @@ type expr interface {
 	eval(f *frame) (Value, error)
 }
 
+// constant is a value that stands in the template.
 type constant struct{ v Value }
 
 func (c constant) eval(*frame) (Value, error) { return c.v, nil }
@@ -21,6 +22,7 @@ type name string
 // fails only where something is asked of it (jinja2.Undefined).
 func (n name) eval(f *frame) (Value, error) { return f.lookup(string(n)), f.rt.step(1) }
 
+// listExpr is [a, b] or (a, b): a new value each time, so that none is shared.
 type listExpr struct {
 	items []expr
 	tuple bool
@@ -37,6 +39,7 @@ func (l *listExpr) eval(f *frame) (Value, error) {
 	return out, nil
 }
 
+// dictExpr is {key: value}.
 type dictExpr struct{ keys, values []expr }
 
 func (d *dictExpr) eval(f *frame) (Value, error) {
@@ -88,6 +91,7 @@ func (l *logic) eval(f *frame) (Value, error) {
 	return l.b.eval(f)
 }
 
+// notExpr is not e.
 type notExpr struct{ e expr }
 
 func (n *notExpr) eval(f *frame) (Value, error) {

@@ -119,6 +119,7 @@ func strftimeNow(rt *runtime, a *argValues) (Value, error) {
 	return strftime(rt.now(), format)
 }
 
+// timeLayouts are the directives of strftime by Go's layouts.
 var timeLayouts = map[byte]string{
 	'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'd': "02", 'm': "01", 'y': "06", 'Y': "2006",
 	'H': "15", 'I': "03", 'M': "04", 'S': "05", 'p': "PM", 'j': "002", 'z': "", 'Z': "",

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 )
 
+// kind is what a token is.
 type kind uint8
 
 const (
@@ -27,6 +28,7 @@ func (k kind) String() string {
 	return [...]string{"end of template", "text", "{%", "%}", "{{", "}}", "name", "string", "integer", "float", "operator"}[k]
 }
 
+// token is a piece of a template, with the line it is on for messages.
 type token struct {
 	kind kind
 	text string // of a string: its value
@@ -253,6 +255,7 @@ func (l *lexer) inside(end kind) error {
 	return syntaxError(line, "tag is not closed, %s is missing", end)
 }
 
+// closing are the brackets that end what others begin: "}}" inside a dict is no end.
 var closing = map[byte]byte{'(': ')', '[': ']', '{': '}'}
 
 // operators, those of two characters first: the longest is meant.

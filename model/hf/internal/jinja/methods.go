@@ -35,6 +35,7 @@ func bind[T any](name string, v T, m func(*runtime, T, *argValues) (Value, error
 	return &function{name, func(rt *runtime, a *argValues) (Value, error) { return m(rt, v, a) }}
 }
 
+// dictMethods are those of dict that change nothing.
 var dictMethods = map[string]func(*runtime, *Dict, *argValues) (Value, error){
 	"items": func(rt *runtime, d *Dict, _ *argValues) (Value, error) { return pairs(rt, d) },
 	"keys": func(_ *runtime, d *Dict, _ *argValues) (Value, error) {
@@ -72,6 +73,7 @@ func pairs(rt *runtime, d *Dict) (Value, error) {
 	return out, rt.made(16 * len(out.Items))
 }
 
+// listMethods are those of list and tuple that change nothing.
 var listMethods = map[string]func(*runtime, *List, *argValues) (Value, error){
 	"copy": func(_ *runtime, l *List, _ *argValues) (Value, error) { return l, nil },
 	"index": func(rt *runtime, l *List, a *argValues) (Value, error) {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 )
 
+// constants are words that no template can assign to, in Python's spelling as well.
 var constants = map[string]Value{"true": true, "True": true, "false": false, "False": false, "none": nil, "None": nil}
 
 // tuple reads an expression, or several with commas between.

@@ -49,6 +49,7 @@ func (rt *runtime) enter() error {
 
 func (rt *runtime) leave() { rt.depth-- }
 
+// errTooLarge is the one refusal of all bounds on sizes.
 var errTooLarge = errors.New("the template makes values that are too large")
 
 // made counts a new string of n bytes or list of n/16 items.

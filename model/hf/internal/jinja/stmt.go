@@ -83,6 +83,7 @@ func (j *jump) exec(*frame) error {
 	return errContinue
 }
 
+// arm is a condition with its body.
 type arm struct {
 	cond expr
 	body []stmt
@@ -234,6 +235,7 @@ type captured struct{}
 
 func (captured) eval(f *frame) (Value, error) { return f.vars[capturedName], nil }
 
+// capturedName is where a block's text stands for the filters that it goes through.
 const capturedName = "|" // no template can spell it
 
 // captureThrough renders a body and sends its text through filters.

@@ -207,6 +207,7 @@ func equalNumbers(a, b Value) bool {
 	return ok && x == y
 }
 
+// equalLists compares item by item; a list is no tuple.
 func equalLists(rt *runtime, a, b *List) (bool, error) {
 	if a.tuple != b.tuple || len(a.Items) != len(b.Items) {
 		return false, nil

@@ -97,6 +97,7 @@ func (u Unsupported) Error() string { return string(u) }
 
 func unsupported(form string, args ...any) error { return Unsupported(fmt.Sprintf(form, args...)) }
 
+// errTruncated is worded for a file of any format.
 var errTruncated = errors.New("the data ends early")
 
 // run walks over the markers (B.1.1.2) up to the end of the image, or of the frame
@@ -291,4 +292,5 @@ func (d *decoder) frame(seg []byte, progressive bool) error {
 	return nil
 }
 
+// ceilDiv is a/b rounded up.
 func ceilDiv(a, b int) int { return (a + b - 1) / b }

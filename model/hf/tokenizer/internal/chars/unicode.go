@@ -112,10 +112,14 @@ func runeSet(ranges string) *unicode.RangeTable {
 	return t
 }
 
+// IsLetter is \p{L} of the reference's regular expressions.
 func IsLetter(r rune) bool { return unicode.IsLetter(r) || unicode.Is(laterLetters, r) }
 
+// IsNumber is \p{N} of them.
 func IsNumber(r rune) bool { return unicode.IsNumber(r) || unicode.Is(laterNumbers, r) }
 
+// IsDigit is what the pre-tokenizer Digits cuts: numbers of all kinds, also Ⅷ and ½, by
+// a later Unicode than that of the expressions.
 func IsDigit(r rune) bool { return unicode.IsNumber(r) || unicode.Is(laterDigits, r) }
 
 // ToLower is the small letter of r.

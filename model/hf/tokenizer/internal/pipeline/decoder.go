@@ -14,6 +14,8 @@ import (
 // Decoder rewrites the list of tokens; the pieces are joined at the end.
 type Decoder func([]string) ([]string, error)
 
+// NewDecoder makes the decoder of tokenizer.json. Without one the library puts spaces
+// between tokens.
 func NewDecoder(raw json.RawMessage) (Decoder, error) {
 	if plainjson.IsNull(raw) {
 		return func(toks []string) ([]string, error) { return []string{strings.Join(toks, " ")}, nil }, nil

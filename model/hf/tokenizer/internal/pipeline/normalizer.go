@@ -25,6 +25,7 @@ func plain(f func(string) string) Normalizer {
 	return func(s string) (string, error) { return f(s), nil }
 }
 
+// NewNormalizer makes the normalizer of tokenizer.json.
 func NewNormalizer(raw json.RawMessage) (Normalizer, error) {
 	if plainjson.IsNull(raw) {
 		return sameText, nil

@@ -23,6 +23,8 @@ type PreTokenizer struct {
 	ByteLevel bool
 }
 
+// NewPreTokenizer makes the pre-tokenizer of tokenizer.json. Without one a whole text is
+// one word to the model.
 func NewPreTokenizer(raw json.RawMessage) (PreTokenizer, error) {
 	var p PreTokenizer
 	if plainjson.IsNull(raw) {

@@ -18,8 +18,10 @@ type WordSplit struct {
 	leadDigits bool // a space may lead a digit run
 }
 
+// GPT2Split is the expression of the pre-tokenizer ByteLevel.
 var GPT2Split = WordSplit{leadDigits: true}
 
+// gpt2Pattern is how GPT-2's encoder.py writes it.
 const gpt2Pattern = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
 
 // knownPatterns maps the expressions as they are written in released files.
@@ -29,6 +31,8 @@ var knownPatterns = map[string]WordSplit{
 	`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`: {foldCase: true, leadAny: true, digits: 3, newlines: true},
 }
 
+// Split passes every match to yield. The matches cover the text: the last alternatives
+// take what is left.
 func (w WordSplit) Split(s string, first bool, yield func(string, bool) error) error {
 	for i := 0; i < len(s); {
 		n := w.Next(s[i:])

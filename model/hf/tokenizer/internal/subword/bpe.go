@@ -39,6 +39,7 @@ type BPE struct {
 // wordMark is how SentencePiece writes a space, at the start of a word.
 const wordMark = "▁"
 
+// merge is what two ids become, and how soon.
 type merge struct{ rank, id int32 }
 
 // pairKey is two ids in one number, a map's key.
@@ -313,6 +314,7 @@ type wordCache struct {
 	m  map[string][]int32
 }
 
+// get gives the ids of a word, which are shared and not changed.
 func (c *wordCache) get(word string) ([]int32, bool) {
 	c.mu.RLock()
 	ids, ok := c.m[word]
@@ -320,6 +322,8 @@ func (c *wordCache) get(word string) ([]int32, bool) {
 	return ids, ok
 }
 
+// put keeps the ids of a word. The word is copied: it is a part of a text that would
+// otherwise stay in memory as a whole.
 func (c *wordCache) put(word string, ids []int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 // MaxTokenID bounds ids so that a hostile file cannot make the table huge.
 const MaxTokenID = 1 << 24
 
+// modelJSON is the model of type BPE.
 type modelJSON struct {
 	Type         string           `json:"type"`
 	Dropout      *float64         `json:"dropout"`

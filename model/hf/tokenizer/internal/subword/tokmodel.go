@@ -70,6 +70,7 @@ func New(raw json.RawMessage, byteLevel bool) (Model, []string, error) {
 // spelled is a model that sees the bytes of a word in byteRune characters.
 type spelled struct{ Model }
 
+// Encode implements Model.
 func (s spelled) Encode(dst []int32, word string, w *Work) []int32 {
 	return s.Model.Encode(dst, chars.ToByteLevel(word), w)
 }

@@ -26,6 +26,7 @@ type unigram struct {
 	trie         prefixTrie
 }
 
+// unigramJSON is the model of type Unigram; a token's id is its place in the list.
 type unigramJSON struct {
 	Unk          *int32       `json:"unk_id"`
 	Vocab        []scoredJSON `json:"vocab"`
@@ -229,6 +230,8 @@ type prefixTrie struct {
 // trieSpan is a node: its edges, and the token that ends here, or -1.
 type trieSpan struct{ first, last, id int32 }
 
+// newPrefixTrie builds the trie from sorted tokens, so that those below a node are
+// neighbours, and its edges come out sorted for child to search.
 func newPrefixTrie(vocab map[string]int32) prefixTrie {
 	tokens := make([]string, 0, len(vocab))
 	for tok := range vocab {

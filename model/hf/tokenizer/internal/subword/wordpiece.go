@@ -22,6 +22,7 @@ type wordLevel struct {
 	unk   int32
 }
 
+// wordsJSON is the model of type WordPiece, or WordLevel, which has less.
 type wordsJSON struct {
 	Unk      *string          `json:"unk_token"`
 	Prefix   *string          `json:"continuing_subword_prefix"`
@@ -46,6 +47,7 @@ func readWords(raw json.RawMessage, unk string) (j wordsJSON, tokens []string, i
 	return j, tokens, id, err
 }
 
+// newWordPiece reads the model, with the library's defaults for what is left out.
 func newWordPiece(raw json.RawMessage) (*wordPiece, []string, error) {
 	j, tokens, unk, err := readWords(raw, "[UNK]")
 	if err != nil {
@@ -61,6 +63,7 @@ func newWordPiece(raw json.RawMessage) (*wordPiece, []string, error) {
 	return m, tokens, nil
 }
 
+// newWordLevel reads the model.
 func newWordLevel(raw json.RawMessage) (*wordLevel, []string, error) {
 	j, tokens, unk, err := readWords(raw, "<unk>")
 	if err != nil {
@@ -115,6 +118,7 @@ func (*wordLevel) Kind() string { return KindLevel }
 // Spelling implements Model.
 func (*wordLevel) Spelling(token string) string { return token }
 
+// Encode gives a word's id, or that of the unknown token.
 func (m *wordLevel) Encode(dst []int32, word string, _ *Work) []int32 {
 	if id, ok := m.vocab[word]; ok {
 		return append(dst, id)
