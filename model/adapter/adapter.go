@@ -59,7 +59,7 @@ func Attach(s *params.Set, c Config) (*Adapter, error) {
 	return a, s.Backend().Sync()
 }
 
-// attach gives modules their branches and weights their trained twins.
+// attach gives modules their branches and the weights that are trained as a whole a value of their own.
 func attach(s *params.Set, c Config, hits []picked, whole []*params.Weight) (*Adapter, error) {
 	id, err := s.Fingerprint()
 	if err != nil {

@@ -18,6 +18,8 @@ type picked struct {
 	alpha float32
 }
 
+// moduleList is a list of targets or of exclusions as PEFT knows it; patterns with
+// a * become the modules that they name, which PEFT has no word for.
 func moduleList(s *params.Set, what string, patterns []string) (peft.ModuleList, error) {
 	var list peft.ModuleList
 	for _, p := range patterns {
@@ -79,6 +81,8 @@ func pick(s *params.Set, c *Config) ([]picked, error) {
 	if err != nil {
 		return nil, err
 	}
+	// In the order of the forward pass whichever path matched, because the flat buffer
+	// and what is listed to the user follow it.
 	order := map[string]int{}
 	for i, mod := range s.Modules {
 		order[mod.Name] = i

@@ -34,8 +34,8 @@ func (r *reader) sort() error {
 			if !slices.ContainsFunc(r.set.Modules, func(x nn.Module) bool { return x.Name == layer }) {
 				return r.unadaptable(name, layer)
 			}
-			if twin := r.branch[own]; twin != "" {
-				return fmt.Errorf("tensors %q and %q are the same one; leave one", twin, name)
+			if other := r.branch[own]; other != "" {
+				return fmt.Errorf("tensors %q and %q are the same one; leave one", other, name)
 			}
 			r.branch[own], r.path[layer] = name, path[:len(path)-len(".lora_A.weight")]
 		case lora:
@@ -146,7 +146,7 @@ func sameTensor(files *hf.Weights, a, b string) (bool, error) {
 	return slices.Equal(v, w), nil
 }
 
-// tie settles what an adapter stores of an embedding and a head that the model
+// tie decides about what an adapter stores of an embedding and a head that the model
 // shares. What equals the base's is left out; both stored alike take the shared
 // weight's place; one apart from the other cannot be kept.
 func (r *reader) tie() error {

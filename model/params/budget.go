@@ -22,9 +22,9 @@ func bytesOf(ws []*Weight) (bytes, narrow int64) {
 	return bytes, narrow
 }
 
-// afford refuses weights that the device has no memory for, before any of
+// preflight refuses weights that the device has no memory for, before any of
 // it is taken.
-func (m *memory) afford(need int64, hint string) error {
+func (m *memory) preflight(need int64, hint string) error {
 	if free, yes := short(m.be, need); yes {
 		return tooMuch("the weights take", need, free, hint)
 	}

@@ -26,7 +26,7 @@ func (s *Set) Clone(n *Set) error {
 		copied = append(copied, n.source.adopt(&n.mem, shared)...)
 	}
 	need, _ := bytesOf(copied)
-	if err := n.mem.afford(need, ""); err != nil {
+	if err := n.mem.preflight(need, ""); err != nil {
 		return err
 	}
 	if err := n.mem.place(copied); err != nil {

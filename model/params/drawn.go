@@ -48,7 +48,7 @@ func (s *Set) DrawOnDevice(seed uint64, o LoadOptions) error {
 		}
 	}
 	need, _ := bytesOf(s.Weights)
-	if err := s.mem.afford(need, ""); err != nil {
+	if err := s.mem.preflight(need, ""); err != nil {
 		return err
 	}
 	if err := s.mem.place(s.Weights); err != nil {

@@ -52,7 +52,7 @@ func (s *Set) Load(ctx context.Context, dir string, files *hf.Weights, o LoadOpt
 	if narrow < need {
 		hint = fmt.Sprintf("; kept as bfloat16 they take %v", backend.Bytes(narrow))
 	}
-	if err := s.mem.afford(need, hint); err != nil {
+	if err := s.mem.preflight(need, hint); err != nil {
 		return err
 	}
 	if err := s.mem.place(own); err != nil {

@@ -92,7 +92,7 @@ func (m *memory) evict(ws []*Weight) error {
 	for _, w := range ws {
 		need += 4 * int64(w.Value.Len())
 	}
-	if err := m.afford(need, ""); err != nil {
+	if err := m.preflight(need, ""); err != nil {
 		return err
 	}
 	from := make([]backend.Tensor, len(ws))

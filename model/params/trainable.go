@@ -2,7 +2,7 @@ package params
 
 import "vgid/model/hf"
 
-// Trainable chooses what is trained besides the adapter: the parameters that
+// Trainable sets what is trained besides the adapter: the parameters that
 // one of the patterns names, or none. A pattern is a path or the end of one at
 // a dot, in files or in memory, of a parameter or of a module that holds it; *
 // stands for any run of characters. Weights that no output depends on are left

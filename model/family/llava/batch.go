@@ -28,6 +28,8 @@ func (v *images) Stage(b *family.Staging, seqs []family.Sequence) {
 		images += int32(len(seqs[i].Images))
 	}
 	rows := patches + 1
+	// A sequence is made of three tables by adding their rows; -1 adds nothing. So the
+	// class token and the patches keep their own parameters and gradients.
 	b.Begin(&v.patchRows, 1)
 	for i := range images {
 		b.Put(-1)
@@ -58,6 +60,8 @@ func (v *images) Stage(b *family.Staging, seqs []family.Sequence) {
 			b.Put(i*rows + p)
 		}
 	}
+	// Dropout in the tower is keyed by the place of a row in its sample, so that a
+	// sample draws the same whatever it is packed with.
 	b.Begin(&v.towerRows, 2)
 	for i := range seqs {
 		for p := range int32(len(seqs[i].Images)) * rows {

@@ -57,7 +57,9 @@ func (n *network) Images() family.Images {
 // HeadName implements family.Family.
 func (f *Config) HeadName() string { return "language_model.lm_head.weight" }
 
-// DiskName implements family.Family.
+// DiskName implements family.Family. Transformers 5 knows the decoder without its
+// inner "model", the head beside it and the tower without "vision_model", all below
+// "model"; adapters have these names, and some folders do.
 func (f *Config) DiskName(name string) string {
 	name = strings.TrimPrefix(name, "model.")
 	switch {
@@ -88,7 +90,8 @@ func (f *Config) MemoryName(name string) string {
 	return "model." + name
 }
 
-// Part implements family.Family.
+// Part implements family.Family. Features are usually taken one layer before the
+// last: what lies behind is read and written back, and never run.
 func (f *Config) Part(c *family.Config, name string) family.Part {
 	rest, ok := strings.CutPrefix(name, "vision_tower.vision_model.")
 	switch {

@@ -61,6 +61,9 @@ func (v *images) Stage(b *family.Staging, seqs []family.Sequence) {
 	cfg := &v.net.c.Vision
 	m := int32(cfg.MergeSize)
 	v.layOut(seqs)
+	// Attention knows only rows behind each other, so windows are made contiguous by
+	// a reordering before the first layer, which is undone after merging, where there
+	// are fewer rows to move.
 	if v.net.windows != nil {
 		b.Begin(&v.order, 1)
 		for _, u := range v.units {

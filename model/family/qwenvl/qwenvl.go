@@ -74,7 +74,8 @@ func (n *network) Decoder() *nn.Llama { return n.text }
 // HeadName implements family.Family.
 func (f *Config) HeadName() string { return "lm_head.weight" }
 
-// DiskName implements family.Family.
+// DiskName implements family.Family. Transformers 5 knows tower and decoder below
+// "model"; adapters have these names, and some folders do.
 func (f *Config) DiskName(name string) string {
 	if rest, ok := strings.CutPrefix(name, "model.visual."); ok {
 		return "visual." + rest
@@ -143,7 +144,8 @@ func (f *Config) CheckProcessor(c *family.Config, p imaging.Processor) error {
 	return nil
 }
 
-// Blank implements family.Family.
+// Blank implements family.Family: the side is rounded to whole merged patches, as
+// the processor rounds it.
 func (f *Config) Blank(c *family.Config, side int) imaging.Image {
 	v := &c.Vision
 	unit := v.PatchSize * v.MergeSize
