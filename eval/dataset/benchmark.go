@@ -67,8 +67,8 @@ func (b *Benchmark) Drop() { b.kept.drop() }
 // Dir is the folder that was opened.
 func (b *Benchmark) Dir() string { return b.folder.Dir() }
 
-// Splits lists the sets found, sorted.
-func (b *Benchmark) Splits() []string { return b.folder.Sets() }
+// Sets lists the sets found, sorted.
+func (b *Benchmark) Sets() []string { return b.folder.Sets() }
 
 // Has reports whether a set of that name was found.
 func (b *Benchmark) Has(set string) bool { return slices.Contains(b.folder.Sets(), set) }

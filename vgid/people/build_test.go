@@ -29,7 +29,7 @@ func TestBuildRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{"Full_Set", "Retain_Set", "Test_Set", "forget_10", "forget_20", "ft_Data", "retain_80", "retain_90"}
-	if got := b.Splits(); !reflect.DeepEqual(got, want) {
+	if got := b.Sets(); !reflect.DeepEqual(got, want) {
 		t.Fatalf("sets %v, want %v", got, want)
 	}
 	celebrities, err := Celebrities(BaseCelebrities)
