@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
 	"vgid/eval/dataset"
 	"vgid/eval/metric"
 )

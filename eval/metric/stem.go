@@ -26,6 +26,7 @@ func Stem(word string) string {
 	if len(word) <= 2 {
 		return word
 	}
+	// The steps in Porter's order; each takes what the one before it left.
 	w := plural(word)
 	w = pastOrProgressive(w)
 	if n := len(w); n > 2 && w[n-1] == 'y' && consonant(w, n-2) {

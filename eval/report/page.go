@@ -1,0 +1,205 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"maps"
+	"slices"
+	"strings"
+
+	"vgid/eval"
+	"vgid/eval/metric"
+)
+
+// page is the report as the template reads it: strings and ready drawings. The
+// template decides nothing, so that what is shown can be tested without HTML.
+type page struct {
+	Name, Digest, Config string
+	Seed                 uint64
+	World                int
+	Headlines            []headline
+	Tables               []pageTable
+	Legend               string // of the tables
+	Tradeoff             template.HTML
+	Curves               []figure
+	Teacher              []teacherLine
+	TeacherExamples      bool
+	Samples              []pageSample
+	Stages               []stageLine
+	TotalTime            string
+	Versions             []pair
+}
+
+// headline is a number in large type, and what it is measured by.
+type headline struct{ Title, Value, Detail string }
+
+// figure is a drawing and the words around it.
+type figure struct {
+	Title, Detail string
+	SVG           template.HTML
+}
+
+type pair struct{ Key, Value string }
+
+// pageTable is the results in one modality: a group a set, a row a model.
+type pageTable struct {
+	Title   string
+	Columns []string
+	Span    int // columns with the model's name
+	Groups  []group
+}
+
+type group struct {
+	Set, Count string
+	Rows       []pageRow
+}
+
+type pageRow struct {
+	Model string
+	Cells []pageCell
+}
+
+// pageCell is a value above its differences, which are empty where there are none.
+type pageCell struct{ Value, VsVanilla, VsGold string }
+
+// teacherLine is a TeacherRow in words.
+type teacherLine struct {
+	Name, ROUGEL, Classification, Cloze, Example string
+}
+
+// pageSample is a Sample whose pictures are data URLs: the page is one file that
+// fetches nothing, so that it can be sent and opened anywhere.
+type pageSample struct {
+	Set, Person, Question, Reference string
+	Portrait, Noised                 template.URL
+	Said                             []pageSaid
+}
+
+type pageSaid struct{ Model, Text, ROUGEL string }
+
+// stageLine is what a stage took, with a bar to compare stages by.
+type stageLine struct {
+	Name, Time, Memory string
+	Share              int // of the longest stage, percent
+}
+
+// newPage words what the report shows. It fails on a picture that a browser would
+// not show, and names whose it is.
+func newPage(d Data) (*page, error) {
+	s := d.Summary
+	p := &page{
+		Name: s.Name, Digest: s.ConfigDigest, Config: strings.TrimSpace(d.Config), Seed: s.Seed, World: s.World,
+		Headlines: headlines(s), Tables: pageTables(s), Legend: legend(), Tradeoff: tradeoff(s), Curves: curves(d.Curve, cmp.Or(d.Loss, "loss")),
+	}
+	for _, t := range d.Teacher {
+		p.Teacher = append(p.Teacher, teacherLine{t.Name, number(t.ROUGEL, true), number(t.Classification, true), number(t.Cloze, true), t.Example})
+		p.TeacherExamples = p.TeacherExamples || t.Example != ""
+	}
+	for _, x := range d.Samples {
+		out := pageSample{Set: x.Set, Person: x.Person, Question: x.Question, Reference: x.Reference}
+		var err error
+		if out.Portrait, err = dataURL(x.Portrait); err != nil {
+			return nil, fmt.Errorf("portrait of %s: %w", x.Person, err)
+		}
+		if out.Noised, err = dataURL(x.Noised); err != nil {
+			return nil, fmt.Errorf("noised portrait of %s: %w", x.Person, err)
+		}
+		for _, said := range x.Said {
+			out.Said = append(out.Said, pageSaid{said.Model, said.Text, fmt.Sprintf("%.2f", said.ROUGEL)})
+		}
+		p.Samples = append(p.Samples, out)
+	}
+	var total, longest float64
+	for _, st := range s.Stages {
+		total += st.Seconds
+		longest = max(longest, st.Seconds)
+	}
+	for _, name := range s.StageNames() {
+		st := s.Stages[name]
+		line := stageLine{Name: name, Time: duration(st.Seconds), Memory: mebibytes(st.PeakMemoryBytes)}
+		if longest > 0 {
+			line.Share = int(100 * st.Seconds / longest)
+		}
+		p.Stages = append(p.Stages, line)
+	}
+	p.TotalTime = duration(total)
+	for _, k := range slices.Sorted(maps.Keys(s.Versions)) {
+		p.Versions = append(p.Versions, pair{k, s.Versions[k]})
+	}
+	return p, nil
+}
+
+// headlines are the numbers a reader looks for first.
+func headlines(s *eval.Summary) []headline {
+	var out []headline
+	for _, set := range []string{eval.Forget, eval.Test, eval.Retain, eval.Celebrity} {
+		u, ok := s.Value(eval.Unlearned, set, "image_text", metric.ROUGEL)
+		if !ok {
+			continue
+		}
+		h := headline{Title: set + " ROUGE-L", Value: number(u, true)}
+		var parts []string
+		if v, ok := s.Value(eval.Vanilla, set, "image_text", metric.ROUGEL); ok {
+			h.Value = signed(u-v, true)
+			parts = append(parts, fmt.Sprintf("%s → %s", number(v, true), number(u, true)))
+		}
+		if g, ok := s.Value(eval.Gold, set, "image_text", metric.ROUGEL); ok {
+			parts = append(parts, fmt.Sprintf("gold %s (%s)", number(g, true), signed(u-g, true)))
+		}
+		h.Detail = strings.Join(parts, "; ")
+		out = append(out, h)
+	}
+	return out
+}
+
+// pageTables lays the table of results out in groups, one a set, with the
+// differences inside the cells instead of below them.
+func pageTables(s *eval.Summary) []pageTable {
+	var out []pageTable
+	for _, m := range eval.ModalityKeys {
+		cols := columnsOf(s, m)
+		t := pageTable{Title: "Questions " + modalityTitle(m)}
+		for _, c := range cols {
+			t.Columns = append(t.Columns, c.Table.Heading)
+		}
+		t.Span = len(cols) + 1
+		for _, r := range rowsOf(s, m, cols) {
+			if n := len(t.Groups); n == 0 || t.Groups[n-1].Set != r.set {
+				t.Groups = append(t.Groups, group{Set: r.set, Count: countText(s, r.set, m)})
+			}
+			line := pageRow{Model: r.model}
+			for _, c := range r.cells {
+				line.Cells = append(line.Cells, pageCell{number(c.value, c.ok), signed(c.vanilla, c.vsVanilla), signed(c.gold, c.vsG)})
+			}
+			g := &t.Groups[len(t.Groups)-1]
+			g.Rows = append(g.Rows, line)
+		}
+		if len(t.Groups) > 0 {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// legend says what the headings mean that do not say it themselves.
+func legend() string {
+	var parts []string
+	for _, m := range metric.Columns(func(m *metric.Metric) metric.Column { return m.Table }) {
+		if m.Legend != "" {
+			parts = append(parts, m.Legend)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// countText says how many questions a set's means are over.
+func countText(s *eval.Summary, set, modality string) string {
+	var parts []string
+	for _, t := range eval.Tasks {
+		if n := s.Counts[set][modality][string(t)]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, t))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
