@@ -134,43 +134,62 @@ func behave(find matcher, behavior string, invert bool) (splitter, error) {
 		return nil, fmt.Errorf("behavior %q is not supported", behavior)
 	}
 	return func(s string, first bool, yield func(string, bool) error) error {
-		start := 0 // of the piece being built
-		pending, prevMatch := false, false
-		emit := func(end int) error {
-			if !pending {
-				return nil
-			}
-			pending = false
-			return yield(s[start:end], first && start == 0)
-		}
-		err := find(s, func(a, b int, match bool) error {
-			match = match != invert
-			// Whether this range belongs to the piece that is being built.
-			join := false
-			switch behavior {
-			case "Contiguous":
-				join = match == prevMatch
-			case "MergedWithPrevious":
-				join = match && !prevMatch
-			case "MergedWithNext":
-				join = !match && prevMatch
-			}
-			if !join || !pending {
-				if err := emit(a); err != nil {
-					return err
-				}
-				start = a
-				pending = behavior != "Removed" || !match
-			}
-			prevMatch = match
-			if behavior == "Removed" && pending {
-				return emit(b)
-			}
-			return nil
-		})
-		if err != nil {
+		p := pieces{behavior: behavior, invert: invert, s: s, first: first, yield: yield}
+		if err := find(s, p.add); err != nil {
 			return err
 		}
-		return emit(len(s))
+		return p.emit(len(s))
 	}, nil
+}
+
+// pieces joins the ranges of a text to pieces, one at a time.
+type pieces struct {
+	behavior string
+	invert   bool
+	s        string
+	first    bool // s starts the text
+	yield    func(string, bool) error
+
+	start     int  // of the piece being built
+	pending   bool // there is one
+	prevMatch bool // its last range was a match
+}
+
+// add takes the next range.
+func (p *pieces) add(a, b int, match bool) error {
+	match = match != p.invert
+	if !p.pending || !p.joins(match) {
+		if err := p.emit(a); err != nil {
+			return err
+		}
+		p.start = a
+		p.pending = p.behavior != "Removed" || !match
+	}
+	p.prevMatch = match
+	if p.behavior == "Removed" && p.pending {
+		return p.emit(b)
+	}
+	return nil
+}
+
+// joins reports whether a range belongs to the piece that is being built.
+func (p *pieces) joins(match bool) bool {
+	switch p.behavior {
+	case "Contiguous":
+		return match == p.prevMatch
+	case "MergedWithPrevious":
+		return match && !p.prevMatch
+	case "MergedWithNext":
+		return !match && p.prevMatch
+	}
+	return false
+}
+
+// emit ends the piece being built, if there is one.
+func (p *pieces) emit(end int) error {
+	if !p.pending {
+		return nil
+	}
+	p.pending = false
+	return p.yield(p.s[p.start:end], p.first && p.start == 0)
 }
