@@ -34,7 +34,7 @@ func (a *ahead) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t, err := a.j.unlearning(ctx, eval.Unlearned, a.like(), a.people)
+	t, err := newUnlearning(ctx, a.j, eval.Unlearned, a.like(), a.people)
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ type exam struct {
 // them, and refuses them where there is less memory than the answers take. name is the
 // evaluation's in that error. All ranks call it.
 func newExam(ctx context.Context, j *Job, name, dir string, sets []eval.Set) (*exam, error) {
-	m, enc, err := j.count(ctx, dir)
+	m, enc, err := count(ctx, j, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (x *exam) share(ranks *barrier.Group) (mine []eval.Item) {
 
 // take asks the model of a folder. All ranks call it, each asks its share.
 func (x *exam) take(ctx context.Context, j *Job, stage, dir string) (*eval.Outcome, error) {
-	m, err := j.load(ctx, dir)
+	m, err := load(ctx, j, dir)
 	if err != nil {
 		return nil, err
 	}

@@ -405,7 +405,7 @@ func TestChatTemplateOfTheFolder(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(j.Config.Model.Base, "chat_template.jinja"), []byte(chatTemplate), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m, enc, err := j.count(t.Context(), j.Config.Model.Base)
+	m, enc, err := count(t.Context(), j, j.Config.Model.Base)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -184,7 +184,7 @@ func TestTeacherIsReadBeforeTraining(t *testing.T) {
 // What a teacher writes by itself is no picture.
 func TestMarksOfAModelAreTakenOut(t *testing.T) {
 	j := family(t, "qwen2_vl", nil)
-	m, enc, err := j.count(t.Context(), j.Config.Model.Base)
+	m, enc, err := count(t.Context(), j, j.Config.Model.Base)
 	if err != nil {
 		t.Fatal(err)
 	}

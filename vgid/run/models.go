@@ -14,7 +14,7 @@ import (
 
 // load loads the model of a folder on every rank: one may read from a colder disk than
 // another. All ranks call it.
-func (j *Job) load(ctx context.Context, dir string) (m *model.Model, err error) {
+func load(ctx context.Context, j *Job, dir string) (m *model.Model, err error) {
 	err = j.ranks.Each(ctx, func(ctx context.Context) (err error) {
 		m, err = model.LoadDir(ctx, j.Backend, j.inputs.Folder(dir), model.LoadOptions{Weights: j.Config.Model.Weights})
 		return err
@@ -27,7 +27,7 @@ func (j *Job) load(ctx context.Context, dir string) (m *model.Model, err error) 
 
 // count loads the model of a folder onto a device that counts memory, with what makes
 // prompts and pictures into its inputs.
-func (j *Job) count(ctx context.Context, dir string) (*preflight.Counting, *train.Encoder, error) {
+func count(ctx context.Context, j *Job, dir string) (*preflight.Counting, *train.Encoder, error) {
 	folder := j.inputs.Folder(dir)
 	m, err := preflight.Count(ctx, j.Backend, folder, model.LoadOptions{Weights: j.Config.Model.Weights})
 	if err != nil {

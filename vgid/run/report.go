@@ -25,7 +25,7 @@ func writeReport(ctx context.Context, j *Job, r results, vanilla string) error {
 		return err
 	}
 	// What the pictures need of the model stands in its headers.
-	m, enc, err := j.count(ctx, vanilla)
+	m, enc, err := count(ctx, j, vanilla)
 	if err != nil {
 		return err
 	}

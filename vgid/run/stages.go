@@ -23,7 +23,7 @@ func (j *Job) TrainBase(ctx context.Context) (rundir.Stage, error) {
 	if err != nil {
 		return rundir.Stage{}, err
 	}
-	return j.supervised(ctx, "base", from, src, nil, nil, t.Steps)
+	return supervised(ctx, j, "base", from, src, nil, nil, t.Steps)
 }
 
 // Reference fine-tunes the base model of the folder from into one of the two
@@ -52,12 +52,12 @@ func (j *Job) Reference(ctx context.Context, name, from string, p *inputs.People
 	if err := j.inputs.Verify(ctx, profiles); err != nil {
 		return rundir.Stage{}, err
 	}
-	return j.supervised(ctx, name, from, src, profiles, p.Files(name), steps)
+	return supervised(ctx, j, name, from, src, profiles, p.Files(name), steps)
 }
 
 // supervised fine-tunes on src, in which the questions of people occur; they were
 // read from files.
-func (j *Job) supervised(ctx context.Context, name, from string, src train.Source, people []dataset.Profile, files origin.List, steps int) (rundir.Stage, error) {
+func supervised(ctx context.Context, j *Job, name, from string, src train.Source, people []dataset.Profile, files origin.List, steps int) (rundir.Stage, error) {
 	return j.train(ctx, training{reads: files, Training: preflight.Training{
 		Name: name, From: j.inputs.Folder(from), Section: "train", Steps: steps, Optim: j.Config.Train.Optim,
 		Fits: func(enc *train.Encoder) error {

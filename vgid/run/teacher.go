@@ -104,7 +104,7 @@ func (l *look) items(enc *train.Encoder) (items []eval.Item, p eval.Protocol, er
 // fits checks that a model like that of the folder can read the questions behind an
 // instruction.
 func (l *look) fits(ctx context.Context, dir string) error {
-	m, enc, err := l.j.count(ctx, dir)
+	m, enc, err := count(ctx, l.j, dir)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (l *look) fits(ctx context.Context, dir string) error {
 // method makes. All ranks call it.
 func (l *look) rows(ctx context.Context, dir string) (rows []report.TeacherRow, err error) {
 	j := l.j
-	m, err := j.load(ctx, dir)
+	m, err := load(ctx, j, dir)
 	if err != nil {
 		return nil, err
 	}

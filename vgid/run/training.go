@@ -41,7 +41,7 @@ func (j *Job) train(ctx context.Context, t training) (rundir.Stage, error) {
 	if err != nil {
 		return rundir.Stage{}, err
 	}
-	if w.model, err = j.load(ctx, from); err != nil {
+	if w.model, err = load(ctx, j, from); err != nil {
 		return rundir.Stage{}, err
 	}
 	defer w.model.Close()

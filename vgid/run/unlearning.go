@@ -14,7 +14,7 @@ import (
 // Unlearn makes of the vanilla model of the folder from one that has forgotten the
 // forget profiles, by the configured method. All ranks call it.
 func (j *Job) Unlearn(ctx context.Context, name, from string, p *inputs.People) (rundir.Stage, error) {
-	t, err := j.unlearning(ctx, name, from, p)
+	t, err := newUnlearning(ctx, j, name, from, p)
 	if err != nil {
 		return rundir.Stage{}, err
 	}
@@ -24,8 +24,8 @@ func (j *Job) Unlearn(ctx context.Context, name, from string, p *inputs.People) 
 	return j.train(ctx, t)
 }
 
-// unlearning is the stage, and what it reads beside the model. All ranks call it.
-func (j *Job) unlearning(ctx context.Context, name, from string, p *inputs.People) (t training, err error) {
+// newUnlearning is the stage, and what it reads beside the model. All ranks call it.
+func newUnlearning(ctx context.Context, j *Job, name, from string, p *inputs.People) (t training, err error) {
 	u := unlearning{people: p}
 	if u.method, err = train.FindMethod(j.Config.Unlearn); err != nil {
 		return t, err

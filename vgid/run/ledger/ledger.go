@@ -47,7 +47,7 @@ type Found struct {
 	Stage rundir.Stage
 	OK    bool   // it need not be made again
 	Why   string // it must be made again, where it had been finished
-	Begun bool   // there is something of it: a record or a checkpoint
+	Where string // the rank's run folder, where there is something of it: a record or a checkpoint
 }
 
 // Current tells, on a resumed run, whether a stage need not be made again: it is
@@ -73,8 +73,8 @@ func (l *Ledger) Current(ctx context.Context, name string, inputs origin.List) (
 		return Found{}, err
 	}
 	for r, f := range all {
-		if f.Begun && !all[0].Begun {
-			return Found{}, fmt.Errorf("%s: %s has work of this stage in its %s, rank 0 has none, and rank 0's is what is resumed: give the nodes the names they had, by which ranks are ordered, or begin without %s", name, l.ranks.Name(r), l.dir.Path(), l.Spell("resume", ""))
+		if f.Where != "" && all[0].Where == "" {
+			return Found{}, fmt.Errorf("%s: %s has work of this stage in its %s, rank 0 has none, and rank 0's is what is resumed: give the nodes the names they had, by which ranks are ordered, or begin without %s", name, l.ranks.Name(r), f.Where, l.Spell("resume", ""))
 		}
 	}
 	f := all[0]
@@ -94,12 +94,14 @@ func (l *Ledger) find(ctx context.Context, name string, inputs origin.List) (f F
 	if err != nil {
 		return f, err
 	}
-	f.Begun = len(left) > 0
+	if len(left) > 0 {
+		f.Where = l.dir.Path()
+	}
 	s, err := l.dir.ReadStage(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
 	}
-	f.Begun = true
+	f.Where = l.dir.Path()
 	switch {
 	case l.ranks.Rank() != 0:
 		return f, nil

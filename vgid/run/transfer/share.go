@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -76,15 +77,7 @@ func (t *Transfer) Share(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	var size int64
-	wanted := map[int]bool{}
-	for _, list := range needs {
-		for _, i := range list {
-			if i >= 0 && i < len(m.Files) && !wanted[i] {
-				wanted[i], size = true, size+m.Files[i].Size
-			}
-		}
-	}
+	wanted, size := wantedOf(m, needs)
 	if len(wanted) > 0 {
 		t.say("%s goes to the workers that do not see it: %d files, %v", dir, len(wanted), bytesize.Binary(size))
 	}
@@ -96,6 +89,20 @@ func (t *Transfer) Share(ctx context.Context, dir string) error {
 		}
 	}
 	return t.ranks.Each(ctx, func(context.Context) error { return r.finish() })
+}
+
+// wantedOf are the files of a manifest that some rank needs, by number, and how many
+// bytes they have. What a rank needs beyond the manifest does not count.
+func wantedOf(m origin.Manifest, needs [][]int) (wanted map[int]bool, size int64) {
+	wanted = map[int]bool{}
+	for _, list := range needs {
+		for _, i := range list {
+			if i >= 0 && i < len(m.Files) && !wanted[i] {
+				wanted[i], size = true, size+m.Files[i].Size
+			}
+		}
+	}
+	return wanted, size
 }
 
 // manifest lists a folder of the run's folder, encoded; nothing of any other, or of
@@ -117,54 +124,61 @@ func (t *Transfer) manifest(ctx context.Context, dir string) ([]byte, error) {
 	return m.Encode()
 }
 
-// send sends a file of rank 0 to all. Those that need it write it.
+// send sends a file of rank 0 to all. Those that need it write it. All ranks call it.
 func (t *Transfer) send(ctx context.Context, f origin.File, r *receiver) error {
-	var from *os.File
-	var failed error
+	path := filepath.Join(t.dir.Path(), filepath.FromSlash(f.Name))
+	s := sending{to: r.begin(f)}
+	defer s.to.abort()
 	if t.ranks.Rank() == 0 {
-		if from, failed = os.Open(filepath.Join(t.dir.Path(), filepath.FromSlash(f.Name))); failed == nil {
-			defer from.Close()
+		if s.from, s.failed = os.Open(path); s.failed == nil {
+			defer s.from.Close()
 		}
 	}
-	to := r.begin(f)
-	defer to.abort()
 	buf := make([]byte, min(shareChunk, f.Size))
 	for sent := int64(0); sent < f.Size; {
-		for end := min(sent+sharePiece, f.Size); sent < end; {
-			part := buf[:min(shareChunk, end-sent)]
-			// A rank that cannot go on takes part until all meet: nobody hangs.
-			if from != nil && failed == nil {
-				_, failed = io.ReadFull(from, part)
-			}
-			if err := t.ranks.Comm().Broadcast(ctx, collective.Bytes(part), 0); err != nil {
+		end := min(sent+sharePiece, f.Size)
+		for ; sent < end; sent += int64(len(buf)) {
+			buf = buf[:min(shareChunk, end-sent)]
+			if err := s.chunk(ctx, t.ranks.Comm(), buf); err != nil {
 				return err
 			}
-			if failed == nil {
-				failed = to.write(part)
-			}
-			sent += int64(len(part))
 		}
-		_, err := t.ranks.Barrier(ctx, func(ctx context.Context) ([]byte, error) {
-			if failed != nil {
-				return nil, failed
-			}
-			return nil, ctx.Err()
-		})
-		if err != nil {
+		if err := t.ranks.Each(ctx, func(ctx context.Context) error { return cmp.Or(s.failed, ctx.Err()) }); err != nil {
 			return err
 		}
 	}
 	// A disk may take its time until the last byte is safe.
-	_, err := t.ranks.Barrier(ctx, func(context.Context) ([]byte, error) {
-		if failed != nil || to == nil {
-			return nil, failed
+	return t.ranks.Each(ctx, func(context.Context) error {
+		if s.failed != nil || s.to == nil {
+			return s.failed
 		}
-		if err := to.end(); err != nil {
-			return nil, err
+		if err := s.to.end(); err != nil {
+			return err
 		}
-		_, id, err := origin.Stat(filepath.Join(t.dir.Path(), filepath.FromSlash(f.Name)))
+		_, id, err := origin.Stat(path)
 		t.files.Learn(id, f.SHA256) // it was checked
-		return nil, err
+		return err
 	})
-	return err
+}
+
+// sending is a file on its way, as one rank sees it.
+type sending struct {
+	from   *os.File  // on rank 0
+	to     *incoming // nil on ranks that do not need it
+	failed error     // the first failure of this rank's disk
+}
+
+// chunk takes the next bytes of the file to all. A rank that cannot go on takes part
+// all the same, with whatever is in buf, until the next barrier: nobody waits in vain.
+func (s *sending) chunk(ctx context.Context, comm *collective.Comm, buf []byte) error {
+	if s.from != nil && s.failed == nil {
+		_, s.failed = io.ReadFull(s.from, buf)
+	}
+	if err := comm.Broadcast(ctx, collective.Bytes(buf), 0); err != nil {
+		return err
+	}
+	if s.failed == nil {
+		s.failed = s.to.write(buf)
+	}
+	return nil
 }

@@ -1,0 +1,205 @@
+package preflight
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"vgid/eval/formats"
+	"vgid/model/backend"
+	"vgid/model/cpu"
+	"vgid/model/hf/modeldir"
+	"vgid/vgid/config"
+	"vgid/vgid/run/barrier"
+	"vgid/vgid/run/barrier/barriertest"
+	"vgid/vgid/train"
+	"vgid/vgid/vgidtest"
+)
+
+// smallWorld is made once for all tests; it has a folder of its own.
+var smallWorld = sync.OnceValues(func() (w vgidtest.World, err error) {
+	dir, err := os.MkdirTemp("", "vgid-test-")
+	if err != nil {
+		return w, err
+	}
+	return vgidtest.Make(dir)
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if w, err := smallWorld(); err == nil {
+		os.RemoveAll(filepath.Dir(w.Model))
+	}
+	os.Exit(code)
+}
+
+// bounded is a CPU that says how much memory is free.
+type bounded struct {
+	backend.Backend
+	free int64
+}
+
+func (b bounded) FreeBytes() (int64, error) { return b.free, nil }
+
+// stage is a supervised one in the small world, and the configuration that it is of.
+func stage(t *testing.T, over map[string]string) (config.Config, *Training) {
+	t.Helper()
+	w, err := smallWorld()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load("", w.Settings(over))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := formats.Open(w.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	people, err := b.Training("retain_80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := train.NewPeople(people, c.Train.Mix, c.Train.TextOnly, c.Seed, "gold", c.Prompt.Subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := modeldir.Open(w.Model)
+	t.Cleanup(func() { dir.Close() })
+	return c, &Training{
+		Name: "gold", From: dir, Section: "train", Steps: 3, Optim: c.Train.Optim,
+		Fits: func(*train.Encoder) error { return nil },
+		Begin: func(s Setup) (train.Objective, error) {
+			if !s.Rehearsal {
+				t.Error("the stage is begun in earnest")
+			}
+			if _, err := s.Model.Trainable("*"); err != nil {
+				return nil, err
+			}
+			s.Model.Recompute = s.Config.Train.Recompute
+			return train.NewSupervised(s.Model, s.Encoder, src, s.Config.Train), nil
+		},
+	}
+}
+
+// check is the check of a stage on ranks that see so much memory free, each at its
+// place.
+func check(t *testing.T, c config.Config, s *Training, free int64, places ...string) []error {
+	t.Helper()
+	var mu sync.Mutex // a folder and the samples of a stage are of one process
+	return barriertest.Run(t, len(places), 20*time.Second, "", func(ctx context.Context, r barriertest.Rank) error {
+		be := cpu.New(1)
+		defer be.Close()
+		ch := Check{Ranks: r.Group, Backend: bounded{be, free}, Place: places[r.Rank()], Spell: config.Plain}
+		own := *s
+		own.Begin = func(s2 Setup) (train.Objective, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return s.Begin(s2)
+		}
+		_, err := ch.Training(ctx, c, &own)
+		return err
+	})
+}
+
+// need is what a stage takes on a rank alone.
+func need(t *testing.T, c config.Config, s *Training) *MemoryError {
+	t.Helper()
+	var short *MemoryError
+	if err := check(t, c, s, 1, "a")[0]; !errors.As(err, &short) {
+		t.Fatalf("a byte of memory is enough: %v", err)
+	}
+	return short
+}
+
+// A stage is refused when a byte is missing and not when it is there; what is advised
+// brings what it says, tried out with that setting.
+func TestTraining(t *testing.T) {
+	c, s := stage(t, nil)
+	whole := need(t, c, s)
+	var short *MemoryError
+	if err := check(t, c, s, whole.Need-1, "a")[0]; !errors.As(err, &short) || short.Free != whole.Need-1 || !short.Advice.Enough {
+		t.Errorf("a byte is missing: %v", err)
+	}
+	if err := check(t, c, s, whole.Need, "a")[0]; err != nil {
+		t.Errorf("it fits: %v", err)
+	}
+	// With one byte free everything is advised that lowers the need, and it is not
+	// enough.
+	if whole.Advice.Enough || whole.Advice.Adapter == nil || whole.Advice.Adapter.Path != "train.lora.r" || len(whole.Advice.Settings) < 2 {
+		t.Fatalf("advice %+v", whole.Advice)
+	}
+	var spelt []string
+	last := whole.Need
+	for _, a := range whole.Advice.Settings {
+		switch a.Path {
+		case "train.recompute":
+			c.Train.Recompute = true
+		case "train.accumulate":
+			n, err := strconv.Atoi(a.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Train.Accumulate = n
+		case "model.weights":
+			c.Model.Weights = a.Value
+		default:
+			t.Fatalf("advice %+v", a)
+		}
+		spelt = append(spelt, config.Plain(a.Path, a.Value))
+		if got := need(t, c, s).Need; got != a.Need || got >= last {
+			t.Errorf("with %v it takes %d, %d were said, %d without", spelt, got, a.Need, last)
+		}
+		last = a.Need
+	}
+	if !strings.Contains(whole.Error(), "even with "+strings.Join(spelt, " ")+" it takes") {
+		t.Errorf("%v does not say %v", whole, spelt)
+	}
+}
+
+// Ranks of one place need what they need together, ranks of two each its own; whoever
+// has enough is told whose place has not.
+func TestPlaces(t *testing.T) {
+	c, s := stage(t, map[string]string{"train.recompute": "true", "model.weights": "bfloat16"})
+	var both *MemoryError
+	if err := check(t, c, s, 1, "a", "a")[0]; !errors.As(err, &both) || both.Workers != 2 {
+		t.Fatalf("%v", err)
+	}
+	for _, tc := range []struct {
+		free   int64
+		places []string
+		short  bool
+	}{
+		{both.Need, []string{"a", "a"}, false},
+		{both.Need - 1, []string{"a", "a"}, true},
+		{both.Need - 1, []string{"a", "b"}, false},
+		{1, []string{"a", "b"}, true},
+	} {
+		errs := check(t, c, s, tc.free, tc.places...)
+		var short *MemoryError
+		var peer *barrier.PeerError
+		switch {
+		case !tc.short && (errs[0] != nil || errs[1] != nil):
+			t.Errorf("%v: %v", tc, errs)
+		case tc.short && (!errors.As(errs[0], &short) || !errors.As(errs[1], &peer) || peer.Rank != 0 || peer.Text != errs[0].Error()):
+			t.Errorf("%v: %v", tc, errs)
+		}
+	}
+}
+
+// What does not fit the model ends the check before anything is counted.
+func TestWhatDoesNotFitIsRefusedFirst(t *testing.T) {
+	c, s := stage(t, nil)
+	odd := errors.New("question 7 is too long")
+	s.Fits = func(*train.Encoder) error { return odd }
+	s.Begin = func(Setup) (train.Objective, error) { t.Error("it is begun"); return nil, odd }
+	if err := check(t, c, s, 1, "a")[0]; !errors.Is(err, odd) {
+		t.Error(err)
+	}
+}
