@@ -8,7 +8,11 @@ import (
 	"os"
 )
 
-const ltWorkspace = 32 << 20 // what NVIDIA recommends for Hopper
+const (
+	defaultLogitBytes   = 512 << 20
+	defaultStagingBytes = 64 << 20
+	ltWorkspace         = 32 << 20 // what NVIDIA recommends for Hopper
+)
 
 func (o Options) withDefaults() Options {
 	o.LogitBytes = cmp.Or(o.LogitBytes, defaultLogitBytes)

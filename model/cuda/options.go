@@ -14,8 +14,3 @@ type Options struct {
 	// no cuBLASLt, or kernels that the driver had to compile. Nothing fails by it.
 	Warn func(line string)
 }
-
-const (
-	defaultLogitBytes   = 512 << 20
-	defaultStagingBytes = 64 << 20
-)
