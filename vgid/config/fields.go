@@ -30,7 +30,7 @@ func Fields() []Field {
 	var out []Field
 	_ = walk(reflect.ValueOf(c), "", func(path string, f reflect.StructField, v reflect.Value) error {
 		if v.Kind() != reflect.Struct {
-			out = append(out, Field{path, f.Tag.Get("doc"), format(v), allowed(path, f), v.Kind() == reflect.Bool, v.Kind() == reflect.Slice})
+			out = append(out, Field{path, describe(path, f), format(v), allowed(path, f), v.Kind() == reflect.Bool, v.Kind() == reflect.Slice})
 		}
 		return nil
 	})
@@ -40,30 +40,7 @@ func Fields() []Field {
 // Validate checks every field against the limits declared beside it, and the
 // few rules that span fields.
 func (c Config) Validate() error {
-	err := walk(reflect.ValueOf(c), "", func(path string, f reflect.StructField, v reflect.Value) error {
-		if values := allowed(path, f); values != nil && !slices.Contains(values, v.String()) {
-			return fmt.Errorf("%s: %q is not one of %s", path, v.String(), strings.Join(values, ", "))
-		}
-		if allowed := f.Tag.Get("each"); allowed != "" {
-			for i := range v.Len() {
-				if !slices.Contains(strings.Split(allowed, ","), v.Index(i).String()) {
-					return fmt.Errorf("%s: %q is not one of %s", path, v.Index(i).String(), strings.ReplaceAll(allowed, ",", ", "))
-				}
-				for k := range i {
-					if v.Index(k).String() == v.Index(i).String() {
-						return fmt.Errorf("%s: %q stands in it twice; leave one", path, v.Index(i).String())
-					}
-				}
-			}
-		}
-		if lo := f.Tag.Get("min"); lo != "" && number(v) < parse64(lo) {
-			return fmt.Errorf("%s: %s is below the least value %s", path, format(v), lo)
-		}
-		if hi := f.Tag.Get("max"); hi != "" && number(v) > parse64(hi) {
-			return fmt.Errorf("%s: %s is above the greatest value %s", path, format(v), hi)
-		}
-		return nil
-	})
+	err := walk(reflect.ValueOf(c), "", check)
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
@@ -96,6 +73,41 @@ func (c Config) Validate() error {
 		return fmt.Errorf("config: prompt.template needs both <image> and {prompt}, or is %s", ChatTemplate)
 	case !strings.Contains(c.Prompt.Text, "{prompt}"):
 		return fmt.Errorf("config: prompt.text needs {prompt}")
+	}
+	return nil
+}
+
+// check holds a field against the limits declared beside it.
+func check(path string, f reflect.StructField, v reflect.Value) error {
+	if values := allowed(path, f); values != nil && !slices.Contains(values, v.String()) {
+		return fmt.Errorf("%s: %q is not one of %s", path, v.String(), strings.Join(values, ", "))
+	}
+	if each := f.Tag.Get("each"); each != "" {
+		if err := checkList(path, v, strings.Split(each, ",")); err != nil {
+			return err
+		}
+	}
+	if lo := f.Tag.Get("min"); lo != "" && number(v) < parse64(lo) {
+		return fmt.Errorf("%s: %s is below the least value %s", path, format(v), lo)
+	}
+	if hi := f.Tag.Get("max"); hi != "" && number(v) > parse64(hi) {
+		return fmt.Errorf("%s: %s is above the greatest value %s", path, format(v), hi)
+	}
+	return nil
+}
+
+// checkList holds the values of a list against those that it may have, each once.
+func checkList(path string, v reflect.Value, values []string) error {
+	seen := map[string]bool{}
+	for i := range v.Len() {
+		s := v.Index(i).String()
+		switch {
+		case !slices.Contains(values, s):
+			return fmt.Errorf("%s: %q is not one of %s", path, s, strings.Join(values, ", "))
+		case seen[s]:
+			return fmt.Errorf("%s: %q stands in it twice; leave one", path, s)
+		}
+		seen[s] = true
 	}
 	return nil
 }
@@ -174,7 +186,7 @@ func (c Config) write(b *bytes.Buffer, docs bool) {
 			fmt.Fprintf(b, "%s%s:\n", indent, name)
 			return nil
 		}
-		if doc := f.Tag.Get("doc"); docs {
+		if doc := describe(path, f); docs {
 			if values := allowed(path, f); values != nil {
 				doc += " (" + strings.Join(values, " | ") + ")"
 			}

@@ -93,27 +93,7 @@ func assign(v reflect.Value, n *yaml.Node, path, file string) error {
 		return fmt.Errorf("%s: %s needs fields below it, not a single value", at(n), strings.TrimSuffix(path, "."))
 	}
 	if v.Kind() == reflect.Struct {
-		seen := map[string]bool{}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			key := n.Content[i].Value
-			if seen[key] {
-				return fmt.Errorf("%s: key %q stands here for the second time; leave one", at(n.Content[i]), key)
-			}
-			seen[key] = true
-			f := fieldByName(v, key)
-			if !f.IsValid() {
-				where := "at the top level"
-				if path != "" {
-					where = "in " + strings.TrimSuffix(path, ".")
-				}
-				return fmt.Errorf("%s: unknown key %q %s%s", at(n.Content[i]), key, where, DidYouMean(key, fieldNames(v)))
-			}
-			if err := assign(f.Value, n.Content[i+1], path+key+".", file); err != nil {
-				return err
-			}
-			f.put()
-		}
-		return nil
+		return assignGroup(v, n, path, file)
 	}
 	path = strings.TrimSuffix(path, ".")
 	if v.Kind() == reflect.Slice {
@@ -138,6 +118,32 @@ func assign(v reflect.Value, n *yaml.Node, path, file string) error {
 	}
 	if err := setScalar(v, n.Value); err != nil {
 		return fmt.Errorf("%s: %s: %w", at(n), path, err)
+	}
+	return nil
+}
+
+// assignGroup is assign for a group of fields.
+func assignGroup(v reflect.Value, n *yaml.Node, path, file string) error {
+	at := func(n *yaml.Node) string { return fmt.Sprintf("%s:%d", file, n.Line) }
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i].Value
+		if seen[key] {
+			return fmt.Errorf("%s: key %q stands here for the second time; leave one", at(n.Content[i]), key)
+		}
+		seen[key] = true
+		f := fieldByName(v, key)
+		if !f.IsValid() {
+			where := "at the top level"
+			if path != "" {
+				where = "in " + strings.TrimSuffix(path, ".")
+			}
+			return fmt.Errorf("%s: unknown key %q %s%s", at(n.Content[i]), key, where, DidYouMean(key, fieldNames(v)))
+		}
+		if err := assign(f.Value, n.Content[i+1], path+key+".", file); err != nil {
+			return err
+		}
+		f.put()
 	}
 	return nil
 }

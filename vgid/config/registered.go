@@ -11,29 +11,52 @@ import (
 // and groups of settings. They are made known while packages are initialised, by a
 // registry that lies above this package, and never after, so nothing guards them.
 var (
-	choices  = map[string]func() []string{}
+	choices  = map[string]func() []Value{}
 	sections = map[string]any{} // name → defaults, a struct
 )
 
-// Choose makes a field's values those that a registry lists: names, for example of
-// all unlearning methods. A program that links no registry of the field takes any
+// Value is one that a field may have.
+type Value struct {
+	Name string
+	Doc  string // what it means, in a line; may be empty
+}
+
+// Choose makes a field's values those that a registry lists, for example all
+// unlearning methods. A program that links no registry of the field takes any
 // value; whoever looks it up refuses it.
-func Choose(path string, names func() []string) {
+func Choose(path string, values func() []Value) {
 	if choices[path] != nil {
 		panic("config: the values of " + path + " are registered twice")
 	}
-	choices[path] = names
+	choices[path] = values
 }
 
 // allowed are the values that a field may have; none of one that may have any.
 func allowed(path string, f reflect.StructField) []string {
-	if names := choices[path]; names != nil {
-		return names()
+	if registered := choices[path]; registered != nil {
+		var names []string
+		for _, v := range registered() {
+			names = append(names, v.Name)
+		}
+		return names
 	}
 	if tag := f.Tag.Get("oneof"); tag != "" {
 		return strings.Split(tag, ",")
 	}
 	return nil
+}
+
+// describe is what a field means, with what its registered values do.
+func describe(path string, f reflect.StructField) string {
+	doc := f.Tag.Get("doc")
+	if registered := choices[path]; registered != nil {
+		for _, v := range registered() {
+			if v.Doc != "" {
+				doc += "; " + v.Name + ": " + v.Doc
+			}
+		}
+	}
+	return doc
 }
 
 // Sections are the settings that unlearning methods bring themselves, each below the

@@ -181,7 +181,7 @@ func TestLossIsThePapers(t *testing.T) {
 	}
 }
 
-// distilling is VGID's objective on a student, as a configuration has it.
+// distilling is the objective of a configuration on a student.
 func distilling(t *testing.T, c config.Config, m *model.Model, enc *Encoder) (Objective, error) {
 	t.Helper()
 	u := c.Unlearn

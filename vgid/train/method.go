@@ -121,4 +121,12 @@ func methodNames() []string {
 	return names
 }
 
-func init() { config.Choose("unlearn.method", methodNames) }
+func init() {
+	config.Choose("unlearn.method", func() []config.Value {
+		var values []config.Value
+		for _, m := range registered {
+			values = append(values, config.Value{Name: m.Name, Doc: m.Doc})
+		}
+		return values
+	})
+}

@@ -195,7 +195,7 @@ func TestMethodsRefuse(t *testing.T) {
 			t.Errorf("%s %s: %v, want %s", c.set, c.value, err, c.want)
 		}
 	}
-	if _, err := FindMethod(config.Unlearn{Method: "gradif"}); err == nil || err.Error() != `unlearn.method: "gradif" is not one of vgid, graddiff, npo` {
+	if _, err := FindMethod(config.Unlearn{Method: "gradif"}); err == nil || err.Error() != `unlearn.method: "gradif" is not one of vgid, graddiff, npo, ascent` {
 		t.Errorf("%v", err)
 	}
 }

@@ -63,7 +63,15 @@ func Names() []string {
 	return names
 }
 
-func init() { config.Choose("unlearn.noise.kind", Names) }
+func init() {
+	config.Choose("unlearn.noise.kind", func() []config.Value {
+		var values []config.Value
+		for _, name := range Names() {
+			values = append(values, config.Value{Name: name})
+		}
+		return values
+	})
+}
 
 // Noise disturbs the pictures of a run.
 type Noise struct {
