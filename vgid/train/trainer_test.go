@@ -96,3 +96,19 @@ func TestBatchesArePreparedAhead(t *testing.T) {
 		})
 	}
 }
+
+// A trainer that is restored to another step gives back what it prepared for the one
+// that is not taken.
+func TestBatchOfAnotherStepIsReleased(t *testing.T) {
+	o := &schooled{}
+	tr := &Trainer{objective: o, Options: Options{Comm: collective.Solo(), Steps: 9}}
+	tr.lookAhead(t.Context(), tr.draw(0), 1)
+	tr.step = 5
+	b, err := tr.take(t.Context(), 1, tr.draw(5)[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w, _ := b.Weights(t.Context()); w[0] != 51 || o.held != 1 {
+		t.Errorf("a batch of weight %v, and %d batches are held", w, o.held)
+	}
+}
