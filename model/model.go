@@ -28,6 +28,10 @@ import (
 // so that a weight which moves (to be trained, to be merged) is read where it lies
 // now; no pass that is recorded is under way when what is trained changes; a Batch
 // goes to passes of its own model only.
+//
+// What the Set offers is the model's: parameters, gradients, what is trained. Its
+// Load and Draw make a model, and Attach, Carry, Widen and Detach are for package
+// adapter, which keeps the network's branches in step with them.
 type Model struct {
 	View // the model as it is trained
 	// Recompute drops the activations inside layers after the forward pass and
