@@ -12,22 +12,21 @@ import (
 	"vgid/vgid/train"
 )
 
-// gauge is a CPU backend that knows what it holds. It hides that the CPU adopts
-// memory.
+// gauge is a CPU that knows what it holds. It hides that the CPU adopts memory.
 type gauge struct {
-	backend.Backend
+	backend.Device
 	live, peak int64
 }
 
 func (g *gauge) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
 	g.live += int64(n) * int64(dt.Size())
 	g.peak = max(g.peak, g.live)
-	return g.Backend.Alloc(dt, n)
+	return g.Device.Alloc(dt, n)
 }
 
 func (g *gauge) Free(b backend.Buffer) {
 	g.live -= int64(b.Len()) * int64(b.DType().Size())
-	g.Backend.Free(b)
+	g.Device.Free(b)
 }
 
 // training is a method's.
@@ -93,8 +92,9 @@ func compared(t *testing.T, dir string, o Options, names ...string) map[string]N
 	byName := map[string]Need{}
 	for _, want := range needs {
 		byName[want.Step] = want
-		g := &gauge{Backend: cpu.New(1)}
-		if err := Do(t.Context(), g, modeldir.Open(dir), o, want.Step); err != nil {
+		g := &gauge{Device: cpu.NewDevice(1)}
+		be := backend.New(g)
+		if err := Do(t.Context(), be, modeldir.Open(dir), o, want.Step); err != nil {
 			t.Fatal(err)
 		}
 		if g.peak != want.Total {
@@ -106,7 +106,7 @@ func compared(t *testing.T, dir string, o Options, names ...string) map[string]N
 		if want.Written <= 0 || want.Written > want.Total {
 			t.Errorf("%s: %d of %d bytes are written", want.Step, want.Written, want.Total)
 		}
-		g.Close()
+		be.Close()
 	}
 	return byName
 }
@@ -114,7 +114,7 @@ func compared(t *testing.T, dir string, o Options, names ...string) map[string]N
 // touched fills what is allocated with a value that nothing computes, and finds
 // what has been written to since.
 type touched struct {
-	backend.Backend
+	backend.Device
 	live    map[backend.Buffer]int
 	written int64
 }
@@ -122,9 +122,9 @@ type touched struct {
 const untouched = -7.25e30
 
 func (g *touched) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
-	b, err := g.Backend.Alloc(dt, n)
+	b, err := g.Device.Alloc(dt, n)
 	if err == nil && dt == backend.F32 {
-		g.Backend.Fill(backend.View(b, 0, 1, n), untouched)
+		g.Device.Fill(backend.View(b, 0, 1, n), untouched)
 		g.live[b] = n
 	}
 	return b, err
@@ -133,7 +133,7 @@ func (g *touched) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
 func (g *touched) Free(b backend.Buffer) {
 	if n := g.live[b]; n > 0 {
 		values := make([]float32, n)
-		if g.Backend.Download(values, backend.View(b, 0, 1, n)) == nil {
+		if g.Device.Download(values, backend.View(b, 0, 1, n)); g.Err() == nil {
 			for n > 0 && values[n-1] == untouched {
 				n--
 			}
@@ -141,7 +141,7 @@ func (g *touched) Free(b backend.Buffer) {
 		}
 	}
 	delete(g.live, b)
-	g.Backend.Free(b)
+	g.Device.Free(b)
 }
 
 // What is estimated to be written is no more than what is: float32 memory that
@@ -154,11 +154,12 @@ func TestWrittenIsWhatIsWritten(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			g := &touched{Backend: cpu.New(1), live: map[backend.Buffer]int{}}
-			if err := Do(t.Context(), g, modeldir.Open(dir), o, name); err != nil {
+			g := &touched{Device: cpu.NewDevice(1), live: map[backend.Buffer]int{}}
+			be := backend.New(g)
+			if err := Do(t.Context(), be, modeldir.Open(dir), o, name); err != nil {
 				t.Fatal(err)
 			}
-			g.Close()
+			be.Close()
 			// Zeros that nobody writes and indices are on the side that is estimated too low.
 			if got, want := g.written, needs[0].Written; want > got+1<<14 || want < got/2 {
 				t.Errorf("%s: %d bytes of float32 were written, %d estimated, %d allocated", name, got, want, needs[0].Total)
