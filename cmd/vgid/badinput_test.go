@@ -308,17 +308,6 @@ var badInputs = []badInput{
 		spoilPictures(t, file)
 		return append([]string{"run"}, flags(out, map[string]string{"data.dir": filepath.Join(dir, "data")})...)
 	}, []string{"Test_Set/train-00000-of-00001.parquet, row ", ", image 0: corrupt png image of 80 bytes", "fetch or build the file again"}},
-	{"forget and retain alike", func(t *testing.T, dir, out string) []string {
-		again := filepath.Join(dir, "data", "again", "train-00000-of-00001.parquet")
-		if err := os.CopyFS(filepath.Join(dir, "data"), os.DirFS(world.Data)); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Mkdir(filepath.Dir(again), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		writeRows(t, again, trainRows(t, "forget_20"))
-		return append(unlearnWith(out, map[string]string{"data.dir": filepath.Join(dir, "data")}), "--data.retain", "again")
-	}, []string{"person ", "is in forget_20 and in again with the same image", "choose other sets in data.forget and data.retain"}},
 	{"no image at all", brokenForget(func(t *testing.T, f string, rows []trainRow) {
 		for i := range rows {
 			rows[i].Image.Bytes = []byte("GIF? no")
@@ -379,21 +368,10 @@ var badInputs = []badInput{
 	{"gold model that is not there", func(t *testing.T, dir, out string) []string {
 		return append([]string{"run"}, flags(out, map[string]string{"model.gold": "/nowhere/gold"})...)
 	}, []string{"model folder /nowhere/gold", "give a Hugging Face folder"}},
-	{"checkpoint of another configuration", func(t *testing.T, dir, out string) []string {
-		stopped(t, out)
-		return append(unlearnWith(out, long), "--resume", "true", "--unlearn.alpha=2")
-	}, []string{"step-0", "was made with another configuration (", ", now ", "remove the checkpoint to start the stage afresh"}},
 	{"an interrupted run begun again", func(t *testing.T, dir, out string) []string {
 		stopped(t, out)
 		return unlearnWith(out, nil)
 	}, []string{"unlearned: ", "step-0", "is of a run that was interrupted", "--resume goes on from there", "--name begins another run"}},
-	{"half a checkpoint", func(t *testing.T, dir, out string) []string {
-		file := stopped(t, out)
-		if err := os.Truncate(file, 20000); err != nil {
-			t.Fatal(err)
-		}
-		return append(unlearnWith(out, long), "--resume", "true")
-	}, []string{"step-0", "truncated", "remove it to start the stage afresh"}},
 
 	// Other commands.
 	{"bench on far too many threads", line("bench", "gemm", "--threads", "100000"), []string{"bench gemm: --threads 100000: must be at most 1024"}},

@@ -80,13 +80,3 @@ func TestNodesWithoutASharedDisk(t *testing.T) {
 	noTrace(t, p)
 	p.nothingLeft(t)
 }
-
-// Workers that were not asked the same do not begin.
-func TestRanksResumeAlike(t *testing.T) {
-	script := `[ $VGID_RANK = 1 ] && set -- "$@" --resume; exec "$0" "$@"`
-	args := append([]string{"--nodes", "2", "--local", "--", "sh", "-c", script, program, "unlearn"}, flags(t.TempDir(), nil)...)
-	p := toEnd(t, launcher(t), args...)
-	if code, last := p.wait(), lastLine(p.err.String()); code != 1 || !strings.Contains(last, "rank 0 has resume: false, rank 1 has resume: true") {
-		t.Errorf("exit code %d, %q", code, last)
-	}
-}

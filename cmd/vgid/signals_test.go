@@ -152,15 +152,6 @@ func TestSignalBetweenSteps(t *testing.T) {
 	}
 }
 
-// --resume says where there is nothing to go on from.
-func TestResumeWithoutACheckpoint(t *testing.T) {
-	out := t.TempDir()
-	said := must(t, program, append([]string{"unlearn", "--resume"}, flags(out, map[string]string{"unlearn.steps": "1"})...)...)
-	if !strings.Contains(said, "no checkpoint of unlearned found, starting from the beginning") {
-		t.Error(said)
-	}
-}
-
 // A command that waits for its input has nothing to lose.
 func TestSignalEndsACommandThatWaits(t *testing.T) {
 	in := filepath.Join(t.TempDir(), "in")

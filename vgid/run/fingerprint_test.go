@@ -16,7 +16,6 @@ import (
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
 	"vgid/vgid/origin"
-	"vgid/vgid/run/rundir"
 	"vgid/vgid/train"
 )
 
@@ -276,47 +275,6 @@ func TestResumedStageMayHaveMoved(t *testing.T) {
 	c.Name = "now0"
 	if out, err := unlearned(t, c, 0); err != nil || !strings.Contains(out, "unlearned: made again: a setting it depends on is another (unlearn.alpha: 1, now unlearn.alpha: 3)\n") {
 		t.Errorf("another alpha afterwards: %s, %v", out, err)
-	}
-}
-
-// What a stage made is looked at as well: a model that was replaced or removed since
-// was not made by it.
-func TestFinishedStageStillHasItsModel(t *testing.T) {
-	long(t)
-	c, _ := copied(t, map[string]string{"unlearn.steps": "1"})
-	if _, err := unlearned(t, c, 0); err != nil {
-		t.Fatal(err)
-	}
-	c.Resume = true
-	model := filepath.Join(c.Out, c.Name, "unlearned", "model")
-	for _, tc := range []struct {
-		name   string
-		change func()
-		want   string
-	}{
-		{"changed", func() {
-			edit(t, func(b []byte) []byte { b[len(b)-2] ^= 1; return b }, model, "model.safetensors")
-		}, "model/model.safetensors is not as the stage left it\n"},
-		{"gone", func() {
-			if err := os.RemoveAll(model); err != nil {
-				t.Fatal(err)
-			}
-		}, "is gone\n"},
-		{"of an older version", func() {
-			edit(t, func(b []byte) []byte { return []byte(strings.Replace(string(b), `"inputs"`, `"others"`, 1)) }, filepath.Dir(model), rundir.RecordFile)
-		}, "its record does not say of which files it was made"},
-		{"of one older still", func() {
-			edit(t, func(b []byte) []byte { return []byte(strings.Replace(string(b), `"settings"`, `"others"`, 1)) }, filepath.Dir(model), rundir.RecordFile)
-		}, "its record does not say of which settings it was made"},
-		{"no record", func() {
-			edit(t, func([]byte) []byte { return []byte("{") }, filepath.Dir(model), rundir.RecordFile)
-		}, "cannot be read"},
-	} {
-		tc.change()
-		out, err := unlearned(t, c, 0)
-		if err != nil || !strings.Contains(out, "unlearned: made again: ") || !strings.Contains(out, tc.want) {
-			t.Errorf("%s: %s, %v", tc.name, out, err)
-		}
 	}
 }
 

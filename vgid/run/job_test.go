@@ -398,25 +398,21 @@ func TestOneRunInAFolder(t *testing.T) {
 	}
 }
 
+// Workers that were not asked the same do not begin, and all say what differs.
 func TestWorkersThatDisagreeAreTold(t *testing.T) {
-	c := small(t, nil)
-	var mu sync.Mutex
-	var got []error
-	onWorld(t, 2, c, func(ctx context.Context, j *Job) error {
-		err := j.Open(ctx)
-		mu.Lock()
-		got = append(got, err)
-		mu.Unlock()
-		return nil
-	}, func(rank int, o *Options) {
-		if rank == 1 {
-			o.Config.Unlearn.Alpha = 3
-		}
-	})
-	for _, err := range got {
-		want := `rank 0 has unlearn.alpha: 1, rank 1 has unlearn.alpha: 3`
-		if err == nil || !containsLine(err.Error(), want) {
-			t.Errorf("got %v, want …%s…", err, want)
+	for want, other := range map[string]func(o *Options){
+		"rank 0 has unlearn.alpha: 1, rank 1 has unlearn.alpha: 3":  func(o *Options) { o.Config.Unlearn.Alpha = 3 },
+		"rank 0 has resume: false, rank 1 has resume: true":         func(o *Options) { o.Config.Resume = true },
+		"rank 0 has command unlearn, rank 1 has command train gold": func(o *Options) { o.Command = "train gold" },
+	} {
+		for r, err := range tryWorld(t, 2, small(t, nil), func(ctx context.Context, j *Job) error { return j.Open(ctx) }, func(rank int, o *Options) {
+			if o.Command = "unlearn"; rank == 1 {
+				other(o)
+			}
+		}) {
+			if err == nil || !containsLine(err.Error(), want) {
+				t.Errorf("rank %d: %v, want …%s…", r, err, want)
+			}
 		}
 	}
 }

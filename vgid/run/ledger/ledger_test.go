@@ -43,7 +43,7 @@ func finished(t *testing.T, c config.Config) (out string, inputs origin.List) {
 	_, errs := onRanks(t, c, []string{out}, func(ctx context.Context, _ int, l *Ledger) error {
 		s := rundir.Stage{Name: "gold", Model: l.dir.Path("gold", "model"), Inputs: inputs}
 		if _, ok, err := l.Begin(ctx, s.Name, inputs); ok || err != nil {
-			return fmt.Errorf("a new stage: %t, %v", ok, err)
+			t.Errorf("a new stage: %t, %v", ok, err)
 		}
 		if err := rundir.WriteFile(filepath.Join(s.Model, "weights"), []byte("what was trained")); err != nil {
 			return err
