@@ -46,7 +46,7 @@ func (b *Device) moveRows(op string, kind gatherKind, dst, src, idx backend.Tens
 	t := &b.tasks.gather
 	*t = gatherTask{kind: kind, dst: b.mat(op, dst)}
 	if kind == gather && src.Buf.DType() == backend.BF16 {
-		t.half = b.source(src)
+		t.half = sourceOf(src)
 	} else {
 		t.src = b.mat(op, src)
 	}

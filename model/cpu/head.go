@@ -38,9 +38,9 @@ type headGrads struct {
 // LinearCE implements backend.Device.
 func (b *Device) LinearCE(loss, dh, dw, h, w, target, weight backend.Tensor) {
 	const op = "linear_ce"
-	g := headGrads{b.mat(op, dh), b.mat(op, dw), b.mat(op, h), b.source(w)}
+	g := headGrads{b.mat(op, dh), b.mat(op, dw), b.mat(op, h), sourceOf(w)}
 	t := &b.tasks.head
-	*t = headTask{loss: b.mat(op, loss), weight: b.mat(op, weight), target: b.ints(target), vocab: w.Rows}
+	*t = headTask{loss: b.mat(op, loss), weight: b.mat(op, weight), target: intsOf(target), vocab: w.Rows}
 	for i := 0; i < h.Rows && b.Err() == nil; i++ {
 		b.Fail(backend.CheckTarget(i, int(t.target.at(i)), w.Rows))
 	}
@@ -52,8 +52,8 @@ func (b *Device) LinearCE(loss, dh, dw, h, w, target, weight backend.Tensor) {
 // LinearKL implements backend.Device.
 func (b *Device) LinearKL(loss, dh, dw, h, w, ht, wt, weight backend.Tensor, p backend.KL) {
 	const op = "linear_kl"
-	g := headGrads{b.mat(op, dh), b.mat(op, dw), b.mat(op, h), b.source(w)}
-	teacher, wTeacher := b.mat(op, ht), b.source(wt)
+	g := headGrads{b.mat(op, dh), b.mat(op, dw), b.mat(op, h), sourceOf(w)}
+	teacher, wTeacher := b.mat(op, ht), sourceOf(wt)
 	t := &b.tasks.head
 	*t = headTask{loss: b.mat(op, loss), weight: b.mat(op, weight), vocab: w.Rows, scale: orOne(p.Scale), tempS: orOne(p.StudentTemp), isKL: true}
 	if b.Err() == nil {

@@ -5,8 +5,8 @@ import (
 	"vgid/model/cpu/internal/simd"
 )
 
-// source returns an operand that may be bfloat16.
-func (b *Device) source(t backend.Tensor) (s source) {
+// sourceOf returns an operand that may be bfloat16.
+func sourceOf(t backend.Tensor) (s source) {
 	s.set(t, false)
 	return s
 }

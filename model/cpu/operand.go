@@ -55,15 +55,15 @@ func (b *Device) mat(op string, t backend.Tensor) mat {
 	return m
 }
 
-// ints returns an operand that has been checked to be I32.
-func (b *Device) ints(t backend.Tensor) ints {
+// intsOf returns an operand that has been checked to be I32.
+func intsOf(t backend.Tensor) ints {
 	buf := t.Buf.(*buffer)
 	return ints{d: buf.i[min(t.Off, len(buf.i)):], rows: t.Rows, cols: t.Cols, ld: t.Stride}
 }
 
-// indices is ints for a column of row numbers that must be below limit.
+// indices is intsOf for a column of row numbers that must be below limit.
 func (b *Device) indices(op string, t backend.Tensor, limit int) ints {
-	m := b.ints(t)
+	m := intsOf(t)
 	for i := 0; i < m.rows && b.Err() == nil; i++ {
 		b.Fail(backend.CheckIndex(op, i, int(m.at(i)), limit))
 	}

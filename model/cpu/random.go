@@ -20,7 +20,7 @@ func randomRows(cols int) int { return max(1, chunkWork/8/max(1, cols)) }
 func (b *Device) Random(dst backend.Tensor, dist backend.Distribution, key backend.Key, sample backend.Tensor) {
 	const op = "random"
 	t := &b.tasks.random
-	*t = randomTask{y: b.mat(op, dst), ids: b.ints(sample), key: key, dist: dist, step: randomRows(dst.Cols)}
+	*t = randomTask{y: b.mat(op, dst), ids: intsOf(sample), key: key, dist: dist, step: randomRows(dst.Cols)}
 	if b.Err() == nil {
 		b.pool.run(pieces(dst.Rows, t.step), t)
 	}
@@ -30,7 +30,7 @@ func (b *Device) Random(dst backend.Tensor, dist backend.Distribution, key backe
 func (b *Device) Dropout(y, x backend.Tensor, p float32, key backend.Key, rows backend.Tensor) {
 	const op = "dropout"
 	t := &b.tasks.random
-	*t = randomTask{y: b.mat(op, y), x: b.mat(op, x), ids: b.ints(rows), key: key, p: p, step: randomRows(x.Cols)}
+	*t = randomTask{y: b.mat(op, y), x: b.mat(op, x), ids: intsOf(rows), key: key, p: p, step: randomRows(x.Cols)}
 	if b.Err() == nil {
 		b.pool.run(pieces(x.Rows, t.step), t)
 	}

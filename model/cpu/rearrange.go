@@ -71,7 +71,7 @@ func (t *patchifyTask) do(image int, _ *scratch) {
 // ArgMax implements backend.Device.
 func (b *Device) ArgMax(dst, src backend.Tensor) {
 	const op = "argmax"
-	d, s := b.ints(dst), b.mat(op, src)
+	d, s := intsOf(dst), b.mat(op, src)
 	if b.Err() != nil {
 		return
 	}

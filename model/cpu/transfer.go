@@ -20,7 +20,7 @@ func (b *Device) Upload(dst backend.Tensor, src []float32) {
 
 // UploadInts implements backend.Device.
 func (b *Device) UploadInts(dst backend.Tensor, src []int32) {
-	m := b.ints(dst)
+	m := intsOf(dst)
 	for i := range m.rows {
 		copy(m.d[i*m.ld:], src[i*m.cols:(i+1)*m.cols])
 	}
@@ -41,7 +41,7 @@ func (b *Device) Download(dst []float32, src backend.Tensor) {
 
 // DownloadInts implements backend.Device.
 func (b *Device) DownloadInts(dst []int32, src backend.Tensor) {
-	m := b.ints(src)
+	m := intsOf(src)
 	for i := range m.rows {
 		copy(dst[i*m.cols:(i+1)*m.cols], m.d[i*m.ld:])
 	}
