@@ -28,6 +28,21 @@ import (
 // that every method is given. Neither changes once the config is validated, so
 // that models, readers and goroutines share them.
 type Family interface {
+	Format
+	Names
+	Pictures
+
+	// Declare builds the structs of the model c describes, without memory.
+	Declare(c *Config) (Network, nn.Declaration, error)
+	// Part tells where in the model a weight or module stands.
+	Part(c *Config, name string) Part
+	// Positions appends where the tokens of s stand for the rotary embedding.
+	Positions(c *Config, s *Sequence, dst []nn.Position) []nn.Position
+}
+
+// Format is how a family's config.json is read and written. What JSON writes,
+// Parse reads as the same config.
+type Format interface {
 	// Parse fills c, and the family's own fields, from a config.json with the
 	// defaults of the transformers classes. Errors begin with the field's name in
 	// the file.
@@ -37,20 +52,25 @@ type Family interface {
 	Validate(c *Config) error
 	// JSON is the top level of a config.json that transformers 4 and 5 read.
 	JSON(c *Config) map[string]any
+}
 
-	// Declare builds the structs of the model c describes, without memory.
-	Declare(c *Config) (Network, nn.Declaration, error)
+// Names are what a weight is called: by this program, which takes the layout that
+// transformers 4 writes, by files of any release, and in memory. DiskName leaves
+// this program's names as they are and leads back from MemoryName's.
+type Names interface {
 	// DiskName is this program's name of the tensor that a folder or adapter of
-	// any release calls name: the layout transformers 4 writes.
+	// any release calls name.
 	DiskName(name string) string
 	// MemoryName is the path transformers 5 gives in memory to what this program
 	// calls name. PEFT's adapters carry it.
 	MemoryName(name string) string
 	// HeadName is this program's name of the language-model head.
 	HeadName() string
-	// Part tells where in the model a weight or module stands.
-	Part(c *Config, name string) Part
+}
 
+// Pictures are what images are for a family: how they are written in a prompt,
+// what stands for them in token ids, and what the tower takes.
+type Pictures interface {
 	// Mark is how an image is written.
 	Mark(c *Config) Mark
 	// ImageTokens is how many placeholders stand for an image of grid g.
@@ -66,8 +86,6 @@ type Family interface {
 	// CheckImages checks the images of a sequence and that its placeholders are
 	// theirs.
 	CheckImages(c *Config, s *Sequence) error
-	// Positions appends where the tokens of s stand for the rotary embedding.
-	Positions(c *Config, s *Sequence, dst []nn.Position) []nn.Position
 }
 
 // Network is a declared model of a family.
