@@ -2,16 +2,12 @@ package jinja
 
 import "slices"
 
-// maxNesting bounds blocks within blocks and brackets within brackets.
-const maxNesting = 200
-
-// parser reads tokens by recursive descent, a method for each rule of
-// jinja2/parser.py, so that what binds tighter is further down the calls. A method
-// that returns without an error has read exactly its rule.
-type parser struct {
-	toks  []token
-	at    int
-	depth int
+// stmtParser reads statements by recursive descent, a method for each rule of
+// jinja2/parser.py; what stands in their tags it reads as the exprParser that it is, too.
+// A method that returns without an error has read exactly its rule. Statements hold
+// expressions and never the other way round, which is why the two are types of their own.
+type stmtParser struct {
+	exprParser
 	loops int // for blocks around, for break and continue
 }
 
@@ -20,81 +16,13 @@ func parse(src string) ([]stmt, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{toks: toks}
+	p := &stmtParser{exprParser: exprParser{cursor{toks: toks}}}
 	return p.body(nil)
-}
-
-// peek is the next token; after the last one there is always the end.
-func (p *parser) peek() token { return p.toks[p.at] }
-
-// next takes it.
-func (p *parser) next() token {
-	t := p.toks[p.at]
-	if t.kind != tEOF {
-		p.at++
-	}
-	return t
-}
-
-func (p *parser) fail(format string, a ...any) error {
-	return syntaxError(p.peek().line, format, a...)
-}
-
-func (p *parser) isOp(op string) bool { t := p.peek(); return t.kind == tOp && t.text == op }
-
-func (p *parser) isName(name string) bool { t := p.peek(); return t.kind == tName && t.text == name }
-
-// accept takes the operator when it comes next.
-func (p *parser) accept(op string) bool {
-	if p.isOp(op) {
-		p.at++
-		return true
-	}
-	return false
-}
-
-func (p *parser) acceptName(name string) bool {
-	if p.isName(name) {
-		p.at++
-		return true
-	}
-	return false
-}
-
-// expect takes a token of a kind and, where text is not empty, of that text.
-func (p *parser) expect(k kind, text string) error {
-	t := p.peek()
-	if t.kind != k || text != "" && t.text != text {
-		want := text
-		if want == "" {
-			want = k.String()
-		}
-		return p.fail("expected %s, found %v", want, t)
-	}
-	p.at++
-	return nil
-}
-
-func (p *parser) name() (string, error) {
-	t := p.peek()
-	if t.kind != tName {
-		return "", p.fail("expected a name, found %v", t)
-	}
-	p.at++
-	return t.text, nil
-}
-
-// deeper guards against nesting that would exhaust the stack.
-func (p *parser) deeper() error {
-	if p.depth++; p.depth > maxNesting {
-		return p.fail("nested more than %d levels deep", maxNesting)
-	}
-	return nil
 }
 
 // body reads statements up to a block that starts with one of the end names,
 // whose name is left to be read; with no ends, up to the end of the template.
-func (p *parser) body(ends []string) ([]stmt, error) {
+func (p *stmtParser) body(ends []string) ([]stmt, error) {
 	if err := p.deeper(); err != nil {
 		return nil, err
 	}
@@ -136,7 +64,7 @@ func (p *parser) body(ends []string) ([]stmt, error) {
 }
 
 // bodyTo reads a body and the block that ends it.
-func (p *parser) bodyTo(end string) ([]stmt, error) {
+func (p *stmtParser) bodyTo(end string) ([]stmt, error) {
 	b, err := p.body([]string{end})
 	if err != nil {
 		return nil, err
@@ -147,7 +75,7 @@ func (p *parser) bodyTo(end string) ([]stmt, error) {
 
 // statement reads a block behind its {%. Those that reach other templates (include,
 // import, extends, block) are refused: there are none.
-func (p *parser) statement() (stmt, error) {
+func (p *stmtParser) statement() (stmt, error) {
 	line := p.peek().line
 	word, err := p.name()
 	if err != nil {
@@ -183,7 +111,7 @@ func (p *parser) statement() (stmt, error) {
 
 // forLoop reads `for targets in expression [if condition]`. The expression stops
 // before an if, which is the loop's own filter.
-func (p *parser) forLoop(line int) (stmt, error) {
+func (p *stmtParser) forLoop(line int) (stmt, error) {
 	f := &forLoop{line: line}
 	var err error
 	if f.targets, err = p.targets(); err != nil {
@@ -224,7 +152,7 @@ func (p *parser) forLoop(line int) (stmt, error) {
 
 // targets reads one name, or several with commas between, as a loop or a set
 // assigns them.
-func (p *parser) targets() ([]string, error) {
+func (p *stmtParser) targets() ([]string, error) {
 	paren := p.accept("(")
 	var names []string
 	for {
@@ -247,7 +175,7 @@ func (p *parser) targets() ([]string, error) {
 }
 
 // ifBlock reads if, elif and else.
-func (p *parser) ifBlock(line int) (stmt, error) {
+func (p *stmtParser) ifBlock(line int) (stmt, error) {
 	n := &ifBlock{line: line}
 	for {
 		cond, err := p.tuple(false)
@@ -278,7 +206,7 @@ func (p *parser) ifBlock(line int) (stmt, error) {
 
 // set reads `set names = value`, or a block up to endset, whose text goes through
 // filters into one name. An attribute can only be set of a namespace.
-func (p *parser) set(line int) (stmt, error) {
+func (p *stmtParser) set(line int) (stmt, error) {
 	s := &set{line: line}
 	var err error
 	if s.targets, err = p.targets(); err != nil {
@@ -313,7 +241,7 @@ func (p *parser) set(line int) (stmt, error) {
 }
 
 // macro reads a definition. break and continue cannot leave it for a loop around.
-func (p *parser) macro(line int) (stmt, error) {
+func (p *stmtParser) macro(line int) (stmt, error) {
 	m := &macro{line: line}
 	var err error
 	if m.name, err = p.name(); err != nil {
@@ -352,7 +280,7 @@ func (p *parser) macro(line int) (stmt, error) {
 }
 
 // with reads names and values of a scope of their own.
-func (p *parser) with(line int) (stmt, error) {
+func (p *stmtParser) with(line int) (stmt, error) {
 	s := &scope{line: line}
 	for p.peek().kind != tBlockEnd {
 		if len(s.names) > 0 {
@@ -380,7 +308,7 @@ func (p *parser) with(line int) (stmt, error) {
 }
 
 // filterBlock reads a block whose text goes through filters.
-func (p *parser) filterBlock(line int) (stmt, error) {
+func (p *stmtParser) filterBlock(line int) (stmt, error) {
 	first, err := p.filterNamed(captured{})
 	if err != nil {
 		return nil, err

@@ -5,11 +5,18 @@ import (
 	"strconv"
 )
 
+// exprParser reads expressions by recursive descent, a method for each rule of
+// jinja2/parser.py, so that what binds tighter is further down the calls: tuple,
+// expression (a if b else c), or, and, not, compare, sum, concat, product, power, unary,
+// primary with its postfixes. A method that returns without an error has read exactly its
+// rule and leaves what is behind it to its caller.
+type exprParser struct{ cursor }
+
 // constants are words that no template can assign to, in Python's spelling as well.
 var constants = map[string]Value{"true": true, "True": true, "false": false, "False": false, "none": nil, "None": nil}
 
 // tuple reads an expression, or several with commas between.
-func (p *parser) tuple(withCond bool) (expr, error) {
+func (p *exprParser) tuple(withCond bool) (expr, error) {
 	first, err := p.expression(withCond)
 	if err != nil || !p.isOp(",") {
 		return first, err
@@ -30,7 +37,7 @@ func (p *parser) tuple(withCond bool) (expr, error) {
 
 // expression reads `a if b else c` and all that binds tighter; without
 // withCond, the `if` is somebody else's.
-func (p *parser) expression(withCond bool) (expr, error) {
+func (p *exprParser) expression(withCond bool) (expr, error) {
 	if err := p.deeper(); err != nil {
 		return nil, err
 	}
@@ -53,7 +60,7 @@ func (p *parser) expression(withCond bool) (expr, error) {
 
 // or, and, not, compare, sum, concat, product, power and unary are levels of
 // precedence, the loosest first.
-func (p *parser) or() (expr, error) {
+func (p *exprParser) or() (expr, error) {
 	e, err := p.and()
 	for err == nil && p.acceptName("or") {
 		var r expr
@@ -63,7 +70,7 @@ func (p *parser) or() (expr, error) {
 	return e, err
 }
 
-func (p *parser) and() (expr, error) {
+func (p *exprParser) and() (expr, error) {
 	e, err := p.not()
 	for err == nil && p.acceptName("and") {
 		var r expr
@@ -73,7 +80,7 @@ func (p *parser) and() (expr, error) {
 	return e, err
 }
 
-func (p *parser) not() (expr, error) {
+func (p *exprParser) not() (expr, error) {
 	if !p.acceptName("not") {
 		return p.compare()
 	}
@@ -88,7 +95,7 @@ func (p *parser) not() (expr, error) {
 var comparisons = []string{"==", "!=", "<", "<=", ">", ">="}
 
 // compare reads a chain: a < b < c compares b with both.
-func (p *parser) compare() (expr, error) {
+func (p *exprParser) compare() (expr, error) {
 	e, err := p.sum()
 	if err != nil {
 		return nil, err
@@ -118,7 +125,7 @@ func (p *parser) compare() (expr, error) {
 }
 
 // binaryLevel reads operands of a tighter level with operators between.
-func (p *parser) binaryLevel(operand func() (expr, error), ops ...string) (expr, error) {
+func (p *exprParser) binaryLevel(operand func() (expr, error), ops ...string) (expr, error) {
 	e, err := operand()
 	for err == nil && p.peek().kind == tOp && slices.Contains(ops, p.peek().text) {
 		op := p.next().text
@@ -131,16 +138,16 @@ func (p *parser) binaryLevel(operand func() (expr, error), ops ...string) (expr,
 
 // That ~ binds tighter than + is Jinja's own rule (parse_math1, parse_concat), and
 // that ** goes from the left, unlike Python's, too.
-func (p *parser) sum() (expr, error)     { return p.binaryLevel(p.concat, "+", "-") }
-func (p *parser) concat() (expr, error)  { return p.binaryLevel(p.product, "~") }
-func (p *parser) product() (expr, error) { return p.binaryLevel(p.power, "*", "/", "//", "%") }
-func (p *parser) power() (expr, error) {
+func (p *exprParser) sum() (expr, error)     { return p.binaryLevel(p.concat, "+", "-") }
+func (p *exprParser) concat() (expr, error)  { return p.binaryLevel(p.product, "~") }
+func (p *exprParser) product() (expr, error) { return p.binaryLevel(p.power, "*", "/", "//", "%") }
+func (p *exprParser) power() (expr, error) {
 	return p.binaryLevel(func() (expr, error) { return p.unary(true) }, "**")
 }
 
 // unary reads a sign or a primary with what follows it. Filters bind weaker than a
 // sign: -x|abs is (-x)|abs, so below a sign there are none (parse_unary).
-func (p *parser) unary(withFilter bool) (expr, error) {
+func (p *exprParser) unary(withFilter bool) (expr, error) {
 	if err := p.deeper(); err != nil {
 		return nil, err
 	}
@@ -174,7 +181,7 @@ func (p *parser) unary(withFilter bool) (expr, error) {
 
 // primary reads a name, a constant, or brackets. Parentheses group, and make tuples
 // where there is a comma in them.
-func (p *parser) primary() (expr, error) {
+func (p *exprParser) primary() (expr, error) {
 	t := p.next()
 	switch t.kind {
 	case tName:
@@ -221,7 +228,7 @@ func (p *parser) primary() (expr, error) {
 }
 
 // list reads [a, b], behind its bracket; a comma may stand at the end.
-func (p *parser) list() (expr, error) {
+func (p *exprParser) list() (expr, error) {
 	l := &listExpr{}
 	for !p.accept("]") {
 		if len(l.items) > 0 {
@@ -242,7 +249,7 @@ func (p *parser) list() (expr, error) {
 }
 
 // dict reads {key: value}, behind its bracket.
-func (p *parser) dict() (expr, error) {
+func (p *exprParser) dict() (expr, error) {
 	d := &dictExpr{}
 	for !p.accept("}") {
 		if len(d.keys) > 0 {
@@ -270,7 +277,7 @@ func (p *parser) dict() (expr, error) {
 }
 
 // postfix reads .name, [index], [slice] and (arguments) after an expression.
-func (p *parser) postfix(e expr) (expr, error) {
+func (p *exprParser) postfix(e expr) (expr, error) {
 	var err error
 	for err == nil {
 		switch {
@@ -297,7 +304,7 @@ func (p *parser) postfix(e expr) (expr, error) {
 }
 
 // subscript reads an index or a slice, behind its bracket.
-func (p *parser) subscript(of expr) (expr, error) {
+func (p *exprParser) subscript(of expr) (expr, error) {
 	var parts [3]expr
 	n := 0
 	for !p.isOp("]") {
@@ -326,7 +333,7 @@ func (p *parser) subscript(of expr) (expr, error) {
 	return &subscript{of, parts[0]}, nil
 }
 
-func (p *parser) call(fn expr) (expr, error) {
+func (p *exprParser) call(fn expr) (expr, error) {
 	c := &callExpr{fn: fn}
 	var err error
 	c.args, err = p.arguments()
@@ -334,7 +341,7 @@ func (p *parser) call(fn expr) (expr, error) {
 }
 
 // arguments reads (a, b, name=c).
-func (p *parser) arguments() (args, error) {
+func (p *exprParser) arguments() (args, error) {
 	var a args
 	if err := p.expect(tOp, "("); err != nil {
 		return a, err
@@ -373,14 +380,14 @@ func (p *parser) arguments() (args, error) {
 }
 
 // filter reads |name(arguments).
-func (p *parser) filter(of expr) (*filterExpr, error) {
+func (p *exprParser) filter(of expr) (*filterExpr, error) {
 	p.at++
 	return p.filterNamed(of)
 }
 
 // filterNamed reads a filter behind its bar. One that is not known is refused before
 // anything is rendered: a template that works for one chat works for all.
-func (p *parser) filterNamed(of expr) (*filterExpr, error) {
+func (p *exprParser) filterNamed(of expr) (*filterExpr, error) {
 	n, err := p.name()
 	if err != nil {
 		return nil, err
@@ -397,7 +404,7 @@ func (p *parser) filterNamed(of expr) (*filterExpr, error) {
 
 // test reads `is [not] name argument`. One argument may stand without parentheses,
 // unless what stands there is a word of the grammar (parse_test).
-func (p *parser) test(of expr) (expr, error) {
+func (p *exprParser) test(of expr) (expr, error) {
 	p.at++
 	negated := p.acceptName("not")
 	n, err := p.name()
