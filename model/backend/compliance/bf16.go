@@ -18,12 +18,6 @@ func roundBF16(v float32) float32 {
 	return math.Float32frombits(u &^ 0xFFFF)
 }
 
-// halves is floats for a BF16 tensor.
-func (s *suite) halves(rows, cols int, draw func() float64) *twin {
-	off, stride, total := s.layout(rows, cols)
-	return s.placeAs(backend.BF16, off, stride, total, rows, cols, func() float64 { return float64(roundBF16(float32(draw()))) })
-}
-
 var bf16Weights = []one{
 	{"bf16 matmul", func(s *suite) {
 		type size struct{ m, n, k int }
@@ -34,7 +28,7 @@ var bf16Weights = []one{
 		}
 		for _, z := range sizes {
 			for _, transB := range []bool{false, true} {
-				p := backend.MatMul{TransB: transB, Alpha: pick(s, float32(1), -0.5), Beta: pick(s, float32(0), 1)}
+				p := backend.MatMul{TransB: transB, Alpha: pick(s.rng, float32(1), -0.5), Beta: pick(s.rng, float32(0), 1)}
 				what := fmt.Sprintf("m=%d n=%d k=%d %+v", z.m, z.n, z.k, p)
 				x, y, bias := s.floats(z.m, z.k, s.normal), s.floats(z.m, z.n, s.normal), s.floats(1, z.n, s.normal)
 				w := s.halves(z.k, z.n, s.normal)
@@ -111,7 +105,7 @@ func bf16Activations(s *suite) {
 	})
 	if err := s.dev.Sync(); err != nil {
 		s.t.Logf("%s takes no bf16 activations: %v", s.dev.Name(), err)
-		s.twins = nil // nothing can be read back from a failed backend
+		s.made = nil // nothing can be read back from a failed backend
 		return
 	}
 	s.same("matmul", "of two bf16 operands", y)

@@ -131,7 +131,7 @@ func SameBits(t *testing.T, a, b func(t *testing.T) backend.Backend) {
 // reference it compares with nothing: what is right has been seen before, and the
 // reference takes most of the time.
 func play(t reporter, dev backend.Backend, reference reference, c one) []uint32 {
-	s := &suite{t: t, dev: dev, ref: reference, rng: rand.New(rand.NewPCG(1, uint64(len(c.name))))}
+	s := &suite{twins: twins{t: t, dev: dev, ref: reference, draws: draws{rand.New(rand.NewPCG(1, uint64(len(c.name))))}}}
 	c.run(s)
 	s.finish("")
 	return s.bits
@@ -155,133 +155,8 @@ func sameBits(t reporter, a, b []uint32) {
 
 // suite runs operations on a backend and on the reference side by side.
 type suite struct {
-	t     reporter
-	rng   *rand.Rand
-	dev   backend.Backend
-	ref   reference // nil when a part is played again
-	twins []*twin
-	bits  []uint32
-}
-
-// twin is the same tensor on both backends: a view with a random offset and
-// stride into a buffer whose other elements hold a value that must neither
-// change nor reach a result.
-type twin struct {
-	dev, ref backend.Tensor
-	floats   []float32 // what was uploaded to the whole buffer
-	ints     []int32
-	output   bool // compared by same; others must still hold what was uploaded
-}
-
-// side is one of the backends, and where a twin is there.
-type side struct {
-	be backend.Backend
-	t  *backend.Tensor
-}
-
-func (s *suite) sides(w *twin) []side {
-	sides := []side{{s.dev, &w.dev}}
-	if s.ref != nil {
-		sides = append(sides, side{s.ref, &w.ref})
-	}
-	return sides
-}
-
-// guardInt is what integer buffers hold between and around rows; floats hold NaN.
-const guardInt = -0x5EADBEE
-
-// lentFloat is what the source of an upload holds afterwards.
-const lentFloat = 1e33
-
-func (s *suite) layout(rows, cols int) (off, stride, total int) {
-	off, stride = s.rng.IntN(5), cols+s.rng.IntN(4)*s.rng.IntN(8)
-	return off, stride, off + rows*stride + s.rng.IntN(5) + 1
-}
-
-// floats makes a twin of [rows, cols] values from draw.
-func (s *suite) floats(rows, cols int, draw func() float64) *twin {
-	off, stride, total := s.layout(rows, cols)
-	return s.place(off, stride, total, rows, cols, draw)
-}
-
-// dense is floats without gaps between the rows.
-func (s *suite) dense(rows, cols int, draw func() float64) *twin {
-	return s.place(0, cols, rows*cols+1, rows, cols, draw)
-}
-
-func (s *suite) place(off, stride, total, rows, cols int, draw func() float64) *twin {
-	return s.placeAs(backend.F32, off, stride, total, rows, cols, draw)
-}
-
-func (s *suite) placeAs(dt backend.DType, off, stride, total, rows, cols int, draw func() float64) *twin {
-	host := make([]float32, total)
-	for i := range host {
-		host[i] = float32(math.NaN())
-	}
-	for r := range rows {
-		for c := range cols {
-			host[off+r*stride+c] = float32(draw())
-		}
-	}
-	w := &twin{floats: host}
-	for _, side := range s.sides(w) {
-		b := s.alloc(side.be, dt, total)
-		lent := slices.Clone(host)
-		side.be.Upload(backend.View(b, 0, 1, total), lent)
-		for i := range lent {
-			lent[i] = lentFloat // the source is ours again
-		}
-		*side.t = backend.Tensor{Buf: b, Off: off, Rows: rows, Cols: cols, Stride: stride}
-	}
-	s.twins = append(s.twins, w)
-	return w
-}
-
-// ints makes a twin of integers, values in row-major order.
-func (s *suite) ints(rows, cols int, values []int32) *twin {
-	off, stride, total := s.layout(rows, cols)
-	host := make([]int32, total)
-	for i := range host {
-		host[i] = guardInt
-	}
-	for i, v := range values {
-		host[off+i/cols*stride+i%cols] = v
-	}
-	w := &twin{ints: host}
-	for _, side := range s.sides(w) {
-		b := s.alloc(side.be, backend.I32, total)
-		lent := slices.Clone(host)
-		side.be.UploadInts(backend.View(b, 0, 1, total), lent)
-		for i := range lent {
-			lent[i] = guardInt
-		}
-		*side.t = backend.Tensor{Buf: b, Off: off, Rows: rows, Cols: cols, Stride: stride}
-	}
-	s.twins = append(s.twins, w)
-	return w
-}
-
-func (s *suite) alloc(be backend.Backend, dt backend.DType, n int) backend.Buffer {
-	s.t.Helper()
-	b, err := be.Alloc(dt, n)
-	if err != nil {
-		s.t.Fatalf("%s: Alloc(%v, %d): %v", be.Name(), dt, n, err)
-	}
-	return b
-}
-
-func (s *suite) normal() float64  { return s.rng.NormFloat64() }
-func (s *suite) uniform() float64 { return s.rng.Float64() }
-
-// junk is what destinations hold that are written but must not be read.
-func junk() float64 { return math.NaN() }
-
-// pick chooses one of the values.
-func pick[T any](s *suite, values ...T) T { return values[s.rng.IntN(len(values))] }
-
-// size draws a length around the widths of vector registers and blocks.
-func (s *suite) size() int {
-	return pick(s, 1, 2, 3, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 47, 63, 64, 65, 100)
+	twins
+	bits []uint32 // of all outputs compared so far, in order
 }
 
 // both runs f on both backends; at gives a twin's tensor there, and the zero
@@ -382,7 +257,7 @@ func near(got, want float64, tol tolerance) bool {
 // finish checks that nothing outside the outputs changed and frees the twins.
 func (s *suite) finish(what string) {
 	s.t.Helper()
-	for _, w := range s.twins {
+	for _, w := range s.made {
 		inView := func(i int) bool {
 			i -= w.dev.Off
 			return w.dev.Stride > 0 && i >= 0 && i/w.dev.Stride < w.dev.Rows && i%w.dev.Stride < w.dev.Cols
@@ -408,14 +283,5 @@ func (s *suite) finish(what string) {
 			side.be.Free(side.t.Buf)
 		}
 	}
-	s.twins = nil
-}
-
-func (s *suite) allInts(be backend.Backend, t backend.Tensor) []int32 {
-	s.t.Helper()
-	out := make([]int32, t.Buf.Len())
-	if err := be.DownloadInts(out, backend.View(t.Buf, 0, 1, len(out))); err != nil {
-		s.t.Fatalf("%s: %v", be.Name(), err)
-	}
-	return out
+	s.made = nil
 }

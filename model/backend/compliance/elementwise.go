@@ -114,15 +114,11 @@ func bf16Storage(s *suite) {
 	}
 }
 
-func (s *suite) bf16(n int) backend.Tensor {
-	return backend.View(s.alloc(s.dev, backend.BF16, n), 0, 1, n)
-}
-
 var elementwise = []one{
 	{"fill", func(s *suite) {
 		s.shapes(func(r, c int, what string) {
 			x, n := s.floats(r, c, junk), s.ints(r, c, make([]int32, r*c))
-			v := pick(s, 0, -0.5, float32(math.Pi))
+			v := pick(s.rng, 0, -0.5, float32(math.Pi))
 			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
 				be.Fill(at(x), v)
 				be.Fill(at(n), 3)
@@ -166,7 +162,7 @@ var elementwise = []one{
 	{"axpy and scale", func(s *suite) {
 		s.shapes(func(r, c int, what string) {
 			x, y := s.floats(r, c, s.normal), s.floats(r, c, s.normal)
-			alpha := pick(s, float32(1), -0.3, 2)
+			alpha := pick(s.rng, float32(1), -0.3, 2)
 			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Axpy(at(y), alpha, at(x)) })
 			s.same("axpy", what, y)
 			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Scale(at(x), alpha) })
@@ -221,7 +217,7 @@ var elementwise = []one{
 		// What rounding silu and silu' costs is proportional to their factor.
 		s.shapes(func(r, c int, what string) {
 			gate, dy := s.floats(r, c, s.steep), s.floats(r, c, s.normal)
-			up := s.floats(r, c, func() float64 { return s.normal() * math.Pow(10, pick(s, -20.0, -5, 0, 3, 6, 20)) })
+			up := s.floats(r, c, func() float64 { return s.normal() * math.Pow(10, pick(s.rng, -20.0, -5, 0, 3, 6, 20)) })
 			y, dgate, dup := s.floats(r, c, junk), s.floats(r, c, junk), s.floats(r, c, junk)
 			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
 				be.SwiGLU(at(y), at(gate), at(up))
@@ -257,27 +253,4 @@ var elementwise = []one{
 			s.finish("swiglu of nan")
 		}
 	}},
-}
-
-// steep draws mostly ordinary values and some far out, where exponentials of
-// a careless implementation overflow.
-func (s *suite) steep() float64 {
-	if s.rng.IntN(8) > 0 {
-		return 2 * s.normal()
-	}
-	return pick(s, 0, math.Copysign(0, -1), 1e-4, -1e-4, 6, -6, 12, -12, 40, -40, 95, -95, 1000, -1000)
-}
-
-// cols is the view of columns [from, to) on both sides. It shares the buffer
-// of w, which stays the one that is checked and freed.
-func (w *twin) cols(from, to int) *twin {
-	return &twin{dev: w.dev.ColRange(from, to), ref: w.ref.ColRange(from, to)}
-}
-
-func (s *suite) randomInts(n int, least, most int64) []int32 {
-	out := make([]int32, n)
-	for i := range out {
-		out[i] = int32(least + s.rng.Int64N(most-least+1))
-	}
-	return out
 }

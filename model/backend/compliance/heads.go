@@ -28,11 +28,6 @@ func (s *suite) gradients(z headShape, which int) (dh, dw *twin) {
 	return dh, dw
 }
 
-// rowWeights are positive, negative (gradient ascent) and zero.
-func (s *suite) rowWeights() float64 {
-	return pick(s, 1, 0.3, -0.7, 0)
-}
-
 var heads = []one{
 	{"linear_ce", func(s *suite) {
 		for _, z := range headShapes {
@@ -103,8 +98,6 @@ var heads = []one{
 	}},
 }
 
-func (s *suite) half() float64 { return 0.5 * s.normal() }
-
 var optimizer = []one{
 	{"sum_squares", func(s *suite) {
 		s.shapes(func(r, c int, what string) {
@@ -123,8 +116,8 @@ var optimizer = []one{
 			for _, clip := range []float32{0, 0.5, 100} {
 				for _, eps := range []float32{1e-8, 0.1} { // one that matters shows where it is added
 					for _, step := range []int{1, 2, 1000} {
-						h := backend.AdamW{LR: pick(s, float32(0.01), 0.1), Beta1: pick(s, float32(0.9), 0), Beta2: pick(s, float32(0.95), 0.999),
-							Eps: eps, WeightDecay: pick(s, float32(0), 0.1), ClipNorm: clip, Step: step}
+						h := backend.AdamW{LR: pick(s.rng, float32(0.01), 0.1), Beta1: pick(s.rng, float32(0.9), 0), Beta2: pick(s.rng, float32(0.95), 0.999),
+							Eps: eps, WeightDecay: pick(s.rng, float32(0), 0.1), ClipNorm: clip, Step: step}
 						s.adamw(3, 17, h, norm)
 					}
 				}

@@ -17,7 +17,7 @@ var matmul = []one{
 		}
 		for _, z := range sizes {
 			for _, p := range []backend.MatMul{{}, {TransA: true}, {TransB: true}, {TransA: true, TransB: true}} {
-				p.Alpha, p.Beta = pick(s, float32(1), 1, -0.5), pick(s, float32(0), 0, 1, 0.25)
+				p.Alpha, p.Beta = pick(s.rng, float32(1), 1, -0.5), pick(s.rng, float32(0), 0, 1, 0.25)
 				s.matmul(z.m, z.n, z.k, p, s.rng.IntN(2) == 0)
 			}
 		}
@@ -149,7 +149,7 @@ var rows = []one{
 			x := s.floats(4, cols, func() float64 {
 				at++
 				if slices.Contains(broken, at-1) {
-					return pick(s, math.NaN(), math.Inf(1), math.Inf(-1))
+					return pick(s.rng, math.NaN(), math.Inf(1), math.Inf(-1))
 				}
 				return s.normal() * math.Pow(10, float64(s.rng.IntN(38))) // sums may overflow
 			})
@@ -171,7 +171,7 @@ var norms = []one{
 			if s.rng.IntN(2) == 0 {
 				dw = s.floats(1, c, s.normal)
 			}
-			eps := pick(s, float32(1e-5), 0.3)
+			eps := pick(s.rng, float32(1e-5), 0.3)
 			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
 				be.RMSNorm(at(y), at(rstd), at(x), at(w), eps)
 			})
@@ -196,7 +196,7 @@ var norms = []one{
 			}
 			// A single column has variance 0 and gradients that cancel at
 			// rstd = 1/√eps; a larger eps keeps that within float32.
-			eps := pick(s, float32(1e-2), 0.3)
+			eps := pick(s.rng, float32(1e-2), 0.3)
 			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
 				be.LayerNorm(at(y), at(stats), at(x), at(w), at(b), eps)
 			})

@@ -12,7 +12,7 @@ var random = []one{
 	{"random normal", func(s *suite) { s.random(backend.Normal, "random_normal") }},
 	{"dropout", func(s *suite) {
 		s.shapes(func(r, c int, what string) {
-			p := pick(s, float32(0), 0.05, 0.5, 0.9)
+			p := pick(s.rng, float32(0), 0.05, 0.5, 0.9)
 			what = fmt.Sprintf("%s p=%v", what, p)
 			key := s.key()
 			ids := s.randomInts(2*r, -3, 50)
@@ -45,10 +45,6 @@ var random = []one{
 			s.t.Errorf("rows equal to the first: %v, want only the one of the same sample and position", equal)
 		}
 	}},
-}
-
-func (s *suite) key() backend.Key {
-	return backend.Key{Seed: s.rng.Uint64(), Step: s.rng.Uint32(), Site: s.rng.Uint32()}
 }
 
 // random compares with backend.FillRandom, the definition of the stream;
