@@ -50,6 +50,8 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *inputs.People) 
 	if err != nil {
 		return nil, stage, err
 	}
+	// Answers take their time: were the folder another by now, the record would name
+	// files that did not give them.
 	if err := j.inputs.Unchanged(ctx, files, dir, stage.Inputs); err != nil {
 		return nil, stage, err
 	}
@@ -104,6 +106,7 @@ func newExam(ctx context.Context, j *Job, name, dir string, sets []eval.Set) (*e
 	if x.items, err = answer.Items(enc, sets, x.protocol); err != nil {
 		return nil, err
 	}
+	// All ranks check their own share alone: together they check everything.
 	a := &answer.Answerer{Model: m.Model, Encoder: enc, Unseen: true}
 	prompts, err := a.Prompts(x.share(j.ranks), x.protocol)
 	if err != nil {

@@ -74,6 +74,7 @@ func openHistory(writes bool, path string, steps int) (*history, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Without O_CREATE: if the file is gone now, somebody removed the run's folder.
 	if h.f, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0); err != nil {
 		return nil, err
 	}
@@ -81,6 +82,8 @@ func openHistory(writes bool, path string, steps int) (*history, error) {
 	return h, nil
 }
 
+// add appends a step. The file is not synced: it tells of a run, and what a crash takes
+// of it the steps after the checkpoint write again.
 func (h *history) add(r train.StepResult) error {
 	h.last = lossText(r)
 	if h.f == nil {

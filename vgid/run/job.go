@@ -52,7 +52,7 @@ type Options struct {
 type Job struct {
 	Options
 
-	// Metrics are listed for Prometheus by it.
+	// Targets lists the metrics of all workers for Prometheus.
 	Targets *Targets
 
 	ranks  *barrier.Group

@@ -28,6 +28,8 @@ func load(ctx context.Context, j *Job, dir string) (m *model.Model, err error) {
 // count loads the model of a folder onto a device that counts memory, with what makes
 // prompts and pictures into its inputs.
 func count(ctx context.Context, j *Job, dir string) (*preflight.Counting, *train.Encoder, error) {
+	// The same folder as the model will be loaded from: its headers and tokenizer are
+	// read once for both.
 	folder := j.inputs.Folder(dir)
 	m, err := preflight.Count(ctx, j.Backend, folder, model.LoadOptions{Weights: j.Config.Model.Weights})
 	if err != nil {
@@ -48,6 +50,7 @@ func (w *work) save(ctx context.Context) (adapter string, err error) {
 		return "", err
 	}
 	j, from := w.j, w.From.Path()
+	// The adapter first: where the merged model does not fit its type, it is kept.
 	if w.model.Adapter() != nil {
 		adapter = j.dir.Path(w.Name, "adapter")
 	}

@@ -47,6 +47,7 @@ func writeReport(ctx context.Context, j *Job, r results, vanilla string) error {
 	if d.Samples, err = samples(r.outcomes, r.sets, enc, shown, 4); err != nil {
 		return err
 	}
+	// The file and not what this process saw: the steps before a run was resumed count.
 	points, err := ReadHistory(j.dir.Path(eval.Unlearned, "history.jsonl"))
 	if err != nil {
 		return err

@@ -79,6 +79,7 @@ func (w *whole) verify(ctx context.Context) error {
 	if err := w.j.inputs.VerifySets(ctx, w.sets); err != nil {
 		return err
 	}
+	// Pictures first: the estimates ask for the size of each.
 	a := ahead{j: w.j, base: w.base, given: w.dirs, people: w.people, sets: w.sets, files: w.files}
 	return a.check(ctx)
 }
@@ -88,6 +89,8 @@ func (w *whole) models(ctx context.Context) (err error) {
 	if err := w.reference(ctx, eval.Vanilla); err != nil {
 		return err
 	}
+	// Before unlearning, which may take hours: a user who watches sees whether the
+	// intervention makes the teacher forget at all.
 	if w.teacher, err = w.j.TeacherTable(ctx, w.dirs[eval.Vanilla], w.people); err != nil {
 		return err
 	}
@@ -143,6 +146,7 @@ func (w *whole) evaluate(ctx context.Context) error {
 }
 
 // RunEval evaluates one model on its own.
+// All ranks call it.
 func (j *Job) RunEval(ctx context.Context, name, ref string) error {
 	p, err := j.People(ctx)
 	if err != nil {

@@ -15,8 +15,10 @@ import (
 // samples picks questions to show in full: the first generation questions of
 // each set, asked with an image, one a person. shown is what the teacher sees of it;
 // nil: nothing else than the student.
+// The same questions are shown of all models, so vanilla's answers, which are there in
+// every run, say which.
 func samples(outcomes map[string]*eval.Outcome, sets []eval.Set, enc *train.Encoder, shown *noise.Noise, each int) ([]report.Sample, error) {
-	images := map[string]*dataset.Image{}
+	images := map[string]*dataset.Image{} // the portrait of a person in a set: sets show other views
 	for _, s := range sets {
 		for i := range s.Profiles {
 			images[s.Name+"/"+s.Profiles[i].ID] = &s.Profiles[i].Images[0]
@@ -43,6 +45,7 @@ func samples(outcomes map[string]*eval.Outcome, sets []eval.Set, enc *train.Enco
 			}
 		}
 		for _, name := range []string{eval.Vanilla, eval.Unlearned, eval.Gold} {
+			// All models were asked the same items in the same order.
 			if o := outcomes[name]; o != nil {
 				s.Said = append(s.Said, report.Said{Model: name, Text: o.Answers[i].Response, ROUGEL: o.Answers[i].Metrics[metric.ROUGEL]})
 			}
@@ -52,6 +55,8 @@ func samples(outcomes map[string]*eval.Outcome, sets []eval.Set, enc *train.Enco
 	return out, nil
 }
 
+// noisedPNG is a picture as the teacher sees it, as pixels again. The noise is that of
+// step 0, and sample its key: the same at every writing of the report.
 func noisedPNG(enc *train.Encoder, n *noise.Noise, img *dataset.Image, sample uint32) ([]byte, error) {
 	own, err := enc.Image(train.Picture{File: img})
 	if err != nil {

@@ -36,19 +36,23 @@ func (j *Job) Reference(ctx context.Context, name, from string, p *inputs.People
 	if name == "vanilla" {
 		profiles = slices.Concat(p.Forget, p.Retain)
 	} else {
-		steps = (steps*len(p.Retain) + all/2) / all
+		steps = (steps*len(p.Retain) + all/2) / all // rounded
 	}
 	src, err := train.NewPeople(profiles, t.Mix, t.TextOnly, j.Config.Seed, name, j.Config.Prompt.Subject)
 	if err != nil {
 		return rundir.Stage{}, err
 	}
 	if t.Replay > 0 {
+		// Old knowledge is shown again, or fine-tuning would wear it off: gold and
+		// vanilla would differ from the base in more than the people. It is drawn from
+		// another seed than the base's training: the same kind, not the same samples.
 		old, err := train.NewCorpus(j.Config.Seed+1, t.Corpus, t.Mix, t.TextOnly, j.Config.Data.ImageSize)
 		if err != nil {
 			return rundir.Stage{}, err
 		}
 		src = train.Blend(src, old, t.Replay, j.Config.Seed)
 	}
+	// Decoded when it is drawn, a corrupt picture would end the stage in its middle.
 	if err := j.inputs.Verify(ctx, profiles); err != nil {
 		return rundir.Stage{}, err
 	}

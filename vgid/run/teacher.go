@@ -29,6 +29,8 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *inputs.People) ([
 	if err != nil || !method.Needs.Intervenes() {
 		return nil, err
 	}
+	// The table is of the model as it was: it is a stage with a record, so that a resumed
+	// run shows the answers of then and asks nobody again.
 	path := j.dir.Path("teacher.json")
 	stage := rundir.Stage{Name: ledger.Teacher}
 	l := look{j: j, needs: method.Needs}
@@ -96,6 +98,7 @@ func (l *look) items(enc *train.Encoder) (items []eval.Item, p eval.Protocol, er
 	if p, err = answer.Protocol(l.j.Config.Eval, enc.Templates(), l.j.Config.Seed); err != nil {
 		return nil, p, err
 	}
+	// Noise is in pictures, and likelihoods are in no row of the table.
 	p.Modalities, p.Likelihood = []dataset.Modality{dataset.ImageText}, false
 	items, err = answer.Items(enc, l.sets, p)
 	return items, p, err
@@ -113,6 +116,8 @@ func (l *look) fits(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
+	// The longest prompts are those with an instruction; noise adds no token, and
+	// pictures count by their size alone.
 	a := &answer.Answerer{Model: m.Model, Encoder: enc, Unseen: true}
 	a.Disturb = l.disturb(answer.Intervention{Instruction: true}, nil)
 	if _, err := a.Prompts(items, p); err != nil {

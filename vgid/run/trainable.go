@@ -13,6 +13,8 @@ func setTrainable(s preflight.Setup, l config.LoRA, modules []string) error {
 	m := s.Model
 	var names []string
 	var err error
+	// With an adapter the weights stay as they are, and modules, which names weights,
+	// has no say.
 	if l.R > 0 {
 		names, err = m.AddLoRA(model.LoRAConfig{
 			R: l.R, Alpha: float32(l.Alpha), Dropout: float32(l.Dropout), Targets: l.Targets, Exclude: l.Exclude,
@@ -27,6 +29,8 @@ func setTrainable(s preflight.Setup, l config.LoRA, modules []string) error {
 	if err != nil {
 		return err
 	}
+	// Patterns match more or less than a user means: what was matched is said before
+	// hours go by.
 	all, trained := m.NumParameters()
 	if l.R == 0 && modules[0] == "*" {
 		s.Say("training the weights themselves: %d parameters in %d tensors", trained, len(names))

@@ -89,6 +89,7 @@ func (w *work) run(ctx context.Context) (rundir.Stage, error) {
 	if err := j.ranks.OnRank0(ctx, w.replaces); err != nil {
 		return stage, err
 	}
+	// The history goes with the checkpoint: its steps behind that are dropped.
 	if err := w.resume(ctx); err != nil {
 		return stage, err
 	}
@@ -144,6 +145,8 @@ func (w *work) step(ctx context.Context, hist *history) (done int, err error) {
 			return r.Step, err
 		}
 	}
+	// All ranks know the same of r.Asked, which travelled with the losses, so they stop
+	// behind the same step.
 	every := j.Config.Checkpoint.Every
 	if r.Asked || every > 0 && r.Step%every == 0 && r.Step < w.Steps {
 		if err := w.checkpoint(ctx); err != nil {

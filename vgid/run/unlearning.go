@@ -46,7 +46,8 @@ func newUnlearning(ctx context.Context, j *Job, name, from string, p *inputs.Peo
 	}}, nil
 }
 
-// unlearning is what a method works with.
+// unlearning is what a method works with. The estimate of memory and the stage begin from
+// the same one, so they cannot differ in their samples.
 type unlearning struct {
 	method         *train.Method
 	people         *inputs.People
@@ -74,6 +75,8 @@ func (u *unlearning) draw(c config.Config) (err error) {
 
 // fits checks that the model can read every sample, with any of the instructions.
 func (u *unlearning) fits(c config.Config, enc *train.Encoder) error {
+	// Instructions stand before the questions to forget alone; what is retained is asked
+	// as it is.
 	l := train.Lesson{Set: "forget", People: u.people.Forget, Subject: c.Prompt.Subject, Rollout: c.Unlearn.Responses == "rollout"}
 	if c.Unlearn.Instruction.Use != "never" {
 		l.Instructions, l.TextOnly = u.instructions.Texts, c.Unlearn.Instruction.Use == "text-only"
@@ -84,7 +87,8 @@ func (u *unlearning) fits(c config.Config, enc *train.Encoder) error {
 	return enc.Fits(train.Lesson{Set: "retain", People: u.people.Retain, Subject: c.Prompt.Subject})
 }
 
-// begin makes the method's objective.
+// begin makes the method's objective. A teacher of its own is copied before anything is
+// made trainable; from then on the objective closes it.
 func (u *unlearning) begin(s preflight.Setup) (train.Objective, error) {
 	c := s.Config.Unlearn
 	setup := train.Setup{

@@ -59,6 +59,8 @@ func (in *Inputs) build(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
+	// Drawing every portrait again takes longer than reading the files to see that they
+	// are as they were.
 	was, err := in.Stages.Current(ctx, s.Name, s.Inputs)
 	if err != nil || was.OK {
 		return err
@@ -66,9 +68,9 @@ func (in *Inputs) build(ctx context.Context, dir string) error {
 	if was.Why != "" {
 		in.Say("%s: made again: %s", dir, was.Why)
 	}
-	_, err = in.Ranks.Barrier(ctx, func(ctx context.Context) ([]byte, error) {
+	err = in.Ranks.Each(ctx, func(ctx context.Context) error {
 		if in.Ranks.Rank() != 0 {
-			return nil, nil
+			return nil
 		}
 		build := people.BuildConfig{
 			Out: dir, Seed: in.Config.Seed, Views: c.Views, Celebrities: c.Celebrities,
@@ -77,12 +79,12 @@ func (in *Inputs) build(ctx context.Context, dir string) error {
 		if c.Profiles == "" {
 			var percent int
 			if _, err := fmt.Sscanf(c.Forget, "forget_%d", &percent); err != nil {
-				return nil, fmt.Errorf("data.forget: %q is not forget_N, so there is no telling how many people to forget", c.Forget)
+				return fmt.Errorf("data.forget: %q is not forget_N, so there is no telling how many people to forget", c.Forget)
 			}
 			build.People, build.ForgetPercents = c.People, []int{percent}
 		}
 		_, err := people.Build(ctx, build)
-		return nil, err
+		return err
 	})
 	if err != nil {
 		return err
@@ -90,7 +92,9 @@ func (in *Inputs) build(ctx context.Context, dir string) error {
 	return in.Stages.Record(ctx, &s, dir)
 }
 
-// reading runs read on a benchmark on every rank, and fingerprints what it reads.
+// reading runs read on a benchmark on every rank, and fingerprints what it reads. The
+// benchmark tells which files its answer depends on, also where it has them from
+// before: only it knows which of its files hold a set. All ranks call it.
 func (in *Inputs) reading(ctx context.Context, b *dataset.Benchmark, read func(*dataset.Benchmark) error) (origin.List, error) {
 	return in.Files.Agree(ctx, func() ([]origin.Source, error) {
 		var list []origin.Source

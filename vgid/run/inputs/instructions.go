@@ -30,6 +30,8 @@ func (in *Inputs) Instructions(ctx context.Context) (*Instructions, error) {
 	t.Files, err = in.Files.Agree(ctx, func() ([]origin.Source, error) {
 		s := origin.Source{For: "instructions", Name: filepath.Base(c.File), Path: c.File}
 		_, s.ID, _ = origin.Stat(c.File) // who reads it says what is wrong
+		// The ID is taken before the file is read: one that is written to meanwhile has
+		// another when it is fingerprinted.
 		all, err := people.LoadInstructions(c.File)
 		t.Texts = limit(all, c.Take)
 		return []origin.Source{s}, err
@@ -41,6 +43,7 @@ func (in *Inputs) Instructions(ctx context.Context) (*Instructions, error) {
 	return in.templates, nil
 }
 
+// limit is the first n of s, all where n is 0.
 func limit[T any](s []T, n int) []T {
 	if n > 0 && n < len(s) {
 		return s[:n]

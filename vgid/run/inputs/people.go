@@ -32,6 +32,8 @@ func (in *Inputs) People(ctx context.Context) (*People, error) {
 	if p.Benchmark, err = in.benchmark(ctx); err != nil {
 		return nil, err
 	}
+	// The two are fingerprinted apart: gold is of the retain set alone, and stays when
+	// the forget set is another.
 	p.forgetFiles, err = in.reading(ctx, p.Benchmark, func(b *dataset.Benchmark) (err error) {
 		p.Forget, err = b.Training(in.Config.Data.Forget, p.RetainSplit)
 		return err
@@ -58,6 +60,8 @@ func (p *People) disjoint(forget string) error {
 	}
 	for _, f := range p.Forget {
 		r := kept[f.ID]
+		// Encoded pictures are compared: two that decode alike but are stored in other
+		// bytes are taken for different ones.
 		if r == nil || !slices.ContainsFunc(f.Images, func(x dataset.Image) bool {
 			return slices.ContainsFunc(r.Images, func(y dataset.Image) bool { return bytes.Equal(x.Bytes, y.Bytes) })
 		}) {

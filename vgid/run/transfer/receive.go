@@ -45,6 +45,8 @@ func (t *Transfer) receive(ctx context.Context, m origin.Manifest) (_ *receiver,
 	if r.ours, err = received(r.root); err != nil {
 		return nil, err
 	}
+	// A stage that ran here, on another day as rank 0 perhaps, made files that no
+	// transfer wrote: its record vouches for them.
 	made, err := t.dir.Made(m.Folder)
 	if err != nil {
 		return nil, err
@@ -56,7 +58,7 @@ func (t *Transfer) receive(ctx context.Context, m origin.Manifest) (_ *receiver,
 	if err != nil {
 		return nil, err
 	}
-	now := map[string]bool{}
+	now := map[string]bool{} // names that rank 0 has
 	for i, f := range m.Files {
 		now[f.Name] = true
 		if have[f.Name] == f.SHA256 {
@@ -67,6 +69,8 @@ func (t *Transfer) receive(ctx context.Context, m origin.Manifest) (_ *receiver,
 		r.ours[f.Name] = append(r.ours[f.Name], f.SHA256)
 	}
 	for name, sum := range have {
+		// A digest, not a name, says that a file is a run's: somebody may have put his
+		// own in its place.
 		if !slices.Contains(r.ours[name], sum) && made[name] != sum {
 			return nil, fmt.Errorf("%s is not what rank 0 has there, and no run is known to have made it: move it away, or give this run another %s", filepath.Join(t.dir.Path(), filepath.FromSlash(name)), t.disks.spell("name", ""))
 		}
@@ -77,6 +81,8 @@ func (t *Transfer) receive(ctx context.Context, m origin.Manifest) (_ *receiver,
 	if len(r.needs)+len(r.extra) == 0 {
 		return r, nil
 	}
+	// Written now, the list holds more than is here; written later, a crash would leave
+	// files that nobody vouches for.
 	return r, r.record() // before the first file comes: the next run knows them after a crash
 }
 
@@ -92,6 +98,7 @@ func (r *receiver) look(digest func(name string) (string, error)) (map[string]st
 			return err
 		case d.Type().IsRegular() && safefile.IsPart(d.Name()):
 			return r.root.Remove(name)
+		// Hidden files are never sent (origin.Manifest), so they are no difference.
 		case d.IsDir() && d.Name()[0] == '.':
 			return fs.SkipDir
 		case d.IsDir() || d.Name()[0] == '.' || name == path.Join(r.manifest.Folder, rundir.RecordFile):
