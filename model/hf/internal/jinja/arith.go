@@ -14,6 +14,7 @@ type unary struct {
 	e  expr
 }
 
+// bool is a kind of int in Python, so -true is -1; integer gives it as such.
 func (u *unary) eval(f *frame) (Value, error) {
 	v, err := u.e.eval(f)
 	if err != nil {
@@ -52,6 +53,9 @@ type binary struct {
 	a, b expr
 }
 
+// The order of cases is Python's choice of method: numbers first, then what the left operand
+// can do, then, for *, the right one's. An operand that is undefined is named by
+// operandError.
 func (n *binary) eval(f *frame) (Value, error) {
 	a, err := n.a.eval(f)
 	if err != nil {
@@ -143,6 +147,7 @@ func repeat(rt *runtime, s string, n int64) (Value, error) {
 }
 
 // repeatList is repeat for a list or tuple.
+// Items are shared and not copied, which can be seen by nobody, as no list changes.
 func repeatList(rt *runtime, l *List, n int64) (Value, error) {
 	out := &List{tuple: l.tuple}
 	if n <= 0 || len(l.Items) == 0 {
@@ -165,6 +170,8 @@ var (
 
 // arithmetic works on integers. Python's have no bounds; beyond 64 bits there is an
 // error instead of another number. A division gives a float, as in Python 3.
+// Overflow is found after the fact, from the wrapped result, which Go defines: a sum is on
+// the wrong side of i, a product does not divide back.
 func arithmetic(op string, i, j int64) (Value, error) {
 	switch op {
 	case "+":

@@ -6,6 +6,8 @@ import (
 )
 
 // attribute is value.name: a method of the type before an item of that name.
+// Environment.getattr tries Python's attribute first and then the item, so that message.items
+// is the method even of a dict with such a key. Subscripts try them the other way round.
 type attribute struct {
 	of   expr
 	name string
@@ -39,6 +41,9 @@ func (s *subscript) eval(f *frame) (Value, error) {
 
 // item is value[key]. What is not there is undefined, and not an error as in Python
 // (jinja2.Environment.getitem).
+// An index past the end or of the wrong type is undefined as well: getitem catches
+// IndexError, TypeError and AttributeError alike. Only asking something of undefined itself
+// fails.
 func item(v, key Value) (Value, error) {
 	if n, ok := plain(key).(string); ok {
 		got, err := member(v, n)
@@ -83,6 +88,8 @@ func position(key Value, n int) (int, bool) {
 }
 
 // member is the item or attribute of that name; undefined when there is none.
+// Attributes of Python's objects, those with underscores above all, do not exist here, so the
+// sandbox of the reference has no counterpart: what is not listed cannot be reached.
 func member(v Value, name string) (Value, error) {
 	switch v := v.(type) {
 	case *Dict:
@@ -102,12 +109,14 @@ func member(v Value, name string) (Value, error) {
 }
 
 // loop is the variable of that name within a for statement.
+// It is made anew for each item, as templates may keep one in a namespace and read it later.
 type loop struct {
 	items []Value
 	at    int
 }
 
 // attr are the attributes of jinja2.runtime.LoopContext.
+// changed is missing: it would have to remember its arguments between items.
 func (l *loop) attr(name string) Value {
 	n := len(l.items)
 	switch name {
@@ -155,6 +164,7 @@ type slice struct {
 	parts [3]expr
 }
 
+// Parts are None where left out or given as none, as in Python's slice objects.
 func (s *slice) eval(f *frame) (Value, error) {
 	v, err := s.of.eval(f)
 	if err != nil {
@@ -204,6 +214,8 @@ func (s *slice) eval(f *frame) (Value, error) {
 }
 
 // cut takes items as Python's slices do.
+// The bounds are PySlice_AdjustIndices': negative ones count from the end, and what lies
+// outside is moved to the nearest end, which for a negative step is -1 or the last item.
 func cut[T any](items []T, at [3]*int64) ([]T, error) {
 	n, step := int64(len(items)), int64(1)
 	if at[2] != nil {
@@ -232,6 +244,7 @@ func cut[T any](items []T, at [3]*int64) ([]T, error) {
 			return slices.Clone(items[from:max(from, to)]), nil
 		}
 		var out []T
+		// A step beyond the length ends the loop all the same and cannot overflow the sum.
 		for i := from; i < to; i += min(step, n) {
 			out = append(out, items[i])
 		}

@@ -6,6 +6,7 @@ import (
 )
 
 // args are the arguments of a call, argValues what they evaluate to.
+// names and named are of equal length, in the order written.
 type args struct {
 	list  []expr
 	names []string
@@ -14,6 +15,8 @@ type args struct {
 
 // argValues keep count of what a function took of them: what is left over was a
 // mistake of the template, which Python would refuse, too.
+// A function takes each argument by position and name at once, through take, in any order.
+// The caller then asks unused, so that no function checks its count of arguments by itself.
 type argValues struct {
 	list  []Value
 	named map[string]Value
@@ -56,6 +59,8 @@ func (a args) applied(f *frame, of expr) (Value, argValues, error) {
 }
 
 // take gives the argument at position i or of that name.
+// A value given both by position and by name stays in named and is refused by unused. An
+// empty name means that the argument has none in Python (positional only).
 func (a *argValues) take(i int, name string) (Value, bool) {
 	if i < len(a.list) {
 		a.taken = max(a.taken, i+1)
@@ -83,6 +88,8 @@ type callExpr struct {
 	args
 }
 
+// The callee is evaluated before the arguments, as in Python: an undefined one is reported
+// although they may fail, too.
 func (c *callExpr) eval(f *frame) (Value, error) {
 	fn, err := c.fn.eval(f)
 	if err != nil {
@@ -106,6 +113,8 @@ func (c *callExpr) eval(f *frame) (Value, error) {
 }
 
 // filterExpr is of|name(arguments).
+// The function was found when the template was parsed; only map and its like look one up by a
+// name that is known when they run.
 type filterExpr struct {
 	of   expr
 	name string
@@ -146,6 +155,9 @@ func (e *testExpr) eval(f *frame) (Value, error) {
 
 // method is the bound method of that name, nil when the type has none. None
 // changes its value: the reference refuses those that do.
+// ImmutableSandboxedEnvironment refuses append, update, pop and the other methods that change
+// lists and dicts; they are left out of the tables, and the value of such a name is
+// undefined.
 func method(v Value, name string) Value {
 	switch v := v.(type) {
 	case markup:
@@ -175,6 +187,8 @@ func bind[T any](name string, v T, m func(*runtime, T, *argValues) (Value, error
 }
 
 // dictMethods are those of dict that change nothing.
+// keys, values and items give lists, where Python gives views. As nothing changes a dict
+// while a template runs, the only difference seen is how one prints.
 var dictMethods = map[string]func(*runtime, *Dict, *argValues) (Value, error){
 	"items": func(rt *runtime, d *Dict, _ *argValues) (Value, error) { return pairs(rt, d) },
 	"keys": func(_ *runtime, d *Dict, _ *argValues) (Value, error) {
@@ -199,6 +213,7 @@ var dictMethods = map[string]func(*runtime, *Dict, *argValues) (Value, error){
 		}
 		return def, nil
 	},
+	// A copy is for changing it, which nothing can: the same dict will do.
 	"copy": func(_ *runtime, d *Dict, _ *argValues) (Value, error) { return d, nil },
 }
 

@@ -26,10 +26,13 @@ func (p *cursor) next() token {
 	return t
 }
 
+// The line is that of the next token: the one that does not fit what the rule expected.
 func (p *cursor) fail(format string, a ...any) error {
 	return syntaxError(p.peek().line, format, a...)
 }
 
+// isOp and isName look at the kind as well as the text, for a string may hold any of these
+// words. Keywords are names: Jinja reserves few, and which a name is depends on its place.
 func (p *cursor) isOp(op string) bool { t := p.peek(); return t.kind == tOp && t.text == op }
 
 func (p *cursor) isName(name string) bool { t := p.peek(); return t.kind == tName && t.text == name }
@@ -43,6 +46,7 @@ func (p *cursor) accept(op string) bool {
 	return false
 }
 
+// acceptName takes the word when it comes next.
 func (p *cursor) acceptName(name string) bool {
 	if p.isName(name) {
 		p.at++
@@ -65,6 +69,7 @@ func (p *cursor) expect(k kind, text string) error {
 	return nil
 }
 
+// name takes any name. Whether it is one that may be assigned to is the caller's to say.
 func (p *cursor) name() (string, error) {
 	t := p.peek()
 	if t.kind != tName {
@@ -75,6 +80,8 @@ func (p *cursor) name() (string, error) {
 }
 
 // deeper guards against nesting that would exhaust the stack.
+// Each caller takes its level back when it returns. The bound is for the tree as well: it is
+// run by recursion, too.
 func (p *cursor) deeper() error {
 	if p.depth++; p.depth > maxNesting {
 		return p.fail("nested more than %d levels deep", maxNesting)

@@ -6,6 +6,8 @@ import (
 )
 
 // expr is an expression.
+// A parsed expression never changes: templates are rendered by several goroutines at once,
+// and all that a rendering makes is in its frame and runtime.
 type expr interface {
 	eval(f *frame) (Value, error)
 }
@@ -20,6 +22,8 @@ type name string
 
 // eval gives undefined for a name that is not there, which prints as nothing and
 // fails only where something is asked of it (jinja2.Undefined).
+// The step counted here is what bounds an expression: every other node evaluates names or is
+// bounded by the size of the template.
 func (n name) eval(f *frame) (Value, error) { return f.lookup(string(n)), f.rt.step(1) }
 
 // listExpr is [a, b] or (a, b): a new value each time, so that none is shared.
@@ -42,6 +46,8 @@ func (l *listExpr) eval(f *frame) (Value, error) {
 // dictExpr is {key: value}.
 type dictExpr struct{ keys, values []expr }
 
+// Keys and values are evaluated in turn, so that the first mistake is the one reported; of
+// equal keys the last value stands at the first one's place, as in Python.
 func (d *dictExpr) eval(f *frame) (Value, error) {
 	out := &Dict{}
 	for i := range d.keys {
@@ -62,6 +68,7 @@ func (d *dictExpr) eval(f *frame) (Value, error) {
 }
 
 // condExpr is `yes if cond else no`.
+// Without an else the value is undefined, which prints as nothing (nodes.CondExpr).
 type condExpr struct{ yes, cond, no expr }
 
 func (c *condExpr) eval(f *frame) (Value, error) {
@@ -78,6 +85,7 @@ func (c *condExpr) eval(f *frame) (Value, error) {
 }
 
 // logic is and, or: the operand that decides.
+// As in Python the value is the operand itself and no bool: `a or "x"` gives the default.
 type logic struct {
 	a, b expr
 	or   bool
@@ -126,6 +134,7 @@ func (c *comparison) eval(f *frame) (Value, error) {
 }
 
 // compare applies an operator. <= is "not greater", which is Python's but for NaN.
+// The two forms of equality never fail; orders between types do, as in Python 3.
 func compare(rt *runtime, op string, a, b Value) (bool, error) {
 	switch op {
 	case "==":
@@ -151,6 +160,7 @@ func compare(rt *runtime, op string, a, b Value) (bool, error) {
 }
 
 // contains is Python's in: a part of a string, a key of a dict, an item of a list.
+// An undefined key is refused here, where the reference hashes it and finds nothing.
 func contains(rt *runtime, in, v Value) (bool, error) {
 	switch in := plain(in).(type) {
 	case string:

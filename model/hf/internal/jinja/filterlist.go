@@ -8,6 +8,8 @@ import (
 )
 
 // path follows an attribute such as "function.name" or an index.
+// It is make_attrgetter: parts made of digits are indices, and each step takes items before
+// methods (Environment.getitem). Lists of attributes, "age,name", are one unknown name here.
 func path(v, by Value) (Value, error) {
 	s, ok := by.(string)
 	if !ok {
@@ -48,6 +50,7 @@ func folded(v Value) Value {
 }
 
 // sortItems is do_sort.
+// Arguments in the reference's order: reverse, case_sensitive, attribute.
 func sortItems(rt *runtime, v Value, a *argValues) (Value, error) {
 	down, _ := a.take(0, "reverse")
 	exact, _ := a.take(1, "case_sensitive")
@@ -72,6 +75,8 @@ func sortItems(rt *runtime, v Value, a *argValues) (Value, error) {
 }
 
 // sorted orders items by their keys; equal ones stay in order, also downwards.
+// Downwards the comparison is turned round and not the result, which is what keeps equal
+// items in their order, as sorted(reverse=True) does.
 func sorted(rt *runtime, items []Value, key func(Value) (Value, error), down bool) (Value, error) {
 	type keyed struct{ key, item Value }
 	all := make([]keyed, len(items))
@@ -126,6 +131,7 @@ func dictSort(rt *runtime, v Value, a *argValues) (Value, error) {
 }
 
 // unique keeps the first of those that are equal, in their order.
+// Keys have to be hashable there as here, since the reference keeps a set of them.
 func unique(rt *runtime, v Value, a *argValues) (Value, error) {
 	exact, _ := a.take(0, "case_sensitive")
 	items, err := iterate(v)
@@ -151,6 +157,8 @@ func unique(rt *runtime, v Value, a *argValues) (Value, error) {
 }
 
 // someItems is iterate, but for what counts as false: that has no items.
+// select and map begin with `if value` in the reference, so that none gives nothing and not
+// an error.
 func someItems(v Value) ([]Value, error) {
 	if !truth(v) {
 		return nil, nil
@@ -159,6 +167,7 @@ func someItems(v Value) ([]Value, error) {
 }
 
 // mapItems is map(attribute=…) or map('filter', arguments…).
+// With a filter, each item gets a copy of the arguments: filters take them out.
 func mapItems(rt *runtime, v Value, a *argValues) (Value, error) {
 	items, err := someItems(v)
 	if err != nil {
@@ -207,6 +216,8 @@ func mapItems(rt *runtime, v Value, a *argValues) (Value, error) {
 }
 
 // choose is select, reject and, by an attribute, selectattr and rejectattr.
+// Without a test the item's own truth decides. selectattr's attribute comes before the test's
+// name, and what is kept is the item, not the attribute.
 func choose(rt *runtime, v Value, a *argValues, byAttr, keep bool) (Value, error) {
 	items, err := someItems(v)
 	if err != nil {
@@ -256,6 +267,7 @@ func choose(rt *runtime, v Value, a *argValues, byAttr, keep bool) (Value, error
 }
 
 // from gives the arguments after the first n to another filter or test.
+// The map is copied since take deletes from it, and the arguments serve every item.
 func (a *argValues) from(n int) argValues {
 	one := argValues{order: a.order}
 	if n < len(a.list) {

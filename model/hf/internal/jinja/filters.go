@@ -9,12 +9,17 @@ import (
 )
 
 // filterFunc is a filter: v is what stands before the bar.
+// It takes its arguments out of a; what it leaves there the caller refuses
+// (argValues.unused).
 type filterFunc = func(rt *runtime, v Value, a *argValues) (Value, error)
 
 // filters are those of jinja2/filters.py that templates of models use, under their
 // names there, with the tojson of transformers.
 var filters map[string]filterFunc
 
+// Filters whose reference is a Python iterator (map, select, unique, items, reverse) give
+// lists here. A template that prints one shows a list, where Python would show a generator's
+// address.
 func init() { // map and select refer to the tables
 	filters = map[string]filterFunc{
 		"trim":  onString(func(rt *runtime, s string, a *argValues) (Value, error) { return strip(s, a, true, true) }),
@@ -90,6 +95,7 @@ func init() { // map and select refer to the tables
 			return member(v, n)
 		},
 	}
+	// Every filter is wrapped, because any may be applied to what escape or safe made.
 	for name, f := range filters {
 		filters[name] = aroundMarkup(name, f)
 	}
@@ -109,6 +115,8 @@ func onString(f stringMethod) filterFunc {
 
 // titleFilter capitalises what follows blanks and opening brackets; the method
 // of strings does so after anything that is no letter.
+// The split is at the reference's _word_beginning_split_re: one of - ( { [ < or a blank,
+// kept.
 func titleFilter(s string) string {
 	var b strings.Builder
 	start := 0
@@ -130,6 +138,8 @@ func titleFilter(s string) string {
 
 // indent is do_indent: all lines but the first, and none that is empty, unless asked
 // for.
+// An empty text stays empty. The reference splits by splitlines, which also ends lines at
+// rare separators such as U+2028; here only a newline does.
 func indent(rt *runtime, s string, a *argValues) (Value, error) {
 	pad := "    "
 	if v, ok := a.take(0, "width"); ok {
@@ -163,6 +173,7 @@ func count(_ *runtime, v Value, _ *argValues) (Value, error) {
 
 // defaultTo stands in for what is undefined, with a second argument for all that
 // counts as false.
+// none is a value and is kept, unless the second argument asks for truth.
 func defaultTo(_ *runtime, v Value, a *argValues) (Value, error) {
 	def, ok := a.take(0, "default_value")
 	if !ok {
@@ -204,6 +215,8 @@ func joinFilter(rt *runtime, v Value, a *argValues) (Value, error) {
 }
 
 // joinItems prints items with sep between them.
+// str.join of Python refuses items that are no strings; the filter prints them. Templates are
+// served by the filter's rule in both, so a mistake that Python finds prints here.
 func joinItems(rt *runtime, v Value, sep string) (Value, error) {
 	items, err := iterate(v)
 	if err != nil {
@@ -227,6 +240,8 @@ func joinItems(rt *runtime, v Value, sep string) (Value, error) {
 }
 
 // toInt is do_int: what is no number gives the default, quietly.
+// "42.9" is 42, by way of a float (do_int says so). The base, its second parameter, is not
+// taken. Beyond 64 bits the default is given where Python has a larger integer.
 func toInt(_ *runtime, v Value, a *argValues) (Value, error) {
 	if u, ok := v.(undefined); ok {
 		return nil, u.err()
@@ -276,6 +291,7 @@ func toFloat(_ *runtime, v Value, a *argValues) (Value, error) {
 }
 
 // sum is do_sum, whose + is that of the language: it also joins lists.
+// It starts from 0, so that a sum of lists needs start=[], as Python's needs it.
 func sum(rt *runtime, v Value, a *argValues) (Value, error) {
 	by, _ := a.take(0, "attribute")
 	total, ok := a.take(1, "start")
@@ -300,6 +316,8 @@ func sum(rt *runtime, v Value, a *argValues) (Value, error) {
 }
 
 // extreme is the smallest (sign -1) or largest item.
+// Of equal items the first wins, and strings are compared without case (_min_or_max); the
+// arguments case_sensitive and attribute are not taken and are refused.
 func extreme(rt *runtime, v Value, sign int) (Value, error) {
 	items, err := iterate(v)
 	if err != nil || len(items) == 0 {

@@ -7,6 +7,9 @@ import (
 )
 
 // globals are the functions every template sees.
+// lipsum, cycler and joiner of jinja2/defaults.py are missing. raise_exception and
+// strftime_now are what transformers adds. The table is shared by all renderings and read
+// only: a template that sets such a name sets it in its own frame.
 var globals = map[string]Value{
 	"range":           &function{"range", rangeOf},
 	"namespace":       &function{"namespace", newNamespace},
@@ -16,6 +19,7 @@ var globals = map[string]Value{
 }
 
 // rangeOf is range(), with the bound of Jinja's sandbox (MAX_RANGE).
+// A range is a list here, not a lazy value, which the bound makes cheap.
 func rangeOf(rt *runtime, a *argValues) (Value, error) {
 	var at [3]int64
 	n := len(a.list)
@@ -74,6 +78,8 @@ func fields(of string, a *argValues) (Dict, error) {
 
 // newNamespace makes the one kind of value that a template may change, so that a loop
 // can tell what is behind it something.
+// Underscores are refused as transformers' TemplateNamespace refuses double ones, by a
+// simpler rule.
 func newNamespace(_ *runtime, a *argValues) (Value, error) {
 	d, err := fields("namespace", a)
 	if err != nil {
@@ -96,6 +102,7 @@ func newDict(_ *runtime, a *argValues) (Value, error) {
 // RaisedError is what a template says with raise_exception.
 type RaisedError struct{ Message string }
 
+// Error is the template's own words: they are written for whoever made the conversation.
 func (e *RaisedError) Error() string { return e.Message }
 
 // raise ends a rendering on purpose: templates refuse conversations that their model
@@ -110,6 +117,8 @@ func raise(rt *runtime, a *argValues) (Value, error) {
 }
 
 // strftimeNow is the date of today in a template's own format.
+// The clock is an option of the rendering, so that what a prompt with a date becomes can be
+// tested.
 func strftimeNow(rt *runtime, a *argValues) (Value, error) {
 	v, _ := a.take(0, "format")
 	format, ok := plain(v).(string)
@@ -129,6 +138,8 @@ var timeLayouts = map[byte]string{
 
 // strftime formats as C does in the C locale; the time has no zone, as
 // datetime.now() has none.
+// A dash drops leading zeros, as in glibc (%-d). Directives outside the table are an error
+// here; what C libraries do with them differs.
 func strftime(t time.Time, format string) (Value, error) {
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {

@@ -59,6 +59,8 @@ func toJSON(rt *runtime, v Value, a *argValues) (Value, error) {
 }
 
 // write appends v; newline is what starts a line at this depth.
+// Numbers, keys and floats take json.dumps' forms, not encoding/json's: 1.0 keeps its point,
+// NaN is written as such, and dicts keep their order, all of which ends up in prompts.
 func (s *jsonStyle) write(rt *runtime, b *strings.Builder, v Value, newline string) error {
 	if err := rt.enter(); err != nil {
 		return err
@@ -109,6 +111,7 @@ func (s *jsonStyle) write(rt *runtime, b *strings.Builder, v Value, newline stri
 }
 
 // group writes items between brackets, each on its line when told so.
+// An empty list or dict is [] or {} on one line, also with an indent.
 func (s *jsonStyle) group(b *strings.Builder, ends string, n int, newline string, each func(i int, newline string) error) error {
 	b.WriteByte(ends[0])
 	in := newline + s.indent
@@ -144,6 +147,7 @@ func jsonFloat(f float64) string {
 }
 
 // jsonKey is a key as a string, as json.dumps makes keys strings.
+// json.dumps does so for these types and raises TypeError for others.
 func jsonKey(k Value) (string, error) {
 	switch k := plain(k).(type) {
 	case string:
@@ -187,6 +191,8 @@ func (s *jsonStyle) quote(b *strings.Builder, t string) {
 }
 
 // order compares for sorting; the first failure is kept in err.
+// Sort functions of Go cannot fail, so that the error travels beside; once it is set, all
+// items count as equal, and the sort ends without more work.
 func order(rt *runtime, x, y Value, err *error) int {
 	if *err != nil {
 		return 0

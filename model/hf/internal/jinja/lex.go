@@ -11,6 +11,8 @@ import (
 type kind uint8
 
 const (
+	// The names are those of jinja2/lexer.py, shortened. Only the operators are one kind
+	// here, told apart by their text, where the reference has a kind for each.
 	tEOF kind = iota
 	tData
 	tBlockBegin
@@ -53,9 +55,12 @@ func syntaxError(line int, format string, a ...any) error {
 // transformers. trim_blocks takes the newline behind a block, lstrip_blocks the
 // blanks that indent one (jinja2/lexer.py, Lexer.tokeniter).
 type lexer struct {
-	src          string
-	at           int
-	line         int
+	src  string
+	at   int
+	line int
+	// root's stripBefore needs it where the text in front of a block is empty or holds no
+	// newline: then the line began in a tag before, and only skip has seen how that one
+	// ended.
 	lineStarting bool // the last token ended a line
 	out          []token
 }
@@ -93,6 +98,9 @@ func (l *lexer) data(text string) {
 }
 
 // root reads text up to the next tag, and the tag.
+// A brace that begins no tag is text. The reference finds the tags by one regular expression
+// that tries the longest first; as all three begin with a brace and differ in the second
+// character, looking at that gives the same.
 func (l *lexer) root() error {
 	rest := l.src[l.at:]
 	i := 0
@@ -123,6 +131,8 @@ func (l *lexer) root() error {
 	case '#':
 		return l.comment(head)
 	case '%':
+		// raw has to be known before any token is sent: what is in its body need not be
+		// tokens.
 		if n := rawTag(l.src[l.at+head:], "raw", false); n > 0 {
 			return l.raw(head + n)
 		}
@@ -137,6 +147,8 @@ func (l *lexer) root() error {
 
 // stripBefore is text without the blanks a tag takes away: all of them with a
 // minus sign; those that indent a block or a comment alone on its line.
+// The plus sign switches lstrip_blocks off for one tag. Tags of variables are never stripped
+// without a sign: the blanks before one are in the middle of what is printed.
 func (l *lexer) stripBefore(text string, sign byte, block bool) string {
 	if sign == '-' {
 		return strings.TrimRightFunc(text, isSpace)
@@ -153,6 +165,9 @@ func (l *lexer) stripBefore(text string, sign byte, block bool) string {
 
 // blockEnd is the length of what ends a block or comment at s, with the blanks
 // it takes along; 0 when s does not start with an end.
+// Behind a minus sign all blanks go, newlines included; trim_blocks takes one newline and no
+// blanks before it, and a plus sign keeps even that. "+}}" is no end of a variable: inside
+// asks for that itself, as + is an operator there.
 func blockEnd(s, end string) int {
 	switch {
 	case strings.HasPrefix(s, "+"+end):
@@ -181,6 +196,8 @@ func (l *lexer) comment(head int) error {
 }
 
 // rawTag is the length of `raw %}` or `endraw %}` at s, 0 when it is not there.
+// The sign behind the opening brace is behind s already; blanks on either side of the name
+// are allowed, as the reference's root rule allows them.
 func rawTag(s, name string, trim bool) int {
 	t := strings.TrimLeftFunc(s, isSpace)
 	if !strings.HasPrefix(t, name) {
@@ -198,6 +215,8 @@ func rawTag(s, name string, trim bool) int {
 }
 
 // raw sends the text up to {% endraw %} as it is.
+// A tag within that is none of endraw is text, whatever is in it. The error has the line of
+// the opening tag: the end of the file, where the search fails, says nothing.
 func (l *lexer) raw(head int) error {
 	line := l.line
 	l.skip(head)
@@ -221,6 +240,8 @@ func (l *lexer) raw(head int) error {
 }
 
 // inside reads the tokens of a tag up to its end.
+// An end is looked for before any operator, as in the reference's rules, and only outside
+// brackets, so that the two braces that close a dict of dicts are not taken for it.
 func (l *lexer) inside(end kind) error {
 	var open []byte // brackets; an end within them is not one
 	line := l.line
@@ -258,10 +279,14 @@ func (l *lexer) inside(end kind) error {
 // closing are the brackets that end what others begin: "}}" inside a dict is no end.
 var closing = map[byte]byte{'(': ')', '[': ']', '{': '}'}
 
+// The semicolon is no operator of any rule here; the reference reads it, too, and the parser
+// refuses it with a better message than "unexpected character".
 // operators, those of two characters first: the longest is meant.
 var operators = []string{"//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".", ":", "|", ",", ";"}
 
 // token sends the token s starts with and gives its length.
+// A name is one of Python's identifiers, by the Unicode classes of letters and digits; what
+// Python admits besides, such as combining marks, is refused as unexpected.
 func (l *lexer) token(s string) (int, error) {
 	r, _ := utf8.DecodeRuneInString(s)
 	switch {
@@ -298,6 +323,9 @@ func digits(s string) int {
 
 // number reads an integer or a float. A dot without digits behind it is an access to
 // an attribute.
+// Two differences from the reference: the forms 0x, 0o and 0b are not read (the letter begins
+// a name, which no rule takes behind an integer), and a decimal integer may begin with a
+// zero.
 func (l *lexer) number(s string) (int, error) {
 	n, k := digits(s), tInt
 	if n+1 < len(s) && s[n] == '.' {
@@ -319,6 +347,7 @@ func (l *lexer) number(s string) (int, error) {
 }
 
 // quoted reads a string in either kind of quotes, whose escapes are those of Python.
+// A newline may stand in a string, unlike in Python's own literals of one quote.
 func (l *lexer) quoted(s string) (int, error) {
 	for i := 1; i < len(s); i++ {
 		switch s[i] {

@@ -8,9 +8,11 @@ import (
 // markup is text that needs no more escaping for HTML, as the filters e and safe
 // make it (markupsafe.Markup): what is added to it with + is escaped. Elsewhere it
 // is a string.
+// Autoescape is off in transformers, as it is here, so markup comes of these filters alone.
 type markup string
 
 // htmlEscapes are markupsafe's.
+// Numbers and no names for quotes: &#39; and &#34; are what markupsafe.escape writes.
 var htmlEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "'", "&#39;", `"`, "&#34;")
 
 // escaped is what a value prints, escaped unless it is markup.
@@ -27,6 +29,7 @@ func escaped(rt *runtime, v Value) (markup, error) {
 }
 
 // plain is a value in which markup is a string again.
+// Whatever looks at a value by its type calls it first, so that markup is met in few places.
 func plain(v Value) Value {
 	if m, ok := v.(markup); ok {
 		return string(m)
@@ -51,6 +54,8 @@ var keepMarkup = map[string]bool{"upper": true, "lower": true, "capitalize": tru
 var takesMarkup = map[string]bool{"default": true, "d": true}
 
 // aroundMarkup lets a filter that knows only strings take markup.
+// The reference's filters work on Markup's own methods, which give Markup again; keepMarkup
+// lists where that shows.
 func aroundMarkup(name string, f filterFunc) filterFunc {
 	if takesMarkup[name] {
 		return f
@@ -76,6 +81,7 @@ var escapeFilters = map[string]filterFunc{
 	},
 }
 
+// escapeFilter leaves markup as it is, where forceescape escapes it a second time.
 func escapeFilter(rt *runtime, v Value, _ *argValues) (Value, error) { return escaped(rt, v) }
 
 // markupMethod is a string's method on markup: its texts are markup again, and a
@@ -119,6 +125,8 @@ func asMarkup(v Value) Value {
 
 // addMarkup is a + b where one of them is markup; ok is false where neither is,
 // or the other is no text.
+// Markup.__add__ and __radd__ escape the other side; with anything but a string Python
+// raises, and binary goes on to say so.
 func addMarkup(rt *runtime, a, b Value) (v Value, ok bool, err error) {
 	_, left := a.(markup)
 	_, right := b.(markup)

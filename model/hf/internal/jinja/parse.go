@@ -11,6 +11,8 @@ type stmtParser struct {
 	loops int // for blocks around, for break and continue
 }
 
+// parse reads a whole template. An end that nothing opened (a lone endif) is refused by
+// statement, because at the outermost level no end names are given to body.
 func parse(src string) ([]stmt, error) {
 	toks, err := lex(src)
 	if err != nil {
@@ -22,11 +24,15 @@ func parse(src string) ([]stmt, error) {
 
 // body reads statements up to a block that starts with one of the end names,
 // whose name is left to be read; with no ends, up to the end of the template.
+// body is subparse of the reference. That the ending name is left unread lets an if see which
+// of elif, else and endif ended its arm.
 func (p *stmtParser) body(ends []string) ([]stmt, error) {
 	if err := p.deeper(); err != nil {
 		return nil, err
 	}
 	defer func() { p.depth-- }()
+	// A block that is never closed is reported where it opens: its end is the end of the
+	// file.
 	open := p.peek().line
 	var out []stmt
 	for {
@@ -94,12 +100,16 @@ func (p *stmtParser) statement() (stmt, error) {
 		return p.with(line)
 	case "filter":
 		return p.filterBlock(line)
+	// Transformers renders the body as a caller block and, where asked, records which
+	// characters of the text it made. Nothing here asks for these, so a scope is all it is.
 	case "generation": // marks what the assistant said, for training on it
 		if err := p.expect(tBlockEnd, ""); err != nil {
 			return nil, err
 		}
 		b, err := p.bodyTo("endgeneration")
 		return &scope{line: line, body: b}, err
+	// The extension jinja2.ext.loopcontrols, which transformers enables. The reference finds
+	// a stray one when it compiles; here the parser counts the loops around it.
 	case "break", "continue":
 		if p.loops == 0 {
 			return nil, syntaxError(line, "%s outside a loop", word)
@@ -111,6 +121,8 @@ func (p *stmtParser) statement() (stmt, error) {
 
 // forLoop reads `for targets in expression [if condition]`. The expression stops
 // before an if, which is the loop's own filter.
+// A break in the else of a loop belongs to the loop around this one, if any: loops is counted
+// up for the body alone. recursive loops (loop(…) in their body) are refused when parsed.
 func (p *stmtParser) forLoop(line int) (stmt, error) {
 	f := &forLoop{line: line}
 	var err error
@@ -152,6 +164,7 @@ func (p *stmtParser) forLoop(line int) (stmt, error) {
 
 // targets reads one name, or several with commas between, as a loop or a set
 // assigns them.
+// Jinja's targets may nest, as in (a, (b, c)); here only names in one level are read.
 func (p *stmtParser) targets() ([]string, error) {
 	paren := p.accept("(")
 	var names []string
@@ -175,6 +188,8 @@ func (p *stmtParser) targets() ([]string, error) {
 }
 
 // ifBlock reads if, elif and else.
+// Each condition is a tuple without an inline if, as in parse_if; the arms are a list here
+// and not nested statements, so that a long chain of elif takes no depth.
 func (p *stmtParser) ifBlock(line int) (stmt, error) {
 	n := &ifBlock{line: line}
 	for {
@@ -206,6 +221,8 @@ func (p *stmtParser) ifBlock(line int) (stmt, error) {
 
 // set reads `set names = value`, or a block up to endset, whose text goes through
 // filters into one name. An attribute can only be set of a namespace.
+// Of an assignment with = the value may be a tuple without brackets: set a, b = 1, 2. The
+// attribute form (set ns.x = …) is nodes.NSRef, which is how a loop's body hands a value out.
 func (p *stmtParser) set(line int) (stmt, error) {
 	s := &set{line: line}
 	var err error
@@ -241,6 +258,9 @@ func (p *stmtParser) set(line int) (stmt, error) {
 }
 
 // macro reads a definition. break and continue cannot leave it for a loop around.
+// The rule on defaults is Python's for the definition of a function, which the reference gets
+// from compiling to one. Macros of a template may call each other, those further down
+// included.
 func (p *stmtParser) macro(line int) (stmt, error) {
 	m := &macro{line: line}
 	var err error
@@ -272,6 +292,7 @@ func (p *stmtParser) macro(line int) (stmt, error) {
 	if err := p.expect(tBlockEnd, ""); err != nil {
 		return nil, err
 	}
+	// The body is a function of its own wherever the definition stands, also inside a loop.
 	loops := p.loops
 	p.loops = 0
 	m.body, err = p.bodyTo("endmacro")
@@ -280,6 +301,8 @@ func (p *stmtParser) macro(line int) (stmt, error) {
 }
 
 // with reads names and values of a scope of their own.
+// The names are set in order, and each value is evaluated in the scope around the block, so
+// that one does not see those before it.
 func (p *stmtParser) with(line int) (stmt, error) {
 	s := &scope{line: line}
 	for p.peek().kind != tBlockEnd {

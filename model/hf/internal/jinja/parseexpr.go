@@ -16,6 +16,9 @@ type exprParser struct{ cursor }
 var constants = map[string]Value{"true": true, "True": true, "false": false, "False": false, "none": nil, "None": nil}
 
 // tuple reads an expression, or several with commas between.
+// A comma may stand at the end, so what can follow a tuple has to be known: the ends of tags,
+// a closing parenthesis, and the in of a loop (is_tuple_end). An empty tuple has to have its
+// parentheses, and primary reads that one.
 func (p *exprParser) tuple(withCond bool) (expr, error) {
 	first, err := p.expression(withCond)
 	if err != nil || !p.isOp(",") {
@@ -37,6 +40,8 @@ func (p *exprParser) tuple(withCond bool) (expr, error) {
 
 // expression reads `a if b else c` and all that binds tighter; without
 // withCond, the `if` is somebody else's.
+// In `for x in a if b` the if is the loop's: parse_for reads its iterable without conditions.
+// An if may follow an if (a if b if c), from the left, as in parse_condexpr.
 func (p *exprParser) expression(withCond bool) (expr, error) {
 	if err := p.deeper(); err != nil {
 		return nil, err
@@ -80,6 +85,8 @@ func (p *exprParser) and() (expr, error) {
 	return e, err
 }
 
+// not recurses without passing through expression, so it counts its own depth: a template of
+// nothing but nots would else exhaust the stack.
 func (p *exprParser) not() (expr, error) {
 	if !p.acceptName("not") {
 		return p.compare()
@@ -95,6 +102,8 @@ func (p *exprParser) not() (expr, error) {
 var comparisons = []string{"==", "!=", "<", "<=", ">", ">="}
 
 // compare reads a chain: a < b < c compares b with both.
+// All comparisons have one level of precedence, in and not in among them, as in Python. `is`
+// is none of them: Jinja binds it as tight as a filter (unary).
 func (p *exprParser) compare() (expr, error) {
 	e, err := p.sum()
 	if err != nil {
@@ -125,6 +134,7 @@ func (p *exprParser) compare() (expr, error) {
 }
 
 // binaryLevel reads operands of a tighter level with operators between.
+// All of them are left-associative, so a loop does what the grammar's recursion would.
 func (p *exprParser) binaryLevel(operand func() (expr, error), ops ...string) (expr, error) {
 	e, err := operand()
 	for err == nil && p.peek().kind == tOp && slices.Contains(ops, p.peek().text) {
@@ -147,6 +157,8 @@ func (p *exprParser) power() (expr, error) {
 
 // unary reads a sign or a primary with what follows it. Filters bind weaker than a
 // sign: -x|abs is (-x)|abs, so below a sign there are none (parse_unary).
+// The result of a filter or a test may be called, as a | b()() is (parse_filter_expr); a
+// test's result only to be refused.
 func (p *exprParser) unary(withFilter bool) (expr, error) {
 	if err := p.deeper(); err != nil {
 		return nil, err
@@ -181,6 +193,8 @@ func (p *exprParser) unary(withFilter bool) (expr, error) {
 
 // primary reads a name, a constant, or brackets. Parentheses group, and make tuples
 // where there is a comma in them.
+// primary trusts the lexer that numbers have digits: what can fail is their size. Python's
+// integers have none; see arithmetic for what is done about that.
 func (p *exprParser) primary() (expr, error) {
 	t := p.next()
 	switch t.kind {
@@ -249,6 +263,8 @@ func (p *exprParser) list() (expr, error) {
 }
 
 // dict reads {key: value}, behind its bracket.
+// Keys are expressions, not words: a name as key is a variable's value. That a key cannot be
+// a list is known only when it is evaluated.
 func (p *exprParser) dict() (expr, error) {
 	d := &dictExpr{}
 	for !p.accept("}") {
@@ -277,6 +293,8 @@ func (p *exprParser) dict() (expr, error) {
 }
 
 // postfix reads .name, [index], [slice] and (arguments) after an expression.
+// The integer after a dot is an index written as in Django's templates (items.0), which Jinja
+// keeps.
 func (p *exprParser) postfix(e expr) (expr, error) {
 	var err error
 	for err == nil {
@@ -287,6 +305,8 @@ func (p *exprParser) postfix(e expr) (expr, error) {
 			case tName:
 				e = &attribute{e, t.text}
 			case tInt:
+				// An index of more than 64 bits becomes the largest one, which is in no list
+				// either.
 				v, _ := strconv.ParseInt(t.text, 10, 64)
 				e = &subscript{e, constant{v}}
 			default:
@@ -304,6 +324,8 @@ func (p *exprParser) postfix(e expr) (expr, error) {
 }
 
 // subscript reads an index or a slice, behind its bracket.
+// Jinja also reads several indices, a[1, 2], into a tuple; as no value here takes a tuple as
+// key, what comes of it is undefined in both.
 func (p *exprParser) subscript(of expr) (expr, error) {
 	var parts [3]expr
 	n := 0
@@ -333,6 +355,7 @@ func (p *exprParser) subscript(of expr) (expr, error) {
 	return &subscript{of, parts[0]}, nil
 }
 
+// call reads the arguments behind a callee; whether that can be called is seen when it runs.
 func (p *exprParser) call(fn expr) (expr, error) {
 	c := &callExpr{fn: fn}
 	var err error
@@ -341,6 +364,8 @@ func (p *exprParser) call(fn expr) (expr, error) {
 }
 
 // arguments reads (a, b, name=c).
+// Names behind positions only, as in Python; * and ** are refused by name, because a template
+// that spreads arguments would otherwise fail with a riddle about an expression.
 func (p *exprParser) arguments() (args, error) {
 	var a args
 	if err := p.expect(tOp, "("); err != nil {
@@ -387,6 +412,7 @@ func (p *exprParser) filter(of expr) (*filterExpr, error) {
 
 // filterNamed reads a filter behind its bar. One that is not known is refused before
 // anything is rendered: a template that works for one chat works for all.
+// {% filter a|b %} and a set block begin with a name where an expression has its bar.
 func (p *exprParser) filterNamed(of expr) (*filterExpr, error) {
 	n, err := p.name()
 	if err != nil {
@@ -404,6 +430,8 @@ func (p *exprParser) filterNamed(of expr) (*filterExpr, error) {
 
 // test reads `is [not] name argument`. One argument may stand without parentheses,
 // unless what stands there is a word of the grammar (parse_test).
+// `x is not none` is the negated test none, not a test of `not none`, and the argument of one
+// such as `divisibleby 3` is a primary with postfixes: no operator or filter is read into it.
 func (p *exprParser) test(of expr) (expr, error) {
 	p.at++
 	negated := p.acceptName("not")

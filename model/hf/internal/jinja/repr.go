@@ -25,6 +25,7 @@ func str(rt *runtime, v Value) (string, error) {
 
 // writeRepr writes Python's repr(): what a template prints of a list of messages.
 // Nesting counts as work, so that a small template cannot print for ever.
+// A function or macro has no repr worth printing (Python's shows an address) and is an error.
 func writeRepr(rt *runtime, b *strings.Builder, v Value) error {
 	if err := rt.enter(); err != nil {
 		return err
@@ -107,6 +108,8 @@ func writeDictRepr(rt *runtime, b *strings.Builder, d *Dict) error {
 }
 
 // floatRepr is the shortest decimal that reads back the same, in Python's form.
+// Go's shortest digits are the same as Python's; only where the exponent begins differs: repr
+// uses it below 1e-4 and from 1e16 on (float_repr_style 'short').
 func floatRepr(f float64) string {
 	switch {
 	case math.IsNaN(f):
@@ -130,6 +133,7 @@ func floatRepr(f float64) string {
 
 // writeStringRepr quotes as Python does: single quotes unless only they occur
 // in the text.
+// What counts as printable is Python's str.isprintable: of the separators only the blank is.
 func writeStringRepr(b *strings.Builder, s string) {
 	quote := byte('\'')
 	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {

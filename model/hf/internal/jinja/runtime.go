@@ -31,6 +31,8 @@ const (
 )
 
 // runtime is one rendering.
+// It belongs to one goroutine. depth returns to what it was when a call returns, with an
+// error or not; steps and bytes only grow, which is what makes every rendering end.
 type runtime struct {
 	out   *strings.Builder
 	steps int
@@ -67,6 +69,9 @@ func (rt *runtime) leave() { rt.depth-- }
 var errTooLarge = errors.New("the template makes values that are too large")
 
 // made counts a new string of n bytes or list of n/16 items.
+// Where a template chooses the size (repeat, replaceIn, indent) it is checked before the
+// value is made, elsewhere after. Memory that is free again still counts: the bound is on
+// work, not on what lives.
 func (rt *runtime) made(n int) error {
 	rt.bytes += n
 	if n > maxSize || rt.bytes > maxMade {
@@ -85,6 +90,8 @@ func (rt *runtime) print(s string) error {
 }
 
 // frame is a scope: names set in it, and the scope around it.
+// Scopes are made by loops, with, generation, macros and block sets; if has none. A lookup
+// goes outwards, an assignment never does: that is Jinja's rule, and namespaces exist for it.
 type frame struct {
 	rt     *runtime
 	vars   map[string]Value
@@ -105,6 +112,7 @@ func (f *frame) lookup(name string) Value {
 }
 
 // capture renders a body into a string of its own.
+// The output is put back also after an error, although a rendering ends with its first.
 func (f *frame) capture(body []stmt) (string, error) {
 	rt := f.rt
 	outer := rt.out
@@ -116,6 +124,7 @@ func (f *frame) capture(body []stmt) (string, error) {
 }
 
 // Template is a parsed template; it may be rendered by several goroutines.
+// Nothing of it is written after Parse.
 type Template struct{ body []stmt }
 
 // Parse reads a template. An error names the line and what is not understood.
@@ -157,6 +166,7 @@ func (t *Template) Render(vars map[string]any, o Options) (string, error) {
 }
 
 // fromGo makes a value of the language of one of Go.
+// The caller's *List and *Dict are taken as they are: no template can change them.
 func fromGo(v any) (Value, error) {
 	switch v := v.(type) {
 	case nil, bool, int64, float64, string, *Dict, *List:

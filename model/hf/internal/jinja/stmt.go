@@ -9,6 +9,8 @@ import (
 type stmt interface{ exec(f *frame) error }
 
 // located is an error with the line it happened on.
+// Statements add the line and expressions do not: an expression is inside one tag, which has
+// one.
 type located struct {
 	line int
 	err  error
@@ -28,6 +30,8 @@ func at(line int, err error) error {
 
 // What leaves a loop travels as an error through the statements in it.
 var (
+	// They never leave the loop they belong to, because the parser refuses them elsewhere;
+	// forLoop stops both, and at lets them pass without a line.
 	errBreak    = errors.New("break")
 	errContinue = errors.New("continue")
 )
@@ -58,6 +62,7 @@ type output struct {
 	e    expr
 }
 
+// undefined prints as nothing, since transformers keeps Jinja's default Undefined.
 func (o *output) exec(f *frame) error {
 	v, err := o.e.eval(f)
 	if err != nil {
@@ -121,6 +126,8 @@ type forLoop struct {
 	orElse  []stmt
 }
 
+// else runs when there were no items, after the condition; Python's else of a loop, which
+// runs when there was no break, is another thing.
 func (n *forLoop) exec(f *frame) error {
 	items, err := n.items(f)
 	if err != nil {
@@ -150,6 +157,8 @@ func (n *forLoop) exec(f *frame) error {
 }
 
 // items is what the loop goes over, its condition applied.
+// The condition is applied before the loop begins, so that loop.index and loop.last count
+// only what is kept. The variable loop is not set yet.
 func (n *forLoop) items(f *frame) ([]Value, error) {
 	over, err := n.over.eval(f)
 	if err != nil {
@@ -177,6 +186,7 @@ func (n *forLoop) items(f *frame) ([]Value, error) {
 }
 
 // assign sets one name, or several to the items of a value.
+// A string is unpacked into its characters, as in Python, if their number fits.
 func (f *frame) assign(names []string, v Value) error {
 	if len(names) == 1 {
 		f.vars[names[0]] = v
@@ -205,6 +215,8 @@ type set struct {
 	filters []*filterExpr
 }
 
+// A namespace is looked up through all scopes and changed where it is, from inside loops,
+// too: the one effect that a body has on what is around it.
 func (s *set) exec(f *frame) error {
 	var v Value
 	var err error
@@ -231,6 +243,8 @@ func (s *set) exec(f *frame) error {
 }
 
 // captured is what a filter of a block works on.
+// Filters of expressions hold what they are applied to as an expression; a block has text
+// instead, which this stands for.
 type captured struct{}
 
 func (captured) eval(f *frame) (Value, error) { return f.vars[capturedName], nil }
@@ -239,6 +253,7 @@ func (captured) eval(f *frame) (Value, error) { return f.vars[capturedName], nil
 const capturedName = "|" // no template can spell it
 
 // captureThrough renders a body and sends its text through filters.
+// The text is plain, not markup: autoescape is off.
 func captureThrough(f *frame, body []stmt, filters []*filterExpr) (Value, error) {
 	s, err := f.capture(body)
 	if err != nil {
@@ -282,6 +297,7 @@ type scope struct {
 	body   []stmt
 }
 
+// With no names it is the body in a scope of its own, which is all that generation is.
 func (s *scope) exec(f *frame) error {
 	in := f.inner()
 	for i, e := range s.values {
@@ -309,6 +325,8 @@ type macro struct {
 	body   []stmt
 }
 
+// Defaults are evaluated at each call, in the macro's scope, and may speak of parameters
+// before them. varargs, kwargs and caller, which Jinja offers in a body, are undefined.
 func (m *macro) exec(f *frame) error {
 	f.vars[m.name] = &function{"macro " + m.name, func(rt *runtime, a *argValues) (Value, error) {
 		if err := rt.enter(); err != nil {

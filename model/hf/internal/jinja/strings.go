@@ -17,6 +17,9 @@ type stringMethod = func(*runtime, string, *argValues) (Value, error)
 // stringMethods are the methods of Python's str that templates call.
 var stringMethods map[string]stringMethod
 
+// An argument whose name is empty is taken by position only. The filters that share a
+// function with a method (trim, replace) have names for theirs, which the method then takes
+// as well.
 func init() { // join refers to str, which refers to methods
 	stringMethods = map[string]stringMethod{
 		"strip":      func(_ *runtime, s string, a *argValues) (Value, error) { return strip(s, a, true, true) },
@@ -72,9 +75,13 @@ func capitalize(s string) string {
 	return titleRune(s[:n]) + lower(s[n:])
 }
 
+// titleRune gives the one character in title case, which for ǆ is ǅ and for most is upper
+// case.
 func titleRune(s string) string { return cases.Title(language.Und, cases.NoLower).String(s) }
 
 // titleWords capitalises every run of letters.
+// "Letter" is cased letter (str.title): an apostrophe ends a run, so that "they're" becomes
+// "They'Re", and digits do, too.
 func titleWords(s string) string {
 	var b strings.Builder
 	inWord := false
@@ -93,6 +100,7 @@ func titleWords(s string) string {
 }
 
 // every asks for a string that is not empty, of one kind of characters.
+// An empty string is of no kind, as with all of Python's is… methods.
 func every(is func(rune) bool) stringMethod {
 	return func(_ *runtime, s string, _ *argValues) (Value, error) {
 		return s != "" && strings.IndexFunc(s, func(r rune) bool { return !is(r) }) < 0, nil
@@ -113,6 +121,7 @@ func stringArg(a *argValues, i int, name string) (string, error) {
 }
 
 // strip removes the characters given, blanks when there are none.
+// chars is a set of characters and no prefix; removeprefix takes one.
 func strip(s string, a *argValues, left, right bool) (Value, error) {
 	is := isSpace
 	if v, ok := a.take(0, "chars"); ok && v != nil {
@@ -167,6 +176,7 @@ func split(rt *runtime, s string, a *argValues, fromRight bool) (Value, error) {
 }
 
 // splitBy gives the parts between separators, from the right in that order.
+// Empty parts stay, those at the ends among them; there is always at least one part.
 func splitBy(s, sep string, limit int64, fromRight bool) (parts []string) {
 	for ; limit > 0; limit-- {
 		if fromRight {
@@ -187,6 +197,8 @@ func splitBy(s, sep string, limit int64, fromRight bool) (parts []string) {
 }
 
 // splitBlanks gives the words between runs of blanks.
+// When the limit is reached the rest keeps its inner blanks and, read from the left, those at
+// its end, as in CPython's split_whitespace.
 func splitBlanks(s string, limit int64, fromRight bool) (parts []string) {
 	for {
 		trim := strings.TrimLeftFunc
@@ -220,6 +232,7 @@ func splitBlanks(s string, limit int64, fromRight bool) (parts []string) {
 
 // splitLines ends lines where Python's splitlines does, at any of ten
 // characters.
+// \r\n is one end. A text that ends with a newline has no empty line behind it.
 func splitLines(rt *runtime, s string, a *argValues) (Value, error) {
 	keep, _ := a.take(0, "keepends")
 	out := &List{}
@@ -244,6 +257,8 @@ func splitLines(rt *runtime, s string, a *argValues) (Value, error) {
 }
 
 // hasEnd serves startswith and endswith, which take a string or a tuple.
+// The bounds start and end, which Python takes as well, are refused as arguments nobody
+// takes.
 func hasEnd(s string, a *argValues, has func(s, end string) bool) (Value, error) {
 	v, _ := a.take(0, "")
 	ends := []Value{v}
@@ -264,6 +279,7 @@ func hasEnd(s string, a *argValues, has func(s, end string) bool) (Value, error)
 
 // replaceIn replaces the first count places, or all. Their number is known before
 // the text is made, so that its size can be refused.
+// An empty old text stands between all characters, in Go as in Python.
 func replaceIn(rt *runtime, s string, a *argValues) (Value, error) {
 	old, err := stringArg(a, 0, "old")
 	if err != nil {
@@ -290,6 +306,7 @@ func replaceIn(rt *runtime, s string, a *argValues) (Value, error) {
 }
 
 // find gives a position in characters, -1 when sub is not there.
+// Positions are characters, since Python's strings are made of those; Go's are bytes.
 func find(s string, a *argValues, index func(s, sub string) int) (Value, error) {
 	sub, err := stringArg(a, 0, "")
 	if err != nil {

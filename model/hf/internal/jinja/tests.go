@@ -10,6 +10,8 @@ import (
 type testFunc = func(rt *runtime, v Value, a *argValues) (bool, error)
 
 // tests are those of jinja2/tests.py.
+// They look at values without printing or changing them. filter and test, which ask for the
+// existence of a name in these tables, are not among them.
 var tests = map[string]testFunc{
 	"defined":   is(func(v Value) bool { _, u := v.(undefined); return !u }),
 	"undefined": is(func(v Value) bool { _, u := v.(undefined); return u }),
@@ -70,6 +72,7 @@ func comparing(op string) testFunc {
 }
 
 // remainder tests what is left of an integer divided by n.
+// The remainder is made positive, as Python's is for a positive divisor: -3 is odd.
 func remainder(n, want int64) testFunc {
 	return func(_ *runtime, v Value, _ *argValues) (bool, error) {
 		i, ok := integer(v)
@@ -81,6 +84,7 @@ func remainder(n, want int64) testFunc {
 }
 
 // caseTest asks for a character of one case and none of the other.
+// str.isupper asks for one cased character at least; digits and blanks are of no case.
 func caseTest(want, not func(rune) bool) testFunc {
 	return func(rt *runtime, v Value, _ *argValues) (bool, error) {
 		s, err := str(rt, v)

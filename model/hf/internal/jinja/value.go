@@ -10,12 +10,18 @@ import (
 type Value any
 
 // List is a list or, as `(a, b)` makes it, a tuple.
+// Once made it is not changed by anything here: values are shared freely between names,
+// slices of one list included, and between renderings where the caller passes the same one
+// twice.
 type List struct {
 	Items []Value
 	tuple bool
 }
 
 // Dict is a mapping from strings or other plain values that keeps its order.
+// keys and items have the same members: keys as they were set first, for printing and
+// iterating, and items by hashed, for finding. A Dict that a rendering may see is not to be
+// set in.
 type Dict struct {
 	keys  []Value
 	items map[Value]Value
@@ -43,6 +49,7 @@ func (d *Dict) Get(key Value) (Value, bool) {
 }
 
 // hashed makes numbers that are equal the same key.
+// In Python 1, 1.0 and True are one key, because they are equal and hash alike.
 func hashed(key Value) Value {
 	switch k := key.(type) {
 	case markup:
@@ -53,6 +60,8 @@ func hashed(key Value) Value {
 		}
 		return int64(0)
 	case float64:
+		// Of a float with no fraction; one beyond 64 bits does not come back equal and stays
+		// itself.
 		if i := int64(k); float64(i) == k {
 			return i
 		}
@@ -72,6 +81,8 @@ func hashable(key Value) bool {
 
 type (
 	// undefined is what a name or attribute that is not there gives.
+	// name is what the error calls it when something is asked of it
+	// (jinja2.Undefined._fail_with…).
 	undefined struct{ name string }
 	// function is a callable of the language.
 	function struct {
@@ -114,6 +125,7 @@ func typeName(v Value) string {
 }
 
 // truth is Python's bool(): nothing, zero and what is empty are false.
+// Functions, namespaces and loops are true, as all Python objects without a length.
 func truth(v Value) bool {
 	switch v := v.(type) {
 	case nil, undefined:
@@ -169,6 +181,8 @@ func integer(v Value) (int64, bool) {
 // equal is Python's ==: numbers by value, whatever their type (True == 1), lists and
 // dicts by what is in them, and anything else by identity. Values of different types
 // differ, which is no error.
+// A tuple is never equal to a list. Nesting is bounded by enter: lists cannot hold themselves
+// here, but a template can nest them, and comparing copies of one doubles with each level.
 func equal(rt *runtime, a, b Value) (bool, error) {
 	if err := rt.enter(); err != nil {
 		return false, err
@@ -239,6 +253,7 @@ func equalDicts(rt *runtime, a, b *Dict) (bool, error) {
 }
 
 // less orders numbers, strings and lists of them.
+// Lists are ordered by their first items that differ, then by length, as in Python.
 func less(rt *runtime, a, b Value) (bool, error) {
 	a, b = plain(a), plain(b)
 	if i, ok := integer(a); ok {
@@ -280,6 +295,7 @@ func less(rt *runtime, a, b Value) (bool, error) {
 }
 
 // length is what the length filter counts.
+// Strings count code points, as Python does. undefined has length 0 (Undefined.__len__).
 func length(v Value) (int, error) {
 	switch v := plain(v).(type) {
 	case string:
@@ -295,6 +311,8 @@ func length(v Value) (int, error) {
 }
 
 // iterate lists what a loop goes over.
+// A dict gives its keys, a string its characters, undefined nothing. The result may be the
+// value's own slice: it must not be changed.
 func iterate(v Value) ([]Value, error) {
 	switch v := plain(v).(type) {
 	case string:
