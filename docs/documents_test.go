@@ -80,3 +80,41 @@ func TestFindings(t *testing.T) {
 		t.Errorf("findings/README.md has rows for %v, the scripts are %v", named, scripts)
 	}
 }
+
+// A word of the glossary lives where it says.
+func TestGlossaryNamesFolders(t *testing.T) {
+	text, err := os.ReadFile("glossary.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := 0
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 5 {
+			continue
+		}
+		for _, m := range ticked.FindAllStringSubmatch(cells[3], -1) {
+			words++
+			if s, err := os.Stat("../" + m[1]); err != nil || !s.IsDir() {
+				t.Errorf("%s: there is no folder %s", strings.TrimSpace(cells[1]), m[1])
+			}
+		}
+	}
+	if words == 0 {
+		t.Error("no word of the glossary has a folder")
+	}
+}
+
+// Code lies in the folders that were given; one more is a decision of its own.
+func TestTopLevel(t *testing.T) {
+	entries, err := os.ReadDir("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := []string{"bin", "cmd", "collective", "deploy", "docs", "eval", "findings", "launch", "model", "runs", "vgid"}
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") && !slices.Contains(given, e.Name()) {
+			t.Errorf("the folder %s is none of the top level's", e.Name())
+		}
+	}
+}
