@@ -45,6 +45,37 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// span is code in a document that names a file or a folder of this module.
+var span = regexp.MustCompile("`((?:cmd|collective|docs|eval|launch|model|vgid|\\.ci)/[\\w./-]*)`")
+
+// TestPaths looks for the files and folders that documents name without a link, so
+// that what is moved or renamed takes its name along.
+func TestPaths(t *testing.T) {
+	files, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, file := range append(files, "../README.md") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range span.FindAllStringSubmatch(string(text), -1) {
+			if m[1] == "vgid/launch.key" { // below the user's configuration folder
+				continue
+			}
+			seen++
+			if _, err := os.Stat(filepath.Join("..", m[1])); err != nil {
+				t.Errorf("%s names %s, which is not there", filepath.Clean(file), m[1])
+			}
+		}
+	}
+	if seen < 100 {
+		t.Errorf("only %d paths were found", seen)
+	}
+}
+
 var findingRow = regexp.MustCompile(`(?m)^\| \[([a-z0-9_]+\.sh)\]\([a-z0-9_]+\.sh\) \| ([^|]+) \| [^|]+ \|$`)
 
 // TestFindings holds findings/README.md against the scripts: a row for each, and
