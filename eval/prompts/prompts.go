@@ -1,4 +1,7 @@
-// Package prompts is what everybody who writes or reads a prompt agrees on.
+// Package prompts holds the conventions that whoever writes a prompt (the
+// benchmark's questions, training samples) shares with whoever reads it (a model's
+// folder): the mark of an image, how a template is filled, what stands between
+// prompt and answer.
 package prompts
 
 import "strings"

@@ -1,5 +1,14 @@
 // Package config holds every setting of a run in one struct: its YAML file,
-// its defaults, its flags and its validation. There is no setting elsewhere.
+// its defaults, its flags and its validation. There is no setting elsewhere, but
+// that a registry above may bring the values of one (Choose) and an unlearning
+// method its own (RegisterSection).
+//
+// What must hold: a setting is declared once, by a field and its tags, from which
+// file, flag, help and check follow; what Load returns is valid; and a stage's
+// settings (Config.For) hold all that its outcome depends on, or a resumed run
+// would keep what it should make again.
+//
+// Begin with Config, then Fields and check (fields.go).
 package config
 
 import "time"

@@ -1,7 +1,7 @@
-// Package plaintext tells text that can be read as it stands from text that
-// would be changed on the way. Go's decoders put U+FFFD in place of bytes that
-// are no UTF-8 and of halves of characters, without a word: a model would be
-// trained on names that nobody wrote.
+// Package plaintext refuses text that is not valid UTF-8, with the place and a
+// guess at the encoding, and reads files of one value a line. Go's decoders
+// silently put U+FFFD in place of invalid bytes and of unpaired surrogates: a
+// model would be trained on names that nobody wrote.
 package plaintext
 
 import (

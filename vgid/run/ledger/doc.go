@@ -1,8 +1,8 @@
 // Package ledger knows which stages of a run are finished, which of them a resumed
 // run may keep, and which is in progress.
 //
-// A stage is of what it read: its record (rundir.Stage) holds its settings and the
-// fingerprints of its inputs and outputs, and it is kept only if all of them are as
-// they were. Rank 0's records count; the other ranks are told. Begin to read with
+// The record of a finished stage (rundir.Stage) holds the settings it depends on and
+// the fingerprints of its inputs and outputs; the stage is kept only if all of them
+// are as they were. Rank 0's records count; the other ranks are told. Begin to read with
 // Ledger.Current.
 package ledger
