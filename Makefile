@@ -1,6 +1,6 @@
 # make run    the main job: a small model learns sixty people and forgets six
 # make test   every test, under the race detector
-# make quick  what half a minute can test; says what it leaves out
+# make quick  the shorter tests; says what it leaves out
 # make lint   gofmt, vet, the linters of .golangci.yaml, the documents
 # make notice the licences of the linked modules, into docs/NOTICE
 # make ptx    compile the CUDA kernels again; needs clang-19, nothing of NVIDIA
@@ -40,8 +40,9 @@ test: fmt
 	fi
 	@$(MAKE) --no-print-directory test-simulated
 
-# What half a minute can test: no race detector, no simulated device, and of the
-# tests those that are not skipped with -short. The end of it lists the others.
+# Two minutes of processor time, once built: no race detector, no simulated
+# device, and of the tests those that are not skipped with -short. The end of the
+# output lists the others.
 quick:
 	@$(GO) test -short -v -p 4 ./... 2>&1 | awk -f .ci/quick.awk
 

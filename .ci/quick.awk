@@ -6,7 +6,7 @@
 /^ *--- PASS: / { next }
 /^ok  / {
 	tested++
-	print
+	print; fflush() # also into a file or a pipe, package by package
 	for (i in skips) left[$2 ": " skips[i]]++
 	delete skips; held = ""; next
 }
