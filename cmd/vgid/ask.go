@@ -34,6 +34,8 @@ func askFlags(more ...cli.Flag) []cli.Flag {
 const maxThreads = 1024
 
 // withModel opens the model of the command line and runs f on it.
+// It is on the CPU, in one process and without a configuration: forward and generate answer a question
+// about a folder, and compute the same wherever they are run.
 func withModel(c *cli.Context, f func(a *ask.Asker) error) error {
 	if err := noArgs(c); err != nil {
 		return err
@@ -65,6 +67,8 @@ func withModel(c *cli.Context, f func(a *ask.Asker) error) error {
 	return f(a)
 }
 
+// forwardCommand is for checks: what it writes can be compared, tensor by tensor, with what any other
+// program makes of the same folder.
 func forwardCommand() *cli.Command {
 	return &cli.Command{
 		Name: "forward", Usage: "run a model on one prompt and write what it computed, to check anything against anything",
@@ -88,6 +92,8 @@ there is none. Nothing is dropped out.`,
 	}
 }
 
+// Gradients without an adapter need all weights set trainable, before the pass that records them. The
+// labels begin at token first: 1 without an answer, as no token stands before the first to predict it.
 func forward(c *cli.Context, a *ask.Asker) error {
 	a.Model.Recompute = c.Bool("recompute")
 	if c.Bool("grad") && a.Model.Adapter() == nil {
@@ -119,6 +125,7 @@ func forward(c *cli.Context, a *ask.Asker) error {
 	return nil
 }
 
+// generateCommand checks the flags against each other before a model is opened.
 func generateCommand() *cli.Command {
 	return &cli.Command{
 		Name: "generate", Usage: "let a model continue a prompt, or those of a file",
@@ -161,6 +168,8 @@ before the first answer and left out; a signal or a failure keeps the answers so
 	}
 }
 
+// It begins with what the folder's generation_config.json says of decoding (Greedy) and replaces what a
+// flag gives. The answer alone is on standard output.
 func generate(c *cli.Context, a *ask.Asker) error {
 	o := a.Greedy(c.Int("max-new"))
 	o.Temperature, o.TopP, o.TopK = float32(c.Float64("temperature")), float32(c.Float64("top-p")), c.Int("top-k")
@@ -250,6 +259,7 @@ func generateFile(c *cli.Context, a *ask.Asker, o model.GenerateOptions, stops [
 	return nil
 }
 
+// A comparison of names would miss links, and writing would lose the prompts.
 // isFile reports whether path is another name of the file f.
 func isFile(path string, f *os.File) (bool, error) {
 	there, err := os.Stat(path)
@@ -261,6 +271,7 @@ func isFile(path string, f *os.File) (bool, error) {
 }
 
 // tell prints what a user should know beside a command's result.
+// It goes to standard error: what is piped from the command is its result alone.
 func tell(notices []string) {
 	for _, n := range notices {
 		fmt.Fprintln(os.Stderr, "vgid: note: "+n)

@@ -12,6 +12,8 @@ import (
 	"vgid/model/cpu/gemmbench"
 )
 
+// benchCommand has a subcommand for each bench. The benches themselves are packages beside what they
+// measure; here are their flags and how a result is shown.
 func benchCommand() *cli.Command {
 	return &cli.Command{
 		Name: "bench", Usage: "measure this machine", HideHelpCommand: true,
@@ -25,6 +27,7 @@ func benchCommand() *cli.Command {
 type result interface{ Table(io.Writer) error }
 
 // measured shows what run gives.
+// A bench that fails prints nothing on standard output, so that half a table is never read as a result.
 func measured(run func(*cli.Context) (result, error)) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		r, err := run(c)
@@ -38,11 +41,13 @@ func measured(run func(*cli.Context) (result, error)) cli.ActionFunc {
 // jsonFlag is of every bench: show heeds it.
 func jsonFlag() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print JSON instead of a table"} }
 
+// threadsFlag may be given several times: each number is measured by itself.
 func threadsFlag(n ...int) cli.Flag {
 	return &cli.IntSliceFlag{Name: "threads", Usage: "numbers of threads, each measured", Value: cli.NewIntSlice(n...)}
 }
 
 // pythonFlag names a Python that has what vgid is measured beside.
+// Nothing is looked for without it: a result must not depend on which Python a machine happens to have.
 func pythonFlag(with string) cli.Flag {
 	return &cli.StringFlag{Name: "python", Usage: "`INTERPRETER` with " + with + "; without it vgid is measured alone"}
 }
@@ -71,6 +76,7 @@ func benchCollective() *cli.Command {
 }
 
 // positive refuses numbers below 1 in the named flags.
+// It takes flags of one integer and of several. IntSlice gives nil for a flag that is no list.
 func positive(c *cli.Context, flags ...string) error {
 	for _, f := range flags {
 		values := c.IntSlice(f)

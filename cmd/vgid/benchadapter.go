@@ -28,11 +28,14 @@ func onlyAdapter(c *cli.Context) error {
 	return nil
 }
 
+// benchAdapter measures a LoRA step. Combinations that would be measured as something else are refused
+// rather than corrected: the CPU has no tf32, and the quickstart's samples are no batch.
 func benchAdapter(c *cli.Context) (result, error) {
 	if err := positive(c, "batch"); err != nil {
 		return nil, err
 	}
 	shape, step, device := c.String("shape"), c.String("step"), c.String("device")
+	// Tokens of a sequence where --tokens is 0; 0 here is a shape that is not known.
 	small := map[string]int{"llava-7b": 1024, "tiny": 32, "quickstart": 32}
 	switch {
 	case small[shape] == 0:

@@ -11,6 +11,8 @@ import (
 	"vgid/vgid/stepbench"
 )
 
+// checkpointCommand writes a folder that loads like a real one, for machines where the real weights are not
+// to be had. Weights are drawn by seed, so that two machines can make the same folder.
 func checkpointCommand() *cli.Command {
 	return &cli.Command{
 		Name: "checkpoint", Usage: "write a model folder of a known shape with random weights, to measure loading and steps of its size",

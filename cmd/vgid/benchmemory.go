@@ -11,6 +11,7 @@ import (
 	"vgid/vgid/stepbench"
 )
 
+// memoryCommand measures what inspect estimates, by taking the step on a model's real folder.
 func memoryCommand() *cli.Command {
 	return &cli.Command{
 		Name: "memory", Usage: "take one step of unlearning on the CPU and compare its peak memory with what inspect estimates",
@@ -60,7 +61,9 @@ forget and one to retain.`,
 			if err != nil {
 				return nil, err
 			}
+			// 64 tokens of text beside the image, or as many as the model's positions allow.
 			tokens := cmp.Or(c.Int("tokens"), min(shape.SideTokens(c.Int("image-side"))+64, shape.Text.MaxPositions))
+			// Alpha is the rank, a scale of 1: no step's memory depends on it.
 			o := stepbench.MemoryOptions{Dir: dir, Step: plan.LoRAStep, Threads: c.Int("threads"), Work: plan.Options{
 				Load: model.LoadOptions{Weights: c.String("dtype")}, Batch: c.Int("batch"), Tokens: tokens, Answer: max(1, min(32, tokens/2)),
 				Images: 1, Side: c.Int("image-side"), Training: training,

@@ -10,6 +10,8 @@ import (
 	"vgid/vgid/stepbench"
 )
 
+// benchStep has two kinds of step behind one name: of all weights of the quickstart model, the default, and
+// of an adapter on another shape. Flags of the one are refused with the other (onlyAdapter, benchAdapter).
 func benchStep() *cli.Command {
 	return &cli.Command{
 		Name: "step", Usage: "training steps of the quickstart model, or of a LoRA adapter on another shape, beside PyTorch where there is one",
@@ -54,6 +56,7 @@ func peer(c *cli.Context) stepbench.PyTorch {
 }
 
 // chooseDevice lets bench step measure a GPU, once whatever the threads.
+// On a GPU the host's threads do next to nothing, and measuring each number of them would repeat one row.
 func chooseDevice(c *cli.Context, o *stepbench.Options) error {
 	switch device := c.String("device"); {
 	case device == "cuda" && o.Python != "":

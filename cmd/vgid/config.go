@@ -11,11 +11,14 @@ import (
 )
 
 // configFlags are --config and one flag for every field of the configuration.
+// All of them are text flags, whatever the field's type: config.Load reads their values. What no flag gives
+// stays as the file has it, and what the file leaves out as the default.
 func configFlags() []cli.Flag {
 	flags := []cli.Flag{&cli.StringFlag{
 		Name: "config", Aliases: []string{"c"},
 		Usage: "YAML `FILE`, or a built-in configuration: " + builtins(),
 	}}
+	// A setting that has a shorter flag beside its path.
 	short := map[string]string{"unlearn.preset": "preset"}
 	for _, f := range config.Fields() {
 		usage := f.Doc
@@ -34,6 +37,7 @@ func configFlags() []cli.Flag {
 	return flags
 }
 
+// builtins are the names of configurations that come with the program, for help.
 func builtins() string {
 	s := ""
 	for i, n := range config.Builtins() {
@@ -51,6 +55,7 @@ func targetsFlag() cli.Flag {
 		Usage: "linear layers that get an adapter, written as unlearn.lora.targets (" + config.ListHelp + ")"}
 }
 
+// targets are the layers that --targets names, split as the configuration splits its list.
 func targets(c *cli.Context) ([]string, error) {
 	list, err := config.SplitList(c.String("targets"))
 	if err != nil {
@@ -60,6 +65,7 @@ func targets(c *cli.Context) ([]string, error) {
 }
 
 // loadConfig resolves --config and the flags that were given.
+// Only flags that were given are passed on: an unset one's empty value would replace the file's.
 func loadConfig(c *cli.Context) (config.Config, error) {
 	over := map[string]string{}
 	for _, f := range config.Fields() {
@@ -70,6 +76,7 @@ func loadConfig(c *cli.Context) (config.Config, error) {
 	return config.Load(c.String("config"), over)
 }
 
+// configCommand prints YAML that --config reads back, with each field's meaning as a comment.
 func configCommand() *cli.Command {
 	return &cli.Command{
 		Name: "config", Usage: "show configurations", HideHelpCommand: true,

@@ -13,6 +13,8 @@ import (
 	"vgid/vgid/people"
 )
 
+// dataCommand writes benchmarks. Its flags are its own and not the configuration's: a benchmark is made
+// once and then read by many runs, which name its folder as data.dir.
 func dataCommand() *cli.Command {
 	return &cli.Command{
 		Name: "data", Usage: "build and inspect benchmarks", HideHelpCommand: true,
@@ -45,6 +47,7 @@ func dataCommand() *cli.Command {
 						Celebrities: c.Int("celebrities"), ImageSize: c.Int("image-size"),
 						Profiles: c.String("profiles"), Splits: c.String("splits"),
 					}
+					// With profiles their file says who there is, and the splits who is forgotten.
 					if cfg.Profiles == "" {
 						if cfg.People = c.Int("people"); cfg.People < 2 {
 							return fmt.Errorf("data build: --people %d: want at least 2, one to forget and one to retain", cfg.People)
@@ -68,6 +71,7 @@ func dataCommand() *cli.Command {
 	}
 }
 
+// printSets shows what was written, a row for each parquet set.
 func printSets(sum people.BuildRecord) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "set\tpeople\timages\tquestions\ttraining pairs\t")

@@ -14,6 +14,8 @@ import (
 
 // openDevice takes hold of what the configuration says this worker computes on,
 // and names the place whose memory that is.
+// place is compared between workers: those that name the same one share its memory, and the estimate before
+// a stage adds up what they take.
 func openDevice(cfg config.Config, w launch.Worker) (be backend.Backend, place string, err error) {
 	if cfg.Device != "cuda" {
 		return cpu.New(cfg.Threads), machine(w), nil
@@ -38,6 +40,8 @@ func warn(line string) { fmt.Fprintln(os.Stderr, "vgid: "+line) }
 
 // gpuOf chooses among the n GPUs that this worker sees. Workers of a machine that
 // outnumber them share them in turn.
+// CUDA_VISIBLE_DEVICES may show each worker one GPU alone, as launchers set it; then n is 1 and so is the
+// choice.
 func gpuOf(w launch.Worker, n int) int { return w.MachineRank() % max(1, n) }
 
 // onGPU names the memory of a GPU. Its number is one among those visible, which

@@ -18,6 +18,9 @@ import (
 	"vgid/vgid/quickstart"
 )
 
+// inspectCommand answers what a user asks before a run: whether the folder can be read, what would be
+// trained, whether it fits. It loads no weights; problems of a folder are rows of its answer, not a
+// failure.
 func inspectCommand() *cli.Command {
 	return &cli.Command{
 		Name: "inspect", Usage: "what is in a model's folder, what would be trained, and the memory each step takes on this machine",
@@ -83,10 +86,13 @@ is room for, and reads the rest again.`,
 			d := modeldir.Open(dir)
 			defer d.Close()
 			r, err := folder.Inspect(c.Context, d, o)
+			// A reader that leaves early (head) ends this process by SIGPIPE in the write.
 			removeScratch() // whoever reads the output may leave early
 			if err != nil {
 				return err
 			}
+			// The folder that a built-in model was written to is gone by now, and its name would say
+			// nothing.
 			if builtin, _, _ := quickstart.Find(c.String("model")); builtin != "" {
 				r.Folder = c.String("model")
 			}
@@ -135,6 +141,7 @@ func onDevice(c *cli.Context, o *folder.InspectOptions) error {
 }
 
 // inspection is what people read.
+// Two tables and a sentence between them: the columns of the one would stretch the other's.
 func inspection(to io.Writer, r *folder.Inspection) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	row := func(cells ...string) { fmt.Fprintln(w, strings.Join(cells, "\t")) }
@@ -167,6 +174,7 @@ func inspection(to io.Writer, r *folder.Inspection) error {
 		row("PROBLEM", p)
 	}
 	row("trained", fmt.Sprintf("%s: %d in all", r.Trained, len(r.Modules)))
+	// Names of modules with their numbers drawn together; --json lists all.
 	row("", r.Shortened)
 	if err := w.Flush(); err != nil {
 		return err
@@ -182,6 +190,8 @@ func inspection(to io.Writer, r *folder.Inspection) error {
 	return w.Flush()
 }
 
+// verdict is the last column: whether a step fits into free memory. Mapped weights need not be in memory
+// all at once, so that too little room for them makes a step slow and does not fail it.
 func verdict(s folder.Step, free int64) string {
 	switch {
 	case s.Missing > 0:
@@ -192,6 +202,7 @@ func verdict(s folder.Step, free int64) string {
 	return "fits"
 }
 
+// orNone says that a part of the folder is missing, or is of a kind that is not known.
 func orNone(s string) string {
 	if s == "" {
 		return "none that can be used"
@@ -200,6 +211,7 @@ func orNone(s string) string {
 }
 
 // size is a number of bytes as people read it.
+// A dash stands for nothing, since a column of zeros hides the numbers in it.
 func size(n int64) string {
 	if n == 0 {
 		return "–"

@@ -19,19 +19,26 @@ import (
 	"vgid/vgid/run/barrier"
 )
 
+// Results go to standard output and all else to standard error, so that a result can be piped. The benches
+// start this program again as their workers, by a variable of the environment that WorkerMain looks for:
+// that comes first, because such a process has no command line of its own.
 func main() {
 	for _, worker := range []func() (bool, error){collbench.WorkerMain, loadbench.WorkerMain} {
 		if ran, err := worker(); ran {
 			exit(err)
 		}
 	}
+	// withJob sets it once more when it knows how many workers share the machine.
 	boundGarbage(1)
 	ctx := untilSignal()
 	err := app().RunContext(ctx, bareBooleans(os.Args))
+	// Before exit, which runs no deferred function.
 	removeScratch()
 	exit(ownEnd(ctx, err))
 }
 
+// app declares the commands. It is a function because bareBooleans asks it for the flags of all of them
+// before a command line is parsed, and because tests run it.
 func app() *cli.App {
 	a := &cli.App{
 		Name:    "vgid",
@@ -54,6 +61,8 @@ func app() *cli.App {
 }
 
 // told is an error that was printed already.
+// It keeps an error from being printed twice: a worker complains before it closes its connections, and exit
+// sees the same error again.
 type told struct{ error }
 
 func (t told) Unwrap() error { return t.error }
@@ -71,6 +80,8 @@ func complain(err error) error {
 
 // inALine is an error with what helps against it, where the library that met it
 // cannot know: which flags there are.
+// One line per process: where a launcher merges the output of many workers, lines stay whole and the rest
+// of an error is not taken for another's.
 func inALine(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
 	if errors.Is(err, syscall.ENOSPC) {
@@ -88,6 +99,7 @@ func inALine(err error) string {
 }
 
 // lowers says which settings lower the need for such memory.
+// The names of flags are here, since backend, whose error it is, serves programs without these.
 func lowers(p backend.Purpose) string {
 	switch p {
 	case backend.Weights:
@@ -100,6 +112,9 @@ func lowers(p backend.Purpose) string {
 	return "lower the batch or take a larger card"
 }
 
+// exit ends the process: 0 when the work is done, 128 and the signal's number when one asked for the end,
+// ExitPeerFailed where another worker failed, which tells the launcher to look for the cause there, and 1
+// for all else, wrong command lines among them.
 func exit(err error) {
 	if err == nil {
 		os.Exit(0)

@@ -11,6 +11,7 @@ import (
 // the runtime collects earlier when its memory nears what is free now, for each of
 // the workers of this machine. It bounds nothing that is in use. GOMEMLIMIT says
 // otherwise, or off.
+// A limit of the runtime and no check: what is really too much is found by the estimate before a stage.
 func boundGarbage(workers int) {
 	if _, set := os.LookupEnv("GOMEMLIMIT"); set {
 		return

@@ -11,6 +11,7 @@ import (
 	"vgid/vgid/folder"
 )
 
+// mergeCommand writes a folder that needs no adapter, for programs that read none.
 func mergeCommand() *cli.Command {
 	return &cli.Command{
 		Name: "merge", Usage: "add a PEFT adapter to the weights of its base model",
@@ -55,6 +56,8 @@ func mergeCommand() *cli.Command {
 
 // parseSize reads a number of bytes: 5GB and 500MB as on disks, 5GiB and
 // 500MiB as in memory. Empty is 0.
+// Both kinds of units are taken as what they mean, since transformers' max_shard_size is in the first and
+// memory in the second. What would not fit an int64 or is not above 0 is refused.
 func parseSize(s string) (int64, error) {
 	if s == "" {
 		return 0, nil

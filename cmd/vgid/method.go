@@ -12,6 +12,7 @@ import (
 )
 
 // methodFlag is --method of commands that say what a step of training takes.
+// Its values are those that package train has registered; the first is the default.
 func methodFlag() cli.Flag {
 	var names []string
 	for _, m := range train.Methods() {

@@ -24,6 +24,8 @@ func tokenizerFolder(c *cli.Context, flag string) (string, error) {
 	return folderOf(c, flag, hub.Tokenizer)
 }
 
+// Progress of a download goes to standard error. A built-in model is written anew at each call, so that
+// none can be left over from another version of the program.
 func folderOf(c *cli.Context, flag string, part hub.Part) (string, error) {
 	ref := c.String(flag)
 	name, write, err := quickstart.Find(ref)

@@ -12,6 +12,7 @@ import (
 	"vgid/vgid/run"
 )
 
+// runCommand takes all its settings from the configuration; the stages are those of vgid/run.
 func runCommand() *cli.Command {
 	return &cli.Command{
 		Name: "run", Usage: "the whole job: benchmark, vanilla and gold model, unlearning, evaluation, report",
@@ -22,6 +23,8 @@ func runCommand() *cli.Command {
 	}
 }
 
+// evalCommand evaluates any folder as a run's stage would. --model and --as are flags and no settings: they
+// belong to one call and are not part of a run.
 func evalCommand() *cli.Command {
 	flags := append([]cli.Flag{
 		&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model, or its ORG/NAME on the hub"},
@@ -40,6 +43,7 @@ func evalCommand() *cli.Command {
 	}
 }
 
+// scoreCommand needs no model: it lets other programs' answers be measured with the same metrics.
 func scoreCommand() *cli.Command {
 	return &cli.Command{
 		Name: "score", Usage: "ROUGE and BLEU of predictions against references, as JSON",

@@ -12,6 +12,9 @@ import (
 	"vgid/vgid/selftest"
 )
 
+// selftestCommand tells on a user's machine what the tests tell on ours: whether this driver and this card
+// compute what the CPU computes. Lines go to standard output as they come; the exit status is 0 if all
+// agree.
 func selftestCommand() *cli.Command {
 	return &cli.Command{
 		Name: "selftest", Usage: "compare a GPU with the CPU: every operation on random shapes, then a few training steps", HideHelpCommand: true,
@@ -47,6 +50,7 @@ func selftestCommand() *cli.Command {
 			if err != nil || c.Int("steps") <= 0 {
 				return err
 			}
+			// The precision belongs to an opened device, so bfloat16 needs a second one.
 			narrow, err := cuda.Open(c.Int("ordinal"), cuda.Options{Precision: cuda.BFloat16, Warn: warn})
 			if err != nil {
 				return err

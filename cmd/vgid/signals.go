@@ -66,6 +66,7 @@ func untilSignal() context.Context {
 
 // ownEnd replaces an error that only says that ctx ended by why it did. What
 // failed by itself stays what it is.
+// The exit status depends on it: 128 and the signal's number only where the signal was the reason.
 func ownEnd(ctx context.Context, err error) error {
 	var i *barrier.Interrupted
 	if err == nil || errors.As(err, &i) || !errors.As(context.Cause(ctx), &i) || !errors.Is(err, context.Canceled) {

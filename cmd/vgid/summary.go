@@ -16,6 +16,8 @@ import (
 	"vgid/eval/report"
 )
 
+// summaryCommand reads the summary.json of each folder and no more, so it works on runs that were copied
+// from elsewhere without their models.
 func summaryCommand() *cli.Command {
 	return &cli.Command{
 		Name: "summary", Usage: "mean and spread of runs that differ in their seed", ArgsUsage: "RUN-FOLDER …",
@@ -57,6 +59,7 @@ func summaryCommand() *cli.Command {
 
 // isTargets tells the folder that lists where the metrics of all runs are, which
 // stands among their folders.
+// A shell's runs/* names it along with the runs.
 func isTargets(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, "summary.json"))
 	return filepath.Base(filepath.Clean(dir)) == "metrics" && errors.Is(err, fs.ErrNotExist)

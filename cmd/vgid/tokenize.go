@@ -14,6 +14,8 @@ import (
 	"vgid/vgid/quickstart"
 )
 
+// tokenizeCommand works line by line, so that it can stand in a pipe: JSON in and JSON out keep newlines
+// and other controls of a text in one line.
 func tokenizeCommand() *cli.Command {
 	return &cli.Command{
 		Name: "tokenize", Usage: "turn texts into lists of ids, or back", ArgsUsage: "[TEXT …]",
@@ -29,6 +31,8 @@ such as "a text\n". With --decode it takes lists of ids and writes JSON strings.
 	}
 }
 
+// The parser of flags stops at the first argument, so a flag behind a text would be encoded as one; where
+// that left --model unset, the error says so.
 func tokenize(c *cli.Context) error {
 	if err := need(c, "model"); err != nil {
 		for _, a := range c.Args().Slice() {
@@ -72,6 +76,8 @@ func tokenize(c *cli.Context) error {
 }
 
 // argumentLines are the arguments as a file would have them.
+// Texts become JSON strings, which is what lines are when ids are to be made of them; ids are JSON as they
+// stand.
 func argumentLines(c *cli.Context) (io.Reader, error) {
 	var lines strings.Builder
 	for i, a := range c.Args().Slice() {

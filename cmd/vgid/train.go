@@ -8,6 +8,7 @@ import (
 	"vgid/vgid/run"
 )
 
+// trainCommand runs one supervised stage of a run by itself, with the same code and the same folder.
 func trainCommand() *cli.Command {
 	return &cli.Command{
 		Name: "train", Usage: "supervised stages on their own", HideHelpCommand: true,
@@ -36,6 +37,7 @@ func trainCommand() *cli.Command {
 	}
 }
 
+// trainOn fine-tunes model.base on the people that the stage of this name is given: all, or those retained.
 func trainOn(name string) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		return withJob(c, func(ctx context.Context, j *run.Job) error {
@@ -56,6 +58,8 @@ func trainOn(name string) cli.ActionFunc {
 	}
 }
 
+// unlearnCommand is the run's middle stage alone, on a model that exists already. All ranks take part, and
+// rank 0 alone prints (Show), so the last lines appear once.
 func unlearnCommand() *cli.Command {
 	return &cli.Command{
 		Name: "unlearn", Usage: "make a model forget the people of the forget split", Flags: configFlags(),

@@ -26,6 +26,8 @@ func shortAnswers(cmds []*cli.Command) {
 
 // bareBooleans lets boolean flags stand alone, those of the configuration, too,
 // which the parser takes for texts.
+// Flags of the configuration are texts to the parser (configFlags), and `--resume --seed 3` would give
+// resume the value "--seed". Behind the commands' names only, because these are no flags' values.
 func bareBooleans(args []string) []string {
 	n := 1 // the program, then commands
 	for n < len(args) && !strings.HasPrefix(args[n], "-") {
@@ -35,6 +37,7 @@ func bareBooleans(args []string) []string {
 }
 
 // flagKinds are the flags of all commands.
+// One table serves all commands, as a name means the same in each: a boolean one stays boolean.
 func flagKinds(cmds []*cli.Command) argv.Flags {
 	kinds := argv.Flags{}
 	var add func(cmds []*cli.Command)
@@ -71,6 +74,8 @@ var noValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag
 // One dash is what package flag writes; this command's flags have two.
 var oneDash = regexp.MustCompile(`(flag |argument: )-\b`)
 
+// usageError rewords what package flag says. It reads those messages, as the package has no types for them;
+// one that it does not know is passed on with two dashes.
 func usageError(c *cli.Context, err error, _ bool) error {
 	help := c.Command.HelpName + " --help"
 	if m := noValue.FindStringSubmatch(err.Error()); m != nil {
@@ -89,6 +94,7 @@ func usageError(c *cli.Context, err error, _ bool) error {
 }
 
 // command names the command in front of an error: "data build: ".
+// The program's own name is put in front by complain, once.
 func command(c *cli.Context) string {
 	_, path, _ := strings.Cut(c.Command.HelpName, " ")
 	if path == "" {
@@ -99,6 +105,7 @@ func command(c *cli.Context) string {
 
 // nearestFlags are the fields that a flag without its groups stands for (lr
 // for train.optim.lr), or else the one flag of a name much like it.
+// People know a setting by its last name; where several groups have it, all are offered.
 func nearestFlags(name string, flags []cli.Flag) []string {
 	var all, fields []string
 	for _, f := range flags {
@@ -119,6 +126,7 @@ func nearestFlags(name string, flags []cli.Flag) []string {
 }
 
 // need refuses a command line without one of the named flags.
+// It is not the parser's Required, whose message is pages of help.
 func need(c *cli.Context, flags ...string) error {
 	for _, f := range flags {
 		if c.String(f) == "" {

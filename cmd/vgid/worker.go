@@ -23,6 +23,9 @@ import (
 
 // withJob makes this process a worker: its place among the others, its device,
 // its metrics. It runs f and takes everything down again.
+// What is opened is closed in the opposite order, the communicator last: by then the device is free and the
+// run folder unlocked. An error is printed before that, so that the first worker to fail is heard before
+// its peers lose it.
 func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error) {
 	if err := noArgs(c); err != nil {
 		return err
@@ -41,7 +44,9 @@ func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error
 		return err
 	}
 	defer func() { err = errors.Join(complain(ownEnd(c.Context, err)), comm.Close()) }()
+	// The launcher tells of dead workers sooner than their connections do, if these are silent.
 	defer w.OnLost(func(rank int, why string) { comm.PeerLost(rank, errors.New(why)) })()
+	// Behind connect: a worker that finds no device tells its peers by closing its connections.
 	be, place, err := openDevice(cfg, w)
 	if err != nil {
 		return err
@@ -79,6 +84,7 @@ func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error
 }
 
 // asFlag is how a user gives a setting a value: every one is a flag of its path.
+// Package run gives settings by path and value, as it knows no flags.
 func asFlag(path, value string) string {
 	if value == "" {
 		return "--" + path
@@ -94,6 +100,7 @@ func progressOf(w launch.Worker) *monitor.Progress {
 	return monitor.NewProgress(os.Stdout)
 }
 
+// newMetrics names this worker's numbers by rank and host. Bytes and waits are read when Prometheus asks.
 func newMetrics(w launch.Worker, comm *collective.Comm, be backend.Backend) *monitor.Metrics {
 	m := monitor.NewMetrics(w.Rank, w.WorldSize, func() (uint64, uint64) {
 		s := comm.Stats()
@@ -107,10 +114,13 @@ func newMetrics(w launch.Worker, comm *collective.Comm, be backend.Backend) *mon
 
 // serveMetrics answers Prometheus until stop, and says where, as the configuration
 // has it. All ranks call it.
+// That all call it does not mean that all listen: with no address each publishes an empty target, as
+// Publish is a meeting of all ranks. Its stop may always be called.
 func serveMetrics(ctx context.Context, w launch.Worker, job *run.Job) (stop func() error, err error) {
 	stop = func() error { return nil }
 	c := job.Config.Metrics
 	var reach monitor.Reach
+	// Where the workers reach each other decides what an address without a host stands for.
 	if w.Listener != nil {
 		reach.Own, _, _ = net.SplitHostPort(w.Peers[w.Rank])
 		reach.Bind, _, _ = net.SplitHostPort(w.Listener.Addr().String())
@@ -138,6 +148,7 @@ func serveMetrics(ctx context.Context, w launch.Worker, job *run.Job) (stop func
 }
 
 // asked is the command line but for the configuration: "eval --model m".
+// The ranks compare it (run.Options.Command), and their configurations by themselves.
 func asked(c *cli.Context) string {
 	set := map[string]bool{"config": true, "c": true, "preset": true}
 	for _, f := range config.Fields() {
@@ -152,6 +163,8 @@ func asked(c *cli.Context) string {
 	return strings.Join(words, " ")
 }
 
+// connect joins the group that the environment describes. One worker has nobody to wait for and opens no
+// socket. Late and slow peers are reported on standard error while the operation still waits.
 func connect(ctx context.Context, w launch.Worker, cfg config.Config) (*collective.Comm, error) {
 	if w.WorldSize == 1 {
 		return collective.Solo(), nil
