@@ -12,6 +12,9 @@ import (
 const queryBlock = 64
 
 // attentionTask computes one block of queries of one head per chunk.
+// Scores exist for one block of queries only, so that memory grows with the length of a
+// sequence and not with its square; all keys of a block are there at once, so the softmax needs
+// no second pass.
 type attentionTask struct {
 	o, lse, q, k, v mat
 	p               backend.Attention
@@ -32,6 +35,9 @@ func (b *Device) Attention(o, lse, q, k, v backend.Tensor, p backend.Attention) 
 }
 
 // span is a block of queries of one sequence and the keys they see.
+// Of queries and keys the last ones belong together: with more keys than queries, as in
+// decoding, the first query sees the keys that were there before it. With fewer, the first
+// queries see nothing.
 type span struct {
 	q0, q1 int // rows of q
 	k0, k1 int // rows of k that the last query sees
@@ -68,6 +74,8 @@ func (b span) seen(i int) int {
 // block is rows [r0, r1) and n columns from c of m, as an operand.
 func (m mat) block(r0, c int) []float32 { return m.d[r0*m.ld+c:] }
 
+// Heads that share keys (grouped-query attention) are neighbours: head h reads key head
+// h/(Heads/KVHeads).
 func (t *attentionTask) do(chunk int, s *scratch) {
 	p := &t.p
 	blk, ok := blockOf(p, chunk/t.blocks/p.Heads, chunk%t.blocks)
@@ -95,6 +103,7 @@ func (t *attentionTask) do(chunk int, s *scratch) {
 		c: scores, ldc: keys, alpha: p.Scale,
 	}
 	g.local(s)
+	// Rows are divided by their sums at the end, over d elements and not over all keys.
 	var inverse [queryBlock]float32
 	for i := range rows {
 		row := scores[i*keys:][:keys]
@@ -125,6 +134,9 @@ func (t *attentionTask) do(chunk int, s *scratch) {
 
 // attentionBackTask computes the gradients of one key head of one sequence per
 // chunk, over its query heads and blocks of queries in order.
+// All queries that touch a row of dk and dv are in one chunk, since sums need one order. The
+// price is less to share out than forward: a batch of one sequence and one key head keeps one
+// thread busy.
 type attentionBackTask struct {
 	dq, dk, dv, do_, o, lse, q, k, v mat
 	p                                backend.Attention
@@ -159,6 +171,7 @@ func (t *attentionBackTask) do(chunk int, s *scratch) {
 			if !ok {
 				break
 			}
+			// Blocks take turns in the same memory: only the loop's own takings survive it.
 			used := s.used
 			t.block(blk, head, kc, s)
 			s.used = used

@@ -40,6 +40,7 @@ var (
 // groupsAround yields the control groups that hold this process, from the inmost
 // on to the root of what is mounted. In a container that is often the inmost
 // group, and the path that the kernel gives does not exist there.
+// All of them count: a limit anywhere on the way to the root bounds what is below.
 func groupsAround(root fs.FS) iter.Seq[group] {
 	return func(yield func(group) bool) {
 		own, err := fs.ReadFile(root, "proc/self/cgroup")
@@ -151,6 +152,7 @@ func (g group) bound(root fs.FS) (int64, bool) {
 	return limit, ok && limit < 1<<60
 }
 
+// orMost is n where it is known, else a number that no minimum picks.
 func orMost(n int64, ok bool) int64 {
 	if !ok {
 		return math.MaxInt64
@@ -159,6 +161,8 @@ func orMost(n int64, ok bool) int64 {
 }
 
 // left is what a group leaves this process of its limit.
+// What can be given back counts as free: MemAvailable of the machine is computed in the same
+// way.
 func (g group) left(root fs.FS) (int64, bool) {
 	limit, ok1 := g.bound(root)
 	used, ok2 := number(root, g.dir+"/"+g.used)
@@ -184,6 +188,7 @@ func (g group) stat(root fs.FS, field string) (int64, bool) {
 	return 0, false
 }
 
+// number reads a file of one integer, as control groups have them.
 func number(root fs.FS, name string) (int64, bool) {
 	b, err := fs.ReadFile(root, name)
 	if err != nil {

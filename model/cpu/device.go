@@ -87,6 +87,7 @@ func (b *Device) Threads() int { return b.threads }
 func (b *Device) Traits() backend.Traits { return backend.Traits{Adopts: true, OnDemand: true} }
 
 // buffer is host memory of one element type.
+// One of f, h and i is set, by the element type; none after Free.
 type buffer struct {
 	backend.Storage
 	f []float32
@@ -103,6 +104,9 @@ func alignedFloats(n int) []float32 {
 }
 
 // Alloc implements backend.Device.
+//
+// Zeroed pages of a large buffer take room only when they are touched; OnDemand in Traits says
+// so.
 func (b *Device) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
 	buf := &buffer{Storage: backend.NewStorage(dt, n)}
 	switch dt {
@@ -117,6 +121,8 @@ func (b *Device) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
 }
 
 // Adopt implements backend.Adopter.
+//
+// mem has to be aligned to its elements, and to outlive the buffer.
 func (b *Device) Adopt(dt backend.DType, mem []byte) (backend.Buffer, error) {
 	at, n := unsafe.Pointer(unsafe.SliceData(mem)), len(mem)/dt.Size()
 	buf := &buffer{Storage: backend.NewStorage(dt, n)}

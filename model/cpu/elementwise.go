@@ -6,9 +6,11 @@ import (
 )
 
 // chunkWork is how many elements a chunk of an element-wise operation covers.
+// 64 KiB an operand: long enough that handing out a chunk costs next to nothing beside it.
 const chunkWork = 16 << 10
 
 // A span kernel works on equal stretches of its operands, unused ones nil.
+// They are package functions and not closures, which would allocate at every call.
 type spanKernel func(t *spanTask, a, b, c, d, e []float32)
 
 // spanTask applies a span kernel to matrices of one shape: to stretches of the
@@ -37,6 +39,7 @@ func (t *spanTask) do(chunk int, _ *scratch) {
 	}
 }
 
+// span works on n elements from o on of dense operands.
 func (t *spanTask) span(o, n int) {
 	x := &t.x
 	t.f(t, x[0].stretch(o, n), x[1].stretch(o, n), x[2].stretch(o, n), x[3].stretch(o, n), x[4].stretch(o, n))
@@ -46,6 +49,7 @@ func (t *spanTask) span(o, n int) {
 func rowStep(cols int) int { return max(1, chunkWork/max(1, cols)) }
 
 // spans runs a span kernel over operands of one shape.
+// Scalars of the operation (alpha, act, adamw) are set in b.tasks.spans by its caller before.
 func (b *Device) spans(op string, f spanKernel, operands ...backend.Tensor) {
 	t := &b.tasks.spans
 	t.x = [5]mat{}

@@ -15,6 +15,8 @@ type gatherTask struct {
 	step     int
 }
 
+// gatherKind is which of the operations a gatherTask is. A negative index skips its row, and
+// clears it in a gather.
 type gatherKind uint8
 
 const (
@@ -38,6 +40,8 @@ func (b *Device) ScatterAddRows(dst, src, idx backend.Tensor) {
 	b.moveRows("scatter_add_rows", scatterAdd, dst, src, idx)
 }
 
+// All indices are checked before any row is moved: a failed operation leaves its output
+// untouched.
 func (b *Device) moveRows(op string, kind gatherKind, dst, src, idx backend.Tensor) {
 	n, limit := src.Rows, dst.Rows
 	if kind == gather {

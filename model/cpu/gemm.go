@@ -4,6 +4,8 @@ import "vgid/model/cpu/internal/simd"
 
 // source is an operand of a multiplication: element (i, j) at i·rs + j·cs of
 // f, or of h when it is stored as bfloat16.
+// Strides of both kinds let transposed operands, columns of fused projections and packed panels
+// be read by the same code. One stride is always 1: matrices are stored by rows.
 type source struct {
 	f      []float32
 	h      []uint16
@@ -58,6 +60,9 @@ type gemmTask struct {
 }
 
 // gemm runs t on all threads.
+//
+// The operand that is packed whole is shared by all threads, which is why packing it is a phase
+// of its own: run returns when all of it is there.
 func (b *Device) gemm(t *gemmTask) {
 	if t.m == 0 || t.n == 0 {
 		return
@@ -85,6 +90,7 @@ func (b *Device) gemm(t *gemmTask) {
 	}
 }
 
+// runGemm does the chunks of a phase, on this goroutine alone where waking others costs more.
 func (b *Device) runGemm(t *gemmTask, serial bool) {
 	if !serial {
 		b.pool.run(t.chunks(), t)
@@ -130,6 +136,8 @@ func (t *gemmTask) local(s *scratch) {
 	}
 }
 
+// do is one chunk of the phase at hand. Chunks write rows or columns of c that no other chunk
+// touches.
 func (t *gemmTask) do(chunk int, s *scratch) {
 	switch {
 	case t.packing:
@@ -145,6 +153,8 @@ func (t *gemmTask) do(chunk int, s *scratch) {
 	}
 }
 
+// packWhole packs some panels of one block of k. Blocks lie behind each other in whole, each
+// padded() high.
 func (t *gemmTask) packWhole(chunk int, s *scratch) {
 	step, dim := t.packStep(), t.wholeDim()
 	per := pieces(dim, step)
@@ -277,6 +287,7 @@ func (t *gemmTask) dots(j0, j1 int, s *scratch) {
 		group := t.b.at(0, j).f32(t.k, 4, s)
 		b, ldb := group.f, group.cs
 		for i := 0; i < t.m; {
+			// Four rows are two and two: three and one would read b twice for one row.
 			h := min(3, t.m-i)
 			if t.m-i == 4 {
 				h = 2

@@ -17,6 +17,8 @@ const (
 
 // headTask turns rows of logits into losses and, in place, into gradients with
 // respect to the logits.
+// Logits of all rows at once would be the largest tensor of a step (rows times vocabulary);
+// here they exist a few rows at a time, and their gradient replaces them in place.
 type headTask struct {
 	loss, weight    mat
 	target          ints
@@ -61,6 +63,7 @@ func (b *Device) LinearKL(loss, dh, dw, h, w, ht, wt, weight backend.Tensor, p b
 	}
 }
 
+// orOne makes 0, the zero value of a temperature or scale, mean 1.
 func orOne(v float32) float32 {
 	if v == 0 {
 		return 1
@@ -68,6 +71,8 @@ func orOne(v float32) float32 {
 	return v
 }
 
+// head goes over the rows in groups: logits, losses and their gradients, then the products that
+// carry these on to h and w. dw is added to group by group, in order.
 func (b *Device) head(t *headTask, g *headGrads, ht mat, wt source, tempS, tempT float32) {
 	b.shared.reset()
 	t.step = rowStep(t.vocab)
@@ -100,6 +105,8 @@ func (b *Device) logits(h mat, w source, r int, t *headTask, temp float32) []flo
 	return out
 }
 
+// headBackward adds dlogits·w to dh and dlogitsᵀ·h to dw. The division by the temperature is in
+// the gradient already (kl), where there is one.
 func (b *Device) headBackward(t *headTask, g *headGrads, r int) {
 	m := &b.tasks.gemm
 	if g.dh.given() {
@@ -146,6 +153,8 @@ func (t *headTask) do(chunk int, s *scratch) {
 	}
 }
 
+// kl is the loss of one row; it leaves the gradient in student. Its gradient with respect to
+// h·wᵀ is weight·Scale·(q - p)/tempS.
 func (t *headTask) kl(student, teacher []float32, weight float32, s *scratch) float32 {
 	used := s.used
 	tmp := s.floats(t.vocab)
@@ -154,6 +163,7 @@ func (t *headTask) kl(student, teacher []float32, weight float32, s *scratch) fl
 	return t.scale * simd.KL(student, teacher, lseS, lseT, weight*t.scale/t.tempS)
 }
 
+// In double precision: it is subtracted from logits of its own size.
 func logSumExp(x, tmp []float32) float64 {
 	top := simd.Max(x)
 	return float64(top) + math.Log(float64(simd.ExpSum(tmp, x, top)))

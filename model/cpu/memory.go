@@ -22,6 +22,7 @@ func FreeMemory() (int64, error) { return freeBytes(os.DirFS("/")) }
 // this process has less.
 func TotalBytes() (int64, error) { return totalBytes(os.DirFS("/")) }
 
+// totalBytes takes the root as a file system so that tests can show it machines of other kinds.
 func totalBytes(root fs.FS) (int64, error) {
 	f, err := root.Open("proc/meminfo")
 	if err != nil {

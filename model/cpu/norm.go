@@ -49,6 +49,8 @@ func (b *Device) LayerNorm(y, stats, x, w, bias backend.Tensor, eps float32) {
 	}
 }
 
+// LayerNorm takes two passes, the mean first: E[x²]-E[x]² in one pass has no digits left far
+// from zero.
 func (t *normTask) do(chunk int, _ *scratch) {
 	n := float32(t.x.cols)
 	for i := chunk * t.step; i < min((chunk+1)*t.step, t.x.rows); i++ {
@@ -110,6 +112,7 @@ func (b *Device) LayerNormBackward(dx, dw, db, dy, x, w, stats backend.Tensor) {
 	b.normBackward(t)
 }
 
+// The cut depends on the shape alone, so the order of the partial sums does, too.
 func (b *Device) normBackward(t *normBackTask) {
 	if b.Err() != nil {
 		return

@@ -48,6 +48,9 @@ func (t *squaresTask) do(chunk int, _ *scratch) {
 }
 
 // AdamW implements backend.Device.
+//
+// The scalars are computed in double precision, once a step: 1-β2^t of the first steps would
+// lose digits in float32. A norm of 0 gives a clip of 1, by way of an infinite quotient.
 func (b *Device) AdamW(p, g, m, v, normSq backend.Tensor, h backend.AdamW) {
 	const op = "adamw"
 	clip := 1.0

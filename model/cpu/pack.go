@@ -6,6 +6,9 @@ import "vgid/model/cpu/internal/simd"
 // element (i, k) of a panel at tall·k+i. The rows that a panel lacks are left
 // as they are: nothing reads them. rows is how many rows of a follow from
 // there on, which may be read though not packed.
+//
+// A panel is what one call of the kernel reads, from front to back: no matter how far apart
+// rows are in a, it meets each cache line once.
 func packA(dst []float32, a source, m, kc, rows, tall int, s *scratch) {
 	if a.h != nil {
 		used := s.used
@@ -84,6 +87,7 @@ func packB(dst []float32, b source, kc, n, wide int, s *scratch) {
 }
 
 // copyRows copies n rows of w elements, ld apart, to rows that are width apart.
+// Widths known when compiling become a few vector moves; copy would call memmove for 24 bytes.
 func copyRows(dst, src []float32, ld, n, w, width int) {
 	for k := range n {
 		from, to := src[k*ld:], dst[k*width:]

@@ -49,9 +49,15 @@ const (
 
 // plan chooses the strategy and how the work is cut: for one thread no finer
 // than the caches ask.
+//
+// serial changes only how finely the work is cut and whether a small A is read in place. Both
+// leave the chain of multiply-adds of an element as it is; dot products, which do not, are
+// chosen without looking at it.
 func (t *gemmTask) plan(serial bool) {
 	t.tile, t.inPlace, t.packing = simd.CurrentTile(), false, false
 	rows, cols := t.tile.Rows, t.tile.Cols
+	// Blocks of equal depth, up to half as deep again as kBlock, so that none is left with a
+	// few columns only.
 	blocks := max(1, (t.k+kBlock/2-1)/kBlock)
 	t.depth = ((t.k+blocks-1)/blocks + 7) &^ 7
 	splits := splits
@@ -88,6 +94,7 @@ func cut(n, unit, least, most, splits int) int {
 	return min(max(up((n+splits-1)/splits, unit), least), most)
 }
 
+// up rounds n up to a multiple of unit; pieces is how many units that is.
 func up(n, unit int) int     { return (n + unit - 1) / unit * unit }
 func pieces(n, unit int) int { return (n + unit - 1) / unit }
 

@@ -33,6 +33,9 @@ const (
 // load balancing, which takes some milliseconds.
 const spinFor = 10 * time.Millisecond
 
+// The mailbox goes idle → posted → running → idle; idle → parked when there was nothing to do
+// for long; and to stopped when the pool closes. wake holds one token, so that posting never
+// blocks.
 type worker struct {
 	state   atomic.Int32
 	wake    chan struct{}
@@ -101,6 +104,8 @@ func (p *pool) run(chunks int, t task) {
 	}
 }
 
+// drain does chunks until none is left. Which worker does which is left to chance and changes
+// no result.
 func (p *pool) drain(s *scratch) {
 	for {
 		i := p.next.Add(1) - 1
@@ -112,6 +117,8 @@ func (p *pool) drain(s *scratch) {
 	}
 }
 
+// serve is a worker's life. Time is looked at every 64 spins only, as asking costs more than a
+// spin.
 func (p *pool) serve(w *worker) {
 	defer p.done.Done()
 	idleSince := time.Now()
@@ -160,6 +167,7 @@ type scratch struct {
 // the middle of its first chunk, one allocation at a time.
 type peak struct{ atomic.Int64 }
 
+// raise is a maximum without a lock: it tries again while others raise it, too.
 func (p *peak) raise(n int) {
 	for {
 		old := p.Load()

@@ -36,6 +36,8 @@ func (b *Device) Dropout(y, x backend.Tensor, p float32, key backend.Key, rows b
 	}
 }
 
+// A row's numbers come of its key and ids alone, so neither cutting nor batching changes them;
+// one block of Philox gives four words.
 func (t *randomTask) do(chunk int, _ *scratch) {
 	for i := chunk * t.step; i < min((chunk+1)*t.step, t.y.rows); i++ {
 		id := t.ids.d[i*t.ids.ld:]

@@ -26,6 +26,8 @@ func (b *Device) RoPE(x, cos, sin backend.Tensor, heads int, inverse bool) {
 	}
 }
 
+// Element i of a head is paired with i + half, as Hugging Face's rotate_half has it, not with
+// its neighbour.
 func (t *ropeTask) do(chunk int, _ *scratch) {
 	half := t.cos.cols
 	for i := chunk * t.step; i < min((chunk+1)*t.step, t.x.rows); i++ {
@@ -53,6 +55,7 @@ func (b *Device) Patchify(dst, images backend.Tensor, channels, height, width, p
 	}
 }
 
+// A patch becomes a row in the order channel, y, x, which is that of a convolution's weights.
 func (t *patchifyTask) do(image int, _ *scratch) {
 	down, across, p := t.height/t.patch, t.width/t.patch, t.patch
 	src := t.src.row(image)
@@ -82,6 +85,7 @@ func (b *Device) ArgMax(dst, src backend.Tensor) {
 
 // argMax is the first position of the largest element, -1 where one is NaN or
 // infinite.
+// -1 tells generation that the model is broken; a token picked among NaN would hide it.
 func argMax(x []float32) int32 {
 	// The sum is not finite where an element is not; a sum of finite elements may
 	// overflow, so only then each is looked at.

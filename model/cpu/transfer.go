@@ -6,6 +6,8 @@ import (
 )
 
 // Upload implements backend.Device.
+//
+// The copy is done when it returns, so the caller has its slice back at once.
 func (b *Device) Upload(dst backend.Tensor, src []float32) {
 	buf := dst.Buf.(*buffer)
 	for i := range dst.Rows {

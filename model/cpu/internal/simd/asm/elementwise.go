@@ -10,13 +10,21 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+// vec is a register of eight float32. Elementwise kernels stay with AVX2 also where there
+// is AVX-512.
 type vec = reg.VecVirtual
 
+// globals are the constants emitted so far: a value that several kernels use stands once in
+// the file.
 var globals = map[string]Mem{}
 
 // constant is a vector of eight copies of v in read-only memory.
+// Eight copies, so that an instruction can take it as its memory operand and needs no
+// register for it.
 func constant(v float64) Mem { return word(math.Float32bits(float32(v))) }
 
+// word is constant for a pattern of bits, such as a mask. 8|16 are the flags RODATA and
+// NOPTR.
 func word(bits uint32) Mem {
 	name := fmt.Sprintf("c%08x", bits)
 	m, ok := globals[name]
@@ -48,6 +56,7 @@ func tailMasks() Mem {
 	return m
 }
 
+// param is where an argument lies. A panic is right in a generator: it ends go generate.
 func param(name string) Mem {
 	b, err := Param(name).Resolve()
 	if err != nil {
@@ -58,6 +67,8 @@ func param(name string) Mem {
 
 // lane is what the body of a vector loop works with: eight elements of each
 // array, all of them valid, or in the tail those whose mask is set.
+// The same body thus serves the unrolled loop, the single vectors and the tail, and cannot
+// differ between them: an element's result does not depend on where in the array it stands.
 type lane struct {
 	index  reg.GPVirtual
 	ptr    map[string]reg.GPVirtual
@@ -66,6 +77,7 @@ type lane struct {
 	unit   int // which of the unrolled copies this is: picks the accumulator
 }
 
+// All arrays share one index, so that a step costs one addition whatever their number.
 func (l lane) mem(name string) Mem {
 	return Mem{Base: l.ptr[name], Index: l.index, Scale: 4, Disp: 4 * l.offset}
 }
@@ -81,6 +93,8 @@ func (l lane) load(name string) vec {
 	return v
 }
 
+// store writes the valid lanes and touches nothing beyond them, where the array may end at
+// a page's border.
 func (l lane) store(v vec, name string) {
 	if l.mask != nil {
 		VMASKMOVPS(v, l.mask, l.mem(name))
@@ -90,6 +104,8 @@ func (l lane) store(v vec, name string) {
 }
 
 // keep zeroes the lanes past the end.
+// Loads give 0 there, but what was computed from 0 need not be (e⁰ is 1), and a sum must
+// not see it.
 func (l lane) keep(v vec) vec {
 	if l.mask != nil {
 		VANDPS(l.mask, v, v)
@@ -100,6 +116,10 @@ func (l lane) keep(v vec) vec {
 // loop emits a function over arrays of n elements: `unroll` vectors at a time,
 // then single vectors, then a masked tail. setup runs first and returns the
 // body; finish runs last.
+//
+// n is kept one vector's or one unrolled round's length below what is left, so that the
+// sign of the subtraction is the test. The function is NOSPLIT: it calls nothing and has no
+// frame to grow.
 func loop(name, arrays, scalars, result string, unroll int, setup func() func(lane), finish func()) {
 	sig := "func(n int, " + arrays + " *float32"
 	if scalars != "" {
@@ -145,12 +165,15 @@ func loop(name, arrays, scalars, result string, unroll int, setup func() func(la
 	LEAQ(tailMasks(), table)
 	NEGQ(n)
 	l.mask = YMM()
+	// 16 words before the zeros begin, less n: the first n lanes read ones.
 	VMOVUPS(Mem{Base: table, Index: n, Scale: 4, Disp: 64}, l.mask)
 	body(l)
 	Label("done")
 	if finish != nil {
 		finish()
 	}
+	// On some processors the SSE instructions of Go's own code are slow while upper halves
+	// are in use.
 	VZEROUPPER()
 	RET()
 }
@@ -162,6 +185,9 @@ func each(name, arrays, scalars string, unroll int, setup func() func(lane)) {
 
 // sum is a loop that returns the sum of what body yields, kept in `unroll`
 // accumulators of eight lanes that are added in a fixed order at the end.
+//
+// One accumulator would wait for each addition to finish; the fixed order gives the same
+// bits in every call on the same n.
 func sum(name, arrays, scalars string, unroll int, setup func() func(lane, vec)) {
 	acc := make([]vec, unroll)
 	loop(name, arrays, scalars, " float32", unroll, func() func(lane) {
@@ -185,6 +211,8 @@ func sum(name, arrays, scalars string, unroll int, setup func() func(lane, vec))
 	})
 }
 
+// zero is a new register of zeros; broadcast one of eight copies of an argument; copyOf one
+// with v in it.
 func zero() vec {
 	v := YMM()
 	VXORPS(v, v, v)

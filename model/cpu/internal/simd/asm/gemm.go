@@ -18,6 +18,11 @@ const panelRows = 6
 // (i, k) at k·6+i) or, unpacked, rows lda apart. Every element of C is one
 // chain of fused multiply-adds over k in order, so the result does not depend
 // on the tile an element falls in.
+//
+// Registers: mr·nr/8 accumulators live through the whole loop; behind it alpha, beta and
+// one temporary take the places of the operands. The general registers are scarcer: without
+// packing, rows 3 to 5 have a base of their own (a3), as an address scales its index by 1,
+// 2, 4 or 8, and 3 is none of these.
 func genGemm(mr, nr int, packed bool) {
 	name, extra := fmt.Sprintf("gemmP%dx%d", mr, nr), ""
 	if !packed {
@@ -42,6 +47,7 @@ func genGemm(mr, nr int, packed bool) {
 			ADDQ(lda, a3)
 		}
 	}
+	// Element (i, k+u) of A, for u within an unrolled round.
 	elem := func(i, u int) Mem {
 		if packed {
 			return Mem{Base: a, Disp: (u*panelRows + i) * 4}
@@ -73,6 +79,8 @@ func genGemm(mr, nr int, packed bool) {
 	p := GP64()
 	MOVQ(c, p)
 	for i := range mr {
+		// The rows of C are read or written at the end only: fetched now, they come while
+		// the loop runs.
 		PREFETCHT0(Mem{Base: p})
 		if i < mr-1 {
 			ADDQ(ldc, p)
@@ -90,6 +98,8 @@ func genGemm(mr, nr int, packed bool) {
 	}
 	bv := []reg.VecVirtual{YMM(), YMM()}[:nv]
 	av := []reg.VecVirtual{YMM(), YMM()}
+	// Two broadcast registers in turn, so that one can be loaded while the other is
+	// multiplied.
 	step := func(u int) {
 		for j := range bv {
 			VMOVUPS(Mem{Base: b, Disp: 32 * j}, bv[j])
@@ -102,6 +112,8 @@ func genGemm(mr, nr int, packed bool) {
 			}
 		}
 	}
+	// Four steps a round, and the rest of kc one by one: the same chain of additions in the
+	// same order.
 	n4 := GP64()
 	MOVQ(kc, n4)
 	SHRQ(Imm(2), n4)
@@ -155,6 +167,8 @@ func genGemm(mr, nr int, packed bool) {
 			}
 		}
 		Label("nobias" + suffix)
+		// With beta 0 C is not read, for it may hold anything, NaN included, as in BLAS. JP
+		// is for a beta that is NaN itself, which compares as equal to nothing.
 		VUCOMISS(zero, beta.AsX())
 		JNE(LabelRef("accumulate" + suffix))
 		JP(LabelRef("accumulate" + suffix))
@@ -203,6 +217,10 @@ func genGemm(mr, nr int, packed bool) {
 
 // genDot emits the dot products of m rows of A with 4 rows of B over k8
 // vectors of 8, out[m·4]. It needs no packing, which pays when A has few rows.
+//
+// It is a dot product along k in eight lanes, summed at the end, and so not the chain of
+// additions of genGemm: whoever dispatches must choose between the two by the shape alone,
+// or bits would depend on the tile.
 func genDot(m int) {
 	TEXT(fmt.Sprintf("dot%dx4", m), NOSPLIT, "func(k8 int, a *float32, lda int, b *float32, ldb int, out *float32)")
 	Pragma("noescape")
@@ -246,6 +264,8 @@ func genDot(m int) {
 	JNZ(LabelRef("loop"))
 	Label("done")
 	for i := range acc {
+		// Two levels of horizontal additions leave the four sums of a row of A side by
+		// side, in halves that are added last.
 		VHADDPS(acc[i][1], acc[i][0], acc[i][0])
 		VHADDPS(acc[i][3], acc[i][2], acc[i][2])
 		VHADDPS(acc[i][2], acc[i][0], acc[i][0])

@@ -31,6 +31,10 @@ var (
 // A is read at (i, k) = i·rs + k·cs, so that one kernel serves packed panels
 // and matrices in place. B is kc rows of n floats, bs apart; nothing beyond
 // them is read. Elements are the same chains of multiply-adds as with AVX2.
+//
+// The 32 registers hold the 24 accumulators of 12×32, and masks need none of them, so that
+// there is one path for whole and partial tiles and no unpacked twin: with two strides, a
+// panel is a matrix of rows one apart.
 func genGemm512(mr, nr int) {
 	TEXT(fmt.Sprintf("gemm%dx%dAVX512", mr, nr), NOSPLIT,
 		"func(kc int, a *float32, rs, cs int, b *float32, bs int, c *float32, ldc int, alpha, beta float32, bias *float32, n int)")
@@ -98,6 +102,7 @@ func genGemm512(mr, nr int) {
 			VMOVUPS_Z(at(base, j), mask, v)
 		}
 	}
+	// A broadcast of sixteen lanes holds that of eight in its lower half.
 	lower := func(v reg.VecVirtual, j int) reg.Register {
 		if lanes(j) == 8 {
 			return v.AsY()
@@ -139,6 +144,7 @@ func genGemm512(mr, nr int) {
 	DECQ(kc)
 	JNZ(LabelRef("loop"))
 
+	// Then a pass over all accumulators is saved, and the product by 1 would change no bit.
 	// Alpha is mostly one.
 	alpha, beta := vectors[0](), vectors[0]()
 	VBROADCASTSS(param("alpha"), alpha)

@@ -13,9 +13,15 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 )
 
+// Which kernels there are is decided here, and which of them runs by the dispatch of
+// package simd. The avo library assigns registers to the virtual ones used below and fails
+// when there are too few, so a tile that is too large is found when it is generated.
 func main() {
 	other := flag.String("other", "", "file for the stubs of other architectures")
 	flag.Parse()
+	// Every height up to the full tile has a kernel of its own: the rows that are left over
+	// at the bottom of a matrix then compute nothing in vain. Columns that are left over
+	// are masked in one kernel.
 	for mr := 1; mr <= panelRows; mr++ {
 		for _, nr := range []int{8, 16} {
 			genGemm(mr, nr, true)
@@ -31,6 +37,8 @@ func main() {
 		genDot(m)
 	}
 	genTranspose()
+	// The widths of panels: rows of A and columns of B for AVX2 (6, 16), and for AVX-512
+	// (12, 32).
 	for _, w := range []int{6, 16, 12, 32} {
 		genPackRows(4, w)
 	}
@@ -52,6 +60,8 @@ func main() {
 
 // writeOther turns the generated declarations into functions that compile on
 // machines without this assembly, where the dispatch never reaches them.
+// Each of them panics: to be called there would be a mistake of the dispatch, which a wrong
+// result would hide.
 func writeOther(stubs, out string) error {
 	src, err := os.ReadFile(stubs)
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 // fit interpolates f on [lo, hi] at Chebyshev nodes and returns the
 // coefficients of the polynomial, lowest first. The interpolant is within a
 // small factor of the best approximation.
+// Fitted when the code is generated, the coefficients need no table that somebody has to
+// trust: the function that is approximated stands beside its polynomial.
 func fit(f func(float64) float64, lo, hi float64, degree int) []float64 {
 	n := degree + 1
 	x, d := make([]float64, n), make([]float64, n)
@@ -33,6 +35,8 @@ func fit(f func(float64) float64, lo, hi float64, degree int) []float64 {
 }
 
 // horner evaluates a polynomial at x.
+// A polynomial of degree d is a chain of d multiply-adds. The bodies of a vector loop are
+// independent, so the processor works on several chains at once.
 func horner(p []float64, x vec) vec {
 	v := copyOf(constant(p[len(p)-1]))
 	for i := len(p) - 2; i >= 0; i-- {
@@ -42,6 +46,7 @@ func horner(p []float64, x vec) vec {
 }
 
 // expPoly approximates (e^r - 1 - r)/r² on |r| ≤ ln2/2.
+// Without the first two terms, 1 and r, which exp adds by fused multiply-adds.
 var expPoly = fit(func(r float64) float64 {
 	if math.Abs(r) < 1e-3 { // the quotient cancels; its series does not
 		return 0.5 + r/6 + r*r/24
@@ -49,6 +54,8 @@ var expPoly = fit(func(r float64) float64 {
 	return (math.Expm1(r) - r) / (r * r)
 }, -math.Ln2/2, math.Ln2/2, 5)
 
+// ln2Hi has few bits, so that n·ln2Hi is exact and the reduction loses nothing (Cody and
+// Waite).
 const (
 	expMax = 88.37  // 2^127.49: the largest that scales without overflow
 	expMin = -87.33 // just above the smallest normal number; below, e^x is 0 here
@@ -58,6 +65,7 @@ const (
 // exp returns e^x: e^x = 2^n·e^r, r = x - n·ln2 in two steps. NaN stays NaN;
 // arguments beyond expMax give e^expMax.
 func exp(x vec) vec {
+	// Clamped before the reduction: n has to fit into the eight bits of an exponent.
 	limit := copyOf(constant(expMax))
 	r := YMM()
 	VMINPS(x, limit, r) // a NaN in x is the operand that min returns
@@ -71,6 +79,7 @@ func exp(x vec) vec {
 	one := copyOf(constant(1))
 	VFMADD213PS(one, r, p) // 1 + r·q
 	VFMADD213PS(one, r, p) // 1 + r + r²·q
+	// 2^n is added to the exponent of p, which is in [√½, √2] and so normal.
 	VCVTPS2DQ(n, n)
 	VPSLLD(Imm(23), n, n)
 	VPADDD(n, p, p)
@@ -82,6 +91,8 @@ func exp(x vec) vec {
 
 // sigmoid returns σ(x) = 1/(1+e^-x) and its complement, as e^-x/(1+e^-x) to
 // keep it exact where σ is near 1.
+// Both come from one exponential. For x far below 0 it overflows to the clamped e^expMax,
+// whose inverse is as good as 0.
 func sigmoid(x vec) (s, complement vec) {
 	e := exp(sub(zero(), x))
 	d := add(constant(1), e)
@@ -103,6 +114,9 @@ var tailPoly = fit(func(t float64) float64 {
 }, 1/(1+tailScale*13.5), 1, 10)
 
 // normal returns Φ(x), the normal distribution function, and e^(-x²/2).
+//
+// x² is taken with what its rounding lost, since an error in the exponent is a relative
+// error of the result: at x = 10 half a unit in the last place of x² would be 2e-6 of e.
 func normal(x vec) (phi, e vec) {
 	square := mul(x, x)
 	low := copyOf(square)

@@ -10,6 +10,9 @@ import (
 
 // genTranspose emits the transposition of 8 rows × 8·n8 columns:
 // dst[k·ds + r] = src[r·ld + k].
+//
+// It serves the packing of whichever operand lies along k in memory. Only whole blocks come
+// here: what is left over simd.Transpose8 does itself.
 func genTranspose() {
 	TEXT("transpose8", NOSPLIT, "func(n8 int, src *float32, ld int, dst *float32, ds int)")
 	Pragma("noescape")
@@ -127,6 +130,8 @@ func genPackRows(np, w int) {
 }
 
 // genPause emits a spin-wait hint repeated n times.
+// Go has no intrinsic for it. Workers that wait for each other for less than a wake-up
+// takes spin with it.
 func genPause() {
 	TEXT("pause", NOSPLIT, "func(n int)")
 	n := Load(Param("n"), GP64())

@@ -7,6 +7,8 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 )
 
+// genArithmetic emits sums and products of arrays. Four vectors a round hide the latency of
+// loads; the kernels whose body is long have one, which is unrolled enough by itself.
 func genArithmetic() {
 	each("addAVX2", "dst, a, b", "", 4, func() func(lane) {
 		return func(l lane) { l.store(add(l.load("a"), l.load("b")), "dst") }
@@ -38,6 +40,9 @@ func genArithmetic() {
 	})
 }
 
+// genReductions emits sums over an array. Where zeros beyond the end would not give 0, keep
+// removes them: a difference from the mean is such a case, a product with a loaded 0 is
+// none.
 func genReductions() {
 	sum("sumAVX2", "x", "", 4, func() func(lane, vec) {
 		return func(l lane, acc vec) { VADDPS(l.load("x"), acc, acc) }
@@ -103,6 +108,7 @@ func genMax() {
 		return func(l lane) {
 			x := l.load("x")
 			if l.mask != nil {
+				// The loaded zeros could be larger than all valid elements.
 				low := copyOf(constant(math.Inf(-1)))
 				VBLENDVPS(l.mask, x, low, x)
 			}
@@ -123,6 +129,8 @@ func genMax() {
 	})
 }
 
+// genNorms emits the rows of RMSNorm and LayerNorm; RMSNorm is the case of mean 0.
+// Statistics come from genReductions.
 func genNorms() {
 	// y = (x - mean)·scale·w
 	each("normScaleAVX2", "y, x, w", "mean, scale", 2, func() func(lane) {
@@ -168,6 +176,9 @@ func geluTanhArg(x vec) vec {
 	return t
 }
 
+// genActivations emits f and dy·f' of each activation, and of silu(gate)·up. All but the
+// exact GELU are x·σ(u(x)), so that one sigmoid serves them; what tanh would cancel near 1
+// the sigmoid's complement keeps.
 func genActivations() {
 	forward := func(name string, f func(x vec) vec) {
 		each(name, "y, x", "", 1, func() func(lane) {
@@ -239,6 +250,8 @@ func genActivations() {
 	})
 }
 
+// genSoftmax emits the rows of attention and of the losses. The shift is the row's largest
+// element or its log-sum-exp, so that no exponential overflows.
 func genSoftmax() {
 	// dst = e^(x - shift), returned too as a sum.
 	sum("expSumAVX2", "dst, x", "shift", 1, func() func(lane, vec) {
@@ -322,6 +335,7 @@ func genBF16() {
 	TEXT("toBF16AVX2", NOSPLIT, "func(n8 int, dst *uint16, src *float32)")
 	Pragma("noescape")
 	n, d, s = Load(Param("n8"), GP64()), Load(Param("dst"), GP64()), Load(Param("src"), GP64())
+	// x + 0x7fff + its own 16th bit rounds to nearest, ties to even, in the upper half.
 	half, one, quiet := copyOf(word(0x7fff)), copyOf(word(1)), copyOf(word(0x7fc0))
 	Label("loop")
 	x, r, nan := YMM(), YMM(), YMM()
