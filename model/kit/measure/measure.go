@@ -1,5 +1,5 @@
-// Package measure is what the benches share: medians, clocks and the memory of
-// this process.
+// Package measure reads clocks, processor time and memory of this process, for the
+// benches and for the record of a stage, and gives medians.
 package measure
 
 import (

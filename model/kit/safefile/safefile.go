@@ -1,4 +1,6 @@
-// Package safefile writes files of which no reader and no crash ever sees a part.
+// Package safefile writes files whole or not at all: under a temporary name, synced,
+// then renamed, so that a reader, or whoever comes after a crash, finds the old file
+// or the whole new one.
 package safefile
 
 import (
