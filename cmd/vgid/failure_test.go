@@ -19,10 +19,11 @@ import (
 // long is a run that no test waits for the end of.
 var long = map[string]string{"unlearn.steps": "100000", "checkpoint.every": "3"}
 
-// launched starts vgid on two workers, each on a node of its own.
+// launched starts vgid on two workers, each on a node of its own, under the race
+// detector where the tests have it.
 func launched(t *testing.T, launchFlags []string, args ...string) *process {
 	t.Helper()
-	args = append(append(append([]string{"--nodes", "2", "--local"}, launchFlags...), "--", program), args...)
+	args = append(append(append([]string{"--nodes", "2", "--local"}, launchFlags...), "--", raced), args...)
 	return start(t, nil, launcher(t), args...)
 }
 

@@ -141,7 +141,7 @@ func TestSignalKeepsAnswers(t *testing.T) {
 		lines = append(lines, fmt.Sprintf(`{"prompt": "Question %d?", "id": %d}`, i, i))
 	}
 	args, out := asking(t, lines...)
-	p := start(t, nil, program, append(args, "--max-new", "100", "--batch-tokens", "500")...)
+	p := start(t, nil, raced, append(args, "--max-new", "100", "--batch-tokens", "500")...)
 	eventually(t, p, "the first answers", func() bool {
 		left, _ := filepath.Glob(filepath.Join(filepath.Dir(out), ".*"))
 		return len(left) > 0 || p.ended()

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -20,8 +21,8 @@ import (
 	"vgid/vgid/vgidtest"
 )
 
-// asMain makes a process of this test binary the program itself: what the
-// tests start is the real main, with the race detector where the tests have it.
+// asMain makes a process of this test binary the program itself: the real main,
+// with the race detector where the tests have it.
 const asMain = "VGID_TEST_AS_MAIN"
 
 // mark is in the environment of everything a test starts, workers included, so
@@ -29,8 +30,16 @@ const asMain = "VGID_TEST_AS_MAIN"
 const mark = "VGID_TEST_MARK"
 
 // program is the one under test, world what it works on.
+//
+// Under the race detector there are two builds of it. raced is this test binary,
+// for tests whose subject is what runs at once: two workers, signals, resuming. The
+// others are about what is printed and written, which the detector cannot change and
+// makes several times slower: program is for them, built as users build it. Without
+// the detector, and where coverage is counted, which only this binary does, both are
+// this one.
 var (
 	program string
+	raced   string
 	world   vgidtest.World
 	temp    string
 )
@@ -43,7 +52,8 @@ func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		err := os.Setenv(asMain, "1") // for the workers of vgid-launch, too
 		if err == nil {
-			program, err = os.Executable()
+			raced, err = os.Executable()
+			program = raced
 		}
 		if err == nil {
 			temp, err = os.MkdirTemp("", "vgid-cmd-")
@@ -54,6 +64,10 @@ func TestMain(m *testing.M) {
 		}
 		if err == nil {
 			world, err = vgidtest.Make(filepath.Join(temp, "world"))
+		}
+		flag.Parse() // testing.Short and CoverMode need it, before m.Run does it
+		if _, none := exec.LookPath("go"); err == nil && race && none == nil && !testing.Short() && testing.CoverMode() == "" {
+			program, err = build("vgid", "CGO_ENABLED=0")
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -78,16 +92,25 @@ func launcher(t *testing.T) string {
 }
 
 var buildLauncher = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(temp, "vgid-launch")
-	args := []string{"build", "-o", path}
 	if race {
-		args = append(args, "-race")
+		return build("vgid-launch", "CGO_ENABLED=1", "-race")
 	}
-	if out, err := exec.Command("go", append(args, "vgid/cmd/vgid-launch")...).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build vgid/cmd/vgid-launch: %w\n%s", err, out)
+	return build("vgid-launch", "")
+})
+
+// build makes a command of the module in the folder of the tests. env is a variable
+// more for the compiler: the packages are those that it has compiled already.
+func build(name, env string, flags ...string) (string, error) {
+	path := filepath.Join(temp, name)
+	c := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), "vgid/cmd/"+name)...)
+	if env != "" {
+		c.Env = append(os.Environ(), env)
+	}
+	if out, err := c.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build vgid/cmd/%s: %w\n%s", name, err, out)
 	}
 	return path, nil
-})
+}
 
 // flags are the command-line flags of a run in the folder out on the small
 // world; over is stronger than its settings.

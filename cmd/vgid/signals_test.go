@@ -37,7 +37,7 @@ func TestSignalKeepsTheSteps(t *testing.T) {
 		times  int
 	}{{syscall.SIGTERM, 3}, {syscall.SIGINT, 1}, {syscall.SIGUSR1, 2}, {syscall.SIGHUP, 1}} {
 		out := t.TempDir()
-		p := start(t, nil, program, append([]string{"unlearn"}, flags(out, over)...)...)
+		p := start(t, nil, raced, append([]string{"unlearn"}, flags(out, over)...)...)
 		eventually(t, p, "a few steps", func() bool { return steps(out, "unlearned") > 3 })
 		for range c.times {
 			p.Process.Signal(c.signal)
@@ -50,7 +50,7 @@ func TestSignalKeepsTheSteps(t *testing.T) {
 			continue
 		}
 		// It goes on from there.
-		p = start(t, nil, program, append([]string{"unlearn", "--resume"}, flags(out, over)...)...)
+		p = start(t, nil, raced, append([]string{"unlearn", "--resume"}, flags(out, over)...)...)
 		eventually(t, p, "the resumed run's steps", func() bool { return strings.Contains(p.out.String(), "resumed after step "+m[2]) })
 		p.Process.Signal(syscall.SIGTERM)
 		if code := p.wait(); code != 143 {
@@ -135,7 +135,7 @@ func TestSignalToOneWorkerEndsAll(t *testing.T) {
 func TestSignalBetweenSteps(t *testing.T) {
 	out := t.TempDir()
 	over := map[string]string{"train.steps": "2", "eval.max_new": "150", "model.gold": "none", "unlearn.steps": "2", "data.eval_people": "0"}
-	p := start(t, nil, program, append([]string{"run"}, flags(out, over)...)...)
+	p := start(t, nil, raced, append([]string{"run"}, flags(out, over)...)...)
 	eventually(t, p, "the look at the teacher", func() bool {
 		_, err := os.Stat(filepath.Join(out, "r", "vanilla", "stage.json"))
 		return err == nil || p.ended()
@@ -158,7 +158,7 @@ func TestSignalEndsACommandThatWaits(t *testing.T) {
 	if err := syscall.Mkfifo(in, 0o600); err != nil {
 		t.Skip("NOT TESTED: no named pipes: ", err)
 	}
-	p := start(t, nil, program, "tokenize", "--model", world.Model, "--in", in)
+	p := start(t, nil, raced, "tokenize", "--model", world.Model, "--in", in)
 	w, err := os.OpenFile(in, os.O_WRONLY, 0) // once the command reads
 	if err != nil {
 		t.Fatal(err)
