@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/google/renameio/v2"
 	"golang.org/x/sync/errgroup"
@@ -100,7 +101,7 @@ func Objects(ctx context.Context, o Options) ([]string, error) {
 		return nil, fmt.Errorf("simbuild: %w", err)
 	}
 	flags := append(Flags(), o.Flags...)
-	seed := fmt.Sprintf("%s\n%s\n", version, flags)
+	seed := fmt.Sprintf("%s\n%s\n%s\n", version, flags, library)
 	included, err := headers(root, o.Replace)
 	if err != nil {
 		return nil, err
@@ -118,6 +119,7 @@ func Objects(ctx context.Context, o Options) ([]string, error) {
 	if len(o.Replace) > 0 {
 		changed = included
 	}
+	ahead := sync.OnceValues(func() ([]string, error) { return precompiled(ctx, gxx, cache, version, flags) })
 	objects := make([]string, len(sources))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(max(1, o.Jobs))
@@ -134,12 +136,58 @@ func Objects(ctx context.Context, o Options) ([]string, error) {
 		if _, err := os.Stat(objects[i]); err == nil {
 			continue
 		}
-		g.Go(func() error { return compile(ctx, gxx, root, name, text, objects[i], flags, changed) })
+		g.Go(func() error {
+			include, err := ahead()
+			if err != nil {
+				return err
+			}
+			return compile(ctx, gxx, root, name, text, objects[i], append(include, flags...), changed)
+		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
 	return objects, nil
+}
+
+// library is what the simulated device includes of the C++ library: most of what a
+// compiler reads for a kernel, which itself is a page or two.
+const library = `#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <atomic>
+#include <map>
+#include <string>
+#include <utility>
+`
+
+// precompiled gives the flags with which g++ takes library as compiled before, once
+// for all sources with the same flags. Where g++ cannot use that, it reads the text.
+func precompiled(ctx context.Context, gxx, cache string, version []byte, flags []string) ([]string, error) {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s", version, flags, library))
+	dir := filepath.Join(cache, fmt.Sprintf("%x-library", sum[:12]))
+	include := []string{"-include", filepath.Join(dir, "library.h")}
+	if _, err := os.Stat(dir); err == nil {
+		return include, nil
+	}
+	tmp, err := os.MkdirTemp(cache, "library-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(tmp)
+	header := filepath.Join(tmp, "library.h")
+	if err := os.WriteFile(header, []byte(library), 0o644); err != nil {
+		return nil, err
+	}
+	args := append(append([]string{}, flags...), "-x", "c++-header", header, "-o", header+".gch")
+	if err := run(exec.CommandContext(ctx, gxx, args...)); err != nil {
+		return nil, fmt.Errorf("simbuild: headers of the C++ library: %w", err)
+	}
+	// Another process may have been faster: its folder holds the same.
+	if err := os.Rename(tmp, dir); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, err
+	}
+	return include, nil
 }
 
 // Link links objects to a program, or with "-shared" in flags to a library.
