@@ -36,6 +36,8 @@ var attention = []one{
 	}},
 }
 
+// kvHeads divides heads (grouped-query attention); lq and lk are the lengths of the sequences of
+// a batch.
 type attentionShape struct {
 	heads, kvHeads, dim int
 	lq, lk              []int32
@@ -58,6 +60,8 @@ var attentionShapes = []attentionShape{
 	{2, 1, 64, []int32{130}, []int32{130}},
 }
 
+// Packed batches of the program have no such rows; the interface allows them, and a kernel that
+// reads to the next sequence's start instead of its own length is found by them.
 // pack puts sequences one after the other with rows of nobody between them,
 // and says how many rows that takes.
 func (s *suite) pack(lengths []int32) (backend.Seqs, int) {
@@ -87,6 +91,7 @@ func owned(seqs backend.Seqs, width int, draw func() float64) func() float64 {
 }
 
 // onDevice gives the sequences their own copy on a backend.
+// Kernels of a GPU read starts and lengths there; the CPU reads the host's.
 func (s *suite) onDevice(be backend.Backend, seqs backend.Seqs) backend.Seqs {
 	host := make([]int32, 0, 2*seqs.N())
 	for i := range seqs.Start {
@@ -97,6 +102,8 @@ func (s *suite) onDevice(be backend.Backend, seqs backend.Seqs) backend.Seqs {
 	return seqs
 }
 
+// attend checks forward and backward of one shape. Forward runs twice, with and without the
+// log-sum-exps, which are optional. Larger magnitudes have a tolerance of their own.
 func (s *suite) attend(z attentionShape, causal bool, magnitude float64) {
 	draw := func() float64 { return magnitude * s.normal() }
 	qSeqs, qRows := s.pack(z.lq)

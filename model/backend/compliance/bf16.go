@@ -12,12 +12,16 @@ import (
 // in F32.
 
 // roundBF16 rounds a finite value to the nearest bfloat16, ties to even.
+// Adding half of what is cut off, less one where the kept part is even, carries into it exactly
+// when rounding up is right.
 func roundBF16(v float32) float32 {
 	u := math.Float32bits(v)
 	u += 0x7FFF + u>>16&1
 	return math.Float32frombits(u &^ 0xFFFF)
 }
 
+// The heads of a loss are frozen wherever they are bfloat16: their gradient is asked of no
+// backend.
 var bf16Weights = []one{
 	{"bf16 matmul", func(s *suite) {
 		type size struct{ m, n, k int }

@@ -23,6 +23,8 @@ import (
 )
 
 // tolerance bounds |got - want| by Abs + Rel·|want|.
+// The bound is on a value's distance from float64 arithmetic: Rel for what rounding costs in
+// proportion to it, Abs for sums that cancel.
 type tolerance struct{ Rel, Abs float64 }
 
 // tolerances of the operations in float32 on inputs of size about 1, rows of
@@ -73,17 +75,22 @@ type reporter interface {
 }
 
 // reference is the float64 backend, whose values can be read in full.
+// The suite reads single elements of it, where a device gives whole views.
 type reference interface {
 	backend.Backend
 	At(t backend.Tensor, r, c int) float64
 }
 
 // one is a named part of the suite.
+// A part draws its own inputs, calls the operation on both sides and compares. It may do so many
+// times; what it placed is checked and freed by finish after each.
 type one struct {
 	name string
 	run  func(*suite)
 }
 
+// all is the suite in its fixed order. Mutants of the tests name parts of it, so each name is
+// unique.
 func all() []one {
 	var cases []one
 	for _, group := range [][]one{storage, elementwise, matmul, rows, norms, random, attention, heads, bf16Weights, optimizer, goldens} {
@@ -107,6 +114,8 @@ func Run(t *testing.T, open func(t *testing.T) backend.Backend) {
 
 // check runs one part twice on one backend: beside the reference, and again
 // alone, for the same bits.
+// The second play has to draw the same inputs as the first, and the device may be in another
+// state by then: workspaces grown, caches filled, threads awake.
 func check(t reporter, dev backend.Backend, reference reference, c one) {
 	first := play(t, dev, reference, c)
 	if again := play(t, dev, nil, c); !t.Failed() {
@@ -137,6 +146,8 @@ func play(t reporter, dev backend.Backend, reference reference, c one) []uint32 
 	return s.bits
 }
 
+// The number of results can differ only by a mistake in a part, and then the comparison would
+// mean nothing.
 func sameBits(t reporter, a, b []uint32) {
 	t.Helper()
 	if len(a) != len(b) {
@@ -154,6 +165,10 @@ func sameBits(t reporter, a, b []uint32) {
 }
 
 // suite runs operations on a backend and on the reference side by side.
+//
+// It serves one part on one backend and ends with it. Between a call of an operation and the next
+// finish, every twin keeps its place, so that what an operation wrote beside its output is still
+// there to be seen.
 type suite struct {
 	twins
 	bits []uint32 // of all outputs compared so far, in order
@@ -161,6 +176,7 @@ type suite struct {
 
 // both runs f on both backends; at gives a twin's tensor there, and the zero
 // Tensor of nil.
+// Operations are queued on both sides before either is waited for.
 func (s *suite) both(f func(be backend.Backend, at func(*twin) backend.Tensor)) {
 	f(s.dev, func(w *twin) backend.Tensor {
 		if w == nil {
@@ -180,6 +196,8 @@ func (s *suite) both(f func(be backend.Backend, at func(*twin) backend.Tensor)) 
 }
 
 // same compares outputs; nil ones were not given. what describes the case.
+// It synchronises first: the error of an operation that failed is reported here, with the
+// operation's name.
 func (s *suite) same(op, what string, outputs ...*twin) {
 	s.t.Helper()
 	s.sameScaled(op, what, func(int, int) float64 { return 1 }, outputs...)
@@ -205,6 +223,9 @@ func (s *suite) sameScaled(op, what string, scale func(r, c int) float64, output
 	}
 }
 
+// compare looks at an output element by element. Integers have to be equal over the whole buffer,
+// guards included. It stops at the first difference: those behind it are most often the same
+// mistake.
 func (s *suite) compare(op, what string, output int, w *twin, scale func(r, c int) float64) {
 	s.t.Helper()
 	if w.ints != nil {
@@ -255,6 +276,7 @@ func near(got, want float64, tol tolerance) bool {
 }
 
 // finish checks that nothing outside the outputs changed and frees the twins.
+// The reference's copies are freed unseen: what is tested is the device.
 func (s *suite) finish(what string) {
 	s.t.Helper()
 	for _, w := range s.made {

@@ -13,6 +13,7 @@ const rounds = 12
 
 // shapes calls f with random shapes, an empty one first and a large one last,
 // and cleans up after each.
+// The large one spans several chunks of work.
 func (s *suite) shapes(f func(rows, cols int, what string)) {
 	for i := range rounds {
 		r, c := s.size(), s.size()
@@ -28,6 +29,7 @@ func (s *suite) shapes(f func(rows, cols int, what string)) {
 	}
 }
 
+// They come first: every other part relies on what is uploaded and downloaded.
 var storage = []one{
 	{"upload and download", func(s *suite) {
 		s.shapes(func(r, c int, what string) {
@@ -73,6 +75,8 @@ var storage = []one{
 	{"bf16 storage", bf16Storage},
 }
 
+// The cases are the borders: exact values, ties to either side, the largest float32 (which rounds
+// to infinity) and a subnormal.
 // bf16Storage checks rounding to the nearest, ties to even, on the way in by
 // upload, fill and copy, and that the way out is exact.
 func bf16Storage(s *suite) {
@@ -114,6 +118,8 @@ func bf16Storage(s *suite) {
 	}
 }
 
+// Operations that may work in place are tried into each operand: a kernel that writes before it
+// has read all fails only there.
 var elementwise = []one{
 	{"fill", func(s *suite) {
 		s.shapes(func(r, c int, what string) {

@@ -16,6 +16,7 @@ type mistake struct {
 	says []string
 }
 
+// Their messages have to name the shapes: a mistake in a model is looked for by them.
 // mistakes are seen in the shapes, types and owners of arguments.
 var mistakes = []mistake{
 	{"matmul inner size", func(be backend.Backend, f, n func(r, c int) backend.Tensor) {
@@ -154,6 +155,8 @@ func Refusals(t *testing.T, open func(t *testing.T) backend.Backend) {
 // checkMistake checks that a mistake sticks as an error that names the
 // operation and the shapes, that later mistakes do not replace it, and that
 // reading reports it.
+//
+// The first mistake counts: later operations work on what it left and would blame others.
 func checkMistake(t reporter, be backend.Backend, m mistake) {
 	tensor := func(dt backend.DType) func(r, c int) backend.Tensor {
 		return func(r, c int) backend.Tensor {
@@ -193,4 +196,5 @@ func checkMistake(t reporter, be backend.Backend, m mistake) {
 	}
 }
 
+// plain makes words comparable: backends may write RMSNorm or rms_norm.
 func plain(s string) string { return strings.ReplaceAll(strings.ToLower(s), "_", "") }

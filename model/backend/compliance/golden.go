@@ -52,6 +52,7 @@ var goldens = []one{
 	goldenPart("embedding", goldenEmbedding),
 }
 
+// It fails without a case, for a golden file that has lost an operation would else pass.
 func goldenPart(op string, run func(*suite, golden)) one {
 	return one{"golden " + op, func(s *suite) {
 		cases, err := readGolden()
@@ -91,8 +92,10 @@ func (s *suite) out(g golden, name string, draw func() float64) *twin {
 	return s.floats(len(m), len(m[0]), draw)
 }
 
+// nought is what destinations hold that operations add to: the sum is then the gradient alone.
 func nought() float64 { return 0 }
 
+// matrix is an expected or given matrix, in float64 as PyTorch computed it.
 func (s *suite) matrix(g golden, name string) [][]float64 {
 	s.t.Helper()
 	m := g.Floats[name]
@@ -126,6 +129,7 @@ func (s *suite) column(g golden, name string) *twin {
 	return s.ints(len(values), 1, values)
 }
 
+// A scalar that float32 cannot hold would be another on each side.
 func (s *suite) scalar(g golden, name string) float32 {
 	s.t.Helper()
 	v, ok := g.Scalars[name]
@@ -279,6 +283,8 @@ func goldenLinearKL(s *suite, g golden) {
 	s.agrees("linear_backward", g, "dw", dw)
 }
 
+// Three steps, since the first alone would not show the moments being kept or the bias
+// corrections going on.
 func goldenAdamW(s *suite, g golden) {
 	p, m, v := s.in(g, "p"), s.out(g, "m3", nought), s.out(g, "v3", nought)
 	h := backend.AdamW{LR: s.scalar(g, "lr"), Beta1: s.scalar(g, "beta1"), Beta2: s.scalar(g, "beta2"), Eps: s.scalar(g, "eps"),

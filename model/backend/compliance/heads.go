@@ -11,6 +11,8 @@ import (
 // the teacher.
 type headShape struct{ t, d, vocab, dt int }
 
+// No tokens, a vocabulary of one, a teacher of another width, a vocabulary that is a multiple of
+// nothing (4099).
 var headShapes = []headShape{
 	{0, 4, 5, 4}, {1, 1, 1, 1}, {1, 16, 50, 16}, {3, 8, 2, 5}, {17, 33, 130, 20},
 	{70, 24, 517, 24}, {300, 12, 90, 12}, {5, 16, 4099, 16},
@@ -18,6 +20,7 @@ var headShapes = []headShape{
 
 // gradients makes the optional destinations: bit 0 asks for dh, bit 1 for dw.
 // They hold numbers that the operation adds to.
+// A frozen head has no dw, a pass without training neither.
 func (s *suite) gradients(z headShape, which int) (dh, dw *twin) {
 	if which&1 != 0 {
 		dh = s.floats(z.t, z.d, s.normal)
@@ -28,6 +31,7 @@ func (s *suite) gradients(z headShape, which int) (dh, dw *twin) {
 	return dh, dw
 }
 
+// Without gradients no row weights are given, as losses are then only measured.
 var heads = []one{
 	{"linear_ce", func(s *suite) {
 		for _, z := range headShapes {

@@ -7,6 +7,8 @@ import (
 	"vgid/model/backend"
 )
 
+// Numbers depend on key and sample alone: the property that makes training independent of ranks
+// and batches.
 var random = []one{
 	{"random uniform", func(s *suite) { s.random(backend.Uniform, "random_uniform") }},
 	{"random normal", func(s *suite) { s.random(backend.Normal, "random_normal") }},

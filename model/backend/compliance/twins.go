@@ -34,6 +34,7 @@ type side struct {
 	t  *backend.Tensor
 }
 
+// sides are the backends a twin is made on: the device and, where there is one, the reference.
 func (s *twins) sides(w *twin) []side {
 	sides := []side{{s.dev, &w.dev}}
 	if s.ref != nil {
@@ -45,9 +46,12 @@ func (s *twins) sides(w *twin) []side {
 // guardInt is what integer buffers hold between and around rows; floats hold NaN.
 const guardInt = -0x5EADBEE
 
+// A device that keeps the slice instead of copying it computes with that, and is found out.
 // lentFloat is what the source of an upload holds afterwards.
 const lentFloat = 1e33
 
+// layout draws where a view begins and how far apart its rows are: views of fused projections and
+// of packed batches have both, and kernels for dense matrices must not be given them.
 func (s *twins) layout(rows, cols int) (off, stride, total int) {
 	off, stride = s.rng.IntN(5), cols+s.rng.IntN(4)*s.rng.IntN(8)
 	return off, stride, off + rows*stride + s.rng.IntN(5) + 1
@@ -60,6 +64,7 @@ func (s *twins) floats(rows, cols int, draw func() float64) *twin {
 }
 
 // dense is floats without gaps between the rows.
+// Some operations have a faster way for such tensors, which has to be tried as well.
 func (s *twins) dense(rows, cols int, draw func() float64) *twin {
 	return s.place(0, cols, rows*cols+1, rows, cols, draw)
 }
@@ -68,6 +73,8 @@ func (s *twins) place(off, stride, total, rows, cols int, draw func() float64) *
 	return s.placeAs(backend.F32, off, stride, total, rows, cols, draw)
 }
 
+// placeAs fills a buffer with NaN and the view in it with values. NaN is what shows: whatever it
+// is added to or multiplied with, by 0 even, becomes NaN.
 func (s *twins) placeAs(dt backend.DType, off, stride, total, rows, cols int, draw func() float64) *twin {
 	host := make([]float32, total)
 	for i := range host {
@@ -116,6 +123,7 @@ func (s *twins) ints(rows, cols int, values []int32) *twin {
 	return w
 }
 
+// alloc ends the part when there is no memory: nothing behind it could be meant.
 func (s *twins) alloc(be backend.Backend, dt backend.DType, n int) backend.Buffer {
 	s.t.Helper()
 	b, err := be.Alloc(dt, n)
@@ -141,6 +149,7 @@ func (w *twin) cols(from, to int) *twin {
 	return &twin{dev: w.dev.ColRange(from, to), ref: w.ref.ColRange(from, to)}
 }
 
+// allInts reads the whole buffer of t, what lies around the view included.
 func (s *twins) allInts(be backend.Backend, t backend.Tensor) []int32 {
 	s.t.Helper()
 	out := make([]int32, t.Buf.Len())
