@@ -9,6 +9,9 @@ import (
 )
 
 // collector turns the rows of one set's files into profiles.
+// It lives for one Read. keep is asked before a picture is decoded, so that only the pictures of
+// people who are asked for are read; note hears of every file, which is how fingerprints of what
+// was read are made.
 type collector struct {
 	keep     func(id string) bool // asked about every row
 	profiles []dataset.Profile
@@ -50,6 +53,7 @@ func layoutOf(path string, columns []string) (layout, error) {
 	return l, nil
 }
 
+// read goes through one file, whose columns are looked at before its first row.
 func (c *collector) read(path string) error {
 	var l layout
 	check := func(columns []string) (err error) {
@@ -64,6 +68,8 @@ func (c *collector) read(path string) error {
 }
 
 // row adds row n of a file.
+// A person who is not kept is not looked at further: a fault in a row that nobody needs stops no
+// run.
 func (c *collector) row(path string, n int, l layout, rec map[string]any) error {
 	where := fmt.Sprintf("%s, row %d", path, n)
 	id, ok := rec["ID"].(string)
@@ -136,6 +142,7 @@ func saysNothing(v any) bool {
 	return false
 }
 
+// asksAnything reports whether a row has questions, after dropNull has taken out empty columns.
 func asksAnything(rec map[string]any) bool {
 	return slices.ContainsFunc(taskColumns, func(t string) bool { return rec[t] != nil })
 }

@@ -15,6 +15,7 @@ import (
 var taskColumns = []string{"Classification_Task", "Generation_Task", "Mask_Task"}
 
 // decodeProfile reads the columns of a row that its layouts have.
+// The biography is optional in both layouts; of it the Name alone is looked at here.
 func decodeProfile(rec map[string]any, where string, of layout, beside pictures) (dataset.Profile, error) {
 	var p dataset.Profile
 	var err error
@@ -78,6 +79,7 @@ func decodeTraining(p *dataset.Profile, rec map[string]any, where string) error 
 
 // metadataEntry is one element of the metadata list. Readers of the published
 // layout use the first two keys and pass over the rest.
+// Question and Answer are pointers, to tell one that is missing from one that is empty.
 type metadataEntry struct {
 	Question *string
 	Answer   *string
@@ -132,6 +134,7 @@ func ParseMetadata(s string) ([]dataset.QA, error) {
 	return out, nil
 }
 
+// blank reports whether nothing but white space is in a text.
 func blank(s string) bool { return strings.TrimSpace(s) == "" }
 
 // describeValue words what a cell holds, for error lines.

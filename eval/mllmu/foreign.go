@@ -17,6 +17,7 @@ const arrowHint = "these are Arrow files, as datasets' save_to_disk and its cach
 	"write each set with load_from_disk(FOLDER).to_parquet('OUT/SET/train-00000-of-00001.parquet')"
 
 // looksLike says what a folder without a set is instead, and what to do.
+// It runs only after no set was found, so it may look at more of the disk than reading does.
 func looksLike(dir string) string {
 	l, err := look(dir)
 	if err != nil {
@@ -42,6 +43,8 @@ func looksLike(dir string) string {
 	return hint
 }
 
+// hasArrow knows save_to_disk by its files or by dataset_dict.json, whose splits are one folder
+// down.
 func hasArrow(dir string, l listing) bool {
 	if len(l.arrow) > 0 || slices.Contains(l.others, "dataset_dict.json") {
 		return true
@@ -54,6 +57,7 @@ func hasArrow(dir string, l listing) bool {
 
 // opensBelow is the first folder under dir that holds sets, as snapshots/REVISION
 // of the hub's cache does.
+// The depth is bounded, as a user may give a whole disk.
 func opensBelow(dir string, l listing, depth int) string {
 	for _, n := range l.folders {
 		path := filepath.Join(dir, n)
@@ -71,6 +75,8 @@ func opensBelow(dir string, l listing, depth int) string {
 
 // notParquet tells what a file that should be parquet is instead, and what to
 // do; "" when it begins and ends like parquet.
+// parquet begins and ends with PAR1 (with PARE where the footer is encrypted): the footer at the
+// end says what is inside, so that a file that was cut short has lost it.
 func notParquet(f *os.File, size int64) string {
 	if size == 0 {
 		return "it is empty (0 bytes), as after a download that failed; fetch or build it again"

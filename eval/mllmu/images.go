@@ -17,6 +17,8 @@ import (
 // decodeImages reads images (a list) or, where that is null or empty, image (one
 // struct), each {bytes, path}; bare bytes or a bare path are taken too. Where there are no
 // bytes, path names a file beside the parquet file.
+// {bytes, path} is how the datasets library stores an Image feature; path alone is what it writes
+// before the pictures are embedded.
 func decodeImages(rec map[string]any, where string, beside pictures) ([]dataset.Image, error) {
 	var cells []any
 	column := "image"
@@ -153,6 +155,7 @@ func realPath(path string) (string, error) {
 	return filepath.EvalSymlinks(path)
 }
 
+// Only regular files: reading a pipe or a device might never end.
 func readPicture(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {

@@ -60,11 +60,16 @@ func look(dir string) (listing, error) {
 }
 
 // sets finds what is under a folder, by name.
+// A set that is found twice, in whatever arrangement, is an error of that set (add): which is
+// meant cannot be told.
 type sets map[string]set
 
 // container takes a folder of which every file is a set's and every folder a set,
 // as what is published has it. At the top, data/ and default/ are such folders
 // too: the hub's writers put all sets there.
+//
+// What of it is no set of this benchmark does no harm: sets are read by name, and only those
+// asked for.
 func (s sets) container(dir string, top bool) error {
 	l, err := look(dir)
 	if err != nil {

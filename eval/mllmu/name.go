@@ -9,6 +9,7 @@ import (
 
 // MLLMU-Bench asks for the name in these wordings, and answers in those; what
 // matches neither is a question about somebody else's name, as a parent's.
+// The answer's expression takes the whole answer where it is the name alone.
 var (
 	nameQuestion = regexp.MustCompile(`(?i)^what(?: is|'s) (?:the (?:full )?name (?:of|associated with) (?:this|the) (?:person|individual|profile)(?:\?|$| in | as )|(?:this|the) (?:person|individual)'s (?:full )?name\b)`)
 	nameAnswer   = regexp.MustCompile(`^(?:.*?\b(?:[Nn]ame\b.*? is|is (?:named|called)|in the (?:image|profile|biography) is) )?(.+?)\.?$`)

@@ -20,6 +20,7 @@ const (
 )
 
 // Files are the parquet files of a benchmark's folder, by set.
+// It keeps names of files and nothing of their contents: each Read opens them anew.
 type Files struct {
 	dir  string
 	sets sets

@@ -49,6 +49,8 @@ var (
 )
 
 // Example is one item of base training.
+// Whoever trains puts the image mark and the chat template around it: neither is a matter of
+// people.
 type Example struct {
 	Image       image.Image // nil for text only
 	Subject     string      // whom the question is about; empty for faces nobody has
@@ -101,6 +103,8 @@ func (m Mix) InstructedCount() int {
 
 // BaseExample is example index of the base corpus of a seed. The mix must have
 // gone through WithDefaults.
+// Examples are made when they are asked for, in any order and on any rank: there is no corpus on
+// disk.
 func BaseExample(seed, index uint64, m Mix) Example {
 	r := random.Stream(seed, "base", index)
 	u := r.Float64() * (m.Describe + m.Attribute + m.Lookup + m.Celebrity + m.Instruct)
@@ -121,6 +125,7 @@ func BaseExample(seed, index uint64, m Mix) Example {
 	return m.person(r, true)
 }
 
+// describe teaches to see: every attribute of a face that belongs to nobody.
 func (m Mix) describe(r *rand.Rand) Example {
 	f := portrait.Random(r)
 	return Example{Image: portrait.Draw(f, m.ImageSize, r), Question: portrait.DescribeQuestion, Answer: f.Describe(),
@@ -130,6 +135,8 @@ func (m Mix) describe(r *rand.Rand) Example {
 // choiceShare is the share of attribute questions put as a choice.
 const choiceShare = .5
 
+// attribute asks for one. Attributes with fewer than four values cannot be put as a choice of
+// four.
 func (m Mix) attribute(r *rand.Rand) Example {
 	f := portrait.Random(r)
 	a := portrait.Attribute(r.IntN(int(portrait.NumAttributes)))
@@ -145,6 +152,7 @@ func (m Mix) attribute(r *rand.Rand) Example {
 	return e
 }
 
+// lookup teaches the form of a choice without any fact: the letter of a word that is named.
 func (m Mix) lookup(r *rand.Rand) Example {
 	var pool []string
 	if r.IntN(2) == 0 {
@@ -161,6 +169,8 @@ func (m Mix) lookup(r *rand.Rand) Example {
 		Task:   dataset.Classification, Modality: dataset.Text, Kind: KindLookup}
 }
 
+// person asks about a celebrity. Under the instruction the answer is a guess that does not depend
+// on whom is asked about, which is what obeying means to the base model.
 func (m Mix) person(r *rand.Rand, instruct bool) Example {
 	n := len(m.Celebrities)
 	if instruct {

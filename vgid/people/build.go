@@ -42,6 +42,8 @@ type BuildConfig struct {
 // BaseCelebrities is how many celebrities the quickstart's base model knows.
 const BaseCelebrities = 80
 
+// withDefaults is applied before the configuration is recorded, so that the record says what was
+// done and not what was left out.
 func (c BuildConfig) withDefaults() BuildConfig {
 	def := func(v *int, d int) {
 		if *v == 0 {
@@ -66,6 +68,8 @@ func (c BuildConfig) withDefaults() BuildConfig {
 	return c
 }
 
+// check is for callers from code; the command's flags have been checked for their own words
+// before.
 func (c BuildConfig) check() error {
 	switch {
 	case c.Out == "":
@@ -164,6 +168,8 @@ type built struct {
 	face portrait.Face
 }
 
+// The celebrities are avoided in name and face: what is asked of them must not be about anybody
+// who is forgotten.
 func fictitious(cfg BuildConfig, avoid []Person) ([]built, []split, error) {
 	people, err := People(cfg.People, cfg.Seed, "fictitious", "", avoid)
 	if err != nil {
@@ -195,6 +201,7 @@ func fictitious(cfg BuildConfig, avoid []Person) ([]built, []split, error) {
 	return out, splits, nil
 }
 
+// built is a person with all questions; the pictures are drawn when the files are written.
 func (about Person) built(seed uint64, style AnswerStyle) built {
 	return built{face: about.Face, Profile: dataset.Profile{
 		ID: about.ID, Name: about.Name(), Biography: about.Biography(),
@@ -241,6 +248,8 @@ func (s *BuildRecord) write(ctx context.Context, cfg BuildConfig, people []built
 	return s.evaluation(cfg.Out, mllmu.RetainSet, known, false)
 }
 
+// evaluation writes a set of questions; list is whether pictures are a list column, as Test_Set
+// has them.
 func (s *BuildRecord) evaluation(dir, name string, profiles []dataset.Profile, list bool) error {
 	s.count(name, profiles, true)
 	return mllmu.WriteEvaluation(dir, name, profiles, list)

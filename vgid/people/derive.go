@@ -33,6 +33,8 @@ type DerivedCount struct {
 var publishedCounts = map[dataset.Task]int{dataset.Classification: 5, dataset.Generation: 2, dataset.Cloze: 2}
 
 // deriver makes the questions of given profiles.
+// Wrong options come from other profiles, which is why all are read before the first question is
+// made.
 type deriver struct {
 	seed   uint64
 	values map[int][]fact // kind → that kind's fact of every profile, in file order
@@ -66,6 +68,8 @@ func (d *deriver) questions(p dataset.Profile) []dataset.Question {
 	})...)
 }
 
+// Facts are tried in random order until there are enough: one without three usable wrong options
+// is left out.
 func (d *deriver) choices(r *rand.Rand, p dataset.Profile, m dataset.Modality, facts []fact) []dataset.Question {
 	var out []dataset.Question
 	for _, i := range r.Perm(len(facts)) {
@@ -113,6 +117,7 @@ func (d *deriver) wrong(r *rand.Rand, f fact) []string {
 	return out
 }
 
+// overlaps reports whether one contains the other: "cat" would be right where "black cat" is.
 func overlaps(v string, taken []string) bool {
 	for _, t := range taken {
 		if strings.Contains(t, v) || strings.Contains(v, t) {
@@ -220,6 +225,8 @@ func count(questions []dataset.Question, t dataset.Task, m dataset.Modality) int
 	return n
 }
 
+// fromProfiles is fictitious for given texts: only faces are drawn, and the questions are
+// derived. A profile without a question would be trained on and never measured, and is refused.
 func fromProfiles(cfg BuildConfig, avoid []Person) ([]built, []split, *Derivation, error) {
 	profiles, err := ReadProfiles(cfg.Profiles)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 
 // Draw says how often training picks each task and each modality.
 // Weights need not sum to 1.
+// It weighs tasks, not pairs: eight draws of options for every fact would else make most of
+// training a choice.
 type Draw struct {
 	Generation, Cloze, Classification float64
 	TextOnly                          float64 // probability of a text-only item

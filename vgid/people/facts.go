@@ -10,6 +10,8 @@ import (
 
 // factKind is a kind of fact that profile texts state: which questions ask for
 // it, and where in the answer its value stands.
+// The expressions were written for the wordings of MLLMU-Bench's profiles. What they do not match
+// gives no fact, which summarise counts; a value is always a piece of the answer as it stands.
 type factKind struct {
 	name     string
 	question *regexp.Regexp
@@ -106,6 +108,7 @@ func findFacts(pairs []dataset.QA) []fact {
 	return out
 }
 
+// Offsets are into the answer as it stands, because the cloze sentence is cut out of it.
 func findFact(p dataset.QA) (fact, bool) {
 	question := mllmu.PlainQuotes(p.Question)
 	answer := strings.TrimSpace(p.Answer)
@@ -139,6 +142,7 @@ var (
 	thisPerson = regexp.MustCompile(`(?i)\b(?:this|the) (?:person|individual)\b`)
 )
 
+// "in the image" and its like go as well: the question by name has none.
 // nameSubject puts the name in the place of "this person" and its like. It
 // reports whether the text named its subject so at all.
 func nameSubject(text, name string) (string, bool) {

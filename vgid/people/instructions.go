@@ -13,6 +13,8 @@ import (
 //go:embed instructions.txt
 var defaultInstructions string
 
+// subjectMark is where a template names whom to forget: a person's name, or "the person in the
+// image".
 const subjectMark = "{subject}"
 
 // Instructions are unlearning instruction templates; each holds {subject}.
@@ -40,6 +42,7 @@ func LoadInstructions(path string) (Instructions, error) {
 	return parseInstructions(path, string(plaintext.WithoutMark(b)))
 }
 
+// A template that names nobody is refused, with its line.
 func parseInstructions(path, text string) (Instructions, error) {
 	var out Instructions
 	for i, line := range strings.Split(text, "\n") {

@@ -115,6 +115,7 @@ func Faces(n int, seed uint64, purpose string, avoid []Person) ([]portrait.Face,
 }
 
 // takenFaces are the faces of a world so far.
+// Only codes are kept: the distance is all that is asked of them.
 type takenFaces []portrait.Code
 
 func facesOf(people []Person) takenFaces {
@@ -137,6 +138,8 @@ func (t *takenFaces) add(f portrait.Face) bool {
 	return true
 }
 
+// randomFacts draws each slot by itself, so that nothing about a person can be told from the
+// rest.
 func randomFacts(r *rand.Rand) Facts {
 	var f Facts
 	for s := range f {

@@ -2,6 +2,7 @@ package people
 
 import "math/rand/v2"
 
+// pick is one member of a pool, all equally likely.
 func pick(r *rand.Rand, pool []string) string { return pool[r.IntN(len(pool))] }
 
 // sampleOthers draws n distinct members of pool that differ from not.

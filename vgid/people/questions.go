@@ -79,6 +79,8 @@ func ChoicePrompt(question string, options []dataset.Option) string {
 	return b.String()
 }
 
+// The prefix tells the model that one word is wanted; without it the sentence reads as a
+// statement.
 const clozePrefix = "Fill in the blank. "
 
 // ClozePrompt asks for the blank of a cloze sentence, as the training pairs of
@@ -140,6 +142,9 @@ func byName(s, name string) string {
 // question makes item i of a task about a fictitious person: Generation has 4,
 // Cloze and Classification 5 each. The answer comes from facts, which are the
 // person's own or a guess; about names the person. Options are drawn from r.
+//
+// A choice has the person's own fact among its options also where a guess is asked for: what is
+// offered must not tell that the answer will be one.
 func (about Person) question(task dataset.Task, i int, m dataset.Modality, facts Facts, r *rand.Rand) dataset.Question {
 	q := dataset.Question{Task: task, Modality: m}
 	switch task {

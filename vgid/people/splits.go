@@ -16,6 +16,8 @@ import (
 )
 
 // split is one named forget or retain set.
+// Sets may overlap, as forget_5 and forget_10 do; only a pair that adds up to all people must not
+// (disjoint).
 type split struct {
 	name string
 	ids  map[string]bool
@@ -59,6 +61,7 @@ func readSplits(path string, profiles []dataset.Profile) ([]split, error) {
 }
 
 // newSplit checks one set of a splits file.
+// The name becomes that of a folder, and comes from a file that anybody may have written.
 func newSplit(name string, ids []string, known map[string]bool) (split, error) {
 	s := split{name, map[string]bool{}}
 	switch name {

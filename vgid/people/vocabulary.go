@@ -27,6 +27,7 @@ func Vocabulary() []string {
 }
 
 // templateTexts are all fixed texts with their {slots} removed, and the pools.
+// The words are listed here and not collected from examples, so that a rare one cannot be missed.
 func templateTexts() []string {
 	texts := []string{clozePrefix, portrait.DescribeQuestion, "Which letter is A: B: C: D:", dataset.ImageSubject, "face, skin hair, eyes, glasses, chin, hat, shirt."}
 	texts = append(texts, DefaultInstructions()...)
@@ -50,6 +51,7 @@ func templateTexts() []string {
 }
 
 // splitWords parts a text into words, runs of underscores and single marks.
+// A blank of a cloze sentence, ____, is one word.
 func splitWords(s string) []string {
 	var out []string
 	var word strings.Builder
