@@ -10,6 +10,8 @@ import (
 )
 
 // newBertNormalizer cleans text as BERT's tokenizer does.
+// The order is that of the reference's BertNormalizer. strip_accents that is null follows
+// lowercase, as in the original BERT, whose uncased models alone strip them.
 func newBertNormalizer(c component) Normalizer {
 	accents := c.Lowercase
 	if c.StripAccents != nil {
@@ -39,6 +41,7 @@ func newBertNormalizer(c component) Normalizer {
 }
 
 // cleanRune drops control characters and makes every blank a space.
+// Tab and line ends are controls to Unicode and blanks here, so they are looked at first.
 func cleanRune(r rune) rune {
 	switch {
 	case r == '\t' || r == '\n' || r == '\r':
@@ -52,6 +55,8 @@ func cleanRune(r rune) rune {
 }
 
 // spaceIdeographs puts spaces around ideographs.
+// The ranges are the CJK blocks of BERT's tokenization.py, with the reference's borders; Hangul
+// and Kana are none.
 func spaceIdeographs(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -76,6 +81,7 @@ func isPunctuation(r rune) bool {
 }
 
 // nmtClean is SentencePiece's treatment of control characters and blanks.
+// The lists are those of the reference's Nmt.
 func nmtClean(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -13,12 +13,16 @@ import (
 
 // charsmap is SentencePiece's precompiled normalizer: a double-array trie from
 // character sequences to places in a text of zero-terminated replacements.
+// A trie of two arrays in one: a unit holds the byte that leads to it and where its children
+// begin, which is at that place xor the child's byte. Replacements may be empty, which deletes.
 type charsmap struct {
 	units []uint32
 	text  []byte
 }
 
 // newCharsmap reads the length of the trie, the trie, and the replacements.
+// What a file says of sizes and places is not trusted: lookup checks every index against what is
+// there.
 func newCharsmap(b64 string) (*charsmap, error) {
 	b, err := base64.StdEncoding.DecodeString(b64)
 	if err != nil {
@@ -43,6 +47,8 @@ func newCharsmap(b64 string) (*charsmap, error) {
 
 // lookup is the replacement of the shortest sequence of the map that s starts
 // with. (The shortest, and for the whole of s: so does the reference.)
+// Bit 8 of a unit says that a sequence ends there; the unit at its offset then holds the place of
+// the text. Bit 31 marks such units, so that no byte is taken for one.
 func (c *charsmap) lookup(s string) (string, bool) {
 	unit := c.units[0]
 	at := offset(unit)

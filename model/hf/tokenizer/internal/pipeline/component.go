@@ -7,6 +7,7 @@ import (
 )
 
 // pattern is the {"String": …} or {"Regex": …} of Split and Replace.
+// One of the two is set; a file with neither is refused by who reads it.
 type pattern struct {
 	String *string `json:"String"`
 	Regex  *string `json:"Regex"`
@@ -14,6 +15,7 @@ type pattern struct {
 
 // component holds the fields of every supported normalizer, pre-tokenizer,
 // post-processor and decoder; each reads its own.
+// Pointers tell a field that is left out from one that is false or empty: defaults differ by type.
 type component struct {
 	Type string `json:"type"`
 
@@ -55,6 +57,7 @@ type component struct {
 }
 
 // piece is one step of a TemplateProcessing template.
+// Files also give type_id, which numbers the texts of a pair and is not needed for one.
 type piece struct {
 	Special *struct {
 		ID string `json:"id"`

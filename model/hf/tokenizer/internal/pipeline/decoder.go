@@ -12,10 +12,13 @@ import (
 )
 
 // Decoder rewrites the list of tokens; the pieces are joined at the end.
+// It may change the list that it is given: whoever decodes makes one for it.
 type Decoder func([]string) ([]string, error)
 
 // NewDecoder makes the decoder of tokenizer.json. Without one the library puts spaces
 // between tokens.
+// Each decoder hands a list to the next one, since some need the borders of tokens that others
+// have joined already.
 func NewDecoder(raw json.RawMessage) (Decoder, error) {
 	if plainjson.IsNull(raw) {
 		return func(toks []string) ([]string, error) { return []string{strings.Join(toks, " ")}, nil }, nil
@@ -110,6 +113,8 @@ func stripToken(s string, c component) string {
 
 // decodeByteLevel undoes the byteRune spelling; a token with any other
 // character (an added token) stands for its own bytes.
+// Tokens are joined before they are read as UTF-8, for a character's bytes may lie in two of
+// them.
 func decodeByteLevel(toks []string) ([]string, error) {
 	var out []byte
 	for _, t := range toks {
@@ -124,6 +129,7 @@ func decodeByteLevel(toks []string) ([]string, error) {
 
 // decodeFallback joins runs of <0xXX> tokens; a run that is not UTF-8 becomes
 // one U+FFFD per byte.
+// These tokens stand for bytes of characters that the vocabulary lacks (byte_fallback).
 func decodeFallback(toks []string) ([]string, error) {
 	var out []string
 	var run []byte
@@ -155,6 +161,8 @@ func decodeFallback(toks []string) ([]string, error) {
 }
 
 // tidy are the blanks a WordPiece decoder takes out, one after the other.
+// They are those of the reference's cleanup, in its order, which matters: what one takes out the
+// next does not see.
 var tidy = [][2]string{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"},
 	{" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}}
 
@@ -181,6 +189,7 @@ func newWordPieceDecoder(c component) Decoder {
 
 // newMetaspaceDecoder makes spaces of marks again, all but the one that encoding put at
 // the front.
+// With the scheme never nothing was put there, so the first mark is a space of the text.
 func newMetaspaceDecoder(c component) Decoder {
 	rep := c.Replacement
 	keep := c.prependMode() == "never"

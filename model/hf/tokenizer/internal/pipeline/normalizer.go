@@ -15,6 +15,7 @@ import (
 )
 
 // Normalizer rewrites text before it is split.
+// An error can only come from the engine of regular expressions (Replace).
 type Normalizer func(string) (string, error)
 
 // sameText is the normalizer of files that have none.
@@ -26,6 +27,8 @@ func plain(f func(string) string) Normalizer {
 }
 
 // NewNormalizer makes the normalizer of tokenizer.json.
+// Around keeps the Unicode tables of the reference, which are older than Go's: characters that
+// were assigned since are left as they are.
 func NewNormalizer(raw json.RawMessage) (Normalizer, error) {
 	if plainjson.IsNull(raw) {
 		return sameText, nil
@@ -59,6 +62,7 @@ func NewNormalizer(raw json.RawMessage) (Normalizer, error) {
 			}
 			return s
 		}), nil
+	// Nothing is put before nothing: an empty text has no tokens.
 	case "Prepend":
 		return plain(func(s string) string {
 			if s == "" {

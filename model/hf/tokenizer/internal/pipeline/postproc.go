@@ -8,6 +8,8 @@ import (
 )
 
 // Template is what a post-processor puts before and after one sequence.
+// Ids only: the texts of these tokens are in the vocabulary. It is read once, when a tokenizer is
+// loaded.
 type Template struct{ Before, After []int32 }
 
 // Wrap puts the tokens of a component around those that are there: of a sequence the
@@ -80,6 +82,7 @@ func (t *Template) addTemplate(c component) error {
 }
 
 // tokenPair reads ["token", id].
+// The id alone is used.
 func tokenPair(raw json.RawMessage) (int32, error) {
 	var pair []json.RawMessage
 	if err := json.Unmarshal(raw, &pair); err != nil || len(pair) != 2 {

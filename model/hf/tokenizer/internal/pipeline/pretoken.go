@@ -14,10 +14,13 @@ import (
 
 // splitter cuts one piece of text into smaller ones and passes them to yield in
 // order. first tells that the piece starts the text.
+// Pieces are passed on as they are found, not listed. An error of yield ends the work and is returned.
 type splitter func(s string, first bool, yield func(string, bool) error) error
 
 // PreTokenizer is a chain of splitters; ByteLevel tells that the words then go
 // to the model as raw bytes.
+//
+// A chain without steps passes a text on whole.
 type PreTokenizer struct {
 	steps     []splitter
 	ByteLevel bool
@@ -67,6 +70,7 @@ func newSteps(c component) ([]splitter, error) {
 	case "Split":
 		s, err := newSplit(c)
 		return named("Split", s, err)
+	// Of digits that stand together one piece, or one each with individual_digits.
 	case "Digits":
 		if c.Individual {
 			return classSteps(chars.IsDigit, "Isolated")
@@ -74,6 +78,7 @@ func newSteps(c component) ([]splitter, error) {
 		return classSteps(chars.IsDigit, "Contiguous")
 	case "WhitespaceSplit":
 		return classSteps(unicode.IsSpace, "Removed")
+	// Two steps do what the reference does in two splits: blanks go, signs stand alone.
 	case "BertPreTokenizer":
 		blanks, err := behave(runeMatcher(unicode.IsSpace), "Removed", false)
 		if err != nil {
@@ -126,6 +131,7 @@ func named(component string, s splitter, err error) ([]splitter, error) {
 }
 
 // Run sends the words of s through the chain.
+// first says whether s starts the whole text, or follows an added token that was cut out before.
 func (p *PreTokenizer) Run(s string, first bool, yield func(string) error) error {
 	return runSteps(p.steps, s, first, yield)
 }
@@ -152,6 +158,8 @@ func addPrefixSpace(s string, first bool, yield func(string, bool) error) error 
 
 // splitWords gives the runs of word characters and of neither those nor blanks: the
 // reference's \w+|[^\w\s]+.
+// By classes of characters and not by the engine: the expression is a run of one class or the
+// other.
 func splitWords(s string, first bool, yield func(string, bool) error) error {
 	class := func(r rune) int {
 		switch {

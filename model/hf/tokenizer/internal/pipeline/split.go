@@ -11,6 +11,7 @@ import (
 )
 
 // matcher lists consecutive ranges that cover s: matches and what lies between.
+// Every byte of s is in one range, in order; no range is empty but a match of nothing.
 type matcher func(s string, visit func(start, end int, match bool) error) error
 
 // runeMatcher matches every single character of a class.
@@ -39,6 +40,7 @@ func runeMatcher(is func(rune) bool) matcher {
 }
 
 // stringMatcher matches a text that is not empty.
+// Matches do not overlap: the search goes on behind each.
 func stringMatcher(pat string) matcher {
 	return func(s string, visit func(int, int, bool) error) error {
 		at := 0
@@ -65,6 +67,7 @@ func stringMatcher(pat string) matcher {
 }
 
 // regexMatcher matches an expression. The engine counts characters, pieces are bytes.
+// The engine (regexp2) has look-ahead, which these expressions need and Go's own does not have.
 func regexMatcher(re *regexp2.Regexp) matcher {
 	return func(s string, visit func(int, int, bool) error) error {
 		runes := []rune(s)
@@ -127,6 +130,8 @@ func newSplit(c component) (splitter, error) {
 }
 
 // behave turns matches into pieces in one of the five ways of tokenizer.json.
+// The names are SplitDelimiterBehavior's in the reference. invert calls matches what lies between
+// them.
 func behave(find matcher, behavior string, invert bool) (splitter, error) {
 	switch behavior {
 	case "Removed", "Isolated", "Contiguous", "MergedWithPrevious", "MergedWithNext":
@@ -156,6 +161,7 @@ type pieces struct {
 }
 
 // add takes the next range.
+// Only Removed drops anything; under the others the pieces put together are the text.
 func (p *pieces) add(a, b int, match bool) error {
 	match = match != p.invert
 	if !p.pending || !p.joins(match) {

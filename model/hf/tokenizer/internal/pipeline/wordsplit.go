@@ -10,6 +10,9 @@ import (
 // WordSplit recognises by hand the split expressions of the GPT-2, Qwen and
 // Llama 3 tokenizers, which run on every byte of text: a general engine with
 // look-ahead is several times slower. A property test holds it to the engine.
+//
+// Next must take exactly what the expression's first alternative that matches takes, as engines
+// that backtrack do: not the longest match of all.
 type WordSplit struct {
 	foldCase   bool // contractions match in any case
 	leadAny    bool // any single non-letter, non-digit, non-newline may lead a word; else only a space
@@ -101,6 +104,7 @@ func run(s string, c, limit int) int {
 	return i
 }
 
+// isNewline is [\r\n] of the expressions; other line ends are blanks to them.
 func isNewline(b byte) bool { return b == '\n' || b == '\r' }
 
 // Next is the length of the first match; alternatives are tried in order.
@@ -119,6 +123,8 @@ func (w WordSplit) Next(s string) int {
 			return n + k
 		}
 	}
+	// A class of its own in front of punctuation: \p{N} holds letters of counting, such as Ⅳ and
+	// ½, too.
 	// digits
 	if c == number {
 		return run(s, number, w.digits)
