@@ -52,11 +52,13 @@ type AdapterRow struct {
 	Ratio           float64 `json:"ratio,omitempty"`          // of tokens/s; above 1 vgid is faster
 }
 
+// Fixed, so that rows of different machines compare: PEFT is given the same.
 const rank, alpha = 16, 32
 
 // decoderLayers are all of its linear layers, for vgid and PEFT alike.
 const decoderLayers = `.*language_model.*_proj`
 
+// answer is how many tokens of a sequence have a loss.
 func (o *AdapterOptions) answer() int { return max(1, o.Tokens/8) }
 
 // Shape is a model's architecture by its name, and its config.json but for the
@@ -109,6 +111,8 @@ func RunAdapter(ctx context.Context, o AdapterOptions) (AdapterRow, error) {
 	return row, nil
 }
 
+// ours measures vgid. The device is closed before PyTorch begins: both would not fit a card side
+// by side.
 func (o *AdapterOptions) ours(ctx context.Context, c *model.Config, row *AdapterRow) error {
 	be, err := o.Open()
 	if err != nil {
@@ -116,6 +120,7 @@ func (o *AdapterOptions) ours(ctx context.Context, c *model.Config, row *Adapter
 	}
 	defer be.Close()
 	row.Device = be.Name()
+	// Frozen weights are kept in the type that the device computes in, as a user would.
 	weights := model.LoadOptions{Weights: "float32"}
 	if be.Traits().Activations == backend.BF16 {
 		weights.Weights = "bfloat16"
@@ -154,6 +159,8 @@ func (o *AdapterOptions) ours(ctx context.Context, c *model.Config, row *Adapter
 }
 
 // adapterStep is a model in training.
+// Its data are made once and are the same in every step: what they are has no influence on the
+// time.
 type adapterStep struct {
 	m                *model.Model
 	opt              *optim.Optimizer
@@ -165,6 +172,8 @@ type adapterStep struct {
 	step             uint32
 }
 
+// data makes blank pictures and arbitrary targets. The last tokens of a sequence have the loss,
+// where answers are.
 func (s *adapterStep) data(o *AdapterOptions) error {
 	seq, err := s.m.Config.Blank(o.Tokens, 1, 0)
 	if err != nil {
@@ -174,6 +183,7 @@ func (s *adapterStep) data(o *AdapterOptions) error {
 		seq.Sample = uint32(i)
 		s.seqs = append(s.seqs, seq)
 		for k := range o.answer() {
+			// The row before a token predicts it.
 			s.rows = append(s.rows, int32((i+1)*o.Tokens-o.answer()+k-1))
 			s.targets = append(s.targets, int32((i*37+k*101)%s.m.Config.Text.VocabSize))
 		}

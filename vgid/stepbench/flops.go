@@ -40,6 +40,9 @@ func peakTFLOPS(device string) float64 {
 // pass, rows without a loss no head. The vgid step adds the teacher's forward
 // pass. Of the lowest layer the gradient of its input is counted though nobody
 // needs it: under 1 % of LLaVA-1.5-7B.
+//
+// MFU is these operations, which any program needs, over what the card could do in the same time:
+// recomputing costs time and does not count as work.
 func flops(c *model.Config, batch, tokens, answer, adapter int, vgid bool) float64 {
 	t, v := &c.Text, &c.Vision
 	d, n := float64(t.HiddenSize), float64(batch*tokens)
@@ -53,6 +56,7 @@ func flops(c *model.Config, batch, tokens, answer, adapter int, vgid bool) float
 		layers = own.Depth(c)
 	}
 	w, patches := float64(v.HiddenSize), float64((v.ImageSize/v.PatchSize)*(v.ImageSize/v.PatchSize))
+	// The class token of CLIP's tower is one more.
 	s := patches + 1
 	tower := float64(layers)*(2*s*(4*w*w+2*w*float64(v.IntermediateSize))+4*s*s*w) + 2*patches*w*float64(v.Channels*v.PatchSize*v.PatchSize)
 	projector := 2 * float64(c.ImageTokens(imaging.Grid{})) * (w*d + d*d)

@@ -26,6 +26,8 @@ type MemoryOptions struct {
 }
 
 // MemoryRow is what a step on the CPU was estimated to take and what it took.
+// What is compared is Resident, the process as it was with what the step was estimated to add,
+// and Peak, which the kernel saw.
 type MemoryRow struct {
 	Step       string    `json:"step"`
 	Device     string    `json:"device"`
@@ -62,6 +64,7 @@ func RunMemory(ctx context.Context, o MemoryOptions) (MemoryRow, error) {
 	if row.Free, err = be.FreeBytes(); err != nil {
 		return row, err
 	}
+	// Refused and not tried: for want of memory the kernel may end other programs.
 	if n := row.Estimated.Written; n > row.Free {
 		return row, fmt.Errorf("%s: %s takes %v besides the mapped weights and %v are free", o.Dir, o.Step, backend.Bytes(n), backend.Bytes(row.Free))
 	}
