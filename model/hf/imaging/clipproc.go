@@ -9,6 +9,8 @@ import (
 
 // CLIPProcessor makes the pixels a CLIP vision tower reads: convert to RGB,
 // resize, centre crop, rescale, normalise.
+// A processor that validate has let through gives every picture the same size, which is Size: a
+// tower with learned positions takes no other.
 type CLIPProcessor struct {
 	PadToSquare  bool // first, with the mean colour (LlavaImageProcessor's do_pad)
 	DoResize     bool
@@ -37,6 +39,7 @@ func NewCLIP(side int) *CLIPProcessor {
 const maxSide = 1 << 14
 
 // validate refuses what would not make pictures of one size.
+// That Size must be positive also means: without a crop the resizing has to fix both sides.
 func (p *CLIPProcessor) validate() error {
 	if err := p.Resample.validate(); err != nil {
 		return err
@@ -65,6 +68,7 @@ func (p *CLIPProcessor) Size() (h, w int) {
 func (p *CLIPProcessor) Layout() Layout { return Planes(p.Size()) }
 
 // Check implements Processor.
+// Only padding can make a picture larger than it was decoded, and is bounded like decoding.
 func (p *CLIPProcessor) Check(h, w int) error {
 	if h < 1 || w < 1 {
 		return errors.New("image is empty")

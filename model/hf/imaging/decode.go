@@ -21,6 +21,7 @@ import (
 const MaxPixels = 178_956_970
 
 // format is a kind of image file, known by its first bytes; '?' stands for any.
+// size reads no more than the header; decode is only called where header found the size bearable.
 type format struct {
 	name, magic string
 	size        func(data []byte) (w, h int, err error)
@@ -44,6 +45,7 @@ func sizeBy(config func(io.Reader) (image.Config, error)) func([]byte) (int, int
 	}
 }
 
+// In their order: the last one is what any other document of tags begins with.
 // others are files people take for images, or give instead of one.
 var others = []struct{ magic, what string }{
 	{"II*\x00", "a TIFF image"},
@@ -151,6 +153,7 @@ func corrupt(name, format string, size int, err error) error {
 }
 
 // ReadImage is Decode for a stream.
+// The whole file is read first: its kind and size have to be known before any pixel is decoded.
 func ReadImage(r io.Reader, name string) (image.Image, error) {
 	b, err := io.ReadAll(r)
 	if err != nil {
@@ -181,6 +184,7 @@ func decodeJPEG(data []byte) (image.Image, error) {
 
 // firstFrame places a GIF's first frame on its screen: a frame may cover a
 // part only, the rest shows palette entry 0, as in Pillow.
+// gif.Decode gives the first frame alone, without its screen.
 func firstFrame(data []byte) (image.Image, error) {
 	c, err := gif.DecodeConfig(bytes.NewReader(data))
 	if err != nil {

@@ -200,6 +200,7 @@ func (h bmpHeader) indexed(data []byte) (image.Image, error) {
 
 // greyRamp reports whether the palette is black and white, or the greys 0, 1, 2 …,
 // and the step between them.
+// Pillow opens such files as mode 1 or L, which have no palette; that is why it matters here.
 func (h bmpHeader) greyRamp(palette *[256][3]byte) (bool, int) {
 	step := 1
 	if h.colours == 2 {
@@ -217,6 +218,7 @@ func (h bmpHeader) greyRamp(palette *[256][3]byte) (bool, int) {
 }
 
 // packed16 decodes 5-5-5, the plain kind, and 5-6-5 bits.
+// Five or six bits become eight by scaling to 255, not by shifting.
 func (h bmpHeader) packed16(data []byte) (image.Image, error) {
 	green := 5
 	switch rgb := [3]uint32(h.masks[:3]); {
@@ -250,6 +252,7 @@ func (h bmpHeader) masksUnread() error {
 }
 
 // wholeBytes decodes 24 and 32 bits. Alpha counts only where a mask names it.
+// Masks may name the channels in any order, as long as each is a whole byte.
 func (h bmpHeader) wholeBytes(data []byte) (image.Image, error) {
 	at := [4]int{2, 1, 0, -1} // which byte of a pixel is red, green, blue, alpha
 	if h.kind == bmpMasked {

@@ -3,6 +3,7 @@ package imaging
 // runs decodes run-length coded indices, one a byte. As Pillow does, it counts
 // pixels, not rows: a row that ends at its first pixel is none, and a picture that
 // is not full is refused.
+// The order of rows is turned round at the end only: runs are counted from the file's first row.
 func (h bmpHeader) runs(data []byte) (row func(y int) []byte, err error) {
 	r := runReader{data: data, at: min(h.pixels, len(data)), w: h.w, size: h.w * h.h, four: h.kind == bmpRLE4}
 	for len(r.out) < r.size && r.step() {
@@ -48,6 +49,7 @@ func (r *runReader) step() bool {
 		r.x = 0
 	case v == 1: // end of the picture
 		return false
+	// What is passed over keeps index 0, as what skip leaves out does.
 	case v == 2: // move right and up
 		by, ok := r.take(2)
 		if !ok {

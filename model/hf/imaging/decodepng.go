@@ -9,6 +9,8 @@ import (
 
 // pngChunks visits the chunks of a PNG file until visit gives false. at is where
 // the chunk begins. Damage ends the walk; the decoder reports it.
+// A chunk is its length, its kind, so many bytes and a checksum, four bytes each but the third.
+// The checksum is the decoder's to compare.
 func pngChunks(data []byte, visit func(at int, kind string, body []byte) bool) {
 	for at := 8; at+12 <= len(data); {
 		n := int(binary.BigEndian.Uint32(data[at:]))
@@ -58,6 +60,7 @@ func decodePNG(data []byte) (image.Image, error) {
 	if !grey {
 		k = [3]byte{key[1], key[3], key[5]}
 	}
+	// Alpha 0 alone: Pillow keeps the colour, too, which overWhite then covers.
 	out := toNRGBA(img)
 	for p := out.Pix; len(p) > 0; p = p[4:] {
 		if [3]byte(p) == k {

@@ -42,6 +42,8 @@ func orientation(format string, data []byte) int {
 var xmpOrientation = regexp.MustCompile(`tiff:Orientation(?:="|>)([0-9])`)
 
 // jpegMeta gives the EXIF and XMP segments before the picture's data.
+// A segment is 0xff, a kind and a length that counts itself (T.81, B.1.1.4). Behind the start of
+// scan (0xda) there is compressed data, in which nothing is looked for.
 func jpegMeta(data []byte) (exif, xmp []byte) {
 	const xmpName = "http://ns.adobe.com/xap/1.0/\x00"
 	for at := 2; at+4 <= len(data) && data[at] == 0xff; {
@@ -124,6 +126,7 @@ func exifOrientation(b []byte) (int, bool) {
 }
 
 // upright turns and mirrors a picture by its EXIF orientation.
+// Values that are none of EXIF's eight leave the picture as it is.
 func upright(img image.Image, orientation int) image.Image {
 	if orientation < 2 || orientation > 8 {
 		return img

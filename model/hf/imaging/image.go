@@ -14,6 +14,7 @@ func (g Grid) Patches() int { return g.T * g.H * g.W }
 // Image is a picture as a vision tower reads it. Towers with one size of
 // picture (CLIP) take planes [3, h, w] and no grid; towers with any size
 // (Qwen) take patches [Grid.Patches(), 3·temporal·patch·patch].
+// It does not say which layout it has: that is its Processor's Layout.
 type Image struct {
 	Pixels []float32
 	Grid   Grid

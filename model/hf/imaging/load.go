@@ -64,6 +64,8 @@ func modelType(dir string) (string, error) {
 	return c.Model, err
 }
 
+// readJSON names the file in its errors, unless it cannot be opened, which the system's error
+// does.
 func readJSON(path string, v any) error {
 	b, err := os.ReadFile(path)
 	if err != nil {

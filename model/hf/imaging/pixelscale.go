@@ -39,6 +39,7 @@ func (s *PixelScale) validate() error {
 
 // tables holds the 256 possible results per channel, in float32 steps like the
 // reference.
+// A picture has more pixels than a channel has values, so each value is computed once.
 func (s *PixelScale) tables() *[3][256]float32 {
 	var t [3][256]float32
 	for c := range t {
@@ -57,6 +58,7 @@ func (s *PixelScale) tables() *[3][256]float32 {
 }
 
 // sample is the nearest 8-bit sample of channel c to x.
+// Rounded and clipped, since noise takes values where no sample is.
 func (s *PixelScale) sample(c int, x float32) byte {
 	v := float64(x)
 	if s.DoNormalize {

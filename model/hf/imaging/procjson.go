@@ -42,6 +42,7 @@ type procJSON struct {
 }
 
 // channels is a value of each channel, or one for all.
+// One number stands for all of them, as transformers takes it.
 type channels []float32
 
 // UnmarshalJSON takes a number for all channels, a list, or null.
@@ -56,6 +57,7 @@ func (c *channels) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]float32)(c))
 }
 
+// The list in readProcJSON has the same order.
 // switches turn steps of a processor on and off.
 var switches = []string{"do_convert_rgb", "do_resize", "do_center_crop", "do_pad", "do_rescale", "do_normalize"}
 
@@ -91,6 +93,7 @@ func (j *procJSON) needs(on bool, step string, fields ...string) error {
 }
 
 // sizeJSON is a size as a bare number or by its keys.
+// Which of the spellings a class takes is decided by who reads it (clip, qwen).
 type sizeJSON struct {
 	Number    *int `json:"-"`
 	Shortest  *int `json:"shortest_edge"`
@@ -264,6 +267,7 @@ func set[T any](dst *T, src *T) {
 
 // Write stores the processor as dir/preprocessor_config.json for transformers'
 // CLIPImageProcessor.
+// What is written is read back by LoadProcessor to the same processor.
 func (p *CLIPProcessor) Write(dir string) error {
 	if err := p.validate(); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 // QwenProcessor makes the patches the vision towers of Qwen2-VL and Qwen2.5-VL
 // read: convert to RGB, resize to whole merge blocks of about the picture's own
 // size, rescale, normalise, cut into patches.
+// MinPixels and MaxPixels bound an area and no side, so a long picture stays long.
 type QwenProcessor struct {
 	DoResize             bool
 	MinPixels, MaxPixels int // of the resized picture
@@ -81,6 +82,8 @@ func (p *QwenProcessor) Target(h, w int) (int, int, error) {
 func (p *QwenProcessor) Layout() Layout { return Patches(p.Patch, p.Merge, p.Temporal) }
 
 // Check implements Processor.
+// It fails for pictures that are too long for the model, which is known before anything is
+// decoded.
 func (p *QwenProcessor) Check(h, w int) error {
 	_, _, err := p.size(h, w)
 	return err

@@ -20,6 +20,7 @@ const (
 	Hamming  Resample = 5
 )
 
+// Nearest has no filter: it is done by itself (nearest).
 func (r Resample) validate() error {
 	if r == Nearest {
 		return nil
@@ -76,6 +77,7 @@ func cubic(x float64) float64 {
 }
 
 // sinc is sin(πx)/πx.
+// The limit at 0 is 1, where the quotient is none.
 func sinc(x float64) float64 {
 	if x == 0 {
 		return 1
@@ -99,6 +101,9 @@ type axis struct {
 // newAxis computes the weights of in → out samples, for outputs lo to hi only:
 // the filter is widened by the scale when shrinking, and normalised per output
 // sample.
+//
+// Weights are integers, as Pillow's are for 8-bit pictures: sums are then exact in any order, and
+// only the rounding of a weight could differ.
 func newAxis(in, out, lo, hi int, filter func(float64) float64, support float64) axis {
 	scale := float64(in) / float64(out)
 	widen := max(scale, 1)
@@ -246,6 +251,7 @@ func resizeRows(img RGB, t axis, lo, hi int) RGB {
 }
 
 // resizeColumns filters columns lo to hi of img.
+// A row of sums for a row of output, so that memory is gone through in order.
 func resizeColumns(img RGB, t axis, lo, hi int) RGB {
 	h, stride := len(t.first), 3*(hi-lo)
 	out := RGB{make([]byte, stride*h), hi - lo, h}

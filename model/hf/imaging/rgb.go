@@ -28,6 +28,7 @@ func (m RGB) At(x, y int) color.Color {
 func (RGB) Opaque() bool { return true }
 
 // cut copies a part, which must lie inside.
+// A part that is the whole is the picture itself, not a copy.
 func (m RGB) cut(r image.Rectangle) RGB {
 	if r == m.Bounds() {
 		return m
@@ -40,6 +41,7 @@ func (m RGB) cut(r image.Rectangle) RGB {
 }
 
 // frame puts the picture at a point of a w × h one of the given colour.
+// The picture has to fit there.
 func (m RGB) frame(w, h int, at image.Point, paper [3]byte) RGB {
 	if w == m.W && h == m.H {
 		return m
