@@ -9,6 +9,7 @@ import (
 )
 
 // addedMatcher finds added tokens in text, longest first at each position.
+// start is asked at every byte of a text; only where it says yes is the trie walked.
 type addedMatcher struct {
 	start [256]bool // bytes some token starts with
 	root  *trieNode
@@ -48,6 +49,7 @@ func (m *addedMatcher) add(text string, t *addedToken) {
 }
 
 // longest is the token that starts at s[i] with the most bytes.
+// Longest and not first: <|im_start|> must not be cut by a token that is its beginning.
 func (m *addedMatcher) longest(s string, i int) (*addedToken, int) {
 	var best *addedToken
 	end := i

@@ -101,6 +101,8 @@ func (f *folder) tokenNames(b []byte) (map[string]string, error) {
 // Render gives the text of the messages, with the start of the assistant's
 // turn when addGenerationPrompt is set. An error names the template's file and
 // line; a template refuses with one the conversations it was not made for.
+// tools and documents are none and not undefined, as apply_chat_template passes them: templates
+// test for none.
 func (c *ChatTemplate) Render(messages []Message, addGenerationPrompt bool) (string, error) {
 	if len(messages) == 0 {
 		return "", errors.New("chat template: the conversation has no messages")
@@ -191,6 +193,7 @@ func findTemplate(dir string) (src, path string, err error) {
 
 // templateField reads chat_template: a string, or named ones in an object or a
 // list, of which "default" is meant.
+// Lists of named templates are the older form, of tokenizer_config.json.
 func templateField(b []byte) (string, error) {
 	var o struct {
 		T json.RawMessage `json:"chat_template"`

@@ -23,6 +23,7 @@ type tokenizerClass struct {
 }
 
 // asFiled takes tokenizer.json as it stands.
+// The name is that of the class in transformers that does so.
 var asFiled = tokenizerClass{name: "TokenizersBackend"}
 
 // qwen2Class is that of Qwen2, Qwen2-VL and Qwen2.5-VL.
@@ -122,6 +123,7 @@ func rebuildLlama(j *tokenizerJSON, config *object) error {
 }
 
 // parts are those that a class brings.
+// One that is nil becomes null in the file, which is none of that kind.
 type parts struct {
 	Normalizer, PreTokenizer, Decoder any
 	Model                             map[string]any

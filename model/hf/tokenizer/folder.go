@@ -13,6 +13,7 @@ import (
 )
 
 // folder is what the small files of a model's folder say about its tokenizer.
+// They are read at once and together: what one file says may be overruled by another.
 type folder struct {
 	dir     string
 	config  object // tokenizer_config.json
@@ -76,6 +77,7 @@ func (f *folder) cleansUp(m subword.Model) bool {
 }
 
 // cleanUp is clean_up_tokenization of transformers.
+// It is not the WordPiece decoder's list, which has one more and looks at single tokens.
 func cleanUp(s string) string {
 	for _, r := range [][2]string{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}} {
 		s = strings.ReplaceAll(s, r[0], r[1])

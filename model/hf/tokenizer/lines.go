@@ -16,6 +16,8 @@ import (
 )
 
 // A chunk of lines is read, worked on in parallel and written in order.
+// Both bounds hold: of short lines many make a chunk that is worth sharing out, of long ones few
+// fill memory.
 const (
 	chunkLines = 4096
 	chunkBytes = 4 << 20
@@ -94,6 +96,7 @@ func eachLine(ctx context.Context, in io.Reader, out io.Writer, name string, f f
 }
 
 // readChunk reads up to a chunk of lines, without their newlines.
+// A last line without a newline counts; the end of the input by itself is no line.
 func readChunk(r *bufio.Reader) ([][]byte, error) {
 	var lines [][]byte
 	for size := 0; len(lines) < chunkLines && size < chunkBytes; {
@@ -111,6 +114,8 @@ func readChunk(r *bufio.Reader) ([][]byte, error) {
 
 // workOn gives what f makes of consecutive runs of lines, in order. On an
 // error, parts end before the first bad line, whose index comes with it.
+// Each worker takes runs of lines from a channel until it is empty; it writes to no place but its
+// run's.
 func workOn(lines [][]byte, f func(dst, line []byte) ([]byte, error)) (parts [][]byte, bad int, err error) {
 	// More runs than workers: lines differ in length.
 	workers := runtime.GOMAXPROCS(0)

@@ -11,6 +11,8 @@ import (
 
 // object is a JSON object that keeps the order of its fields, in which Python
 // reads them: tokens that are new get their ids in it.
+// names and fields have the same members; names is in the order of the file, where a field that
+// is given twice keeps its first place and its last value, as in Python's dict.
 type object struct {
 	names  []string
 	fields map[string]json.RawMessage

@@ -38,6 +38,8 @@ func (v tokenValue) token() addedToken {
 }
 
 // read accepts "tok" and {"content": "tok", …}; a string is a special token.
+// A string stands for a token with default flags, which for those that these files name means
+// special.
 func (v *tokenValue) read(raw json.RawMessage) error {
 	if len(raw) > 0 && raw[0] == '{' {
 		return plainjson.Unmarshal(raw, v)
@@ -47,6 +49,7 @@ func (v *tokenValue) read(raw json.RawMessage) error {
 }
 
 // given is a token that has a name or an id in a file.
+// name is empty for tokens without a role, id is 0 for those that no file gives one.
 type given struct {
 	name string
 	id   int
@@ -166,6 +169,7 @@ func (s *specials) list(raw json.RawMessage) error {
 }
 
 // sort lists tokens by their ids, in which order they are added.
+// An id that is given twice, by two keys of the file, keeps the later token, as a dict does.
 func (s *specials) sort(byID map[int]tokenValue) {
 	for _, id := range slices.Sorted(maps.Keys(byID)) {
 		s.listed = append(s.listed, given{id: id, tokenValue: byID[id]})

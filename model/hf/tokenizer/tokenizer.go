@@ -20,6 +20,8 @@ import (
 // with byte fallback (Llama 2, Gemma), Unigram (T5), WordPiece (BERT) or
 // WordLevel. It may be used by several goroutines at once. Truncation and
 // padding settings in the file are ignored, as transformers does unless asked.
+//
+// Nothing of it changes after Load but the pool of work memory, which is safe for that.
 type Tokenizer struct {
 	normalize pipeline.Normalizer
 	pre       pipeline.PreTokenizer
@@ -62,6 +64,7 @@ func Load(dir string) (*Tokenizer, error) {
 }
 
 // withoutFile says what to do about a folder without tokenizer.json.
+// The older forms are named, since they can be converted.
 func withoutFile(dir string) string {
 	for _, other := range []string{"tokenizer.model", "spiece.model", "vocab.json", "vocab.txt"} {
 		if _, err := os.Stat(filepath.Join(dir, other)); err == nil {
@@ -171,6 +174,8 @@ func (t *Tokenizer) addTokens(filed []addedToken, s *specials, c tokenizerClass,
 }
 
 // named is the id of a configured special token, -1 when there is none.
+// A name that the vocabulary lacks is none: Load does not fail for a role that nobody may ask
+// for.
 func (t *Tokenizer) named(tok string) int32 {
 	if id, ok := t.ids[tok]; ok && tok != "" {
 		return id

@@ -3,6 +3,8 @@ package tokenizer
 import "encoding/json"
 
 // tokenizerJSON is tokenizer.json; components are decoded by their "type".
+// truncation is not read: it limits what the library encodes by default, and transformers resets
+// it.
 type tokenizerJSON struct {
 	AddedTokens   []addedToken    `json:"added_tokens"`
 	Normalizer    json.RawMessage `json:"normalizer"`

@@ -61,6 +61,7 @@ func TrainBPE(dir string, corpus iter.Seq[string], o TrainOptions) error {
 }
 
 // pairMerge is one learned merge.
+// a and b are the ids of what is joined, id that of the result.
 type pairMerge struct{ a, b, id int32 }
 
 // trainer holds the vocabulary as it grows: the special tokens, the 256 bytes, and then
@@ -106,6 +107,8 @@ func newTrainer(o TrainOptions) (*trainer, error) {
 }
 
 // token gives the id of raw bytes, new when unknown.
+// Two merges may spell the same bytes; the second then gets the first one's id, as in the
+// reference trainer.
 func (t *trainer) token(raw string) int32 {
 	if id, ok := t.ids[raw]; ok {
 		return id
@@ -264,6 +267,8 @@ func (a pairCount) before(b pairCount) bool {
 // pairHeap gives the most frequent pair first; entries may be stale.
 type pairHeap []pairCount
 
+// container/heap would need an interface for each entry; these are the innermost steps of
+// learning.
 func (h *pairHeap) push(c pairCount) {
 	s := append(*h, c)
 	for i := len(s) - 1; i > 0 && s[i].before(s[(i-1)/2]); i = (i - 1) / 2 {
