@@ -40,6 +40,7 @@ type figure struct {
 	SVG           template.HTML
 }
 
+// pair is a line of a list: what was used, in which version.
 type pair struct{ Key, Value string }
 
 // pageTable is the results in one modality: a group a set, a row a model.
@@ -50,6 +51,7 @@ type pageTable struct {
 	Groups  []group
 }
 
+// Count says how many questions its means are over.
 type group struct {
 	Set, Count string
 	Rows       []pageRow
@@ -131,6 +133,8 @@ func newPage(d Data) (*page, error) {
 }
 
 // headlines are the numbers a reader looks for first.
+// Where a value from before is known the difference is the headline, for that is what unlearning
+// did.
 func headlines(s *eval.Summary) []headline {
 	var out []headline
 	for _, set := range []string{eval.Forget, eval.Test, eval.Retain, eval.Celebrity} {

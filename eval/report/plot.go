@@ -60,6 +60,7 @@ func label(v float64) string {
 }
 
 // frame draws the grid, its labels and the axis titles.
+// Grid lines across only: values are read off the left edge.
 func (a axes) frame(b *strings.Builder, xTitle, yTitle string) {
 	for _, v := range ticks(a.y0, a.y1, 4) {
 		fmt.Fprintf(b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1[3]f"/><text class="tick" x="%.1f" y="%.1f" text-anchor="end">%s</text>`,
@@ -82,6 +83,7 @@ func svg(description string, body string) template.HTML {
 }
 
 // curves draws the losses, the gradient norm and the learning rate over steps.
+// A value that is not finite leaves a gap, and does not set the scale.
 func curves(points []CurvePoint, loss string) []figure {
 	if len(points) < 2 {
 		return nil
@@ -130,6 +132,7 @@ func curves(points []CurvePoint, loss string) []figure {
 	return out
 }
 
+// finite reports whether a value can be drawn.
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // tradeoff places each model by what it still says of the people to be

@@ -64,6 +64,8 @@ var reportTemplate = template.Must(template.New("report").Parse(reportHTML))
 
 // Write writes the report as one HTML file that fetches nothing,
 // atomically.
+//
+// It is written whole or not at all, as a run may be asked for it again.
 func Write(path string, d Data) error {
 	if d.Summary == nil {
 		return fmt.Errorf("%s: a report needs a summary", path)
@@ -107,6 +109,7 @@ func duration(seconds float64) string {
 	return fmt.Sprintf("%d h %02d min", int(d.Hours()), int(d.Minutes())%60)
 }
 
+// A dash is for stages whose memory is not known.
 func mebibytes(n int64) string {
 	if n == 0 {
 		return "–"

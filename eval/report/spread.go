@@ -12,6 +12,7 @@ import (
 )
 
 // Spread is a mean over several runs with its sample standard deviation.
+// SD is of the sample (n-1): a few seeds stand for all that could have been drawn.
 type Spread struct {
 	Mean float64 `json:"mean"`
 	SD   float64 `json:"sd"`
@@ -65,6 +66,7 @@ func Over(runs []*eval.Summary) (Spreads, error) {
 }
 
 // lacks names the first mean that another run has and this one has not.
+// Both ways round it finds a difference wherever it lies.
 func lacks(s, other *eval.Summary) error {
 	for _, model := range other.ModelNames() {
 		for _, set := range slices.Sorted(maps.Keys(other.Models[model])) {

@@ -27,6 +27,7 @@ func columnsOf(s *eval.Summary, modality string) []*metric.Metric {
 }
 
 // row is one model on one set.
+// cells are as many as the columns that it was made for, in their order.
 type row struct {
 	set, model string
 	cells      []cell
@@ -127,6 +128,7 @@ func number(v float64, ok bool) string {
 	return fmt.Sprintf("%.3f", v)
 }
 
+// signed is three decimals with a sign, as differences are of both kinds.
 func signed(v float64, ok bool) string {
 	if !ok {
 		return ""
@@ -182,6 +184,7 @@ func align(b *strings.Builder, lines [][]string) {
 }
 
 // Markdown is the same table in GitHub's dialect.
+// The marks of a table's columns stand in its second line: names left, numbers right.
 func Markdown(s *eval.Summary) string {
 	var b strings.Builder
 	for _, m := range eval.ModalityKeys {

@@ -34,6 +34,8 @@ type Adapter struct {
 
 // Attach adds an adapter to the linear layers that c.Targets name and trains it:
 // A uniform in ±1/√in, B zero, as PEFT starts. Optimizers made before are void.
+//
+// All checks come before anything of the set is changed.
 func Attach(s *params.Set, c Config) (*Adapter, error) {
 	err := c.validate()
 	var hits []picked
@@ -82,6 +84,8 @@ func attach(s *params.Set, c Config, hits []picked, whole []*params.Weight) (*Ad
 
 // detach removes the adapter; weights that it trained as a whole keep that value
 // or go back to the one before.
+// It also undoes an attachment that failed halfway, and may then find branches on some modules
+// only.
 func (a *Adapter) detach(keep bool) error {
 	for _, mod := range a.set.Modules {
 		mod.Projection().LoRA = nil
@@ -91,12 +95,15 @@ func (a *Adapter) detach(keep bool) error {
 }
 
 // branch declares A and B of a module.
+// A is [r, in] and B [out, r], so that the branch is scale·B·A·x.
 func (p *picked) branch() [2]*params.Weight {
 	w := p.Projection().W.Value
 	return [2]*params.Weight{params.NewBranch(&p.Module, 1, p.r, w.Cols), params.NewBranch(&p.Module, 2, w.Rows, p.r)}
 }
 
 // initA draws U(-1/√in, 1/√in), the Kaiming rule PEFT uses.
+// The stream is keyed by the weight's name, so A does not depend on which other layers have
+// branches.
 func initA(s *params.Set, w *params.Weight, seed uint64) {
 	h := fnv.New32a()
 	h.Write([]byte(w.Name))

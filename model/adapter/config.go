@@ -37,6 +37,8 @@ type Config struct {
 	TieSaved bool
 }
 
+// scale is what the product B·A is multiplied with: alpha/r, or with RSLoRA alpha/√r
+// (Kalajdzievski 2023).
 func (c *Config) scale(r int, alpha float32) float32 {
 	if c.RSLoRA {
 		return alpha / float32(math.Sqrt(float64(r)))
@@ -44,6 +46,8 @@ func (c *Config) scale(r int, alpha float32) float32 {
 	return alpha / float32(r)
 }
 
+// What PEFT's own rules say of patterns and biases is checked where these are read
+// (peft.Config.Validate).
 func (c *Config) validate() error {
 	switch {
 	case c.R <= 0:

@@ -34,6 +34,8 @@ func Load(s *params.Set, dir string, o Options) (*Adapter, error) {
 }
 
 // reader is the reading of one adapter folder for a model.
+// The maps are filled by sort, from the names of tensors alone; no weight of the model is written
+// before all fit.
 type reader struct {
 	set   *params.Set
 	conf  *peft.Config
@@ -120,6 +122,7 @@ func (r *reader) fitting(branches []picked) (whole []*params.Weight, err error) 
 	return whole, nil
 }
 
+// The fingerprint is in the metadata of files that Save wrote.
 // isBase refuses an adapter that says it was made for another model. Those of
 // other programs say nothing but a name, which may be a path of anywhere.
 func (r *reader) isBase() error {

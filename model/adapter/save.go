@@ -55,6 +55,7 @@ func (a *Adapter) Save(dir, base string) error {
 }
 
 // tensors downloads what the adapter trains, as float32 under PEFT's names.
+// float32 whatever the base is stored in: the adapter is trained in it.
 func (a *Adapter) tensors() ([]hf.NamedTensor, error) {
 	var out []hf.NamedTensor
 	for _, w := range a.set.Weights {

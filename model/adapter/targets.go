@@ -11,6 +11,7 @@ import (
 )
 
 // picked is a module that an adapter is attached to.
+// r and alpha are its own where rank_pattern or alpha_pattern names it, else the adapter's.
 type picked struct {
 	nn.Module
 	path  string // by which the rules saw it
@@ -133,6 +134,7 @@ func targeted(s *params.Set, rules *peft.Rules, path func(string) string) ([]pic
 }
 
 // ranked is a module with its own rank and alpha.
+// The path is that by which the rules picked the module: patterns are written for the same form.
 func ranked(rules *peft.Rules, mod nn.Module, path string) (picked, error) {
 	r, err := rules.Rank(path)
 	if err != nil {

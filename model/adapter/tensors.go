@@ -68,6 +68,7 @@ func unnamed(path string) string {
 	return path
 }
 
+// lastCut is strings.Cut at the last sep, with what is before it alone.
 func lastCut(s, sep string) (before string, ok bool) {
 	if i := strings.LastIndex(s, sep); i >= 0 {
 		return s[:i], true

@@ -18,6 +18,7 @@ import (
 )
 
 // session is one Fetch.
+// It keeps what all requests of it share. One goroutine uses it.
 type session struct {
 	*Client
 	ref  Ref
@@ -26,6 +27,8 @@ type session struct {
 }
 
 // file is a file of a model on the hub.
+// Files that git keeps by itself have a SHA-1, those in large file storage (LFS) a SHA-256 and
+// their true size.
 type file struct {
 	Name string `json:"rfilename"`
 	Size int64  `json:"size"`
@@ -45,6 +48,8 @@ func (f *file) etag() string {
 }
 
 // listing is the hub's answer about a revision.
+// Everything behind it is asked for by the commit, so that a branch that moves meanwhile mixes no
+// files.
 type listing struct {
 	Commit string `json:"sha"`
 	Files  []file `json:"siblings"`
@@ -85,6 +90,8 @@ func (s *session) list(ctx context.Context) (*listing, error) {
 }
 
 // wanted are the files beside the weights that loading a model reads.
+// Indices of weights are left to weights, which reads the one it needs; Python files are never
+// fetched.
 func wanted(name string) bool {
 	switch filepath.Ext(name) {
 	case ".json":
@@ -264,6 +271,8 @@ func (s *session) redirect(req *http.Request, via []*http.Request) error {
 }
 
 // status says what an answer other than success means.
+// The hub answers 401 for what does not exist and for what is private alike, so that names cannot
+// be tried.
 func (s *session) status(resp *http.Response) error {
 	code, detail := resp.StatusCode, resp.Header.Get("X-Error-Code")
 	switch {
@@ -307,6 +316,8 @@ func unreachable(endpoint string, err error) error {
 }
 
 // isUnreachable reports whether what is cached may do instead.
+// An answer of the hub, even a refusal, is not this: what it refuses is not taken from the cache
+// instead.
 func isUnreachable(err error) bool {
 	var n *networkError
 	return errors.As(err, &n)

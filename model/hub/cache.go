@@ -32,6 +32,8 @@ func (c *Client) repo(name string) repo {
 	return repo{filepath.Join(c.Cache, folder), filepath.Join(c.Cache, ".locks", folder), name}
 }
 
+// blob is where a file's contents are, or will be; snapshot the folder that a model is loaded
+// from.
 func (r repo) blob(etag string) string { return filepath.Join(r.dir, "blobs", etag) }
 
 func (r repo) snapshot(commit string) string { return filepath.Join(r.dir, "snapshots", commit) }
@@ -147,10 +149,12 @@ func (p Part) missing(names []string) string {
 	return ""
 }
 
+// indexFile names the shards of weights that are in several files.
 const indexFile = "model.safetensors.index.json"
 
 // weightFiles chooses the weights among a folder's files: the shards the index
 // names, or the one file there is.
+// Safetensors alone: .bin, .pt and .pth are pickles, which run code when they are loaded.
 func weightFiles(names []string, index []byte) ([]string, error) {
 	if index != nil {
 		var j struct {
@@ -187,6 +191,7 @@ func weightFiles(names []string, index []byte) ([]string, error) {
 }
 
 // plain says that a name is a file in the folder itself.
+// Names come from the hub or from an index, and become paths here.
 func plain(name string) bool {
 	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\\\x00")
 }

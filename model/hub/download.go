@@ -24,6 +24,8 @@ var isHash = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`).MatchString
 
 // blob makes sure that the cache has the contents of a file. What an
 // interrupted attempt left in ETAG.incomplete is gone on with.
+//
+// The lock is per file and not per model, so that two processes share the work of fetching one.
 func (s *session) blob(ctx context.Context, commit string, f *file) error {
 	etag := f.etag()
 	if !isHash(etag) {
@@ -74,6 +76,8 @@ func exists(path string) bool {
 var errContents = errors.New("was deleted")
 
 // download writes a file to part and checks it.
+// It writes to part only; the name under which others look for the file is given by a rename,
+// when its hash was right.
 func (s *session) download(ctx context.Context, commit string, f *file, part string) (err error) {
 	out, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -144,6 +148,7 @@ func (s *session) download(ctx context.Context, commit string, f *file, part str
 }
 
 // hash is that of the hub: SHA-256 of large files, git's of the others.
+// git puts a header with the size in front of what it hashes.
 func (f *file) hash() hash.Hash {
 	if f.LFS != nil {
 		return sha256.New()
@@ -163,6 +168,8 @@ func restart(out *os.File) error {
 }
 
 // continues says that an answer goes on at a byte.
+// A server that ignores the range answers 200 with the whole file, whose start must not be
+// written behind the part.
 func continues(resp *http.Response, from int64) bool {
 	return resp.StatusCode == http.StatusPartialContent &&
 		strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", from))

@@ -22,6 +22,7 @@ import (
 )
 
 // Client fetches from one hub into one cache.
+// FromEnv fills all of it; tests set shorter times.
 type Client struct {
 	Endpoint string    // of the hub, without a slash at the end
 	Cache    string    // folder of the cache
@@ -111,6 +112,7 @@ var (
 )
 
 // ParseRef reads ORG/NAME or ORG/NAME@REVISION; ok is false when s is neither.
+// Two hyphens in a row are refused, because the cache's folders use them for the slash.
 func ParseRef(s string) (r Ref, ok bool) {
 	m := refPattern.FindStringSubmatch(s)
 	if m == nil || strings.Contains(s, "..") || strings.Contains(m[1], "--") {
@@ -158,6 +160,7 @@ var snapshotPath = regexp.MustCompile(`models--([^/]+)--([^/]+)/snapshots/[0-9a-
 
 // Name is what a folder is called in files that others read: ORG/NAME where it
 // lies in a hub's cache, else its path.
+// Files that are shared should not tell of a cache on somebody's disk.
 func Name(dir string) string {
 	if m := snapshotPath.FindStringSubmatch(filepath.ToSlash(dir)); m != nil {
 		return m[1] + "/" + m[2]

@@ -32,6 +32,8 @@ func (s *session) announce(files []*file) {
 const every = 5 * time.Second
 
 // meter counts a file's bytes as they come.
+// It is one of the writers that a body is copied to, and so counts without a goroutine of its
+// own.
 type meter struct {
 	s           *session
 	f           *file
@@ -67,4 +69,5 @@ func (m *meter) done() {
 	}
 }
 
+// size is in decimal units, as sizes of files on the hub are.
 func size(n int64) bytesize.Decimal { return bytesize.Decimal(n) }

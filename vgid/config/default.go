@@ -67,6 +67,7 @@ func Builtins() []string {
 	return names
 }
 
+// builtinFile is reached when no file has that name: a file of the user's own always comes first.
 func builtinFile(name string) ([]byte, error) {
 	b, err := builtin.ReadFile("builtin/" + name + ".yaml")
 	if err != nil {

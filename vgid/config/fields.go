@@ -78,6 +78,8 @@ func (c Config) Validate() error {
 }
 
 // check holds a field against the limits declared beside it.
+// A tag that does not fit its field's type is a mistake of the program, and panics (number,
+// parse64).
 func check(path string, f reflect.StructField, v reflect.Value) error {
 	if values := allowed(path, f); values != nil && !slices.Contains(values, v.String()) {
 		return fmt.Errorf("%s: %q is not one of %s", path, v.String(), strings.Join(values, ", "))
@@ -178,6 +180,7 @@ func (c Config) WriteYAML(w io.Writer, docs bool) error {
 	return err
 }
 
+// The digest is over this text, so a change of a number's form would make every run another one.
 func (c Config) write(b *bytes.Buffer, docs bool) {
 	_ = walk(reflect.ValueOf(c), "", func(path string, f reflect.StructField, v reflect.Value) error {
 		indent := strings.Repeat("  ", strings.Count(path, "."))
@@ -252,6 +255,7 @@ func format(v reflect.Value) string {
 	return fmt.Sprint(v.Interface())
 }
 
+// number is a field that limits can be given for.
 func number(v reflect.Value) float64 {
 	switch v.Kind() {
 	case reflect.Int:

@@ -52,6 +52,8 @@ func Load(source string, overrides map[string]string) (Config, error) {
 	return c, c.Validate()
 }
 
+// read takes a file before a built-in configuration. What looks like a path is never the name of
+// one, so that a misspelt file is reported as missing.
 func read(source string) (raw []byte, name string, err error) {
 	raw, err = os.ReadFile(source)
 	if err == nil {
@@ -64,6 +66,7 @@ func read(source string) (raw []byte, name string, err error) {
 	return raw, source, err
 }
 
+// parse gives the nodes and not values: they know their lines.
 func parse(raw []byte, name string) (*yaml.Node, error) {
 	var doc, more yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(raw))

@@ -34,10 +34,13 @@ type tensor struct {
 	fixed      []int32
 }
 
+// Values are of size 1, where a tolerance relative to 1 + |value| means what it says.
 func normal(rng *rand.Rand) float64  { return rng.NormFloat64() }
 func uniform(rng *rand.Rand) float64 { return rng.Float64() }
 func zero(*rand.Rand) float64        { return 0 }
 
+// f32 and bf16 are inputs, out a destination of zeros, which for one that is added to is a sum of
+// its own.
 func f32(rows, cols int) tensor { return tensor{rows: rows, cols: cols, values: normal} }
 func bf16(rows, cols int) tensor {
 	return tensor{rows: rows, cols: cols, dt: backend.BF16, values: normal}
@@ -47,10 +50,12 @@ func ints(rows, cols, below int) tensor {
 	return tensor{rows: rows, cols: cols, dt: backend.I32, below: below}
 }
 
+// of and as are the tensor with other values, or in another type.
 func (t tensor) of(values func(*rand.Rand) float64) tensor { t.values = values; return t }
 func (t tensor) as(dt backend.DType) tensor                { t.dt = dt; return t }
 
 // bytes is what a call reads and writes at least.
+// Each tensor counts once, so GB/s is a lower bound of what the memory did.
 func (c call) bytes() float64 {
 	n := 0.0
 	for _, t := range c.tensors {
@@ -131,6 +136,7 @@ func (p placed) read(be backend.Backend, i int) ([]float64, error) {
 	return v, nil
 }
 
+// roundBF16 is to nearest, ties to even: the reference must compute on what the device was given.
 func roundBF16(v float32) float32 {
 	u := math.Float32bits(v)
 	return math.Float32frombits((u + 0x7FFF + u>>16&1) &^ 0xFFFF)

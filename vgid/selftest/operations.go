@@ -8,6 +8,7 @@ import (
 )
 
 // between draws a size, or gives the large one.
+// The large ones are those of LLaVA-7B.
 func between(rng *rand.Rand, large bool, lo, hi, big int) int {
 	if large {
 		return big
@@ -29,6 +30,8 @@ func onRows(name string, tolerance float64, outputs []int, tensors func(r, c int
 
 type tensors = []backend.Tensor
 
+// Tolerances are relative to 1 + |value|: those of bfloat16 are some units of its 8 bits of
+// mantissa, those of sums grow with their length.
 var operations = []operation{
 	onRows("add", 1e-6, []int{0}, func(r, c int) []tensor { return []tensor{out(r, c), f32(r, c), f32(r, c)} },
 		func(be backend.Backend, t tensors) { be.Add(t[0], t[1], t[2]) }),
@@ -182,6 +185,8 @@ func half16(rows, cols int) tensor { return out(rows, cols).as(backend.BF16) }
 // half keeps logits of long rows within a few units.
 func half(rng *rand.Rand) float64 { return 0.3 * rng.NormFloat64() }
 
+// crossEntropy and divergence ask for the gradient of the hidden states, not of the head, as an
+// adapter's training does.
 func crossEntropy(name string, tolerance float64, dt backend.DType) operation {
 	return operation{name, tolerance, func(rng *rand.Rand, large bool) call {
 		r, d, vocab := between(rng, large, 1, 20, 4096), between(rng, large, 1, 60, 4096), between(rng, large, 2, 700, 32064)

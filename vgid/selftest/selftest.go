@@ -16,6 +16,7 @@ import (
 )
 
 // Options say how much is tried.
+// A seed draws the same shapes and values on every machine, so that a failure can be repeated.
 type Options struct {
 	Seed   uint64
 	Rounds int // random shapes of each operation
@@ -27,6 +28,9 @@ type Options struct {
 
 // Run tests dev against reference, a CPU, and writes a table. It returns an
 // error when anything is further off than it may be.
+//
+// All operations are compared before it fails, unless one cannot run, so that a report holds all
+// that differs.
 func Run(ctx context.Context, dev, reference backend.Backend, o Options, to io.Writer) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "operation\tshapes\tlargest error\tallowed\tTFLOP/s\tGB/s\t")
@@ -79,6 +83,7 @@ const (
 )
 
 // Train compares the loss curves of the quickstart model.
+// Small errors add up over steps: this finds what no single operation shows.
 func Train(ctx context.Context, dev, reference backend.Backend, steps int, to io.Writer) error {
 	want, err := stepbench.Curve(ctx, reference, steps)
 	if err != nil {
@@ -106,6 +111,7 @@ func Train(ctx context.Context, dev, reference backend.Backend, steps int, to io
 
 // compare runs a call on both and gives the largest error of its outputs,
 // relative to 1 + |value|.
+// A NaN on one side alone is an infinite error.
 func compare(dev, reference backend.Backend, c call, seed uint64) (float64, error) {
 	a, err := c.on(dev, seed, true)
 	if err != nil {
