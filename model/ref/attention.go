@@ -91,11 +91,11 @@ func (b *Device) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v backend.Tenso
 			key := m[7].row(i, kCol)
 			prob := math.Exp(scale*dot(query, key) - m[5].at(row, head))
 			ds := scale * prob * (dot(up, m[8].row(i, kCol)) - delta)
-			for c := range p.HeadDim {
+			for c := range grad {
 				grad[c] += ds * key[c]
-				m[1].add(i, kCol+c, ds*query[c])
-				m[2].add(i, kCol+c, prob*up[c])
 			}
+			m[1].addTimes(i, kCol, ds, query)
+			m[2].addTimes(i, kCol, prob, up)
 		}
 		for c, g := range grad {
 			m[0].set(row, qCol+c, g)

@@ -59,6 +59,19 @@ func (m *matrix) set(r, c int, v float64) {
 
 func (m *matrix) add(r, c int, v float64) { m.set(r, c, m.at(r, c)+v) }
 
+// addTimes adds f·x to row r from column c on.
+func (m *matrix) addTimes(r, c int, f float64, x []float64) {
+	to := m.row(r, c)[:len(x)]
+	for i, v := range x {
+		to[i] += f * v
+	}
+	if m.DType() == backend.BF16 {
+		for i, v := range to {
+			to[i] = roundBF16(v)
+		}
+	}
+}
+
 // roundBF16 rounds to the nearest bfloat16, ties to even, as the hardware does
 // from float32.
 func roundBF16(v float64) float64 {
