@@ -17,6 +17,7 @@ var dtypeBits = map[string]int64{
 }
 
 // elementBytes is the size of an element of a dtype of whole bytes.
+// Types of less than a byte give 0: none of them is converted.
 func elementBytes(dtype string) int64 { return dtypeBits[dtype] / 8 }
 
 // F16ToF32 widens an IEEE 754 half; the conversion is exact.
@@ -65,6 +66,7 @@ func F32ToBF16(f float32) uint16 {
 
 // convertF32 decodes little-endian elements of dtype from src into dst, whose
 // length fixes the count. It reports whether dtype can be converted.
+// I64, I32 and F64 are rounded to float32 where they do not fit.
 func convertF32(dst []float32, src []byte, dtype string) bool {
 	le := binary.LittleEndian
 	src = src[:int64(len(dst))*elementBytes(dtype)]

@@ -19,6 +19,8 @@ var exponents = map[string]struct {
 
 // NotFinite counts the elements of stored bytes that are NaN or infinite; 0 for
 // dtypes other than F32, BF16 and F16. It runs at about the memory's speed.
+// A word of eight bytes is tested as a whole, and looked at element by element only if the test
+// says that one of them is not finite.
 func NotFinite(raw []byte, dtype string) int {
 	x, ok := exponents[dtype]
 	if !ok {
@@ -51,6 +53,8 @@ func NotFinite(raw []byte, dtype string) int {
 
 // unfit counts the values that are NaN or infinite, and those that only become
 // infinite when they are rounded to dtype; largest is the largest of those.
+// v - v is 0 for every finite number, and NaN for all else. 65520 is halfway between the largest
+// half and 65536.
 func unfit(values []float32, dtype string) (broken, over int, largest float32) {
 	for _, v := range values {
 		if v-v != 0 {

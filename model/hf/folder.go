@@ -31,6 +31,7 @@ const TemplateFolder = "additional_chat_templates"
 // CopyAssets copies what belongs to a model folder besides weights, config.json
 // and generation_config.json: tokenizer, processor, chat templates. Other folders
 // and hidden files stay behind.
+// config.json and generation_config.json are left to callers, who may have to change them.
 func CopyAssets(to, from string) error {
 	files, err := os.ReadDir(from)
 	if err != nil {
@@ -69,6 +70,7 @@ func copyTemplates(to, from string) error {
 
 // Templates lists the chat templates of a model folder that lie in a folder of their
 // own, by their paths below the model's.
+// A folder without any is no error.
 func Templates(dir string) ([]string, error) {
 	entries, err := os.ReadDir(filepath.Join(dir, TemplateFolder))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -128,6 +130,8 @@ func CopyConfig(to, from, dtype string) error {
 
 // setDType replaces the dtypes of a config and the configs in it, and reports
 // whether the outer one had any, and whether anything changed.
+// A config of a part (text_config, vision_config) may name a type of its own, which is replaced
+// as well.
 func setDType(c map[string]any, dtype string) (found, changed bool) {
 	for k, v := range c {
 		switch v := v.(type) {

@@ -15,6 +15,7 @@ import (
 
 // GenerationConfig is what is used of generation_config.json; nil fields were
 // absent. Sampling settings and lengths are the caller's.
+// Pointers tell a field that is absent from one that is 0: 0 is a token's id as good as any.
 type GenerationConfig struct {
 	BOS *int32   `json:"bos_token_id,omitempty"`
 	EOS TokenIDs `json:"eos_token_id,omitempty"`
@@ -41,6 +42,8 @@ type GenerationConfig struct {
 type TokenIDs = plainjson.OneOrMany[int32]
 
 // sequenceBias is [[ids], number].
+// The types of package decoding have no JSON form: they are what a file means, not how it says
+// so.
 type sequenceBias decoding.Bias
 
 func (s *sequenceBias) UnmarshalJSON(b []byte) error {
@@ -160,6 +163,7 @@ func parseGeneration(fields map[string]json.RawMessage) (GenerationConfig, error
 }
 
 // Decoding is what changes logits.
+// Absent penalties stay 0, which decoding takes for none.
 func (c *GenerationConfig) Decoding() decoding.Settings {
 	s := decoding.Settings{
 		NoRepeatNGram: c.NoRepeatNGramSize, EncoderNoRepeatNGram: c.EncoderNoRepeatNGramSize, BadWords: c.BadWordsIDs,

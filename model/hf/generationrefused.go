@@ -42,6 +42,7 @@ func refuseGeneration(fields map[string]json.RawMessage) error {
 	return nil
 }
 
+// isSet reports whether a field is there and not null.
 func isSet(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
 
 func isTrue(raw json.RawMessage) bool { return string(raw) == "true" }

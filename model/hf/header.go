@@ -22,6 +22,7 @@ type TensorInfo struct {
 }
 
 // Elements is the product of the shape, 1 for a scalar.
+// Of a tensor that was read it does not overflow: decodeEntry refuses shapes whose product does.
 func (t TensorInfo) Elements() int {
 	n := 1
 	for _, d := range t.Shape {
@@ -31,6 +32,7 @@ func (t TensorInfo) Elements() int {
 }
 
 // entry is one tensor of a header; start and end count from the first data byte.
+// The data begins behind the header: offsets of the format do not count that.
 type entry struct {
 	TensorInfo
 	name       string
@@ -108,6 +110,7 @@ func parseHeader(head []byte, data int64) ([]entry, map[string]string, error) {
 }
 
 // decodeEntry reads one tensor's description and checks it on its own.
+// Pointers and a length tell a field that is missing from one that is empty.
 func decodeEntry(dec *json.Decoder, name string) (entry, error) {
 	var raw struct {
 		DType   *string  `json:"dtype"`

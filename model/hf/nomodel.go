@@ -72,6 +72,7 @@ func noWeights(dir string) error {
 }
 
 // otherFormat says which weights a folder holds instead, empty for none.
+// Where weights that are read lie beside others, the others do not matter.
 func otherFormat(dir string) string {
 	if Holds(dir, singleName) || Holds(dir, indexName) {
 		return ""
@@ -85,6 +86,7 @@ func otherFormat(dir string) string {
 }
 
 // Holds reports whether files of a folder match a pattern.
+// The folder's own name is taken literally, whatever signs are in it.
 func Holds(dir, pattern string) bool {
 	hits, err := filepath.Glob(filepath.Join(escapeGlob(dir), pattern))
 	return err == nil && len(hits) > 0

@@ -20,6 +20,7 @@ var quantFields = []string{
 // Quantised refuses a config.json whose weights are quantised, by the field
 // that says so: quantization_config of transformers, at the top or in the
 // text's part, and the spellings of other programs.
+// Without this the packed integers would be reported as tensors of a wrong shape.
 func Quantised(config []byte) error {
 	type fields struct {
 		Quantization json.RawMessage `json:"quantization_config"` // transformers
@@ -85,6 +86,7 @@ func told(v any) []string {
 
 // find is the value of a field that is neither null nor an object, the outermost
 // first.
+// Keys are gone through in sorted order, so that the message is the same each time.
 func find(v any, name string) (any, bool) {
 	m, ok := v.(map[string]any)
 	if !ok {

@@ -14,6 +14,9 @@ import (
 // Safetensors is one memory-mapped safetensors file. Its methods may be called
 // from several goroutines. The file must not be truncated in place while open
 // (replacing it by rename is fine).
+//
+// entries never changes after opening, so only the mapping needs the lock: what Close takes away
+// must not be in use by a read that copies.
 type Safetensors struct {
 	path    string
 	mu      sync.RWMutex // held for reading while mapped bytes are copied
@@ -70,6 +73,7 @@ func joinErr(first, second error) error {
 }
 
 // parseMapped reads the header of a mapped file.
+// The header was checked by the time this returns, so reads need no check of bounds.
 func parseMapped(path string, m []byte) (*Safetensors, error) {
 	n, err := headerLength(m, int64(len(m)))
 	if err != nil {

@@ -20,6 +20,7 @@ const (
 // Weights are the tensors of a model folder, over one file or many shards.
 // Its methods may be called from several goroutines. The files stay mapped until
 // everyone who holds the weights has closed them.
+// where and names have the same members, which are those of all files together.
 type Weights struct {
 	users atomic.Int32 // who opened them, and one for each Share
 
@@ -254,6 +255,7 @@ func (w *Weights) Span(names ...string) []byte {
 
 // Share gives the weights to one more user, who closes them, too. The caller
 // holds them.
+// Users close what they hold in any order.
 func (w *Weights) Share() *Weights {
 	w.users.Add(1)
 	return w

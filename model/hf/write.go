@@ -54,6 +54,7 @@ func (t TensorInfo) rowElements() int {
 func (t TensorInfo) Bytes() int64 { return int64(t.Elements()) * dtypeBits[t.DType] / 8 }
 
 // checkStreams refuses what could not be read again.
+// It looks at all of them before the first byte is written.
 func checkStreams(tensors []Stream) error {
 	seen := map[string]bool{}
 	for _, t := range tensors {
@@ -140,6 +141,7 @@ func WriteStreams(path string, tensors []Stream, metadata map[string]string) err
 }
 
 // encodeHeader makes the length and the JSON, padded so the data is 8-aligned.
+// A JSON object of Go's maps is written in the order of names; readers go by offsets.
 func encodeHeader(list []Stream, metadata map[string]string) ([]byte, error) {
 	type info struct {
 		DType   string   `json:"dtype"`
@@ -174,6 +176,7 @@ func encodeHeader(list []Stream, metadata map[string]string) ([]byte, error) {
 }
 
 // streamBuffer holds the rows that are on their way to a file.
+// It grows to the largest rows and is used for all tensors of a file.
 type streamBuffer struct {
 	values []float32
 	bytes  []byte

@@ -9,6 +9,7 @@ import (
 )
 
 // Shard is a weight file of a folder with its tensors.
+// File is its name in the folder, Tensors are in the order of the caller.
 type Shard struct {
 	File    string
 	Tensors []Stream
@@ -118,6 +119,7 @@ func escapeGlob(s string) string {
 }
 
 // removeFiles removes files of a folder for good.
+// It syncs the folder, as a name that came back after a crash would be loaded.
 func removeFiles(dir string, names map[string]bool) error {
 	if len(names) == 0 {
 		return nil

@@ -142,9 +142,9 @@ var (
 	thisPerson = regexp.MustCompile(`(?i)\b(?:this|the) (?:person|individual)\b`)
 )
 
-// "in the image" and its like go as well: the question by name has none.
 // nameSubject puts the name in the place of "this person" and its like. It
 // reports whether the text named its subject so at all.
+// "in the image" and its like go as well: the question by name has none.
 func nameSubject(text, name string) (string, bool) {
 	if !thisPerson.MatchString(text) {
 		return text, false

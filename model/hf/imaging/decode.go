@@ -45,8 +45,8 @@ func sizeBy(config func(io.Reader) (image.Config, error)) func([]byte) (int, int
 	}
 }
 
-// In their order: the last one is what any other document of tags begins with.
 // others are files people take for images, or give instead of one.
+// In their order: the last one is what any other document of tags begins with.
 var others = []struct{ magic, what string }{
 	{"II*\x00", "a TIFF image"},
 	{"MM\x00*", "a TIFF image"},

@@ -57,8 +57,8 @@ func (c *channels) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]float32)(c))
 }
 
-// The list in readProcJSON has the same order.
 // switches turn steps of a processor on and off.
+// The list in readProcJSON has the same order.
 var switches = []string{"do_convert_rgb", "do_resize", "do_center_crop", "do_pad", "do_rescale", "do_normalize"}
 
 // readProcJSON reads the fields, and which of them are null.

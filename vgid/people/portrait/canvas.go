@@ -13,6 +13,7 @@ type point struct{ x, y float64 }
 
 // canvas fills anti-aliased polygons given in portrait units (96 to a side)
 // through one affine map.
+// Shapes are given in the same units for every size and pose: only the map differs.
 type canvas struct {
 	img                *image.RGBA
 	ras                vector.Rasterizer
@@ -21,6 +22,7 @@ type canvas struct {
 	buf                []point
 }
 
+// fill is what every shape comes down to. Only the box around the polygon is rasterised.
 func (k *canvas) fill(col color.RGBA, path []point) {
 	if len(path) < 3 {
 		return
@@ -55,6 +57,7 @@ func (k *canvas) fill(col color.RGBA, path []point) {
 	k.ras.Draw(k.img, box, &k.src, image.Point{})
 }
 
+// ellipse, rect, rounded, line, ring and frame are the shapes that faces are made of.
 func (k *canvas) ellipse(col color.RGBA, x, y, rx, ry float64) {
 	k.fill(col, arc(nil, x, y, rx, ry, 0, 2*math.Pi))
 }
@@ -80,6 +83,7 @@ func (k *canvas) line(col color.RGBA, x0, y0, x1, y1, w float64) {
 }
 
 // ring fills the band between two ellipses.
+// The inner circle goes the other way round, so that the rule of winding numbers leaves it open.
 func (k *canvas) ring(col color.RGBA, x, y, r, w float64) {
 	path := arc(nil, x, y, r, r, 0, 2*math.Pi)
 	path = arc(path, x, y, r-w, r-w, 2*math.Pi, 0)
@@ -105,6 +109,7 @@ func arc(path []point, x, y, rx, ry, a0, a1 float64) []point {
 	return path
 }
 
+// roundedPath is a rectangle with round corners, from the left one at the top on clockwise.
 func roundedPath(x0, y0, x1, y1, r float64) []point {
 	p := arc(nil, x0+r, y0+r, r, r, math.Pi, 1.5*math.Pi)
 	p = arc(p, x1-r, y0+r, r, r, 1.5*math.Pi, 2*math.Pi)

@@ -8,6 +8,8 @@ import (
 )
 
 // Attribute is one visible trait of a drawn face.
+// Their order is that of Face, of Describe and of the shipped model's training: it is not to be
+// changed.
 type Attribute int
 
 // The attributes of a face.
@@ -26,6 +28,7 @@ const (
 )
 
 // Values are the words for each attribute; Face holds indices.
+// Each is a single word, and within an attribute they look different at 96 pixels.
 var Values = [NumAttributes][]string{
 	Shape:      strings.Fields("round oval long square"),
 	Skin:       strings.Fields("pale rosy tan olive brown dark"),

@@ -23,6 +23,7 @@ func View(face Face, size int, seed uint64, id string, view int) *image.RGBA {
 	return Draw(face, size, random.Stream(seed, "view/"+id, uint64(view)))
 }
 
+// rgb is an opaque colour.
 func rgb(r, g, b uint8) color.RGBA { return color.RGBA{r, g, b, 255} }
 
 // shade scales a colour's brightness.
@@ -47,6 +48,7 @@ var (
 )
 
 // drawing is the state of one view while it is drawn.
+// Face decides what is drawn; smile, gaze, y and the canvas's map decide how this view shows it.
 type drawing struct {
 	canvas
 	face           Face
@@ -89,8 +91,11 @@ func Draw(face Face, size int, r *rand.Rand) *image.RGBA {
 	return p.img
 }
 
+// uniform draws from lo to hi. The order of draws in Draw is part of every picture: what draws
+// one number more changes all views that are drawn after it.
 func uniform(r *rand.Rand, lo, hi float64) float64 { return lo + (hi-lo)*r.Float64() }
 
+// Everything is drawn from r whether it shows or not, so that the draws behind it stay the same.
 func (p *drawing) background(r *rand.Rand) {
 	tone := func() color.RGBA {
 		return rgb(uint8(60+r.IntN(170)), uint8(60+r.IntN(170)), uint8(60+r.IntN(170)))
@@ -104,6 +109,7 @@ func (p *drawing) background(r *rand.Rand) {
 	p.rect(veil(rgb(0, 0, 0), .12), 0, 76, 96, 96)
 }
 
+// hairBehind is what of the hair the head covers, and hairFront what covers the head.
 func (p *drawing) hairBehind() {
 	fx, fy := p.fx, p.fy
 	dark := shade(p.hair, .82)
@@ -131,6 +137,8 @@ func (p *drawing) hairBehind() {
 	}
 }
 
+// The marks of a pattern contrast with the colour below them: dark on light shirts, white on
+// others.
 func (p *drawing) shirt() {
 	fy := p.fy
 	col := shirtColours[p.face[Shirt]]
@@ -155,6 +163,7 @@ func (p *drawing) shirt() {
 	p.fill(shade(col, .8), []point{{-11, fy + 4}, {-7, fy + 4.5}, {0, fy + 11.5}, {7, fy + 4.5}, {11, fy + 4}, {0, fy + 15}})
 }
 
+// head has ears, cheeks and nose; a bald one shines.
 func (p *drawing) head() {
 	for _, s := range []float64{-1, 1} {
 		p.ellipse(shade(p.skin, .88), s*p.fx, 1, 4, 6)
@@ -178,6 +187,7 @@ func (p *drawing) facialHair() color.RGBA {
 	return p.hair
 }
 
+// A beard covers the lower part of the outline, a moustache only the lip.
 func (p *drawing) beard() {
 	m := p.fy * .55
 	switch p.face.Value(Beard) {
@@ -220,6 +230,8 @@ func (p *drawing) hairFront() {
 	}
 }
 
+// eyes has brows and glasses. Behind dark ones the iris still shows, or its colour could not be
+// asked for.
 func (p *drawing) eyes() {
 	ex, ey := p.fx*.46, p.y
 	if p.face.Value(Shape) == "long" {

@@ -279,9 +279,9 @@ func (l *lexer) inside(end kind) error {
 // closing are the brackets that end what others begin: "}}" inside a dict is no end.
 var closing = map[byte]byte{'(': ')', '[': ']', '{': '}'}
 
+// operators, those of two characters first: the longest is meant.
 // The semicolon is no operator of any rule here; the reference reads it, too, and the parser
 // refuses it with a better message than "unexpected character".
-// operators, those of two characters first: the longest is meant.
 var operators = []string{"//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".", ":", "|", ",", ";"}
 
 // token sends the token s starts with and gives its length.

@@ -123,9 +123,9 @@ func (w WordSplit) Next(s string) int {
 			return n + k
 		}
 	}
+	// digits
 	// A class of its own in front of punctuation: \p{N} holds letters of counting, such as Ⅳ and
 	// ½, too.
-	// digits
 	if c == number {
 		return run(s, number, w.digits)
 	}

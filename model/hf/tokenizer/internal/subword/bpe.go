@@ -10,6 +10,9 @@ import (
 )
 
 // BPE is a byte-pair-encoding model: it turns one pre-tokenized word into ids.
+//
+// Only the cache changes once it is read. A word goes to ids by way of symbols (one a character
+// or byte), which are merged in the order of rank until no pair of neighbours has a merge.
 type BPE struct {
 	vocab        map[string]int32
 	tokens       []string // by id; "" where an id is unused
@@ -46,6 +49,7 @@ type merge struct{ rank, id int32 }
 func pairKey(a, b int32) uint64 { return uint64(uint32(a))<<32 | uint64(uint32(b)) }
 
 // newBPE builds the tables from the "model" object of tokenizer.json.
+// Dropout is for training: encoding with it would give other ids each time.
 func newBPE(j modelJSON) (*BPE, error) {
 	m := &BPE{vocab: j.Vocab, unk: -1, fuseUnk: j.FuseUnk, byteFallback: j.ByteFallback, ignoreMerges: j.IgnoreMerges}
 	if j.Dropout != nil && *j.Dropout != 0 {
@@ -93,6 +97,8 @@ func newBPE(j modelJSON) (*BPE, error) {
 }
 
 // setByteLevel prepares for words given as raw bytes.
+// Tokens that are not spelled in byteRune characters stay out of rawVocab: no bytes can stand for
+// them.
 func (m *BPE) setByteLevel() {
 	m.byteLevel, m.parts = true, false
 	m.rawVocab = make(map[string]int32, len(m.vocab))
@@ -141,6 +147,7 @@ func (m *BPE) Spelling(token string) string {
 }
 
 // Encode appends the ids of one word.
+// Words that are equal have equal ids, which the cache and the parts rely on.
 func (m *BPE) Encode(dst []int32, word string, w *Work) []int32 {
 	if word == "" {
 		return dst
@@ -197,6 +204,8 @@ func (m *BPE) encodePart(dst []int32, word string, w *Work) []int32 {
 }
 
 // Split applies the merges to a word; the result is valid until w is used again.
+// Both ways of merging give the same ids: where one takes over from the other is a matter of
+// speed alone.
 func (m *BPE) Split(word string, w *Work) []int32 {
 	w.ids = w.ids[:0]
 	if m.byteLevel {
@@ -269,6 +278,7 @@ func (m *BPE) symbols(ids []int32, word string) []int32 {
 const maxScan = 24
 
 // mergeScan repeatedly merges the leftmost pair of lowest rank, in place.
+// Only the two pairs beside a merge change by it, so only those are looked up again.
 func (m *BPE) mergeScan(ids []int32) []int32 {
 	var next [maxScan]merge // next[i]: the merge of ids[i] and ids[i+1]; rank -1 when none
 	look := func(i int) {
@@ -309,6 +319,7 @@ const (
 )
 
 // wordCache remembers the ids of words across calls and goroutines.
+// Readers share the lock, and most words of a text are found.
 type wordCache struct {
 	mu sync.RWMutex
 	m  map[string][]int32

@@ -1,6 +1,8 @@
 package subword
 
 // Work is the scratch space of one Encode call.
+// Its slices keep their memory from call to call, which is why encoding allocates almost nothing.
+// One goroutine at a time has it.
 type Work struct {
 	ids        []int32
 	prev, next []int32 // linked list over ids; -1 ends it
@@ -11,6 +13,7 @@ type Work struct {
 
 // candidate is a pair that could merge; it is stale when the symbols at pos
 // have changed since.
+// Stale ones are left in the heap and passed over: to find and remove them would cost more.
 type candidate struct {
 	rank, pos, id int32
 	left, right   int32 // the pair's ids when it was queued

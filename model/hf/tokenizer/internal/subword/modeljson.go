@@ -12,6 +12,7 @@ import (
 const MaxTokenID = 1 << 24
 
 // modelJSON is the model of type BPE.
+// Pointers tell null, which files write, from an empty text.
 type modelJSON struct {
 	Type         string           `json:"type"`
 	Dropout      *float64         `json:"dropout"`

@@ -9,6 +9,7 @@ import (
 )
 
 // Model turns the words that a pre-tokenizer makes into ids.
+// What must hold: the ids of a word depend on the word alone.
 type Model interface {
 	// Encode appends the ids of one word to dst.
 	Encode(dst []int32, word string, w *Work) []int32
@@ -68,6 +69,7 @@ func New(raw json.RawMessage, byteLevel bool) (Model, []string, error) {
 }
 
 // spelled is a model that sees the bytes of a word in byteRune characters.
+// It serves the models that have no way of their own for raw bytes.
 type spelled struct{ Model }
 
 // Encode implements Model.
@@ -106,6 +108,7 @@ func fallbackIDs(vocab map[string]int32) (ids [256]int32) {
 }
 
 // covered reports whether every byte of s has a token.
+// One byte without a token makes the whole character unknown, as in the reference.
 func covered(fallback *[256]int32, s string) bool {
 	for i := 0; i < len(s); i++ {
 		if fallback[s[i]] < 0 {
