@@ -25,6 +25,9 @@ import (
 	"vgid/launch/job"
 )
 
+// agent.Child comes first: with --local this program starts itself once for each node, and such a
+// process has its settings from its parent. Exit codes are the job's (0, a worker's own, 128 and
+// a signal's number), or 1 where it could not begin.
 func main() {
 	if agent.Child(agent.IO{Stdout: os.Stdout, Stderr: os.Stderr, Say: say}, words) {
 		return
@@ -54,6 +57,7 @@ func bareBooleans(app *cli.App, args []string) []string {
 }
 
 // newApp declares the command line.
+// Flags end at --, behind which the command stands with flags of its own.
 func newApp(action cli.ActionFunc) *cli.App {
 	return &cli.App{
 		Name:      "vgid-launch",
@@ -97,6 +101,7 @@ func newApp(action cli.ActionFunc) *cli.App {
 var noValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-*([^:]+): `)
 
 // run starts the job and returns the exit code.
+// The last line on standard error is the cause; the workers' own output has gone by before it.
 func run(c *cli.Context) (int, error) {
 	o, said, err := options(c, os.LookupEnv)
 	if err != nil {
@@ -129,6 +134,8 @@ func run(c *cli.Context) (int, error) {
 
 // options reads the flags and, for what they leave open, the environment; it
 // says what it took from there.
+// What it took from another launcher's environment is said, because a user who set nothing would
+// wonder.
 func options(c *cli.Context, lookup func(string) (string, bool)) (o agent.Options, said []string, err error) {
 	procs, err := agent.Procs(c.String("nproc-per-node"))
 	if err != nil {
@@ -186,6 +193,8 @@ func options(c *cli.Context, lookup func(string) (string, bool)) (o agent.Option
 }
 
 // signals delivers what a person or a scheduler wants until ctx ends.
+// Signals that come while the receiver is busy wait in the channel; more than four of them say
+// nothing new.
 func signals(ctx context.Context) <-chan syscall.Signal {
 	in := make(chan os.Signal, 4)
 	signal.Notify(in, agent.Signals()...)

@@ -13,6 +13,8 @@ import (
 // adopt takes from another launcher what the flags leave open: how many nodes
 // the job has, which one this is, and where they meet. It returns what it
 // took, in words. given tells which flags were set.
+// Two launchers around one job are a mistake more often than not, so that each contradiction
+// between them ends it before anything is started.
 func adopt(o *agent.Options, outer launch.Outer, given func(flag string) bool) (string, error) {
 	if !outer.Found() {
 		return "", nil
@@ -45,6 +47,7 @@ func adopt(o *agent.Options, outer launch.Outer, given func(flag string) bool) (
 // ownAddress gives the address of this machine that a --bind-addr means: an
 // address itself, or the network that it is in, which is the same on all
 // nodes, as 10.0.0.0/8.
+// A network may stand in a job script, which is the same on all nodes.
 func ownAddress(s string, own func() ([]net.Addr, error)) (string, error) {
 	_, network, err := net.ParseCIDR(s)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 // the loopback of one machine share one of their user's by themselves; those
 // of --local get one per launch from RunLocal. It returns nil where there is
 // none, and then says so.
+// The line is a warning and no error: a trusted network is the user's to judge.
 func secret(file string, o agent.Options, local bool, lookup func(string) (string, bool)) (s []byte, said string, err error) {
 	env, given := lookup(launch.EnvSecret)
 	switch {

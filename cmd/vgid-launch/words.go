@@ -11,6 +11,8 @@ import (
 )
 
 // flags are the settings of packages below launch as this program spells them.
+// Packages below launch know settings by option.Name alone, and other programs may spell them
+// otherwise.
 var flags = map[option.Name]string{
 	option.Nodes:           "--nodes",
 	option.Procs:           "--nproc-per-node",
@@ -38,6 +40,7 @@ func words(err error) string {
 func say(err error) { fmt.Fprintf(os.Stderr, "vgid-launch: %s\n", words(err)) }
 
 // causeWords is the last line of a job that failed, but for the program's name.
+// The advice names flags of this program, which package job does not know.
 func causeWords(c job.Cause) string {
 	switch c.Advice {
 	case job.KeepReport:

@@ -259,8 +259,8 @@ func generateFile(c *cli.Context, a *ask.Asker, o model.GenerateOptions, stops [
 	return nil
 }
 
-// A comparison of names would miss links, and writing would lose the prompts.
 // isFile reports whether path is another name of the file f.
+// A comparison of names would miss links, and writing would lose the prompts.
 func isFile(path string, f *os.File) (bool, error) {
 	there, err := os.Stat(path)
 	if err != nil {

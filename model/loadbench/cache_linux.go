@@ -24,6 +24,7 @@ func drop(paths []string) (stayed float64, err error) {
 	return float64(cached) / float64(max(1, pages)), nil
 }
 
+// fadvise is a wish: mincore tells which pages stayed all the same.
 func dropFile(path string) (pages, cached int, err error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -61,8 +61,11 @@ type way struct {
 	cache, step, call string
 }
 
+// The other calls are those of bench_load.py: safe_open, load_file, and load_file by way of
+// pread.
 const ours = "vgid"
 
+// vgid loads a whole model where the library has only its tensors; the table says so.
 func (w *way) program() string {
 	if w.call != ours {
 		return w.call
@@ -111,6 +114,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	return r, nil
 }
 
+// ways are all combinations of cache, step and program.
 func (o Options) ways() (out []*way) {
 	calls, caches := []string{ours}, []string{"warm"}
 	if o.Python != "" {
@@ -176,6 +180,7 @@ func (o Options) measure(ctx context.Context, w *way, files []string, py string)
 	return s, nil
 }
 
+// A process of its own for each: memory that one load took would be there for the next.
 func (o Options) command(ctx context.Context, w *way, py string) (*exec.Cmd, error) {
 	if w.call == ours {
 		return worker.Command(ctx, job{Dir: o.Dir, Read: w.step == "read"})
@@ -184,6 +189,7 @@ func (o Options) command(ctx context.Context, w *way, py string) (*exec.Cmd, err
 }
 
 // check compares what the ways have read.
+// What was read has to be equal, or the times would be of different work.
 func (r *Report) check(ways []*way) error {
 	first := ways[slices.IndexFunc(ways, func(w *way) bool { return w.step == "read" })].Rounds[0]
 	r.Bytes = first.Bytes
@@ -202,6 +208,8 @@ func (r *Report) check(ways []*way) error {
 	return nil
 }
 
+// rows are the ways with medians over rounds. Ratios are of the same round, so that what
+// disturbed both cancels.
 func rows(ways []*way) (out []Row) {
 	seconds := func(s sample) float64 { return s.Seconds }
 	for _, w := range ways {
