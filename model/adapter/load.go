@@ -122,9 +122,9 @@ func (r *reader) fitting(branches []picked) (whole []*params.Weight, err error) 
 	return whole, nil
 }
 
-// The fingerprint is in the metadata of files that Save wrote.
 // isBase refuses an adapter that says it was made for another model. Those of
 // other programs say nothing but a name, which may be a path of anywhere.
+// The fingerprint is in the metadata of files that Save wrote.
 func (r *reader) isBase() error {
 	id := r.files.Metadata()[baseKey]
 	if id == "" {

@@ -60,10 +60,10 @@ var attentionShapes = []attentionShape{
 	{2, 1, 64, []int32{130}, []int32{130}},
 }
 
-// Packed batches of the program have no such rows; the interface allows them, and a kernel that
-// reads to the next sequence's start instead of its own length is found by them.
 // pack puts sequences one after the other with rows of nobody between them,
 // and says how many rows that takes.
+// Packed batches of the program have no such rows; the interface allows them, and a kernel that
+// reads to the next sequence's start instead of its own length is found by them.
 func (s *suite) pack(lengths []int32) (backend.Seqs, int) {
 	seqs := backend.Seqs{Len: lengths, Start: make([]int32, len(lengths))}
 	rows := int32(s.rng.IntN(3))

@@ -15,15 +15,15 @@ type draws struct{ rng *rand.Rand }
 func (d draws) normal() float64  { return d.rng.NormFloat64() }
 func (d draws) uniform() float64 { return d.rng.Float64() }
 
-// The NaN would be in the result if it were read.
 // junk is what destinations hold that are written but must not be read.
+// The NaN would be in the result if it were read.
 func junk() float64 { return math.NaN() }
 
 // pick chooses one of the values.
 func pick[T any](rng *rand.Rand, values ...T) T { return values[rng.IntN(len(values))] }
 
-// Below, at and above each width: the edges are where kernels go wrong.
 // size draws a length around the widths of vector registers and blocks.
+// Below, at and above each width: the edges are where kernels go wrong.
 func (d draws) size() int {
 	return pick(d.rng, 1, 2, 3, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 47, 63, 64, 65, 100)
 }

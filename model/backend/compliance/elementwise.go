@@ -75,10 +75,10 @@ var storage = []one{
 	{"bf16 storage", bf16Storage},
 }
 
-// The cases are the borders: exact values, ties to either side, the largest float32 (which rounds
-// to infinity) and a subnormal.
 // bf16Storage checks rounding to the nearest, ties to even, on the way in by
 // upload, fill and copy, and that the way out is exact.
+// The cases are the borders: exact values, ties to either side, the largest float32 (which rounds
+// to infinity) and a subnormal.
 func bf16Storage(s *suite) {
 	ulp := math.Ldexp(1, -7) // of bfloat16 at 1
 	cases := []struct{ in, want float64 }{

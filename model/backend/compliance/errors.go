@@ -16,8 +16,8 @@ type mistake struct {
 	says []string
 }
 
-// Their messages have to name the shapes: a mistake in a model is looked for by them.
 // mistakes are seen in the shapes, types and owners of arguments.
+// Their messages have to name the shapes: a mistake in a model is looked for by them.
 var mistakes = []mistake{
 	{"matmul inner size", func(be backend.Backend, f, n func(r, c int) backend.Tensor) {
 		be.MatMul(f(2, 4), f(2, 3), f(5, 4), backend.MatMul{Alpha: 1})

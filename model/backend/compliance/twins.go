@@ -46,8 +46,8 @@ func (s *twins) sides(w *twin) []side {
 // guardInt is what integer buffers hold between and around rows; floats hold NaN.
 const guardInt = -0x5EADBEE
 
-// A device that keeps the slice instead of copying it computes with that, and is found out.
 // lentFloat is what the source of an upload holds afterwards.
+// A device that keeps the slice instead of copying it computes with that, and is found out.
 const lentFloat = 1e33
 
 // layout draws where a view begins and how far apart its rows are: views of fused projections and

@@ -144,8 +144,8 @@ func genGemm512(mr, nr int) {
 	DECQ(kc)
 	JNZ(LabelRef("loop"))
 
-	// Then a pass over all accumulators is saved, and the product by 1 would change no bit.
 	// Alpha is mostly one.
+	// Then a pass over all accumulators is saved, and the product by 1 would change no bit.
 	alpha, beta := vectors[0](), vectors[0]()
 	VBROADCASTSS(param("alpha"), alpha)
 	VUCOMISS(one(), alpha.AsX())
