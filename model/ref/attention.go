@@ -28,6 +28,8 @@ func (b *Device) RoPE(x, cos, sin backend.Tensor, heads int, inverse bool) {
 
 // queries calls f for every query row and head with the rows of the keys it
 // sees, [from, to), and the first columns of the head in q and in k.
+// It is the one place that says what causal means where there are more keys than queries, or
+// fewer: the last query belongs to the last key.
 func queries(p backend.Attention, f func(row, head, from, to, qCol, kCol int)) {
 	group := p.Heads / p.KVHeads
 	for s := range p.Q.Start {
@@ -113,6 +115,7 @@ func dot(x, y []float64) float64 {
 }
 
 // logSumExp is log Σ exp(x), -Inf of nothing.
+// The largest element is taken out first: exponentials of scores overflow in float64, too.
 func logSumExp(x []float64) float64 {
 	top := math.Inf(-1)
 	for _, v := range x {

@@ -22,6 +22,7 @@ func logSoftmax(h matrix, r int, w matrix, temp float64) []float64 {
 
 // headBackward adds the gradient g of the logits of row r to dh and dw, each
 // when given.
+// dh and dw are added to, as the interface has it, so that several losses can share them.
 func headBackward(dh, dw, h, w matrix, r int, g []float64) {
 	for v, gv := range g {
 		if dh.buffer != nil {
@@ -60,6 +61,8 @@ func (b *Device) LinearCE(loss, dh, dw, h, w, target, weight backend.Tensor) {
 }
 
 // LinearKL implements backend.Device.
+//
+// The gradient is with respect to the student alone: the teacher is a constant.
 func (b *Device) LinearKL(loss, dh, dw, h, w, ht, wt, weight backend.Tensor, p backend.KL) {
 	m := mats(loss, dh, dw, h, w, ht, wt, weight)
 	orOne := func(v float32) float64 {

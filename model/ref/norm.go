@@ -43,6 +43,8 @@ func (b *Device) RMSNormBackward(dx, dw, dy, x, w, rstd backend.Tensor) {
 }
 
 // LayerNorm implements backend.Device.
+//
+// The variance is the biased one, divided by the number of columns, as in PyTorch's layer_norm.
 func (b *Device) LayerNorm(y, stats, x, w, bias backend.Tensor, eps float32) {
 	m := mats(y, stats, x, w, bias)
 	for r := range x.Rows {

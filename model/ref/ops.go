@@ -57,6 +57,8 @@ func (b *Device) Scale(x backend.Tensor, alpha float32) {
 	each(x, func(r, c int) { m[0].set(r, c, float64(alpha)*m[0].at(r, c)) })
 }
 
+// Both operands of a product become lists of lines, so that each of the four combinations of
+// transposes is one dot product.
 // lines are the rows of a matrix, or its columns.
 func (m *matrix) lines(columns bool) [][]float64 {
 	if !columns {
@@ -77,6 +79,8 @@ func (m *matrix) lines(columns bool) [][]float64 {
 }
 
 // MatMul implements backend.Device.
+//
+// With Beta 0 what is in c is not read, NaN or not.
 func (b *Device) MatMul(c, a, bt backend.Tensor, p backend.MatMul) {
 	m := mats(c, a, bt, p.Bias)
 	left, right := m[1].lines(p.TransA), m[2].lines(!p.TransB)
@@ -217,6 +221,9 @@ func (b *Device) SumSquares(dst, x backend.Tensor) {
 }
 
 // AdamW implements backend.Device.
+//
+// It is written as in the paper, with the bias corrections applied to the moments; faster devices
+// move them into the rate.
 func (b *Device) AdamW(p, g, mean, square, normSq backend.Tensor, h backend.AdamW) {
 	m := mats(p, g, mean, square, normSq)
 	clip := 1.0

@@ -26,6 +26,7 @@ type Backend struct{ backend.Backend }
 func New() *Backend { return &Backend{backend.New(&Device{})} }
 
 // buffer holds the floats of an F32 or BF16 buffer, or the ints of an I32 one.
+// Which of the two is set follows from the element type.
 type buffer struct {
 	backend.Storage
 	floats []float64
@@ -33,6 +34,7 @@ type buffer struct {
 }
 
 // matrix is a tensor whose buffer is known to be ours.
+// Everything below goes through at, set and add, so that rounding to BF16 is in one place.
 type matrix struct {
 	*buffer
 	backend.Tensor
@@ -85,6 +87,7 @@ func roundBF16(v float64) float64 {
 }
 
 // mats are the matrices of ts, empty where a tensor is not given.
+// The shell around the device (backend.New) has checked shapes, types and owners by now.
 func mats(ts ...backend.Tensor) []matrix {
 	out := make([]matrix, len(ts))
 	for i, t := range ts {

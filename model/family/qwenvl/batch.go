@@ -13,6 +13,7 @@ import (
 // packed. A merge unit, the square of patches that becomes one token, is m·m
 // rows behind each other. With windowed attention the units are ordered window
 // by window, so that a window is a sequence of rows as a whole image is.
+// Its slices are used again for each batch, which is why Stage begins by emptying them (layOut).
 type images struct {
 	net    *network
 	blocks []nn.QwenBlock
@@ -27,6 +28,7 @@ type images struct {
 }
 
 // unit is a merge unit.
+// sample and place are what keys the noise of dropout, so that it does not depend on the batch.
 type unit struct {
 	own    int32  // place among the units of the batch, in the images' order
 	sample uint32 // of the sequence
@@ -97,6 +99,8 @@ func (v *images) Stage(b *family.Staging, seqs []family.Sequence) {
 
 // layOut lists the merge units in the order of the rows, and the sequences of
 // rows that are an image or a window.
+// Windows at the right and lower edge are smaller, as the reference's are after its padding is
+// taken away.
 func (v *images) layOut(seqs []family.Sequence) {
 	c := &v.net.c.Vision
 	m := c.MergeSize
@@ -137,6 +141,8 @@ func (a *attention) add(start, length int) {
 }
 
 // angles stages the rotary tables of the patches.
+// The row of a patch turns the first half of the pairs, its column the second
+// (apply_rotary_pos_emb_vision).
 func (v *images) angles(b *family.Staging) {
 	m := int32(v.net.c.Vision.MergeSize)
 	most := int32(0)
@@ -188,6 +194,8 @@ func (n *network) seesAll(layer int) bool {
 }
 
 // Project implements family.Images.
+// The merge is a mere reshape: the m·m rows of a unit lie behind each other, which Layout and
+// layOut see to.
 func (v *images) Project(t *tape.Tape, x tape.Var) tape.Var {
 	c := &v.net.c.Vision
 	t.SetRows(v.projectorRows)

@@ -17,6 +17,7 @@ type Config struct {
 }
 
 // Config25 is the family of Qwen2.5-VL: Qwen2-VL with attention in windows.
+// It inherits names, tokens and positions, which did not change between the two.
 type Config25 struct {
 	Config
 	WindowSize int   // side of a window in pixels
@@ -32,6 +33,7 @@ var textDefaults = nn.TextConfig{
 
 // jsonQwen are the fields of both families; hidden_size of vision_config is the text's
 // width in Qwen2-VL and the tower's own in Qwen2.5-VL.
+// Pointers tell a field that is left out, which has a default, from one that is 0.
 type jsonQwen struct {
 	VideoTokenID       *int `json:"video_token_id"`
 	VisionStartTokenID *int `json:"vision_start_token_id"`
@@ -193,6 +195,8 @@ func (f *Config25) Validate(c *family.Config) error {
 
 // json is the flat layout of the released files, which transformers 5
 // reads too.
+// in_chans and spatial_patch_size are other names of in_channels and patch_size, as released
+// files have them.
 func (f *Config) json(c *family.Config, class string, vision map[string]any) map[string]any {
 	v := &c.Vision
 	top := c.TextJSON()

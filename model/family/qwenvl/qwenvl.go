@@ -56,6 +56,7 @@ func (f *Config25) Declare(c *family.Config) (family.Network, nn.Declaration, er
 }
 
 // declare declares layers, whose decoder is text.
+// A head that is tied to the embedding has no weight of its own in files.
 func declare(c *family.Config, layers any, text *nn.Llama) (nn.Declaration, error) {
 	text.Layers = make([]nn.LlamaLayer, c.Text.Layers)
 	dims := map[string]int{}
@@ -200,6 +201,9 @@ func (f *Config) checkImage(c *family.Config, img *imaging.Image) error {
 
 // Positions are M-RoPE's: text counts on all three axes, an image spans them
 // from where it begins, and what follows stands behind its longest side.
+//
+// The spans are M-RoPE's of the paper (section 2.1) and get_rope_index of transformers: time
+// stands still in an image, rows and columns count from its first token.
 func (f *Config) Positions(c *family.Config, s *family.Sequence, dst []nn.Position) []nn.Position {
 	next, image := int32(0), 0
 	for i := 0; i < len(s.IDs); i++ {
