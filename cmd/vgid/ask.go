@@ -153,6 +153,8 @@ before the first answer and left out; a signal or a failure keeps the answers so
 			if n := c.Int("max-new"); n < 1 {
 				return fmt.Errorf("%s--max-new %d must be at least 1", command(c), n)
 			}
+			// --prompt asks one question and --in many; --out belongs to --in, since one answer
+			// goes to standard output.
 			switch file, prompt := c.IsSet("in"), c.IsSet("prompt"); {
 			case file && (prompt || c.IsSet("image")):
 				return fmt.Errorf("%s--in brings its own prompts: leave --prompt and --image out", command(c))
@@ -215,6 +217,7 @@ func generateFile(c *cli.Context, a *ask.Asker, o model.GenerateOptions, stops [
 			return fmt.Errorf("%s: it has a field %s of its own: choose another name for the model's answer with --field (prediction, beside a field reference, is what vgid score reads)", l.Where, field)
 		}
 	}
+	// From here on there are answers to lose; before, a signal just ends the command.
 	endInOrder()
 	if err := a.Check(c.Context, lines, o.MaxNew); err != nil {
 		return err
@@ -237,6 +240,8 @@ func generateFile(c *cli.Context, a *ask.Asker, o model.GenerateOptions, stops [
 	}
 	n := 0
 	var failed error
+	// The file gets its name when there is at least one answer, whether or not the work went on
+	// to its end.
 	err = safefile.Write(out, func(w io.Writer) error {
 		if n, failed = a.AnswerLines(c.Context, lines, field, w, o, stops); n == 0 {
 			return failed

@@ -35,6 +35,8 @@ func benchTokenize() *cli.Command {
 			}
 			o := tokbench.Options{Strings: c.Int("strings"), Threads: c.IntSlice("threads"), Rounds: c.Int("rounds"), Python: c.String("python")}
 			var err error
+			// The file itself may be given, so that one can be measured that lies in no model's
+			// folder.
 			if file := c.String("model"); filepath.Base(file) == "tokenizer.json" {
 				o.Dir = filepath.Dir(file)
 			} else if o.Dir, err = tokenizerFolder(c, "model"); err != nil {

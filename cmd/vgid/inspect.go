@@ -57,6 +57,7 @@ is room for, and reads the rest again.`,
 					return fmt.Errorf("%s--%s %d must be at least %d", command(c), flag, c.Int(flag), least)
 				}
 			}
+			// Where all weights are trained there is no adapter to look at.
 			if c.Bool("full") && c.IsSet("adapter") {
 				return fmt.Errorf("%s--full and --adapter exclude each other", command(c))
 			}
@@ -123,6 +124,7 @@ func onDevice(c *cli.Context, o *folder.InspectOptions) error {
 	case device != "cuda":
 		return fmt.Errorf("%s--device %q: must be cpu or cuda", command(c), device)
 	}
+	// The device is one that only counts, so that a build without CUDA can estimate for a card.
 	o.Device = dry.CUDA(backend.F32)
 	if p == cuda.BFloat16 {
 		o.Device.Activations = backend.BF16

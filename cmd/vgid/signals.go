@@ -14,6 +14,7 @@ import (
 
 // inOrder is set by commands that answer to a signal themselves, by ending as
 // soon as nothing is lost by it. The others have no work to lose and are ended.
+// It is atomic because the goroutine of untilSignal reads it.
 var inOrder atomic.Bool
 
 // endInOrder says that this command has work to lose: it answers to signals itself,

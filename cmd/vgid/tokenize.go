@@ -53,6 +53,7 @@ func tokenize(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	// On standard error, so that the lines of ids stay as many as the texts.
 	tell(tok.Notices())
 	in, name := io.Reader(os.Stdin), "standard input"
 	if path := c.String("in"); path != "" {

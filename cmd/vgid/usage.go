@@ -29,6 +29,7 @@ func shortAnswers(cmds []*cli.Command) {
 // Flags of the configuration are texts to the parser (configFlags), and `--resume --seed 3` would give
 // resume the value "--seed". Behind the commands' names only, because these are no flags' values.
 func bareBooleans(args []string) []string {
+	// Commands may be nested (bench step), and the flags begin behind the last of their names.
 	n := 1 // the program, then commands
 	for n < len(args) && !strings.HasPrefix(args[n], "-") {
 		n++

@@ -30,6 +30,8 @@ func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error
 	if err := noArgs(c); err != nil {
 		return err
 	}
+	// In this order: what is wrong with the command line is said before any other worker is
+	// waited for.
 	cfg, err := loadConfig(c)
 	if err != nil {
 		return err
@@ -56,6 +58,7 @@ func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error
 	// The signal that asks the job to end does not cut off what it does: the job
 	// ends where it can.
 	endInOrder()
+	// Asked, below, is the context that the signal ends; this one ends with the function.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Context))
 	defer cancel()
 	job := run.New(run.Options{

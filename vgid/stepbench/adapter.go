@@ -32,6 +32,7 @@ type AdapterOptions struct {
 // AdapterRow is the result. A step is forward, backward, clipping and AdamW of
 // an adapter of rank 16 on all linear layers of the decoder; the last eighth of
 // every sequence has a loss.
+// Fields of PyTorch are left out where it was not asked.
 type AdapterRow struct {
 	Shape      string            `json:"shape"`
 	Step       string            `json:"step"`
@@ -77,6 +78,7 @@ func Shape(name string) (*model.Config, []byte, error) {
 }
 
 // RunAdapter measures vgid and then, on the device it has left, PyTorch.
+// One after the other and not in turn, because a card holds one of the two.
 func RunAdapter(ctx context.Context, o AdapterOptions) (AdapterRow, error) {
 	row := AdapterRow{Shape: o.Shape, Step: "train", Tokens: o.Batch * o.Tokens}
 	if o.VGID {
@@ -196,6 +198,8 @@ func (s *adapterStep) data(o *AdapterOptions) error {
 }
 
 // train takes a step, and waits for its losses.
+// In the order of a trainer's step: pack, the teacher's pass without a record, the student's with
+// one, backward, update.
 func (s *adapterStep) train() error {
 	m := s.m
 	b, err := m.Pack(s.seqs)

@@ -7,6 +7,7 @@ import (
 	"vgid/model/backend"
 )
 
+// Rotations are checked both ways, as backward passes turn by the inverse.
 var attention = []one{
 	{"rope", func(s *suite) {
 		for _, z := range []struct{ rows, heads, dim int }{{0, 2, 8}, {1, 1, 2}, {5, 3, 6}, {17, 4, 32}, {40, 2, 64}, {9, 1, 80}} {

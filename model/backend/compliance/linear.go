@@ -39,6 +39,8 @@ var matmul = []one{
 	}},
 }
 
+// c holds numbers where the product is added to it and NaN where it is not, so that reading it is
+// found out.
 func (s *suite) matmul(m, n, k int, p backend.MatMul, withBias bool) {
 	what := fmt.Sprintf("m=%d n=%d k=%d %+v bias=%v", m, n, k, p, withBias)
 	ar, ac, br, bc := m, k, k, n
@@ -65,6 +67,7 @@ func (s *suite) matmul(m, n, k int, p backend.MatMul, withBias bool) {
 	s.finish(what)
 }
 
+// An index below 0 names no row: a gather clears its row, the others skip it.
 var rows = []one{
 	{"gather_rows", func(s *suite) {
 		s.shapes(func(r, c int, what string) {
@@ -161,6 +164,8 @@ var rows = []one{
 	}},
 }
 
+// dx and dw hold numbers before: backward passes add to them, and a device that overwrites is
+// found out.
 var norms = []one{
 	{"rms_norm", func(s *suite) {
 		s.shapes(func(r, c int, what string) {

@@ -48,6 +48,7 @@ func operandError(op string, operands ...Value) error {
 }
 
 // binary is an operator of arithmetic, or ~, which joins what both sides print.
+// What an operator does is decided when it runs: the types of its operands are known only then.
 type binary struct {
 	op   string
 	a, b expr
@@ -133,6 +134,7 @@ func joined(rt *runtime, a, b Value) (Value, error) {
 }
 
 // repeat is Python's "ab" * n, bounded before it is made.
+// A count that is not positive gives the empty text, as in Python.
 func repeat(rt *runtime, s string, n int64) (Value, error) {
 	if n <= 0 || s == "" {
 		return "", nil

@@ -79,6 +79,7 @@ func item(v, key Value) (Value, error) {
 }
 
 // position is the place an index means; negative ones count from the end.
+// A bool counts as 0 or 1, as an index of Python's.
 func position(key Value, n int) (int, bool) {
 	i, ok := integer(key)
 	if i < 0 {
@@ -159,6 +160,7 @@ func (l *loop) attr(name string) Value {
 }
 
 // slice is value[from:to:step].
+// Its result is a copy, of a list as of a text.
 type slice struct {
 	of    expr
 	parts [3]expr

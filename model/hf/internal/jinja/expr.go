@@ -13,6 +13,7 @@ type expr interface {
 }
 
 // constant is a value that stands in the template.
+// Constants are shared between renderings, so they are values that nothing can change.
 type constant struct{ v Value }
 
 func (c constant) eval(*frame) (Value, error) { return c.v, nil }

@@ -22,6 +22,7 @@ import (
 )
 
 // Bounds of one rendering. Real templates stay far below all of them.
+// They bound work, not time, so that a template that is refused is refused on every machine.
 const (
 	maxSteps = 2_000_000 // statements, expressions and comparisons evaluated
 	maxDepth = 400       // calls within calls, values within values

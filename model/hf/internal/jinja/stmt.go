@@ -117,6 +117,7 @@ func (n *ifBlock) exec(f *frame) error {
 
 // forLoop runs its body once an item, each time in a new scope: a name set in it is
 // gone with the item. That is why templates use namespaces.
+// recursive is not there, which the parser refuses.
 type forLoop struct {
 	line    int
 	targets []string
@@ -318,6 +319,7 @@ type param struct {
 
 // macro defines a function whose value is the text its body renders. The body sees
 // the scope of the definition, not that of the call.
+// A macro is a value: it is called in expressions, and by other macros.
 type macro struct {
 	line   int
 	name   string
