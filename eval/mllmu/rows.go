@@ -16,6 +16,7 @@ import (
 
 // columnNames lists the top-level columns of a schema; what is below them is seen
 // when a row is decoded, where an error can name the row.
+// A column that is not known is no error: other programs may add some of their own.
 func columnNames(s *parquet.Schema) []string {
 	var names []string
 	for _, f := range s.Fields() {
@@ -157,6 +158,7 @@ func textColumns(node *parquet.Column, path string, paths []string) {
 
 // checkText refuses a row with text that is no UTF-8, which the format asks for
 // and not every writer heeds.
+// The row is refused and not repaired, since its text would be trained on as it is.
 func checkText(columns [][]parquet.Value, paths []string) error {
 	for c, path := range paths {
 		if path == "" {

@@ -16,6 +16,7 @@ import (
 
 // The rows as the published files have them; field order is column order. Values
 // are optional because pyarrow, which wrote those files, makes all columns so.
+// Empty texts are written as null, which optional makes of them.
 type (
 	imageCell struct {
 		Bytes []byte `parquet:"bytes,optional"`

@@ -87,6 +87,7 @@ func modalityTitle(key string) string {
 
 // table lays out every modality as lines of cells. Below each model but the
 // vanilla one stand the differences from vanilla and from gold.
+// The set's name stands in its first line alone, and align takes that for the start of a group.
 func table(s *eval.Summary, modality string) (head []string, lines [][]string) {
 	cols := columnsOf(s, modality)
 	head = []string{"set", "model"}

@@ -99,6 +99,8 @@ func pick(s *params.Set, c *Config) ([]picked, error) {
 }
 
 // targeted are the modules that the rules pick by the path that name gives.
+// A carrier that is not a linear layer and would be picked is an error: PEFT would give it a
+// branch, and leaving it out would train something else.
 func targeted(s *params.Set, rules *peft.Rules, path func(string) string) ([]picked, error) {
 	linear := map[string]bool{}
 	var hits []picked

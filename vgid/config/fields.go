@@ -160,6 +160,7 @@ func (c Config) For(stage string) Config {
 }
 
 // Lines lists every setting as "dotted.path: value", in the order of Fields.
+// Configurations of workers are compared by them (Settings).
 func (c Config) Lines() []string {
 	var out []string
 	_ = walk(reflect.ValueOf(c), "", func(path string, _ reflect.StructField, v reflect.Value) error {

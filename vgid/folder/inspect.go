@@ -116,6 +116,8 @@ func Inspect(ctx context.Context, d *modeldir.Dir, o InspectOptions) (*Inspectio
 	return r, r.plan(ctx, m.Config, d, o)
 }
 
+// describe words the architecture as config.json has it, the fields that people compare models
+// by.
 func (r *Inspection) describe(c *model.Config) {
 	t, v := &c.Text, &c.Vision
 	tied := ""
@@ -165,6 +167,8 @@ func (r *Inspection) weights(d *modeldir.Dir) error {
 }
 
 // assets are the files beside the weights.
+// What is wrong with them is a problem and no error: a folder without a tokenizer can be merged,
+// for example.
 func (r *Inspection) assets(d *modeldir.Dir, c *model.Config) {
 	problem := func(err error) { r.Problems = append(r.Problems, strings.ReplaceAll(err.Error(), "\n", "; ")) }
 	tok, terr := d.Tokenizer()
@@ -216,6 +220,7 @@ func (r *Inspection) trained(ctx context.Context, m *model.Model, d *modeldir.Di
 	return err
 }
 
+// Weights are loaded lazily, so that the adapter's shapes are checked and nothing large is read.
 func (r *Inspection) adapter(ctx context.Context, d *modeldir.Dir, o *InspectOptions) error {
 	be := cpu.New(1)
 	defer be.Close()
@@ -236,6 +241,8 @@ func (r *Inspection) adapter(ctx context.Context, d *modeldir.Dir, o *InspectOpt
 	return files.Close()
 }
 
+// Where memory is taken when it is first written to, mapped weights do not count against what is
+// free: they can be read again from their file.
 func (r *Inspection) plan(ctx context.Context, c *model.Config, d *modeldir.Dir, o InspectOptions) error {
 	r.Tokens = o.Tokens
 	if r.Tokens == 0 {

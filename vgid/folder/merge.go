@@ -28,6 +28,7 @@ func Merge(ctx context.Context, d *modeldir.Dir, adapter, out string, o MergeOpt
 	}
 	be := cpu.New(0)
 	defer be.Close()
+	// Lazy: a weight is read when it is written out, so a model larger than memory can be merged.
 	m, err := model.LoadDir(ctx, be, d, model.LoadOptions{Lazy: true})
 	if err != nil {
 		return err

@@ -147,6 +147,7 @@ func compare(dev, reference backend.Backend, c call, seed uint64) (float64, erro
 
 // measure gives the rates of a call, from repetitions of at least a tenth of a
 // second, after one to warm up.
+// The reference is not asked: only the device's speed is of interest.
 func measure(dev backend.Backend, c call, seed uint64) (string, error) {
 	a, err := c.on(dev, seed, true)
 	if err != nil {

@@ -91,6 +91,8 @@ func RunMemory(ctx context.Context, o MemoryOptions) (MemoryRow, error) {
 
 // watch looks at this process ten times a second until the returned function
 // has returned.
+// The kernel keeps a peak of all resident pages only; what of it was the process's own has to be
+// seen while it lasts.
 func watch(see func(map[string]int64)) (stop func()) {
 	end := make(chan struct{})
 	var wait sync.WaitGroup

@@ -17,6 +17,8 @@ import (
 //go:embed testdata/bench_tokenize.py
 var script []byte
 
+// The script is built in, as the bench is part of a program that is installed without its
+// sources.
 const scriptFile, textsFile = "bench_tokenize.py", "texts.jsonl"
 
 // reference is the library in a Python process that waits for work.
@@ -38,6 +40,8 @@ func scripts(texts []string) (map[string][]byte, error) {
 }
 
 // startReference starts python with the script in dir. The context ends it.
+// The number of threads is the environment's to say, so each number of them has a process of its
+// own.
 func startReference(ctx context.Context, python, dir, tokenizer string, parts, threads int) (*reference, error) {
 	cmd := exec.CommandContext(ctx, python, filepath.Join(dir, scriptFile), tokenizer, filepath.Join(dir, textsFile), strconv.Itoa(parts))
 	cmd.Env = append(os.Environ(), "TOKENIZERS_PARALLELISM="+strconv.FormatBool(threads > 1), "RAYON_NUM_THREADS="+strconv.Itoa(threads))
@@ -47,6 +51,7 @@ func startReference(ctx context.Context, python, dir, tokenizer string, parts, t
 }
 
 // seconds encodes a part by a call of the library.
+// The clocks are those of vgid's side: processor time on one thread, time that passes on several.
 func (r *reference) seconds(call string, part, texts, threads int) (float64, error) {
 	var a struct {
 		Wall, CPU float64
@@ -65,6 +70,7 @@ func (r *reference) seconds(call string, part, texts, threads int) (float64, err
 }
 
 // ids gives the library's ids of all texts.
+// They come in a file and not by the pipe of commands and answers.
 func (r *reference) ids(dir string) ([][]int32, error) {
 	path := filepath.Join(dir, "ids.jsonl")
 	if err := r.Ask(&struct{}{}, "ids", path); err != nil {

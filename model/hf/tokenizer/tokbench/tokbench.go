@@ -91,6 +91,8 @@ func Run(ctx context.Context, o Options) (Report, error) {
 			return Report{}, err
 		}
 	}
+	// Each round has texts that were never encoded before: a cache of words must not have seen
+	// them.
 	size := len(o.Texts) / parts
 	if size == 0 {
 		return Report{}, fmt.Errorf("%d texts are too few for %d rounds and one to warm up", len(o.Texts), o.Rounds)
@@ -154,6 +156,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 }
 
 // made are n strings of teststrings.
+// They are made to suit the tokenizer in path: its own special tokens are among them.
 func made(path string, n int) ([]string, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -173,6 +176,7 @@ func made(path string, n int) ([]string, error) {
 // load is what a part holds.
 type load struct{ bytes, tokens float64 }
 
+// count is what each part holds, in bytes of text and in tokens.
 func count(texts []string, ids [][]int32, parts int) []load {
 	out, size := make([]load, parts), len(texts)/parts
 	for i, t := range texts {
@@ -250,6 +254,7 @@ func equal(r *reference, dir string, texts []string, ids [][]int32) error {
 	return nil
 }
 
+// rows are the ways with medians; each is compared with vgid on as many threads.
 func rows(ways []*way) (out []Row) {
 	mine := map[int]*bench.Program[sample]{}
 	for _, w := range ways {
