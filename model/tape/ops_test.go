@@ -187,15 +187,6 @@ func TestGradientsOfOperations(t *testing.T) {
 				return f.crossEntropy(tp, tp.Add(x, tp.LayerNorm(tp.Input(f.x, false), f.norms[0], f.norms[1], .1)))
 			}
 		},
-		"a tower without a gradient": func(_ *testing.T, f *fixture) func(*Tape) backend.Tensor {
-			f.lin[0].Parts[0].W.Trainable, f.lin[0].Parts[0].B.Trainable = false, false
-			return func(tp *Tape) backend.Tensor {
-				was := tp.SetGrad(false)
-				x := tp.Linear(tp.Input(f.x, false), f.lin[0])
-				tp.SetGrad(was)
-				return f.crossEntropy(tp, tp.Linear(x, f.lin[2]))
-			}
-		},
 		"branches, joined": func(t *testing.T, f *fixture) func(*Tape) backend.Tensor {
 			l := f.qkv(t, [3]bool{})
 			for i, a := range f.joined(t, "A", []int{2, 1, 1}, width) {
@@ -305,6 +296,12 @@ func TestPassWithoutTheAdapter(t *testing.T) {
 			t.Errorf("element %d is %g with the adapter, %g without; of a part that it changes: %v", i, with[i], base[i], changed)
 		}
 	}
+	// A layer of one part that is trained as a whole.
+	one := &Linear{Parts: []Part{{W: l.Parts[2].W}}}
+	alone := f.tape.Linear(f.tape.Input(f.x, false), one)
+	if got := f.be.At(f.tape.Value(alone), 1, 0); math.Abs(got-base[8+6]) > 1e-12 {
+		t.Errorf("a layer of one part is %g without the adapter, want %g", got, base[8+6])
+	}
 	f.tape.Reset(Options{})
 	if again := before(); again[0] != with[0] {
 		t.Error("Reset does not turn the adapter on")
@@ -351,4 +348,32 @@ func TestRotatingWhatBackwardReadsPanics(t *testing.T) {
 	f.tape.Linear(x, f.lin[1])
 	cos, sin := angles(f.tape)
 	f.tape.RoPE(x, 0, 4, 2, cos, sin)
+}
+
+// A frozen tower inside a training step: what runs while recording is off gives its
+// weights no gradient, whatever they are, and what follows has the one it has anyway.
+func TestRecordingTurnedOff(t *testing.T) {
+	f := newFixture(t)
+	tower, w := f.lin[0].Parts[0].W, f.lin[2].Parts[0].W
+	var ready []*Param
+	f.tape.OnGrad = func(p *Param) { ready = append(ready, p) }
+	run := func(tower bool) float64 {
+		f.weighted(t, func(tp *Tape) backend.Tensor {
+			was := tp.SetGrad(tower)
+			if !was || tp.Grad() != tower {
+				t.Errorf("recording was %v and is %v", was, tp.Grad())
+			}
+			x := tp.Linear(tp.Input(f.x, false), f.lin[0])
+			tp.SetGrad(was)
+			return f.crossEntropy(tp, tp.Linear(x, f.lin[2]))
+		}, true)
+		return f.be.At(w.Grad, 1, 1)
+	}
+	with, n := run(true), len(ready)
+	if f.be.At(tower.Grad, 1, 1) == 0 || n != 5 {
+		t.Errorf("recorded, %d parameters were ready", n)
+	}
+	if got := run(false); got != with || f.be.At(tower.Grad, 1, 1) != 0 || len(ready)-n != 3 {
+		t.Errorf("not recorded: gradient %g behind the tower, want %g; %d parameters were ready", got, with, len(ready)-n)
+	}
 }
