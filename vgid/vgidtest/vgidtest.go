@@ -5,8 +5,12 @@ package vgidtest
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
+	"sync"
+	"testing/fstest"
 
 	"vgid/model/cpu"
 	"vgid/vgid/people"
@@ -51,9 +55,55 @@ type World struct{ Model, Data string }
 // Make writes a World below dir, the same at every call.
 func Make(dir string) (World, error) { return MakeFamily(dir, "llava") }
 
-// MakeFamily is Make with a model of a family.
+// MakeFamily is Make with a model of a family. A process makes each family once and
+// keeps the files: under the race detector that takes a second, and a test binary asks
+// for twenty worlds.
 func MakeFamily(dir, family string) (World, error) {
-	w := World{Model: filepath.Join(dir, "model"), Data: filepath.Join(dir, "data")}
+	mu.Lock()
+	defer mu.Unlock()
+	if made[family] == nil {
+		files, err := kept(family)
+		if err != nil {
+			return World{}, err
+		}
+		made[family] = files
+	}
+	return worldIn(dir), os.CopyFS(dir, made[family])
+}
+
+// made are the files of a family's world.
+var (
+	mu   sync.Mutex
+	made = map[string]fstest.MapFS{}
+)
+
+func worldIn(dir string) World {
+	return World{Model: filepath.Join(dir, "model"), Data: filepath.Join(dir, "data")}
+}
+
+// kept makes a family's world and reads it into memory.
+func kept(family string) (fstest.MapFS, error) {
+	dir, err := os.MkdirTemp("", "vgid-world-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if err := makeFamily(worldIn(dir), family); err != nil {
+		return nil, err
+	}
+	files := fstest.MapFS{}
+	return files, fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(filepath.Join(dir, path))
+		files[path] = &fstest.MapFile{Data: b, Mode: 0o644}
+		return err
+	})
+}
+
+// makeFamily writes the world w.
+func makeFamily(w World, family string) error {
 	be := cpu.New(1)
 	defer be.Close()
 	r := quickstart.Recipe{Config: []byte(architecture), Texts: 400, Seed: 1}
@@ -63,12 +113,12 @@ func MakeFamily(dir, family string) (World, error) {
 		r.Processor = []byte(qwenProcessor)
 	}
 	if err := quickstart.CreateFrom(be, w.Model, r); err != nil {
-		return w, err
+		return err
 	}
 	_, err := people.Build(context.Background(), people.BuildConfig{
 		Out: w.Data, Seed: 3, People: 10, ForgetPercents: []int{20}, Views: 2, Celebrities: 6, ImageSize: 48,
 	})
-	return w, err
+	return err
 }
 
 // Settings are overrides of the default configuration, by dotted path, for
