@@ -69,8 +69,8 @@ func TestMutants(t *testing.T) {
 		}
 		all = append(all, mutant{m.kernel + "/" + m.new, m.source, m.file, m.old, m.new, check{c.name, func(s *suite) {
 			s.anyGrid = true
-			for _, shape := range shapes {
-				c.run(s, shape[0], shape[1])
+			for i := 0; i < len(shapes) && s.err == nil; i++ {
+				c.run(s, shapes[i][0], shapes[i][1])
 			}
 		}}})
 	}

@@ -9,6 +9,9 @@ import (
 
 // product computes one random product of the given shape and compares.
 func product(s *suite, p Product, dt backend.DType, multiprocessors int) {
+	if s.err != nil {
+		return // found already
+	}
 	ar, ac, br, bc := p.M, p.K, p.K, p.N
 	if p.TransA {
 		ar, ac = ac, ar
