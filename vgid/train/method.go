@@ -107,8 +107,11 @@ func FindMethod(c config.Unlearn) (*Method, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unlearn.%w", err)
 	}
-	if m.Needs.Retain && c.BatchRetain == 0 {
+	switch { // samples that weigh nothing hold nothing back, either
+	case m.Needs.Retain && c.BatchRetain == 0:
 		return nil, fmt.Errorf("unlearn.batch_retain: %s needs samples to retain, its loss on the forget set has no bound", m.Name)
+	case m.Needs.Retain && c.Beta == 0:
+		return nil, fmt.Errorf("unlearn.beta: %s needs a retain term, its loss on the forget set has no bound; set beta above 0", m.Name)
 	}
 	return m, nil
 }

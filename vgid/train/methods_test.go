@@ -179,11 +179,12 @@ func TestNPOLoss(t *testing.T) {
 func TestMethodsRefuse(t *testing.T) {
 	for _, c := range []struct{ set, value, method, want string }{
 		{"unlearn.mask", "all", "npo", "unlearn.mask: npo looks at the answer alone"},
-		{"unlearn.responses", "rollout", "graddiff", "unlearn.responses: graddiff forgets the answers that the data has"},
+		{"unlearn.responses", "rollout", "npo", "unlearn.responses: npo forgets the answers that the data has"},
 		{"unlearn.preset", "release", "npo", "unlearn.mask: npo looks at the answer alone, not at all"},
 		{"unlearn.batch_retain", "0", "graddiff", "unlearn.batch_retain: graddiff needs samples to retain"},
+		{"unlearn.alternate", "true", "graddiff", "unlearn.beta: graddiff needs a retain term"},
 	} {
-		conf, err := config.Load("", map[string]string{"unlearn.method": c.method, c.set: c.value, "unlearn.beta": "0"})
+		conf, err := config.Load("", map[string]string{"unlearn.method": c.method, "unlearn.beta": "0", c.set: c.value})
 		if err != nil {
 			t.Fatal(err)
 		}
