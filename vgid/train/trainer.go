@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -240,7 +241,9 @@ func (t *Trainer) report(ctx context.Context, b Batch, weight []float64, out *St
 
 // finite refuses a step whose loss or gradient is no number.
 func (t *Trainer) finite(ctx context.Context, out *StepResult) error {
-	for name, l := range out.Loss {
+	// In one order, so that all workers name the same loss.
+	for _, name := range slices.Sorted(maps.Keys(out.Loss)) {
+		l := out.Loss[name]
 		if math.IsNaN(l) || math.IsInf(l, 0) {
 			if t.step == 0 { // nothing has been trained yet
 				why, err := t.model.WhyNotFinite(ctx, true)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"vgid/collective"
@@ -110,5 +112,16 @@ func TestBatchOfAnotherStepIsReleased(t *testing.T) {
 	}
 	if w, _ := b.Weights(t.Context()); w[0] != 51 || o.held != 1 {
 		t.Errorf("a batch of weight %v, and %d batches are held", w, o.held)
+	}
+}
+
+// Where several losses are no numbers, every worker names the same one.
+func TestFiniteNamesTheFirstLoss(t *testing.T) {
+	tr := &Trainer{Options: Options{Stage: "unlearned"}, step: 1}
+	for range 100 {
+		err := tr.finite(t.Context(), &StepResult{Loss: map[string]float64{RetainTerm: math.NaN(), ForgetTerm: math.NaN()}, LR: 1})
+		if err == nil || !strings.HasPrefix(err.Error(), "unlearned, step 2: the forget loss is NaN") {
+			t.Fatal(err)
+		}
 	}
 }
