@@ -47,8 +47,9 @@ type bounded struct {
 
 func (b bounded) FreeBytes() (int64, error) { return b.free, nil }
 
-// stage is a supervised one in the small world, and the configuration that it is of.
-func stage(t *testing.T, over map[string]string) (config.Config, *Training) {
+// stage is the configuration of a supervised one in the small world, and what makes
+// the stage: anew for every rank, as each has its own folder and samples.
+func stage(t *testing.T, over map[string]string) (config.Config, func() *Training) {
 	t.Helper()
 	w, err := smallWorld()
 	if err != nil {
@@ -66,53 +67,52 @@ func stage(t *testing.T, over map[string]string) (config.Config, *Training) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	src, err := train.NewPeople(people, c.Train.Mix, c.Train.TextOnly, c.Seed, "gold", c.Prompt.Subject)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := modeldir.Open(w.Model)
-	t.Cleanup(func() { dir.Close() })
-	return c, &Training{
-		Name: "gold", From: dir, Section: "train", Steps: 3, Optim: c.Train.Optim,
-		Fits: func(*train.Encoder) error { return nil },
-		Begin: func(s Setup) (train.Objective, error) {
-			if !s.Rehearsal {
-				t.Error("the stage is begun in earnest")
-			}
-			if _, err := s.Model.Trainable("*"); err != nil {
-				return nil, err
-			}
-			s.Model.Recompute = s.Config.Train.Recompute
-			return train.NewSupervised(s.Model, s.Encoder, src, s.Config.Train), nil
-		},
+	return c, func() *Training {
+		src, err := train.NewPeople(people, c.Train.Mix, c.Train.TextOnly, c.Seed, "gold", c.Prompt.Subject)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := modeldir.Open(w.Model)
+		t.Cleanup(func() { dir.Close() })
+		return &Training{
+			Name: "gold", From: dir, Section: "train", Steps: 3, Optim: c.Train.Optim,
+			Fits: func(*train.Encoder) error { return nil },
+			Begin: func(s Setup) (train.Objective, error) {
+				if !s.Rehearsal {
+					t.Error("the stage is begun in earnest")
+				}
+				if _, err := s.Model.Trainable("*"); err != nil {
+					return nil, err
+				}
+				s.Model.Recompute = s.Config.Train.Recompute
+				return train.NewSupervised(s.Model, s.Encoder, src, s.Config.Train), nil
+			},
+		}
 	}
 }
 
 // check is the check of a stage on ranks that see so much memory free, each at its
 // place.
-func check(t *testing.T, c config.Config, s *Training, free int64, places ...string) []error {
+func check(t *testing.T, c config.Config, fresh func() *Training, free int64, places ...string) []error {
 	t.Helper()
-	var mu sync.Mutex // a folder and the samples of a stage are of one process
+	stages := make([]*Training, len(places))
+	for r := range stages {
+		stages[r] = fresh()
+	}
 	return barriertest.Run(t, len(places), 20*time.Second, "", func(ctx context.Context, r barriertest.Rank) error {
 		be := cpu.New(1)
 		defer be.Close()
 		ch := Check{Ranks: r.Group, Backend: bounded{be, free}, Place: places[r.Rank()], Spell: config.Plain}
-		own := *s
-		own.Begin = func(s2 Setup) (train.Objective, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			return s.Begin(s2)
-		}
-		_, err := ch.Training(ctx, c, &own)
+		_, err := ch.Training(ctx, c, stages[r.Rank()])
 		return err
 	})
 }
 
 // need is what a stage takes on a rank alone.
-func need(t *testing.T, c config.Config, s *Training) *MemoryError {
+func need(t *testing.T, c config.Config, fresh func() *Training) *MemoryError {
 	t.Helper()
 	var short *MemoryError
-	if err := check(t, c, s, 1, "a")[0]; !errors.As(err, &short) {
+	if err := check(t, c, fresh, 1, "a")[0]; !errors.As(err, &short) {
 		t.Fatalf("a byte of memory is enough: %v", err)
 	}
 	return short
@@ -121,13 +121,13 @@ func need(t *testing.T, c config.Config, s *Training) *MemoryError {
 // A stage is refused when a byte is missing and not when it is there; what is advised
 // brings what it says, tried out with that setting.
 func TestTraining(t *testing.T) {
-	c, s := stage(t, nil)
-	whole := need(t, c, s)
+	c, fresh := stage(t, nil)
+	whole := need(t, c, fresh)
 	var short *MemoryError
-	if err := check(t, c, s, whole.Need-1, "a")[0]; !errors.As(err, &short) || short.Free != whole.Need-1 || !short.Advice.Enough {
+	if err := check(t, c, fresh, whole.Need-1, "a")[0]; !errors.As(err, &short) || short.Free != whole.Need-1 || !short.Advice.Enough {
 		t.Errorf("a byte is missing: %v", err)
 	}
-	if err := check(t, c, s, whole.Need, "a")[0]; err != nil {
+	if err := check(t, c, fresh, whole.Need, "a")[0]; err != nil {
 		t.Errorf("it fits: %v", err)
 	}
 	// With one byte free everything is advised that lowers the need, and it is not
@@ -153,7 +153,7 @@ func TestTraining(t *testing.T) {
 			t.Fatalf("advice %+v", a)
 		}
 		spelt = append(spelt, config.Plain(a.Path, a.Value))
-		if got := need(t, c, s).Need; got != a.Need || got >= last {
+		if got := need(t, c, fresh).Need; got != a.Need || got >= last {
 			t.Errorf("with %v it takes %d, %d were said, %d without", spelt, got, a.Need, last)
 		}
 		last = a.Need
@@ -166,9 +166,9 @@ func TestTraining(t *testing.T) {
 // Ranks of one place need what they need together, ranks of two each its own; whoever
 // has enough is told whose place has not.
 func TestPlaces(t *testing.T) {
-	c, s := stage(t, map[string]string{"train.recompute": "true", "model.weights": "bfloat16"})
+	c, fresh := stage(t, map[string]string{"train.recompute": "true", "model.weights": "bfloat16"})
 	var both *MemoryError
-	if err := check(t, c, s, 1, "a", "a")[0]; !errors.As(err, &both) || both.Workers != 2 {
+	if err := check(t, c, fresh, 1, "a", "a")[0]; !errors.As(err, &both) || both.Workers != 2 {
 		t.Fatalf("%v", err)
 	}
 	for _, tc := range []struct {
@@ -181,7 +181,7 @@ func TestPlaces(t *testing.T) {
 		{both.Need - 1, []string{"a", "b"}, false},
 		{1, []string{"a", "b"}, true},
 	} {
-		errs := check(t, c, s, tc.free, tc.places...)
+		errs := check(t, c, fresh, tc.free, tc.places...)
 		var short *MemoryError
 		var peer *barrier.PeerError
 		switch {
@@ -195,11 +195,12 @@ func TestPlaces(t *testing.T) {
 
 // What does not fit the model ends the check before anything is counted.
 func TestWhatDoesNotFitIsRefusedFirst(t *testing.T) {
-	c, s := stage(t, nil)
+	c, fresh := stage(t, nil)
 	odd := errors.New("question 7 is too long")
+	s := fresh()
 	s.Fits = func(*train.Encoder) error { return odd }
 	s.Begin = func(Setup) (train.Objective, error) { t.Error("it is begun"); return nil, odd }
-	if err := check(t, c, s, 1, "a")[0]; !errors.Is(err, odd) {
+	if err := check(t, c, func() *Training { return s }, 1, "a")[0]; !errors.Is(err, odd) {
 		t.Error(err)
 	}
 }
