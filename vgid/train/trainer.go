@@ -239,6 +239,14 @@ func (t *Trainer) report(ctx context.Context, b Batch, weight []float64, out *St
 	return nil
 }
 
+// lossName is what messages call a term: "forget loss", but "loss" where it is all.
+func lossName(term string) string {
+	if term == LossTerm {
+		return term
+	}
+	return term + " loss"
+}
+
 // finite refuses a step whose loss or gradient is no number.
 func (t *Trainer) finite(ctx context.Context, out *StepResult) error {
 	// In one order, so that all workers name the same loss.
@@ -250,9 +258,9 @@ func (t *Trainer) finite(ctx context.Context, out *StepResult) error {
 				if err != nil {
 					return t.at(err)
 				}
-				return fmt.Errorf("%s: the %s loss is %v before the first update: %s", t.Stage, name, l, why)
+				return fmt.Errorf("%s: the %s is %v before the first update: %s", t.Stage, lossName(name), l, why)
 			}
-			return fmt.Errorf("%s, step %d: the %s loss is %v: lower the learning rate (%g) or raise the batch", t.Stage, t.step+1, name, l, out.LR)
+			return fmt.Errorf("%s, step %d: the %s is %v: lower the learning rate (%g) or raise the batch", t.Stage, t.step+1, lossName(name), l, out.LR)
 		}
 	}
 	// Finite losses may have gradients that are not: what they were added to is lost.

@@ -125,3 +125,12 @@ func TestFiniteNamesTheFirstLoss(t *testing.T) {
 		}
 	}
 }
+
+// A term that is all of the loss is not called twice by its name.
+func TestLossName(t *testing.T) {
+	for term, want := range map[string]string{LossTerm: "loss", ForgetTerm: "forget loss", RetainTerm: "retain loss"} {
+		if got := lossName(term); got != want {
+			t.Errorf("%s: %q, want %q", term, got, want)
+		}
+	}
+}
