@@ -13,6 +13,7 @@ import (
 	"vgid/vgid/config"
 	"vgid/vgid/run/rundir"
 	"vgid/vgid/run/transfer"
+	"vgid/vgid/vgidtest"
 )
 
 // apart are the configurations of ranks with run folders of their own: ranks of the
@@ -71,7 +72,7 @@ func TestRunWithoutASharedFolder(t *testing.T) {
 		"data.dir": "", "data.people": "10", "data.views": "2", "data.celebrities": "6", "train.steps": "2", "unlearn.steps": "4",
 		"checkpoint.every": "2", "eval.max_new": "3",
 	}
-	c := small(t, over)
+	c := vgidtest.Small(t, over)
 	one := apart(t, c, 0, 0, 0)
 	whole := func(ctx context.Context, j *Job) error {
 		return j.Run(ctx)
@@ -139,7 +140,7 @@ func TestRunWithoutASharedFolder(t *testing.T) {
 
 // The work of a stage that lies with another rank is not begun anew without a word.
 func TestWorkOfAnotherRankIsNamed(t *testing.T) {
-	c := small(t, map[string]string{"unlearn.steps": "1"})
+	c := vgidtest.Small(t, map[string]string{"unlearn.steps": "1"})
 	own := apart(t, c, 0, 1)
 	run := func(ctx context.Context, j *Job) error {
 		p, err := j.People(ctx)

@@ -17,6 +17,7 @@ import (
 	"vgid/vgid/monitor"
 	"vgid/vgid/origin"
 	"vgid/vgid/train"
+	"vgid/vgid/vgidtest"
 )
 
 // copyTree copies a folder of files and folders.
@@ -30,7 +31,7 @@ func copyTree(t *testing.T, to, from string) {
 // copied is small on a copy of the world, which a test may change.
 func copied(t *testing.T, over map[string]string) (c config.Config, dir string) {
 	t.Helper()
-	c, dir = small(t, over), t.TempDir()
+	c, dir = vgidtest.Small(t, over), t.TempDir()
 	copyTree(t, filepath.Join(dir, "model"), c.Model.Base)
 	copyTree(t, filepath.Join(dir, "data"), c.Data.Dir)
 	c.Model.Base, c.Data.Dir = filepath.Join(dir, "model"), filepath.Join(dir, "data")
@@ -344,7 +345,7 @@ func TestModelFolderChangesMeanwhile(t *testing.T) {
 
 // A checkpoint of an older version does not say what it was made of.
 func TestOldCheckpointIsRefused(t *testing.T) {
-	c := small(t, nil)
+	c := vgidtest.Small(t, nil)
 	dir := t.TempDir()
 	if err := train.SaveCheckpoint(dir, c, origin.List{}, train.State{Layout: "l"}); err != nil {
 		t.Fatal(err)
@@ -414,7 +415,7 @@ func TestRanksCompareTheirFiles(t *testing.T) {
 		}, []string{"instructions.txt: no such file or directory"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c := small(t, map[string]string{"unlearn.steps": "1"})
+			c := vgidtest.Small(t, map[string]string{"unlearn.steps": "1"})
 			east, dir := copied(t, map[string]string{"unlearn.steps": "1"})
 			for c, dir := range map[*config.Config]string{&c: t.TempDir(), &east: dir} {
 				c.Unlearn.Instruction.File = filepath.Join(dir, "instructions.txt")

@@ -201,10 +201,7 @@ func TestMarksOfAModelAreTakenOut(t *testing.T) {
 // Where the forget set has no questions about images, there is nothing to look at
 // the teacher with.
 func TestTeacherWithoutQuestions(t *testing.T) {
-	w, err := smallWorld()
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := vgidtest.Shared(t, "llava")
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(w.Data)); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"vgid/vgid/config"
 	"vgid/vgid/run/barrier"
+	"vgid/vgid/vgidtest"
 )
 
 // However many ranks are asked to end, and whenever, all end behind the same step
@@ -26,7 +27,7 @@ func TestRanksEndBehindTheSameStep(t *testing.T) {
 		{"unlearn.lora.r": "0", "unlearn.alternate": "true", "checkpoint.every": "3"},
 	} {
 		over["unlearn.steps"] = "6"
-		c := small(t, over)
+		c := vgidtest.Small(t, over)
 		begin := func(workers int, f func(ctx context.Context, j *Job)) []error {
 			return tryWorld(t, workers, c, func(ctx context.Context, j *Job) error {
 				f(ctx, j)
@@ -105,7 +106,7 @@ func fileOf(t *testing.T, c config.Config, run, name string) []byte {
 // Asked in the last step, a stage keeps its checkpoint and writes its model when it
 // goes on.
 func TestEndBehindTheLastStep(t *testing.T) {
-	c := small(t, map[string]string{"unlearn.steps": "3"})
+	c := vgidtest.Small(t, map[string]string{"unlearn.steps": "3"})
 	begin := func(f func(ctx context.Context, j *Job)) error {
 		return tryWorld(t, 1, c, func(ctx context.Context, j *Job) error {
 			f(ctx, j)
@@ -139,7 +140,7 @@ func TestEndBehindTheLastStep(t *testing.T) {
 
 // Asked while its model is written, a stage is finished first.
 func TestEndBehindTheModel(t *testing.T) {
-	c := small(t, map[string]string{"unlearn.steps": "2"})
+	c := vgidtest.Small(t, map[string]string{"unlearn.steps": "2"})
 	err := tryWorld(t, 1, c, func(ctx context.Context, j *Job) error {
 		ask := asking(ctx)
 		j.afterStep = func(step int) error {

@@ -28,37 +28,7 @@ import (
 	"vgid/vgid/vgidtest"
 )
 
-// smallWorld is made once for all tests; it has a folder of its own.
-var smallWorld = sync.OnceValues(func() (w vgidtest.World, err error) {
-	dir, err := os.MkdirTemp("", "vgid-test-")
-	if err != nil {
-		return w, err
-	}
-	return vgidtest.Make(dir)
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if w, err := smallWorld(); err == nil {
-		os.RemoveAll(filepath.Dir(w.Model))
-	}
-	os.Exit(code)
-}
-
-func small(t *testing.T, over map[string]string) config.Config {
-	t.Helper()
-	w, err := smallWorld()
-	if err != nil {
-		t.Fatal(err)
-	}
-	set := w.Settings(over)
-	set["out"] = t.TempDir()
-	c, err := config.Load("", set)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
+func TestMain(m *testing.M) { vgidtest.Main(m) }
 
 // change is how a test has a rank's options other than usual.
 type change func(rank int, o *Options)
@@ -183,7 +153,7 @@ func TestWorldSizeDoesNotMatter(t *testing.T) {
 			var curve []Point
 			var weights map[string][]float32
 			for n := 1; n <= 4; n++ {
-				c := small(t, tc.over)
+				c := vgidtest.Small(t, tc.over)
 				c.Name = fmt.Sprintf("w%d", n)
 				c.Train.Steps, c.Unlearn.Steps = 3, 3 // both turns of those that alternate, and the first one's again
 				c.Collective.Bucket = 16              // several buckets
@@ -235,7 +205,7 @@ func TestWorldSizeDoesNotMatter(t *testing.T) {
 // PEFT's options reach the adapter that is written, and the options of the base
 // the training.
 func TestAdapterOptions(t *testing.T) {
-	c := small(t, map[string]string{
+	c := vgidtest.Small(t, map[string]string{
 		"unlearn.lora.rslora": "true", "unlearn.lora.exclude": "k_proj", "unlearn.lora.bias": "none",
 		"unlearn.lora.modules_to_save": "multi_modal_projector", "model.weights": "bfloat16",
 	})
@@ -318,7 +288,7 @@ func TestResumeIsExact(t *testing.T) {
 		method  string
 	}{{1, "vgid"}, {2, "vgid"}, {2, "npo"}} {
 		workers := tc.workers
-		c := small(t, map[string]string{"unlearn.method": tc.method, "unlearn.steps": "9", "checkpoint.every": "3", "unlearn.lora.dropout": "0.1"})
+		c := vgidtest.Small(t, map[string]string{"unlearn.method": tc.method, "unlearn.steps": "9", "checkpoint.every": "3", "unlearn.lora.dropout": "0.1"})
 		c.Name = "whole"
 		whole, err := run(c, workers, 0)
 		if err != nil {
@@ -352,7 +322,7 @@ func TestResumeIsExact(t *testing.T) {
 
 // The whole job runs on two workers and leaves its files.
 func TestRunEndToEnd(t *testing.T) {
-	c := small(t, map[string]string{"unlearn.steps": "2", "train.steps": "2"})
+	c := vgidtest.Small(t, map[string]string{"unlearn.steps": "2", "train.steps": "2"})
 	onWorld(t, 2, c, func(ctx context.Context, j *Job) error {
 		if err := j.Open(ctx); err != nil {
 			return err
@@ -379,7 +349,7 @@ func TestRunEndToEnd(t *testing.T) {
 
 // A run's folder is its own until it ends.
 func TestOneRunInAFolder(t *testing.T) {
-	c := small(t, nil)
+	c := vgidtest.Small(t, nil)
 	first := New(Options{Config: c, Comm: collective.Solo(), Show: monitor.NewProgress(nil)})
 	second := New(Options{Config: c, Comm: collective.Solo(), Show: monitor.NewProgress(nil)})
 	if err := first.Open(t.Context()); err != nil {
@@ -406,7 +376,7 @@ func TestWorkersThatDisagreeAreTold(t *testing.T) {
 		"rank 0 has resume: false, rank 1 has resume: true":         func(o *Options) { o.Config.Resume = true },
 		"rank 0 has command unlearn, rank 1 has command train gold": func(o *Options) { o.Command = "train gold" },
 	} {
-		for r, err := range tryWorld(t, 2, small(t, nil), func(ctx context.Context, j *Job) error { return j.Open(ctx) }, func(rank int, o *Options) {
+		for r, err := range tryWorld(t, 2, vgidtest.Small(t, nil), func(ctx context.Context, j *Job) error { return j.Open(ctx) }, func(rank int, o *Options) {
 			if o.Command = "unlearn"; rank == 1 {
 				other(o)
 			}

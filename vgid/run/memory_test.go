@@ -13,6 +13,7 @@ import (
 	"vgid/vgid/config"
 	"vgid/vgid/run/barrier"
 	"vgid/vgid/run/preflight"
+	"vgid/vgid/vgidtest"
 )
 
 // bounded is a CPU that says how much memory is left, and knows how much of it
@@ -114,7 +115,7 @@ func TestStagesThatDoNotFitAreRefused(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.over["train.steps"], c.over["unlearn.steps"] = "2", "2"
-			cfg := small(t, c.over)
+			cfg := vgidtest.Small(t, c.over)
 			var short *preflight.MemoryError
 			if _, err := onBounded(t, c.stage, 1, 1, false, cfg); !errors.As(err, &short) {
 				t.Fatalf("a byte of memory is enough: %v", err)
@@ -144,7 +145,7 @@ func TestStagesThatDoNotFitAreRefused(t *testing.T) {
 
 // Workers whose devices have the same memory are counted together.
 func TestWorkersShareMemory(t *testing.T) {
-	cfg := small(t, map[string]string{"unlearn.steps": "1"})
+	cfg := vgidtest.Small(t, map[string]string{"unlearn.steps": "1"})
 	var short *preflight.MemoryError
 	if _, err := onBounded(t, "unlearned", 2, 1, false, cfg); !errors.As(err, &short) {
 		t.Fatal(err)

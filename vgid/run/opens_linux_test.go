@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"vgid/vgid/vgidtest"
 )
 
 // opens counts how often files below folders are opened, by whomever, until the test
@@ -64,7 +66,7 @@ func opens(t *testing.T, folders map[string]string) func() map[string]int {
 // becomes part of the model that is made of it is copied from there as well.
 func TestEverythingIsOpenedOnce(t *testing.T) {
 	long(t)
-	c := small(t, map[string]string{"unlearn.steps": "1", "eval.max_new": "2"})
+	c := vgidtest.Small(t, map[string]string{"unlearn.steps": "1", "eval.max_new": "2"})
 	dir := t.TempDir()
 	folders := map[string]string{}
 	for name, at := range map[string]*string{"vanilla": &c.Model.Vanilla, "gold": &c.Model.Gold} {

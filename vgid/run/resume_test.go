@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"vgid/vgid/config"
+	"vgid/vgid/vgidtest"
 )
 
 // What an interrupted run left is gone on from as it is, or refused with what to do;
 // it is never begun again over.
 func TestWhatAnEarlierRunLeft(t *testing.T) {
-	c := small(t, map[string]string{"unlearn.steps": "3", "checkpoint.every": "1"})
+	c := vgidtest.Small(t, map[string]string{"unlearn.steps": "3", "checkpoint.every": "1"})
 	if _, err := unlearned(t, c, 2); err == nil {
 		t.Fatal("the run was not stopped")
 	}

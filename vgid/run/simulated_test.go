@@ -15,6 +15,7 @@ import (
 	"vgid/model/cuda/simtest"
 	"vgid/vgid/config"
 	"vgid/vgid/run/rundir"
+	"vgid/vgid/vgidtest"
 )
 
 // unlearnOn takes the five steps of unlearning on devices, and gives the losses
@@ -46,7 +47,7 @@ func unlearnOn(t *testing.T, workers int, c config.Config, open func() (backend.
 func TestUnlearnSimulated(t *testing.T) {
 	simtest.Device(t)
 	run := func(name string, workers int, open func() (backend.Backend, error)) ([]Point, map[string][]float32) {
-		c := small(t, map[string]string{"unlearn.lora.dropout": "0.1"})
+		c := vgidtest.Small(t, map[string]string{"unlearn.lora.dropout": "0.1"})
 		c.Name, c.Collective.Bucket = name, 16
 		return unlearnOn(t, workers, c, open)
 	}
@@ -77,7 +78,7 @@ func TestUnlearnSimulated(t *testing.T) {
 func TestStepsDoNotWaitSimulated(t *testing.T) {
 	simtest.Device(t)
 	run := func(accumulate string) (waits, ahead int64) {
-		c := small(t, map[string]string{"unlearn.accumulate": accumulate})
+		c := vgidtest.Small(t, map[string]string{"unlearn.accumulate": accumulate})
 		waits, ahead = simtest.Counter("waits"), simtest.Counter("ahead")
 		unlearnOn(t, 1, c, func() (backend.Backend, error) { return cuda.Open(0, cuda.Options{}) })
 		return simtest.Counter("waits") - waits, simtest.Counter("ahead") - ahead
@@ -113,7 +114,7 @@ func TestPrecisionSimulated(t *testing.T) {
 				t.Fatal(err)
 			}
 			run := func(name string, open func() (backend.Backend, error)) []Point {
-				cfg := small(t, c.over)
+				cfg := vgidtest.Small(t, c.over)
 				cfg.Name = name
 				h, values := unlearnOn(t, 1, cfg, open)
 				for param, v := range values {
@@ -163,7 +164,7 @@ func same(t *testing.T, what string, got, want []Point, tolerance float64) {
 // A whole run: vanilla, gold, unlearned, evaluation and report.
 func TestRunSimulated(t *testing.T) {
 	simtest.Device(t)
-	c := small(t, map[string]string{"unlearn.steps": "2", "train.steps": "2"})
+	c := vgidtest.Small(t, map[string]string{"unlearn.steps": "2", "train.steps": "2"})
 	onDevices(t, 1, c, func() (backend.Backend, error) { return cuda.Open(0, cuda.Options{}) }, func(ctx context.Context, j *Job) error {
 		if err := j.Open(ctx); err != nil {
 			return err

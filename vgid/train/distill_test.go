@@ -18,6 +18,7 @@ import (
 	"vgid/vgid/monitor"
 	"vgid/vgid/people"
 	"vgid/vgid/train/noise"
+	"vgid/vgid/vgidtest"
 )
 
 // paper computes the objective from its formula, sample by sample, from logits in
@@ -173,7 +174,7 @@ func TestLossIsThePapers(t *testing.T) {
 			for k, v := range c.over {
 				over[k] = v
 			}
-			cfg := small(t, over)
+			cfg := vgidtest.Small(t, over)
 			if err := comparePaper(t.Context(), t, cfg); err != nil {
 				t.Fatal(err)
 			}
@@ -325,7 +326,7 @@ func download(be backend.Backend, x backend.Tensor) ([]float32, error) {
 // Answers of the teacher's own are made by the device, so a batch of them is only
 // filled when its weights are asked for, and once.
 func TestOwnAnswersWaitForTheirTurn(t *testing.T) {
-	c := small(t, map[string]string{"unlearn.responses": "rollout"})
+	c := vgidtest.Small(t, map[string]string{"unlearn.responses": "rollout"})
 	m, enc := opened(t, c)
 	obj, err := distilling(t, c, m, enc)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"vgid/eval/dataset"
 	"vgid/model/hf/imaging"
+	"vgid/vgid/vgidtest"
 )
 
 func view(first int, ids ...int32) View {
@@ -43,7 +44,7 @@ func TestAlignment(t *testing.T) {
 }
 
 func TestEncode(t *testing.T) {
-	c := small(t, nil)
+	c := vgidtest.Small(t, nil)
 	m, enc := opened(t, c)
 	s := Sample{Question: "Where was this person born?", Answer: "Riga", Subject: "Ada Ivanov"}
 	plain, err := enc.Encode(s, "", nil)

@@ -7,6 +7,7 @@ import (
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/cpu"
+	"vgid/vgid/vgidtest"
 )
 
 // gauge is a CPU that knows what it holds.
@@ -30,7 +31,7 @@ func (g *gauge) Free(b backend.Buffer) {
 func TestStepsTakeNoMoreMemory(t *testing.T) {
 	for _, method := range []string{"vgid", "graddiff", "npo"} {
 		t.Run(method, func(t *testing.T) {
-			c := small(t, map[string]string{"unlearn.method": method, "unlearn.accumulate": "3"})
+			c := vgidtest.Small(t, map[string]string{"unlearn.method": method, "unlearn.accumulate": "3"})
 			g := &gauge{Backend: cpu.New(1)}
 			defer g.Close()
 			m, err := model.LoadAs(t.Context(), g, c.Model.Base, model.LoadOptions{})

@@ -8,6 +8,7 @@ import (
 
 	"vgid/collective"
 	"vgid/vgid/config"
+	"vgid/vgid/vgidtest"
 )
 
 // A method that nobody else knows, gradient ascent: L = -α·E_forget CE(p(·| I, q), y).
@@ -48,7 +49,7 @@ func (o *ascent) Close() { o.losses.close() }
 // A method that is added in one file is a value of the setting, with its line in
 // help, and trains.
 func TestMethodIsOneFile(t *testing.T) {
-	c := small(t, map[string]string{"unlearn.method": "ascent", "unlearn.optim.lr": "1e-2", "unlearn.optim.schedule": "constant"})
+	c := vgidtest.Small(t, map[string]string{"unlearn.method": "ascent", "unlearn.optim.lr": "1e-2", "unlearn.optim.schedule": "constant"})
 	for _, f := range config.Fields() {
 		if f.Path == "unlearn.method" && (!slices.Contains(f.Values, "ascent") || !strings.Contains(f.Doc, "ascent: up the cross-entropy")) {
 			t.Errorf("help says %s, %q", f.Doc, f.Values)

@@ -2,11 +2,8 @@ package answer
 
 import (
 	"math"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
-	"sync"
 	"testing"
 
 	"vgid/eval"
@@ -20,39 +17,13 @@ import (
 	"vgid/vgid/vgidtest"
 )
 
-// worlds are made once for all tests, each in a folder of its own.
-var worlds = map[string]func() (vgidtest.World, error){}
-
-func init() {
-	for _, family := range []string{"llava", "qwen2_vl"} {
-		worlds[family] = sync.OnceValues(func() (w vgidtest.World, err error) {
-			dir, err := os.MkdirTemp("", "vgid-test-")
-			if err != nil {
-				return w, err
-			}
-			return vgidtest.MakeFamily(dir, family)
-		})
-	}
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	for _, world := range worlds {
-		if w, err := world(); err == nil {
-			os.RemoveAll(filepath.Dir(w.Model))
-		}
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { vgidtest.Main(m) }
 
 // questions are the items of a small evaluation, and a small model of a family to
 // answer them.
 func questions(t *testing.T, family string) ([]eval.Item, eval.Protocol, *Answerer) {
 	t.Helper()
-	w, err := worlds[family]()
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := vgidtest.Shared(t, family)
 	c, err := config.Load("", w.Settings(nil))
 	if err != nil {
 		t.Fatal(err)

@@ -10,14 +10,12 @@ import (
 	"vgid/model"
 	"vgid/model/cpu"
 	"vgid/model/hub/hubtest"
+	"vgid/vgid/vgidtest"
 )
 
 // Workers fetch a model by its name, all the same, or all learn why not.
 func TestModelOfHub(t *testing.T) {
-	w, err := smallWorld()
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := vgidtest.Shared(t, "llava")
 	var calls atomic.Int32
 	moving := false
 	hubtest.Serve(t, w.Model, func() string {
@@ -26,7 +24,7 @@ func TestModelOfHub(t *testing.T) {
 		}
 		return fmt.Sprintf("%040d", 7)
 	})
-	c := small(t, nil)
+	c := vgidtest.Small(t, nil)
 	var loaded atomic.Int32
 	onRanks(t, 3, c, func(ctx context.Context, in *Inputs) error {
 		dir, err := in.Model(ctx, "org/tiny")

@@ -2,9 +2,6 @@ package inputs
 
 import (
 	"context"
-	"os"
-	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,38 +14,7 @@ import (
 	"vgid/vgid/vgidtest"
 )
 
-// smallWorld is made once for all tests; it has a folder of its own.
-var smallWorld = sync.OnceValues(func() (w vgidtest.World, err error) {
-	dir, err := os.MkdirTemp("", "vgid-test-")
-	if err != nil {
-		return w, err
-	}
-	return vgidtest.Make(dir)
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if w, err := smallWorld(); err == nil {
-		os.RemoveAll(filepath.Dir(w.Model))
-	}
-	os.Exit(code)
-}
-
-// small is the configuration of a run in the small world.
-func small(t *testing.T, over map[string]string) config.Config {
-	t.Helper()
-	w, err := smallWorld()
-	if err != nil {
-		t.Fatal(err)
-	}
-	set := w.Settings(over)
-	set["out"] = t.TempDir()
-	c, err := config.Load("", set)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
+func TestMain(m *testing.M) { vgidtest.Main(m) }
 
 // onRanks runs f on n ranks, with the inputs of a run; none may fail.
 func onRanks(t *testing.T, n int, c config.Config, f func(ctx context.Context, in *Inputs) error) {

@@ -3,11 +3,8 @@ package preflight
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,22 +19,7 @@ import (
 	"vgid/vgid/vgidtest"
 )
 
-// smallWorld is made once for all tests; it has a folder of its own.
-var smallWorld = sync.OnceValues(func() (w vgidtest.World, err error) {
-	dir, err := os.MkdirTemp("", "vgid-test-")
-	if err != nil {
-		return w, err
-	}
-	return vgidtest.Make(dir)
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if w, err := smallWorld(); err == nil {
-		os.RemoveAll(filepath.Dir(w.Model))
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { vgidtest.Main(m) }
 
 // bounded is a CPU that says how much memory is free.
 type bounded struct {
@@ -51,10 +33,7 @@ func (b bounded) FreeBytes() (int64, error) { return b.free, nil }
 // the stage: anew for every rank, as each has its own folder and samples.
 func stage(t *testing.T, over map[string]string) (config.Config, func() *Training) {
 	t.Helper()
-	w, err := smallWorld()
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := vgidtest.Shared(t, "llava")
 	c, err := config.Load("", w.Settings(over))
 	if err != nil {
 		t.Fatal(err)
