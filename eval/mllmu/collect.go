@@ -16,12 +16,15 @@ type collector struct {
 	keep     func(id string) bool // asked about every row
 	profiles []dataset.Profile
 	at       map[string]int // ID → index in profiles
-	rows     int
-	note     func(id, path string) // told of every file before it is read
+	// Counted whether kept or not: a set without rows is an error (Files.Read), one
+	// in which nobody is wanted is not.
+	rows int
+	note func(id, path string) // told of every file before it is read
 }
 
 // layout says which of the two layouts a file's columns are of. A file may be of
 // both: sets that were put together have all columns.
+// At least one of the two is true of a file that layoutOf has accepted.
 type layout struct{ training, evaluation bool }
 
 // layoutOf reads the layout off the names of a file's columns, and refuses a file
@@ -81,6 +84,7 @@ func (c *collector) row(path string, n int, l layout, rec map[string]any) error 
 	}
 	where += ", ID " + id
 	dropNull(rec) // a column that is null here is none: sets that were put together have all columns of both
+	// What this row has, not its file: a file of both layouts may hold rows of either.
 	of := layout{
 		training:   l.training && (!l.evaluation || rec["metadata"] != nil),
 		evaluation: l.evaluation && (!l.training || asksAnything(rec)),
@@ -106,6 +110,8 @@ func (c *collector) add(p dataset.Profile, where string) error {
 	if p.Eval != nil || old.Eval != nil {
 		return fmt.Errorf("%s: the ID was used by an earlier row; an evaluation set has one row a person", where)
 	}
+	// The pairs are compared whole: what the same question answers otherwise in another
+	// row is a pair of its own.
 	old.Images = append(old.Images, p.Images...)
 	for _, q := range p.Train {
 		if !slices.Contains(old.Train, q) {
@@ -125,6 +131,8 @@ func dropNull(rec map[string]any) {
 }
 
 // saysNothing reports whether a value is null, or a struct or a list of nothing else.
+// Some writers store a struct that is missing as one of null fields, so that nulls are
+// looked for at every depth.
 func saysNothing(v any) bool {
 	switch v := v.(type) {
 	case nil:

@@ -16,6 +16,8 @@ var taskColumns = []string{"Classification_Task", "Generation_Task", "Mask_Task"
 
 // decodeProfile reads the columns of a row that its layouts have.
 // The biography is optional in both layouts; of it the Name alone is looked at here.
+// where begins the error lines: file, row and ID. The profile's ID is left to the
+// caller, which has read it to ask whether the row is wanted.
 func decodeProfile(rec map[string]any, where string, of layout, beside pictures) (dataset.Profile, error) {
 	var p dataset.Profile
 	var err error
@@ -80,6 +82,8 @@ func decodeTraining(p *dataset.Profile, rec map[string]any, where string) error 
 // metadataEntry is one element of the metadata list. Readers of the published
 // layout use the first two keys and pass over the rest.
 // Question and Answer are pointers, to tell one that is missing from one that is empty.
+// Its field names are the keys of the file, written and read, so that they are part of
+// the format.
 type metadataEntry struct {
 	Question *string
 	Answer   *string
@@ -91,6 +95,8 @@ type metadataEntry struct {
 // ParseMetadata reads a metadata cell: a JSON list of objects with Question
 // and Answer, and optionally our Task, Modality and Subject. Errors name the
 // entry.
+// An entry without a Task and a Modality, as the published ones are, is a generation
+// question about the picture.
 func ParseMetadata(s string) ([]dataset.QA, error) {
 	if err := plaintext.CheckJSON([]byte(s)); err != nil {
 		return nil, err
@@ -138,6 +144,7 @@ func ParseMetadata(s string) ([]dataset.QA, error) {
 func blank(s string) bool { return strings.TrimSpace(s) == "" }
 
 // describeValue words what a cell holds, for error lines.
+// It names kind and size, not the content, which may be a whole picture.
 func describeValue(v any) string {
 	switch v := v.(type) {
 	case nil:

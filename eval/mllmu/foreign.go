@@ -45,6 +45,8 @@ func looksLike(dir string) string {
 
 // hasArrow knows save_to_disk by its files or by dataset_dict.json, whose splits are one folder
 // down.
+// dataset_dict.json is what datasets writes for a DatasetDict; a single Dataset has its
+// .arrow files in the folder itself.
 func hasArrow(dir string, l listing) bool {
 	if len(l.arrow) > 0 || slices.Contains(l.others, "dataset_dict.json") {
 		return true
@@ -88,6 +90,7 @@ func notParquet(f *os.File, size int64) string {
 	}
 	head = head[:n]
 	tail := make([]byte, 4)
+	// The shortest parquet file: PAR1, no data, the footer's length, PAR1.
 	if size >= 12 {
 		if _, err := f.ReadAt(tail, size-4); err != nil {
 			return err.Error()
@@ -102,6 +105,7 @@ func notParquet(f *os.File, size int64) string {
 		return "it is encrypted, which is not read; write it again without encryption"
 	case is("ARROW1"):
 		return "it is an Arrow file; write it again with to_parquet"
+	// gzip, zip and zstd around a whole file; parquet compresses its own pages.
 	case is("\x1f\x8b"), is("PK\x03\x04"), is("\x28\xb5\x2f\xfd"):
 		return "it is packed as a whole; unpack it first"
 	case is("{"), is("["):

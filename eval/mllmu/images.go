@@ -75,6 +75,7 @@ func decodeImages(rec map[string]any, where string, beside pictures) ([]dataset.
 // pictures are the files that a parquet file may name instead of holding them:
 // those in its own folder and below, never outside, since the names come from
 // whoever wrote the file.
+// parquet is the path of that file as it was opened, links and all.
 type pictures struct {
 	parquet string
 	note    func(path string) // told of every file that is read
@@ -84,11 +85,13 @@ type pictures struct {
 // and a run should not end for want of memory because of one.
 const maxPicture = 1 << 30
 
+// Its errors go on behind "the path NAME, ".
 func (p pictures) read(name string) ([]byte, error) {
 	if strings.Contains(name, "://") {
 		return nil, errors.New("an address, which is not fetched")
 	}
 	dir := filepath.Dir(p.parquet)
+	// filepath.IsLocal and not a prefix of strings: it knows "..", drives and reserved names.
 	local := name
 	if filepath.IsAbs(name) { // fine where it leads into the folder
 		abs, err := filepath.Abs(dir)
@@ -104,6 +107,8 @@ func (p pictures) read(name string) ([]byte, error) {
 			return nil, fmt.Errorf("which leads out of the folder %s, and nothing outside of it is read", dir)
 		}
 		path := filepath.Join(dir, n)
+		// Only a name that is not there sends on to the next spelling: a file that cannot be
+		// read is an error of its own.
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 // set is the files of one set in the order of its rows, or why they are none. The
 // reason is kept and not returned: a set that is broken or half fetched is of no
 // interest to a run that needs others.
+// Either files or err is there: a set with files is whole by all that their names say.
 type set struct {
 	files []string
 	err   error
@@ -44,6 +45,7 @@ func look(dir string) (listing, error) {
 		}
 		info, err := os.Stat(filepath.Join(dir, name)) // follows links, as dataset caches are made of them
 		switch {
+		// Folders first: Spark writes a table as a folder whose name ends in .parquet.
 		case err == nil && info.IsDir():
 			l.folders = append(l.folders, name)
 		case strings.HasSuffix(name, ".parquet"): // a link that leads nowhere is told when it is read
@@ -75,6 +77,8 @@ func (s sets) container(dir string, top bool) error {
 	if err != nil {
 		return err
 	}
+	// Files are grouped before a set is made of them: whether parts are missing shows only
+	// when all of a set are together.
 	of := map[string]listing{}
 	for _, n := range l.parquet {
 		name := setOf(n)
@@ -93,6 +97,7 @@ func (s sets) container(dir string, top bool) error {
 	}
 	for _, n := range l.folders {
 		path := filepath.Join(dir, n)
+		// Not below the top: data/data would be a set of that name.
 		if top && (n == "data" || n == "default") {
 			if err := s.container(path, false); err != nil {
 				return err
@@ -142,6 +147,7 @@ func (s sets) folder(name, dir string) {
 		s[name] = set{err: fmt.Errorf("%s: the hub converted only a part of this set to parquet; fetch the files of its main branch", filepath.Join(dir, names[0]))}
 	default:
 		s.add(name, filepath.Join(dir, names[0]), splits[names[0]])
+		// The hub's conversion writes SET/SPLIT/0000.parquet, so only such folders are checked.
 		if got := s[name]; got.err == nil {
 			if err := convertedWhole(splits[names[0]].parquet); err != nil {
 				s[name] = set{err: fmt.Errorf("%s: %w", filepath.Join(dir, names[0]), err)}

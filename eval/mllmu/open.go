@@ -31,6 +31,8 @@ type Files struct {
 // dir/data/<set>-00000-of-00001[-HASH].parquet and dir/<set>.parquet, both with
 // and without data/. No file is read yet; a set that lacks a part is an error
 // when it is asked for. A folder without any is a *dataset.Unlike.
+// A set is looked for by its name alone: which columns its files have is seen when they
+// are read, since forget_5 may be of either layout.
 func Find(dir string) (*Files, error) {
 	f := &Files{dir: dir, sets: sets{}}
 	if err := f.sets.container(dir, true); err != nil {
@@ -77,6 +79,7 @@ func (f *Files) Read(name string, keep func(id string) bool, note func(id, path 
 	if found.err != nil {
 		return nil, fmt.Errorf("set %s: %w", name, found.err)
 	}
+	// The files come in the order of their parts, which is that of the set's rows.
 	c := collector{keep: keep, at: map[string]int{}, note: note}
 	for _, path := range found.files {
 		if err := c.read(path); err != nil {

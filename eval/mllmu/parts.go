@@ -19,8 +19,10 @@ type part struct {
 	at, of int
 }
 
+// At least five digits, as datasets pads them; at most nine, which fit an int anywhere.
 var partName = regexp.MustCompile(`^(.+)-(\d{5,9})-of-(\d{5,9})(-[0-9A-Za-z]+)?\.parquet$`)
 
+// It reports whether a name is of that form.
 func parsePart(name string) (part, bool) {
 	m := partName.FindStringSubmatch(name)
 	if m == nil {
@@ -68,6 +70,7 @@ func inOrder(names []string) ([]string, error) {
 		base = 1
 	}
 	var missing []string
+	// want is the part that should come next.
 	want := base
 	for i, p := range parts {
 		switch {
@@ -94,6 +97,7 @@ func inOrder(names []string) ([]string, error) {
 // maxNamed is how many missing parts an error names.
 const maxNamed = 3
 
+// from is included, to is not.
 func appendGap(missing []string, from, to int, p part) []string {
 	for i := from; i < to && len(missing) < maxNamed; i++ {
 		missing = append(missing, fmt.Sprintf("%s-%05d-of-%05d.parquet", p.prefix, i, p.of))

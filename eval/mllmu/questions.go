@@ -10,6 +10,8 @@ import (
 
 // decodeEval reads the three task columns of a row. The order of its questions is
 // the order that they are asked in: choices, sentences, blanks.
+// The classification column is a struct of one list for each modality; the other two
+// are lists whose entries name their modality in Type.
 func decodeEval(rec map[string]any, where string) ([]dataset.Question, error) {
 	out := []dataset.Question{} // not nil: the row has the columns, even if nothing is in them
 	tasks, ok := rec["Classification_Task"].(map[string]any)
@@ -77,6 +79,8 @@ func decodeSentence(v any) (dataset.Question, error) {
 
 // decodeChoice reads a question with its options, which come in the order of their
 // letters: a struct's fields have none.
+// Answer becomes the text of the correct option, so that every question has its answer
+// in words.
 func decodeChoice(v any) (dataset.Question, error) {
 	m, _ := v.(map[string]any)
 	text, ok := m["Question"].(string)

@@ -30,6 +30,9 @@ func columnNames(s *parquet.Schema) []string {
 // item or array, which a reader driven by Go types would not accept. Values
 // are string (for strings), []byte, int64, float64, bool, nil, []any and
 // map[string]any; they stay valid after the call.
+//
+// check runs before any page is decoded, so that a file of other columns costs only
+// its footer. An error of check or row ends the reading and is given as it is.
 func readRows(path string, check func(columns []string) error, row func(n int, rec map[string]any) error) (err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -144,6 +147,7 @@ func checkCodecs(f *parquet.File) error {
 }
 
 // textColumns puts the path of every leaf that holds text into paths, by leaf.
+// Leaves that hold no text keep the empty path.
 func textColumns(node *parquet.Column, path string, paths []string) {
 	if node.Leaf() {
 		if isText(node) {
@@ -191,6 +195,8 @@ func assemble(node *parquet.Column, columns [][]parquet.Value, rep, def int) any
 		if first[0].DefinitionLevel() < def {
 			return list
 		}
+		// An element begins at each value of repetition level ≤ rep; of every leaf its values go
+		// to that element, however many the leaf repeats inside it.
 		lo, hi := firstLeaf(node), lastLeaf(node)
 		at := make([]int, hi+1)
 		for at[lo] < len(first) {
@@ -261,6 +267,8 @@ func isList(node *parquet.Column) bool {
 	return name == "list" || name == "array" || name == "bag"
 }
 
+// Text becomes a string and other bytes []byte, by which decoding tells a path from a
+// picture.
 func leafValue(node *parquet.Column, v parquet.Value) any {
 	if v.IsNull() {
 		return nil

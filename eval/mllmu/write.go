@@ -67,6 +67,8 @@ type (
 
 func cellOf(im dataset.Image) imageCell { return imageCell{Bytes: im.Bytes, Path: im.Path} }
 
+// Questions keep their order within a column; decodeEval gives them in the order of the
+// columns. Options stand under their letters, of which the format has four.
 func evalCellsOf(p dataset.Profile) (evalCells, error) {
 	e := evalCells{Directory: p.ID, Question: p.Question, Answer: p.Answer}
 	if p.Biography != nil {
@@ -156,6 +158,8 @@ func WriteTraining(dir, name string, profiles []dataset.Profile) error {
 	})
 }
 
+// writeSet writes a set as one file under the name that the published ones have. rows
+// are a profile's; an error of theirs leaves no file behind.
 func writeSet[T any](dir, name string, profiles []dataset.Profile, rows func(dataset.Profile) ([]T, error)) error {
 	if len(profiles) == 0 {
 		return fmt.Errorf("set %s would be empty; give it at least one person", name)
@@ -165,6 +169,9 @@ func writeSet[T any](dir, name string, profiles []dataset.Profile, rows func(dat
 		return err
 	}
 	return safefile.Write(filepath.Join(folder, "train-00000-of-00001.parquet"), func(w io.Writer) error {
+		// Snappy is pyarrow's default. The writer's name has no version of ours in it: the same
+		// people give the same bytes, and so the same fingerprint, from every release.
+		// A row holds a picture, and a row group is held until it is written.
 		pw := parquet.NewGenericWriter[T](w, parquet.Compression(&snappy.Codec{}), parquet.MaxRowsPerRowGroup(256),
 			parquet.CreatedBy("vgid", "1", ""))
 		for _, p := range profiles {

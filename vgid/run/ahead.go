@@ -29,6 +29,9 @@ type ahead struct {
 func (a *ahead) like() string { return cmp.Or(a.given[eval.Vanilla], a.base) }
 
 // check refuses what will not work. All ranks call it.
+//
+// It goes through the models in the order in which the run makes them: whether a later
+// one has been made already depends on the folder of the one it is made from.
 func (a *ahead) check(ctx context.Context) error {
 	vanilla, err := a.made(ctx, eval.Vanilla, a.base, a.people.Files(eval.Vanilla))
 	if err != nil {
@@ -43,6 +46,7 @@ func (a *ahead) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// A model that was made fitted then, and takes no step again.
 	if model == "" {
 		if _, err := a.j.check.Training(ctx, a.j.Config, &t.Training); err != nil {
 			return err
@@ -57,6 +61,8 @@ func (a *ahead) check(ctx context.Context) error {
 			return err
 		}
 	}
+	// One exam stands for those of all models, which are alike; it is left out where the
+	// evaluation that comes last is kept.
 	if model != "" && a.j.Config.Resume {
 		read, err := a.j.inputs.Beside(ctx, a.files, model)
 		if err != nil {
@@ -72,6 +78,7 @@ func (a *ahead) check(ctx context.Context) error {
 
 // teacher is check for the look at the teacher; vanilla is the model's folder, if it is
 // there.
+// It is skipped where the table of an earlier run will be kept.
 func (a *ahead) teacher(ctx context.Context, vanilla string) error {
 	method, err := train.FindMethod(a.j.Config.Unlearn)
 	if err != nil || !method.Needs.Intervenes() {
@@ -92,6 +99,7 @@ func (a *ahead) teacher(ctx context.Context, vanilla string) error {
 
 // made is the folder of a model that was given, or that a resumed run has made from
 // another and from what it reads; "" of one that it has yet to make.
+// from is "" where that is yet to be made: what is made from it cannot be finished then.
 func (a *ahead) made(ctx context.Context, stage, from string, reads origin.List) (string, error) {
 	if a.given[stage] != "" || from == "" || !a.j.Config.Resume {
 		return a.given[stage], nil

@@ -14,6 +14,7 @@ import (
 )
 
 // restored is how many values one broadcast of a checkpoint carries: 16 MiB.
+// A broadcast has one deadline however much it carries, and a slow link has to keep it.
 const restored = 4 << 20
 
 // resume continues the stage from a checkpoint, on a run that is resumed.
@@ -35,10 +36,15 @@ func (w *work) resume(ctx context.Context) error {
 
 // restore continues the stage from rank 0's newest checkpoint and reports whether
 // there is one. The others get it from rank 0. All ranks call it.
+//
+// Values and both moments of AdamW travel as float32, the type that they are kept in, so
+// that a resumed run goes on to the bit.
 func (w *work) restore(ctx context.Context) (bool, error) {
 	ranks, t := w.j.ranks, w.trainer
 	trained := t.Values()
 	var s train.State
+	// What the others have to know before the values come: a State's arrays are as long on
+	// every rank as the model trains values, so that the step is enough.
 	type header struct {
 		Found bool
 		Step  int
@@ -70,6 +76,7 @@ func (w *work) restore(ctx context.Context) (bool, error) {
 }
 
 // checkpoint keeps the stage as it is after the last step. All ranks call it.
+// Rank 0's state is everybody's: behind a step all ranks hold equal parameters.
 func (w *work) checkpoint(ctx context.Context) error {
 	err := w.j.ranks.OnRank0(ctx, func() error {
 		s, err := w.trainer.State()

@@ -17,6 +17,9 @@ import (
 
 // Evaluate asks the model of a folder the configured questions. The answers go
 // to name/answers.jsonl. All ranks call it.
+//
+// What is checked comes in the order of what it costs: a kept record, the pictures, the
+// memory of an answer, and only then the model's weights are loaded.
 func (j *Job) Evaluate(ctx context.Context, name, dir string, p *inputs.People) (*eval.Outcome, rundir.Stage, error) {
 	begin := time.Now()
 	stage := rundir.Stage{Name: ledger.Eval + name}
@@ -70,6 +73,7 @@ func (j *Job) Evaluate(ctx context.Context, name, dir string, p *inputs.People) 
 }
 
 // keptAnswers are those of an evaluation that had ended before, which rank 0 has.
+// The means are taken again, so that a kept evaluation and a new one are counted alike.
 func keptAnswers(ctx context.Context, ranks *barrier.Group, path string) (*eval.Outcome, error) {
 	answers, err := barrier.FromRank0(ctx, ranks, func(context.Context) ([]eval.Answer, error) { return eval.ReadAnswers(path) })
 	if err != nil {
@@ -81,6 +85,7 @@ func keptAnswers(ctx context.Context, ranks *barrier.Group, path string) (*eval.
 }
 
 // exam are the questions of an evaluation as a model reads them.
+// The items are equal on every rank, which is why a share can be taken by index.
 type exam struct {
 	items    []eval.Item
 	protocol eval.Protocol
@@ -90,6 +95,7 @@ type exam struct {
 // newExam makes the questions for the model of a folder, checks that it can read
 // them, and refuses them where there is less memory than the answers take. name is the
 // evaluation's in that error. All ranks call it.
+// It loads no weights: headers and tokenizer say all that it asks.
 func newExam(ctx context.Context, j *Job, name, dir string, sets []eval.Set) (*exam, error) {
 	m, enc, err := count(ctx, j, dir)
 	if err != nil {
@@ -116,6 +122,8 @@ func newExam(ctx context.Context, j *Job, name, dir string, sets []eval.Set) (*e
 }
 
 // share are the items that fall to this rank.
+// Every N-th, as eval.RunItems shares them: prompts that are checked here are the ones
+// that this rank will ask.
 func (x *exam) share(ranks *barrier.Group) (mine []eval.Item) {
 	for i := ranks.Rank(); i < len(x.items); i += ranks.Size() {
 		mine = append(mine, x.items[i])
@@ -142,6 +150,8 @@ func (x *exam) take(ctx context.Context, j *Job, stage, dir string) (*eval.Outco
 }
 
 // shareOf is a rank's part of an evaluation.
+// Answers meet in a barrier and not in a collective operation, since one rank may need
+// hours longer than another, which no deadline fits.
 func shareOf(ranks *barrier.Group) eval.Share {
 	return eval.Share{Rank: ranks.Rank(), World: ranks.Size(), Gather: ranks.Barrier}
 }

@@ -16,6 +16,8 @@ import (
 )
 
 // Point is one step of a stage's history.
+// Loss holds the mean loss of each term by its name; GradNorm is the global norm before
+// clipping, of a step of several updates the largest; LR is the step's learning rate.
 type Point struct {
 	Step     int                `json:"step"`
 	Loss     map[string]float64 `json:"loss"`
@@ -23,6 +25,8 @@ type Point struct {
 	LR       float64            `json:"lr"`
 }
 
+// lossText is a step's losses for the terminal, in the order of their names: a map's own
+// order would make the line jump.
 func lossText(r train.StepResult) string {
 	var b strings.Builder
 	for _, k := range slices.Sorted(maps.Keys(r.Loss)) {
@@ -33,13 +37,15 @@ func lossText(r train.StepResult) string {
 
 // history appends the steps of a stage to its history.jsonl, on rank 0.
 type history struct {
-	f    *os.File // nil on other ranks
-	enc  *json.Encoder
+	f   *os.File // nil on other ranks
+	enc *json.Encoder
+	// The losses of the last step, for the stage's last line on the terminal.
 	last string
 }
 
 // openHistory keeps the first steps of an interrupted run's file. Ranks that do not
 // write get one that only knows the last step.
+// A line of a step after those would be there twice, since that step is taken again.
 func openHistory(writes bool, path string, steps int) (*history, error) {
 	h := &history{}
 	if !writes {
@@ -93,6 +99,8 @@ func (h *history) add(r train.StepResult) error {
 }
 
 // Close may be called again.
+// Some file systems report only here that a write failed, so that its error counts where
+// a stage is about to be finished.
 func (h *history) Close() error {
 	if h.f == nil {
 		return nil
@@ -103,6 +111,7 @@ func (h *history) Close() error {
 }
 
 // ReadHistory reads a history.jsonl; a last line cut off by a crash is left out.
+// A file that is not there is a history without points: who resumes may have removed it.
 func ReadHistory(path string) ([]Point, error) {
 	raw, err := os.ReadFile(path)
 	if os.IsNotExist(err) {
@@ -113,6 +122,7 @@ func ReadHistory(path string) ([]Point, error) {
 	}
 	var out []Point
 	for i, line := range strings.SplitAfter(string(raw), "\n") {
+		// Also the empty piece behind the last line end.
 		if !strings.HasSuffix(line, "\n") {
 			break
 		}

@@ -71,6 +71,7 @@ func New(o Options) *Job {
 		o.Spell = config.Plain
 	}
 	say := o.Show.Printf
+	// Group and ledger share it: an interrupted barrier tells the user which stages are kept.
 	progress := &ledger.Progress{Resumed: o.Config.Resume, Spell: o.Spell}
 	ranks := barrier.New(o.Comm, barrier.Options{Asked: o.Asked, Timeout: o.Config.Collective.Timeout, Kept: progress.Kept})
 	dir := rundir.New(o.Config.Out, o.Config.Name)
@@ -78,6 +79,7 @@ func New(o Options) *Job {
 	disks := transfer.NewDisks(ranks, dir, o.Node, o.Spell)
 	moves := transfer.New(ranks, dir, files, disks, say)
 	stages := ledger.New(o.Config, progress, ranks, dir, files, disks, say)
+	// Devices that do not account have nothing to tell; commands that only read have none.
 	if o.Backend != nil && o.Backend.Traits().Accounts {
 		stages.Device = func() string { return fmt.Sprint(o.Backend.Memory()) }
 	}
@@ -97,7 +99,11 @@ func (j *Job) Dir() string { return j.dir.Path() }
 // Open checks that every worker runs the same configuration, and writes it
 // into the run's folder, which is this run's from then on until Close: on every
 // machine that has one of its own. All ranks call it.
+//
+// The order: what the workers were asked for before any of them writes, which disks they
+// share before one of them takes the folder's lock, the lock before anything is written.
 func (j *Job) Open(ctx context.Context) error {
+	// Settings leaves out what workers may differ in: threads, where their metrics are.
 	mine := fmt.Sprintf("command %s\nresume: %t\n%s", j.Command, j.Config.Resume, j.Config.Settings())
 	all, err := j.Comm.AllGatherBytes(ctx, []byte(mine))
 	if err != nil {
@@ -125,6 +131,7 @@ func (j *Job) Open(ctx context.Context) error {
 }
 
 // occupy makes the run's folder this run's, on a rank that hosts it.
+// config.yaml is rank 0's alone to write, even where other ranks have folders of their own.
 func (j *Job) occupy() error {
 	unlocked, err := j.dir.Lock()
 	var busy *rundir.BusyError

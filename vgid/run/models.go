@@ -14,6 +14,8 @@ import (
 
 // load loads the model of a folder on every rank: one may read from a colder disk than
 // another. All ranks call it.
+// The model is the caller's to close; on a rank whose own loading succeeded while
+// another's failed it is closed here, and the error says whose it was.
 func load(ctx context.Context, j *Job, dir string) (m *model.Model, err error) {
 	err = j.ranks.Each(ctx, func(ctx context.Context) (err error) {
 		m, err = model.LoadDir(ctx, j.Backend, j.inputs.Folder(dir), model.LoadOptions{Weights: j.Config.Model.Weights})
@@ -27,6 +29,7 @@ func load(ctx context.Context, j *Job, dir string) (m *model.Model, err error) {
 
 // count loads the model of a folder onto a device that counts memory, with what makes
 // prompts and pictures into its inputs.
+// The device itself is only asked how it works, and holds nothing of the model.
 func count(ctx context.Context, j *Job, dir string) (*preflight.Counting, *train.Encoder, error) {
 	// The same folder as the model will be loaded from: its headers and tokenizer are
 	// read once for both.
@@ -45,6 +48,9 @@ func count(ctx context.Context, j *Job, dir string) (*preflight.Counting, *train
 
 // save writes the stage's model, with an adapter also on its own in PEFT's
 // format and merged into the weights in the model folder. All ranks call it.
+//
+// Only rank 0 writes: all ranks hold the same weights. adapter is the path of the
+// adapter's folder, "" without one, equal on all ranks.
 func (w *work) save(ctx context.Context) (adapter string, err error) {
 	if err := w.unchanged(ctx); err != nil { // assets and weights are copied from there
 		return "", err

@@ -20,6 +20,7 @@ type results struct {
 
 // writeReport writes summary.json and report.html. vanilla is the folder of the model
 // whose reader and noise make its pictures.
+// Only rank 0 calls it.
 func writeReport(ctx context.Context, j *Job, r results, vanilla string) error {
 	if err := eval.WriteSummary(j.dir.Path("summary.json"), r.summary); err != nil {
 		return err
@@ -38,6 +39,7 @@ func writeReport(ctx context.Context, j *Job, r results, vanilla string) error {
 		return err
 	}
 	var shown *noise.Noise
+	// Without noise the teacher, if there is one, sees the same picture as the student.
 	if method.Needs.Noise {
 		if shown, err = noise.New(j.Config.Unlearn.Noise, j.Config.Seed, enc.Processor().Layout(), m.Config.Vision.PatchSize); err != nil {
 			return err

@@ -14,6 +14,9 @@ import (
 
 // Run is the whole job: benchmark, vanilla and gold model, unlearning,
 // evaluation of all three, summary and report. All ranks call it.
+//
+// All that can be refused is looked at (newWhole, verify) before the first stage works,
+// since stages take hours and a fault in the last would cost those of all.
 func (j *Job) Run(ctx context.Context) error {
 	w, err := newWhole(ctx, j)
 	if err != nil {
@@ -37,6 +40,8 @@ func (j *Job) Run(ctx context.Context) error {
 }
 
 // whole is a whole run, in progress.
+// What must hold: dirs names a model from the moment that its folder is whole, and a
+// stage reads a model only by its entry there.
 type whole struct {
 	results
 	j      *Job
@@ -60,6 +65,7 @@ func newWhole(ctx context.Context, j *Job) (*whole, error) {
 	if w.base, err = j.inputs.Model(ctx, j.Config.Model.Base); err != nil {
 		return nil, err
 	}
+	// "none" is a choice for gold alone: without it the report compares with vanilla only.
 	for _, m := range []struct{ name, given string }{{eval.Vanilla, j.Config.Model.Vanilla}, {eval.Gold, j.Config.Model.Gold}} {
 		if m.given != "" && m.given != "none" {
 			if w.dirs[m.name], err = j.inputs.Model(ctx, m.given); err != nil {
@@ -127,6 +133,7 @@ func (w *whole) made(s rundir.Stage) {
 }
 
 // evaluate asks the models that are there.
+// Vanilla first, as the questions shown in full are chosen among its answers.
 func (w *whole) evaluate(ctx context.Context) error {
 	for _, name := range []string{eval.Vanilla, eval.Unlearned, eval.Gold} {
 		if w.dirs[name] == "" {
@@ -147,6 +154,8 @@ func (w *whole) evaluate(ctx context.Context) error {
 
 // RunEval evaluates one model on its own.
 // All ranks call it.
+// name is what the summary calls the model, ref a folder or a name of the hub. There is
+// no report: it compares models, and this is one.
 func (j *Job) RunEval(ctx context.Context, name, ref string) error {
 	p, err := j.People(ctx)
 	if err != nil {
@@ -172,6 +181,8 @@ func (j *Job) RunEval(ctx context.Context, name, ref string) error {
 	return nil
 }
 
+// newSummary is a summary without results yet: what identifies the run, so that
+// summaries of several can be put together (report.Over).
 func newSummary(j *Job) *eval.Summary {
 	return &eval.Summary{
 		Name: j.Config.Name, Seed: j.Config.Seed, World: j.Comm.Size(), ConfigDigest: j.Config.Digest(),

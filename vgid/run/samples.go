@@ -17,6 +17,7 @@ import (
 // nil: nothing else than the student.
 // The same questions are shown of all models, so vanilla's answers, which are there in
 // every run, say which.
+// each is the most of a set. An error is of a picture that cannot be read.
 func samples(outcomes map[string]*eval.Outcome, sets []eval.Set, enc *train.Encoder, shown *noise.Noise, each int) ([]report.Sample, error) {
 	images := map[string]*dataset.Image{} // the portrait of a person in a set: sets show other views
 	for _, s := range sets {
@@ -57,6 +58,8 @@ func samples(outcomes map[string]*eval.Outcome, sets []eval.Set, enc *train.Enco
 
 // noisedPNG is a picture as the teacher sees it, as pixels again. The noise is that of
 // step 0, and sample its key: the same at every writing of the report.
+// The processor's own step is undone (Denormalize), since noise is added to pixels that
+// are normalised already.
 func noisedPNG(enc *train.Encoder, n *noise.Noise, img *dataset.Image, sample uint32) ([]byte, error) {
 	own, err := enc.Image(train.Picture{File: img})
 	if err != nil {

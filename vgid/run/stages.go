@@ -13,6 +13,7 @@ import (
 )
 
 // TrainBase trains a model on the base corpus: the quickstart's starting point.
+// No benchmark is opened: the corpus is drawn from the seed and the settings alone.
 func (j *Job) TrainBase(ctx context.Context) (rundir.Stage, error) {
 	from, err := j.inputs.Model(ctx, j.Config.Model.Base)
 	if err != nil {

@@ -27,10 +27,12 @@ type Target struct {
 // (Withdraw), however it does, since the ports may soon be others'; what a run that is
 // killed leaves is replaced by the next of its name.
 type Targets struct {
-	conf      config.Config
-	ranks     *barrier.Group
-	dir       *rundir.Dir
-	say       func(format string, args ...any)
+	conf  config.Config
+	ranks *barrier.Group
+	dir   *rundir.Dir
+	say   func(format string, args ...any)
+	// Set before the files are written: of two of which one could not be, the other is
+	// removed as well.
 	published bool // by rank 0
 }
 
@@ -45,6 +47,7 @@ func (t *Targets) files() []string {
 
 // Publish lists the addresses of all workers' /metrics for Prometheus
 // (file_sd) until Withdraw. All ranks call it, those that serve none, too.
+// Loopback addresses are listed for rank 0's machine alone, where the file lies.
 func (t *Targets) Publish(ctx context.Context, mine Target) error {
 	all, err := barrier.Exchange(ctx, t.ranks, mine)
 	if err != nil {
@@ -96,6 +99,7 @@ func (t *Targets) Withdraw() error {
 	return t.withdraw()
 }
 
+// Files that are not there are no error: Publish calls this before there are any.
 func (t *Targets) withdraw() (err error) {
 	for _, path := range t.files() {
 		if e := os.Remove(path); e != nil && !errors.Is(e, fs.ErrNotExist) {

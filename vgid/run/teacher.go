@@ -24,6 +24,8 @@ import (
 // TeacherTable looks at the teacher before unlearning: what the vanilla model
 // answers to forget questions under each half of the intervention. Of a method that
 // shows its teacher what the student sees there is no table. All ranks call it.
+// The rows stand in the order of answer.Interventions, with no intervention last, and
+// hold the means over the forget set's questions about images.
 func (j *Job) TeacherTable(ctx context.Context, dir string, p *inputs.People) ([]report.TeacherRow, error) {
 	method, err := train.FindMethod(j.Config.Unlearn)
 	if err != nil || !method.Needs.Intervenes() {
@@ -68,6 +70,7 @@ func (j *Job) TeacherTable(ctx context.Context, dir string, p *inputs.People) ([
 }
 
 // look is the look at a method's teacher.
+// read fills sets and instructions; items, fits and rows come after it.
 type look struct {
 	j            *Job
 	needs        train.Needs
@@ -94,6 +97,7 @@ func (l *look) read(ctx context.Context, dir string, p *inputs.People) (origin.L
 }
 
 // items are the questions that the teacher is looked at with: those about the images.
+// The protocol is the evaluation's otherwise, so that the two tables' numbers compare.
 func (l *look) items(enc *train.Encoder) (items []eval.Item, p eval.Protocol, err error) {
 	if p, err = answer.Protocol(l.j.Config.Eval, enc.Templates(), l.j.Config.Seed); err != nil {
 		return nil, p, err

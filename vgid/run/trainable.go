@@ -9,6 +9,7 @@ import (
 )
 
 // setTrainable sets what of a model is trained, and tells it.
+// modules are patterns of weight names; empty means all.
 func setTrainable(s preflight.Setup, l config.LoRA, modules []string) error {
 	m := s.Model
 	var names []string

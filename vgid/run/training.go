@@ -22,6 +22,9 @@ type training struct {
 
 // train runs a stage unless it is finished, once it is known that a step of it
 // fits the memory. All ranks call it.
+//
+// A record of an earlier run is asked first, which costs no more than fingerprints; then
+// the estimate, on a device that only counts; then the weights are loaded.
 func (j *Job) train(ctx context.Context, t training) (rundir.Stage, error) {
 	from := t.From.Path()
 	read, err := j.inputs.Beside(ctx, t.reads, from)
@@ -102,10 +105,13 @@ func (w *work) run(ctx context.Context) (rundir.Stage, error) {
 	j.Show.Start(name, w.Steps, "steps")
 	j.Metrics.Plan(name, w.Steps, done)
 	for done < w.Steps {
+		// A step that failed ends the stage as it is: the ranks may no longer agree on what
+		// they hold, so nothing of it is kept but the last checkpoint.
 		if done, err = w.step(ctx, hist); err != nil {
 			return stage, err
 		}
 	}
+	// The steps are in the history before the record says that the stage is finished.
 	if err := hist.Close(); err != nil {
 		return stage, err
 	}
@@ -180,6 +186,7 @@ func (w *work) unchanged(ctx context.Context) error {
 
 // replaces looks at what an earlier run left of a stage that begins anew: work
 // that is not finished is refused, a finished model will be replaced.
+// Only rank 0 calls it, whose folder is the one that is resumed.
 func (w *work) replaces() error {
 	j, name := w.j, w.Name
 	if j.Config.Resume {

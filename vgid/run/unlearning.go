@@ -25,6 +25,7 @@ func (j *Job) Unlearn(ctx context.Context, name, from string, p *inputs.People) 
 }
 
 // newUnlearning is the stage, and what it reads beside the model. All ranks call it.
+// No model is loaded: it is made for the look ahead as well as for the stage.
 func newUnlearning(ctx context.Context, j *Job, name, from string, p *inputs.People) (t training, err error) {
 	u := unlearning{people: p}
 	if u.method, err = train.FindMethod(j.Config.Unlearn); err != nil {
@@ -56,6 +57,7 @@ type unlearning struct {
 }
 
 // draw makes the sources of samples.
+// The retain source is left out where unlearn.batch_retain is 0.
 func (u *unlearning) draw(c config.Config) (err error) {
 	s, subject := c.Unlearn, c.Prompt.Subject
 	if u.forget, err = train.NewPeople(u.people.Forget, s.Mix, s.TextOnly, c.Seed, "forget", subject); err != nil || s.BatchRetain == 0 {
@@ -89,6 +91,8 @@ func (u *unlearning) fits(c config.Config, enc *train.Encoder) error {
 
 // begin makes the method's objective. A teacher of its own is copied before anything is
 // made trainable; from then on the objective closes it.
+//
+// With LoRA the teacher is the student without its adapter, so that one model is in memory.
 func (u *unlearning) begin(s preflight.Setup) (train.Objective, error) {
 	c := s.Config.Unlearn
 	setup := train.Setup{
