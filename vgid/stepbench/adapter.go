@@ -16,6 +16,9 @@ import (
 	"vgid/vgid/quickstart"
 )
 
+// Config files of released architectures without their weights: what a step costs does
+// not depend on what the weights are.
+//
 //go:embed shapes
 var shapes embed.FS
 
@@ -24,9 +27,11 @@ type AdapterOptions struct {
 	Shape         string // llava-7b, tiny or quickstart
 	VGID          bool   // teacher and student, divergence; else the student's cross-entropy
 	Batch, Tokens int    // sequences of a step and tokens of each, its image's included
+	// Steps of a round are timed after three that warm up; rounds give the row its median.
 	Steps, Rounds int
-	Open          func() (backend.Backend, error)
-	PyTorch       // its interpreter has transformers and peft, too
+	// Open makes the device; RunAdapter closes it.
+	Open    func() (backend.Backend, error)
+	PyTorch // its interpreter has transformers and peft, too
 }
 
 // AdapterRow is the result. A step is forward, backward, clipping and AdamW of
@@ -34,16 +39,18 @@ type AdapterOptions struct {
 // every sequence has a loss.
 // Fields of PyTorch are left out where it was not asked.
 type AdapterRow struct {
-	Shape      string            `json:"shape"`
-	Step       string            `json:"step"`
-	Device     string            `json:"device"`
-	Tokens     int               `json:"tokens_per_step"` // of the student
-	StepMS     float64           `json:"step_ms"`         // median over rounds of the round's median
-	TokensPerS float64           `json:"tokens_per_s"`
-	TFLOP      float64           `json:"tflop_per_step"`
-	MFU        float64           `json:"mfu,omitempty"` // of the card's dense bfloat16 peak; 0: not known
-	Peak       backend.MemoryUse `json:"-"`             // when most was held
-	PeakText   string            `json:"peak_memory,omitempty"`
+	Shape      string  `json:"shape"`
+	Step       string  `json:"step"`
+	Device     string  `json:"device"`
+	Tokens     int     `json:"tokens_per_step"` // of the student
+	StepMS     float64 `json:"step_ms"`         // median over rounds of the round's median
+	TokensPerS float64 `json:"tokens_per_s"`
+	// Counted for the shape and the batch (flops), so that both programs are held against
+	// the same work.
+	TFLOP    float64           `json:"tflop_per_step"`
+	MFU      float64           `json:"mfu,omitempty"` // of the card's dense bfloat16 peak; 0: not known
+	Peak     backend.MemoryUse `json:"-"`             // when most was held
+	PeakText string            `json:"peak_memory,omitempty"`
 
 	TorchStepMS     float64 `json:"torch_step_ms,omitempty"`
 	TorchTokensPerS float64 `json:"torch_tokens_per_s,omitempty"`
@@ -60,6 +67,7 @@ const rank, alpha = 16, 32
 const decoderLayers = `.*language_model.*_proj`
 
 // answer is how many tokens of a sequence have a loss.
+// The head is computed for these rows alone, in PyTorch as here.
 func (o *AdapterOptions) answer() int { return max(1, o.Tokens/8) }
 
 // Shape is a model's architecture by its name, and its config.json but for the
@@ -88,6 +96,7 @@ func RunAdapter(ctx context.Context, o AdapterOptions) (AdapterRow, error) {
 	if err != nil {
 		return row, err
 	}
+	// bench_adapter.py makes its model from a config.json, which the quickstart has none of.
 	if o.Python != "" && raw == nil {
 		return row, fmt.Errorf("shape %s has no counterpart in PyTorch for --step vgid; take llava-7b or tiny", o.Shape)
 	}
@@ -135,6 +144,7 @@ func (o *AdapterOptions) ours(ctx context.Context, c *model.Config, row *Adapter
 	if _, err := m.AddLoRA(model.LoRAConfig{R: rank, Alpha: alpha, Targets: []string{"re:" + decoderLayers}, Seed: 1}); err != nil {
 		return err
 	}
+	// Betas and epsilon are PyTorch's defaults; nothing decays, as bench_adapter.py has it.
 	opt, err := optim.New(m.Set, optim.Config{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, ClipNorm: 1})
 	if err != nil {
 		return err
@@ -163,6 +173,9 @@ func (o *AdapterOptions) ours(ctx context.Context, c *model.Config, row *Adapter
 // adapterStep is a model in training.
 // Its data are made once and are the same in every step: what they are has no influence on the
 // time.
+//
+// rows, targets, weights and losses are as long as each other, one for each token with a
+// loss; the weights sum to 1, so that the loss is a mean.
 type adapterStep struct {
 	m                *model.Model
 	opt              *optim.Optimizer
@@ -207,10 +220,13 @@ func (s *adapterStep) train() error {
 		return err
 	}
 	defer b.Release()
+	// Reset in both kinds of step, so that they differ only in the passes.
 	s.teacher.Reset(tape.Options{})
 	var hidden backend.Tensor
 	if s.vgid {
 		base := m.Base()
+		// The teacher's rows are kept and the rest of its pass is given back before the
+		// student's begins, so that the two are never in memory together.
 		mark := s.teacher.Mark()
 		hidden = s.teacher.Value(s.teacher.Release(mark, base.Rows(s.teacher, base.Hidden(s.teacher, b), s.rows)))
 	}
@@ -229,10 +245,12 @@ func (s *adapterStep) train() error {
 	if err := s.opt.Step(1e-4); err != nil {
 		return err
 	}
+	// This waits for the device: without it the time would be that of queueing.
 	return loss.Download(s.losses)
 }
 
 // theirs runs the same steps in PyTorch, in a process of its own.
+// It takes the steps of all rounds at once, since its model is made anew at every start.
 func (o *AdapterOptions) theirs(ctx context.Context, config []byte, row *AdapterRow) error {
 	r, err := o.PyTorch.run(ctx, "bench_adapter.py", "--config", config, "--step", row.Step, "--device", "cuda",
 		"--batch", strconv.Itoa(o.Batch), "--tokens", strconv.Itoa(o.Tokens), "--answer", strconv.Itoa(o.answer()),

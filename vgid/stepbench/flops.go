@@ -19,6 +19,7 @@ var peaks = []struct {
 }
 
 // peakTFLOPS is 0 for a card that is not known.
+// A name counts only where it ends or a separator follows: L4 is no L40.
 func peakTFLOPS(device string) float64 {
 	for _, p := range peaks {
 		if i := strings.Index(device, p.name); i >= 0 {
@@ -45,12 +46,16 @@ func peakTFLOPS(device string) float64 {
 // recomputing costs time and does not count as work.
 func flops(c *model.Config, batch, tokens, answer, adapter int, vgid bool) float64 {
 	t, v := &c.Text, &c.Vision
+	// Of each layer: queries and output, keys and values, gate, up and down projection.
 	d, n := float64(t.HiddenSize), float64(batch*tokens)
 	q, kv := float64(t.Heads*t.HeadDim), float64(t.KVHeads*t.HeadDim)
 	linear := 2 * n * float64(t.Layers) * (2*d*q + 2*d*kv + 3*d*float64(t.IntermediateSize))
+	// A row's scores and its weighted sum are 2·q·tokens each; the causal mask halves both.
 	attention := 2 * float64(t.Layers) * q * n * float64(tokens)
 	head := 2 * float64(batch*answer) * d * float64(t.VocabSize)
 
+	// LLaVA takes the features of a layer below the last (vision_feature_layer); what lies
+	// above it is not run.
 	layers := v.Layers
 	if own, ok := c.Family.(*llava.Config); ok {
 		layers = own.Depth(c)
@@ -64,6 +69,7 @@ func flops(c *model.Config, batch, tokens, answer, adapter int, vgid bool) float
 
 	lora := 2 * n * float64(adapter)
 	forward := linear + attention + head + images
+	// Backward: gradients of activations, and the adapter's own, which are twice its forward.
 	total := forward + lora + linear + 2*attention + head + 2*lora
 	if vgid {
 		total += forward

@@ -46,6 +46,8 @@ type MemoryRow struct {
 
 // RunMemory estimates a step, takes it once on the CPU, and compares. The
 // process should have done nothing else before: the kernel tells its peak.
+// A step that is not known, and one for which less is free than it writes, is an error
+// before anything is loaded.
 func RunMemory(ctx context.Context, o MemoryOptions) (MemoryRow, error) {
 	be := cpu.New(o.Threads)
 	defer be.Close()
@@ -65,6 +67,7 @@ func RunMemory(ctx context.Context, o MemoryOptions) (MemoryRow, error) {
 		return row, err
 	}
 	// Refused and not tried: for want of memory the kernel may end other programs.
+	// Written and not Total: pages that are allocated and never touched take no memory.
 	if n := row.Estimated.Written; n > row.Free {
 		return row, fmt.Errorf("%s: %s takes %v besides the mapped weights and %v are free", o.Dir, o.Step, backend.Bytes(n), backend.Bytes(row.Free))
 	}
@@ -78,12 +81,14 @@ func RunMemory(ctx context.Context, o MemoryOptions) (MemoryRow, error) {
 		row.PeakOwn, row.PeakFiles = max(row.PeakOwn, s["RssAnon"]), max(row.PeakFiles, s["RssFile"])
 	})
 	begin := time.Now()
+	// Loading is part of it: the estimate counts from an unopened folder, too.
 	err = plan.Do(ctx, be, dir, o.Work, o.Step)
 	row.Seconds = time.Since(begin).Seconds()
 	stop()
 	if err != nil {
 		return row, err
 	}
+	// The highest ever, which is why nothing may have gone before.
 	after, err := measure.Memory()
 	row.Peak = after["VmHWM"]
 	return row, err
@@ -93,6 +98,8 @@ func RunMemory(ctx context.Context, o MemoryOptions) (MemoryRow, error) {
 // has returned.
 // The kernel keeps a peak of all resident pages only; what of it was the process's own has to be
 // seen while it lasts.
+// see is called by one goroutine at a time, and not after stop has returned, so that what
+// it writes may be read then without a lock.
 func watch(see func(map[string]int64)) (stop func()) {
 	end := make(chan struct{})
 	var wait sync.WaitGroup

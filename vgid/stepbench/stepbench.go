@@ -55,6 +55,8 @@ type shape struct {
 
 // batch has the lengths of quickstart fine-tuning: 25 % of the samples without
 // an image, questions of 14 to 34 tokens, answers of 2 to 12.
+// The lengths are a fixed pattern and not drawn, so that PyTorch can be given the same
+// and results of different days compare.
 func batch(n, imageTokens int) shape {
 	var s shape
 	for i := range n {
@@ -120,6 +122,9 @@ func run(ctx context.Context, threads int, o Options) (Row, error) {
 }
 
 // training is a model in training.
+// What belongs together: rows[i] is the row of the packed batch that predicts targets[i],
+// with weight weights[i], and losses[i] is its cross-entropy in nats after a step.
+// tokens is the length of the packed batch.
 type training struct {
 	be      backend.Backend
 	m       *model.Model
@@ -135,10 +140,13 @@ type training struct {
 	step    uint32
 }
 
+// A batch of the quickstart's fine-tuning.
 const defaultSamples = 32
 
 // Curve trains on a device, which stays the caller's, and gives the loss of each
 // step. Eight samples make a step.
+// The data are the same in every step, so that the loss falls and a device that computes
+// wrong leaves the curve; a step's loss is the weighted mean in nats, summed in float64.
 func Curve(ctx context.Context, be backend.Backend, steps int) ([]float64, error) {
 	b, err := newTraining(be, 8)
 	if err != nil {
@@ -172,9 +180,11 @@ func newTraining(be backend.Backend, samples int) (*training, error) {
 		return nil, err
 	}
 	if _, err := b.m.Trainable("*"); err != nil {
+		b.m.Close()
 		return nil, err
 	}
 	if b.opt, err = optim.New(b.m.Set, optim.Config{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.02, ClipNorm: 1}); err != nil {
+		b.m.Close()
 		return nil, err
 	}
 	b.tape = tape.For(b.be)
@@ -186,6 +196,7 @@ func newTraining(be backend.Backend, samples int) (*training, error) {
 			for range cfg.ImageTokens(imaging.Grid{}) {
 				s.IDs = append(s.IDs, int32(cfg.ImageTokenID))
 			}
+			// Noise and not faces: the time does not depend on what is seen.
 			px := make([]float32, 3*side*side)
 			backend.FillRandom(px, backend.Normal, backend.Key{}, uint32(i))
 			s.Images = []imaging.Image{{Pixels: px}}
@@ -194,6 +205,7 @@ func newTraining(be backend.Backend, samples int) (*training, error) {
 			s.IDs = append(s.IDs, int32(10+(i*131+len(s.IDs)*17)%(cfg.Text.VocabSize-10)))
 		}
 		for k := range b.shape.Answers[i] {
+			// The targets are arbitrary, so that it does not matter which row has which.
 			b.rows = append(b.rows, int32(b.tokens+n-b.shape.Answers[i]+k))
 			b.targets = append(b.targets, int32((i*37+k*101)%cfg.Text.VocabSize))
 		}
@@ -247,10 +259,13 @@ func (b *training) train() error {
 	if err := b.opt.Step(1e-3); err != nil {
 		return err
 	}
+	// This waits for the device: without it the time would be that of queueing.
 	return loss.Download(b.losses)
 }
 
 // torch runs the same steps in PyTorch, in a process of its own.
+// It pads its batches, as PyTorch's attention wants them, while tokens counts real ones
+// for both.
 func torch(ctx context.Context, b *training, threads int, o Options) (float64, error) {
 	lengths, err := json.Marshal(b.shape)
 	if err != nil {

@@ -29,11 +29,15 @@ type timed struct {
 
 // run runs the embedded script of that name in a process of its own. flag names
 // the file with data to it.
+//
+// What the script prints before its last line is passed over. A last line without a
+// positive step time is an error that quotes the whole output.
 func (p PyTorch) run(ctx context.Context, script, flag string, data []byte, args ...string) (r timed, err error) {
 	source, err := scripts.ReadFile("testdata/" + script)
 	if err != nil {
 		return r, err
 	}
+	// Data go by a file, since a configuration may be longer than an argument can be.
 	const file = "data.json"
 	dir, remove, err := bench.Folder(map[string][]byte{script: source, file: data})
 	if err != nil {
