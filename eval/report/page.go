@@ -21,14 +21,15 @@ type page struct {
 	Headlines            []headline
 	Tables               []pageTable
 	Legend               string // of the tables
-	Tradeoff             template.HTML
-	Curves               []figure
-	Teacher              []teacherLine
-	TeacherExamples      bool
-	Samples              []pageSample
-	Stages               []stageLine
-	TotalTime            string
-	Versions             []pair
+	// Empty sections, "" or nil, are left out by the template.
+	Tradeoff        template.HTML
+	Curves          []figure
+	Teacher         []teacherLine
+	TeacherExamples bool
+	Samples         []pageSample
+	Stages          []stageLine
+	TotalTime       string
+	Versions        []pair
 }
 
 // headline is a number in large type, and what it is measured by.
@@ -63,6 +64,7 @@ type pageRow struct {
 }
 
 // pageCell is a value above its differences, which are empty where there are none.
+// The differences are of the same metric on the same set: value − vanilla, value − gold.
 type pageCell struct{ Value, VsVanilla, VsGold string }
 
 // teacherLine is a TeacherRow in words.
@@ -88,6 +90,8 @@ type stageLine struct {
 
 // newPage words what the report shows. It fails on a picture that a browser would
 // not show, and names whose it is.
+// Stages keep the order in which they ended (Summary.StageNames), of which the bars are
+// shares of the longest and not of the sum, so that short ones stay visible.
 func newPage(d Data) (*page, error) {
 	s := d.Summary
 	p := &page{
@@ -135,6 +139,8 @@ func newPage(d Data) (*page, error) {
 // headlines are the numbers a reader looks for first.
 // Where a value from before is known the difference is the headline, for that is what unlearning
 // did.
+// They are ROUGE-L on questions with an image, of the unlearned model; a set that it was
+// not asked about has none.
 func headlines(s *eval.Summary) []headline {
 	var out []headline
 	for _, set := range []string{eval.Forget, eval.Test, eval.Retain, eval.Celebrity} {
@@ -159,6 +165,8 @@ func headlines(s *eval.Summary) []headline {
 
 // pageTables lays the table of results out in groups, one a set, with the
 // differences inside the cells instead of below them.
+// A modality that nobody was asked in has no table. rowsOf gives sets one after the
+// other, so that a new set begins a new group.
 func pageTables(s *eval.Summary) []pageTable {
 	var out []pageTable
 	for _, m := range eval.ModalityKeys {
@@ -198,6 +206,7 @@ func legend() string {
 }
 
 // countText says how many questions a set's means are over.
+// The counts are the same for all models, which were asked the same questions.
 func countText(s *eval.Summary, set, modality string) string {
 	var parts []string
 	for _, t := range eval.Tasks {

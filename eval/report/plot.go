@@ -22,6 +22,7 @@ const (
 )
 
 // axes maps data, from x0, y0 to x1, y1, to the drawing, whose y grows downwards.
+// x1 > x0 and y1 > y0, or the drawing would divide by nothing: callers see to it.
 type axes struct{ x0, x1, y0, y1 float64 }
 
 func (a axes) x(v float64) float64 { return left + (v-a.x0)/(a.x1-a.x0)*(plotW-left-right) }
@@ -30,6 +31,9 @@ func (a axes) y(v float64) float64 {
 }
 
 // ticks are round numbers from lo to hi, about n of them.
+//
+// The step is 1, 2 or 5 times a power of ten, the least that gives no more than n steps.
+// Without a range, or with one that is not finite, there are none.
 func ticks(lo, hi float64, n int) []float64 {
 	raw := (hi - lo) / float64(n)
 	if !(raw > 0) || math.IsInf(raw, 0) {
@@ -61,6 +65,7 @@ func label(v float64) string {
 
 // frame draws the grid, its labels and the axis titles.
 // Grid lines across only: values are read off the left edge.
+// b takes the SVG; an empty yTitle takes no room.
 func (a axes) frame(b *strings.Builder, xTitle, yTitle string) {
 	for _, v := range ticks(a.y0, a.y1, 4) {
 		fmt.Fprintf(b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1[3]f"/><text class="tick" x="%.1f" y="%.1f" text-anchor="end">%s</text>`,
@@ -98,6 +103,7 @@ func curves(points []CurvePoint, loss string) []figure {
 		{"Gradient norm", "c-vanilla", func(p CurvePoint) float64 { return p.GradNorm }},
 		{"Learning rate", "c-vanilla", func(p CurvePoint) float64 { return p.LR }},
 	} {
+		// From 0 on and not from the least value: a loss that hardly falls shall look so.
 		hi := 0.0
 		last := math.NaN()
 		for _, p := range points {
@@ -109,6 +115,7 @@ func curves(points []CurvePoint, loss string) []figure {
 			hi = 1
 		}
 		a := axes{float64(points[0].Step), float64(points[len(points)-1].Step), 0, hi * 1.05}
+		// Histories whose steps do not rise have been written by hand, or by two runs.
 		if a.x1 <= a.x0 {
 			continue
 		}
@@ -137,6 +144,10 @@ func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // tradeoff places each model by what it still says of the people to be
 // forgotten and of those to be kept. It is empty when either is not known.
+//
+// Unlearning aims at the upper left, where gold should stand. The axes end near the
+// points, as answers that share their wording have a ROUGE-L far from 0 even where
+// nothing is known.
 func tradeoff(s *eval.Summary) template.HTML {
 	type point struct {
 		name string
@@ -170,6 +181,7 @@ func tradeoff(s *eval.Summary) template.HTML {
 	var placed []point
 	for _, p := range points {
 		x, y := a.x(p.x), a.y(p.y)
+		// The style sheet knows the three models; others share a colour.
 		class := "c-" + p.name
 		switch p.name {
 		case eval.Vanilla, eval.Unlearned, eval.Gold:

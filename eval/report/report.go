@@ -66,6 +66,7 @@ var reportTemplate = template.Must(template.New("report").Parse(reportHTML))
 // atomically.
 //
 // It is written whole or not at all, as a run may be asked for it again.
+// Of the content only a picture that no browser would show is an error.
 func Write(path string, d Data) error {
 	if d.Summary == nil {
 		return fmt.Errorf("%s: a report needs a summary", path)
@@ -82,6 +83,8 @@ func Write(path string, d Data) error {
 }
 
 // dataURL embeds an encoded image after checking that a browser will show it.
+// Only the header is decoded. The pictures are a benchmark's, whose bytes are kept as
+// they came, so that their kind is not known from elsewhere.
 func dataURL(b []byte) (template.URL, error) {
 	if len(b) == 0 {
 		return "", nil

@@ -20,11 +20,15 @@ type Spread struct {
 }
 
 // Spreads holds model → set → modality → metric over runs.
+// The keys are those of eval.Summary's Models; N is the number of runs in every entry.
 type Spreads map[string]map[string]map[string]map[string]Spread
 
 // Over gathers the summaries of runs that differ in their seed, and refuses those
 // that evaluated other models, sets or metrics: a mean over some of the runs would
 // stand beside means over all.
+//
+// Runs of one seed are refused: they are equal where nothing is wrong, and would make
+// the deviation too small.
 func Over(runs []*eval.Summary) (Spreads, error) {
 	if len(runs) == 0 {
 		return nil, fmt.Errorf("no summaries are given")

@@ -13,6 +13,8 @@ import (
 
 // columnsOf lists the metrics of a modality that any model has, as the table of
 // results shows them.
+// A metric that no model has, as of a task that was not asked, would be a column of
+// dashes.
 func columnsOf(s *eval.Summary, modality string) []*metric.Metric {
 	return slices.DeleteFunc(metric.Columns(func(m *metric.Metric) metric.Column { return m.Table }), func(c *metric.Metric) bool {
 		for _, m := range s.Models {
@@ -46,6 +48,7 @@ type cell struct {
 func rowsOf(s *eval.Summary, modality string, cols []*metric.Metric) []row {
 	var out []row
 	for _, set := range s.SetNames() {
+		// A set that was asked only in the other modality.
 		if s.Counts[set][modality] == nil {
 			continue
 		}
@@ -62,6 +65,8 @@ func rowsOf(s *eval.Summary, modality string, cols []*metric.Metric) []row {
 
 // cellOf looks a value up, and the distance from what it is measured by: vanilla,
 // which unlearning starts from, and gold, which it should end at.
+// Vanilla has no differences and gold none from itself. Of a metric that is given
+// (Metric.Given), as the chance of a blind choice, a difference says nothing.
 func cellOf(s *eval.Summary, model, set, modality string, m *metric.Metric) cell {
 	var c cell
 	c.value, c.ok = s.Value(model, set, modality, m.Key)
@@ -88,6 +93,8 @@ func modalityTitle(key string) string {
 // table lays out every modality as lines of cells. Below each model but the
 // vanilla one stand the differences from vanilla and from gold.
 // The set's name stands in its first line alone, and align takes that for the start of a group.
+// Cells are texts in both, and lines are as long as head, of which the first two columns
+// are names.
 func table(s *eval.Summary, modality string) (head []string, lines [][]string) {
 	cols := columnsOf(s, modality)
 	head = []string{"set", "model"}
@@ -110,6 +117,7 @@ func table(s *eval.Summary, modality string) (head []string, lines [][]string) {
 			hasV, hasG = hasV || c.vsVanilla, hasG || c.vsG
 		}
 		lines = append(lines, value)
+		// What gold lacks of vanilla is not what was done to a model, and stays out of the table.
 		if hasV && r.model != eval.Gold {
 			lines = append(lines, dv)
 		}
