@@ -60,10 +60,6 @@ func (b *Benchmark) Noting(note func(set, path string)) *Benchmark {
 	return &Benchmark{folder: b.folder, kept: b.kept, note: note}
 }
 
-// Drop lets go of all that was kept, for who needs the memory more than the time
-// to read it again. People that were given stay as they are.
-func (b *Benchmark) Drop() { b.kept.drop() }
-
 // Dir is the folder that was opened.
 func (b *Benchmark) Dir() string { return b.folder.Dir() }
 

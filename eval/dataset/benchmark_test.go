@@ -129,10 +129,6 @@ func TestEverySetIsReadOnce(t *testing.T) {
 	if n := s.decoded["questions 4"] + s.decoded["other views 1"]; n != 0 {
 		t.Error("people were decoded that nobody asked for")
 	}
-	b.Drop()
-	if _, err := b.Set("forget"); err != nil || s.reads["forget"] != 2 {
-		t.Errorf("dropped, and read %d times, %v", s.reads["forget"], err)
-	}
 }
 
 // The same face in several sets is one slice of bytes.
@@ -261,12 +257,8 @@ func TestAnswersDoNotDependOnWhatIsKept(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := New(s)
 		for range rapid.IntRange(1, 12).Draw(t, "questions") {
-			how, set := rapid.IntRange(0, 5).Draw(t, "how"), rapid.SampledFrom(sets).Draw(t, "set")
+			how, set := rapid.IntRange(0, 4).Draw(t, "how"), rapid.SampledFrom(sets).Draw(t, "set")
 			next := rapid.SliceOfN(rapid.SampledFrom(sets), 0, 2).Draw(t, "next")
-			if how == 5 {
-				b.Drop()
-				continue
-			}
 			if got, want := ask(b, how, set, next), ask(New(s), how, set, nil); got != want {
 				t.Fatalf("kept:\n%s\nanew:\n%s", got, want)
 			}

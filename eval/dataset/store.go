@@ -17,12 +17,6 @@ type store struct {
 
 func newStore() *store { return &store{sets: map[string]*keptSet{}, pictures: newPictures()} }
 
-func (s *store) drop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sets, s.pictures = map[string]*keptSet{}, newPictures()
-}
-
 // file is the first file of a set that was read.
 func (s *store) file(set string) string {
 	s.mu.Lock()
