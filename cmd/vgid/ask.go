@@ -41,7 +41,7 @@ func withModel(c *cli.Context, f func(a *ask.Asker) error) error {
 		return err
 	}
 	if n := c.Int("threads"); n < 0 || n > maxThreads {
-		return fmt.Errorf("%s--threads %d must be 0 to %d", command(c), n, maxThreads)
+		return errorf(c, "--threads %d must be 0 to %d", n, maxThreads)
 	}
 	dir, err := modelFolder(c, "model")
 	if err != nil {
@@ -109,7 +109,7 @@ func forward(c *cli.Context, a *ask.Asker) error {
 	case !c.IsSet("answer"):
 		first = 1
 	case first == len(s.IDs):
-		return fmt.Errorf("%s--answer is empty", command(c))
+		return errorf(c, "--answer is empty")
 	}
 	p, err := a.Forward(c.Context, s, first, c.Bool("grad"))
 	if err != nil {
@@ -151,19 +151,19 @@ before the first answer and left out; a signal or a failure keeps the answers so
 				return err
 			}
 			if n := c.Int("max-new"); n < 1 {
-				return fmt.Errorf("%s--max-new %d must be at least 1", command(c), n)
+				return errorf(c, "--max-new %d must be at least 1", n)
 			}
 			// --prompt asks one question and --in many; --out belongs to --in, since one answer
 			// goes to standard output.
 			switch file, prompt := c.IsSet("in"), c.IsSet("prompt"); {
 			case file && (prompt || c.IsSet("image")):
-				return fmt.Errorf("%s--in brings its own prompts: leave --prompt and --image out", command(c))
+				return errorf(c, "--in brings its own prompts: leave --prompt and --image out")
 			case !file && !prompt:
-				return fmt.Errorf("%s--prompt is missing (or --in and --out); %s --help tells more", command(c), c.Command.HelpName)
+				return errorf(c, "--prompt is missing (or --in and --out); %s --help tells more", c.Command.HelpName)
 			case file != c.IsSet("out"):
-				return fmt.Errorf("%s--in and --out belong together", command(c))
+				return errorf(c, "--in and --out belong together")
 			case c.String("field") == "":
-				return fmt.Errorf("%s--field is empty: name the field that holds the answer", command(c))
+				return errorf(c, "--field is empty: name the field that holds the answer")
 			}
 			return withModel(c, func(a *ask.Asker) error { return generate(c, a) })
 		},
@@ -203,7 +203,7 @@ func generateFile(c *cli.Context, a *ask.Asker, o model.GenerateOptions, stops [
 	if same, err := isFile(out, in); err != nil {
 		return err
 	} else if same {
-		return fmt.Errorf("%s--out %s is the file of --in, and lines that cannot be answered would be lost: name another", command(c), out)
+		return errorf(c, "--out %s is the file of --in, and lines that cannot be answered would be lost: name another", out)
 	}
 	lines, err := ask.ReadLines(in, c.String("in"), filepath.Dir(c.String("in")))
 	if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 
@@ -85,10 +84,10 @@ func positive(c *cli.Context, flags ...string) error {
 		}
 		for _, v := range values {
 			if v < 1 {
-				return fmt.Errorf("%s--%s %d: must be at least 1", command(c), f, v)
+				return errorf(c, "--%s %d: must be at least 1", f, v)
 			}
 			if f == "threads" && v > maxThreads {
-				return fmt.Errorf("%s--threads %d: must be at most %d", command(c), v, maxThreads)
+				return errorf(c, "--threads %d: must be at most %d", v, maxThreads)
 			}
 		}
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"fmt"
 
 	"github.com/urfave/cli/v2"
 
@@ -22,7 +21,7 @@ func adapterBench(c *cli.Context) bool {
 func onlyAdapter(c *cli.Context) error {
 	for _, f := range []string{"precision", "batch", "tokens"} {
 		if c.IsSet(f) {
-			return fmt.Errorf("%s--%s: is of an adapter's training; give --shape llava-7b or tiny, or --step vgid", command(c), f)
+			return errorf(c, "--%s: is of an adapter's training; give --shape llava-7b or tiny, or --step vgid", f)
 		}
 	}
 	return nil
@@ -39,26 +38,26 @@ func benchAdapter(c *cli.Context) (result, error) {
 	small := map[string]int{"llava-7b": 1024, "tiny": 32, "quickstart": 32}
 	switch {
 	case small[shape] == 0:
-		return nil, fmt.Errorf("%s--shape %q: must be quickstart, llava-7b or tiny", command(c), shape)
+		return nil, errorf(c, "--shape %q: must be quickstart, llava-7b or tiny", shape)
 	case step != "train" && step != "vgid":
-		return nil, fmt.Errorf("%s--step %q: must be train or vgid", command(c), step)
+		return nil, errorf(c, "--step %q: must be train or vgid", step)
 	case device != "cpu" && device != "cuda":
-		return nil, fmt.Errorf("%s--device %q: must be cpu or cuda", command(c), device)
+		return nil, errorf(c, "--device %q: must be cpu or cuda", device)
 	case c.Int("tokens") < 0:
-		return nil, fmt.Errorf("%s--tokens %d: must be at least 1", command(c), c.Int("tokens"))
+		return nil, errorf(c, "--tokens %d: must be at least 1", c.Int("tokens"))
 	case c.IsSet("samples"):
-		return nil, fmt.Errorf("%s--samples: is of the whole quickstart model; an adapter's step has --batch", command(c))
+		return nil, errorf(c, "--samples: is of the whole quickstart model; an adapter's step has --batch")
 	}
 	precision := cmp.Or(c.String("precision"), map[string]string{"cpu": "float32", "cuda": "bfloat16"}[device])
 	p, err := cuda.ParsePrecision(precision)
 	if err != nil {
-		return nil, fmt.Errorf("%s--%w", command(c), err)
+		return nil, errorf(c, "--%w", err)
 	}
 	if device == "cpu" && p != cuda.Float32 {
-		return nil, fmt.Errorf("%s--precision %s needs --device cuda; the CPU computes in float32", command(c), precision)
+		return nil, errorf(c, "--precision %s needs --device cuda; the CPU computes in float32", precision)
 	}
 	if device == "cpu" && c.String("python") != "" {
-		return nil, fmt.Errorf("%s--python: an adapter is compared with PyTorch on a GPU only; give --device cuda", command(c))
+		return nil, errorf(c, "--python: an adapter is compared with PyTorch on a GPU only; give --device cuda")
 	}
 	o := stepbench.AdapterOptions{
 		Shape: shape, VGID: step == "vgid", Batch: c.Int("batch"), Tokens: cmp.Or(c.Int("tokens"), small[shape]),
@@ -73,7 +72,7 @@ func benchAdapter(c *cli.Context) (result, error) {
 	}
 	row, err := stepbench.RunAdapter(c.Context, o)
 	if err != nil {
-		return nil, fmt.Errorf("%s%w", command(c), err)
+		return nil, errorf(c, "%w", err)
 	}
 	return row, nil
 }

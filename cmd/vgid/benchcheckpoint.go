@@ -33,18 +33,18 @@ func checkpointCommand() *cli.Command {
 				return err
 			}
 			if files, err := os.ReadDir(c.String("out")); err == nil && len(files) > 0 { // perhaps a model with real weights
-				return fmt.Errorf("%s--out %s: the folder exists and is not empty; choose another", command(c), c.String("out"))
+				return errorf(c, "--out %s: the folder exists and is not empty; choose another", c.String("out"))
 			}
 			if c.Int("layers") < 0 {
-				return fmt.Errorf("%s--layers %d: must be at least 1", command(c), c.Int("layers"))
+				return errorf(c, "--layers %d: must be at least 1", c.Int("layers"))
 			}
 			shard, err := parseSize(c.String("max-shard"))
 			if err != nil {
-				return fmt.Errorf("%s--max-shard %w", command(c), err)
+				return errorf(c, "--max-shard %w", err)
 			}
 			shape, _, err := stepbench.Shape(c.String("shape"))
 			if err != nil {
-				return fmt.Errorf("%s--%w", command(c), err)
+				return errorf(c, "--%w", err)
 			}
 			if n := c.Int("layers"); n > 0 {
 				shape.Text.Layers = n

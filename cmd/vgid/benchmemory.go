@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"fmt"
 
 	"github.com/urfave/cli/v2"
 
@@ -43,7 +42,7 @@ forget and one to retain.`,
 				return nil, err
 			}
 			if c.Int("tokens") < 0 || c.Int("threads") < 0 || c.Int("threads") > maxThreads {
-				return nil, fmt.Errorf("%s--tokens and --threads must not be negative, and threads at most %d", command(c), maxThreads)
+				return nil, errorf(c, "--tokens and --threads must not be negative, and threads at most %d", maxThreads)
 			}
 			layers, err := targets(c)
 			if err != nil {
@@ -77,7 +76,7 @@ forget and one to retain.`,
 			}
 			row, err := stepbench.RunMemory(c.Context, o)
 			if err != nil {
-				return nil, fmt.Errorf("%s%w", command(c), err)
+				return nil, errorf(c, "%w", err)
 			}
 			return row, nil
 		}),

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"strings"
 
@@ -59,7 +58,7 @@ func targetsFlag() cli.Flag {
 func targets(c *cli.Context) ([]string, error) {
 	list, err := config.SplitList(c.String("targets"))
 	if err != nil {
-		err = fmt.Errorf("%s--targets: %w", command(c), err)
+		err = errorf(c, "--targets: %w", err)
 	}
 	return list, err
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -40,7 +39,7 @@ func dataCommand() *cli.Command {
 						return err
 					}
 					if c.IsSet("profiles") != c.IsSet("splits") {
-						return errors.New("data build: --profiles and --splits go together; give both or neither")
+						return errorf(c, "--profiles and --splits go together; give both or neither")
 					}
 					cfg := people.BuildConfig{
 						Out: c.String("out"), Seed: c.Uint64("seed"), Views: c.Int("views"),
@@ -50,7 +49,7 @@ func dataCommand() *cli.Command {
 					// With profiles their file says who there is, and the splits who is forgotten.
 					if cfg.Profiles == "" {
 						if cfg.People = c.Int("people"); cfg.People < 2 {
-							return fmt.Errorf("data build: --people %d: want at least 2, one to forget and one to retain", cfg.People)
+							return errorf(c, "--people %d: want at least 2, one to forget and one to retain", cfg.People)
 						}
 						for _, p := range strings.Split(c.String("forget"), ",") {
 							n, err := strconv.Atoi(strings.TrimSpace(p))

@@ -54,12 +54,12 @@ is room for, and reads the rest again.`,
 			}
 			for flag, least := range map[string]int{"r": 1, "batch": 1, "tokens": 0, "image-side": 1, "max-new": 1} {
 				if c.Int(flag) < least {
-					return fmt.Errorf("%s--%s %d must be at least %d", command(c), flag, c.Int(flag), least)
+					return errorf(c, "--%s %d must be at least %d", flag, c.Int(flag), least)
 				}
 			}
 			// Where all weights are trained there is no adapter to look at.
 			if c.Bool("full") && c.IsSet("adapter") {
-				return fmt.Errorf("%s--full and --adapter exclude each other", command(c))
+				return errorf(c, "--full and --adapter exclude each other")
 			}
 			layers, err := targets(c)
 			if err != nil {
@@ -110,19 +110,19 @@ const driverMemory = 1 << 30
 func onDevice(c *cli.Context, o *folder.InspectOptions) error {
 	p, err := cuda.ParsePrecision(c.String("precision"))
 	if err != nil {
-		return fmt.Errorf("%s--%w", command(c), err)
+		return errorf(c, "--%w", err)
 	}
 	o.Kind = c.String("device")
 	switch device := o.Kind; {
 	case device == "cpu" && p != cuda.Float32:
-		return fmt.Errorf("%s--precision %s needs --device cuda; the CPU computes in float32", command(c), c.String("precision"))
+		return errorf(c, "--precision %s needs --device cuda; the CPU computes in float32", c.String("precision"))
 	case device == "cpu" && c.IsSet("memory"):
-		return fmt.Errorf("%s--memory is of a GPU; give --device cuda", command(c))
+		return errorf(c, "--memory is of a GPU; give --device cuda")
 	case device == "cpu":
 		o.Device = dry.CPU()
 		return nil
 	case device != "cuda":
-		return fmt.Errorf("%s--device %q: must be cpu or cuda", command(c), device)
+		return errorf(c, "--device %q: must be cpu or cuda", device)
 	}
 	// The device is one that only counts, so that a build without CUDA can estimate for a card.
 	o.Device = dry.CUDA(backend.F32)
@@ -131,13 +131,13 @@ func onDevice(c *cli.Context, o *folder.InspectOptions) error {
 	}
 	if c.IsSet("memory") {
 		if o.Memory, err = parseSize(c.String("memory")); err != nil || o.Memory == 0 {
-			return fmt.Errorf("%s--memory %q is no size; write 80GiB", command(c), c.String("memory"))
+			return errorf(c, "--memory %q is no size; write 80GiB", c.String("memory"))
 		}
 		o.Free = max(0, o.Memory-driverMemory)
 		return nil
 	}
 	if o.Free, o.Memory, err = cuda.Memory(0, cuda.Options{Warn: warn}); err != nil {
-		return fmt.Errorf("%s--device cuda: %w; or say how much memory the card has, such as --memory 80GiB", command(c), err)
+		return errorf(c, "--device cuda: %w; or say how much memory the card has, such as --memory 80GiB", err)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -25,7 +24,7 @@ func methodFlag() cli.Flag {
 func method(c *cli.Context) (plan.Training, error) {
 	m, err := train.Named(c.String("method"))
 	if err != nil {
-		return nil, fmt.Errorf("%s--%w", command(c), err)
+		return nil, errorf(c, "--%w", err)
 	}
 	return func(student *model.Model, full bool, choose func() error) (plan.Trained, error) {
 		return m.Sized(student, full, choose)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -31,7 +30,7 @@ func folderOf(c *cli.Context, flag string, part hub.Part) (string, error) {
 	name, write, err := quickstart.Find(ref)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%s--%s: %w", command(c), flag, err)
+		return "", errorf(c, "--%s: %w", flag, err)
 	case name == "":
 		return hub.Folder(c.Context, ref, part, os.Stderr)
 	}

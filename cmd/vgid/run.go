@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -50,7 +49,7 @@ func scoreCommand() *cli.Command {
 		ArgsUsage: "FILE.jsonl", Description: `Each line of FILE is {"prediction": text, "reference": text}.`,
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return fmt.Errorf("score: %d arguments given, want one: a file of JSON lines {\"prediction\": text, \"reference\": text}", c.NArg())
+				return errorf(c, "%d arguments given, want one: a file of JSON lines {\"prediction\": text, \"reference\": text}", c.NArg())
 			}
 			r, err := metric.ScoreFile(c.Context, c.Args().First())
 			if err != nil {

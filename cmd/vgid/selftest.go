@@ -31,7 +31,7 @@ func selftestCommand() *cli.Command {
 				return err
 			}
 			if d := c.String("device"); d != "cuda" {
-				return fmt.Errorf("selftest: --device %q: only cuda is compared with the CPU", d)
+				return errorf(c, "--device %q: only cuda is compared with the CPU", d)
 			}
 			dev, err := cuda.Open(c.Int("ordinal"), cuda.Options{Precision: cuda.Float32, Warn: warn})
 			if err != nil {

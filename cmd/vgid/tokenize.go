@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -37,13 +36,13 @@ func tokenize(c *cli.Context) error {
 	if err := need(c, "model"); err != nil {
 		for _, a := range c.Args().Slice() {
 			if strings.HasPrefix(a, "--") {
-				return fmt.Errorf("%sflags go before the text, and %s stands behind %q", command(c), a, c.Args().First())
+				return errorf(c, "flags go before the text, and %s stands behind %q", a, c.Args().First())
 			}
 		}
 		return err
 	}
 	if c.NArg() > 0 && c.IsSet("in") {
-		return fmt.Errorf("%s--in and %q exclude each other: give one of them", command(c), c.Args().First())
+		return errorf(c, "--in and %q exclude each other: give one of them", c.Args().First())
 	}
 	dir, err := tokenizerFolder(c, "model")
 	if err != nil {
@@ -85,14 +84,14 @@ func argumentLines(c *cli.Context) (io.Reader, error) {
 		line := []byte(a)
 		switch {
 		case !utf8.ValidString(a):
-			return nil, fmt.Errorf("%sargument %d is no UTF-8", command(c), i+1)
+			return nil, errorf(c, "argument %d is no UTF-8", i+1)
 		case !c.Bool("decode"):
 			var err error
 			if line, err = json.Marshal(a); err != nil {
 				return nil, err
 			}
 		case strings.ContainsAny(a, "\r\n"):
-			return nil, fmt.Errorf("%sargument %d: give one list of ids in each, for example [1,2,3]", command(c), i+1)
+			return nil, errorf(c, "argument %d: give one list of ids in each, for example [1,2,3]", i+1)
 		}
 		lines.Write(append(line, '\n'))
 	}

@@ -80,28 +80,34 @@ var oneDash = regexp.MustCompile(`(flag |argument: )-\b`)
 func usageError(c *cli.Context, err error, _ bool) error {
 	help := c.Command.HelpName + " --help"
 	if m := noValue.FindStringSubmatch(err.Error()); m != nil {
-		return fmt.Errorf("%s--%s: %s cannot be read as its value; %s tells more", command(c), m[2], m[1], help)
+		return errorf(c, "--%s: %s cannot be read as its value; %s tells more", m[2], m[1], help)
 	}
 	name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: ")
 	if !ok {
-		return fmt.Errorf("%s%s; %s tells more", command(c), oneDash.ReplaceAllString(err.Error(), "$1--"), help)
+		return errorf(c, "%s; %s tells more", oneDash.ReplaceAllString(err.Error(), "$1--"), help)
 	}
 	name = strings.TrimLeft(name, "-")
 	hint := help + " lists them"
 	if near := nearestFlags(name, c.Command.Flags); len(near) > 0 {
 		hint = "did you mean --" + strings.Join(near, " or --") + "?"
 	}
-	return fmt.Errorf("%sunknown flag --%s; %s", command(c), name, hint)
+	return errorf(c, "unknown flag --%s; %s", name, hint)
 }
 
-// command names the command in front of an error: "data build: ".
-// The program's own name is put in front by complain, once.
+// errorf is fmt.Errorf with the command's name in front: "data build: --people 1: …".
+// The program's name comes before it in complain, once for all errors.
+func errorf(c *cli.Context, format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	if name := command(c); name != "" {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return err
+}
+
+// command is a command's name behind the program's: "data build", and empty for the program itself.
 func command(c *cli.Context) string {
 	_, path, _ := strings.Cut(c.Command.HelpName, " ")
-	if path == "" {
-		return ""
-	}
-	return path + ": "
+	return path
 }
 
 // nearestFlags are the fields that a flag without its groups stands for (lr
@@ -131,7 +137,7 @@ func nearestFlags(name string, flags []cli.Flag) []string {
 func need(c *cli.Context, flags ...string) error {
 	for _, f := range flags {
 		if c.String(f) == "" {
-			return fmt.Errorf("%s--%s is missing; %s --help tells more", command(c), f, c.Command.HelpName)
+			return errorf(c, "--%s is missing; %s --help tells more", f, c.Command.HelpName)
 		}
 	}
 	return nil
@@ -140,7 +146,7 @@ func need(c *cli.Context, flags ...string) error {
 // noArgs refuses arguments, which are most often a flag without dashes.
 func noArgs(c *cli.Context) error {
 	if c.NArg() > 0 {
-		return fmt.Errorf("%sargument %q is too much: this command takes flags only", command(c), c.Args().First())
+		return errorf(c, "argument %q is too much: this command takes flags only", c.Args().First())
 	}
 	return nil
 }

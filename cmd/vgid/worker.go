@@ -157,7 +157,7 @@ func asked(c *cli.Context) string {
 	for _, f := range config.Fields() {
 		set[f.Path] = true
 	}
-	words := []string{strings.TrimSuffix(command(c), ": ")}
+	words := []string{command(c)}
 	for _, f := range c.Command.Flags {
 		if name := f.Names()[0]; !set[name] && c.IsSet(name) {
 			words = append(words, fmt.Sprintf("--%s %v", name, c.Value(name)))
