@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/model"
 	"vgid/model/cpu"
 	"vgid/model/hf/modeldir"
@@ -20,7 +21,7 @@ import (
 // askFlags are what forward and generate share.
 func askFlags(more ...cli.Flag) []cli.Flag {
 	return append([]cli.Flag{
-		&cli.StringFlag{Name: "model", Usage: modelUsage},
+		&cli.StringFlag{Name: "model", Usage: cmdline.ModelUsage},
 		&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of a PEFT adapter of it, or its ORG/NAME on the hub"},
 		&cli.StringFlag{Name: "prompt", Usage: "raw `TEXT`; each image has a mark in it: <image>, or the model's own"},
 		&cli.StringSliceFlag{Name: "image", Usage: "image `FILE`; one for each mark, in their order"},
@@ -30,26 +31,23 @@ func askFlags(more ...cli.Flag) []cli.Flag {
 	}, more...)
 }
 
-// maxThreads is beyond any machine; more would only wait for each other.
-const maxThreads = 1024
-
 // withModel opens the model of the command line and runs f on it.
 // It is on the CPU, in one process and without a configuration: forward and generate answer a question
 // about a folder, and compute the same wherever they are run.
 func withModel(c *cli.Context, f func(a *ask.Asker) error) error {
-	if err := noArgs(c); err != nil {
+	if err := cmdline.NoArgs(c); err != nil {
 		return err
 	}
-	if n := c.Int("threads"); n < 0 || n > maxThreads {
-		return errorf(c, "--threads %d must be 0 to %d", n, maxThreads)
+	if n := c.Int("threads"); n < 0 || n > cmdline.MaxThreads {
+		return cmdline.Errorf(c, "--threads %d must be 0 to %d", n, cmdline.MaxThreads)
 	}
-	dir, err := modelFolder(c, "model")
+	dir, err := cmdline.ModelFolder(c, "model")
 	if err != nil {
 		return err
 	}
 	adapter := ""
 	if c.IsSet("adapter") {
-		if adapter, err = modelFolder(c, "adapter"); err != nil {
+		if adapter, err = cmdline.ModelFolder(c, "adapter"); err != nil {
 			return err
 		}
 	}
@@ -63,7 +61,7 @@ func withModel(c *cli.Context, f func(a *ask.Asker) error) error {
 	}
 	defer a.Model.Close()
 	a.Render = c.Bool("chat")
-	tell(a.Notices())
+	cmdline.Tell(a.Notices())
 	return f(a)
 }
 
@@ -84,7 +82,7 @@ there is none. Nothing is dropped out.`,
 			&cli.BoolFlag{Name: "recompute", Usage: "compute activations twice instead of keeping them"},
 		),
 		Action: func(c *cli.Context) error {
-			if err := need(c, "model", "prompt", "out"); err != nil {
+			if err := cmdline.Need(c, "model", "prompt", "out"); err != nil {
 				return err
 			}
 			return withModel(c, func(a *ask.Asker) error { return forward(c, a) })
@@ -109,7 +107,7 @@ func forward(c *cli.Context, a *ask.Asker) error {
 	case !c.IsSet("answer"):
 		first = 1
 	case first == len(s.IDs):
-		return errorf(c, "--answer is empty")
+		return cmdline.Errorf(c, "--answer is empty")
 	}
 	p, err := a.Forward(c.Context, s, first, c.Bool("grad"))
 	if err != nil {
@@ -147,23 +145,23 @@ before the first answer and left out; a signal or a failure keeps the answers so
 			&cli.IntFlag{Name: "batch-tokens", Value: 8192, Usage: "most tokens in flight"},
 		),
 		Action: func(c *cli.Context) error {
-			if err := need(c, "model"); err != nil {
+			if err := cmdline.Need(c, "model"); err != nil {
 				return err
 			}
 			if n := c.Int("max-new"); n < 1 {
-				return errorf(c, "--max-new %d must be at least 1", n)
+				return cmdline.Errorf(c, "--max-new %d must be at least 1", n)
 			}
 			// --prompt asks one question and --in many; --out belongs to --in, since one answer
 			// goes to standard output.
 			switch file, prompt := c.IsSet("in"), c.IsSet("prompt"); {
 			case file && (prompt || c.IsSet("image")):
-				return errorf(c, "--in brings its own prompts: leave --prompt and --image out")
+				return cmdline.Errorf(c, "--in brings its own prompts: leave --prompt and --image out")
 			case !file && !prompt:
-				return errorf(c, "--prompt is missing (or --in and --out); %s --help tells more", c.Command.HelpName)
+				return cmdline.Errorf(c, "--prompt is missing (or --in and --out); %s --help tells more", c.Command.HelpName)
 			case file != c.IsSet("out"):
-				return errorf(c, "--in and --out belong together")
+				return cmdline.Errorf(c, "--in and --out belong together")
 			case c.String("field") == "":
-				return errorf(c, "--field is empty: name the field that holds the answer")
+				return cmdline.Errorf(c, "--field is empty: name the field that holds the answer")
 			}
 			return withModel(c, func(a *ask.Asker) error { return generate(c, a) })
 		},
@@ -203,7 +201,7 @@ func generateFile(c *cli.Context, a *ask.Asker, o model.GenerateOptions, stops [
 	if same, err := isFile(out, in); err != nil {
 		return err
 	} else if same {
-		return errorf(c, "--out %s is the file of --in, and lines that cannot be answered would be lost: name another", out)
+		return cmdline.Errorf(c, "--out %s is the file of --in, and lines that cannot be answered would be lost: name another", out)
 	}
 	lines, err := ask.ReadLines(in, c.String("in"), filepath.Dir(c.String("in")))
 	if err != nil {
@@ -273,12 +271,4 @@ func isFile(path string, f *os.File) (bool, error) {
 	}
 	own, err := f.Stat()
 	return err == nil && os.SameFile(there, own), err
-}
-
-// tell prints what a user should know beside a command's result.
-// It goes to standard error: what is piped from the command is its result alone.
-func tell(notices []string) {
-	for _, n := range notices {
-		fmt.Fprintln(os.Stderr, "vgid: note: "+n)
-	}
 }

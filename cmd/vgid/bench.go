@@ -1,12 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"io"
-	"os"
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/collective/collbench"
 	"vgid/model/cpu/gemmbench"
 )
@@ -33,7 +32,7 @@ func measured(run func(*cli.Context) (result, error)) cli.ActionFunc {
 		if err != nil {
 			return err
 		}
-		return show(c, r, r.Table)
+		return cmdline.Show(c, r, r.Table)
 	}
 }
 
@@ -56,7 +55,7 @@ func benchGEMM() *cli.Command {
 		Name: "gemm", Usage: "matrix products, beside OpenBLAS where it is installed",
 		Flags: []cli.Flag{jsonFlag(), threadsFlag(1, 2)},
 		Action: measured(func(c *cli.Context) (result, error) {
-			if err := positive(c, "threads"); err != nil {
+			if err := cmdline.Positive(c, "threads"); err != nil {
 				return nil, err
 			}
 			return gemmbench.Run(c.Context, gemmbench.Options{Threads: c.IntSlice("threads"), OpenBLAS: true})
@@ -72,34 +71,4 @@ func benchCollective() *cli.Command {
 			return collbench.Run(c.Context, collbench.Options{Procs: c.IntSlice("procs")})
 		}),
 	}
-}
-
-// positive refuses numbers below 1 in the named flags.
-// It takes flags of one integer and of several. IntSlice gives nil for a flag that is no list.
-func positive(c *cli.Context, flags ...string) error {
-	for _, f := range flags {
-		values := c.IntSlice(f)
-		if values == nil {
-			values = []int{c.Int(f)}
-		}
-		for _, v := range values {
-			if v < 1 {
-				return errorf(c, "--%s %d: must be at least 1", f, v)
-			}
-			if f == "threads" && v > maxThreads {
-				return errorf(c, "--threads %d: must be at most %d", v, maxThreads)
-			}
-		}
-	}
-	return nil
-}
-
-// show prints a result for people or, with --json, for programs.
-func show(c *cli.Context, v any, table func(io.Writer) error) error {
-	if !c.Bool("json") {
-		return table(os.Stdout)
-	}
-	e := json.NewEncoder(os.Stdout)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/model/backend"
 	"vgid/model/cpu"
 	"vgid/model/cuda"
@@ -21,7 +22,7 @@ func adapterBench(c *cli.Context) bool {
 func onlyAdapter(c *cli.Context) error {
 	for _, f := range []string{"precision", "batch", "tokens"} {
 		if c.IsSet(f) {
-			return errorf(c, "--%s: is of an adapter's training; give --shape llava-7b or tiny, or --step vgid", f)
+			return cmdline.Errorf(c, "--%s: is of an adapter's training; give --shape llava-7b or tiny, or --step vgid", f)
 		}
 	}
 	return nil
@@ -30,7 +31,7 @@ func onlyAdapter(c *cli.Context) error {
 // benchAdapter measures a LoRA step. Combinations that would be measured as something else are refused
 // rather than corrected: the CPU has no tf32, and the quickstart's samples are no batch.
 func benchAdapter(c *cli.Context) (result, error) {
-	if err := positive(c, "batch"); err != nil {
+	if err := cmdline.Positive(c, "batch"); err != nil {
 		return nil, err
 	}
 	shape, step, device := c.String("shape"), c.String("step"), c.String("device")
@@ -38,26 +39,26 @@ func benchAdapter(c *cli.Context) (result, error) {
 	small := map[string]int{"llava-7b": 1024, "tiny": 32, "quickstart": 32}
 	switch {
 	case small[shape] == 0:
-		return nil, errorf(c, "--shape %q: must be quickstart, llava-7b or tiny", shape)
+		return nil, cmdline.Errorf(c, "--shape %q: must be quickstart, llava-7b or tiny", shape)
 	case step != "train" && step != "vgid":
-		return nil, errorf(c, "--step %q: must be train or vgid", step)
+		return nil, cmdline.Errorf(c, "--step %q: must be train or vgid", step)
 	case device != "cpu" && device != "cuda":
-		return nil, errorf(c, "--device %q: must be cpu or cuda", device)
+		return nil, cmdline.Errorf(c, "--device %q: must be cpu or cuda", device)
 	case c.Int("tokens") < 0:
-		return nil, errorf(c, "--tokens %d: must be at least 1", c.Int("tokens"))
+		return nil, cmdline.Errorf(c, "--tokens %d: must be at least 1", c.Int("tokens"))
 	case c.IsSet("samples"):
-		return nil, errorf(c, "--samples: is of the whole quickstart model; an adapter's step has --batch")
+		return nil, cmdline.Errorf(c, "--samples: is of the whole quickstart model; an adapter's step has --batch")
 	}
 	precision := cmp.Or(c.String("precision"), map[string]string{"cpu": "float32", "cuda": "bfloat16"}[device])
 	p, err := cuda.ParsePrecision(precision)
 	if err != nil {
-		return nil, errorf(c, "--%w", err)
+		return nil, cmdline.Errorf(c, "--%w", err)
 	}
 	if device == "cpu" && p != cuda.Float32 {
-		return nil, errorf(c, "--precision %s needs --device cuda; the CPU computes in float32", precision)
+		return nil, cmdline.Errorf(c, "--precision %s needs --device cuda; the CPU computes in float32", precision)
 	}
 	if device == "cpu" && c.String("python") != "" {
-		return nil, errorf(c, "--python: an adapter is compared with PyTorch on a GPU only; give --device cuda")
+		return nil, cmdline.Errorf(c, "--python: an adapter is compared with PyTorch on a GPU only; give --device cuda")
 	}
 	o := stepbench.AdapterOptions{
 		Shape: shape, VGID: step == "vgid", Batch: c.Int("batch"), Tokens: cmp.Or(c.Int("tokens"), small[shape]),
@@ -65,14 +66,14 @@ func benchAdapter(c *cli.Context) (result, error) {
 		PyTorch: peer(c),
 		Open: func() (backend.Backend, error) {
 			if device == "cuda" {
-				return cuda.Open(0, cuda.Options{Precision: p, Warn: warn})
+				return cuda.Open(0, cuda.Options{Precision: p, Warn: cmdline.Warn})
 			}
 			return cpu.New(0), nil
 		},
 	}
 	row, err := stepbench.RunAdapter(c.Context, o)
 	if err != nil {
-		return nil, errorf(c, "%w", err)
+		return nil, cmdline.Errorf(c, "%w", err)
 	}
 	return row, nil
 }

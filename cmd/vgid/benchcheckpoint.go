@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/model"
 	"vgid/model/hf"
 	"vgid/vgid/stepbench"
@@ -26,25 +27,25 @@ func checkpointCommand() *cli.Command {
 			&cli.StringFlag{Name: "out", Usage: "`FOLDER` to write"},
 		},
 		Action: func(c *cli.Context) error {
-			if err := noArgs(c); err != nil {
+			if err := cmdline.NoArgs(c); err != nil {
 				return err
 			}
-			if err := need(c, "out"); err != nil {
+			if err := cmdline.Need(c, "out"); err != nil {
 				return err
 			}
 			if files, err := os.ReadDir(c.String("out")); err == nil && len(files) > 0 { // perhaps a model with real weights
-				return errorf(c, "--out %s: the folder exists and is not empty; choose another", c.String("out"))
+				return cmdline.Errorf(c, "--out %s: the folder exists and is not empty; choose another", c.String("out"))
 			}
 			if c.Int("layers") < 0 {
-				return errorf(c, "--layers %d: must be at least 1", c.Int("layers"))
+				return cmdline.Errorf(c, "--layers %d: must be at least 1", c.Int("layers"))
 			}
-			shard, err := parseSize(c.String("max-shard"))
+			shard, err := cmdline.ParseSize(c.String("max-shard"))
 			if err != nil {
-				return errorf(c, "--max-shard %w", err)
+				return cmdline.Errorf(c, "--max-shard %w", err)
 			}
 			shape, _, err := stepbench.Shape(c.String("shape"))
 			if err != nil {
-				return errorf(c, "--%w", err)
+				return cmdline.Errorf(c, "--%w", err)
 			}
 			if n := c.Int("layers"); n > 0 {
 				shape.Text.Layers = n

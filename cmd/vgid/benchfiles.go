@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/model/hf/tokenizer/tokbench"
 	"vgid/model/loadbench"
 )
@@ -24,13 +25,13 @@ func benchTokenize() *cli.Command {
 			&cli.IntFlag{Name: "rounds", Usage: "rounds of all programs in turn, each of other texts", Value: 5},
 		},
 		Action: measured(func(c *cli.Context) (result, error) {
-			if err := noArgs(c); err != nil {
+			if err := cmdline.NoArgs(c); err != nil {
 				return nil, err
 			}
-			if err := need(c, "model"); err != nil {
+			if err := cmdline.Need(c, "model"); err != nil {
 				return nil, err
 			}
-			if err := positive(c, "threads", "strings", "rounds"); err != nil {
+			if err := cmdline.Positive(c, "threads", "strings", "rounds"); err != nil {
 				return nil, err
 			}
 			o := tokbench.Options{Strings: c.Int("strings"), Threads: c.IntSlice("threads"), Rounds: c.Int("rounds"), Python: c.String("python")}
@@ -39,7 +40,7 @@ func benchTokenize() *cli.Command {
 			// folder.
 			if file := c.String("model"); filepath.Base(file) == "tokenizer.json" {
 				o.Dir = filepath.Dir(file)
-			} else if o.Dir, err = tokenizerFolder(c, "model"); err != nil {
+			} else if o.Dir, err = cmdline.TokenizerFolder(c, "model"); err != nil {
 				return nil, err
 			}
 			if path := c.String("texts"); path != "" {
@@ -65,16 +66,16 @@ func benchLoad() *cli.Command {
 			&cli.IntFlag{Name: "rounds", Usage: "rounds of all programs in turn", Value: 3},
 		},
 		Action: measured(func(c *cli.Context) (result, error) {
-			if err := noArgs(c); err != nil {
+			if err := cmdline.NoArgs(c); err != nil {
 				return nil, err
 			}
-			if err := need(c, "model"); err != nil {
+			if err := cmdline.Need(c, "model"); err != nil {
 				return nil, err
 			}
-			if err := positive(c, "rounds"); err != nil {
+			if err := cmdline.Positive(c, "rounds"); err != nil {
 				return nil, err
 			}
-			dir, err := modelFolder(c, "model")
+			dir, err := cmdline.ModelFolder(c, "model")
 			if err != nil {
 				return nil, err
 			}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/model"
 	"vgid/model/plan"
 	"vgid/vgid/stepbench"
@@ -19,12 +20,12 @@ pass, the student's and the update, or that of another --method, on blank images
 forget and one to retain.`,
 		Flags: []cli.Flag{
 			jsonFlag(),
-			&cli.StringFlag{Name: "model", Usage: modelUsage},
+			&cli.StringFlag{Name: "model", Usage: cmdline.ModelUsage},
 			&cli.BoolFlag{Name: "full", Usage: "train all weights instead of an adapter"},
 			&cli.BoolFlag{Name: "recompute", Value: true, Usage: "compute activations again in the backward pass instead of keeping them"},
 			&cli.IntFlag{Name: "r", Value: 16, Usage: "rank of the adapter"},
-			targetsFlag(),
-			methodFlag(),
+			cmdline.TargetsFlag(),
+			cmdline.MethodFlag(),
 			&cli.StringFlag{Name: "dtype", Value: "auto", Usage: "how weights are kept in memory: float32, bfloat16, or auto, as in the files"},
 			&cli.IntFlag{Name: "batch", Value: 2, Usage: "sequences of the step, each with one image"},
 			&cli.IntFlag{Name: "tokens", Usage: "tokens of a sequence, those of its image included; 0: the image's and 64"},
@@ -32,27 +33,27 @@ forget and one to retain.`,
 			&cli.IntFlag{Name: "threads", Usage: "0: all processors"},
 		},
 		Action: measured(func(c *cli.Context) (result, error) {
-			if err := noArgs(c); err != nil {
+			if err := cmdline.NoArgs(c); err != nil {
 				return nil, err
 			}
-			if err := need(c, "model"); err != nil {
+			if err := cmdline.Need(c, "model"); err != nil {
 				return nil, err
 			}
-			if err := positive(c, "r", "batch", "image-side"); err != nil {
+			if err := cmdline.Positive(c, "r", "batch", "image-side"); err != nil {
 				return nil, err
 			}
-			if c.Int("tokens") < 0 || c.Int("threads") < 0 || c.Int("threads") > maxThreads {
-				return nil, errorf(c, "--tokens and --threads must not be negative, and threads at most %d", maxThreads)
+			if c.Int("tokens") < 0 || c.Int("threads") < 0 || c.Int("threads") > cmdline.MaxThreads {
+				return nil, cmdline.Errorf(c, "--tokens and --threads must not be negative, and threads at most %d", cmdline.MaxThreads)
 			}
-			layers, err := targets(c)
+			layers, err := cmdline.Targets(c)
 			if err != nil {
 				return nil, err
 			}
-			training, err := method(c)
+			training, err := cmdline.Method(c)
 			if err != nil {
 				return nil, err
 			}
-			dir, err := modelFolder(c, "model")
+			dir, err := cmdline.ModelFolder(c, "model")
 			if err != nil {
 				return nil, err
 			}
@@ -76,7 +77,7 @@ forget and one to retain.`,
 			}
 			row, err := stepbench.RunMemory(c.Context, o)
 			if err != nil {
-				return nil, errorf(c, "%w", err)
+				return nil, cmdline.Errorf(c, "%w", err)
 			}
 			return row, nil
 		}),

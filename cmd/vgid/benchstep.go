@@ -5,6 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/model/backend"
 	"vgid/model/cuda"
 	"vgid/vgid/stepbench"
@@ -29,7 +30,7 @@ func benchStep() *cli.Command {
 			&cli.IntFlag{Name: "rounds", Usage: "rounds of both programs in turn", Value: 3},
 		},
 		Action: measured(func(c *cli.Context) (result, error) {
-			if err := positive(c, "threads", "steps", "rounds", "samples"); err != nil {
+			if err := cmdline.Positive(c, "threads", "steps", "rounds", "samples"); err != nil {
 				return nil, err
 			}
 			if adapterBench(c) {
@@ -63,7 +64,7 @@ func chooseDevice(c *cli.Context, o *stepbench.Options) error {
 		return fmt.Errorf("--python with --device cuda: PyTorch's side of the comparison runs on the CPU; leave one of the two out")
 	case device == "cuda":
 		o.Open, o.Threads = func() (backend.Backend, error) {
-			return cuda.Open(0, cuda.Options{Precision: cuda.Float32, Warn: warn})
+			return cuda.Open(0, cuda.Options{Precision: cuda.Float32, Warn: cmdline.Warn})
 		}, []int{1}
 	case device != "cpu":
 		return fmt.Errorf("--device %q: must be cpu or cuda", device)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/vgid/config"
 )
 
@@ -48,21 +49,6 @@ func builtins() string {
 	return s
 }
 
-// targetsFlag is --targets of commands that say or measure what an adapter takes.
-func targetsFlag() cli.Flag {
-	return &cli.StringFlag{Name: "targets", Value: strings.Join(config.Default().Unlearn.LoRA.Targets, ","),
-		Usage: "linear layers that get an adapter, written as unlearn.lora.targets (" + config.ListHelp + ")"}
-}
-
-// targets are the layers that --targets names, split as the configuration splits its list.
-func targets(c *cli.Context) ([]string, error) {
-	list, err := config.SplitList(c.String("targets"))
-	if err != nil {
-		err = errorf(c, "--targets: %w", err)
-	}
-	return list, err
-}
-
 // loadConfig resolves --config and the flags that were given.
 // Only flags that were given are passed on: an unset one's empty value would replace the file's.
 func loadConfig(c *cli.Context) (config.Config, error) {
@@ -83,7 +69,7 @@ func configCommand() *cli.Command {
 			Name: "show", Usage: "print the resolved configuration with every default and what it means",
 			Flags: configFlags(),
 			Action: func(c *cli.Context) error {
-				if err := noArgs(c); err != nil {
+				if err := cmdline.NoArgs(c); err != nil {
 					return err
 				}
 				cfg, err := loadConfig(c)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/vgid/people"
 )
 
@@ -32,14 +33,14 @@ func dataCommand() *cli.Command {
 					&cli.StringFlag{Name: "splits", Usage: "`FILE` of a JSON object of set name to IDs; goes with --profiles"},
 				},
 				Action: func(c *cli.Context) error {
-					if err := noArgs(c); err != nil {
+					if err := cmdline.NoArgs(c); err != nil {
 						return err
 					}
-					if err := need(c, "out"); err != nil {
+					if err := cmdline.Need(c, "out"); err != nil {
 						return err
 					}
 					if c.IsSet("profiles") != c.IsSet("splits") {
-						return errorf(c, "--profiles and --splits go together; give both or neither")
+						return cmdline.Errorf(c, "--profiles and --splits go together; give both or neither")
 					}
 					cfg := people.BuildConfig{
 						Out: c.String("out"), Seed: c.Uint64("seed"), Views: c.Int("views"),
@@ -49,7 +50,7 @@ func dataCommand() *cli.Command {
 					// With profiles their file says who there is, and the splits who is forgotten.
 					if cfg.Profiles == "" {
 						if cfg.People = c.Int("people"); cfg.People < 2 {
-							return errorf(c, "--people %d: want at least 2, one to forget and one to retain", cfg.People)
+							return cmdline.Errorf(c, "--people %d: want at least 2, one to forget and one to retain", cfg.People)
 						}
 						for _, p := range strings.Split(c.String("forget"), ",") {
 							n, err := strconv.Atoi(strings.TrimSpace(p))

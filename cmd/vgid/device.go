@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/launch"
 	"vgid/model/backend"
 	"vgid/model/cpu"
@@ -29,14 +30,11 @@ func openDevice(cfg config.Config, w launch.Worker) (be backend.Backend, place s
 		return nil, "", fmt.Errorf("--device cuda: %w", err)
 	}
 	gpu := gpuOf(w, n)
-	if be, err = cuda.Open(gpu, cuda.Options{Precision: p, Warn: warn}); err != nil {
+	if be, err = cuda.Open(gpu, cuda.Options{Precision: p, Warn: cmdline.Warn}); err != nil {
 		return nil, "", fmt.Errorf("--device cuda: %w", err)
 	}
 	return be, onGPU(machine(w), os.Getenv("CUDA_VISIBLE_DEVICES"), gpu), nil
 }
-
-// warn tells whoever reads the log of what works, but not as well as it could.
-func warn(line string) { fmt.Fprintln(os.Stderr, "vgid: "+line) }
 
 // gpuOf chooses among the n GPUs that this worker sees. Workers of a machine that
 // outnumber them share them in turn.

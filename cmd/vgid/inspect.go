@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/cuda"
@@ -29,13 +30,13 @@ counts; a step of VGID is the teacher's pass, the student's and the update, and 
 others. "mapped" are weights that stay in their file: the system keeps as much of them in memory as there
 is room for, and reads the rest again.`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "model", Usage: modelUsage},
+			&cli.StringFlag{Name: "model", Usage: cmdline.ModelUsage},
 			&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of a PEFT adapter of it, or its ORG/NAME on the hub"},
-			targetsFlag(),
+			cmdline.TargetsFlag(),
 			&cli.IntFlag{Name: "r", Value: 16, Usage: "rank of that adapter"},
 			&cli.BoolFlag{Name: "full", Usage: "list the weights of full fine-tuning instead of an adapter's layers"},
 			&cli.StringFlag{Name: "dtype", Value: "auto", Usage: "how weights are kept in memory: float32, bfloat16, or auto, as in the files"},
-			methodFlag(),
+			cmdline.MethodFlag(),
 			&cli.IntFlag{Name: "batch", Value: 1, Usage: "sequences of a pass, each with one image"},
 			&cli.IntFlag{Name: "tokens", Usage: "tokens of a sequence, those of its image included; 0: the image's and 128"},
 			&cli.IntFlag{Name: "image-side", Value: 448, Usage: "side of the images in `PIXELS`, for towers that take any size"},
@@ -46,22 +47,22 @@ is room for, and reads the rest again.`,
 			&cli.BoolFlag{Name: "json", Usage: "print JSON instead of tables; it lists every module"},
 		},
 		Action: func(c *cli.Context) error {
-			if err := noArgs(c); err != nil {
+			if err := cmdline.NoArgs(c); err != nil {
 				return err
 			}
-			if err := need(c, "model"); err != nil {
+			if err := cmdline.Need(c, "model"); err != nil {
 				return err
 			}
 			for flag, least := range map[string]int{"r": 1, "batch": 1, "tokens": 0, "image-side": 1, "max-new": 1} {
 				if c.Int(flag) < least {
-					return errorf(c, "--%s %d must be at least %d", flag, c.Int(flag), least)
+					return cmdline.Errorf(c, "--%s %d must be at least %d", flag, c.Int(flag), least)
 				}
 			}
 			// Where all weights are trained there is no adapter to look at.
 			if c.Bool("full") && c.IsSet("adapter") {
-				return errorf(c, "--full and --adapter exclude each other")
+				return cmdline.Errorf(c, "--full and --adapter exclude each other")
 			}
-			layers, err := targets(c)
+			layers, err := cmdline.Targets(c)
 			if err != nil {
 				return err
 			}
@@ -69,18 +70,18 @@ is room for, and reads the rest again.`,
 				LoRA: model.LoRAConfig{R: c.Int("r"), Alpha: float32(c.Int("r")), Targets: layers},
 				Full: c.Bool("full"), DType: c.String("dtype"), Batch: c.Int("batch"), Tokens: c.Int("tokens"), Side: c.Int("image-side"), New: c.Int("max-new"),
 			}
-			if o.Training, err = method(c); err != nil {
+			if o.Training, err = cmdline.Method(c); err != nil {
 				return err
 			}
 			if err := onDevice(c, &o); err != nil {
 				return err
 			}
-			dir, err := modelFolder(c, "model")
+			dir, err := cmdline.ModelFolder(c, "model")
 			if err != nil {
 				return err
 			}
 			if c.IsSet("adapter") {
-				if o.Adapter, err = modelFolder(c, "adapter"); err != nil {
+				if o.Adapter, err = cmdline.ModelFolder(c, "adapter"); err != nil {
 					return err
 				}
 			}
@@ -88,7 +89,7 @@ is room for, and reads the rest again.`,
 			defer d.Close()
 			r, err := folder.Inspect(c.Context, d, o)
 			// A reader that leaves early (head) ends this process by SIGPIPE in the write.
-			removeScratch() // whoever reads the output may leave early
+			cmdline.RemoveScratch() // whoever reads the output may leave early
 			if err != nil {
 				return err
 			}
@@ -97,7 +98,7 @@ is room for, and reads the rest again.`,
 			if builtin, _, _ := quickstart.Find(c.String("model")); builtin != "" {
 				r.Folder = c.String("model")
 			}
-			return show(c, r, func(w io.Writer) error { return inspection(w, r) })
+			return cmdline.Show(c, r, func(w io.Writer) error { return inspection(w, r) })
 		},
 	}
 }
@@ -110,19 +111,19 @@ const driverMemory = 1 << 30
 func onDevice(c *cli.Context, o *folder.InspectOptions) error {
 	p, err := cuda.ParsePrecision(c.String("precision"))
 	if err != nil {
-		return errorf(c, "--%w", err)
+		return cmdline.Errorf(c, "--%w", err)
 	}
 	o.Kind = c.String("device")
 	switch device := o.Kind; {
 	case device == "cpu" && p != cuda.Float32:
-		return errorf(c, "--precision %s needs --device cuda; the CPU computes in float32", c.String("precision"))
+		return cmdline.Errorf(c, "--precision %s needs --device cuda; the CPU computes in float32", c.String("precision"))
 	case device == "cpu" && c.IsSet("memory"):
-		return errorf(c, "--memory is of a GPU; give --device cuda")
+		return cmdline.Errorf(c, "--memory is of a GPU; give --device cuda")
 	case device == "cpu":
 		o.Device = dry.CPU()
 		return nil
 	case device != "cuda":
-		return errorf(c, "--device %q: must be cpu or cuda", device)
+		return cmdline.Errorf(c, "--device %q: must be cpu or cuda", device)
 	}
 	// The device is one that only counts, so that a build without CUDA can estimate for a card.
 	o.Device = dry.CUDA(backend.F32)
@@ -130,14 +131,14 @@ func onDevice(c *cli.Context, o *folder.InspectOptions) error {
 		o.Device.Activations = backend.BF16
 	}
 	if c.IsSet("memory") {
-		if o.Memory, err = parseSize(c.String("memory")); err != nil || o.Memory == 0 {
-			return errorf(c, "--memory %q is no size; write 80GiB", c.String("memory"))
+		if o.Memory, err = cmdline.ParseSize(c.String("memory")); err != nil || o.Memory == 0 {
+			return cmdline.Errorf(c, "--memory %q is no size; write 80GiB", c.String("memory"))
 		}
 		o.Free = max(0, o.Memory-driverMemory)
 		return nil
 	}
-	if o.Free, o.Memory, err = cuda.Memory(0, cuda.Options{Warn: warn}); err != nil {
-		return errorf(c, "--device cuda: %w; or say how much memory the card has, such as --memory 80GiB", err)
+	if o.Free, o.Memory, err = cuda.Memory(0, cuda.Options{Warn: cmdline.Warn}); err != nil {
+		return cmdline.Errorf(c, "--device cuda: %w; or say how much memory the card has, such as --memory 80GiB", err)
 	}
 	return nil
 }

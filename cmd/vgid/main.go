@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/collective"
 	"vgid/collective/collbench"
 	"vgid/launch"
@@ -33,7 +34,7 @@ func main() {
 	ctx := untilSignal()
 	err := app().RunContext(ctx, bareBooleans(os.Args))
 	// Before exit, which runs no deferred function.
-	removeScratch()
+	cmdline.RemoveScratch()
 	exit(ownEnd(ctx, err))
 }
 

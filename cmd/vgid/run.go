@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/eval/metric"
 	"vgid/vgid/run"
 )
@@ -32,7 +33,7 @@ func evalCommand() *cli.Command {
 	return &cli.Command{
 		Name: "eval", Usage: "ask a model the benchmark's questions", Flags: flags,
 		Action: func(c *cli.Context) error {
-			if err := need(c, "model"); err != nil {
+			if err := cmdline.Need(c, "model"); err != nil {
 				return err
 			}
 			return withJob(c, func(ctx context.Context, j *run.Job) error {
@@ -49,13 +50,13 @@ func scoreCommand() *cli.Command {
 		ArgsUsage: "FILE.jsonl", Description: `Each line of FILE is {"prediction": text, "reference": text}.`,
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return errorf(c, "%d arguments given, want one: a file of JSON lines {\"prediction\": text, \"reference\": text}", c.NArg())
+				return cmdline.Errorf(c, "%d arguments given, want one: a file of JSON lines {\"prediction\": text, \"reference\": text}", c.NArg())
 			}
 			r, err := metric.ScoreFile(c.Context, c.Args().First())
 			if err != nil {
 				return err
 			}
-			tell(r.Notices)
+			cmdline.Tell(r.Notices)
 			e := json.NewEncoder(os.Stdout)
 			e.SetIndent("", "  ")
 			return e.Encode(r)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/model/cpu"
 	"vgid/model/cuda"
 	"vgid/vgid/selftest"
@@ -27,13 +28,13 @@ func selftestCommand() *cli.Command {
 			&cli.BoolFlag{Name: "large", Usage: "time the operations on shapes of a 7B model, too", Value: true},
 		},
 		Action: func(c *cli.Context) (err error) {
-			if err := noArgs(c); err != nil {
+			if err := cmdline.NoArgs(c); err != nil {
 				return err
 			}
 			if d := c.String("device"); d != "cuda" {
-				return errorf(c, "--device %q: only cuda is compared with the CPU", d)
+				return cmdline.Errorf(c, "--device %q: only cuda is compared with the CPU", d)
 			}
-			dev, err := cuda.Open(c.Int("ordinal"), cuda.Options{Precision: cuda.Float32, Warn: warn})
+			dev, err := cuda.Open(c.Int("ordinal"), cuda.Options{Precision: cuda.Float32, Warn: cmdline.Warn})
 			if err != nil {
 				return err
 			}
@@ -51,7 +52,7 @@ func selftestCommand() *cli.Command {
 				return err
 			}
 			// The precision belongs to an opened device, so bfloat16 needs a second one.
-			narrow, err := cuda.Open(c.Int("ordinal"), cuda.Options{Precision: cuda.BFloat16, Warn: warn})
+			narrow, err := cuda.Open(c.Int("ordinal"), cuda.Options{Precision: cuda.BFloat16, Warn: cmdline.Warn})
 			if err != nil {
 				return err
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/eval"
 	"vgid/eval/report"
 )
@@ -45,7 +46,7 @@ func summaryCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return show(c, all, func(w io.Writer) error {
+			return cmdline.Show(c, all, func(w io.Writer) error {
 				table, err := report.SpreadTable(runs)
 				if err != nil {
 					return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/model/hf/tokenizer"
 	"vgid/vgid/quickstart"
 )
@@ -33,18 +34,18 @@ such as "a text\n". With --decode it takes lists of ids and writes JSON strings.
 // The parser of flags stops at the first argument, so a flag behind a text would be encoded as one; where
 // that left --model unset, the error says so.
 func tokenize(c *cli.Context) error {
-	if err := need(c, "model"); err != nil {
+	if err := cmdline.Need(c, "model"); err != nil {
 		for _, a := range c.Args().Slice() {
 			if strings.HasPrefix(a, "--") {
-				return errorf(c, "flags go before the text, and %s stands behind %q", a, c.Args().First())
+				return cmdline.Errorf(c, "flags go before the text, and %s stands behind %q", a, c.Args().First())
 			}
 		}
 		return err
 	}
 	if c.NArg() > 0 && c.IsSet("in") {
-		return errorf(c, "--in and %q exclude each other: give one of them", c.Args().First())
+		return cmdline.Errorf(c, "--in and %q exclude each other: give one of them", c.Args().First())
 	}
-	dir, err := tokenizerFolder(c, "model")
+	dir, err := cmdline.TokenizerFolder(c, "model")
 	if err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ func tokenize(c *cli.Context) error {
 		return err
 	}
 	// On standard error, so that the lines of ids stay as many as the texts.
-	tell(tok.Notices())
+	cmdline.Tell(tok.Notices())
 	in, name := io.Reader(os.Stdin), "standard input"
 	if path := c.String("in"); path != "" {
 		f, err := os.Open(path)
@@ -84,14 +85,14 @@ func argumentLines(c *cli.Context) (io.Reader, error) {
 		line := []byte(a)
 		switch {
 		case !utf8.ValidString(a):
-			return nil, errorf(c, "argument %d is no UTF-8", i+1)
+			return nil, cmdline.Errorf(c, "argument %d is no UTF-8", i+1)
 		case !c.Bool("decode"):
 			var err error
 			if line, err = json.Marshal(a); err != nil {
 				return nil, err
 			}
 		case strings.ContainsAny(a, "\r\n"):
-			return nil, errorf(c, "argument %d: give one list of ids in each, for example [1,2,3]", i+1)
+			return nil, cmdline.Errorf(c, "argument %d: give one list of ids in each, for example [1,2,3]", i+1)
 		}
 		lines.Write(append(line, '\n'))
 	}

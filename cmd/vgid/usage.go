@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"vgid/cmd/internal/argv"
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/vgid/config"
 )
 
@@ -80,34 +81,18 @@ var oneDash = regexp.MustCompile(`(flag |argument: )-\b`)
 func usageError(c *cli.Context, err error, _ bool) error {
 	help := c.Command.HelpName + " --help"
 	if m := noValue.FindStringSubmatch(err.Error()); m != nil {
-		return errorf(c, "--%s: %s cannot be read as its value; %s tells more", m[2], m[1], help)
+		return cmdline.Errorf(c, "--%s: %s cannot be read as its value; %s tells more", m[2], m[1], help)
 	}
 	name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: ")
 	if !ok {
-		return errorf(c, "%s; %s tells more", oneDash.ReplaceAllString(err.Error(), "$1--"), help)
+		return cmdline.Errorf(c, "%s; %s tells more", oneDash.ReplaceAllString(err.Error(), "$1--"), help)
 	}
 	name = strings.TrimLeft(name, "-")
 	hint := help + " lists them"
 	if near := nearestFlags(name, c.Command.Flags); len(near) > 0 {
 		hint = "did you mean --" + strings.Join(near, " or --") + "?"
 	}
-	return errorf(c, "unknown flag --%s; %s", name, hint)
-}
-
-// errorf is fmt.Errorf with the command's name in front: "data build: --people 1: …".
-// The program's name comes before it in complain, once for all errors.
-func errorf(c *cli.Context, format string, args ...any) error {
-	err := fmt.Errorf(format, args...)
-	if name := command(c); name != "" {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return err
-}
-
-// command is a command's name behind the program's: "data build", and empty for the program itself.
-func command(c *cli.Context) string {
-	_, path, _ := strings.Cut(c.Command.HelpName, " ")
-	return path
+	return cmdline.Errorf(c, "unknown flag --%s; %s", name, hint)
 }
 
 // nearestFlags are the fields that a flag without its groups stands for (lr
@@ -128,25 +113,6 @@ func nearestFlags(name string, flags []cli.Flag) []string {
 	}
 	if near := config.Nearest(name, all); near != "" {
 		return []string{near}
-	}
-	return nil
-}
-
-// need refuses a command line without one of the named flags.
-// It is not the parser's Required, whose message is pages of help.
-func need(c *cli.Context, flags ...string) error {
-	for _, f := range flags {
-		if c.String(f) == "" {
-			return errorf(c, "--%s is missing; %s --help tells more", f, c.Command.HelpName)
-		}
-	}
-	return nil
-}
-
-// noArgs refuses arguments, which are most often a flag without dashes.
-func noArgs(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return errorf(c, "argument %q is too much: this command takes flags only", c.Args().First())
 	}
 	return nil
 }

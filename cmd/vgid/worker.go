@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"vgid/cmd/internal/remedy"
+	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/collective"
 	"vgid/collective/wire"
 	"vgid/launch"
@@ -27,7 +28,7 @@ import (
 // run folder unlocked. An error is printed before that, so that the first worker to fail is heard before
 // its peers lose it.
 func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error) {
-	if err := noArgs(c); err != nil {
+	if err := cmdline.NoArgs(c); err != nil {
 		return err
 	}
 	// In this order: what is wrong with the command line is said before any other worker is
@@ -157,7 +158,7 @@ func asked(c *cli.Context) string {
 	for _, f := range config.Fields() {
 		set[f.Path] = true
 	}
-	words := []string{command(c)}
+	words := []string{cmdline.Name(c)}
 	for _, f := range c.Command.Flags {
 		if name := f.Names()[0]; !set[name] && c.IsSet(name) {
 			words = append(words, fmt.Sprintf("--%s %v", name, c.Value(name)))

@@ -1,4 +1,4 @@
-package main
+package cmdline
 
 import (
 	"os"
@@ -10,16 +10,16 @@ import (
 	"vgid/vgid/quickstart"
 )
 
-// modelUsage is what modelFolder takes.
-const modelUsage = "`FOLDER` of the model, its ORG/NAME on the hub, or " + quickstart.Builtin
+// ModelUsage is what ModelFolder takes.
+const ModelUsage = "`FOLDER` of the model, its ORG/NAME on the hub, or " + quickstart.Builtin
 
-// modelFolder is the folder a flag names: a path, ORG/NAME[@REVISION], which is
+// ModelFolder is the folder a flag names: a path, ORG/NAME[@REVISION], which is
 // fetched from the hub, or a built-in model, which is written to a folder that
 // lasts as long as the command.
-func modelFolder(c *cli.Context, flag string) (string, error) { return folderOf(c, flag, hub.Whole) }
+func ModelFolder(c *cli.Context, flag string) (string, error) { return folderOf(c, flag, hub.Whole) }
 
-// tokenizerFolder is modelFolder for those who need no weights.
-func tokenizerFolder(c *cli.Context, flag string) (string, error) {
+// TokenizerFolder is ModelFolder for those who need no weights.
+func TokenizerFolder(c *cli.Context, flag string) (string, error) {
 	return folderOf(c, flag, hub.Tokenizer)
 }
 
@@ -30,7 +30,7 @@ func folderOf(c *cli.Context, flag string, part hub.Part) (string, error) {
 	name, write, err := quickstart.Find(ref)
 	switch {
 	case err != nil:
-		return "", errorf(c, "--%s: %w", flag, err)
+		return "", Errorf(c, "--%s: %w", flag, err)
 	case name == "":
 		return hub.Folder(c.Context, ref, part, os.Stderr)
 	}
@@ -44,11 +44,12 @@ func folderOf(c *cli.Context, flag string, part hub.Part) (string, error) {
 	return dir, write(be, dir, 0)
 }
 
-// scratch are folders that go with the process, before any of whose ends
-// removeScratch is called.
+// scratch are the folders of built-in models.
 var scratch []string
 
-func removeScratch() {
+// RemoveScratch removes the folders that ModelFolder and TokenizerFolder have written. It is called before
+// each way in which the process may end; to call it again does no harm.
+func RemoveScratch() {
 	for _, dir := range scratch {
 		os.RemoveAll(dir) // what is left there takes room and does no harm
 	}

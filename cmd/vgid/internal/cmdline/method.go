@@ -1,4 +1,4 @@
-package main
+package cmdline
 
 import (
 	"strings"
@@ -10,9 +10,9 @@ import (
 	"vgid/vgid/train"
 )
 
-// methodFlag is --method of commands that say what a step of training takes.
+// MethodFlag is --method of commands that say what a step of training takes.
 // Its values are those that package train has registered; the first is the default.
-func methodFlag() cli.Flag {
+func MethodFlag() cli.Flag {
 	var names []string
 	for _, m := range train.Methods() {
 		names = append(names, m.Name)
@@ -20,11 +20,11 @@ func methodFlag() cli.Flag {
 	return &cli.StringFlag{Name: "method", Value: names[0], Usage: "unlearning method whose steps are taken: " + strings.Join(names, ", ")}
 }
 
-// method is the training that methodFlag asks for.
-func method(c *cli.Context) (plan.Training, error) {
+// Method is the training that MethodFlag asks for.
+func Method(c *cli.Context) (plan.Training, error) {
 	m, err := train.Named(c.String("method"))
 	if err != nil {
-		return nil, errorf(c, "--%w", err)
+		return nil, Errorf(c, "--%w", err)
 	}
 	return func(student *model.Model, full bool, choose func() error) (plan.Trained, error) {
 		return m.Sized(student, full, choose)

@@ -1,0 +1,71 @@
+// Package cmdline is what the commands of vgid have in common: flags of one meaning in all of them and what
+// stands behind these, checks of what was given, how a result and a remark are printed.
+//
+// It knows no command. An error that it returns or makes (Errorf) begins with the command's name, so that
+// it says in a script of several commands which of them it is of.
+package cmdline
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Errorf is fmt.Errorf with the command's name in front: "data build: --people 1: …".
+// The program's name is put before it by main, once for all errors.
+func Errorf(c *cli.Context, format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	if name := Name(c); name != "" {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return err
+}
+
+// Name is a command's name behind the program's: "data build", and empty for the program itself.
+func Name(c *cli.Context) string {
+	_, path, _ := strings.Cut(c.Command.HelpName, " ")
+	return path
+}
+
+// Need refuses a command line without one of the named flags.
+// It is not the parser's Required, whose message is pages of help.
+func Need(c *cli.Context, flags ...string) error {
+	for _, f := range flags {
+		if c.String(f) == "" {
+			return Errorf(c, "--%s is missing; %s --help tells more", f, c.Command.HelpName)
+		}
+	}
+	return nil
+}
+
+// NoArgs refuses arguments, which are most often a flag without dashes.
+func NoArgs(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return Errorf(c, "argument %q is too much: this command takes flags only", c.Args().First())
+	}
+	return nil
+}
+
+// MaxThreads is beyond any machine; more would only wait for each other.
+const MaxThreads = 1024
+
+// Positive refuses numbers below 1 in the named flags.
+// It takes flags of one integer and of several. IntSlice gives nil for a flag that is no list.
+func Positive(c *cli.Context, flags ...string) error {
+	for _, f := range flags {
+		values := c.IntSlice(f)
+		if values == nil {
+			values = []int{c.Int(f)}
+		}
+		for _, v := range values {
+			if v < 1 {
+				return Errorf(c, "--%s %d: must be at least 1", f, v)
+			}
+			if f == "threads" && v > MaxThreads {
+				return Errorf(c, "--threads %d: must be at most %d", v, MaxThreads)
+			}
+		}
+	}
+	return nil
+}
