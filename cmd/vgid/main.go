@@ -10,24 +10,20 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vgid/cmd/vgid/internal/bench"
 	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/collective"
-	"vgid/collective/collbench"
 	"vgid/launch"
 	"vgid/model/adapter"
 	"vgid/model/backend"
-	"vgid/model/loadbench"
 	"vgid/vgid/run/barrier"
 )
 
-// Results go to standard output and all else to standard error, so that a result can be piped. The benches
-// start this program again as their workers, by a variable of the environment that WorkerMain looks for:
-// that comes first, because such a process has no command line of its own.
+// Results go to standard output and all else to standard error, so that a result can be piped. Benches start
+// this program again as their workers: that is looked for first, as such a process has no command line.
 func main() {
-	for _, worker := range []func() (bool, error){collbench.WorkerMain, loadbench.WorkerMain} {
-		if ran, err := worker(); ran {
-			exit(err)
-		}
+	if ran, err := bench.WorkerMain(); ran {
+		exit(err)
 	}
 	// withJob sets it once more when it knows how many workers share the machine.
 	boundGarbage(1)
@@ -48,7 +44,7 @@ func app() *cli.App {
 		Commands: []*cli.Command{
 			runCommand(), dataCommand(), trainCommand(), unlearnCommand(), evalCommand(),
 			summaryCommand(), mergeCommand(), scoreCommand(), forwardCommand(), generateCommand(),
-			tokenizeCommand(), inspectCommand(), benchCommand(), selftestCommand(), configCommand(),
+			tokenizeCommand(), inspectCommand(), bench.Command(), selftestCommand(), configCommand(),
 		},
 		HideHelpCommand: true,
 		ExitErrHandler:  func(*cli.Context, error) {}, // exit prints, once

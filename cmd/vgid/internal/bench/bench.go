@@ -1,4 +1,8 @@
-package main
+// Package bench holds the subcommands of vgid bench: the flags of each, and how its result is shown. What
+// measures is a package beside what it measures (model/cpu/gemmbench, vgid/stepbench, …).
+//
+// A new bench is a function here that gives its command, named in Command.
+package bench
 
 import (
 	"io"
@@ -8,17 +12,28 @@ import (
 	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/collective/collbench"
 	"vgid/model/cpu/gemmbench"
+	"vgid/model/loadbench"
 )
 
-// benchCommand has a subcommand for each bench. The benches themselves are packages beside what they
-// measure; here are their flags and how a result is shown.
-func benchCommand() *cli.Command {
+// Command has a subcommand for each bench.
+func Command() *cli.Command {
 	return &cli.Command{
 		Name: "bench", Usage: "measure this machine", HideHelpCommand: true,
 		Subcommands: []*cli.Command{
-			benchTokenize(), benchLoad(), benchGEMM(), benchStep(), checkpointCommand(), memoryCommand(), benchCollective(),
+			tokenize(), load(), gemm(), step(), checkpoint(), memory(), collective(),
 		},
 	}
+}
+
+// WorkerMain does a worker's part when a bench started this process as one, by a variable of the environment,
+// and says that it did; main then ends with err.
+func WorkerMain() (ran bool, err error) {
+	for _, worker := range []func() (bool, error){collbench.WorkerMain, loadbench.WorkerMain} {
+		if ran, err = worker(); ran {
+			return ran, err
+		}
+	}
+	return false, nil
 }
 
 // result is what a bench gives: JSON by its fields, a table for people.
@@ -36,7 +51,7 @@ func measured(run func(*cli.Context) (result, error)) cli.ActionFunc {
 	}
 }
 
-// jsonFlag is of every bench: show heeds it.
+// jsonFlag is of every bench: cmdline.Show heeds it.
 func jsonFlag() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print JSON instead of a table"} }
 
 // threadsFlag may be given several times: each number is measured by itself.
@@ -50,7 +65,7 @@ func pythonFlag(with string) cli.Flag {
 	return &cli.StringFlag{Name: "python", Usage: "`INTERPRETER` with " + with + "; without it vgid is measured alone"}
 }
 
-func benchGEMM() *cli.Command {
+func gemm() *cli.Command {
 	return &cli.Command{
 		Name: "gemm", Usage: "matrix products, beside OpenBLAS where it is installed",
 		Flags: []cli.Flag{jsonFlag(), threadsFlag(1, 2)},
@@ -63,7 +78,7 @@ func benchGEMM() *cli.Command {
 	}
 }
 
-func benchCollective() *cli.Command {
+func collective() *cli.Command {
 	return &cli.Command{
 		Name: "collective", Usage: "all-reduce between processes: time, latency, bus bandwidth as NCCL defines it",
 		Flags: []cli.Flag{jsonFlag(), &cli.IntSliceFlag{Name: "procs", Usage: "numbers of processes, each measured", Value: cli.NewIntSlice(2, 4)}},

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"cmp"
@@ -11,8 +11,8 @@ import (
 	"vgid/vgid/stepbench"
 )
 
-// memoryCommand measures what inspect estimates, by taking the step on a model's real folder.
-func memoryCommand() *cli.Command {
+// memory measures what inspect estimates, by taking the step on a model's real folder.
+func memory() *cli.Command {
 	return &cli.Command{
 		Name: "memory", Usage: "take one step of unlearning on the CPU and compare its peak memory with what inspect estimates",
 		Description: `The model is a folder, or what bench checkpoint makes; it needs no tokenizer. The step is VGID's, the teacher's

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"path/filepath"
@@ -11,8 +11,8 @@ import (
 	"vgid/model/loadbench"
 )
 
-// benchTokenize measures the encoding of texts.
-func benchTokenize() *cli.Command {
+// tokenize measures the encoding of texts.
+func tokenize() *cli.Command {
 	return &cli.Command{
 		Name: "tokenize", Usage: "encoding of texts, beside the tokenizers library where there is a Python that has it",
 		Flags: []cli.Flag{
@@ -53,8 +53,8 @@ func benchTokenize() *cli.Command {
 	}
 }
 
-// benchLoad measures the loading of a checkpoint.
-func benchLoad() *cli.Command {
+// load measures the loading of a checkpoint.
+func load() *cli.Command {
 	return &cli.Command{
 		Name: "load", Usage: "time and memory to load a model's weights, beside safetensors where there is a Python that has it",
 		Description: "Every program loads in a process of its own, first only so that a model could use the weights, then reading every byte on one thread.",

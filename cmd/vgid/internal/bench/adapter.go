@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"cmp"
@@ -28,9 +28,9 @@ func onlyAdapter(c *cli.Context) error {
 	return nil
 }
 
-// benchAdapter measures a LoRA step. Combinations that would be measured as something else are refused
+// runAdapter measures a LoRA step. Combinations that would be measured as something else are refused
 // rather than corrected: the CPU has no tf32, and the quickstart's samples are no batch.
-func benchAdapter(c *cli.Context) (result, error) {
+func runAdapter(c *cli.Context) (result, error) {
 	if err := cmdline.Positive(c, "batch"); err != nil {
 		return nil, err
 	}

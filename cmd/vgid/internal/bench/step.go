@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"fmt"
@@ -11,9 +11,9 @@ import (
 	"vgid/vgid/stepbench"
 )
 
-// benchStep has two kinds of step behind one name: of all weights of the quickstart model, the default, and
-// of an adapter on another shape. Flags of the one are refused with the other (onlyAdapter, benchAdapter).
-func benchStep() *cli.Command {
+// step has two kinds of step behind one name: of all weights of the quickstart model, the default, and
+// of an adapter on another shape. Flags of the one are refused with the other (onlyAdapter, runAdapter).
+func step() *cli.Command {
 	return &cli.Command{
 		Name: "step", Usage: "training steps of the quickstart model, or of a LoRA adapter on another shape, beside PyTorch where there is one",
 		Flags: []cli.Flag{
@@ -34,7 +34,7 @@ func benchStep() *cli.Command {
 				return nil, err
 			}
 			if adapterBench(c) {
-				return benchAdapter(c)
+				return runAdapter(c)
 			}
 			if err := onlyAdapter(c); err != nil {
 				return nil, err

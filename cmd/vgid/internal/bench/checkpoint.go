@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"fmt"
@@ -12,9 +12,9 @@ import (
 	"vgid/vgid/stepbench"
 )
 
-// checkpointCommand writes a folder that loads like a real one, for machines where the real weights are not
+// checkpoint writes a folder that loads like a real one, for machines where the real weights are not
 // to be had. Weights are drawn by seed, so that two machines can make the same folder.
-func checkpointCommand() *cli.Command {
+func checkpoint() *cli.Command {
 	return &cli.Command{
 		Name: "checkpoint", Usage: "write a model folder of a known shape with random weights, to measure loading and steps of its size",
 		Description: "The folder has no tokenizer and no image processor. llava-7b takes 14.13 GB in bfloat16.",
