@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -18,9 +19,10 @@ type page struct {
 	Name, Digest, Config string
 	Seed                 uint64
 	World                int
+	Lead                 string // what the headlines are
 	Headlines            []headline
 	Tables               []pageTable
-	Legend               string // of the tables
+	Sets, Legend         string // of the tables: who is in a set, what a heading means
 	// Empty sections, "" or nil, are left out by the template.
 	Tradeoff        template.HTML
 	Curves          []figure
@@ -32,8 +34,11 @@ type page struct {
 	Versions        []pair
 }
 
-// headline is a number in large type, and what it is measured by.
-type headline struct{ Title, Value, Detail string }
+// headline is a number in large type, and what it is measured by, a line each.
+type headline struct {
+	Title, Value string
+	Details      []string
+}
 
 // figure is a drawing and the words around it.
 type figure struct {
@@ -85,7 +90,8 @@ type pageSaid struct{ Model, Text, ROUGEL string }
 // stageLine is what a stage took, with a bar to compare stages by.
 type stageLine struct {
 	Name, Time, Memory string
-	Share              int // of the longest stage, percent
+	Share              string // of the time of all stages
+	Bar                int    // of the longest stage, percent: the bars use the whole width
 }
 
 // newPage words what the report shows. It fails on a picture that a browser would
@@ -96,8 +102,9 @@ func newPage(d Data) (*page, error) {
 	s := d.Summary
 	p := &page{
 		Name: s.Name, Digest: s.ConfigDigest, Config: strings.TrimSpace(d.Config), Seed: s.Seed, World: s.World,
-		Headlines: headlines(s), Tables: pageTables(s), Legend: legend(), Tradeoff: tradeoff(s), Curves: curves(d.Curve, cmp.Or(d.Loss, "loss")),
+		Tables: pageTables(s), Sets: people(s), Legend: legend(), Tradeoff: tradeoff(s), Curves: curves(d.Curve, cmp.Or(d.Loss, "loss")),
 	}
+	p.Lead, p.Headlines = headlines(s)
 	for _, t := range d.Teacher {
 		p.Teacher = append(p.Teacher, teacherLine{t.Name, number(t.ROUGEL, true), number(t.Classification, true), number(t.Cloze, true), t.Example})
 		p.TeacherExamples = p.TeacherExamples || t.Example != ""
@@ -125,7 +132,8 @@ func newPage(d Data) (*page, error) {
 		st := s.Stages[name]
 		line := stageLine{Name: name, Time: duration(st.Seconds), Memory: mebibytes(st.PeakMemoryBytes)}
 		if longest > 0 {
-			line.Share = int(100 * st.Seconds / longest)
+			line.Share = fmt.Sprintf("%.0f %%", 100*st.Seconds/total)
+			line.Bar = int(100 * st.Seconds / longest)
 		}
 		p.Stages = append(p.Stages, line)
 	}
@@ -136,31 +144,44 @@ func newPage(d Data) (*page, error) {
 	return p, nil
 }
 
-// headlines are the numbers a reader looks for first.
+// headlines are the numbers a reader looks for first, and a sentence that says what they are.
 // Where a value from before is known the difference is the headline, for that is what unlearning
 // did.
 // They are ROUGE-L on questions with an image, of the unlearned model; a set that it was
 // not asked about has none.
-func headlines(s *eval.Summary) []headline {
-	var out []headline
+func headlines(s *eval.Summary) (lead string, out []headline) {
+	lead = "ROUGE-L, from 0 to 1, on questions with an image"
+	if s.Models[eval.Vanilla] != nil {
+		lead += ": the change from vanilla to unlearned"
+	}
 	for _, set := range []string{eval.Forget, eval.Test, eval.Retain, eval.Celebrity} {
 		u, ok := s.Value(eval.Unlearned, set, "image_text", metric.ROUGEL)
 		if !ok {
 			continue
 		}
 		h := headline{Title: set + " ROUGE-L", Value: number(u, true)}
-		var parts []string
 		if v, ok := s.Value(eval.Vanilla, set, "image_text", metric.ROUGEL); ok {
 			h.Value = signed(u-v, true)
-			parts = append(parts, fmt.Sprintf("%s → %s", number(v, true), number(u, true)))
+			h.Details = append(h.Details, fmt.Sprintf("%s → %s", number(v, true), number(u, true)))
 		}
 		if g, ok := s.Value(eval.Gold, set, "image_text", metric.ROUGEL); ok {
-			parts = append(parts, fmt.Sprintf("gold %s (%s)", number(g, true), signed(u-g, true)))
+			h.Details = append(h.Details, besideGold(u-g)+number(g, true))
 		}
-		h.Detail = strings.Join(parts, "; ")
 		out = append(out, h)
 	}
-	return out
+	return lead + ".", out
+}
+
+// besideGold words a difference from gold's value, which follows it.
+func besideGold(d float64) string {
+	switch size := number(math.Abs(d), true); {
+	case size == number(0, true):
+		return "equal to gold’s "
+	case d > 0:
+		return size + " above gold’s "
+	default:
+		return size + " below gold’s "
+	}
 }
 
 // pageTables lays the table of results out in groups, one a set, with the
@@ -192,6 +213,20 @@ func pageTables(s *eval.Summary) []pageTable {
 		}
 	}
 	return out
+}
+
+// people says who is in each set that was asked.
+func people(s *eval.Summary) string {
+	var parts []string
+	for _, set := range []struct{ name, who string }{
+		{eval.Forget, "the people to forget"}, {eval.Test, "the same people in other pictures"},
+		{eval.Retain, "people to keep"}, {eval.Celebrity, "people outside the fine-tuning data"},
+	} {
+		if slices.Contains(s.SetNames(), set.name) {
+			parts = append(parts, set.name+": "+set.who)
+		}
+	}
+	return strings.Join(parts, "; ")
 }
 
 // legend says what the headings mean that do not say it themselves.

@@ -87,7 +87,8 @@ func svg(description string, body string) template.HTML {
 	return template.HTML(fmt.Sprintf(`<svg viewBox="0 0 %g %g" role="img" aria-label="%s">%s</svg>`, plotW, plotH, html.EscapeString(description), body))
 }
 
-// curves draws the losses, the gradient norm and the learning rate over steps.
+// curves draws the losses, the gradient norm and the learning rate over steps, all in
+// the colour of the model that they made.
 // A value that is not finite leaves a gap, and does not set the scale.
 func curves(points []CurvePoint, loss string) []figure {
 	if len(points) < 2 {
@@ -95,13 +96,13 @@ func curves(points []CurvePoint, loss string) []figure {
 	}
 	var out []figure
 	for _, c := range []struct {
-		title, class string
-		value        func(CurvePoint) float64
+		title, unit string
+		value       func(CurvePoint) float64
 	}{
-		{"Forget " + loss, "c-unlearned", func(p CurvePoint) float64 { return p.Forget }},
-		{"Retain " + loss, "c-gold", func(p CurvePoint) float64 { return p.Retain }},
-		{"Gradient norm", "c-vanilla", func(p CurvePoint) float64 { return p.GradNorm }},
-		{"Learning rate", "c-vanilla", func(p CurvePoint) float64 { return p.LR }},
+		{"Forget " + loss, "nats", func(p CurvePoint) float64 { return p.Forget }},
+		{"Retain " + loss, "nats", func(p CurvePoint) float64 { return p.Retain }},
+		{"Gradient norm", "", func(p CurvePoint) float64 { return p.GradNorm }},
+		{"Learning rate", "", func(p CurvePoint) float64 { return p.LR }},
 	} {
 		// From 0 on and not from the least value: a loss that hardly falls shall look so.
 		hi := 0.0
@@ -120,8 +121,8 @@ func curves(points []CurvePoint, loss string) []figure {
 			continue
 		}
 		var b strings.Builder
-		a.frame(&b, "step", "")
-		fmt.Fprintf(&b, `<path class="curve %s" d="`, c.class)
+		a.frame(&b, "step", c.unit)
+		b.WriteString(`<path class="curve" d="`)
 		pen := "M"
 		for _, p := range points {
 			v := c.value(p)
@@ -174,7 +175,7 @@ func tradeoff(s *eval.Summary) template.HTML {
 	a.x0, a.x1 = pad(a.x0, a.x1)
 	a.y0, a.y1 = pad(a.y0, a.y1)
 	var b strings.Builder
-	a.frame(&b, "forget ROUGE-L  (← forgotten)", "retain ROUGE-L  (kept →)")
+	a.frame(&b, "forget ROUGE-L (← forgotten)", "retain ROUGE-L (kept →)")
 	// from the top, so that labels that must give way keep the order of their dots
 	slices.SortStableFunc(points, func(p, q point) int { return cmp.Compare(q.y, p.y) })
 	var told []string

@@ -185,3 +185,57 @@ func TestSummaryRoundTrip(t *testing.T) {
 		t.Error("a model asked other questions was added")
 	}
 }
+
+// TestReportSaysWhatNumbersAre: no number stands without what it measures, in which
+// unit, beside what.
+func TestReportSaysWhatNumbersAre(t *testing.T) {
+	d := invented(t)
+	d.Loss = "KL"
+	p, err := newPage(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := p.Headlines[0]; p.Lead != "ROUGE-L, from 0 to 1, on questions with an image: the change from vanilla to unlearned." || h.Value != "−0.536" ||
+		strings.Join(h.Details, " | ") != "0.990 → 0.454 | 0.010 below gold’s 0.464" {
+		t.Errorf("%s: %q", p.Lead, h)
+	}
+	for i, unit := range []string{">nats<", ">nats<", "", ""} {
+		if c := p.Curves[i]; unit != "" && !strings.Contains(string(c.SVG), unit) || unit == "" && strings.Contains(string(c.SVG), "nats") {
+			t.Errorf("%s has the unit wrong: want %q in %s", c.Title, unit, c.SVG)
+		}
+	}
+	var shares []string
+	for _, s := range p.Stages {
+		shares = append(shares, s.Name+" "+s.Share)
+	}
+	if got := strings.Join(shares, ", "); got != "data 1 %, vanilla 43 %, gold 38 %, unlearn 12 %, evaluate 5 %" {
+		t.Errorf("shares of the time: %s", got)
+	}
+	if p.Stages[1].Bar != 100 {
+		t.Errorf("the longest stage's bar is %d %% of the width", p.Stages[1].Bar)
+	}
+	if p.Sets != "forget: the people to forget; test: the same people in other pictures; retain: people to keep; celebrity: people outside the fine-tuning data" {
+		t.Errorf("sets: %s", p.Sets)
+	}
+
+	for d, want := range map[float64]string{.0216: "0.022 above gold’s ", -.01: "0.010 below gold’s ", -.0004: "equal to gold’s "} {
+		if got := besideGold(d); got != want {
+			t.Errorf("%g is %q", d, got)
+		}
+	}
+
+	// Alone, a model has a value and no change.
+	alone := &eval.Summary{}
+	if err := alone.Add(eval.Unlearned, &eval.Outcome{
+		Scores: eval.Scores{eval.Forget: {"image_text": {metric.ROUGEL: .5}}},
+		Counts: eval.Counts{eval.Forget: {"image_text": {"generation": 1}}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = newPage(Data{Summary: alone}); err != nil {
+		t.Fatal(err)
+	}
+	if h := p.Headlines[0]; p.Lead != "ROUGE-L, from 0 to 1, on questions with an image." || h.Value != "0.500" || len(h.Details) != 0 || p.Sets != "forget: the people to forget" {
+		t.Errorf("a model alone: %q, sets %q", h, p.Sets)
+	}
+}
