@@ -35,7 +35,7 @@ func askFlags(more ...cli.Flag) []cli.Flag {
 // It is on the CPU, in one process and without a configuration: forward and generate answer a question
 // about a folder, and compute the same wherever they are run.
 func withModel(c *cli.Context, f func(a *ask.Asker) error) error {
-	if err := cmdline.NoArgs(c); err != nil {
+	if err := cmdline.FlagsOnly(c); err != nil {
 		return err
 	}
 	if n := c.Int("threads"); n < 0 || n > cmdline.MaxThreads {

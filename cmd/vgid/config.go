@@ -69,7 +69,7 @@ func configCommand() *cli.Command {
 			Name: "show", Usage: "print the resolved configuration with every default and what it means",
 			Flags: configFlags(),
 			Action: func(c *cli.Context) error {
-				if err := cmdline.NoArgs(c); err != nil {
+				if err := cmdline.FlagsOnly(c); err != nil {
 					return err
 				}
 				cfg, err := loadConfig(c)

@@ -33,10 +33,7 @@ func dataCommand() *cli.Command {
 					&cli.StringFlag{Name: "splits", Usage: "`FILE` of a JSON object of set name to IDs; goes with --profiles"},
 				},
 				Action: func(c *cli.Context) error {
-					if err := cmdline.NoArgs(c); err != nil {
-						return err
-					}
-					if err := cmdline.Need(c, "out"); err != nil {
+					if err := cmdline.FlagsOnly(c, "out"); err != nil {
 						return err
 					}
 					if c.IsSet("profiles") != c.IsSet("splits") {

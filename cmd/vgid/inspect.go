@@ -47,10 +47,7 @@ is room for, and reads the rest again.`,
 			&cli.BoolFlag{Name: "json", Usage: "print JSON instead of tables; it lists every module"},
 		},
 		Action: func(c *cli.Context) error {
-			if err := cmdline.NoArgs(c); err != nil {
-				return err
-			}
-			if err := cmdline.Need(c, "model"); err != nil {
+			if err := cmdline.FlagsOnly(c, "model"); err != nil {
 				return err
 			}
 			for flag, least := range map[string]int{"r": 1, "batch": 1, "tokens": 0, "image-side": 1, "max-new": 1} {

@@ -23,10 +23,7 @@ func mergeCommand() *cli.Command {
 			&cli.BoolFlag{Name: "any-base", Usage: "take an adapter that says it was made for another base model"},
 		},
 		Action: func(c *cli.Context) error {
-			if err := cmdline.NoArgs(c); err != nil {
-				return err
-			}
-			if err := cmdline.Need(c, "model", "adapter", "out"); err != nil {
+			if err := cmdline.FlagsOnly(c, "model", "adapter", "out"); err != nil {
 				return err
 			}
 			shard, err := cmdline.ParseSize(c.String("max-shard"))

@@ -28,7 +28,7 @@ func selftestCommand() *cli.Command {
 			&cli.BoolFlag{Name: "large", Usage: "time the operations on shapes of a 7B model, too", Value: true},
 		},
 		Action: func(c *cli.Context) (err error) {
-			if err := cmdline.NoArgs(c); err != nil {
+			if err := cmdline.FlagsOnly(c); err != nil {
 				return err
 			}
 			if d := c.String("device"); d != "cuda" {

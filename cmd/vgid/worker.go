@@ -28,7 +28,7 @@ import (
 // run folder unlocked. An error is printed before that, so that the first worker to fail is heard before
 // its peers lose it.
 func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error) {
-	if err := cmdline.NoArgs(c); err != nil {
+	if err := cmdline.FlagsOnly(c); err != nil {
 		return err
 	}
 	// In this order: what is wrong with the command line is said before any other worker is

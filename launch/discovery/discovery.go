@@ -15,6 +15,7 @@ import (
 	"io"
 	"log"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -175,15 +176,11 @@ func (n *Node) Show(id, addr string, msg []byte) error {
 }
 
 func peer(id, addr string) (*memberlist.Node, error) {
-	host, port, err := net.SplitHostPort(addr)
+	a, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return nil, err
 	}
-	p, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return nil, err
-	}
-	return &memberlist.Node{Name: id, Addr: net.ParseIP(host), Port: uint16(p)}, nil
+	return &memberlist.Node{Name: id, Addr: a.Addr().AsSlice(), Port: a.Port()}, nil
 }
 
 // signed puts the sender's name before a message.

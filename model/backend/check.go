@@ -96,6 +96,23 @@ func shaped(op, name string, t Tensor, rows, cols int, args []arg) error {
 	return fail(op, fmt.Sprintf("%s must be [%d, %d]", name, rows, cols), args)
 }
 
+// want is a tensor and the shape that it must have.
+type want struct {
+	name       string
+	t          Tensor
+	rows, cols int
+}
+
+// shapes is shaped for several tensors; the first that is wrong is named.
+func shapes(op string, args []arg, wants []want) error {
+	for _, w := range wants {
+		if err := shaped(op, w.name, w.t, w.rows, w.cols, args); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // alike checks that every given tensor has the shape of the first.
 func (s *checked) alike(op string, args []arg) error {
 	if err := s.views(op, args); err != nil {
@@ -264,13 +281,7 @@ func (s *checked) checkRMSNorm(y, rstd, x, w Tensor) error {
 	if err := s.views(op, args); err != nil {
 		return err
 	}
-	if err := shaped(op, "y", y, x.Rows, x.Cols, args); err != nil {
-		return err
-	}
-	if err := shaped(op, "rstd", rstd, x.Rows, 1, args); err != nil {
-		return err
-	}
-	return shaped(op, "w", w, 1, x.Cols, args)
+	return shapes(op, args, []want{{"y", y, x.Rows, x.Cols}, {"rstd", rstd, x.Rows, 1}, {"w", w, 1, x.Cols}})
 }
 
 // checkRMSNormBackward checks RMSNormBackward.
@@ -280,19 +291,7 @@ func (s *checked) checkRMSNormBackward(dx, dw, dy, x, w, rstd Tensor) error {
 	if err := s.views(op, args); err != nil {
 		return err
 	}
-	if err := shaped(op, "dx", dx, x.Rows, x.Cols, args); err != nil {
-		return err
-	}
-	if err := shaped(op, "dy", dy, x.Rows, x.Cols, args); err != nil {
-		return err
-	}
-	if err := shaped(op, "rstd", rstd, x.Rows, 1, args); err != nil {
-		return err
-	}
-	if err := shaped(op, "dw", dw, 1, x.Cols, args); err != nil {
-		return err
-	}
-	return shaped(op, "w", w, 1, x.Cols, args)
+	return shapes(op, args, []want{{"dx", dx, x.Rows, x.Cols}, {"dy", dy, x.Rows, x.Cols}, {"rstd", rstd, x.Rows, 1}, {"dw", dw, 1, x.Cols}, {"w", w, 1, x.Cols}})
 }
 
 // checkLayerNorm checks LayerNorm.
@@ -302,16 +301,7 @@ func (s *checked) checkLayerNorm(y, stats, x, w, b Tensor) error {
 	if err := s.views(op, args); err != nil {
 		return err
 	}
-	if err := shaped(op, "y", y, x.Rows, x.Cols, args); err != nil {
-		return err
-	}
-	if err := shaped(op, "stats", stats, x.Rows, 2, args); err != nil {
-		return err
-	}
-	if err := shaped(op, "w", w, 1, x.Cols, args); err != nil {
-		return err
-	}
-	return shaped(op, "b", b, 1, x.Cols, args)
+	return shapes(op, args, []want{{"y", y, x.Rows, x.Cols}, {"stats", stats, x.Rows, 2}, {"w", w, 1, x.Cols}, {"b", b, 1, x.Cols}})
 }
 
 // checkLayerNormBackward checks LayerNormBackward.
@@ -321,21 +311,10 @@ func (s *checked) checkLayerNormBackward(dx, dw, db, dy, x, w, stats Tensor) err
 	if err := s.views(op, args); err != nil {
 		return err
 	}
-	if err := shaped(op, "dx", dx, x.Rows, x.Cols, args); err != nil {
-		return err
-	}
-	if err := shaped(op, "dy", dy, x.Rows, x.Cols, args); err != nil {
-		return err
-	}
-	if err := shaped(op, "stats", stats, x.Rows, 2, args); err != nil {
-		return err
-	}
-	for _, a := range [...]arg{args[1], args[2], args[5]} {
-		if err := shaped(op, a.name, a.t, 1, x.Cols, args); err != nil {
-			return err
-		}
-	}
-	return nil
+	return shapes(op, args, []want{
+		{"dx", dx, x.Rows, x.Cols}, {"dy", dy, x.Rows, x.Cols}, {"stats", stats, x.Rows, 2},
+		{"dw", dw, 1, x.Cols}, {"db", db, 1, x.Cols}, {"w", w, 1, x.Cols},
+	})
 }
 
 // checkActivate checks Activate.
@@ -375,10 +354,7 @@ func (s *checked) checkDropout(y, x Tensor, p float32, rows Tensor) error {
 	if !(p >= 0 && p < 1) {
 		return fail("dropout", fmt.Sprintf("probability %v is not in [0, 1)", p), args)
 	}
-	if err := shaped("dropout", "y", y, x.Rows, x.Cols, args); err != nil {
-		return err
-	}
-	return shaped("dropout", "rows", rows, x.Rows, 2, args)
+	return shapes("dropout", args, []want{{"y", y, x.Rows, x.Cols}, {"rows", rows, x.Rows, 2}})
 }
 
 // checkRandom checks Random.

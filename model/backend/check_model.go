@@ -12,10 +12,7 @@ func (s *checked) checkRoPE(x, cos, sin Tensor, heads int) error {
 		return fail("rope", fmt.Sprintf("%d columns are not %d heads of an even size", x.Cols, heads), args)
 	}
 	half := x.Cols / (2 * heads)
-	if err := shaped("rope", "cos", cos, x.Rows, half, args); err != nil {
-		return err
-	}
-	return shaped("rope", "sin", sin, x.Rows, half, args)
+	return shapes("rope", args, []want{{"cos", cos, x.Rows, half}, {"sin", sin, x.Rows, half}})
 }
 
 // checkAttention checks Attention.
@@ -28,13 +25,7 @@ func (s *checked) checkAttention(o, lse, q, k, v Tensor, p Attention) error {
 	if err := s.heads(op, q, k, p, args); err != nil {
 		return err
 	}
-	if err := shaped(op, "o", o, q.Rows, q.Cols, args); err != nil {
-		return err
-	}
-	if err := shaped(op, "v", v, k.Rows, k.Cols, args); err != nil {
-		return err
-	}
-	return shaped(op, "lse", lse, q.Rows, p.Heads, args)
+	return shapes(op, args, []want{{"o", o, q.Rows, q.Cols}, {"v", v, k.Rows, k.Cols}, {"lse", lse, q.Rows, p.Heads}})
 }
 
 // checkAttentionBackward checks AttentionBackward.
@@ -171,16 +162,7 @@ func head(op string, loss, dh, dw, h, w, weight Tensor, args []arg) error {
 	if weight.IsZero() && !(dh.IsZero() && dw.IsZero()) {
 		return fail(op, "gradients need weight", args)
 	}
-	if err := shaped(op, "loss", loss, h.Rows, 1, args); err != nil {
-		return err
-	}
-	if err := shaped(op, "weight", weight, h.Rows, 1, args); err != nil {
-		return err
-	}
-	if err := shaped(op, "dh", dh, h.Rows, h.Cols, args); err != nil {
-		return err
-	}
-	return shaped(op, "dw", dw, w.Rows, w.Cols, args)
+	return shapes(op, args, []want{{"loss", loss, h.Rows, 1}, {"weight", weight, h.Rows, 1}, {"dh", dh, h.Rows, h.Cols}, {"dw", dw, w.Rows, w.Cols}})
 }
 
 // checkSumSquares checks SumSquares.

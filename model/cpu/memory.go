@@ -24,14 +24,9 @@ func TotalBytes() (int64, error) { return totalBytes(os.DirFS("/")) }
 
 // totalBytes takes the root as a file system so that tests can show it machines of other kinds.
 func totalBytes(root fs.FS) (int64, error) {
-	f, err := root.Open("proc/meminfo")
+	total, err := meminfo(root, "MemTotal", "there is")
 	if err != nil {
-		return 0, fmt.Errorf("cpu: how much memory there is is not known here: %w", err)
-	}
-	defer f.Close()
-	total, err := meminfo(f, "MemTotal")
-	if err != nil {
-		return 0, fmt.Errorf("cpu: /proc/meminfo: %w", err)
+		return 0, err
 	}
 	for g := range groupsAround(root) {
 		if limit, ok := g.bound(root); ok {
@@ -43,20 +38,29 @@ func totalBytes(root fs.FS) (int64, error) {
 
 // freeBytes reads /proc/meminfo and the control group's limits below root.
 func freeBytes(root fs.FS) (int64, error) {
-	f, err := root.Open("proc/meminfo")
+	free, err := meminfo(root, "MemAvailable", "is free")
 	if err != nil {
-		return 0, fmt.Errorf("cpu: how much memory is free is not known here: %w", err)
-	}
-	defer f.Close()
-	free, err := meminfo(f, "MemAvailable")
-	if err != nil {
-		return 0, fmt.Errorf("cpu: /proc/meminfo: %w", err)
+		return 0, err
 	}
 	return min(free, groupLeft(root)), nil
 }
 
-// meminfo is a field of a meminfo file, in bytes.
-func meminfo(r io.Reader, field string) (int64, error) {
+// meminfo is a field of the system's own account, in bytes; what it counts is for errors.
+func meminfo(root fs.FS, field, what string) (int64, error) {
+	f, err := root.Open("proc/meminfo")
+	if err != nil {
+		return 0, fmt.Errorf("cpu: how much memory %s is not known here: %w", what, err)
+	}
+	defer f.Close()
+	n, err := kibibytes(f, field)
+	if err != nil {
+		return 0, fmt.Errorf("cpu: /proc/meminfo: %w", err)
+	}
+	return n, nil
+}
+
+// kibibytes is a field of a meminfo file, in bytes although it is written in KiB.
+func kibibytes(r io.Reader, field string) (int64, error) {
 	s := bufio.NewScanner(r)
 	for s.Scan() {
 		rest, ok := strings.CutPrefix(s.Text(), field+":")

@@ -114,17 +114,23 @@ func (l *Qwen25Block) forward(t *tape.Tape, x tape.Var, s *QwenSegment) tape.Var
 	return t.Release(mark, t.Residual(x, t.Linear(h, &l.Down)))
 }
 
+// inPlace gives a tower's blocks where they lie, for their weights are registered there.
+func inPlace[T any, B interface {
+	*T
+	QwenBlock
+}](list []T) []QwenBlock {
+	blocks := make([]QwenBlock, len(list))
+	for i := range list {
+		blocks[i] = B(&list[i])
+	}
+	return blocks
+}
+
 // PatchEmbed implements QwenTower.
 func (n *Qwen2Tower) PatchEmbed() *tape.Linear { return &n.Patch }
 
 // Layers implements QwenTower.
-func (n *Qwen2Tower) Layers() []QwenBlock {
-	blocks := make([]QwenBlock, len(n.Blocks))
-	for i := range blocks {
-		blocks[i] = &n.Blocks[i]
-	}
-	return blocks
-}
+func (n *Qwen2Tower) Layers() []QwenBlock { return inPlace(n.Blocks) }
 
 // MergeNorm implements QwenTower.
 func (n *Qwen2Tower) MergeNorm(t *tape.Tape, x tape.Var) tape.Var {
@@ -138,13 +144,7 @@ func (n *Qwen2Tower) Mergers() *QwenMerger { return &n.Merger }
 func (n *Qwen25Tower) PatchEmbed() *tape.Linear { return &n.Patch }
 
 // Layers implements QwenTower.
-func (n *Qwen25Tower) Layers() []QwenBlock {
-	blocks := make([]QwenBlock, len(n.Blocks))
-	for i := range blocks {
-		blocks[i] = &n.Blocks[i]
-	}
-	return blocks
-}
+func (n *Qwen25Tower) Layers() []QwenBlock { return inPlace(n.Blocks) }
 
 // MergeNorm implements QwenTower.
 func (n *Qwen25Tower) MergeNorm(t *tape.Tape, x tape.Var) tape.Var {

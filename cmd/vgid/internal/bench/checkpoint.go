@@ -27,10 +27,7 @@ func checkpoint() *cli.Command {
 			&cli.StringFlag{Name: "out", Usage: "`FOLDER` to write"},
 		},
 		Action: func(c *cli.Context) error {
-			if err := cmdline.NoArgs(c); err != nil {
-				return err
-			}
-			if err := cmdline.Need(c, "out"); err != nil {
+			if err := cmdline.FlagsOnly(c, "out"); err != nil {
 				return err
 			}
 			if files, err := os.ReadDir(c.String("out")); err == nil && len(files) > 0 { // perhaps a model with real weights

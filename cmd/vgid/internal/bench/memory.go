@@ -33,10 +33,7 @@ forget and one to retain.`,
 			&cli.IntFlag{Name: "threads", Usage: "0: all processors"},
 		},
 		Action: measured(func(c *cli.Context) (result, error) {
-			if err := cmdline.NoArgs(c); err != nil {
-				return nil, err
-			}
-			if err := cmdline.Need(c, "model"); err != nil {
+			if err := cmdline.FlagsOnly(c, "model"); err != nil {
 				return nil, err
 			}
 			if err := cmdline.Positive(c, "r", "batch", "image-side"); err != nil {

@@ -39,12 +39,13 @@ func Need(c *cli.Context, flags ...string) error {
 	return nil
 }
 
-// NoArgs refuses arguments, which are most often a flag without dashes.
-func NoArgs(c *cli.Context) error {
+// FlagsOnly refuses arguments, which are most often a flag without dashes, and a command line
+// without one of the needed flags.
+func FlagsOnly(c *cli.Context, needed ...string) error {
 	if c.NArg() > 0 {
 		return Errorf(c, "argument %q is too much: this command takes flags only", c.Args().First())
 	}
-	return nil
+	return Need(c, needed...)
 }
 
 // MaxThreads is beyond any machine; more would only wait for each other.

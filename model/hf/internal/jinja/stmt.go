@@ -65,14 +65,19 @@ type output struct {
 // undefined prints as nothing, since transformers keeps Jinja's default Undefined.
 func (o *output) exec(f *frame) error {
 	v, err := o.e.eval(f)
-	if err != nil {
-		return at(o.line, err)
-	}
-	s, err := str(f.rt, v)
+	return f.rt.printValue(o.line, v, err)
+}
+
+// printValue prints a value that was just made, unless making it failed.
+func (rt *runtime) printValue(line int, v Value, err error) error {
+	var s string
 	if err == nil {
-		err = f.rt.print(s)
+		s, err = str(rt, v)
 	}
-	return at(o.line, err)
+	if err == nil {
+		err = rt.print(s)
+	}
+	return at(line, err)
 }
 
 // jump is break or, where stop is false, continue.
@@ -280,14 +285,7 @@ type filterBlock struct {
 
 func (b *filterBlock) exec(f *frame) error {
 	v, err := captureThrough(f.inner(), b.body, b.filters)
-	if err != nil {
-		return at(b.line, err)
-	}
-	s, err := str(f.rt, v)
-	if err == nil {
-		err = f.rt.print(s)
-	}
-	return at(b.line, err)
+	return f.rt.printValue(b.line, v, err)
 }
 
 // scope is {% with %} and {% generation %}: names set within end with it.

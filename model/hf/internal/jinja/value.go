@@ -150,18 +150,11 @@ func truth(v Value) bool {
 
 // number gives bool, int64 and float64 as a float64.
 func number(v Value) (float64, bool) {
-	switch v := v.(type) {
-	case bool:
-		if v {
-			return 1, true
-		}
-		return 0, true
-	case int64:
-		return float64(v), true
-	case float64:
-		return v, true
+	if f, ok := v.(float64); ok {
+		return f, true
 	}
-	return 0, false
+	n, ok := integer(v)
+	return float64(n), ok
 }
 
 // integer gives bool and int64 as an int64.

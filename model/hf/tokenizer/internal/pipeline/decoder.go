@@ -29,7 +29,7 @@ func NewDecoder(raw json.RawMessage) (Decoder, error) {
 	}
 	switch c.Type {
 	case "Sequence":
-		return decoderSequence(c.Decoders)
+		return sequence(c.Decoders, NewDecoder)
 	case "ByteLevel":
 		return decodeByteLevel, nil
 	case "ByteFallback":
@@ -64,27 +64,6 @@ func NewDecoder(raw json.RawMessage) (Decoder, error) {
 		}, nil
 	}
 	return nil, fmt.Errorf("type %q is not supported", c.Type)
-}
-
-// decoderSequence runs decoders one after the other.
-func decoderSequence(list []json.RawMessage) (Decoder, error) {
-	steps := make([]Decoder, len(list))
-	for i, raw := range list {
-		d, err := NewDecoder(raw)
-		if err != nil {
-			return nil, err
-		}
-		steps[i] = d
-	}
-	return func(toks []string) ([]string, error) {
-		for _, d := range steps {
-			var err error
-			if toks, err = d(toks); err != nil {
-				return nil, err
-			}
-		}
-		return toks, nil
-	}, nil
 }
 
 // eachToken is a decoder that rewrites each token on its own.

@@ -39,7 +39,7 @@ func NewNormalizer(raw json.RawMessage) (Normalizer, error) {
 	}
 	switch c.Type {
 	case "Sequence":
-		return normalizerSequence(c.Normalizers)
+		return sequence(c.Normalizers, NewNormalizer)
 	case "NFC":
 		return plain(chars.Around(norm.NFC.String, chars.Inert)), nil
 	case "NFD":
@@ -88,24 +88,24 @@ func NewNormalizer(raw json.RawMessage) (Normalizer, error) {
 	return nil, fmt.Errorf("type %q is not supported", c.Type)
 }
 
-// normalizerSequence runs normalizers one after the other.
-func normalizerSequence(list []json.RawMessage) (Normalizer, error) {
-	steps := make([]Normalizer, len(list))
+// sequence runs normalizers, or decoders, one after the other, each on what the one
+// before it made.
+func sequence[F ~func(T) (T, error), T any](list []json.RawMessage, parse func(json.RawMessage) (F, error)) (F, error) {
+	steps := make([]F, len(list))
 	for i, raw := range list {
-		n, err := NewNormalizer(raw)
-		if err != nil {
+		var err error
+		if steps[i], err = parse(raw); err != nil {
 			return nil, err
 		}
-		steps[i] = n
 	}
-	return func(s string) (string, error) {
-		for _, n := range steps {
+	return func(v T) (T, error) {
+		for _, step := range steps {
 			var err error
-			if s, err = n(s); err != nil {
-				return "", err
+			if v, err = step(v); err != nil {
+				return *new(T), err
 			}
 		}
-		return s, nil
+		return v, nil
 	}, nil
 }
 
