@@ -1,6 +1,9 @@
 package collective
 
-import "vgid/collective/ring"
+import (
+	"vgid/collective/reduce"
+	"vgid/collective/ring"
+)
 
 // allReduce takes the doubling, of fewest steps, for what is short, and the
 // ring, of fewest bytes, for the rest: the time of a step is most of the one,
@@ -78,13 +81,13 @@ func (p *ringPass) receive(dt DType, op Op) error {
 				return err
 			}
 			if st.Reduce {
-				combine(dt, op, dst, f.Pieces)
+				reduce.Combine(dt, op, dst, f.Pieces)
 			} else {
-				place(dst, f.Pieces)
+				reduce.Place(dst, f.Pieces)
 			}
 			f.Release()
 			if st.Final && op == Avg {
-				divide(dt, dst, p.x.size)
+				reduce.Divide(dt, dst, p.x.size)
 			}
 			p.ready <- struct{}{}
 		}
@@ -125,13 +128,13 @@ func (x *exchange) doublingReduce(h Header, b Buf, op Op) error {
 		next := x.scratch[i*size : (i+1)*size]
 		switch {
 		case e.Action == ring.Take:
-			place(next, f.Pieces)
+			reduce.Place(next, f.Pieces)
 		case e.Peer < x.rank:
-			place(next, f.Pieces)
-			combine(b.dtype, op, next, [][]byte{cur})
+			reduce.Place(next, f.Pieces)
+			reduce.Combine(b.dtype, op, next, [][]byte{cur})
 		default:
 			copy(next, cur)
-			combine(b.dtype, op, next, f.Pieces)
+			reduce.Combine(b.dtype, op, next, f.Pieces)
 		}
 		f.Release()
 		cur = next
@@ -144,7 +147,7 @@ func (x *exchange) doublingReduce(h Header, b Buf, op Op) error {
 	}
 	copy(b.raw, cur)
 	if op == Avg {
-		divide(b.dtype, b.raw, x.size)
+		reduce.Divide(b.dtype, b.raw, x.size)
 	}
 	return nil
 }

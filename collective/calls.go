@@ -21,7 +21,7 @@ func (c *Comm) IAllReduce(ctx context.Context, b Buf, op Op) *Handle {
 
 func (c *Comm) startReduce(ctx context.Context, b Buf, op Op, wait bool) *Handle {
 	h := &Handle{ctx: ctx, call: CallAllReduce, run: func() error { return c.exchange.allReduce(CallAllReduce, b, op) }}
-	if b.dtype == TypeBytes || b.dtype >= endDType || op >= endOp {
+	if !b.dtype.Reducible() || !op.Valid() {
 		return c.refused(h, fmt.Errorf("cannot reduce %v by %v", b.dtype, op))
 	}
 	return c.start(h, wait)

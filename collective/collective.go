@@ -18,58 +18,37 @@ package collective
 import (
 	"fmt"
 	"unsafe"
+
+	"vgid/collective/reduce"
 )
 
-// Op is how elements of several ranks become one.
-type Op uint8
+// Op is how elements of several ranks become one; package reduce says what it
+// means for each type.
+type Op = reduce.Op
 
-// Reductions. Min and Max give NaN where a rank has NaN. Avg is Sum divided by
-// the number of ranks, for integers rounded towards zero.
+// Reductions.
 const (
-	Sum Op = iota
-	Avg
-	Min
-	Max
-	Prod
-	endOp
+	Sum  = reduce.Sum
+	Avg  = reduce.Avg // Sum divided by the number of ranks, for integers rounded towards zero
+	Min  = reduce.Min // NaN where a rank has NaN, as Max
+	Max  = reduce.Max
+	Prod = reduce.Prod
 )
-
-func (o Op) String() string {
-	if o < endOp {
-		return [...]string{"sum", "avg", "min", "max", "prod"}[o]
-	}
-	return fmt.Sprintf("op(%d)", uint8(o))
-}
 
 // DType is the element type of a Buf.
-type DType uint8
+type DType = reduce.DType
 
 // Element types.
 const (
-	TypeF32 DType = iota
-	TypeF64
-	TypeI64
-	TypeBytes // cannot be reduced
-	endDType
+	TypeF32   = reduce.F32
+	TypeF64   = reduce.F64
+	TypeBF16  = reduce.BF16
+	TypeF16   = reduce.F16
+	TypeI32   = reduce.I32
+	TypeI64   = reduce.I64
+	TypeU8    = reduce.U8
+	TypeBytes = reduce.Bytes // cannot be reduced
 )
-
-// Size is the bytes of one element.
-func (d DType) Size() int {
-	switch d {
-	case TypeF32:
-		return 4
-	case TypeF64, TypeI64:
-		return 8
-	}
-	return 1
-}
-
-func (d DType) String() string {
-	if d < endDType {
-		return [...]string{"f32", "f64", "i64", "bytes"}[d]
-	}
-	return fmt.Sprintf("dtype(%d)", uint8(d))
-}
 
 // Call is the kind of a collective operation.
 type Call uint8
@@ -104,8 +83,20 @@ func F32(v []float32) Buf { return Buf{TypeF32, rawBytes(v)} }
 // F64 views float64 values.
 func F64(v []float64) Buf { return Buf{TypeF64, rawBytes(v)} }
 
+// BF16 views the bits of bfloat16 values.
+func BF16(v []uint16) Buf { return Buf{TypeBF16, rawBytes(v)} }
+
+// F16 views the bits of IEEE 754 binary16 values.
+func F16(v []uint16) Buf { return Buf{TypeF16, rawBytes(v)} }
+
+// I32 views int32 values.
+func I32(v []int32) Buf { return Buf{TypeI32, rawBytes(v)} }
+
 // I64 views int64 values.
 func I64(v []int64) Buf { return Buf{TypeI64, rawBytes(v)} }
+
+// U8 views uint8 values, numbers that can be reduced.
+func U8(v []uint8) Buf { return Buf{TypeU8, v} }
 
 // Bytes views bytes, which can be moved but not reduced.
 func Bytes(v []byte) Buf { return Buf{TypeBytes, v} }
@@ -122,7 +113,7 @@ func (b Buf) elements(lo, hi int) []byte {
 	return b.raw[lo*size : hi*size]
 }
 
-func rawBytes[T float32 | float64 | int64](v []T) []byte {
+func rawBytes[T float32 | float64 | int32 | int64 | uint16](v []T) []byte {
 	if len(v) == 0 {
 		return nil
 	}

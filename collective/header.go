@@ -75,7 +75,7 @@ func DecodeHeader(b []byte) (Header, error) {
 		Comm: le.Uint32(b[40:]), Root: le.Uint32(b[44:]), Chunk: le.Uint32(b[48:]), Chunks: le.Uint32(b[52:]),
 		Length: le.Uint32(b[56:]),
 	}
-	if h.Call == 0 || h.Call >= endCall || h.Reduce >= endOp || h.DType >= endDType {
+	if h.Call == 0 || h.Call >= endCall || !h.Reduce.Valid() || !h.DType.Valid() {
 		return Header{}, fmt.Errorf("collective: frame header names %v %v %v, which this program does not know", h.Call, h.Reduce, h.DType)
 	}
 	return h, nil

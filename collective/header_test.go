@@ -2,12 +2,8 @@ package collective
 
 import (
 	"bytes"
-	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
-
-	"pgregory.net/rapid"
 )
 
 func FuzzDecodeHeader(f *testing.F) {
@@ -51,57 +47,5 @@ func TestHeaderDamageIsFound(t *testing.T) {
 		if _, err := DecodeHeader(bad); err == nil {
 			t.Errorf("bit %d flipped passes", bit)
 		}
-	}
-}
-
-// TestCombineAnyPieces cuts the source anywhere, also inside elements.
-func TestCombineAnyPieces(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.IntRange(0, 200).Draw(t, "n")
-		a, b, want := make([]float32, n), make([]float32, n), make([]float32, n)
-		for i := range n {
-			a[i], b[i] = rand.Float32(), rand.Float32()
-			want[i] = a[i] + b[i]
-		}
-		src := rawBytes(b)
-		var pieces [][]byte
-		for len(src) > 0 {
-			k := rapid.IntRange(0, min(len(src), 150)).Draw(t, "cut")
-			pieces = append(pieces, slices.Clone(src[:k]))
-			src = src[k:]
-		}
-		combine(TypeF32, Sum, rawBytes(a), pieces)
-		if !slices.Equal(a, want) {
-			t.Fatalf("%v, want %v", a, want)
-		}
-	})
-}
-
-func TestAddKernelEqualsPlain(t *testing.T) {
-	for n := range 300 {
-		for off := range 3 {
-			x, y := make([]float32, n+off), make([]float32, n+off)
-			for i := range x {
-				x[i], y[i] = rand.Float32(), rand.Float32()
-			}
-			p := slices.Clone(x)
-			addF32Plain(p[off:], y[off:])
-			addF32(x[off:], y[off:])
-			if !slices.Equal(x, p) {
-				t.Fatalf("n=%d off=%d differs", n, off)
-			}
-		}
-	}
-}
-
-func BenchmarkAdd(b *testing.B) {
-	x, y := make([]float32, 4096), make([]float32, 4096)
-	for name, f := range map[string]func(d, s []float32){"kernel": addF32, "plain": addF32Plain} {
-		b.Run(fmt.Sprint(name), func(b *testing.B) {
-			b.SetBytes(4 * 4096)
-			for b.Loop() {
-				f(x, y)
-			}
-		})
 	}
 }

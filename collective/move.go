@@ -3,6 +3,7 @@ package collective
 import (
 	"fmt"
 
+	"vgid/collective/reduce"
 	"vgid/collective/ring"
 )
 
@@ -26,7 +27,7 @@ func (x *exchange) broadcast(b Buf, root int) error {
 			if err != nil {
 				return err
 			}
-			place(part, f.Pieces)
+			reduce.Place(part, f.Pieces)
 			f.Release()
 		}
 		for _, child := range children {
