@@ -96,10 +96,8 @@ func (b *Device) tryLt() error {
 // fill queues the upload of values to an operand of bfloat16.
 func (b *Device) fill(to operand, values []float32) {
 	t := dense(b.temp(backend.F32, len(values)), backend.F32, to.rows, to.cols)
-	if b.Err() == nil {
-		b.stageTemp(t.ptr, bytesOf(values))
-		b.copy(to, t)
-	}
+	b.stageTemp(t.ptr, bytesOf(values))
+	b.copy(to, t)
 }
 
 // smallIntegers are numbers from -3 to 3 without a pattern that a transposed

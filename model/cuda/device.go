@@ -13,7 +13,7 @@ import (
 )
 
 // Device implements backend.Device on one GPU. Operations are queued on
-// one stream; uploads run on another (input.go), copies for the collectives on
+// one stream; uploads run on another, copies for the collectives on
 // two more (hostcopy.go).
 type Device struct {
 	backend.Failure
@@ -27,7 +27,7 @@ type Device struct {
 	ltLacks bool       // it has been said that lt does not do every product
 
 	closed  bool
-	input   input
+	uploads queue
 	back    []byte // page-locked: downloads pass through it
 	fault   *fault
 	memory  account
@@ -96,7 +96,7 @@ func (b *Device) start(library string) error {
 	if err := b.loadKernels(); err != nil {
 		return err
 	}
-	if err := b.input.start(d, b.opt.StagingBytes); err != nil {
+	if err := b.uploads.Start(d, b.stream, b.opt.StagingBytes); err != nil {
 		return err
 	}
 	if b.back, err = d.HostAlloc(min(b.opt.StagingBytes, 8<<20)); err != nil {
@@ -174,7 +174,9 @@ func (b *Device) Info() driver.Info { return b.dev.Info }
 
 // Sync implements backend.Device.
 func (b *Device) Sync() {
-	b.receive()
+	if b.Err() == nil {
+		b.Fail(b.uploads.Receive())
+	}
 	b.Fail(b.fault.fetch(b.stream))
 	if b.Err() == nil {
 		b.Fail(b.stream.Synchronize())
@@ -189,7 +191,7 @@ func (b *Device) Close() error {
 	b.closed = true
 	// Frees are in stream order: wait for them. What failed before has been
 	// reported by Sync.
-	_ = b.input.stream.Synchronize()
+	_ = b.uploads.Synchronize()
 	_ = b.stream.Synchronize()
 	return b.free()
 }
@@ -214,7 +216,7 @@ func (b *Device) free() error {
 	if b.back != nil {
 		note(b.dev.HostFree(b.back))
 	}
-	b.input.close(note)
+	b.uploads.Close(note)
 	if b.stream != nil {
 		_ = b.stream.Synchronize()
 		note(b.stream.Close())

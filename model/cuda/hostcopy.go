@@ -69,7 +69,7 @@ func (c *hostCopy) Fetch() {
 		return
 	}
 	out := c.b.copies.out
-	c.err = follow(out, c.b.stream, c.done[0])
+	c.err = out.Follow(c.b.stream, c.done[0])
 	if c.err == nil {
 		c.err = out.Download(c.bytes(), c.t.ptr)
 	}
@@ -99,7 +99,7 @@ func (c *hostCopy) Store() {
 	in := c.b.copies.in
 	err := in.Upload(c.t.ptr, c.bytes())
 	if err == nil {
-		err = follow(c.b.stream, in, c.done[1])
+		err = c.b.stream.Follow(in, c.done[1])
 	}
 	c.b.Fail(err)
 	c.b.touch(c.buf)

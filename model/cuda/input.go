@@ -4,7 +4,7 @@ package cuda
 
 import "vgid/model/cuda/internal/driver"
 
-// input carries uploads on a stream of their own, beside the operations. Two
+// queue carries uploads on a stream of their own, beside the operations. Two
 // rules keep both right:
 //
 //   - an operation waits for the copies into the buffers it touches;
@@ -12,12 +12,14 @@ import "vgid/model/cuda/internal/driver"
 //     ones: the input of the next pass arrives while this one still computes, if
 //     the caller gives it another buffer.
 //
-// The second needs marks in the queue of operations. One is made before an
-// upload when operations were queued since the last, which ends an epoch; a
-// buffer remembers the epoch it was touched in.
-type input struct {
-	stream *driver.Stream
-	ring   *ring
+// Its zero value holds nothing and may be closed.
+//
+// A copy knows the operations before it by marks in their queue. One is made before an upload when operations
+// were queued since the last, which ends an epoch; a buffer remembers the epoch it was touched in (uses).
+type queue struct {
+	operations *driver.Stream // the caller's
+	stream     *driver.Stream
+	ring       *ring
 
 	marks    [16]*driver.Event // the ends of the latest epochs, epoch e at e % 16
 	epoch    int64             // the present one, from 1
@@ -28,116 +30,132 @@ type input struct {
 	received int64             // of these, the operations wait for the first ones
 }
 
-func (in *input) start(d *driver.Device, bytes int) error {
-	in.epoch = 1
+// uses is what a buffer remembers of its place in both queues. A buffer begins with the zero value.
+type uses struct {
+	touched int64 // the epoch of the last operation on it
+	copied  int64 // the number of the last copy into it
+}
+
+// Start makes what the queue holds: a stream beside that of the operations, and page-locked memory of so many
+// bytes. After an error Close takes apart as much of it as there is.
+func (q *queue) Start(d *driver.Device, operations *driver.Stream, bytes int) error {
+	q.operations, q.epoch = operations, 1
 	var err error
-	if in.stream, err = d.NewStream(); err != nil {
+	if q.stream, err = d.NewStream(); err != nil {
 		return err
 	}
-	if in.arrival, err = d.NewEvent(false); err != nil {
+	if q.arrival, err = d.NewEvent(false); err != nil {
 		return err
 	}
-	for i := range in.marks {
-		if in.marks[i], err = d.NewEvent(false); err != nil {
+	for i := range q.marks {
+		if q.marks[i], err = d.NewEvent(false); err != nil {
 			return err
 		}
 	}
-	in.ring, err = newRing(d, bytes)
+	q.ring, err = newRing(d, bytes)
 	return err
 }
 
-func (in *input) close(note func(error)) {
-	if in.stream != nil {
-		note(in.stream.Close()) // after its copies
+// Synchronize waits for the copies.
+func (q *queue) Synchronize() error { return q.stream.Synchronize() }
+
+// Close gives back what Start has made, and tells note what fails.
+func (q *queue) Close(note func(error)) {
+	if q.stream != nil {
+		note(q.stream.Close()) // after its copies
 	}
-	for _, e := range append(in.marks[:], in.arrival) {
+	for _, e := range append(q.marks[:], q.arrival) {
 		if e != nil {
 			note(e.Close())
 		}
 	}
-	if in.ring != nil {
-		in.ring.close(note)
+	if q.ring != nil {
+		q.ring.close(note)
 	}
 }
 
-// mark is the event that ends an epoch; of those forgotten, a later one.
-func (in *input) mark(epoch int64) (int64, *driver.Event) {
-	epoch = max(epoch, in.epoch-int64(len(in.marks)))
-	return epoch, in.marks[epoch%int64(len(in.marks))]
-}
+// Most is the number of bytes that one copy carries; more go piece by piece.
+func (q *queue) Most() int { return q.ring.most() }
 
-// touch orders operations queued from now on after the copies into a buffer,
+// Touch orders operations queued from now on after the copies into a buffer,
 // and later copies into it after them.
-func (b *Device) touch(buf *buffer) {
-	if buf.copied > b.input.received {
-		b.receive()
+func (q *queue) Touch(u *uses) (err error) {
+	if u.copied > q.received {
+		err = q.Receive()
 	}
-	buf.touched, b.input.touched = b.input.epoch, true
+	u.touched, q.touched = q.epoch, true
+	return err
 }
 
-// receive lets the operations queued from now on wait for all copies so far.
-func (b *Device) receive() {
-	in := &b.input
-	if in.received < in.copies && b.Err() == nil {
-		b.Fail(follow(b.stream, in.stream, in.arrival))
+// Receive lets the operations queued from now on wait for all copies so far.
+func (q *queue) Receive() error {
+	if q.received == q.copies {
+		return nil
 	}
-	in.received = in.copies
+	q.received = q.copies
+	return q.operations.Follow(q.stream, q.arrival)
 }
 
-// follow lets the work queued on one stream from now on wait for what is queued
-// on another.
-func follow(later, earlier *driver.Stream, e *driver.Event) error {
-	if err := e.Record(earlier); err != nil {
+// Stage copies host memory into a buffer, beside the operations. src may change when it has returned.
+func (q *queue) Stage(u *uses, dst driver.Ptr, src []byte) error {
+	err := q.admit(u)
+	if err == nil {
+		err = q.send(dst, src)
+	}
+	u.copied = q.copies
+	return err
+}
+
+// StageTemp copies host memory to memory that was allocated for the operation queued next, after what is
+// queued so far and before that. src may change when it has returned.
+func (q *queue) StageTemp(dst driver.Ptr, src []byte) error {
+	if err := q.stream.Follow(q.operations, q.arrival); err != nil {
 		return err
 	}
-	return later.Wait(e)
+	if err := q.send(dst, src); err != nil {
+		return err
+	}
+	return q.Receive()
 }
 
 // admit lets copies queued from now on wait for the operations that touched a
 // buffer.
-func (b *Device) admit(buf *buffer) {
-	in := &b.input
-	if in.touched {
-		_, e := in.mark(in.epoch)
-		b.Fail(e.Record(b.stream))
-		in.epoch, in.touched = in.epoch+1, false
+func (q *queue) admit(u *uses) error {
+	if q.touched {
+		_, e := q.mark(q.epoch)
+		if err := e.Record(q.operations); err != nil {
+			return err
+		}
+		q.epoch, q.touched = q.epoch+1, false
 	}
-	if buf.touched > in.awaited && b.Err() == nil {
-		epoch, e := in.mark(buf.touched)
-		b.Fail(in.stream.Wait(e))
-		in.awaited = epoch
+	if u.touched <= q.awaited {
+		return nil
 	}
+	epoch, e := q.mark(u.touched)
+	q.awaited = epoch
+	return q.stream.Wait(e)
 }
 
-// stage copies host memory into a buffer, beside the operations.
-func (b *Device) stage(buf *buffer, dst driver.Ptr, src []byte) {
-	b.admit(buf)
-	b.send(dst, src)
-	buf.copied = b.input.copies
-}
-
-// stageTemp copies host memory to memory that was allocated for the operation
-// at hand.
-func (b *Device) stageTemp(dst driver.Ptr, src []byte) {
-	if b.Err() == nil {
-		b.Fail(follow(b.input.stream, b.stream, b.input.arrival))
-	}
-	b.send(dst, src)
-	b.receive()
+// mark is the event that ends an epoch; of those forgotten, a later one.
+func (q *queue) mark(epoch int64) (int64, *driver.Event) {
+	epoch = max(epoch, q.epoch-int64(len(q.marks)))
+	return epoch, q.marks[epoch%int64(len(q.marks))]
 }
 
 // send queues copies through the ring, piece by piece.
-func (b *Device) send(dst driver.Ptr, src []byte) {
-	in := &b.input
-	for len(src) > 0 && b.Err() == nil {
-		n := min(len(src), in.ring.most())
-		to, err := in.ring.take(n, in.stream)
-		if err == nil {
-			copy(to, src)
-			err = in.stream.Upload(dst, to)
+func (q *queue) send(dst driver.Ptr, src []byte) error {
+	q.copies++
+	for len(src) > 0 {
+		n := min(len(src), q.ring.most())
+		to, err := q.ring.take(n, q.stream)
+		if err != nil {
+			return err
 		}
-		b.Fail(err)
+		copy(to, src)
+		if err := q.stream.Upload(dst, to); err != nil {
+			return err
+		}
 		src, dst = src[n:], dst+driver.Ptr(n)
 	}
-	in.copies++
+	return nil
 }

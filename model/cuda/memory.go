@@ -10,10 +10,16 @@ import (
 // buffer is device memory.
 type buffer struct {
 	backend.Storage
-	ptr driver.Ptr
+	ptr  driver.Ptr
+	uses uses
+}
 
-	touched int64 // the epoch of the last operation on it, see input
-	copied  int64 // the number of the last copy into it
+// touch orders operations queued from now on after the copies into a buffer,
+// and later copies into it after them.
+func (b *Device) touch(buf *buffer) {
+	if b.Err() == nil {
+		b.Fail(b.uploads.Touch(&buf.uses))
+	}
 }
 
 // account knows what memory is held for. What is in held is exactly what the

@@ -8,11 +8,11 @@ import "vgid/model/cuda/internal/driver"
 // device reads one, the host fills the other. The host waits only when it comes
 // to a half that the device has not read to its end.
 type ring struct {
-	d      *driver.Device
-	mem    []byte
-	second bool             // which half is being filled
-	head   int              // bytes of it that are taken
-	read   [2]*driver.Event // each half's last copy
+	d    *driver.Device
+	mem  []byte
+	half int              // that is being filled, 0 or 1
+	head int              // bytes of it that are taken
+	read [2]*driver.Event // each half's last copy
 }
 
 const ringAlign = 16
@@ -41,24 +41,19 @@ func (r *ring) take(n int, s *driver.Stream) ([]byte, error) {
 			return nil, err
 		}
 	}
-	from := r.head
-	if r.second {
-		from += r.most()
-	}
+	from := r.half*r.most() + r.head
 	r.head += (n + ringAlign - 1) / ringAlign * ringAlign
 	return r.mem[from : from+n], nil
 }
 
 // turn goes on to the other half once its copies are done.
 func (r *ring) turn(s *driver.Stream) error {
-	if err := r.read[r.half()].Record(s); err != nil {
+	if err := r.read[r.half].Record(s); err != nil {
 		return err
 	}
-	r.second, r.head = !r.second, 0
-	return r.read[r.half()].Synchronize() // at once where none was recorded yet
+	r.half, r.head = 1-r.half, 0
+	return r.read[r.half].Synchronize() // at once where none was recorded yet
 }
-
-func (r *ring) half() int { return flag(r.second) }
 
 func (r *ring) close(note func(error)) {
 	for _, e := range r.read {

@@ -32,19 +32,26 @@ func (b *Device) upload(to backend.Tensor, dt backend.DType, src []byte) {
 	buf := to.Buf.(*buffer)
 	dst := place(buf, to)
 	if dst.dt == dt && (dst.stride == dst.cols || dst.rows == 1) {
-		b.stage(buf, dst.ptr, src)
+		if b.Err() == nil {
+			b.Fail(b.uploads.Stage(&buf.uses, dst.ptr, src))
+		}
 		return
 	}
 	b.touch(buf)
-	per := max(1, b.input.ring.most()/(4*dst.cols)) // rows at a time
+	per := max(1, b.uploads.Most()/(4*dst.cols)) // rows at a time
 	for r := 0; r < dst.rows && b.Err() == nil; r += per {
 		n := min(per, dst.rows-r)
 		t := dense(b.temp(dt, n*dst.cols), dt, n, dst.cols)
-		if b.Err() == nil {
-			b.stageTemp(t.ptr, src[4*r*dst.cols:4*(r+n)*dst.cols])
-			b.copy(dst.rowRange(r, r+n), t)
-		}
+		b.stageTemp(t.ptr, src[4*r*dst.cols:4*(r+n)*dst.cols])
+		b.copy(dst.rowRange(r, r+n), t)
 		b.done()
+	}
+}
+
+// stageTemp uploads to memory of the operation at hand.
+func (b *Device) stageTemp(dst driver.Ptr, src []byte) {
+	if b.Err() == nil {
+		b.Fail(b.uploads.StageTemp(dst, src))
 	}
 }
 

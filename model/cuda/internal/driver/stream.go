@@ -36,6 +36,15 @@ func (s *Stream) Wait(e *Event) error {
 	return s.d.do("cuStreamWaitEvent", func() error { return s.s.Wait(e.e, 0) })
 }
 
+// Follow lets the work queued from now on wait for what is queued on another stream. The event may be used
+// again at once: a wait is for the mark that the event had when the wait was queued.
+func (s *Stream) Follow(earlier *Stream, e *Event) error {
+	if err := e.Record(earlier); err != nil {
+		return err
+	}
+	return s.Wait(e)
+}
+
 // Close ends the stream.
 func (s *Stream) Close() error { return s.d.do("cuStreamDestroy", s.s.Destroy) }
 
