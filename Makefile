@@ -78,7 +78,7 @@ licences:
 
 # The GPU backend on the simulated device: a fake driver that runs the CUDA
 # kernels on the host. What that shows is in docs/cuda.md.
-SIMULATED = ./model ./model/plan ./model/cuda ./model/cuda/internal/driver ./vgid/... ./cmd/vgid
+SIMULATED = ./model ./model/plan ./model/cuda ./model/cuda/internal/driver ./model/cuda/internal/upload ./vgid/... ./cmd/vgid
 # Of these, what the race detector looks at as well: one operation of the suite,
 # the queues, and VGID on two workers whose gradients are reduced while backward
 # goes on. It sees the Go side.

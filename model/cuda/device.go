@@ -10,6 +10,7 @@ import (
 	"vgid/model/backend"
 	"vgid/model/cuda/internal/driver"
 	"vgid/model/cuda/internal/kernels"
+	"vgid/model/cuda/internal/upload"
 )
 
 // Device implements backend.Device on one GPU. Operations are queued on
@@ -27,7 +28,7 @@ type Device struct {
 	ltLacks bool       // it has been said that lt does not do every product
 
 	closed  bool
-	uploads queue
+	uploads upload.Queue
 	back    []byte // page-locked: downloads pass through it
 	fault   *fault
 	memory  account

@@ -6,9 +6,9 @@
 //   - Nothing waits for the device before Sync. Operations are queued on one
 //     stream; what the host must know of their success (an index out of range)
 //     the device leaves in memory that Sync fetches (fault.go).
-//   - Inputs arrive beside the operations, on a stream of their own (input.go),
-//     and gradients leave beside them on two more (hostcopy.go). Events order the
-//     streams, never the host.
+//   - Inputs arrive beside the operations, on a stream of their own
+//     (internal/upload), and gradients leave beside them on two more (hostcopy.go).
+//     Events order the streams, never the host.
 //   - Memory comes from the driver's pool in stream order (memory.go), so an
 //     operation may free what it has just queued work on.
 //

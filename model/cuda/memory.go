@@ -5,13 +5,14 @@ package cuda
 import (
 	"vgid/model/backend"
 	"vgid/model/cuda/internal/driver"
+	"vgid/model/cuda/internal/upload"
 )
 
 // buffer is device memory.
 type buffer struct {
 	backend.Storage
 	ptr  driver.Ptr
-	uses uses
+	uses upload.Uses
 }
 
 // touch orders operations queued from now on after the copies into a buffer,

@@ -1,6 +1,6 @@
 //go:build cuda && cgo && linux
 
-package cuda
+package upload
 
 import "vgid/model/cuda/internal/driver"
 

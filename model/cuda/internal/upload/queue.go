@@ -1,22 +1,14 @@
 //go:build cuda && cgo && linux
 
-package cuda
+package upload
 
 import "vgid/model/cuda/internal/driver"
 
-// queue carries uploads on a stream of their own, beside the operations. Two
-// rules keep both right:
-//
-//   - an operation waits for the copies into the buffers it touches;
-//   - a copy waits for the operations that touched its buffer, and for no later
-//     ones: the input of the next pass arrives while this one still computes, if
-//     the caller gives it another buffer.
-//
-// Its zero value holds nothing and may be closed.
+// Queue carries uploads on a stream of its own. Its zero value holds nothing and may be closed.
 //
 // A copy knows the operations before it by marks in their queue. One is made before an upload when operations
-// were queued since the last, which ends an epoch; a buffer remembers the epoch it was touched in (uses).
-type queue struct {
+// were queued since the last, which ends an epoch; a buffer remembers the epoch it was touched in (Uses).
+type Queue struct {
 	operations *driver.Stream // the caller's
 	stream     *driver.Stream
 	ring       *ring
@@ -30,15 +22,15 @@ type queue struct {
 	received int64             // of these, the operations wait for the first ones
 }
 
-// uses is what a buffer remembers of its place in both queues. A buffer begins with the zero value.
-type uses struct {
+// Uses is what a buffer remembers of its place in both queues. A buffer begins with the zero value.
+type Uses struct {
 	touched int64 // the epoch of the last operation on it
 	copied  int64 // the number of the last copy into it
 }
 
 // Start makes what the queue holds: a stream beside that of the operations, and page-locked memory of so many
 // bytes. After an error Close takes apart as much of it as there is.
-func (q *queue) Start(d *driver.Device, operations *driver.Stream, bytes int) error {
+func (q *Queue) Start(d *driver.Device, operations *driver.Stream, bytes int) error {
 	q.operations, q.epoch = operations, 1
 	var err error
 	if q.stream, err = d.NewStream(); err != nil {
@@ -57,10 +49,10 @@ func (q *queue) Start(d *driver.Device, operations *driver.Stream, bytes int) er
 }
 
 // Synchronize waits for the copies.
-func (q *queue) Synchronize() error { return q.stream.Synchronize() }
+func (q *Queue) Synchronize() error { return q.stream.Synchronize() }
 
 // Close gives back what Start has made, and tells note what fails.
-func (q *queue) Close(note func(error)) {
+func (q *Queue) Close(note func(error)) {
 	if q.stream != nil {
 		note(q.stream.Close()) // after its copies
 	}
@@ -75,11 +67,11 @@ func (q *queue) Close(note func(error)) {
 }
 
 // Most is the number of bytes that one copy carries; more go piece by piece.
-func (q *queue) Most() int { return q.ring.most() }
+func (q *Queue) Most() int { return q.ring.most() }
 
 // Touch orders operations queued from now on after the copies into a buffer,
 // and later copies into it after them.
-func (q *queue) Touch(u *uses) (err error) {
+func (q *Queue) Touch(u *Uses) (err error) {
 	if u.copied > q.received {
 		err = q.Receive()
 	}
@@ -88,7 +80,7 @@ func (q *queue) Touch(u *uses) (err error) {
 }
 
 // Receive lets the operations queued from now on wait for all copies so far.
-func (q *queue) Receive() error {
+func (q *Queue) Receive() error {
 	if q.received == q.copies {
 		return nil
 	}
@@ -97,7 +89,7 @@ func (q *queue) Receive() error {
 }
 
 // Stage copies host memory into a buffer, beside the operations. src may change when it has returned.
-func (q *queue) Stage(u *uses, dst driver.Ptr, src []byte) error {
+func (q *Queue) Stage(u *Uses, dst driver.Ptr, src []byte) error {
 	err := q.admit(u)
 	if err == nil {
 		err = q.send(dst, src)
@@ -108,7 +100,7 @@ func (q *queue) Stage(u *uses, dst driver.Ptr, src []byte) error {
 
 // StageTemp copies host memory to memory that was allocated for the operation queued next, after what is
 // queued so far and before that. src may change when it has returned.
-func (q *queue) StageTemp(dst driver.Ptr, src []byte) error {
+func (q *Queue) StageTemp(dst driver.Ptr, src []byte) error {
 	if err := q.stream.Follow(q.operations, q.arrival); err != nil {
 		return err
 	}
@@ -120,7 +112,7 @@ func (q *queue) StageTemp(dst driver.Ptr, src []byte) error {
 
 // admit lets copies queued from now on wait for the operations that touched a
 // buffer.
-func (q *queue) admit(u *uses) error {
+func (q *Queue) admit(u *Uses) error {
 	if q.touched {
 		_, e := q.mark(q.epoch)
 		if err := e.Record(q.operations); err != nil {
@@ -137,13 +129,13 @@ func (q *queue) admit(u *uses) error {
 }
 
 // mark is the event that ends an epoch; of those forgotten, a later one.
-func (q *queue) mark(epoch int64) (int64, *driver.Event) {
+func (q *Queue) mark(epoch int64) (int64, *driver.Event) {
 	epoch = max(epoch, q.epoch-int64(len(q.marks)))
 	return epoch, q.marks[epoch%int64(len(q.marks))]
 }
 
 // send queues copies through the ring, piece by piece.
-func (q *queue) send(dst driver.Ptr, src []byte) error {
+func (q *Queue) send(dst driver.Ptr, src []byte) error {
 	q.copies++
 	for len(src) > 0 {
 		n := min(len(src), q.ring.most())
