@@ -3,9 +3,12 @@ package model
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -200,6 +203,42 @@ func TestFoldersThatDoNotFitAreRefused(t *testing.T) {
 			}
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("error has several lines: %q", err)
+			}
+		})
+	}
+}
+
+// What config.json says of a size is believed only after the weights have been
+// seen to have it: nothing is computed or kept for a size that no tensor has.
+func TestImpossibleSizesAreRefusedBeforeTheyTakeMemory(t *testing.T) {
+	for field, tensor := range map[string]string{"head_dim": "q_proj", "vocab_size": "embed_tokens", "intermediate_size": "gate_proj"} {
+		t.Run(field, func(t *testing.T) {
+			m := newTestModel(t, nil)
+			defer m.Close()
+			dir := t.TempDir()
+			if err := m.Save(dir, SaveOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "config.json")
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			was := regexp.MustCompile(`"` + field + `": \d+`) // first in the decoder's part, which is sorted before the tower's
+			if at := was.FindIndex(b); at == nil {
+				t.Fatalf("config.json has no %s", field)
+			} else if err := os.WriteFile(path, slices.Concat(b[:at[0]], fmt.Appendf(nil, `"%s": 100000000`, field), b[at[1]:]), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err = Load(t.Context(), ref.New(), dir)
+			runtime.ReadMemStats(&after)
+			if err == nil || !strings.Contains(err.Error(), tensor) || !strings.Contains(err.Error(), "config.json asks for") {
+				t.Errorf("%v does not speak of %s", err, tensor)
+			}
+			if took := after.TotalAlloc - before.TotalAlloc; took > 64<<20 { // a byte for each would be more
+				t.Errorf("%d bytes were taken before it was refused", took)
 			}
 		})
 	}

@@ -84,18 +84,28 @@ type Position [3]int32
 // RoPETable holds cosines and sines of the positions met so far, [positions,
 // Pairs].
 type RoPETable struct {
+	rope RoPE
+	dim  int
+	// inv is nil until the first Grow: a table is declared from config.json before
+	// the weights have shown that its head_dim is true, and a damaged one can ask
+	// for gigabytes of angles.
 	inv      []float64
 	Cos, Sin []float32
 }
 
-// NewRoPETable makes the table of heads of that many dimensions.
-func NewRoPETable(r RoPE, dim int) RoPETable { return RoPETable{inv: r.inverseFrequencies(dim)} }
+// NewRoPETable declares the table of heads of that many dimensions, as yet
+// without positions.
+func NewRoPETable(r RoPE, dim int) RoPETable { return RoPETable{rope: r, dim: dim} }
 
 // Pairs is the number of rotated pairs: half of the dimensions.
-func (r *RoPETable) Pairs() int { return len(r.inv) }
+func (r *RoPETable) Pairs() int { return r.dim / 2 }
 
-// Grow makes the table hold the positions below a number.
+// Grow makes the table hold the positions below a number. The angles are taken
+// in float64 and rounded once, at the end.
 func (r *RoPETable) Grow(positions int) {
+	if r.inv == nil {
+		r.inv = r.rope.inverseFrequencies(r.dim)
+	}
 	for pos := len(r.Cos) / len(r.inv); pos < positions; pos++ {
 		for _, f := range r.inv {
 			s, c := math.Sincos(float64(pos) * f)
