@@ -185,7 +185,7 @@ func init() {
 		}, []string{"tokenizer.json: a git-lfs pointer that stands for a file of 1842767 bytes", "git lfs pull"}},
 		{"an adapter as the model", func(t *testing.T, dir, out string) []string {
 			return []string{"generate", "--model", adapterOf(t, dir), "--prompt", "a"}
-		}, []string{"is a PEFT adapter of ", "not a model: give its base as the model and this folder with --adapter"}},
+		}, []string{"is a PEFT adapter of ", "not a model: give its base as the model and this folder with --adapter, or merge the two first (vgid merge)"}},
 		{"a model as the adapter", func(t *testing.T, dir, out string) []string {
 			return []string{"merge", "--model", world.Model, "--adapter", copied(t, dir), "--out", out}
 		}, []string{"is a model, not a PEFT adapter"}},

@@ -16,6 +16,8 @@ import (
 	"vgid/launch"
 	"vgid/model/adapter"
 	"vgid/model/backend"
+	"vgid/model/cuda"
+	"vgid/model/hf"
 	"vgid/vgid/run/barrier"
 )
 
@@ -87,6 +89,16 @@ func inALine(err error) string {
 	var other *adapter.OtherBaseError
 	if errors.As(err, &other) {
 		text += ", or --any-base to use it all the same"
+	}
+	var isAdapter *hf.AdapterError
+	if errors.As(err, &isAdapter) {
+		text += " and this folder with --adapter, or merge the two first (vgid merge)"
+	}
+	if cuda.NoDevice(err) {
+		text += ", or use --device cpu"
+	}
+	if cuda.Lost(err) {
+		text += "; a run with checkpoints goes on with --resume"
 	}
 	var memory *backend.MemoryError
 	if errors.As(err, &memory) {

@@ -29,14 +29,14 @@ func TestBadDeviceSimulated(t *testing.T) {
 	}{
 		{"no driver", "", []string{"VGID_CUDA_DRIVER=/nowhere/libcuda.so.1"}, []string{"no CUDA driver", "/nowhere/libcuda.so.1", "--device cpu"}},
 		{"no card", "devices=0", nil, []string{"no card", "--device cpu"}},
-		{"none visible", "", []string{"CUDA_VISIBLE_DEVICES="}, []string{`CUDA_VISIBLE_DEVICES is ""`}},
+		{"none visible", "", []string{"CUDA_VISIBLE_DEVICES="}, []string{`CUDA_VISIBLE_DEVICES is ""; unset it or name devices that nvidia-smi lists, or use --device cpu`}},
 		{"wrong card", "", []string{"CUDA_VISIBLE_DEVICES=4"}, []string{`CUDA_VISIBLE_DEVICES is "4"`}},
 		{"old driver", "ptx=71,driver=11010", nil, []string{"CUDA 11.1", "too old", "update"}},
 		{"driver without compiler", "load=221", nil, []string{"libnvidia-ptxjitcompiler", "NVIDIA_DRIVER_CAPABILITIES"}},
 		{"in exclusive use", "retain=46", nil, []string{"exclusive mode", "nvidia-smi -c DEFAULT"}},
 		{"full", "retain=2", nil, []string{"no memory for another process"}},
 		{"little memory", "memory=6000000", nil, []string{"a step takes", "5.7 MiB are free", "are missing", "--unlearn."}},
-		{"lost at once", "lose_after=3", nil, []string{"the CUDA device is lost"}},
+		{"lost at once", "lose_after=3", nil, []string{"the CUDA device is lost", "Xid in dmesg; a run with checkpoints goes on with --resume"}},
 		{"lost in a step", "lose_after=400", nil, []string{", step ", "the CUDA device is lost", "CUDA_ERROR_UNKNOWN", "--resume"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

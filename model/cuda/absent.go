@@ -14,6 +14,13 @@ var ErrAbsent = errors.New("this vgid was built without CUDA; build it with make
 // Devices is the number of devices that this process can use.
 func Devices() (int, error) { return 0, ErrAbsent }
 
+// NoDevice reports whether err says that a machine has no device; that a build
+// has none, ErrAbsent says.
+func NoDevice(err error) bool { return false }
+
+// Lost reports whether err says that a device stopped working.
+func Lost(err error) bool { return false }
+
 // Open takes hold of a device by its number among the visible ones.
 func Open(ordinal int, o Options) (backend.Backend, error) { return nil, ErrAbsent }
 

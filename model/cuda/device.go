@@ -52,6 +52,14 @@ func Devices() (int, error) {
 	return driver.Devices()
 }
 
+// NoDevice reports whether err says that this machine has no device, or none that
+// its driver offers to this process: to compute on another device would help.
+func NoDevice(err error) bool { return driver.Absent(err) }
+
+// Lost reports whether err says that the device stopped working during the
+// process, which can do no more with it; what lies in files is intact.
+func Lost(err error) bool { return driver.Lost(err) }
+
 // Open takes hold of a device by its number among the visible ones.
 func Open(ordinal int, o Options) (backend.Backend, error) {
 	b, err := OpenDevice(ordinal, o)

@@ -37,6 +37,21 @@ var otherFormats = []struct{ pattern, what string }{
 // convert is how weights of transformers become safetensors.
 const convert = `convert them with transformers (AutoModelForImageTextToText.from_pretrained(DIR, dtype="auto").save_pretrained(NEW), then copy tokenizer and processor files)`
 
+// AdapterError refuses a folder that was given as a model and holds a PEFT
+// adapter. How a program takes an adapter beside its base is the program's to add.
+type AdapterError struct {
+	Dir  string
+	Base string // base_model_name_or_path of adapter_config.json; empty where it says none
+}
+
+func (e *AdapterError) Error() string {
+	of := ""
+	if e.Base != "" {
+		of = " of " + e.Base
+	}
+	return fmt.Sprintf("%s is a PEFT adapter%s, not a model: give its base as the model", e.Dir, of)
+}
+
 // NoConfig says what is wrong with a folder that was given as a model and has
 // no config.json.
 func NoConfig(dir string) error {
@@ -47,7 +62,7 @@ func NoConfig(dir string) error {
 	}
 	switch {
 	case Holds(dir, AdapterConfigName):
-		return fmt.Errorf("%s is a PEFT adapter%s, not a model: give its base as the model and this folder with --adapter, or merge the two first (vgid merge)", dir, baseOf(dir))
+		return &AdapterError{Dir: dir, Base: baseOf(dir)}
 	case Holds(dir, "model_index.json"):
 		return fmt.Errorf("%s is a pipeline of diffusers, not a vision-language model", dir)
 	case Holds(dir, "snapshots/*"):
@@ -102,7 +117,8 @@ func below(dir, file string) string {
 	return filepath.Dir(inner[0])
 }
 
-// baseOf names the base model that an adapter's config gives.
+// baseOf names the base model that an adapter's config gives. It is for an error
+// line, so that a config which cannot be read names none.
 func baseOf(dir string) string {
 	var c struct {
 		Base string `json:"base_model_name_or_path"`
@@ -111,10 +127,10 @@ func baseOf(dir string) string {
 	if err == nil {
 		err = json.Unmarshal(b, &c)
 	}
-	if err != nil || c.Base == "" {
+	if err != nil {
 		return ""
 	}
-	return " of " + c.Base
+	return c.Base
 }
 
 // NoAdapter says what a folder is that was given as an adapter.

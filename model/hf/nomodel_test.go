@@ -29,7 +29,7 @@ func TestFoldersOfOtherKindsAreNamed(t *testing.T) {
 		{"Flax", one("config.json", "flax_model.msgpack"), "", "Flax only"},
 		{"GGUF", one("ggml-model-q4_k.gguf", "mmproj-model-f16.gguf"), "holds a GGUF file", "holds a GGUF file"},
 		{"diffusers", one("model_index.json", "unet/config.json"), "a pipeline of diffusers", ""},
-		{"an adapter", files{"adapter_config.json": `{"base_model_name_or_path": "org/base"}`, "adapter_model.safetensors": "x"}, "is a PEFT adapter of org/base, not a model: give its base as the model and this folder with --adapter", ""},
+		{"an adapter", files{"adapter_config.json": `{"base_model_name_or_path": "org/base"}`, "adapter_model.safetensors": "x"}, "is a PEFT adapter of org/base, not a model: give its base as the model", ""},
 		{"an adapter of nobody", files{"adapter_config.json": `{`}, "is a PEFT adapter, not a model", ""},
 		{"a cache", one("snapshots/0123/config.json", "refs/main"), "the hub's cache: give the one below snapshots", ""},
 		{"one folder too high", one("llava/config.json"), "but there is one in ", "neither model.safetensors nor"},

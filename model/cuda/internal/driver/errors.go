@@ -46,11 +46,11 @@ var lost = map[int]string{
 
 func (e *Error) Error() string {
 	if why, ok := lost[e.Code]; ok {
-		return fmt.Sprintf("the CUDA device is lost: %s (%s: %s); look at nvidia-smi and for Xid in dmesg; a run with checkpoints goes on with --resume", why, e.Call, name(e.Code))
+		return fmt.Sprintf("the CUDA device is lost: %s (%s: %s); look at nvidia-smi and for Xid in dmesg", why, e.Call, name(e.Code))
 	}
 	switch e.Code {
 	case NoDevice:
-		return fmt.Sprintf("no CUDA device is visible (%s: %s); look at nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu", e.Call, name(e.Code))
+		return fmt.Sprintf("no CUDA device is visible (%s: %s); look at nvidia-smi and CUDA_VISIBLE_DEVICES", e.Call, name(e.Code))
 	case IllegalAddress:
 		return fmt.Sprintf("a kernel read or wrote outside its memory (%s: %s%s)", e.Call, name(e.Code), simulated())
 	case Misaligned, LaunchFailed, InvalidValue, InvalidPTX, UnsupportedPTX, NoBinary, NotFound:
@@ -65,6 +65,18 @@ func simulated() string {
 		return "; simulated device: " + m
 	}
 	return ""
+}
+
+// noneError says why this machine has no device to offer. It is told from the
+// failures of a device that is there, since another device helps only against it.
+type noneError string
+
+func (e noneError) Error() string { return string(e) }
+
+// Absent reports whether err says that there is no device that could be used.
+func Absent(err error) bool {
+	var none noneError
+	return errors.As(err, &none) || Code(err) == NoDevice
 }
 
 // Lost reports whether err says that the device is gone.

@@ -11,7 +11,6 @@ package driver
 import "C"
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -104,24 +103,24 @@ func Load(o Options) error {
 	}
 	path, why := find(o.Library)
 	if path == "" {
-		return fmt.Errorf("no CUDA driver: %s; install NVIDIA's driver, or use --device cpu", why)
+		return noneError(fmt.Sprintf("no CUDA driver: %s; install NVIDIA's driver", why))
 	}
 	if err := configure(o); err != nil {
 		return err
 	}
 	switch r := int(C.vgid_cuda_start()); {
 	case r == notDriver:
-		return fmt.Errorf("%s is not a CUDA driver: it has no cuInit; install NVIDIA's driver, or use --device cpu", path)
+		return noneError(fmt.Sprintf("%s is not a CUDA driver: it has no cuInit; install NVIDIA's driver", path))
 	case r == NoDevice && o.Visible != nil:
-		return fmt.Errorf("no CUDA device is visible: CUDA_VISIBLE_DEVICES is %q; unset it or name devices that nvidia-smi lists, or use --device cpu", *o.Visible)
+		return noneError(fmt.Sprintf("no CUDA device is visible: CUDA_VISIBLE_DEVICES is %q; unset it or name devices that nvidia-smi lists", *o.Visible))
 	case r == NoDevice:
-		return errors.New("no CUDA device is visible: the driver is installed but finds no card (look at nvidia-smi), or use --device cpu")
+		return noneError("no CUDA device is visible: the driver is installed but finds no card (look at nvidia-smi)")
 	case r != 0:
 		why, known := startFailures[r]
 		if !known {
 			why = "look at nvidia-smi"
 		}
-		return fmt.Errorf("the CUDA driver does not start (cuInit: CUresult %d): %s, or use --device cpu", r, why)
+		return noneError(fmt.Sprintf("the CUDA driver does not start (cuInit: CUresult %d): %s", r, why))
 	}
 	if lacks := C.vgid_cuda_missing(0); lacks != nil {
 		return fmt.Errorf("the CUDA driver %s lacks %s: it is older than CUDA 12; update NVIDIA's driver", path, C.GoString(lacks))

@@ -37,6 +37,8 @@ func Compile(expr string) (*regexp2.Regexp, error) {
 }
 
 // oniguruma rewrites an expression for regexp2. rest is what is not read yet.
+// It walks once from the left and keeps no tree: every rule rewrites what it has just read. Errors
+// of syntax that both dialects share are left to regexp2.
 type oniguruma struct {
 	rest  string
 	depth int // of sets in sets
@@ -47,12 +49,15 @@ const maxSetDepth = 50
 
 // set is a set of characters: plain is the inside of a [] of regexp2, others
 // are expressions of one character, which a [] of regexp2 cannot hold.
+// The members may overlap. Case folding and repetition are outside of it, in the expression around.
 type set struct {
 	plain  string
 	others []string
 }
 
 // expr is an expression that matches one character of the set.
+// Alternatives of one character each cannot backtrack into each other: which one matches makes no
+// difference.
 func (s set) expr() string {
 	all := s.others
 	if s.plain != "" {
@@ -68,6 +73,8 @@ func (s set) expr() string {
 }
 
 // not is an expression that matches one character outside the set.
+// [\s\S] is any character with line breaks; the dot leaves those out unless an option says
+// otherwise.
 func (s set) not() string {
 	if len(s.others) == 0 && s.plain != "" {
 		return "[^" + s.plain + "]"
@@ -82,6 +89,7 @@ func (s *set) add(t set) {
 }
 
 // next takes one character.
+// At the end of the text it gives U+FFFD and takes nothing.
 func (o *oniguruma) next() rune {
 	r, n := utf8.DecodeRuneInString(o.rest)
 	o.rest = o.rest[n:]
@@ -104,6 +112,7 @@ func (o *oniguruma) translate() (string, error) {
 	for o.rest != "" {
 		switch {
 		case o.take(`\R`):
+			// Atomic, as Oniguruma's: \R never gives back the newline of a pair.
 			b.WriteString(`(?>\r\n|[\n-\r\u0085\u2028\u2029])`)
 		// regexp2's own \b and \w have another set of characters of words.
 		case o.take(`\b`):
@@ -136,11 +145,13 @@ func (o *oniguruma) translate() (string, error) {
 				return "", err
 			}
 			b.WriteString(e)
+		// A comment ends at the first parenthesis; there is no way to escape one.
 		case o.take("(?#"):
 			_, o.rest, _ = strings.Cut(o.rest, ")")
 		case strings.HasPrefix(o.rest, "(?"):
 			b.WriteString(o.group())
 		// {,n} is text to .NET.
+		// The number is missing: {,n} is at most n.
 		case strings.HasPrefix(o.rest, "{,") && strings.IndexByte(o.rest, '}') > 2:
 			b.WriteString("{0")
 			o.rest = o.rest[1:]
@@ -153,12 +164,15 @@ func (o *oniguruma) translate() (string, error) {
 
 // group reads the head of a group. What Ruby calls m lets the dot match line
 // breaks, which is s elsewhere.
+// What is no list of options (a look-around, a name, an atomic group) is the same in both dialects
+// and stays.
 func (o *oniguruma) group() string {
 	end := strings.IndexAny(o.rest, ":)")
 	head := o.rest
 	if end > 0 {
 		head = o.rest[:end]
 	}
+	// Only the two signs are taken, so that what is behind them is read as any text.
 	if strings.Trim(head[2:], "imx-") != "" {
 		o.rest = o.rest[2:]
 		return "(?"
@@ -169,6 +183,8 @@ func (o *oniguruma) group() string {
 
 // brackets reads a set behind its [ and gives an expression of one character.
 // Sets may hold sets, and && is what two have in common.
+// A ] directly behind the [ is a member. The intersection is built of look-aheads on one character,
+// since regexp2 has subtraction only.
 func (o *oniguruma) brackets() (string, error) {
 	if o.depth++; o.depth > maxSetDepth {
 		return "", fmt.Errorf("sets are nested too deeply")
@@ -183,6 +199,7 @@ func (o *oniguruma) brackets() (string, error) {
 			return "", fmt.Errorf("a [ is not closed")
 		case !first && o.take("]"):
 			if len(both) > 0 {
+				// Each set but the last becomes a look-ahead; the last one takes the character.
 				e := ""
 				for _, part := range both {
 					e += "(?=" + part + ")"
@@ -216,6 +233,8 @@ func (o *oniguruma) brackets() (string, error) {
 }
 
 // member reads a character, a range or a class such as \p{L} into a set.
+// A dash is a range between two characters and a member anywhere else: first, last, or beside a
+// class.
 func (o *oniguruma) member(s *set) error {
 	if o.rest[0] == '\\' {
 		t, negated, ok, err := o.class()
@@ -247,6 +266,8 @@ func (o *oniguruma) member(s *set) error {
 }
 
 // char reads one character of a set, as regexp2 writes it.
+// What is a sign inside [] to one of the dialects alone is escaped; escapes that stand there are
+// kept.
 func (o *oniguruma) char() string {
 	if o.rest[0] != '\\' || len(o.rest) == 1 {
 		r := o.next()
@@ -261,9 +282,11 @@ func (o *oniguruma) char() string {
 		if end := strings.IndexByte(o.rest, '}'); strings.HasPrefix(o.rest, `\x{`) && end > 0 {
 			n = end + 1
 		} else {
+			// \x and two hexadecimal digits.
 			n = 4
 		}
 	case 'u':
+		// \u and four.
 		n = 6
 	default:
 		_, size := utf8.DecodeRuneInString(o.rest[1:])
@@ -277,6 +300,7 @@ func (o *oniguruma) char() string {
 
 // class reads a class such as \d, \W or \p{Lu}; ok is false, and nothing read,
 // where something else stands.
+// The set comes unnegated: within [] and outside, a negation is written differently.
 func (o *oniguruma) class() (s set, negated, ok bool, err error) {
 	if len(o.rest) < 2 {
 		return s, false, false, nil
@@ -297,6 +321,7 @@ func (o *oniguruma) class() (s set, negated, ok bool, err error) {
 			return s, false, false, fmt.Errorf(`\%c without {name}`, c)
 		}
 		name, not := strings.CutPrefix(name, "^")
+		// \P{^L} negates twice.
 		s, negated, rest = category(name), not != (c == 'P'), after
 		if t, ok := posixSets[strings.ToLower(name)]; ok {
 			s = t
@@ -309,6 +334,7 @@ func (o *oniguruma) class() (s set, negated, ok bool, err error) {
 }
 
 // posix reads a class such as [:alpha:].
+// A name that posixSets lacks is an error, also where Oniguruma knows it.
 func (o *oniguruma) posix() (set, error) {
 	name, rest, ok := strings.Cut(o.rest[2:], ":]")
 	name, negated := strings.CutPrefix(name, "^")
@@ -347,6 +373,8 @@ var alphabetic = category("L").plain + `\p{Nl}\p{Other_Alphabetic}` + members(ch
 
 // category is the set of a property of Unicode, with the characters that Go
 // does not know yet.
+// A name of one or two letters is a general category, to which characters of later versions of
+// Unicode are added; longer ones are scripts and properties, as regexp2 has them.
 func category(name string) set {
 	s := set{plain: `\p{` + name + `}`}
 	for _, l := range chars.LaterCategories {
@@ -358,6 +386,7 @@ func category(name string) set {
 }
 
 // members writes a table as the inside of a [].
+// Tables have no member that would need an escape within [], and no strides.
 func members(t *unicode.RangeTable) string {
 	var b strings.Builder
 	put := func(lo, hi rune) {

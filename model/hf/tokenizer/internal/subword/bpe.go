@@ -43,9 +43,11 @@ type BPE struct {
 const wordMark = "▁"
 
 // merge is what two ids become, and how soon.
+// Ranks are places in the file's list and unique, so that two merges never compete at one place.
 type merge struct{ rank, id int32 }
 
 // pairKey is two ids in one number, a map's key.
+// Ids are never negative here, so that no two pairs share a number.
 func pairKey(a, b int32) uint64 { return uint64(uint32(a))<<32 | uint64(uint32(b)) }
 
 // newBPE builds the tables from the "model" object of tokenizer.json.
@@ -79,12 +81,16 @@ func newBPE(j modelJSON) (*BPE, error) {
 	for rank, pair := range j.Merges {
 		a, okA := j.Vocab[pair[0]]
 		b, okB := j.Vocab[pair[1]]
+		// The prefix marks a token that goes on within a word; inside the joined token the mark of
+		// its second half is left out.
 		id, okC := j.Vocab[pair[0]+strings.TrimPrefix(pair[1], m.prefix)]
 		if !okA || !okB || !okC {
 			return nil, fmt.Errorf("model.merges: entry %d (%q %q) uses a token outside model.vocab", rank, pair[0], pair[1])
 		}
 		m.merges[pairKey(a, b)] = merge{int32(rank), id}
 	}
+	// With prefix or suffix a symbol depends on its place in the word, and parts would have other
+	// places.
 	_, marked := j.Vocab[wordMark]
 	m.parts, m.joined = marked && m.prefix == "" && m.suffix == "", map[rune]bool{}
 	for _, pair := range j.Merges {
@@ -99,6 +105,8 @@ func newBPE(j modelJSON) (*BPE, error) {
 // setByteLevel prepares for words given as raw bytes.
 // Tokens that are not spelled in byteRune characters stay out of rawVocab: no bytes can stand for
 // them.
+// Parts are off, since a pre-tokenizer has cut the text already and the mark is no character among
+// raw bytes.
 func (m *BPE) setByteLevel() {
 	m.byteLevel, m.parts = true, false
 	m.rawVocab = make(map[string]int32, len(m.vocab))
@@ -114,6 +122,7 @@ func (m *BPE) setByteLevel() {
 
 // NewBytes is a byte-level model of the 256 bytes, whose ids are given, to which
 // Merge adds: what a trainer tries its merges on.
+// It has no vocabulary of its own: ids are the caller's, and no word is looked up whole.
 func NewBytes(byteID [256]int32) *BPE {
 	return &BPE{merges: map[uint64]merge{}, byteLevel: true, byteID: byteID}
 }
@@ -138,6 +147,7 @@ func (m *BPE) Kind() string {
 }
 
 // Spelling implements Model.
+// That a byte-level token is spelled in byteRune characters is the decoder's to undo.
 func (m *BPE) Spelling(token string) string {
 	token = strings.TrimSuffix(strings.TrimPrefix(token, m.prefix), m.suffix)
 	if m.byteFallback {
@@ -148,6 +158,7 @@ func (m *BPE) Spelling(token string) string {
 
 // Encode appends the ids of one word.
 // Words that are equal have equal ids, which the cache and the parts rely on.
+// word is not kept; dst grows as append lets it.
 func (m *BPE) Encode(dst []int32, word string, w *Work) []int32 {
 	if word == "" {
 		return dst
@@ -192,6 +203,7 @@ func (m *BPE) partEnd(word string) int {
 
 // encodePart is Encode of what merges cannot leave, by the cache where it is there.
 func (m *BPE) encodePart(dst []int32, word string, w *Work) []int32 {
+	// The ids belong to w, but are copied before w is used again.
 	if len(word) > maxCachedWord {
 		return append(dst, m.Split(word, w)...)
 	}
@@ -220,6 +232,7 @@ func (m *BPE) Split(word string, w *Work) []int32 {
 }
 
 // byteSymbols starts a word with one symbol per byte.
+// A byte without a token is rare: byte-level vocabularies hold all 256.
 func (m *BPE) byteSymbols(ids []int32, word string) []int32 {
 	inUnk := false
 	for i := 0; i < len(word); i++ {
@@ -235,6 +248,7 @@ func (m *BPE) byteSymbols(ids []int32, word string) []int32 {
 }
 
 // appendUnk adds the unknown token, once per run when fuse_unk is set.
+// Without an unknown token such characters are dropped, as in the reference.
 func (m *BPE) appendUnk(ids []int32, inUnk *bool) []int32 {
 	if m.unk < 0 || *inUnk && m.fuseUnk {
 		return ids
@@ -304,6 +318,7 @@ func (m *BPE) mergeScan(ids []int32) []int32 {
 		}
 		ids[best] = next[best].id
 		copy(ids[best+1:], ids[best+2:])
+		// next moves along with ids; what it said of the pair that is now one is looked up below.
 		copy(next[best+1:], next[best+2:len(ids)])
 		ids = ids[:len(ids)-1]
 		look(best)
@@ -320,6 +335,7 @@ const (
 
 // wordCache remembers the ids of words across calls and goroutines.
 // Readers share the lock, and most words of a text are found.
+// It is keyed by the word alone, which is right because a model never changes after it is read.
 type wordCache struct {
 	mu sync.RWMutex
 	m  map[string][]int32

@@ -14,6 +14,8 @@ type Work struct {
 // candidate is a pair that could merge; it is stale when the symbols at pos
 // have changed since.
 // Stale ones are left in the heap and passed over: to find and remove them would cost more.
+// pos is a place in Work.ids, which never moves: merged symbols leave a gap that the list passes
+// over.
 type candidate struct {
 	rank, pos, id int32
 	left, right   int32 // the pair's ids when it was queued
@@ -47,6 +49,8 @@ func (m *BPE) mergeHeap(w *Work) []int32 {
 		w.ids[nx] = -1 // dead
 		w.next[c.pos] = w.next[nx]
 		if after := w.next[nx]; after >= 0 {
+			// The list keeps the order of the symbols; prev of what was merged away is never asked
+			// again.
 			w.prev[after] = c.pos
 		}
 		m.queue(w, c.pos)
@@ -62,6 +66,8 @@ func (m *BPE) mergeHeap(w *Work) []int32 {
 }
 
 // queue adds the pair that starts at pos, when it can merge.
+// A pair is queued when it comes to be, at most twice for each merge, which is what bounds the
+// heap.
 func (m *BPE) queue(w *Work, pos int32) {
 	nx := w.next[pos]
 	if nx < 0 {
@@ -88,6 +94,7 @@ func (w *Work) push(c candidate) {
 	w.heap = h
 }
 
+// The caller has seen that the heap is not empty.
 func (w *Work) pop() candidate {
 	h := w.heap
 	top := h[0]

@@ -9,6 +9,7 @@ import (
 )
 
 // MaxTokenID bounds ids so that a hostile file cannot make the table huge.
+// Vocabularies that are in use have less than a million tokens.
 const MaxTokenID = 1 << 24
 
 // modelJSON is the model of type BPE.
@@ -29,6 +30,8 @@ type modelJSON struct {
 // mergeJSON accepts both spellings of a merge: "a b" and ["a", "b"].
 type mergeJSON [2]string
 
+// The list is what tokenizers writes since 0.20, because tokens with a space in them have no other
+// spelling.
 func (m *mergeJSON) UnmarshalJSON(b []byte) error {
 	if len(b) > 0 && b[0] == '[' {
 		var list []string

@@ -31,6 +31,7 @@ const (
 
 // New reads the "model" object of tokenizer.json and gives its tokens by
 // id, too. With byteLevel, words come as raw bytes.
+// Errors begin with the field's name in tokenizer.json.
 func New(raw json.RawMessage, byteLevel bool) (Model, []string, error) {
 	kind, err := ModelType(raw)
 	if err != nil {
@@ -48,6 +49,7 @@ func New(raw json.RawMessage, byteLevel bool) (Model, []string, error) {
 		if err != nil {
 			return nil, nil, err
 		}
+		// Marks of words would be joined to the spelling of bytes, which raw bytes do not have.
 		if byteLevel && b.prefix == "" && b.suffix == "" {
 			b.setByteLevel()
 			return b, b.tokens, nil
@@ -78,6 +80,7 @@ func (s spelled) Encode(dst []int32, word string, w *Work) []int32 {
 }
 
 // tokensByID lists a vocabulary by id; "" where an id is unused.
+// An empty token would look like an unused id; it is harmless, for no word is empty.
 func tokensByID(vocab map[string]int32) ([]string, error) {
 	top := int32(-1)
 	for tok, id := range vocab {
@@ -124,6 +127,7 @@ func spelledByte(token string) string {
 	if len(token) != len("<0x00>") {
 		return token
 	}
+	// A token of six characters need not be one of these.
 	if n, err := fmt.Sscanf(token, "<0x%02X>", &b); n != 1 || err != nil {
 		return token
 	}

@@ -12,10 +12,13 @@ import (
 )
 
 // unknownPenalty is how much an unknown character scores below the worst token.
+// It is SentencePiece's kUnkPenalty, which tokenizers has, too (models/unigram/model.rs,
+// K_UNK_PENALTY).
 const unknownPenalty = 10
 
 // unigram is a Unigram language model: it cuts a word where the sum of the
 // tokens' scores is highest.
+// scores are logarithms of probabilities by id: sums of them are compared, nothing else.
 type unigram struct {
 	vocab        map[string]int32
 	scores       []float64
@@ -27,6 +30,7 @@ type unigram struct {
 }
 
 // unigramJSON is the model of type Unigram; a token's id is its place in the list.
+// unk_id is a pointer because a file may have null, and 0 is an id.
 type unigramJSON struct {
 	Unk          *int32       `json:"unk_id"`
 	Vocab        []scoredJSON `json:"vocab"`
@@ -77,6 +81,8 @@ func serdeFloat(s string) (float64, error) {
 	var n uint64
 	for i, c := range []byte(whole + fraction) {
 		d := uint64(c - '0')
+		// serde_json keeps 64 bits of the digits and drops the others (its overflow of the
+		// significand).
 		if n > (math.MaxUint64-d)/10 { // what is left does not count
 			if i < len(whole) {
 				exponent += len(whole) - i
@@ -139,6 +145,7 @@ func newUnigram(raw json.RawMessage) (*unigram, []string, error) {
 }
 
 // step is the best way to the end of a token.
+// Steps are at the ends of tokens, in bytes from the start of the word.
 type step struct {
 	score float64
 	from  int32 // where the token starts; -1 when nothing ends here
@@ -159,6 +166,7 @@ func (m *unigram) Spelling(token string) string {
 // Encode is Viterbi's algorithm: from each place that can be reached it tries all
 // tokens that begin there, and keeps for each end the best way to it. Of ways with the
 // same score the first found stays, as in the reference.
+// Ids come out from the end and are turned round in place, behind what dst held before.
 func (m *unigram) Encode(dst []int32, word string, w *Work) []int32 {
 	if cap(w.steps) < len(word)+1 {
 		w.steps = make([]step, len(word)+1)
@@ -206,6 +214,8 @@ func (m *unigram) Encode(dst []int32, word string, w *Work) []int32 {
 }
 
 // unknown appends the ids of a piece of unknown characters, backwards.
+// The piece is looked up as a whole, since unknown characters that stand together may spell a token
+// which a lower score has kept out.
 func (m *unigram) unknown(dst []int32, piece string) []int32 {
 	if id, ok := m.vocab[piece]; ok {
 		return append(dst, id)
@@ -220,6 +230,7 @@ func (m *unigram) unknown(dst []int32, piece string) []int32 {
 }
 
 // prefixTrie finds the tokens a text starts with.
+// Node 0 is no node but the mark of none; flat slices spare a map for each node.
 type prefixTrie struct {
 	root  [256]int32 // node of the first byte, 0 when no token starts so
 	nodes []trieSpan
@@ -257,6 +268,8 @@ func newPrefixTrie(vocab map[string]int32) prefixTrie {
 			t.to = append(t.to, 0)
 		}
 		t.nodes[n].first, t.nodes[n].last = first, int32(len(t.label))
+		// The edges have their places before the nodes below are built, which append edges of their
+		// own.
 		for i, g := range groups {
 			to := build(g, depth+1)
 			t.to[first+int32(i)] = to
@@ -295,6 +308,7 @@ func (t *prefixTrie) prefixes(s string, visit func(n int, id int32)) {
 }
 
 // child is the node behind the edge c, 0 when there is none.
+// Halving ends at eight edges, which are faster looked through in order.
 func (t *prefixTrie) child(n trieSpan, c byte) int32 {
 	lo, hi := n.first, n.last
 	for hi-lo > 8 {

@@ -9,6 +9,7 @@ import (
 
 // wordPiece takes the longest token from the left, again and again; a word
 // with a part that no token fits is unknown as a whole.
+// maxChars counts characters: longer words are unknown without being looked at.
 type wordPiece struct {
 	vocab    map[string]int32
 	unk      int32
@@ -48,6 +49,7 @@ func readWords(raw json.RawMessage, unk string) (j wordsJSON, tokens []string, i
 }
 
 // newWordPiece reads the model, with the library's defaults for what is left out.
+// They are [UNK], ## and 100 (tokenizers, models/wordpiece).
 func newWordPiece(raw json.RawMessage) (*wordPiece, []string, error) {
 	j, tokens, unk, err := readWords(raw, "[UNK]")
 	if err != nil {
@@ -80,6 +82,8 @@ func (m *wordPiece) Spelling(token string) string { return strings.TrimPrefix(to
 
 // Encode looks for the longest token from the left, shortening by a character at a
 // time. Where none fits the whole word is unknown, also what was found before.
+// The text that is looked up is put together in w, since the map takes a []byte as string without a
+// copy.
 func (m *wordPiece) Encode(dst []int32, word string, w *Work) []int32 {
 	if utf8.RuneCountInString(word) > m.maxChars {
 		return append(dst, m.unk)
