@@ -10,11 +10,14 @@ import (
 // Rotations are checked both ways, as backward passes turn by the inverse.
 var attention = []one{
 	{"rope", func(s *suite) {
+		// x is [rows, heads·dim]. The angles are the caller's, [rows, dim/2]: any numbers must do,
+		// also such as are no cosine and sine of one angle.
 		for _, z := range []struct{ rows, heads, dim int }{{0, 2, 8}, {1, 1, 2}, {5, 3, 6}, {17, 4, 32}, {40, 2, 64}, {9, 1, 80}} {
 			x := s.floats(z.rows, z.heads*z.dim, s.normal)
 			cos := s.floats(z.rows, z.dim/2, func() float64 { return 2*s.uniform() - 1 })
 			sin := s.floats(z.rows, z.dim/2, func() float64 { return 2*s.uniform() - 1 })
 			for _, inverse := range []bool{false, true} {
+				// Operations in place are played on what the one before left, on both sides alike.
 				what := fmt.Sprintf("%+v inverse=%v", z, inverse)
 				s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
 					be.RoPE(at(x), at(cos), at(sin), z.heads, inverse)
@@ -25,6 +28,7 @@ var attention = []one{
 		}
 	}},
 	{"attention", func(s *suite) {
+		// Every shape both ways: vision towers and decoders share the kernels.
 		for _, z := range attentionShapes {
 			for _, causal := range []bool{false, true} {
 				s.attend(z, causal, 1)
@@ -39,11 +43,14 @@ var attention = []one{
 
 // kvHeads divides heads (grouped-query attention); lq and lk are the lengths of the sequences of
 // a batch.
+// Queries are [Σlq, heads·dim], keys and values [Σlk, kvHeads·dim].
 type attentionShape struct {
 	heads, kvHeads, dim int
 	lq, lk              []int32
 }
 
+// attentionShapes have head sizes that are no multiple of a vector register (1, 5, 80), and lengths
+// below, at and above the tiles of the kernels (33, 70, 130).
 var attentionShapes = []attentionShape{
 	{1, 1, 1, []int32{1}, []int32{1}},
 	{4, 4, 32, []int32{17}, []int32{17}},
@@ -83,6 +90,7 @@ func owned(seqs backend.Seqs, width int, draw func() float64) func() float64 {
 		row := int32(drawn / width)
 		drawn++
 		for i, from := range seqs.Start {
+			// twins draw in row-major order, from which the row is counted.
 			if from <= row && row < from+seqs.Len[i] {
 				return draw()
 			}
@@ -98,6 +106,8 @@ func (s *suite) onDevice(be backend.Backend, seqs backend.Seqs) backend.Seqs {
 	for i := range seqs.Start {
 		host = append(host, seqs.Start[i], seqs.Len[i])
 	}
+	// [sequences, 2]: start and length. A buffer has an element at least, since devices may not
+	// allocate none.
 	seqs.Dev = backend.View(s.alloc(be, backend.I32, max(1, len(host))), 0, seqs.N(), 2)
 	be.UploadInts(seqs.Dev, host)
 	return seqs
@@ -110,6 +120,8 @@ func (s *suite) attend(z attentionShape, causal bool, magnitude float64) {
 	qSeqs, qRows := s.pack(z.lq)
 	kSeqs, kRows := s.pack(z.lk)
 	qw, kw := z.heads*z.dim, z.kvHeads*z.dim
+	// Outputs begin as NaN in all rows. Those of no sequence must keep it, which finish holds
+	// against what was uploaded.
 	q := s.floats(qRows, qw, owned(qSeqs, qw, draw))
 	// k and v are columns of one matrix, as a fused projection leaves them.
 	kv := s.floats(kRows, 2*kw, owned(kSeqs, 2*kw, draw))

@@ -48,6 +48,8 @@ var bf16Weights = []one{
 			}
 		}
 	}},
+	// An embedding table is read row by row and never multiplied: it may stay bfloat16 where
+	// nothing else may.
 	{"bf16 gather_rows", func(s *suite) {
 		s.shapes(func(r, c int, what string) {
 			src, dst := s.halves(9, c, s.normal), s.floats(r, c, junk)
@@ -80,6 +82,7 @@ var bf16Weights = []one{
 				h, w := s.floats(z.t, z.d, s.half), s.halves(z.vocab, z.d, s.half)
 				ht, wt := s.floats(z.t, z.dt, s.half), s.halves(z.vocab, z.dt, s.half)
 				switch {
+				// One tensor on both sides is how a student and its teacher share a frozen head.
 				case z.dt == z.d && which == 0:
 					wt, what = w, what+" one head"
 				case i%2 == 1: // a trained student beside a frozen teacher
@@ -88,6 +91,8 @@ var bf16Weights = []one{
 				loss, weight := s.floats(z.t, 1, junk), s.floats(z.t, 1, s.rowWeights)
 				dh, _ := s.gradients(z, which)
 				s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+					// Scale is the square of the temperature, as distillation has it (Hinton et al.
+					// 2015).
 					be.LinearKL(at(loss), at(dh), backend.Tensor{}, at(h), at(w), at(ht), at(wt), at(weight), backend.KL{TeacherTemp: 2, StudentTemp: 2, Scale: 4})
 				})
 				s.same("linear_kl", what, loss)
@@ -102,6 +107,7 @@ var bf16Weights = []one{
 
 // bf16Activations checks that a product of two BF16 operands agrees with the
 // reference or fails, and is never wrong.
+// An error leaves the device unusable, errors being sticky, and ends the part.
 func bf16Activations(s *suite) {
 	x, w, y := s.halves(9, 16, s.normal), s.halves(12, 16, s.normal), s.dense(9, 12, junk)
 	s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
@@ -117,6 +123,8 @@ func bf16Activations(s *suite) {
 
 // adopted checks a backend that takes memory of others: what it reads there,
 // and that it refuses to write to it.
+// Adopted memory is a mapped weight file in the program: little-endian values, aligned to their
+// element and to nothing else, and read-only.
 func adopted(s *suite) {
 	if !s.dev.Traits().Adopts {
 		s.t.Logf("%s adopts no memory", s.dev.Name())
@@ -129,11 +137,13 @@ func adopted(s *suite) {
 		host := mem[8-dt.Size() : len(mem)-dt.Size()]
 		for i := range values {
 			values[i] = roundBF16(float32(s.normal()))
+			// A bfloat16 is the upper half of a float32, little-endian as in safetensors.
 			bits := math.Float32bits(values[i]) >> (32 - 8*dt.Size())
 			for b := range dt.Size() {
 				host[i*dt.Size()+b] = byte(bits >> (8 * b))
 			}
 		}
+		// A truncated file must be refused here; beyond its end the mapping has no pages.
 		if _, err := s.dev.Adopt(dt, host[:len(host)-1]); err == nil {
 			s.t.Errorf("half an element of %v is adopted", dt)
 		}
@@ -151,6 +161,7 @@ func adopted(s *suite) {
 			}
 		}
 		x, y := s.dense(2, 5, s.normal), s.dense(2, 3, junk)
+		// The reference gets the same values in memory of its own, since only the device adopts.
 		w := s.dense(3, 5, func() float64 { v := values[0]; values = values[1:]; return float64(v) })
 		s.dev.MatMul(y.dev, x.dev, backend.View(buf, 0, 3, 5), backend.MatMul{TransB: true, Alpha: 1})
 		if s.ref != nil {

@@ -101,6 +101,7 @@ func all() []one {
 
 // Run runs the whole suite on backends made by open, which registers its own
 // cleanup. Each test opens a backend of its own.
+// Mistakes come on backends of their own as well: a sticky error would end the others.
 func Run(t *testing.T, open func(t *testing.T) backend.Backend) {
 	for _, c := range all() {
 		t.Run(c.name, func(t *testing.T) {
@@ -125,6 +126,7 @@ func check(t reporter, dev backend.Backend, reference reference, c one) {
 
 // SameBits checks that two ways to open a backend (one thread and several)
 // give bit-equal results over the whole suite.
+// A sum split among threads has to be added up in an order that does not depend on their number.
 func SameBits(t *testing.T, a, b func(t *testing.T) backend.Backend) {
 	for _, c := range all() {
 		t.Run(c.name, func(t *testing.T) {
@@ -169,6 +171,7 @@ func sameBits(t reporter, a, b []uint32) {
 // It serves one part on one backend and ends with it. Between a call of an operation and the next
 // finish, every twin keeps its place, so that what an operation wrote beside its output is still
 // there to be seen.
+// Memory is not given back when a check fails: the test is over, and so is the backend.
 type suite struct {
 	twins
 	bits []uint32 // of all outputs compared so far, in order
@@ -265,6 +268,7 @@ func (s *suite) compare(op, what string, output int, w *twin, scale func(r, c in
 }
 
 // near compares with tolerance; NaN equals NaN, and an infinity itself.
+// Their differences are NaN, which is within no bound.
 func near(got, want float64, tol tolerance) bool {
 	if math.IsNaN(want) || math.IsNaN(got) {
 		return math.IsNaN(want) && math.IsNaN(got)
@@ -277,9 +281,11 @@ func near(got, want float64, tol tolerance) bool {
 
 // finish checks that nothing outside the outputs changed and frees the twins.
 // The reference's copies are freed unseen: what is tested is the device.
+// It ends with all buffers of the part freed, so that a suite needs the memory of one case.
 func (s *suite) finish(what string) {
 	s.t.Helper()
 	for _, w := range s.made {
+		// i is an element of the buffer; Stride is 0 only in tensors without rows.
 		inView := func(i int) bool {
 			i -= w.dev.Off
 			return w.dev.Stride > 0 && i >= 0 && i/w.dev.Stride < w.dev.Rows && i%w.dev.Stride < w.dev.Cols
@@ -291,6 +297,7 @@ func (s *suite) finish(what string) {
 				}
 			}
 		} else {
+			// In float32, to which bfloat16 widens exactly: equality is meant.
 			got := make([]float32, len(w.floats))
 			if err := s.dev.Download(got, backend.View(w.dev.Buf, 0, 1, len(got))); err != nil {
 				s.t.Fatalf("%s: %v", what, err)

@@ -30,6 +30,7 @@ func (d draws) size() int {
 
 // steep draws mostly ordinary values and some far out, where exponentials of
 // a careless implementation overflow.
+// exp overflows float32 beyond 88, and tanh is 1 in it beyond about 9.
 func (d draws) steep() float64 {
 	if d.rng.IntN(8) > 0 {
 		return 2 * d.normal()
@@ -48,6 +49,7 @@ func (d draws) randomInts(n int, least, most int64) []int32 {
 }
 
 // rowWeights are positive, negative (gradient ascent) and zero.
+// Exactly zero is what rows outside the answer have, and must leave their gradients untouched.
 func (d draws) rowWeights() float64 {
 	return pick(d.rng, 1, 0.3, -0.7, 0)
 }

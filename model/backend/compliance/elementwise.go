@@ -33,6 +33,8 @@ func (s *suite) shapes(f func(rows, cols int, what string)) {
 var storage = []one{
 	{"upload and download", func(s *suite) {
 		s.shapes(func(r, c int, what string) {
+			// What a twin's making uploads is the whole buffer; same reads it back through the
+			// view.
 			x := s.floats(r, c, s.normal)
 			n := s.ints(r, c, s.randomInts(r*c, math.MinInt32, math.MaxInt32))
 			s.same("upload", what, x, n)
@@ -55,6 +57,8 @@ var storage = []one{
 			}
 		})
 	}},
+	// Freed memory is handed out again by devices that pool it: the second and third time it is
+	// dirty.
 	{"allocated memory is zero", func(s *suite) {
 		for range 3 {
 			b := s.alloc(s.dev, backend.F32, 5000)
@@ -93,6 +97,7 @@ func bf16Storage(s *suite) {
 	for i, c := range cases {
 		in[i] = float32(c.in)
 	}
+	// Against constants and not the reference, which keeps float64 and rounds nothing.
 	wide := backend.View(s.alloc(s.dev, backend.F32, len(in)), 0, 1, len(in))
 	s.dev.Upload(wide, in)
 	uploaded, copied, filled, back := s.bf16(len(in)), s.bf16(len(in)), s.bf16(len(in)), backend.View(s.alloc(s.dev, backend.F32, len(in)), 0, 1, len(in))
@@ -129,6 +134,8 @@ var elementwise = []one{
 				be.Fill(at(x), v)
 				be.Fill(at(n), 3)
 			})
+			// Floats are compared here: a filled value is rounded to float32 once and has to be
+			// that exactly.
 			if s.same("fill", what, n); r*c > 0 {
 				got := make([]float32, r*c)
 				if err := s.dev.Download(got, x.dev); err != nil {
@@ -140,6 +147,7 @@ var elementwise = []one{
 					}
 				}
 			}
+			// same has not marked it, and finish would take the filled view for a changed input.
 			x.output = true
 		})
 	}},
@@ -223,6 +231,7 @@ var elementwise = []one{
 		// What rounding silu and silu' costs is proportional to their factor.
 		s.shapes(func(r, c int, what string) {
 			gate, dy := s.floats(r, c, s.steep), s.floats(r, c, s.normal)
+			// Powers of ten as far as the product stays in float32's range.
 			up := s.floats(r, c, func() float64 { return s.normal() * math.Pow(10, pick(s.rng, -20.0, -5, 0, 3, 6, 20)) })
 			y, dgate, dup := s.floats(r, c, junk), s.floats(r, c, junk), s.floats(r, c, junk)
 			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
@@ -245,6 +254,8 @@ var elementwise = []one{
 	}},
 	{"swiglu of nan", func(s *suite) {
 		ordinary := func() float64 { return 1 + s.uniform() }
+		// In one operand at a time: the others must not hide it, nor must it spread to where it
+		// does not belong.
 		for _, nan := range []string{"gate", "up", "dy"} {
 			draw := map[string]func() float64{"gate": ordinary, "up": ordinary, "dy": ordinary}
 			draw[nan] = junk

@@ -10,6 +10,7 @@ import (
 
 // mistake is one wrong call; the error it leaves must contain every word of
 // says, underscores and case aside.
+// call makes its tensors by f (F32) and n (I32), each [rows, cols] and dense.
 type mistake struct {
 	name string
 	call func(be backend.Backend, f, n func(rows, cols int) backend.Tensor)
@@ -18,6 +19,8 @@ type mistake struct {
 
 // mistakes are seen in the shapes, types and owners of arguments.
 // Their messages have to name the shapes: a mistake in a model is looked for by them.
+// They are found before anything is computed, by the checks of backend.New, which every device has
+// alike.
 var mistakes = []mistake{
 	{"matmul inner size", func(be backend.Backend, f, n func(r, c int) backend.Tensor) {
 		be.MatMul(f(2, 4), f(2, 3), f(5, 4), backend.MatMul{Alpha: 1})
@@ -68,6 +71,7 @@ var mistakes = []mistake{
 	{"swiglu_backward", func(be backend.Backend, f, n func(r, c int) backend.Tensor) {
 		be.SwiGLUBackward(f(2, 3), f(2, 3), f(2, 3), f(3, 3), f(2, 3))
 	}, []string{"swiglu_backward", "[3, 3]"}},
+	// A probability of 1 would scale what is left by 1/0.
 	{"dropout probability", func(be backend.Backend, f, n func(r, c int) backend.Tensor) {
 		be.Dropout(f(2, 3), f(2, 3), 1, backend.Key{}, n(2, 2))
 	}, []string{"dropout", "1"}},
@@ -114,6 +118,7 @@ var mistakes = []mistake{
 		x.Rows = 9
 		be.Fill(x, 1)
 	}, []string{"fill", "[9, 3]"}},
+	// Each device has a type of its own behind Buffer, which it asserts after this check.
 	{"tensor of another backend", func(be backend.Backend, f, n func(r, c int) backend.Tensor) {
 		other, _ := ref.New().Alloc(backend.F32, 6)
 		be.Add(f(2, 3), f(2, 3), backend.View(other, 0, 2, 3))
@@ -121,6 +126,8 @@ var mistakes = []mistake{
 }
 
 // wrongValues are mistakes that only a device with contents sees.
+// Indices lie in the device's memory, so that the error comes with the next wait and not with the
+// call.
 var wrongValues = []mistake{
 	{"gather_rows past the end", func(be backend.Backend, f, n func(r, c int) backend.Tensor) {
 		idx := n(2, 1)
@@ -187,6 +194,7 @@ func checkMistake(t reporter, be backend.Backend, m mistake) {
 	if again := be.Sync(); again == nil || again.Error() != err.Error() {
 		t.Errorf("the first error %q became %v", err, again)
 	}
+	// Reading is where a caller would take wrong numbers for results.
 	host := []float32{9, 9, 9, 9}
 	if err := be.Download(host, x); err == nil {
 		t.Errorf("Download after a failure reports no error")

@@ -24,6 +24,8 @@ var readGolden = sync.OnceValues(func() ([]golden, error) {
 
 // golden is one call of an operation with its inputs and what PyTorch made of
 // them.
+// Op names the part, Name the case for messages. Matrices are lists of rows, also where they have
+// one; float64 travels through JSON without loss.
 type golden struct {
 	Op, Name string
 	Scalars  map[string]float64
@@ -33,6 +35,7 @@ type golden struct {
 
 // exact is how close the float64 reference comes to float64 PyTorch: both
 // round the same sums in different orders.
+// A thousandth of the tightest bound above, so that the reference's own error is not seen in it.
 var exact = tolerance{1e-9, 1e-12}
 
 // goldens are the parts that compare with PyTorch. The reference must agree to
@@ -193,6 +196,7 @@ func goldenLayerNorm(s *suite, g golden) {
 }
 
 func goldenActivate(s *suite, g golden) {
+	// Activations are numbered without gaps, from the first to the last.
 	f := backend.GELU
 	for f.String() != g.Name {
 		if f++; f > backend.SiLU {
@@ -222,6 +226,7 @@ func goldenSwiGLU(s *suite, g golden) {
 
 func goldenRoPE(s *suite, g golden) {
 	heads := int(s.intRow(g, "heads", 1)[0])
+	// The operation works in place: x becomes y, and dy, turned back, dx.
 	y, dx, cos, sin := s.in(g, "x"), s.in(g, "dy"), s.in(g, "cos"), s.in(g, "sin")
 	s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
 		be.RoPE(at(y), at(cos), at(sin), heads, false)
@@ -234,6 +239,8 @@ func goldenRoPE(s *suite, g golden) {
 func goldenAttention(s *suite, g golden) {
 	one, h := s.intRow(g, "causal", 1), s.intRow(g, "heads", 3)
 	p := backend.Attention{Heads: int(h[0]), KVHeads: int(h[1]), HeadDim: int(h[2]), Causal: one[0] == 1, Scale: s.scalar(g, "scale")}
+	// PyTorch knows no packing: the script computes each sequence alone and puts the results
+	// together.
 	packed := func(lengths []int32) backend.Seqs {
 		seqs := backend.Seqs{Len: lengths}
 		for at, n := int32(0), 0; n < len(lengths); n++ {
@@ -305,6 +312,7 @@ func goldenAdamW(s *suite, g golden) {
 
 // goldenPatchEmbedding is a non-overlapping convolution as one product.
 func goldenPatchEmbedding(s *suite, g golden) {
+	// Channels, height, width and the side of a patch.
 	z := s.intRow(g, "shape", 4)
 	x, w, b, dy := s.in(g, "x"), s.in(g, "w"), s.in(g, "b"), s.in(g, "dy")
 	y, dw, db := s.out(g, "y", junk), s.out(g, "dw", junk), s.out(g, "db", nought)
@@ -321,6 +329,7 @@ func goldenPatchEmbedding(s *suite, g golden) {
 	s.agrees("sum_rows", g, "db", db)
 }
 
+// goldenEmbedding has indices twice: their gradients add up.
 func goldenEmbedding(s *suite, g golden) {
 	table, dy, idx := s.in(g, "table"), s.in(g, "dy"), s.column(g, "idx")
 	y, dtable := s.out(g, "y", junk), s.out(g, "dtable", nought)

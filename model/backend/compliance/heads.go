@@ -9,6 +9,8 @@ import (
 
 // headShape is a language-model head: tokens, width, vocabulary, the width of
 // the teacher.
+// Hidden states are [t, d], heads [vocab, d]; those of a teacher [t, dt] and [vocab, dt]. The
+// vocabulary is common to both.
 type headShape struct{ t, d, vocab, dt int }
 
 // No tokens, a vocabulary of one, a teacher of another width, a vocabulary that is a multiple of
@@ -57,6 +59,7 @@ var heads = []one{
 	{"linear_kl", func(s *suite) {
 		for i, z := range headShapes {
 			for which := range 4 {
+				// Zeros mean 1, which the first case checks.
 				p := []backend.KL{{}, {TeacherTemp: 2, StudentTemp: 2, Scale: 4}, {TeacherTemp: 0.5, Scale: 0.25}, {StudentTemp: 3}}[(i+which)%4]
 				what := fmt.Sprintf("%+v %+v gradients=%02b", z, p, which)
 				h, w := s.floats(z.t, z.d, s.half), s.floats(z.vocab, z.d, s.half)
@@ -80,6 +83,8 @@ var heads = []one{
 		}
 	}},
 	{"linear heads with large logits", func(s *suite) {
+		// Logits have a deviation of 6·√32, about 34: exp of the larger ones overflows without the
+		// maximum taken off.
 		z := headShape{9, 32, 77, 32}
 		big := func() float64 { return 6 * s.normal() }
 		h, w, ht := s.floats(z.t, z.d, big), s.floats(z.vocab, z.d, s.normal), s.floats(z.t, z.d, big)
@@ -105,6 +110,8 @@ var heads = []one{
 }
 
 var optimizer = []one{
+	// The destination holds a number before: squares are added, so that a norm is taken over
+	// several tensors.
 	{"sum_squares", func(s *suite) {
 		s.shapes(func(r, c int, what string) {
 			x, y := s.floats(r, c, s.normal), s.floats(1, 1, s.uniform)
@@ -118,6 +125,8 @@ var optimizer = []one{
 		})
 	}},
 	{"adamw hyper-parameters", func(s *suite) {
+		// Not given, all gradients zero, and norms (their squares, here) on either side of what is
+		// clipped.
 		for _, norm := range []float64{-1, 0, 3.7, 50} {
 			for _, clip := range []float32{0, 0.5, 100} {
 				for _, eps := range []float32{1e-8, 0.1} { // one that matters shows where it is added

@@ -11,6 +11,8 @@ import (
 var matmul = []one{
 	{"matmul", func(s *suite) {
 		type size struct{ m, n, k int }
+		// Nothing in each dimension (k = 0 leaves Beta·C + Bias), one row, one column, and more
+		// than a tile of any kernel each way.
 		sizes := []size{{0, 5, 3}, {4, 0, 3}, {4, 6, 0}, {1, 1, 1}, {1, 300, 70}, {130, 1, 65}, {140, 190, 300}}
 		for range 20 {
 			sizes = append(sizes, size{s.size(), s.size(), s.size()})
@@ -41,6 +43,7 @@ var matmul = []one{
 
 // c holds numbers where the product is added to it and NaN where it is not, so that reading it is
 // found out.
+// matmul checks C = Alpha·op(A)·op(B) + Beta·C + Bias, C being [m, n] and k the inner size.
 func (s *suite) matmul(m, n, k int, p backend.MatMul, withBias bool) {
 	what := fmt.Sprintf("m=%d n=%d k=%d %+v bias=%v", m, n, k, p, withBias)
 	ar, ac, br, bc := m, k, k, n
@@ -80,6 +83,7 @@ var rows = []one{
 	{"scatter_rows", func(s *suite) {
 		s.shapes(func(r, c int, what string) {
 			order := make([]int32, r)
+			// Distinct rows, as the interface asks: of two writes to one row either could be last.
 			for i, v := range s.rng.Perm(r + 3)[:r] {
 				order[i] = int32(v)
 				if s.rng.IntN(4) == 0 {
@@ -99,6 +103,8 @@ var rows = []one{
 			s.same("scatter_add_rows", what, dst)
 		})
 	}},
+	// Gradients of one embedding row meet here. Atomic additions would be simpler and give other
+	// bits each time.
 	{"scatter_add_rows in row order", func(s *suite) {
 		// 2⁶⁰ - 2⁶⁰ + 1 is 1 in this order only: in others the 1 is rounded away.
 		for _, z := range []struct{ groups, cols int }{{1, 1}, {4, 33}, {30, 100}} {
@@ -123,6 +129,8 @@ var rows = []one{
 		}
 	}},
 	{"patchify", func(s *suite) {
+		// n images, each a row of channels·height·width values, into n·down·across rows of one
+		// patch.
 		for _, z := range []struct{ n, channels, down, across, patch int }{
 			{1, 1, 1, 1, 1}, {2, 3, 4, 4, 12}, {3, 3, 2, 5, 7}, {0, 3, 2, 2, 4}, {1, 2, 3, 1, 8},
 		} {
@@ -139,6 +147,8 @@ var rows = []one{
 	{"argmax", func(s *suite) {
 		s.shapes(func(r, c int, what string) {
 			// Few distinct values, so that rows have ties.
+			// The first of equal values is the answer, as in PyTorch. All are negative: a maximum
+			// that begins at 0 finds none.
 			x := s.floats(r, c, func() float64 { return float64(s.rng.IntN(4)) - 5 })
 			y := s.ints(r, 1, make([]int32, r))
 			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ArgMax(at(y), at(x)) })
@@ -147,6 +157,7 @@ var rows = []one{
 	}},
 	{"argmax of what is not finite", func(s *suite) {
 		for _, cols := range []int{1, 2, 5, 64, 777} {
+			// A row that holds one of them answers -1, wherever it stands.
 			broken := s.rng.Perm(cols * 4)[:max(1, cols/50)]
 			at := 0
 			x := s.floats(4, cols, func() float64 {
@@ -176,6 +187,7 @@ var norms = []one{
 			if s.rng.IntN(2) == 0 {
 				dw = s.floats(1, c, s.normal)
 			}
+			// The large one shows whether it stands inside the root.
 			eps := pick(s.rng, float32(1e-5), 0.3)
 			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
 				be.RMSNorm(at(y), at(rstd), at(x), at(w), eps)

@@ -21,6 +21,8 @@ type twins struct {
 // twin is the same tensor on both backends: a view with a random offset and
 // stride into a buffer whose other elements hold a value that must neither
 // change nor reach a result.
+// Of floats and ints one is set, the other nil; a view made by cols has neither and is no twin to
+// be checked.
 type twin struct {
 	dev, ref backend.Tensor
 	floats   []float32 // what was uploaded to the whole buffer
@@ -58,6 +60,7 @@ func (s *twins) layout(rows, cols int) (off, stride, total int) {
 }
 
 // floats makes a twin of [rows, cols] values from draw.
+// draw is asked in row-major order, once for each element of the view.
 func (s *twins) floats(rows, cols int, draw func() float64) *twin {
 	off, stride, total := s.layout(rows, cols)
 	return s.place(off, stride, total, rows, cols, draw)
@@ -75,6 +78,7 @@ func (s *twins) place(off, stride, total, rows, cols int, draw func() float64) *
 
 // placeAs fills a buffer with NaN and the view in it with values. NaN is what shows: whatever it
 // is added to or multiplied with, by 0 even, becomes NaN.
+// The buffer is [total] elements, and row r of the view begins at off + r·stride.
 func (s *twins) placeAs(dt backend.DType, off, stride, total, rows, cols int, draw func() float64) *twin {
 	host := make([]float32, total)
 	for i := range host {
@@ -134,11 +138,14 @@ func (s *twins) alloc(be backend.Backend, dt backend.DType, n int) backend.Buffe
 }
 
 // halves is floats for a BF16 tensor.
+// Values are rounded before they are uploaded, so that both sides hold the same and the device's
+// own rounding is not what is tested.
 func (s *twins) halves(rows, cols int, draw func() float64) *twin {
 	off, stride, total := s.layout(rows, cols)
 	return s.placeAs(backend.BF16, off, stride, total, rows, cols, func() float64 { return float64(roundBF16(float32(draw()))) })
 }
 
+// bf16 allocates a row on the device alone, for tests of storage that have no reference.
 func (s *twins) bf16(n int) backend.Tensor {
 	return backend.View(s.alloc(s.dev, backend.BF16, n), 0, 1, n)
 }
