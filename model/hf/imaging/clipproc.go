@@ -11,6 +11,8 @@ import (
 // resize, centre crop, rescale, normalise.
 // A processor that validate has let through gives every picture the same size, which is Size: a
 // tower with learned positions takes no other.
+// Height and Width count where ShortestEdge is 0, CropHeight and CropWidth where DoCenterCrop is
+// on.
 type CLIPProcessor struct {
 	PadToSquare  bool // first, with the mean colour (LlavaImageProcessor's do_pad)
 	DoResize     bool
@@ -83,6 +85,7 @@ func (p *CLIPProcessor) Check(h, w int) error {
 // releases dropped alpha), and gives img as float32 [3, h, w] with h, w from
 // Size, channels R, G, B. Of the resized picture only what the crop keeps is
 // computed.
+// img is not changed.
 func (p *CLIPProcessor) Process(img image.Image) (Image, error) {
 	if err := p.Check(img.Bounds().Dy(), img.Bounds().Dx()); err != nil {
 		return Image{}, err
@@ -101,6 +104,7 @@ func (p *CLIPProcessor) Process(img image.Image) (Image, error) {
 		left, top := floorHalf(w-p.CropWidth), floorHalf(h-p.CropHeight)
 		out = image.Rect(left, top, left+p.CropWidth, top+p.CropHeight)
 	}
+	// The window of the resized picture that is seen, in its coordinates; out may reach beyond it.
 	seen := out.Intersect(image.Rect(0, 0, w, h)) // never empty: the crop is about the middle
 	part, err := resizeWindow(rgb, w, h, p.Resample, seen)
 	if err != nil {
@@ -111,6 +115,8 @@ func (p *CLIPProcessor) Process(img image.Image) (Image, error) {
 }
 
 // target is the size after resizing; the longer side is rounded down.
+// It is integer division as in get_resize_output_image_size, where rounding would give a side one
+// longer.
 func (p *CLIPProcessor) target(w, h int) (int, int) {
 	if p.ShortestEdge == 0 {
 		return p.Width, p.Height
@@ -138,6 +144,7 @@ func (p *CLIPProcessor) padToSquare(img RGB) RGB {
 }
 
 // Denormalize turns pixels [3, h, w] with h, w from Size back into a picture.
+// It shows what the tower read: what the crop cut off is lost.
 func (p *CLIPProcessor) Denormalize(in Image) (*image.RGBA, error) {
 	l := p.Layout()
 	if want := l.values(Grid{}); len(in.Pixels) != want {

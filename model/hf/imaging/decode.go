@@ -18,6 +18,8 @@ import (
 
 // MaxPixels bounds the images Decode accepts: a small file can
 // declare a picture that would take all memory. It is the limit of Pillow.
+// Pillow warns from half of this on and raises DecompressionBombError beyond it
+// (Image.MAX_IMAGE_PIXELS · 2).
 const MaxPixels = 178_956_970
 
 // format is a kind of image file, known by its first bytes; '?' stands for any.
@@ -84,6 +86,8 @@ func formatOf(data []byte) (format, error) {
 	if len(data) == 0 {
 		return format{}, errors.New("the image is empty (0 bytes)")
 	}
+	// A pointer of git-lfs or a page of a failed download has the name of the picture it stands
+	// for.
 	if other := filekind.StandIn(data); other != "" {
 		return format{}, fmt.Errorf("this is %s", other)
 	}
@@ -101,6 +105,7 @@ func formatOf(data []byte) (format, error) {
 // was held, without regard to colour profiles. name says in errors which record
 // the bytes came from. The size is checked from the header before any pixel is
 // decoded. A picture with transparency keeps it.
+// The picture shares no memory with data, which the caller may change.
 func Decode(data []byte, name string) (image.Image, error) {
 	f, _, _, err := header(data, name)
 	if err != nil {
@@ -131,6 +136,7 @@ func header(data []byte, name string) (f format, w, h int, err error) {
 		err = corrupt(name, f.name, len(data), err)
 	case w <= 0 || h <= 0:
 		err = fmt.Errorf("%s: %s image of %d×%d pixels is empty", name, f.name, w, h)
+	// The product is taken in 64 bits, as a header may claim any two numbers.
 	case int64(w)*int64(h) > MaxPixels:
 		err = fmt.Errorf("%s: %s image of %d×%d pixels exceeds %d pixels: scale it down first", name, f.name, w, h, MaxPixels)
 	}
@@ -175,6 +181,7 @@ func decodeJPEG(data []byte) (image.Image, error) {
 		return &image.Gray{Pix: p.Pix, Stride: p.W, Rect: rect}, nil
 	case jpeg.CMYK:
 		for i := range p.Pix {
+			// image.CMYK takes ink, 255 for all of it.
 			p.Pix[i] = 255 - p.Pix[i]
 		}
 		return &image.CMYK{Pix: p.Pix, Stride: 4 * p.W, Rect: rect}, nil
@@ -196,6 +203,7 @@ func firstFrame(data []byte) (image.Image, error) {
 	}
 	frame, ok := img.(*image.Paletted)
 	screen := image.Rect(0, 0, c.Width, c.Height)
+	// A frame may have a palette of its own, which then is the screen's as well.
 	if !ok || frame.Rect == screen {
 		return img, nil
 	}

@@ -40,6 +40,8 @@ func (u unread) Error() string {
 
 // parseBMP reads the headers. There have been seven kinds of them, told apart by their
 // length.
+// A header is at offset 14, behind the file header; offsets below count from the file's beginning,
+// numbers are little-endian.
 func parseBMP(data []byte) (h bmpHeader, err error) {
 	no := func(form string, args ...any) (bmpHeader, error) {
 		return h, unread{"BMP", fmt.Sprintf(form, args...)}
@@ -61,6 +63,8 @@ func parseBMP(data []byte) (h bmpHeader, err error) {
 		h.w, h.h, h.bits, h.entry = u16(18), u16(20), u16(24), 3
 	} else {
 		w, height := u32(18), u32(22)
+		// A negative height means rows from the top. Pillow looks at its highest byte alone, and so
+		// does this.
 		if h.topDown = height>>24 == 0xff; h.topDown {
 			height = -height
 		}
@@ -92,6 +96,7 @@ func parseBMP(data []byte) (h bmpHeader, err error) {
 	default:
 		return no("compression %d with %d bits a pixel", h.kind, h.bits)
 	}
+	// 0 means as many as the bits can name.
 	if h.colours == 0 {
 		h.colours = 1 << min(h.bits, 8)
 	}
@@ -140,6 +145,7 @@ func decodeBMP(data []byte) (image.Image, error) {
 // in the file may be missing.
 func (h bmpHeader) rows(data []byte) (row func(y int) []byte, err error) {
 	used := (h.w*h.bits + 7) / 8
+	// Rows begin at whole words of four bytes.
 	stride := (h.w*h.bits + 31) / 32 * 4
 	if h.pixels > len(data) || (h.h-1)*stride+used > len(data)-h.pixels {
 		return nil, io.ErrUnexpectedEOF
@@ -191,6 +197,7 @@ func (h bmpHeader) indexed(data []byte) (image.Image, error) {
 		in, to := row(y), out.Pix[3*y*h.w:]
 		for x := range h.w {
 			bit := x * depth
+			// The leftmost pixel is in the highest bits.
 			v := in[bit/8] >> (8 - depth - bit%8) & (1<<depth - 1)
 			copy(to[3*x:3*x+3], palette[v][:])
 		}
@@ -260,6 +267,7 @@ func (h bmpHeader) wholeBytes(data []byte) (image.Image, error) {
 		if h.bits == 24 {
 			masks[3] = 0
 		}
+		// Without masks: blue, green, red and alpha, by their bytes.
 		if masks == [4]uint32{} && h.bits == 32 {
 			masks = [4]uint32{0xff0000, 0xff00, 0xff, 0xff000000}
 		}
@@ -269,6 +277,7 @@ func (h bmpHeader) wholeBytes(data []byte) (image.Image, error) {
 			switch {
 			case m == 0 && i == 3:
 				continue
+			// Eight bits in a row on a byte's border, which no other channel has.
 			case m == 0 || m>>shift != 0xff || shift%8 != 0 || shift+8 > h.bits || all&m != 0:
 				return nil, h.masksUnread()
 			}

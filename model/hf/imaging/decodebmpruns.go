@@ -20,6 +20,7 @@ func (h bmpHeader) runs(data []byte) (row func(y int) []byte, err error) {
 }
 
 // runReader is the state of one decoding.
+// out grows to size; its length is the place of the next pixel, counted along the file's rows.
 type runReader struct {
 	data []byte
 	at   int // next byte of data
@@ -39,6 +40,7 @@ func (r *runReader) step() bool {
 	n, v := int(order[0]), order[1]
 	switch {
 	case n > 0:
+		// A run does not go on in the next row, as in Pillow.
 		n = max(0, min(n, r.w-r.x))
 		for i := range n {
 			r.out = append(r.out, r.colour(v, i))
@@ -82,6 +84,7 @@ func (r *runReader) single(n int) bool {
 		r.out = append(r.out, r.colour(in[at], i))
 	}
 	r.x += n
+	// By the offset in the file and not in the data, as Pillow has it.
 	r.at += r.at % 2
 	return true
 }

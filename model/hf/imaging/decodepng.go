@@ -28,6 +28,7 @@ func decodePNG(data []byte) (image.Image, error) {
 	if len(data) < 26 {
 		return png.Decode(bytes.NewReader(data)) // which says what is wrong
 	}
+	// Both stand in IHDR, the first chunk. Kind 0 is grey, 2 true colour.
 	depth, kind := data[24], data[25]
 	grey := kind == 0
 	if !(grey && (depth == 2 || depth == 4 || depth == 16)) && !(kind == 2 && depth == 16) {
@@ -56,6 +57,7 @@ func decodePNG(data []byte) (image.Image, error) {
 	if key == nil {
 		return img, nil
 	}
+	// The lower byte of each: a key has two bytes a sample, whatever the depth.
 	k := [3]byte{key[1], key[1], key[1]}
 	if !grey {
 		k = [3]byte{key[1], key[3], key[5]}

@@ -11,6 +11,7 @@ import (
 
 // riffChunks visits the chunks of a RIFF body until visit gives false; chunk is
 // the whole with its header and padding.
+// A chunk is its kind, its length, so many bytes and one more where the length is odd.
 func riffChunks(data []byte, visit func(kind string, body, chunk []byte) bool) {
 	for len(data) >= 8 {
 		n := int(binary.LittleEndian.Uint32(data[4:]))
@@ -25,6 +26,7 @@ func riffChunks(data []byte, visit func(kind string, body, chunk []byte) bool) {
 // decodeWebP decodes a WebP picture or the first frame of an animation. The
 // lossy kind stores luma and chroma of limited range, which package webp hands
 // on as if they were JPEG's; they are converted as libwebp converts them.
+// Alpha is not premultiplied, in the file as in the result.
 func decodeWebP(data []byte) (image.Image, error) {
 	still, at, canvas, err := firstWebP(data)
 	if err != nil {
@@ -73,6 +75,8 @@ func hasAlpha(data []byte) bool {
 
 // firstWebP gives a file that holds one still picture: the file itself, or the
 // first frame of an animation with its place on the canvas.
+// canvas is empty for a still picture, which is its own canvas. Sizes are stored less one, places
+// in steps of two.
 func firstWebP(data []byte) (still []byte, at image.Point, canvas image.Rectangle, err error) {
 	if len(data) < 30 || string(data[12:16]) != "VP8X" || data[20]&2 == 0 {
 		return data, at, canvas, nil
@@ -101,6 +105,8 @@ func firstWebP(data []byte) (still []byte, at image.Point, canvas image.Rectangl
 				alpha = chunk
 			case "VP8 ", "VP8L":
 				if alpha != nil {
+					// An extended header with the flag of alpha, before which a decoder takes no
+					// ALPH chunk.
 					still = append(still, "VP8X\x0a\x00\x00\x00\x10\x00\x00\x00"...)
 					still = append(still, body[6:12]...)
 					still = append(still, alpha...)
@@ -120,10 +126,12 @@ func firstWebP(data []byte) (still []byte, at image.Point, canvas image.Rectangl
 // limited range, in libwebp's integers (VP8YUVToR and its like in src/dsp/yuv.h).
 func limitedRGB(m *image.YCbCr) RGB {
 	out := RGB{make([]byte, 3*m.Rect.Dx()*m.Rect.Dy()), m.Rect.Dx(), m.Rect.Dy()}
+	// Chroma has half the samples each way, an odd last one for itself.
 	cw, ch := (out.W+1)/2, (out.H+1)/2
 	u, v := make([]byte, out.W+2), make([]byte, out.W+2)
 	for y := range out.H {
 		near := y / 2
+		// The row of chroma on the other side of y; at the borders the nearest itself.
 		far := max(0, min(ch-1, near-1+y%2*2))
 		row := func(pix []byte, y int) []byte { return pix[y*m.CStride : y*m.CStride+cw] }
 		diamond(row(m.Cb, near), row(m.Cb, far), u)
@@ -145,6 +153,7 @@ func clip6(v int) byte { return byte(max(0, min(255, v>>6))) }
 
 // diamond doubles a row of chroma: 9/16 of the nearest sample, 3/16 of the two
 // beside it, 1/16 of the farthest, rounded in libwebp's two steps.
+// out is longer than the picture's row by what an odd width leaves over.
 func diamond(near, far, out []byte) {
 	out[0] = byte((3*int(near[0]) + int(far[0]) + 2) >> 2)
 	last := len(near) - 1

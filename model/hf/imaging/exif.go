@@ -29,6 +29,7 @@ func orientation(format string, data []byte) int {
 			return true
 		})
 	}
+	// EXIF's own word counts where it is there, whatever XMP says.
 	if o, ok := exifOrientation(exif); ok {
 		return o
 	}
@@ -77,6 +78,7 @@ func pngMeta(data []byte) (exif, xmp []byte) {
 		case kind == "eXIf":
 			exif = body
 		case kind == "tEXt" && string(key) == "Raw profile type exif" && exif == nil:
+			// An empty line, the kind and the length stand before the data.
 			if lines := strings.SplitN(string(text), "\n", 4); len(lines) == 4 {
 				exif, _ = hex.DecodeString(strings.ReplaceAll(lines[3], "\n", ""))
 			}
@@ -91,6 +93,7 @@ func pngMeta(data []byte) (exif, xmp []byte) {
 // exifOrientation reads tag 0x0112 of the first directory. The data is a small TIFF
 // file: its byte order, the place of the directory, and there entries of 12 bytes (tag,
 // type, count, value).
+// What does not fit this form says nothing: a picture is not refused for its metadata.
 func exifOrientation(b []byte) (int, bool) {
 	b = bytes.TrimPrefix(b, []byte("Exif\x00\x00"))
 	if len(b) < 8 {
@@ -150,6 +153,7 @@ func upright(img image.Image, orientation int) image.Image {
 }
 
 // turn copies w × h pixels of n bytes to where they belong.
+// dst is w wide for the orientations up to 4 and h wide for those beyond, which exchange the sides.
 func turn(dst, src []byte, w, h, n, orientation int) {
 	for y := range h {
 		for x := range w {

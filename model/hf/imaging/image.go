@@ -15,6 +15,7 @@ func (g Grid) Patches() int { return g.T * g.H * g.W }
 // picture (CLIP) take planes [3, h, w] and no grid; towers with any size
 // (Qwen) take patches [Grid.Patches(), 3·temporal·patch·patch].
 // It does not say which layout it has: that is its Processor's Layout.
+// Pixels belong to whoever has the Image; a Processor keeps none.
 type Image struct {
 	Pixels []float32
 	Grid   Grid
@@ -22,6 +23,7 @@ type Image struct {
 
 // Processor turns pictures into what a vision tower reads, as the
 // reference processor that a model's folder names does.
+// It may be used by several goroutines at once. Sizes are given as height, width, in pixels.
 type Processor interface {
 	// Process converts one picture. Errors say what is wrong with it, not
 	// where it came from.

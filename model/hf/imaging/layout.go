@@ -48,6 +48,7 @@ func (l Layout) Rows(g Grid) iter.Seq[Row] {
 	down, across := g.H/m, g.W/m
 	return func(yield func(Row) bool) {
 		at := 0
+		// Tiles of one moment follow each other, and within it those of a merge block.
 		for tile := range g.T * down * across * m * m {
 			block, in := tile/(m*m), tile%(m*m)
 			time := block / (down * across)
@@ -69,6 +70,7 @@ func (l Layout) Rows(g Grid) iter.Seq[Row] {
 }
 
 // At is the index in Pixels of a pixel of an image with grid g.
+// It is the inverse of Rows; an index out of the picture is not refused.
 func (l Layout) At(g Grid, channel, frame, y, x int) int {
 	g, m := l.grid(g), max(1, l.merge)
 	row, col := y/l.height, x/l.width
@@ -114,6 +116,7 @@ func (l Layout) CheckSquares(side int) error {
 }
 
 // store writes a picture, as each of the image's frames.
+// rgb has the size of g. Towers take a still picture as frames that are equal.
 func (l Layout) store(rgb RGB, g Grid, scale *PixelScale) Image {
 	out := Image{make([]float32, l.values(g)), g}
 	table := scale.tables()

@@ -53,6 +53,7 @@ func processorJSON(dir string) (b []byte, path string, err error) {
 }
 
 // modelType is that of config.json, "" where there is none.
+// A folder of an image processor alone has no config.json.
 func modelType(dir string) (string, error) {
 	var c struct {
 		Model string `json:"model_type"`

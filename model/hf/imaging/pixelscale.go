@@ -7,6 +7,7 @@ import (
 
 // PixelScale maps samples of 8 bits to the numbers a tower reads, per channel:
 // x·RescaleFactor, then (x − Mean)/Std.
+// The product is rounded to float32 before the mean is taken off: two steps, as numpy takes them.
 type PixelScale struct {
 	DoRescale     bool
 	RescaleFactor float64

@@ -15,6 +15,7 @@ import (
 // procJSON is preprocessor_config.json; absent fields keep the defaults of the
 // class it names. A null is no absence: a switch that is null is off, and what is
 // null although a switch needs it is refused, as by transformers.
+// Pointers tell a field that is absent from one that is zero.
 type procJSON struct {
 	Type          string    `json:"image_processor_type"`
 	FeatureType   string    `json:"feature_extractor_type"`
@@ -83,6 +84,7 @@ func readProcJSON(b []byte) (*procJSON, error) {
 }
 
 // needs refuses null values of a step that is on.
+// It asks for null alone: an absent field has its default.
 func (j *procJSON) needs(on bool, step string, fields ...string) error {
 	for _, f := range fields {
 		if on && j.null[f] {
@@ -215,6 +217,7 @@ func (j *procJSON) qwen() (Processor, error) {
 		if err := j.pixelCounts(s); err != nil {
 			return nil, err
 		}
+		// To this class they are areas, in spite of their names.
 		set(&p.MinPixels, s.Shortest)
 		set(&p.MaxPixels, s.Longest)
 	}

@@ -22,6 +22,7 @@ type QwenProcessor struct {
 }
 
 // NewQwen2VL is the processor with the reference's defaults.
+// The areas are 4 and 1,280 tokens of 28 × 28 pixels each.
 func NewQwen2VL() *QwenProcessor {
 	return &QwenProcessor{
 		DoResize: true, MinPixels: 56 * 56, MaxPixels: 28 * 28 * 1280, Resample: Bicubic,
@@ -52,6 +53,7 @@ const maxAspect = 200
 // Target is the size a picture of h × w pixels is resized to: multiples of
 // Patch·Merge whose product lies within MinPixels and MaxPixels, rounded as
 // the reference rounds.
+// The rounding to the even multiple at a tie is Python's round.
 func (p *QwenProcessor) Target(h, w int) (int, int, error) {
 	if h < 1 || w < 1 {
 		return 0, 0, errors.New("image is empty")
@@ -117,6 +119,7 @@ func (p *QwenProcessor) Process(img image.Image) (Image, error) {
 }
 
 // Denormalize puts the patches of one picture together again.
+// Videos, with T beyond 1, are no picture.
 func (p *QwenProcessor) Denormalize(in Image) (*image.RGBA, error) {
 	g := in.Grid
 	if g.T != 1 || g.H < 1 || g.W < 1 || g.H%p.Merge != 0 || g.W%p.Merge != 0 {

@@ -92,6 +92,8 @@ const fixedBits = 32 - 8 - 2
 
 // axis holds the contributions along one axis: output i sums w[i*size+k] times
 // input first[i]+k for k < count[i].
+// first and count are in input samples, w has 22 bits of fraction, and size is the room of an
+// output in w, more than count for most.
 type axis struct {
 	first, count []int
 	w            []int32
@@ -184,6 +186,7 @@ func verticalFirst(inW, inH, w, h int) bool {
 
 // resizeWindow is Resize, computing no more than the window win of the result:
 // a strip of 1 × 10000 pixels becomes 336 × 3360000 before its middle is cut.
+// The result has the size of win, with win.Min at its origin.
 func resizeWindow(img RGB, w, h int, r Resample, win image.Rectangle) (RGB, error) {
 	if w <= 0 || h <= 0 || img.W <= 0 || img.H <= 0 {
 		return RGB{}, fmt.Errorf("resize %d×%d to %d×%d: sides must be positive", img.W, img.H, w, h)

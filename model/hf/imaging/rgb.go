@@ -42,6 +42,7 @@ func (m RGB) cut(r image.Rectangle) RGB {
 
 // frame puts the picture at a point of a w × h one of the given colour.
 // The picture has to fit there.
+// A picture that fills it is given back itself and not copied.
 func (m RGB) frame(w, h int, at image.Point, paper [3]byte) RGB {
 	if w == m.W && h == m.H {
 		return m
@@ -61,6 +62,7 @@ func (m RGB) frame(w, h int, at image.Point, paper [3]byte) RGB {
 // ToRGB converts to packed RGB as Pillow's convert("RGB") does: alpha is
 // dropped and not blended, grey is repeated, 16-bit samples keep their high
 // byte, palettes are looked up.
+// An RGB is given back as it is, so the result may be the argument.
 func ToRGB(img image.Image) RGB {
 	if m, ok := img.(RGB); ok {
 		return m
@@ -142,6 +144,7 @@ func cmykToRGB(c, m, y, k byte) (r, g, b byte) {
 
 // overWhite is ToRGB with transparent pixels blended over white in Pillow's
 // integer arithmetic (alpha_composite).
+// Seven bits of fraction, as in Pillow's AlphaComposite.c; on white the result is opaque.
 func overWhite(img image.Image) RGB {
 	out := ToRGB(img)
 	if o, ok := img.(interface{ Opaque() bool }); ok && o.Opaque() {

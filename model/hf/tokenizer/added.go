@@ -10,6 +10,7 @@ import (
 
 // addedMatcher finds added tokens in text, longest first at each position.
 // start is asked at every byte of a text; only where it says yes is the trie walked.
+// It does not change once tokens are added, and holds no state of a search.
 type addedMatcher struct {
 	start [256]bool // bytes some token starts with
 	root  *trieNode
@@ -36,6 +37,7 @@ func (m *addedMatcher) add(text string, t *addedToken) {
 		if n.kids == nil {
 			n.kids = map[byte]*trieNode{}
 		}
+		// A map at each node: there are few tokens, and most share their first bytes.
 		next := n.kids[text[i]]
 		if next == nil {
 			next = &trieNode{}
@@ -85,6 +87,7 @@ func (m *addedMatcher) split(s string, visit func(text string, at int, token *ad
 			continue
 		}
 		if t.LStrip {
+			// Blanks that the token before took with it are not given back.
 			from = min(i, max(done, len(strings.TrimRightFunc(s[:i], unicode.IsSpace))))
 		}
 		if t.RStrip {
@@ -107,6 +110,7 @@ func (m *addedMatcher) split(s string, visit func(text string, at int, token *ad
 }
 
 // wordEnds reports whether a text ends in a character of words.
+// Words are \w of Unicode, as in the reference's expression for single_word.
 func wordEnds(s string) bool {
 	r, n := utf8.DecodeLastRuneInString(s)
 	return n > 0 && chars.IsWord(r)

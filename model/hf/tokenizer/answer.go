@@ -13,6 +13,7 @@ import "strings"
 // a normalizer that puts a mark in front of every text puts one into its middle.
 func (t *Tokenizer) EncodeAnswered(prompt, answer string) (ids []int32, first int) {
 	ids = t.Encode(prompt+answer, true)
+	// end is where the answer ends: first is never beyond it.
 	end := len(ids) - len(t.post.After)
 	if answer == "" {
 		return ids, end
@@ -26,6 +27,7 @@ func (t *Tokenizer) EncodeAnswered(prompt, answer string) (ids []int32, first in
 	// answer can cut the prompt's last word differently.
 	left := t.spelling(alone[first:])
 	for first < end && left != "" {
+		// A token that spells nothing would go on for ever; it ends the prompt.
 		rest, ok := strings.CutPrefix(left, t.spelling(ids[first:first+1]))
 		if !ok || rest == left {
 			break

@@ -19,6 +19,8 @@ var ErrNoChatTemplate = errors.New("no chat template: neither chat_template.jinj
 
 // ChatTemplate turns a conversation into the text a model was trained on. It
 // may be used by several goroutines at once.
+// tokens are the names that a template may use beside the variables of Render: bos_token and the
+// like, with the texts that the folder gives them.
 type ChatTemplate struct {
 	// Now is what a template that asks for the date gets; nil: the clock.
 	Now func() time.Time
@@ -37,6 +39,7 @@ type Message struct {
 }
 
 // Part is a piece of a message: {"type": "image"}, {"type": "text", "text": …}.
+// Templates write the mark of an image themselves, where a part of type "image" stands.
 type Part struct {
 	Type string
 	Text string // of type "text"
@@ -125,6 +128,7 @@ func (c *ChatTemplate) Render(messages []Message, addGenerationPrompt bool) (str
 }
 
 // value is the message as templates see it.
+// A Dict and no map: a template may print one, and its order is then that of Python's.
 func (m Message) value() any {
 	d := &jinja.Dict{}
 	d.Set("role", m.Role)
@@ -164,6 +168,8 @@ func findTemplate(dir string) (src, path string, err error) {
 	}
 	for _, name := range []string{"processor_config.json", "chat_template.json", "chat_template.jinja", "additional_chat_templates/default.jinja", "tokenizer_config.json"} {
 		path := filepath.Join(dir, filepath.FromSlash(name))
+		// transformers takes any of them by name and none unasked, so that a guess here could be
+		// another one than the user's.
 		if name == "tokenizer_config.json" && len(more) > 0 {
 			return "", "", fmt.Errorf("%s: additional_chat_templates holds no default.jinja, and there is no chat_template.jinja: call the one that is meant so", dir)
 		}
@@ -206,6 +212,7 @@ func templateField(b []byte) (string, error) {
 		return s, nil
 	}
 	byName := map[string]string{}
+	// encoding/json matches names in any case.
 	var list []struct{ Name, Template string }
 	switch {
 	case json.Unmarshal(o.T, &byName) == nil:

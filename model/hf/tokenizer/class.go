@@ -52,6 +52,8 @@ var misnamed = map[string]bool{"llava": true, "llava_next": true, "vipllava": tr
 
 // class picks the class as AutoTokenizer does. The notice, where it is not empty,
 // tells that transformers may build another tokenizer.
+// tokenizer_config.json goes before config.json, and both before the model type, unless its folders
+// are known to be wrong.
 func (f *folder) class(tokenizerJSON []byte) (c tokenizerClass, notice string) {
 	named := f.config.text("tokenizer_class")
 	if named == "" {
@@ -60,6 +62,8 @@ func (f *folder) class(tokenizerJSON []byte) (c tokenizerClass, notice string) {
 	named = strings.TrimSuffix(named, "Fast")
 	own, known := classOf[f.model.Type]
 	switch {
+	// Folders of Llama 3 that name the class of Llama 2, whose parts would spell words in another
+	// alphabet.
 	case named == "LlamaTokenizer" && !misnamed[f.model.Type] && bytes.Contains(tokenizerJSON, []byte(`"ByteLevel"`)):
 		return asFiled, ""
 	case known && (named == "" || misnamed[f.model.Type]):
@@ -130,6 +134,7 @@ type parts struct {
 }
 
 // replace leaves vocabulary, merges and post-processor.
+// The file's own flags of the model, such as ignore_merges, are lost by it, as in transformers.
 func (j *tokenizerJSON) replace(class string, p parts) error {
 	kind, err := subword.ModelType(j.Model)
 	if err != nil {
@@ -145,6 +150,8 @@ func (j *tokenizerJSON) replace(class string, p parts) error {
 	if err := json.Unmarshal(j.Model, &old); err != nil {
 		return err
 	}
+	// Vocabulary and merges are handed on as they are written: megabytes, of which nothing has to
+	// be read here.
 	p.Model["type"], p.Model["vocab"], p.Model["merges"] = "BPE", old.Vocab, old.Merges
 	for _, part := range []struct {
 		to   *json.RawMessage

@@ -31,6 +31,7 @@ func readFolder(dir string) (*folder, error) {
 }
 
 // parseFolder reads the files that read knows.
+// read gives the content of a file by its name; fs.ErrNotExist is no failure.
 func parseFolder(dir string, read func(name string) ([]byte, error)) (*folder, error) {
 	f := &folder{dir: dir}
 	for _, file := range []struct {
@@ -52,6 +53,7 @@ func parseFolder(dir string, read func(name string) ([]byte, error)) (*folder, e
 }
 
 // checkVersions refuses folders that keep other files for newer releases.
+// transformers would take the file of the newest version that is not above its own.
 func (f *folder) checkVersions() error {
 	var files []string
 	if raw := f.config.fields["fast_tokenizer_files"]; !plainjson.IsNull(raw) {

@@ -61,6 +61,7 @@ func (t *Tokenizer) DecodeLines(ctx context.Context, in io.Reader, out io.Writer
 		}
 		b := bytes.NewBuffer(dst)
 		e := json.NewEncoder(b)
+		// Python's json writes < and > as they are.
 		e.SetEscapeHTML(false)
 		err := e.Encode(t.Decode(*ids, skipSpecial))
 		return b.Bytes(), err
@@ -68,6 +69,7 @@ func (t *Tokenizer) DecodeLines(ctx context.Context, in io.Reader, out io.Writer
 }
 
 // eachLine writes what f appends for every line, in the order of the lines.
+// Memory holds one chunk of lines and what is made of it, whatever the length of the input.
 func eachLine(ctx context.Context, in io.Reader, out io.Writer, name string, f func(dst, line []byte) ([]byte, error)) error {
 	r, w := bufio.NewReaderSize(in, 1<<20), bufio.NewWriterSize(out, 1<<20)
 	for first := 1; ; {
@@ -135,6 +137,7 @@ func workOn(lines [][]byte, f func(dst, line []byte) ([]byte, error)) (parts [][
 	for range min(workers, runs) {
 		wg.Go(func() {
 			for i := range next {
+				// Runs differ by a line at most, and cover all lines whatever their number.
 				for k := i * len(lines) / runs; k < (i+1)*len(lines)/runs; k++ {
 					p, err := f(parts[i], lines[k])
 					if err != nil {
@@ -149,6 +152,8 @@ func workOn(lines [][]byte, f func(dst, line []byte) ([]byte, error)) (parts [][
 	wg.Wait()
 	for i := range fails {
 		if fails[i].err != nil {
+			// Of several bad lines the first is named, so that the outcome does not depend on the
+			// workers.
 			return parts[:i+1], fails[i].line, fails[i].err
 		}
 	}

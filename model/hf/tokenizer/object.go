@@ -20,6 +20,7 @@ type object struct {
 
 // UnmarshalJSON reads field by field: a map would lose their order. null is an object
 // without fields.
+// The decoder has checked the syntax by then: what fails here is the kind of value.
 func (o *object) UnmarshalJSON(b []byte) error {
 	*o = object{fields: map[string]json.RawMessage{}}
 	if plainjson.IsNull(b) {
@@ -72,6 +73,7 @@ func (o *object) clone() object {
 
 // truth is what Python's bool makes of a field, and whether it is there and not
 // null.
+// Python tests such fields with if, so that "false", which is a string, is true.
 func (o *object) truth(name string) (value, there bool) {
 	switch v := string(bytes.TrimSpace(o.fields[name])); v {
 	case "", "null":

@@ -77,6 +77,7 @@ func (s *specials) of(field string) string {
 
 // specials reads them. filed are the added tokens of tokenizer.json, padding its
 // section of that name.
+// config is a copy, from which a rule takes what those behind it must not see.
 func (f *folder) specials(c tokenizerClass, filed []addedToken, padding json.RawMessage) (*specials, error) {
 	config := f.config.clone()
 	own, err := ownTokens(&config)
@@ -180,6 +181,7 @@ func (s *specials) sort(byID map[int]tokenValue) {
 // special_tokens_map.json, whose fields replace those of tokenizer_config.json,
 // added_tokens.json, and the tokens of tokenizer.json, which win where ids are
 // the same.
+// It returns own with the tokens that special_tokens_map.json adds, and changes config.
 func (s *specials) older(f *folder, config *object, own []given, filed []addedToken) ([]given, error) {
 	special := map[string]bool{} // contents of the roles, and of extra ones
 	for _, name := range f.special.names {
@@ -221,6 +223,7 @@ func (s *specials) older(f *folder, config *object, own []given, filed []addedTo
 		if err := plainjson.Unmarshal(f.added.fields[content], &id); err != nil || id < 0 || id > subword.MaxTokenID {
 			return nil, fmt.Errorf("added_tokens.json: %q: %s is no id", content, f.added.fields[content])
 		}
+		// added_tokens.json has ids alone: the flags follow from what a token is elsewhere.
 		normalized := !special[content]
 		byID[id] = tokenValue{Content: content, Special: special[content], Normalized: &normalized}
 	}
@@ -256,6 +259,7 @@ func asTokens(raw json.RawMessage, special map[string]bool) (json.RawMessage, er
 }
 
 // joined is a list with what a second one has beyond it.
+// Entries are compared as they are written.
 func joined(first, second json.RawMessage) (json.RawMessage, error) {
 	var a, b []json.RawMessage
 	if !plainjson.IsNull(first) {
@@ -340,6 +344,7 @@ func (s *specials) name(c tokenizerClass, config *object, own []given, padding j
 
 // typed reports whether a field outside the usual roles is a token to
 // transformers: a string, or an object that says it is one.
+// An object without __type stays a dict in Python.
 func typed(raw json.RawMessage) bool {
 	var o struct {
 		Type string `json:"__type"`

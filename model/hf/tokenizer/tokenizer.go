@@ -22,6 +22,7 @@ import (
 // padding settings in the file are ignored, as transformers does unless asked.
 //
 // Nothing of it changes after Load but the pool of work memory, which is safe for that.
+// tokens and ids are each other's inverse, but for a spelling that an added token has taken over.
 type Tokenizer struct {
 	normalize pipeline.Normalizer
 	pre       pipeline.PreTokenizer
@@ -130,12 +131,14 @@ func (t *Tokenizer) addTokens(filed []addedToken, s *specials, c tokenizerClass,
 	for id, tok := range t.tokens {
 		t.ids[tok] = int32(id)
 	}
+	// Unused ids have the empty text, which is no token.
 	delete(t.ids, "")
 	for _, a := range filed {
 		if a.ID < 0 || a.ID > subword.MaxTokenID {
 			return fmt.Errorf("added_tokens: %q: id %d is out of range", a.Content, a.ID)
 		}
 	}
+	// v reads t.ids while t.ids is extended below; by then all ids are given.
 	v := newAddedVocabulary(t.ids)
 	v.addAll(filed, s, c)
 	for _, g := range s.listed {
@@ -202,6 +205,7 @@ func (t *Tokenizer) Encode(text string, addSpecial bool) []int32 {
 	}
 	w := t.work.Get().(*subword.Work)
 	defer t.work.Put(w)
+	// A token of English has three to five bytes; append grows the rest.
 	out := make([]int32, 0, len(text)/3+len(t.post.Before)+len(t.post.After))
 	if addSpecial {
 		out = append(out, t.post.Before...)
@@ -238,6 +242,7 @@ func (t *Tokenizer) Encode(text string, addSpecial bool) []int32 {
 // Decode turns ids into text; ids without a token are left out, and special
 // tokens too with skipSpecial.
 func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
+	// The decoder may change this list, which is nobody else's.
 	toks := make([]string, 0, len(ids))
 	for _, id := range ids {
 		if id < 0 || int(id) >= len(t.tokens) || t.tokens[id] == "" {

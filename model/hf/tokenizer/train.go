@@ -13,6 +13,8 @@ import (
 )
 
 // TrainOptions says what TrainBPE learns.
+// The vocabulary holds special tokens, 256 bytes and merges, in this order; VocabSize counts all of
+// them.
 type TrainOptions struct {
 	VocabSize int // upper bound of ids; fewer when the corpus has no more pairs
 	MinCount  int // a pair seen fewer times is not merged; 0 means 2
@@ -149,6 +151,8 @@ type trainWord struct {
 }
 
 // pairTable counts adjacent symbols over all words.
+// count is exact at all times; where may name words that have lost the pair, and heap holds counts
+// of earlier times.
 type pairTable struct {
 	words []trainWord
 	count map[uint64]int64
@@ -222,11 +226,14 @@ func (p *pairTable) merge(key uint64, a, b, id int32) {
 	for wi := range p.where[key] {
 		w := &p.words[wi]
 		s := w.syms
+		// From the left, without overlap: of "aaa" the first two.
 		for i := 0; i+1 < len(s); i++ {
 			if s[i] != a || s[i+1] != b {
 				continue
 			}
 			if i > 0 {
+				// s[i-1] may be the id just made, by which neighbours of merged pairs are counted
+				// as well.
 				p.change(wi, s[i-1], a, -w.count, touched)
 				p.change(wi, s[i-1], id, w.count, touched)
 			}
@@ -265,6 +272,7 @@ func (a pairCount) before(b pairCount) bool {
 }
 
 // pairHeap gives the most frequent pair first; entries may be stale.
+// Counts are of words of the corpus, weighted by how often each is met.
 type pairHeap []pairCount
 
 // container/heap would need an interface for each entry; these are the innermost steps of

@@ -15,6 +15,8 @@ import (
 // keepWords gives every kept word a token of its own. The learned merges are
 // cut back until the merges that complete the words fit; those come last, so
 // they change the segmentation of nothing but what they complete.
+// A kept word is one token wherever it stands, so that the first token of an answer tells which
+// word it is.
 func (t *trainer) keepWords() error {
 	words := make([]string, 0, len(t.o.KeepWords))
 	for _, k := range t.o.KeepWords {
@@ -72,6 +74,7 @@ func (t *trainer) cut(n int, words []string) *trainer {
 }
 
 // spell is a token as tokenizer.json writes it.
+// tokenizer.json is text, and bytes that are no UTF-8 have no other spelling in it.
 func (t *trainer) spell(id int32) string {
 	if int(id) < len(t.o.Special) {
 		return t.tokens[id]
@@ -157,6 +160,8 @@ func (t *trainer) bosTemplate() map[string]any {
 }
 
 // configJSON names the roles of the special tokens.
+// The class is the one that takes tokenizer.json as it stands, and model_max_length a number that
+// limits nothing.
 func (t *trainer) configJSON() map[string]any {
 	roles := map[string]string{"<pad>": "pad_token", "<s>": "bos_token", "</s>": "eos_token", "<unk>": "unk_token"}
 	extra := []string{}

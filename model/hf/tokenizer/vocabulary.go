@@ -6,6 +6,7 @@ import "slices"
 // AddedVocabulary of the tokenizers library: one that is in the vocabulary keeps
 // its id, any other gets the next one, whatever id a file gives it; one that is
 // added again takes the flags of the last time, but stays special.
+// byID and ids speak of the same tokens.
 type addedVocabulary struct {
 	known   func(content string) (int32, bool) // of the model
 	next    int32                              // id of the next token that is new
@@ -47,6 +48,7 @@ func (v *addedVocabulary) add(t addedToken) {
 
 // addAll adds what tokenizer.json lists, unless the class leaves it out, and the
 // folder's tokens.
+// there are the texts that are added already, of which named and extra ones add nothing.
 func (v *addedVocabulary) addAll(filed []addedToken, s *specials, c tokenizerClass) {
 	if c.rebuild == nil {
 		for _, t := range filed {

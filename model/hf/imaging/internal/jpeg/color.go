@@ -10,6 +10,8 @@ func (d *decoder) picture() *Picture {
 		if d.progressive {
 			c.finish(&d.quant[c.quant])
 		}
+		// A row enlarged may be longer than the picture, by what whole samples of chroma leave
+		// over.
 		lines[i] = make([]byte, c.w*(d.hMax/c.h)+1)
 	}
 	luma := d.ycc()
@@ -31,6 +33,8 @@ func (d *decoder) picture() *Picture {
 }
 
 // finish transforms all blocks of a progressive component.
+// Only then, since each scan adds to every block; the coefficients are given up as the plane is
+// made.
 func (c *component) finish(quant *[64]int32) {
 	c.pix = make([]byte, c.stride*8*c.blocksH)
 	for i := range c.coef {
@@ -69,6 +73,7 @@ const (
 
 // toRGB converts pixels of n bytes in place: Y, Cb, Cr to R, G, B, or with a
 // fourth component to its complement C, M, Y.
+// The products are rounded as in libjpeg's tables (jdcolor.c), green's after both are added.
 func toRGB(pix []byte, n int) {
 	for ; len(pix) > 0; pix = pix[n:] {
 		y, cb, cr := int32(pix[0]), int32(pix[1])-128, int32(pix[2])-128

@@ -23,6 +23,8 @@ type Picture struct {
 }
 
 // Decode decodes a file.
+// Memory is proportional to the picture, whose size the caller has to have bounded (Size). data is
+// not kept.
 func Decode(data []byte) (*Picture, error) {
 	d := &decoder{data: data}
 	if err := d.run(); err != nil {
@@ -32,6 +34,7 @@ func Decode(data []byte) (*Picture, error) {
 }
 
 // Size reads the width and height of a file from its headers.
+// What stands before the frame header has to be sound, and nothing behind it is looked at.
 func Size(data []byte) (w, h int, err error) {
 	d := &decoder{data: data, headerOnly: true}
 	if err := d.run(); err != nil {
@@ -43,6 +46,8 @@ func Size(data []byte) (w, h int, err error) {
 // component is one plane of the picture. Its size follows from the frame's largest
 // sampling factors (A.1.1); it is coded in whole blocks of 8 × 8, of which those
 // beyond w and rows are padding that no one sees.
+// pix is [8·blocksH, stride] samples, coef [blocksH·blocksW] blocks in row order; a sequential
+// component has no coef.
 type component struct {
 	id    byte
 	h, v  int // sampling factors
@@ -62,6 +67,7 @@ type component struct {
 
 // decoder reads one file. Tables stay in force until others take their slot, also
 // over scans (B.2.4), so they belong to the decoder and not to a scan.
+// comp is nil until the frame header has been read.
 type decoder struct {
 	data       []byte
 	pos        int
@@ -150,6 +156,7 @@ func (d *decoder) interpret(m byte, seg []byte) error {
 		d.restart = int(seg[0])<<8 | int(seg[1])
 	case sos:
 		return d.scan(seg)
+	// Only the mark is asked for: version, density and thumbnail mean nothing for pixels.
 	case app0:
 		d.jfif = d.jfif || len(seg) >= 5 && string(seg[:5]) == "JFIF\x00"
 	case app14: // Adobe's: its last byte says which transform the colours went through
@@ -218,6 +225,7 @@ func (d *decoder) segment() ([]byte, error) {
 
 // quantTables reads the divisors of coefficients, of 8 or 16 bits each, in the
 // order of the zigzag (B.2.4.1). One segment may hold several tables.
+// They are turned into row order here, so that idct multiplies place by place.
 func (d *decoder) quantTables(seg []byte) error {
 	for len(seg) > 0 {
 		slot, wide := seg[0]&15, seg[0]>>4
@@ -278,10 +286,12 @@ func (d *decoder) frame(seg []byte, progressive bool) error {
 	// Sizes need the largest factors of all components (A.1.1, A.2.4).
 	for i := range d.comp {
 		c := &d.comp[i]
+		// The ratio of sampling factors is then a whole number, which row counts on.
 		if d.hMax%c.h != 0 || d.vMax%c.v != 0 {
 			return unsupported("component %d is sampled at %d/%d × %d/%d, which libjpeg-turbo does not enlarge either", i, c.h, d.hMax, c.v, d.vMax)
 		}
 		c.w, c.rows = ceilDiv(d.w*c.h, d.hMax), ceilDiv(d.h*c.v, d.vMax)
+		// An MCU holds h × v blocks of each component, and the file holds whole MCUs.
 		c.blocksW = ceilDiv(d.w, 8*d.hMax) * c.h
 		c.blocksH = ceilDiv(d.h, 8*d.vMax) * c.v
 		c.stride = 8 * c.blocksW

@@ -8,6 +8,7 @@ import (
 // huffman is a code of up to 16 bits (annex C): those of one length follow each
 // other, so a code's value is found from the first and last of its length. Short
 // codes, which are nearly all there are in a file, are looked up at once.
+// It does not change once it is made, so that components may share it.
 type huffman struct {
 	fast   [256]uint16 // value<<8 | length by the next 8 bits; 0: longer
 	values []byte
@@ -48,6 +49,7 @@ func newHuffman(counts, values []byte) (*huffman, error) {
 	for length := 1; length <= 16; length++ {
 		count := int32(counts[length-1])
 		h.offset[length] = k - code
+		// libjpeg-turbo refuses such a table, too; unused codes are no fault.
 		if code+count > 1<<length {
 			return nil, errors.New("Huffman table with too many codes")
 		}
@@ -76,6 +78,7 @@ func (h *huffman) lookUp(code int32, length int, value byte) {
 
 // bits reads the entropy-coded data of a scan. Past its end it gives zeros and
 // remembers: a whole block is decoded before anyone looks.
+// acc holds its n bits at the low end, the next one highest among them.
 type bits struct {
 	data []byte
 	pos  int
@@ -87,6 +90,7 @@ type bits struct {
 
 // fill takes bytes up to the next marker. A data byte 0xff has a zero behind it that
 // is no data (B.1.1.5).
+// It stops at a marker without passing it: next, or the decoder, looks at that.
 func (b *bits) fill() {
 	for b.n <= 48 {
 		var v byte
@@ -141,6 +145,7 @@ func (b *bits) receive(n uint) int {
 }
 
 // symbol reads a code and gives its value (F.2.2.3).
+// A code that no table has is noted in bad and reads as 0, which every caller can go on with.
 func (b *bits) symbol(h *huffman) byte {
 	w := b.peek(16)
 	if f := h.fast[w>>8]; f != 0 {
@@ -161,6 +166,7 @@ func (b *bits) symbol(h *huffman) byte {
 }
 
 // next goes on behind a restart marker.
+// Bits left before a marker are padding (F.1.2.3).
 func (b *bits) next() {
 	b.acc, b.n, b.over = 0, 0, 0
 	if b.pos+1 < len(b.data) && b.data[b.pos] == 0xff && b.data[b.pos+1]&0xf8 == 0xd0 {

@@ -19,6 +19,7 @@ const (
 
 // idct writes the 8 × 8 samples of a block. The columns keep 2 bits of fraction
 // for the rows.
+// coef and quant are in row order; stride is that of dst, in samples.
 func idct(coef *[64]int16, quant *[64]int32, dst []byte, stride int) {
 	var in, mid [64]int32
 	for i, c := range coef {
@@ -41,6 +42,7 @@ func idct(coef *[64]int16, quant *[64]int32, dst []byte, stride int) {
 }
 
 // transform is one dimension, its results scaled by 2¹³ and √8.
+// Each pass leaves √8 too much, both together 8, which the last shift takes off with the fraction.
 func transform(i0, i1, i2, i3, i4, i5, i6, i7 int32) [8]int32 {
 	z := (i2 + i6) * c0541
 	e2, e3 := z-i6*c1847, z+i2*c0765

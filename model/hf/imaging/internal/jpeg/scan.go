@@ -17,6 +17,7 @@ var zigzag = [64]byte{
 
 // pass is what a scan adds to the coefficients: those from first to last, bits
 // down to low; refine when higher bits are known.
+// run belongs to the scan and is 0 at its start and behind each restart marker.
 type pass struct {
 	first, last int
 	low         uint
@@ -80,6 +81,7 @@ func (d *decoder) parameters(tail []byte, components int) (pass, error) {
 	if !d.progressive {
 		return pass{last: 63}, nil
 	}
+	// Refinement has to go on one bit below the scan before (Ah = Al + 1).
 	if p.last > 63 || p.first > p.last || p.low > 13 || (p.first == 0) != (p.last == 0) || p.first > 0 && components > 1 ||
 		p.refine && uint(tail[2]>>4) != p.low+1 {
 		return p, errors.New("a progressive scan with bad parameters")
@@ -166,6 +168,7 @@ func (d *decoder) block(b *bits, c *component, p *pass, y, x int) {
 		coef := &c.coef[y*c.blocksW+x]
 		if !p.refine {
 			c.pred += b.receive(uint(b.symbol(d.huff[0][c.dc]) & 15))
+			// Damaged data may leave 16 bits; what is then cut off is noise either way.
 			coef[0] = int16(c.pred << p.low)
 		} else if b.take(1) == 1 {
 			coef[0] |= 1 << p.low
@@ -214,6 +217,7 @@ func (b *bits) fail() {
 // acFirst reads the high bits of a band of coefficients (G.1.2.2). What ends a block
 // may end the band in the blocks behind it, too: a run of 0 to 14 stands for
 // 2^run blocks and as many more as the run's bits say.
+// p.run blocks have no more of the band, this one among them.
 func (d *decoder) acFirst(b *bits, c *component, p *pass, coef *[64]int16) {
 	if p.run > 0 {
 		p.run--

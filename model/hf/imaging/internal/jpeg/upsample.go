@@ -2,6 +2,8 @@ package jpeg
 
 // row writes row y of the component enlarged to the picture's width into dst,
 // which is a little longer than that.
+// libjpeg-turbo's cases are in jdsample.c (jinit_upsampler); its result depends on which of them is
+// taken.
 func (c *component) row(y, hMax, vMax int, dst []byte) {
 	line := func(y int) []byte {
 		y = max(0, min(c.rows-1, y)) // the border repeats
@@ -43,6 +45,7 @@ func across(in, out []byte) {
 }
 
 // both doubles both ways: the rows' sums first, kept at 4 times, then across.
+// Rounding by 8 and 7 in turn is libjpeg's, so that no side is favoured (h2v2_fancy_upsample).
 func both(near, far, out []byte) {
 	last := len(near) - 1
 	sum := func(x int) int { return 3*int(near[x]) + int(far[x]) }

@@ -17,6 +17,7 @@ func newBertNormalizer(c component) Normalizer {
 	if c.StripAccents != nil {
 		accents = *c.StripAccents
 	}
+	// Accents are marks of their own once a text is decomposed (NFD).
 	decompose := chars.Around(norm.NFD.String, chars.Inert)
 	return plain(func(s string) string {
 		if c.CleanText {
@@ -46,6 +47,7 @@ func cleanRune(r rune) rune {
 	switch {
 	case r == '\t' || r == '\n' || r == '\r':
 		return ' '
+	// U+FFFD goes, too: it stands for bytes that were no text.
 	case r == 0 || r == 0xfffd || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co) && !unicode.Is(chars.NotControl, r):
 		return -1
 	case unicode.IsSpace(r):

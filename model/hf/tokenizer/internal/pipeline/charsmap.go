@@ -31,6 +31,7 @@ func newCharsmap(b64 string) (*charsmap, error) {
 	if len(b) < 8 {
 		return nil, fmt.Errorf("precompiled_charsmap is truncated: %d bytes", len(b))
 	}
+	// The length is in bytes; units have four each, little-endian (SentencePiece, normalizer.cc).
 	size := binary.LittleEndian.Uint32(b)
 	if size < 4 || uint64(size)+4 > uint64(len(b)) {
 		return nil, fmt.Errorf("precompiled_charsmap is truncated: its trie has %d bytes, the field %d", size, len(b))
@@ -89,6 +90,7 @@ func offset(unit uint32) uint32 { return unit >> 10 << (unit & (1 << 9) >> 6) }
 // whole where the map knows them, and code points one by one elsewhere.
 func (c *charsmap) normalize(s string) string {
 	var b strings.Builder
+	// uniseg goes on from the state it gave for the cluster before; -1 begins anew.
 	state := -1
 	for s != "" {
 		var g string
@@ -98,6 +100,8 @@ func (c *charsmap) normalize(s string) string {
 		} else {
 			g, s, _, state = uniseg.FirstGraphemeClusterInString(s, state)
 		}
+		// The bound is the reference's (tokenizers, normalizers/precompiled.rs): a cluster of six
+		// bytes or more is never looked up as a whole.
 		if len(g) < 6 {
 			if r, ok := c.lookup(g); ok {
 				b.WriteString(r)

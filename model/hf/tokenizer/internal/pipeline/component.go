@@ -16,6 +16,8 @@ type pattern struct {
 // component holds the fields of every supported normalizer, pre-tokenizer,
 // post-processor and decoder; each reads its own.
 // Pointers tell a field that is left out from one that is false or empty: defaults differ by type.
+// A field may mean other things to other types: Content is a replacement, or the character that
+// Strip takes away.
 type component struct {
 	Type string `json:"type"`
 

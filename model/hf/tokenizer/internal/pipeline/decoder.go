@@ -34,6 +34,7 @@ func NewDecoder(raw json.RawMessage) (Decoder, error) {
 		return decodeByteLevel, nil
 	case "ByteFallback":
 		return decodeFallback, nil
+	// Fuse makes one token of all, so that what follows sees the text as a whole.
 	case "Fuse":
 		return func(toks []string) ([]string, error) { return []string{strings.Join(toks, "")}, nil }, nil
 	case "Replace":
@@ -80,6 +81,7 @@ func eachToken(f Normalizer) Decoder {
 }
 
 // stripToken removes up to Start and Stop copies of the content at the ends.
+// Start and Stop count characters, of which Content is one.
 func stripToken(s string, c component) string {
 	for k := 0; k < c.Start && strings.HasPrefix(s, c.Content); k++ {
 		s = s[len(c.Content):]
@@ -116,6 +118,7 @@ func decodeFallback(toks []string) ([]string, error) {
 		if len(run) == 0 {
 			return
 		}
+		// As a whole: bytes that begin well and end badly are all replaced, as in the reference.
 		if utf8.Valid(run) {
 			out = append(out, string(run))
 		} else {

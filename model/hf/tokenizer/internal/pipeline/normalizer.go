@@ -52,6 +52,7 @@ func NewNormalizer(raw json.RawMessage) (Normalizer, error) {
 		return plain(lowercase), nil
 	case "StripAccents":
 		return plain(stripMarks), nil
+	// Blanks are White_Space of Unicode, of Go as of Rust.
 	case "Strip":
 		return plain(func(s string) string {
 			if c.StripLeft {
@@ -116,6 +117,7 @@ func newReplace(c component) (Normalizer, error) {
 		if old == "" {
 			return nil, fmt.Errorf("Replace: the pattern is empty")
 		}
+		// A pattern that is a text is no expression: its dots and stars are meant.
 		return plain(func(s string) string { return strings.ReplaceAll(s, old, c.Content) }), nil
 	}
 	if c.Pattern.Regex == nil {
@@ -143,6 +145,7 @@ func newReplace(c component) (Normalizer, error) {
 // sigma, and the one character whose lower case is two characters.
 func lowercase(s string) string {
 	return strings.ReplaceAll(strings.Map(func(r rune) rune {
+		// strings.Map gives one character for one, so that this one waits for ReplaceAll.
 		if r == 'İ' {
 			return r
 		}
@@ -151,6 +154,7 @@ func lowercase(s string) string {
 }
 
 // stripMarks removes combining marks.
+// It does not decompose: files put NFD in front of StripAccents.
 func stripMarks(s string) string {
 	return strings.Map(func(r rune) rune {
 		// The second range was of marks when the reference's table was made.

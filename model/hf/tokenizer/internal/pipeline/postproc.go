@@ -43,6 +43,8 @@ func (t *Template) Wrap(raw json.RawMessage) error {
 		if err != nil {
 			return fmt.Errorf("sep: %w", err)
 		}
+		// Their names alone are BERT's: [CLS] and [SEP], or <s> and </s>. What else they do is for
+		// offsets and pairs.
 		t.Before = append([]int32{cls}, t.Before...)
 		t.After = append(t.After, sep)
 		return nil
@@ -51,6 +53,7 @@ func (t *Template) Wrap(raw json.RawMessage) error {
 }
 
 // addTemplate reads the template for one text; that for pairs is for other models.
+// A special token may stand for several ids.
 func (t *Template) addTemplate(c component) error {
 	var before, after []int32
 	seen := false

@@ -15,12 +15,15 @@ import (
 // splitter cuts one piece of text into smaller ones and passes them to yield in
 // order. first tells that the piece starts the text.
 // Pieces are passed on as they are found, not listed. An error of yield ends the work and is returned.
+// Empty pieces are dropped by runSteps; what is passed on need not be part of s, as a space put in
+// front is not.
 type splitter func(s string, first bool, yield func(string, bool) error) error
 
 // PreTokenizer is a chain of splitters; ByteLevel tells that the words then go
 // to the model as raw bytes.
 //
 // A chain without steps passes a text on whole.
+// Steps keep nothing between texts.
 type PreTokenizer struct {
 	steps     []splitter
 	ByteLevel bool
@@ -57,6 +60,7 @@ func (p *PreTokenizer) add(raw json.RawMessage) error {
 	}
 	steps, err := newSteps(c)
 	p.steps = append(p.steps, steps...)
+	// The spelling itself is left to the model, which has a table of bytes for it.
 	p.ByteLevel = c.Type == "ByteLevel"
 	return err
 }
@@ -132,11 +136,13 @@ func named(component string, s splitter, err error) ([]splitter, error) {
 
 // Run sends the words of s through the chain.
 // first says whether s starts the whole text, or follows an added token that was cut out before.
+// A word is part of s or made for it; the caller may keep it.
 func (p *PreTokenizer) Run(s string, first bool, yield func(string) error) error {
 	return runSteps(p.steps, s, first, yield)
 }
 
 // runSteps gives s to the first step, and each of its pieces to those behind it.
+// Depth first, so that words come in the order of the text without lists in between.
 func runSteps(steps []splitter, s string, first bool, yield func(string) error) error {
 	if s == "" {
 		return nil
@@ -160,6 +166,7 @@ func addPrefixSpace(s string, first bool, yield func(string, bool) error) error 
 // reference's \w+|[^\w\s]+.
 // By classes of characters and not by the engine: the expression is a run of one class or the
 // other.
+// Of the three classes only blanks end a word without beginning one.
 func splitWords(s string, first bool, yield func(string, bool) error) error {
 	class := func(r rune) int {
 		switch {
@@ -216,6 +223,7 @@ func newMetaspace(c component) (splitter, error) {
 	if err != nil {
 		return nil, err
 	}
+	// split is true where a file does not say.
 	whole := c.MetaSplit != nil && !*c.MetaSplit
 	return func(s string, first bool, yield func(string, bool) error) error {
 		s = strings.ReplaceAll(s, " ", rep)

@@ -12,6 +12,7 @@ import (
 
 // matcher lists consecutive ranges that cover s: matches and what lies between.
 // Every byte of s is in one range, in order; no range is empty but a match of nothing.
+// start and end are in bytes. visit's error ends the listing.
 type matcher func(s string, visit func(start, end int, match bool) error) error
 
 // runeMatcher matches every single character of a class.
@@ -41,6 +42,7 @@ func runeMatcher(is func(rune) bool) matcher {
 
 // stringMatcher matches a text that is not empty.
 // Matches do not overlap: the search goes on behind each.
+// Overlapping ones are found from the left, as in the reference.
 func stringMatcher(pat string) matcher {
 	return func(s string, visit func(int, int, bool) error) error {
 		at := 0
@@ -70,6 +72,8 @@ func stringMatcher(pat string) matcher {
 // The engine (regexp2) has look-ahead, which these expressions need and Go's own does not have.
 func regexMatcher(re *regexp2.Regexp) matcher {
 	return func(s string, visit func(int, int, bool) error) error {
+		// Encode has replaced what is not UTF-8, so that runes and bytes can be counted against
+		// each other.
 		runes := []rune(s)
 		at, byteAt := 0, 0 // end of the last range, in runes and in bytes
 		step := func(to int, match bool) error {
@@ -132,6 +136,8 @@ func newSplit(c component) (splitter, error) {
 // behave turns matches into pieces in one of the five ways of tokenizer.json.
 // The names are SplitDelimiterBehavior's in the reference. invert calls matches what lies between
 // them.
+// Isolated makes a piece of each match, Contiguous of matches in a row; MergedWithPrevious and
+// MergedWithNext join a match to its neighbour on that side.
 func behave(find matcher, behavior string, invert bool) (splitter, error) {
 	switch behavior {
 	case "Removed", "Isolated", "Contiguous", "MergedWithPrevious", "MergedWithNext":
@@ -172,6 +178,7 @@ func (p *pieces) add(a, b int, match bool) error {
 		p.pending = p.behavior != "Removed" || !match
 	}
 	p.prevMatch = match
+	// What is kept under Removed never joins: the match between two pieces is their border.
 	if p.behavior == "Removed" && p.pending {
 		return p.emit(b)
 	}

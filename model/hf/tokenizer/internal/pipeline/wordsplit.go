@@ -13,6 +13,7 @@ import (
 //
 // Next must take exactly what the expression's first alternative that matches takes, as engines
 // that backtrack do: not the longest match of all.
+// The expressions have their alternatives in one order, and differ in these fields.
 type WordSplit struct {
 	foldCase   bool // contractions match in any case
 	leadAny    bool // any single non-letter, non-digit, non-newline may lead a word; else only a space
@@ -36,6 +37,7 @@ var knownPatterns = map[string]WordSplit{
 
 // Split passes every match to yield. The matches cover the text: the last alternatives
 // take what is left.
+// It is a splitter.
 func (w WordSplit) Split(s string, first bool, yield func(string, bool) error) error {
 	for i := 0; i < len(s); {
 		n := w.Next(s[i:])
@@ -92,6 +94,7 @@ func classAt(s string) (int, int, rune) {
 }
 
 // run is the byte length of the leading characters of class c, at most limit of them (0: no limit).
+// The limit is {1,3} of Llama 3.
 func run(s string, c, limit int) int {
 	i := 0
 	for k := 0; limit == 0 || k < limit; k++ {
@@ -135,6 +138,7 @@ func (w WordSplit) Next(s string) int {
 		}
 	}
 	// ?punctuation
+	// In the expression the blank is optional in front of punctuation, in every variant.
 	lead := 0
 	if r == ' ' {
 		lead = 1
