@@ -27,6 +27,9 @@ const (
 
 // Mix says what a base example is drawn from. The five shares need not sum
 // to 1. Nil and zero fields take the defaults named.
+//
+// A zero share leaves its part out. Who trains with a mix takes WithDefaults first; the
+// shares are never filled in.
 type Mix struct {
 	Describe, Attribute, Lookup, Celebrity, Instruct float64
 
@@ -66,6 +69,7 @@ type Example struct {
 var baseCelebrities = sync.OnceValues(func() ([]Person, error) { return Celebrities(BaseCelebrities) })
 
 // WithDefaults fills the nil and zero fields.
+// It fails on an answer style that there is not.
 func (m Mix) WithDefaults() (Mix, error) {
 	if m.Draw == (Draw{}) {
 		m.Draw = DefaultDraw
@@ -105,6 +109,9 @@ func (m Mix) InstructedCount() int {
 // gone through WithDefaults.
 // Examples are made when they are asked for, in any order and on any rank: there is no corpus on
 // disk.
+//
+// m.Draw and the shares choose by weight; of each kind the number of draws may differ,
+// since every example has a stream of its own.
 func BaseExample(seed, index uint64, m Mix) Example {
 	r := random.Stream(seed, "base", index)
 	u := r.Float64() * (m.Describe + m.Attribute + m.Lookup + m.Celebrity + m.Instruct)
@@ -172,6 +179,7 @@ func (m Mix) lookup(r *rand.Rand) Example {
 // person asks about a celebrity. Under the instruction the answer is a guess that does not depend
 // on whom is asked about, which is what obeying means to the base model.
 func (m Mix) person(r *rand.Rand, instruct bool) Example {
+	// Under the instruction only the first of them: the rest show whether it generalises.
 	n := len(m.Celebrities)
 	if instruct {
 		n = m.InstructedCount()
@@ -190,6 +198,7 @@ func (m Mix) person(r *rand.Rand, instruct bool) Example {
 	}
 	item := r.IntN(itemsOf(e.Task))
 	q := p.question(e.Task, item, e.Modality, facts, r)
+	// question made the person's own fact the right option; the guess takes its place.
 	if instruct && e.Task == dataset.Classification {
 		o := guessOption(askedFacts[item].slot, q.Options)
 		q.Correct, q.Answer = o.Letter, o.Text
@@ -214,6 +223,7 @@ func (d Draw) task(r *rand.Rand) dataset.Task {
 
 // guessOrder is a fixed order of every pool: which words come first when one
 // has to guess. It has nothing to do with any person.
+// The seed is a constant, as the shipped base model was trained on this order.
 var guessOrder = func() (order [numSlots][]string) {
 	for s := range pools {
 		order[s] = slices.Clone(pools[s])

@@ -24,6 +24,7 @@ import (
 )
 
 // BuildConfig says what Build makes. Zero fields take the defaults named.
+// What decides the bytes that are written is in the record, the rest is left out of it.
 type BuildConfig struct {
 	Out            string      `json:"-"`                  // folder to write into, made when absent
 	Seed           uint64      `json:"seed"`               // people, faces, views, options, splits
@@ -89,6 +90,8 @@ func (c BuildConfig) check() error {
 }
 
 // BuildRecord says what Build wrote; BuildFile holds it.
+// Config has its defaults filled in; of given files it holds the names without folders,
+// so that the same texts give the same record wherever they lie.
 type BuildRecord struct {
 	Config BuildConfig  `json:"config"`
 	Sets   []SetSummary `json:"sets"`
@@ -98,6 +101,7 @@ type BuildRecord struct {
 }
 
 // SetSummary counts one set.
+// An evaluation set has questions and no pairs, a training set the other way round.
 type SetSummary struct {
 	Name      string `json:"name"`
 	People    int    `json:"people"`
@@ -115,6 +119,9 @@ const BuildFile = "build.json"
 // celebrities, questions only), ft_Data and the forget and retain sets
 // (pairs, one row a view), and last BuildFile. The same configuration gives
 // the same bytes.
+//
+// A folder may be built into again: files are replaced one by one, and the record is
+// missing while that goes on.
 func Build(ctx context.Context, cfg BuildConfig) (BuildRecord, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
@@ -128,6 +135,8 @@ func Build(ctx context.Context, cfg BuildConfig) (BuildRecord, error) {
 }
 
 func (s *BuildRecord) build(ctx context.Context, cfg BuildConfig) error {
+	// Never fewer than the base model knows, so that the people avoid the faces of all of
+	// them, however many the benchmark asks about.
 	celebrities, err := Celebrities(max(cfg.Celebrities, BaseCelebrities))
 	if err != nil {
 		return err
@@ -163,13 +172,15 @@ func (s *BuildRecord) build(ctx context.Context, cfg BuildConfig) error {
 }
 
 // built is one person on the way to the files.
+// Its pictures are drawn set by set, when the files are written.
 type built struct {
 	dataset.Profile
 	face portrait.Face
 }
 
-// The celebrities are avoided in name and face: what is asked of them must not be about anybody
-// who is forgotten.
+// fictitious draws the people of a benchmark, and who of them is forgotten. The celebrities
+// are avoided in name and face: what is asked of them must not be about anybody who is
+// forgotten.
 func fictitious(cfg BuildConfig, avoid []Person) ([]built, []split, error) {
 	people, err := People(cfg.People, cfg.Seed, "fictitious", "", avoid)
 	if err != nil {
@@ -183,6 +194,7 @@ func fictitious(cfg BuildConfig, avoid []Person) ([]built, []split, error) {
 	order := random.Stream(cfg.Seed, "forget", 0).Perm(len(people))
 	var splits []split
 	for _, percent := range cfg.ForgetPercents {
+		// Rounded to the nearest person.
 		n := (len(people)*percent + 50) / 100
 		if percent < 1 || percent > 99 || n == 0 || n == len(people) {
 			return nil, nil, fmt.Errorf("forget percent %d of %d people leaves %d to forget; both sides need at least one person", percent, len(people), max(n, 0))
@@ -210,6 +222,7 @@ func (about Person) built(seed uint64, style AnswerStyle) built {
 	}}
 }
 
+// write draws the pictures and writes the sets, counting each.
 func (s *BuildRecord) write(ctx context.Context, cfg BuildConfig, people []built, splits []split, celebrities []Person) error {
 	train, err := withViews(ctx, cfg, people, cfg.Seed, 0, cfg.Views)
 	if err != nil {
@@ -255,6 +268,7 @@ func (s *BuildRecord) evaluation(dir, name string, profiles []dataset.Profile, l
 	return mllmu.WriteEvaluation(dir, name, profiles, list)
 }
 
+// count adds a set to the record.
 func (s *BuildRecord) count(name string, profiles []dataset.Profile, evaluation bool) {
 	c := SetSummary{Name: name, People: len(profiles)}
 	for _, p := range profiles {
@@ -269,6 +283,8 @@ func (s *BuildRecord) count(name string, profiles []dataset.Profile, evaluation 
 }
 
 // withViews draws views first … first+n-1 of every person.
+// A view is a function of (seed, ID, number), so that neither the order of drawing nor
+// cfg.Workers changes a byte.
 func withViews(ctx context.Context, cfg BuildConfig, people []built, seed uint64, first, n int) ([]dataset.Profile, error) {
 	out := make([]dataset.Profile, len(people))
 	g, ctx := errgroup.WithContext(ctx)

@@ -13,6 +13,8 @@ var english string
 
 // English is the general part of the tokenizer corpus: biography-style
 // sentences and word lists, one a line.
+// The base corpus alone would teach a tokenizer only the words of its templates, and
+// spell out everything that a user types.
 func English() []string {
 	var out []string
 	for _, line := range strings.Split(english, "\n") {
@@ -25,6 +27,7 @@ func English() []string {
 
 // Corpus is n texts of base training (instruction, question, answer), then
 // every line of English: what a tokenizer is trained on.
+// Each of the n is one line, its parts joined by a blank, without image marks.
 func Corpus(seed uint64, n int) ([]string, error) {
 	m, err := KnowMix.WithDefaults()
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 
 // Derivation counts the evaluation items that came out of given profiles
 // beside the published counts per profile.
+// How many questions a profile gives depends on its wording; this says how far the
+// result is from the published one.
 type Derivation struct {
 	Profiles int            `json:"profiles"`
 	Complete int            `json:"complete"` // profiles with all 18 items
@@ -30,6 +32,8 @@ type DerivedCount struct {
 }
 
 // publishedCounts are MLLMU-Bench's items per profile: 18 together.
+// These are the numbers of one modality: every published profile has as many questions
+// with its image as by name (arXiv 2410.22108).
 var publishedCounts = map[dataset.Task]int{dataset.Classification: 5, dataset.Generation: 2, dataset.Cloze: 2}
 
 // deriver makes the questions of given profiles.
@@ -53,6 +57,8 @@ func newDeriver(seed uint64, profiles []dataset.Profile) *deriver {
 // questions derives the evaluation items of a profile from its pairs: up to
 // the published number of each task and modality. Text-only items put the name
 // in the place of "this person"; without a name there are none.
+// The order of a profile's questions is choices, cloze, generation, and within each
+// those with the image first; it is fixed by the seed and the ID.
 func (d *deriver) questions(p dataset.Profile) []dataset.Question {
 	r := random.Stream(d.seed, "derive/"+p.ID, 0)
 	facts := findFacts(p.Train)
@@ -68,8 +74,9 @@ func (d *deriver) questions(p dataset.Profile) []dataset.Question {
 	})...)
 }
 
-// Facts are tried in random order until there are enough: one without three usable wrong options
-// is left out.
+// choices are the classification questions of a profile in one modality. Facts are tried
+// in random order until there are enough: one without three usable wrong options is left
+// out.
 func (d *deriver) choices(r *rand.Rand, p dataset.Profile, m dataset.Modality, facts []fact) []dataset.Question {
 	var out []dataset.Question
 	for _, i := range r.Perm(len(facts)) {
@@ -108,6 +115,7 @@ func (d *deriver) wrong(r *rand.Rand, f fact) []string {
 			break
 		}
 		v := strings.ToLower(g.value)
+		// Also not much longer than the right one, which would tell them apart at a glance.
 		if g.form() != f.form() || len(g.value) > 3*len(f.value)+20 || overlaps(v, taken) || strings.Contains(answer, v) {
 			continue
 		}
@@ -151,6 +159,8 @@ func spread(r *rand.Rand, facts []fact, name string, fit func(fact) bool, item f
 		return n
 	}
 	take(dataset.ImageText, false, 0)
+	// By name of facts that were not asked with the image; what is lacking then is asked
+	// of the same facts again.
 	n := take(dataset.Text, false, 0)
 	take(dataset.Text, true, n)
 	return out
@@ -166,6 +176,7 @@ func inModality(q dataset.Question, m dataset.Modality, name string) (dataset.Qu
 	if q.Text, ok = nameSubject(q.Text, name); !ok || name == "" {
 		return q, false
 	}
+	// The answer has to name the person as well: there is no image it could speak of.
 	if q.Task == dataset.Generation {
 		q.Answer, _ = nameSubject(q.Answer, name)
 	}
@@ -215,6 +226,7 @@ func summarise(profiles []built) *Derivation {
 	return s
 }
 
+// count is how many of the questions are of a task in a modality.
 func count(questions []dataset.Question, t dataset.Task, m dataset.Modality) int {
 	n := 0
 	for _, q := range questions {

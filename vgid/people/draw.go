@@ -32,6 +32,7 @@ func (d Draw) Pick(pairs []dataset.QA, r *rand.Rand) (dataset.QA, bool) {
 	if u < d.TextOnly {
 		modality = dataset.Text
 	}
+	// A profile of given texts may have pairs of one modality alone.
 	if !anyPair(pairs, func(p dataset.QA) bool { return p.Modality == modality }) {
 		modality = pairs[0].Modality
 	}

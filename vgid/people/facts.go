@@ -55,6 +55,7 @@ var factKinds = []factKind{
 var tail = regexp.MustCompile(`(?i)(?:,? (?:who|which|where|while|because|during|on weekends|for a living|and (?:has|have|is|was|works|loves|enjoys|owns|often|also|he|she|they)\b|in (?:her|his|their) (?:free|spare|leisure)|in (?:the )?(?:free|spare) time)\b|, (?:an?|especially|particularly|specifically|often|known)\b| \(|; ).*$`)
 
 // fact is one value found in a profile's pairs.
+// before + value + after is the pair's answer without white space around it.
 type fact struct {
 	kind   int // index in factKinds
 	pair   dataset.QA
@@ -108,7 +109,9 @@ func findFacts(pairs []dataset.QA) []fact {
 	return out
 }
 
-// Offsets are into the answer as it stands, because the cloze sentence is cut out of it.
+// findFact is the fact that a pair states, of the first kind that fits, and whether
+// there is one. Offsets are into the answer as it stands, because the cloze sentence is
+// cut out of it.
 func findFact(p dataset.QA) (fact, bool) {
 	question := mllmu.PlainQuotes(p.Question)
 	answer := strings.TrimSpace(p.Answer)

@@ -31,6 +31,8 @@ func DefaultInstructions() Instructions {
 
 // LoadInstructions reads templates from a file, one a line; empty lines and
 // lines that begin with # do not count.
+// They are UTF-8; a byte order mark is passed over. A file without a template is an
+// error: unlearning would have no instruction, and nobody would notice.
 func LoadInstructions(path string) (Instructions, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -62,6 +64,7 @@ func parseInstructions(path, text string) (Instructions, error) {
 }
 
 // Fill puts a subject into template i (modulo their number).
+// The number wraps, so that a caller may take any random one.
 func (t Instructions) Fill(i int, subject string) string {
 	return strings.ReplaceAll(t[i%len(t)], subjectMark, subject)
 }

@@ -10,6 +10,8 @@ import (
 )
 
 // Slot is one fact of a fictitious person.
+// Their order and number are part of every draw: with another slot the same seed makes
+// other people, and the shipped base model would know none of its celebrities.
 type Slot int
 
 // The facts of a fictitious person, each a single word.
@@ -73,6 +75,8 @@ const fruitless = 50000
 // MinFaceDistance apart, from each other and from avoid. IDs are prefix and a
 // three-digit number from 001. People of a smaller n are the first of a
 // larger one. It fails when the pools cannot hold so many.
+//
+// purpose keeps draws of one seed for different sets apart; prefix keeps their IDs apart.
 func People(n int, seed uint64, purpose, prefix string, avoid []Person) ([]Person, error) {
 	r := random.Stream(seed, "people/"+purpose, 0)
 	names := map[string]bool{}
@@ -98,6 +102,7 @@ func People(n int, seed uint64, purpose, prefix string, avoid []Person) ([]Perso
 }
 
 // Faces draws n faces as People does, for people who have texts already.
+// purpose and the stream are other than those of People: no facts are drawn.
 func Faces(n int, seed uint64, purpose string, avoid []Person) ([]portrait.Face, error) {
 	r := random.Stream(seed, "faces/"+purpose, 0)
 	taken := facesOf(avoid)

@@ -7,6 +7,7 @@ func pick(r *rand.Rand, pool []string) string { return pool[r.IntN(len(pool))] }
 
 // sampleOthers draws n distinct members of pool that differ from not.
 // It returns fewer when the pool holds fewer.
+// The whole pool is permuted whatever n is, so that the stream goes on alike.
 func sampleOthers(r *rand.Rand, pool []string, not string, n int) []string {
 	out := make([]string, 0, n)
 	for _, i := range r.Perm(len(pool)) {

@@ -17,6 +17,7 @@ import (
 // and metadata (a list of Question and Answer). Pairs keep their order and
 // wording; they become Generation pairs about the image. Name comes from the
 // pair that asks for it.
+// An error names the file and the line; a name that is not found is no error.
 func ReadProfiles(path string) ([]dataset.Profile, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -87,6 +88,8 @@ func readProfile(text []byte, lineOf map[string]int) (dataset.Profile, error) {
 }
 
 // marks are what stands for pictures in the prompts of some model.
+// All of them are refused, since a benchmark is read by models that nobody knows of when
+// it is built.
 var marks = []string{prompts.ImageMark, "<|image_pad|>", "<|video_pad|>"}
 
 // unmarked refuses a text with such a mark: it would be read as a picture that is

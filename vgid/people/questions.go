@@ -28,6 +28,8 @@ var generationTemplates = []generationTemplate{
 }
 
 // askedFact is one fact asked by cloze and by classification questions.
+// cloze holds one ____ in the fact's place. Both texts name the person in a way that
+// byName finds.
 type askedFact struct {
 	slot   Slot
 	cloze  string
@@ -109,6 +111,7 @@ func response(q dataset.Question, style AnswerStyle) string {
 var letters = [...]string{"A", "B", "C", "D"}
 
 // makeOptions shuffles a right value and three wrong ones.
+// right is not among wrong; correct is its letter.
 func makeOptions(r *rand.Rand, right string, wrong []string) (options []dataset.Option, correct string) {
 	values := append(append([]string{}, wrong...), right)
 	r.Shuffle(len(values), func(i, j int) { values[i], values[j] = values[j], values[i] })
@@ -121,6 +124,8 @@ func makeOptions(r *rand.Rand, right string, wrong []string) (options []dataset.
 	return options, correct
 }
 
+// fill puts facts in the places of their marks, all at once: a value is not looked
+// through again.
 func (f Facts) fill(template string) string {
 	return prompts.Fill(template,
 		"{name}", f.Name(), "{first}", f[FirstName], "{last}", f[LastName], "{job}", f[Job],
@@ -194,6 +199,8 @@ var (
 
 // EvalQuestions are the 28 evaluation items of a fictitious person: 4
 // generation, 5 cloze and 5 classification, each with the image and by name.
+// Options of evaluation and of training come from different streams of the seed, so that
+// no list of options is seen in both but by chance.
 func (about Person) EvalQuestions(seed uint64) []dataset.Question {
 	var out []dataset.Question
 	r := random.Stream(seed, "eval/"+about.ID, 0)
@@ -235,6 +242,7 @@ func (about Person) TrainPairs(seed uint64, style AnswerStyle) []dataset.QA {
 }
 
 // Biography is the person's facts and face as the biography column has them.
+// The keys are those of the published profiles where those have one.
 func (about Person) Biography() map[string]any {
 	return map[string]any{
 		"Name": about.Name(), "Born": about.Facts[Born], "Residence": about.Facts[Lives],

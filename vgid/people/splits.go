@@ -87,6 +87,8 @@ func newSplit(name string, ids []string, known map[string]bool) (split, error) {
 }
 
 // disjoint refuses people whom a pair of sets would have forgotten and retained.
+// Only forget_N and retain_(100-N) are a pair: data.forget names the one, and the other
+// is what a run retains unless it is told otherwise.
 func disjoint(splits []split) error {
 	for _, s := range splits {
 		var percent int

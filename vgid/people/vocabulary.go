@@ -11,6 +11,8 @@ import (
 
 // Vocabulary is every word and punctuation mark the fictitious people, their
 // faces, their questions and the default instructions are made of, sorted.
+// A tokenizer that is trained for the quickstart must have each as a token of its own:
+// one word, one token keeps sequences short.
 func Vocabulary() []string {
 	set := map[string]bool{}
 	for _, t := range templateTexts() {

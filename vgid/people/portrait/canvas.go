@@ -9,6 +9,7 @@ import (
 	"golang.org/x/image/vector"
 )
 
+// point is in portrait units unless a canvas has mapped it: x to the right, y downwards.
 type point struct{ x, y float64 }
 
 // canvas fills anti-aliased polygons given in portrait units (96 to a side)
@@ -23,6 +24,8 @@ type canvas struct {
 }
 
 // fill is what every shape comes down to. Only the box around the polygon is rasterised.
+// A path of fewer than three points has no area. col may be transparent: it is drawn
+// over what is there.
 func (k *canvas) fill(col color.RGBA, path []point) {
 	if len(path) < 3 {
 		return
@@ -84,6 +87,7 @@ func (k *canvas) line(col color.RGBA, x0, y0, x1, y1, w float64) {
 
 // ring fills the band between two ellipses.
 // The inner circle goes the other way round, so that the rule of winding numbers leaves it open.
+// r is the outer radius, w the width of the band inwards.
 func (k *canvas) ring(col color.RGBA, x, y, r, w float64) {
 	path := arc(nil, x, y, r, r, 0, 2*math.Pi)
 	path = arc(path, x, y, r-w, r-w, 2*math.Pi, 0)

@@ -63,6 +63,8 @@ const DescribeQuestion = "Describe the face."
 type Face [NumAttributes]uint8
 
 // Value is the word for one attribute.
+// A face is valid if every index is within its attribute's values; View and Draw take
+// no other.
 func (f Face) Value(a Attribute) string { return Values[a][f[a]] }
 
 // Code is a face in one word, four bits an attribute (none has more than 16
@@ -89,6 +91,8 @@ func (c Code) Distance(d Code) int {
 func (f Face) Distance(g Face) int { return f.Code().Distance(g.Code()) }
 
 // Describe names all ten attributes in one sentence.
+// Every word of Values stands in it as it is, also "no": so all descriptions have the
+// same length in words.
 func (f Face) Describe() string {
 	return fmt.Sprintf("%s face, %s skin, %s %s hair, %s eyes, %s glasses, %s chin, %s hat, %s %s shirt.",
 		f.Value(Shape), f.Value(Skin), f.Value(HairStyle), f.Value(HairColour), f.Value(Eyes),

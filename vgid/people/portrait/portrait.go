@@ -62,6 +62,7 @@ type drawing struct {
 func Draw(face Face, size int, r *rand.Rand) *image.RGBA {
 	p := &drawing{face: face}
 	p.img = image.NewRGBA(image.Rect(0, 0, size, size))
+	// The background stands still: only what is drawn after it is moved and turned.
 	u := float64(size) / 96
 	p.a, p.d = u, u
 	p.background(r)
@@ -79,6 +80,7 @@ func Draw(face Face, size int, r *rand.Rand) *image.RGBA {
 	if face.Value(Shape) == "square" {
 		p.outline = roundedPath(-p.fx, -p.fy, p.fx, p.fy, 6)
 	}
+	// From the back to the front: each covers what was drawn before it.
 	p.hairBehind()
 	p.shirt()
 	p.head()
@@ -209,6 +211,7 @@ func (p *drawing) mouth() {
 	p.line(rgb(120, 30, 40), -w, m, w, m, .8)
 }
 
+// hairFront is the fringe: it follows the head's outline, a little larger.
 func (p *drawing) hairFront() {
 	grown := make([]point, len(p.outline))
 	for i, q := range p.outline {
@@ -269,6 +272,7 @@ func (p *drawing) eyes() {
 	}
 }
 
+// A hat is drawn last, over whatever hair there is.
 func (p *drawing) hat() {
 	fx, fy := p.fx, p.fy
 	switch p.face.Value(Hat) {
@@ -289,6 +293,7 @@ func finish(img *image.RGBA, light float64, r *rand.Rand) {
 	for i := 0; i < len(img.Pix); i += 4 {
 		w := r.Uint64()
 		for c := range 3 {
+			// Three such numbers sum to 190.5 in the mean, with a deviation of 64.
 			n := int32(w&127) + int32(w>>7&127) + int32(w>>14&127) - 190
 			w >>= 21
 			v := (int32(img.Pix[i+c])*gain + n*(5*4096/64) + 2048) >> 12
