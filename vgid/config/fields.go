@@ -44,9 +44,12 @@ func (c Config) Validate() error {
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
-	for name, o := range map[string]Optim{"train": c.Train.Optim, "unlearn": c.Unlearn.Optim} {
-		if max(o.Beta1, o.Beta2) >= 1 {
-			return fmt.Errorf("config: %s.optim: beta1 %g and beta2 %g must be below 1", name, o.Beta1, o.Beta2)
+	for _, s := range []struct {
+		name string
+		Optim
+	}{{"train", c.Train.Optim}, {"unlearn", c.Unlearn.Optim}} {
+		if max(s.Beta1, s.Beta2) >= 1 {
+			return fmt.Errorf("config: %s.optim: beta1 %g and beta2 %g must be below 1", s.name, s.Beta1, s.Beta2)
 		}
 	}
 	switch {
@@ -67,7 +70,11 @@ func (c Config) Validate() error {
 	case (c.Data.Profiles == "") != (c.Data.Splits == ""):
 		return fmt.Errorf("config: data.profiles and data.splits belong together: set both or neither")
 	case c.Unlearn.BatchRetain == 0 && c.Unlearn.Beta > 0:
-		return fmt.Errorf("config: unlearn.batch_retain is 0 while unlearn.beta is %g: set beta to 0 to unlearn without a retain term", c.Unlearn.Beta)
+		advice := "set beta to 0 to unlearn without a retain term"
+		if m := c.Unlearn.Method; slices.Contains(chosen("unlearn.method", m).Needs, "unlearn.beta") {
+			advice = "set batch_retain above 0, as " + m + " needs samples to retain"
+		}
+		return fmt.Errorf("config: unlearn.batch_retain is 0 while unlearn.beta is %g: %s", c.Unlearn.Beta, advice)
 	case c.Prompt.Template == ChatTemplate: // what stands in the model's folder
 	case !strings.Contains(c.Prompt.Template, "<image>") || !strings.Contains(c.Prompt.Template, "{prompt}"):
 		return fmt.Errorf("config: prompt.template needs both <image> and {prompt}, or is %s", ChatTemplate)

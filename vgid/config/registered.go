@@ -19,6 +19,9 @@ var (
 type Value struct {
 	Name string
 	Doc  string // what it means, in a line; may be empty
+	// Needs are the paths of settings that it cannot do without: where such a setting is
+	// at odds with another, no error advises to set it to 0.
+	Needs []string
 }
 
 // Choose makes a field's values those that a registry lists, for example all
@@ -29,6 +32,19 @@ func Choose(path string, values func() []Value) {
 		panic("config: the values of " + path + " are registered twice")
 	}
 	choices[path] = values
+}
+
+// chosen is a registered value of a field by its name; without registry, one that
+// needs nothing.
+func chosen(path, name string) Value {
+	if registered := choices[path]; registered != nil {
+		for _, v := range registered() {
+			if v.Name == name {
+				return v
+			}
+		}
+	}
+	return Value{Name: name}
 }
 
 // allowed are the values that a field may have; none of one that may have any.

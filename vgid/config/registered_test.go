@@ -89,3 +89,17 @@ func TestSectionValue(t *testing.T) {
 		t.Errorf("%v", v)
 	}
 }
+
+// Who retains nobody is told what the method in use can do about it.
+func TestBatchRetainAdvice(t *testing.T) {
+	for method, want := range map[string]string{
+		"vgid":     "set beta to 0 to unlearn without a retain term",
+		"npo":      "set beta to 0 to unlearn without a retain term",
+		"graddiff": "set batch_retain above 0, as graddiff needs samples to retain",
+	} {
+		settings := map[string]string{"unlearn.method": method, "unlearn.batch_retain": "0"}
+		if _, err := config.Load("", settings); err == nil || err.Error() != "config: unlearn.batch_retain is 0 while unlearn.beta is 1: "+want {
+			t.Errorf("%s: %v, want %s", method, err, want)
+		}
+	}
+}

@@ -128,7 +128,11 @@ func init() {
 	config.Choose("unlearn.method", func() []config.Value {
 		var values []config.Value
 		for _, m := range registered {
-			values = append(values, config.Value{Name: m.Name, Doc: m.Doc})
+			v := config.Value{Name: m.Name, Doc: m.Doc}
+			if m.Needs.Retain {
+				v.Needs = []string{"unlearn.batch_retain", "unlearn.beta"}
+			}
+			values = append(values, v)
 		}
 		return values
 	})

@@ -9,10 +9,14 @@ const diffusionSteps = 1000
 
 // √ᾱ_t·x + √(1-ᾱ_t)·N(0, 1).
 func init() {
-	Register(Kind{Name: "diffusion", Order: 3, New: func(c Setup) (Disturb, error) {
-		signal, noise := diffusionScale(c.Step)
-		return blend(float32(signal), float32(noise)), nil
-	}})
+	Register(Kind{
+		Name: "diffusion", Order: 3,
+		Doc: "the picture after so many steps of a diffusion (arXiv 2311.16922)",
+		New: func(c Setup) (Disturb, error) {
+			signal, noise := diffusionScale(c.Step)
+			return blend(float32(signal), float32(noise)), nil
+		},
+	})
 }
 
 // diffusionScale returns √ᾱ_t and √(1-ᾱ_t), the weights of image and noise

@@ -7,7 +7,7 @@ import (
 
 // x + σ·N(0, 1).
 func init() {
-	Register(Kind{Name: "gaussian-add", Order: 2, New: func(c Setup) (Disturb, error) {
+	Register(Kind{Name: "gaussian-add", Order: 2, Doc: "normal noise of deviation sigma added to the picture", New: func(c Setup) (Disturb, error) {
 		return blend(1, float32(c.Sigma)), nil
 	}})
 }

@@ -23,7 +23,8 @@ import (
 // Kind is a way to disturb pictures.
 type Kind struct {
 	Name  string
-	Order int // where lists have it; those of the same order go by name
+	Order int    // where lists have it; those of the same order go by name
+	Doc   string // what is shown instead of the picture, in a line
 	// New prepares the kind with its settings.
 	New func(Setup) (Disturb, error)
 }
@@ -66,8 +67,8 @@ func Names() []string {
 func init() {
 	config.Choose("unlearn.noise.kind", func() []config.Value {
 		var values []config.Value
-		for _, name := range Names() {
-			values = append(values, config.Value{Name: name})
+		for _, k := range registered {
+			values = append(values, config.Value{Name: k.Name, Doc: k.Doc})
 		}
 		return values
 	})

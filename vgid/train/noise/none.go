@@ -7,7 +7,7 @@ import "vgid/model/hf/imaging"
 const None = "none"
 
 func init() {
-	Register(Kind{Name: None, Order: 5, New: func(Setup) (Disturb, error) {
+	Register(Kind{Name: None, Order: 5, Doc: "the picture as it is", New: func(Setup) (Disturb, error) {
 		return func(dst, src imaging.Image, _ *Source) { copy(dst.Pixels, src.Pixels) }, nil
 	}})
 }

@@ -12,7 +12,7 @@ import (
 // A kind of noise that nobody else knows: it turns a picture's values about. This
 // registration is all there is to say of it.
 func init() {
-	Register(Kind{Name: "negative", Order: 100, New: func(Setup) (Disturb, error) {
+	Register(Kind{Name: "negative", Order: 100, Doc: "values of the other sign", New: func(Setup) (Disturb, error) {
 		return func(dst, src imaging.Image, _ *Source) {
 			for i, v := range src.Pixels {
 				dst.Pixels[i] = -v
@@ -28,8 +28,8 @@ func TestKindIsOneFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range config.Fields() {
-		if f.Path == "unlearn.noise.kind" && !slices.Contains(f.Values, "negative") {
-			t.Errorf("help lists %q", f.Values)
+		if f.Path == "unlearn.noise.kind" && (!slices.Contains(f.Values, "negative") || !strings.Contains(f.Doc, "; negative: values of the other sign")) {
+			t.Errorf("help lists %q, %s", f.Values, f.Doc)
 		}
 	}
 	n, err := New(c.Unlearn.Noise, 1, imaging.Planes(2, 2), 1)

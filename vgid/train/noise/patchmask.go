@@ -10,7 +10,7 @@ import (
 // A random share of square blocks becomes 0, the mean colour of normalised pixel
 // space.
 func init() {
-	Register(Kind{Name: "patch-mask", Order: 4, New: func(c Setup) (Disturb, error) {
+	Register(Kind{Name: "patch-mask", Order: 4, Doc: "a random share of square blocks in the mean colour", New: func(c Setup) (Disturb, error) {
 		side := cmp.Or(c.Patch, c.Tower)
 		if err := c.Layout.CheckSquares(side); err != nil {
 			return nil, fmt.Errorf("patch: %w", err)

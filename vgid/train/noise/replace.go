@@ -13,6 +13,12 @@ func init() {
 			return func(dst, _ imaging.Image, s *Source) { s.Pixels(dst, dist) }, nil
 		}
 	}
-	Register(Kind{Name: "uniform-replace", Order: 0, New: replace(backend.Uniform)})
-	Register(Kind{Name: "gaussian-replace", Order: 1, New: replace(backend.Normal)})
+	Register(Kind{
+		Name: "uniform-replace", Order: 0, New: replace(backend.Uniform),
+		Doc: "uniform noise in [0, 1) in place of the picture, as the authors' script has it",
+	})
+	Register(Kind{
+		Name: "gaussian-replace", Order: 1, New: replace(backend.Normal),
+		Doc: "normal noise of deviation 1 in place of the picture",
+	})
 }
