@@ -36,6 +36,8 @@ type Config struct {
 }
 
 // Data says which benchmark to use, or which one to build.
+// With Dir empty the run builds a benchmark: of Profiles and Splits where they are given,
+// else of People fictitious ones.
 type Data struct {
 	Dir         string `yaml:"dir" doc:"folder of an MLLMU-Bench layout; empty: one is built from the fields below into the run's folder"`
 	Forget      string `yaml:"forget" doc:"name of the forget split"`
@@ -69,6 +71,7 @@ type Prompt struct {
 }
 
 // Optim is an optimizer and its schedule.
+// The update is AdamW (arXiv 1711.05101); the schedule is counted in steps of the stage.
 type Optim struct {
 	LR          float64 `yaml:"lr" doc:"peak learning rate of AdamW" min:"0"`
 	Schedule    string  `yaml:"schedule" doc:"shape of the learning rate after warm-up" oneof:"constant,linear,cosine"`
@@ -82,6 +85,7 @@ type Optim struct {
 }
 
 // LoRA describes low-rank adapters, with the options of PEFT's LoraConfig.
+// R 0 means that there is no adapter, and the other fields have no effect.
 type LoRA struct {
 	R             int      `yaml:"r" doc:"rank; 0 trains the full weights instead" min:"0" max:"4096"`
 	Alpha         float64  `yaml:"alpha" doc:"scale: the update is alpha/r times B·A"`
@@ -101,6 +105,7 @@ type Trained struct {
 }
 
 // Questions says which kinds of samples a stage draws.
+// Mix weighs tasks against each other; its weights need not sum to 1.
 type Questions struct {
 	TextOnly float64 `yaml:"text_only" doc:"fraction of samples without an image, where the data has such questions; -1: as the data has them" max:"1"`
 	Mix      TaskMix `yaml:"mix"`
@@ -133,6 +138,7 @@ type TaskMix struct {
 }
 
 // Corpus weighs the parts of the base corpus.
+// The weights need not sum to 1; what they are of is package people's (Mix).
 type Corpus struct {
 	Describe    float64 `yaml:"describe" doc:"all attributes of a random face in a sentence" min:"0"`
 	Attribute   float64 `yaml:"attribute" doc:"one attribute of a random face" min:"0"`
@@ -159,6 +165,8 @@ type Instruction struct {
 }
 
 // Unlearn is the unlearning stage.
+// Alpha and Beta weigh means over the batch of all workers, per token or, where the method
+// says so, per answer: neither the number of workers nor the batch changes what they mean.
 type Unlearn struct {
 	Method      string  `yaml:"method" doc:"unlearning method"`
 	Preset      string  `yaml:"preset" doc:"paper: the published objective; release: what the authors' script does (uniform-replace, no instruction, all positions, forget and retain steps in turn)" oneof:"paper,release"`
@@ -183,6 +191,8 @@ type Unlearn struct {
 }
 
 // Eval is the evaluation protocol.
+// The protocol that the doc tags speak of is that of MLLMU-Bench's released evaluation
+// script (arXiv 2410.22108).
 type Eval struct {
 	Sets           []string `yaml:"sets" doc:"sets that are evaluated" each:"forget,test,retain,celebrity"`
 	Modalities     []string `yaml:"modalities" doc:"questions with an image, by name only, or both" each:"image_text,text"`
@@ -201,6 +211,8 @@ type Checkpoint struct {
 }
 
 // Collective tunes the communication between workers.
+// Bucket may change the last bits of a sum, as a rank's place in the ring decides the order
+// of addition; so it is one of a stage's settings (Config.For), and Timeout is not.
 type Collective struct {
 	Timeout time.Duration `yaml:"timeout" doc:"longest wait for another worker in one operation"`
 	Bucket  int           `yaml:"bucket_kib" doc:"gradients are reduced in buckets of this many KiB, while backward goes on" min:"4"`

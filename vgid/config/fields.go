@@ -25,6 +25,7 @@ type Field struct {
 }
 
 // Fields lists every setting in the order of the file.
+// A group is no setting of its own and is left out; its fields are listed one by one.
 func Fields() []Field {
 	c := Default()
 	var out []Field
@@ -39,6 +40,7 @@ func Fields() []Field {
 
 // Validate checks every field against the limits declared beside it, and the
 // few rules that span fields.
+// The first fault ends it, always the same one: fields in their order, then the rules.
 func (c Config) Validate() error {
 	err := walk(reflect.ValueOf(c), "", check)
 	if err != nil {
@@ -131,6 +133,8 @@ func (c Config) Shared() Config {
 
 // Digest identifies everything that must be equal on all workers, and in all
 // sessions of a resumed run.
+// A field that is added changes every digest, and so makes all stages of resumed runs
+// anew; a method's own section changes those of its runs alone.
 func (c Config) Digest() string {
 	var b bytes.Buffer
 	c.Shared().write(&b, false)
@@ -143,17 +147,22 @@ func (c Config) Digest() string {
 // changes no weights, how they are unlearned no model made before. Where files are
 // is left out, since what is in them is recorded, and so is what no result
 // depends on.
+//
+// Whatever is not left out below counts: a new field makes stages again until it is
+// named here, which costs time and never a wrong result.
 func (c Config) For(stage string) Config {
 	c.Name, c.Out, c.Checkpoint, c.Collective.Timeout = "", "", Checkpoint{}, 0
 	c.Data.Dir, c.Data.Profiles, c.Data.Splits, c.Unlearn.Instruction.File = "", "", "", ""
 	c.Model.Base, c.Model.Vanilla, c.Model.Gold = "", "", ""
 	if stage == "data" {
 		c = Config{Seed: c.Seed, Data: c.Data}
+		// Both choose among people of a benchmark that is made already.
 		c.Data.EvalPeople, c.Data.Retain = 0, ""
 		return c
 	}
 	c.Data.People, c.Data.Celebrities, c.Data.Views = 0, 0, 0 // who they are is in the files
 	switch _, evaluation := strings.CutPrefix(stage, "eval-"); {
+	// An evaluation depends on its model by the model's files, however that was trained.
 	case evaluation:
 		c.Train, c.Unlearn = Train{}, Unlearn{}
 	case stage == "teacher":
@@ -210,6 +219,7 @@ func (c Config) write(b *bytes.Buffer, docs bool) {
 
 // walk visits every field, groups before their members. Fields of an embedded
 // struct are fields of the struct around it.
+// An error of visit ends the walk and is given as it is.
 func walk(v reflect.Value, prefix string, visit func(string, reflect.StructField, reflect.Value) error) error {
 	t := v.Type()
 	for i := range t.NumField() {
@@ -240,6 +250,8 @@ func walk(v reflect.Value, prefix string, visit func(string, reflect.StructField
 }
 
 // format prints a value as YAML.
+// Load reads it back to the same value: texts are quoted whatever they hold, and numbers
+// have as many digits as tell them apart.
 func format(v reflect.Value) string {
 	if d, ok := v.Interface().(time.Duration); ok {
 		return d.String()
@@ -264,6 +276,7 @@ func format(v reflect.Value) string {
 }
 
 // number is a field that limits can be given for.
+// A duration or a truth value has none, which is a mistake in the tags.
 func number(v reflect.Value) float64 {
 	switch v.Kind() {
 	case reflect.Int:

@@ -18,6 +18,9 @@ import (
 // Load makes a configuration from, in rising order of strength: the defaults,
 // the preset, the YAML source (a file, or the name of a built-in), and
 // overrides (dotted field path → value, from flags).
+//
+// An error says where the value stands: file and line, or the override's path. What
+// spans fields is checked last (Validate), on what all of them came to.
 func Load(source string, overrides map[string]string) (Config, error) {
 	c := Default()
 	var doc *yaml.Node
@@ -85,6 +88,7 @@ func parse(raw []byte, name string) (*yaml.Node, error) {
 
 // assign walks a YAML mapping and the struct side by side, so that an error
 // can say the line and an unknown key can be answered with the nearest name.
+// It writes only what the file names: the rest keeps its default.
 func assign(v reflect.Value, n *yaml.Node, path, file string) error {
 	at := func(n *yaml.Node) string { return fmt.Sprintf("%s:%d", file, n.Line) }
 	switch {
@@ -155,6 +159,7 @@ func assignGroup(v reflect.Value, n *yaml.Node, path, file string) error {
 func isNull(n *yaml.Node) bool { return n.ShortTag() == "!!null" && n.Value != "" }
 
 // Set assigns one field by its dotted path; lists are as SplitList takes them.
+// A value is parsed, not checked against the field's limits: that is Validate's.
 func (c *Config) Set(path, value string) error {
 	keys := strings.Split(path, ".")
 	return set(reflect.ValueOf(c).Elem(), keys, value)
@@ -217,6 +222,8 @@ func SplitList(value string) ([]string, error) {
 	return out, nil
 }
 
+// setScalar parses a text into a field. That infinities and NaN are no numbers spares
+// every user of a field the question.
 func setScalar(v reflect.Value, s string) error {
 	if v.Type() == reflect.TypeFor[time.Duration]() {
 		d, err := time.ParseDuration(s)
@@ -314,6 +321,8 @@ func DidYouMean(name string, known []string) string {
 
 // Nearest is the known name nearest to name, when one is near enough to be a
 // slip of the fingers, and "" otherwise.
+// Near enough is half of the letters or fewer wrong, by insertions, deletions and
+// replacements.
 func Nearest(name string, known []string) string {
 	best, dist := "", len(name)/2+1
 	for _, n := range known {
@@ -324,6 +333,7 @@ func Nearest(name string, known []string) string {
 	return best
 }
 
+// editDistance is Levenshtein's, in bytes: keys are ASCII.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -27,6 +27,7 @@ type Value struct {
 // Choose makes a field's values those that a registry lists, for example all
 // unlearning methods. A program that links no registry of the field takes any
 // value; whoever looks it up refuses it.
+// values is asked each time, since others may register after it was given.
 func Choose(path string, values func() []Value) {
 	if choices[path] != nil {
 		panic("config: the values of " + path + " are registered twice")
@@ -85,6 +86,7 @@ type Sections struct{ of map[string]any }
 
 // RegisterSection makes the settings of a method known, with their defaults: a
 // struct.
+// It panics on a name that a field of unlearn has, or that is taken.
 func RegisterSection(method string, defaults any) {
 	if f := fieldByName(reflect.ValueOf(&Unlearn{}).Elem(), method); f.IsValid() || sections[method] != nil || reflect.TypeOf(defaults).Kind() != reflect.Struct {
 		panic("config: unlearn." + method + " is taken, or is registered with no struct")
@@ -131,6 +133,8 @@ func (s Sections) walk(prefix string, visit func(string, reflect.StructField, re
 }
 
 // edit gives a copy of a section to write to, and what puts it in place.
+// An unknown name gives the zero value. Nothing changes before put is called, and then
+// no copy of the configuration but this one.
 func (s *Sections) edit(name string) (v reflect.Value, put func()) {
 	was, ok := s.of[name]
 	if !ok {

@@ -7,6 +7,7 @@ import (
 
 // Settings are what workers, and a checkpoint and the run that goes on from it,
 // have to have in common, a line each.
+// The text is compared and shown, never parsed.
 func (c Config) Settings() string { return strings.Join(c.Shared().Lines(), "\n") }
 
 // FirstDifference gives the first lines that differ of two Settings that do.

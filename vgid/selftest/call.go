@@ -9,9 +9,12 @@ import (
 )
 
 // operation is one that is compared.
+// tolerance is the largest error that compare may find on any shape, relative to
+// 1 + |value|.
 type operation struct {
 	name      string
 	tolerance float64
+	// By the random numbers of rng alone, so that a seed repeats it.
 	// make draws a call of random shape, or the large one.
 	make func(rng *rand.Rand, large bool) call
 }
@@ -19,9 +22,12 @@ type operation struct {
 // call is an operation on tensors of its own.
 type call struct {
 	tensors []tensor
+	// Indexes of tensors that are compared: what the operation writes, in place or not.
 	outputs []int
 	run     func(be backend.Backend, t []backend.Tensor)
-	flops   float64
+	// Floating-point operations by the formula, two for each multiplication and addition; 0
+	// where the time goes to memory, and only GB/s are shown.
+	flops float64
 }
 
 // tensor says what a tensor holds. BF16 exists on the device only; the
@@ -67,6 +73,7 @@ func (c call) bytes() float64 {
 // placed is a call's tensors on one backend.
 type placed struct{ tensors []backend.Tensor }
 
+// free gives back what was placed, also a part of a call that could not be placed whole.
 func (p placed) free(be backend.Backend) {
 	for _, t := range p.tensors {
 		be.Free(t.Buf)
@@ -74,6 +81,8 @@ func (p placed) free(be backend.Backend) {
 }
 
 // on fills the tensors of a call, the same for a seed.
+// device says that bf16 tensors are held as such; the reference holds the rounded values
+// in float32. Both draw the same numbers in the same order.
 func (c call) on(be backend.Backend, seed uint64, device bool) (placed, error) {
 	var p placed
 	rng := rand.New(rand.NewPCG(seed, 1))
@@ -113,6 +122,7 @@ func (c call) on(be backend.Backend, seed uint64, device bool) (placed, error) {
 }
 
 // read gives a tensor's values.
+// It waits for what was queued, whose first failure is its error.
 func (p placed) read(be backend.Backend, i int) ([]float64, error) {
 	t := p.tensors[i]
 	v := make([]float64, t.Len())

@@ -17,6 +17,8 @@ func between(rng *rand.Rand, large bool, lo, hi, big int) int {
 }
 
 // tokens and width of a call on activations.
+// Small ones reach below and above the widths that kernels work in, and are odd as often
+// as even, so that the rest of a row is tried.
 func shape(rng *rand.Rand, large bool) (rows, cols int) {
 	return between(rng, large, 1, 70, 4096), between(rng, large, 1, 200, 4096)
 }
@@ -28,6 +30,7 @@ func onRows(name string, tolerance float64, outputs []int, tensors func(r, c int
 	}}
 }
 
+// The arguments of an operation, in the order of a call's tensors.
 type tensors = []backend.Tensor
 
 // Tolerances are relative to 1 + |value|: those of bfloat16 are some units of its 8 bits of
@@ -61,6 +64,7 @@ var operations = []operation{
 		func(be backend.Backend, t tensors) { be.SumRows(t[0], t[1]) }),
 	onRows("sum_squares", 1e-5, []int{0}, func(r, c int) []tensor { return []tensor{out(1, 1), f32(r, c)} },
 		func(be backend.Backend, t tensors) { be.SumSquares(t[0], t[1]) }),
+	// Choosing and copying round nothing, so that no difference is allowed.
 	onRows("argmax", 0, []int{0}, func(r, c int) []tensor { return []tensor{ints(r, 1, 1), f32(r, c)} },
 		func(be backend.Backend, t tensors) { be.ArgMax(t[0], t[1]) }),
 	onRows("gather_rows", 0, []int{0}, func(r, c int) []tensor { return []tensor{out(r, c), f32(40, c), ints(r, 1, 40)} },
@@ -73,6 +77,8 @@ var operations = []operation{
 		}),
 	onRows("dropout", 1e-6, []int{0}, func(r, c int) []tensor { return []tensor{out(r, c), f32(r, c), ints(r, 2, 1000)} },
 		func(be backend.Backend, t tensors) { be.Dropout(t[0], t[1], 0.3, backend.Key{Seed: 6}, t[2]) }),
+	// The sum of squares is 4, a norm of 2: clipping to 1 has something to do. v is drawn
+	// from [0, 1), as its root is taken.
 	onRows("adamw", 1e-4, []int{0, 2, 3}, func(r, c int) []tensor {
 		return []tensor{f32(r, c), f32(r, c), f32(r, c), out(r, c).of(uniform), out(1, 1).of(func(*rand.Rand) float64 { return 4 })}
 	}, func(be backend.Backend, t tensors) {
@@ -88,6 +94,7 @@ var operations = []operation{
 		return call{tensors: []tensor{out(n*grid*grid, 3*p*p), f32(n, 3*grid*p*grid*p)}, outputs: []int{0},
 			run: func(be backend.Backend, t tensors) { be.Patchify(t[0], t[1], 3, grid*p, grid*p, p) }}
 	}},
+	// bfloat16 outputs are rounded once more than the reference's.
 	onRows("gelu bf16", 1e-2, []int{0}, func(r, c int) []tensor { return []tensor{half16(r, c), bf16(r, c)} },
 		func(be backend.Backend, t tensors) { be.Activate(t[0], t[1], backend.GELU) }),
 	onRows("swiglu bf16", 1e-2, []int{0}, func(r, c int) []tensor { return []tensor{half16(r, c), bf16(r, c), bf16(r, c)} },
@@ -118,6 +125,8 @@ var operations = []operation{
 }
 
 // product is c = a·bᵀ, or of another combination of transposes.
+// The large one is the product of a linear layer, whose weight lies transposed as
+// checkpoints store it.
 func product(name string, tolerance float64, a, b, c backend.DType) operation {
 	return operation{name, tolerance, func(rng *rand.Rand, large bool) call {
 		m, n, k := between(rng, large, 1, 150, 4096), between(rng, large, 1, 150, 4096), between(rng, large, 1, 200, 4096)
@@ -157,6 +166,7 @@ func attention(name string, tolerance float64, dt backend.DType, backward bool) 
 		q, k := p.Heads*dim, kv*dim
 		flops := 0.0
 		for _, n := range s.Len {
+			// Scores and weighted sum are 2·n²·q each; a causal mask halves both below.
 			flops += 4 * float64(n) * float64(n) * float64(q)
 		}
 		if p.Causal {
@@ -169,6 +179,7 @@ func attention(name string, tolerance float64, dt backend.DType, backward bool) 
 		}
 		if backward {
 			c.tensors = append(c.tensors, f32(rows, q).as(dt), out(rows, q).as(dt), out(rows, k).as(dt), out(rows, k).as(dt))
+			// Forward and two and a half times as much backward: five products in place of two.
 			c.outputs, c.flops = []int{6, 7, 8}, 3.5*flops
 			c.run = func(be backend.Backend, t tensors) {
 				be.Attention(t[0], t[1], t[2], t[3], t[4], p)
@@ -187,6 +198,7 @@ func half(rng *rand.Rand) float64 { return 0.3 * rng.NormFloat64() }
 
 // crossEntropy and divergence ask for the gradient of the hidden states, not of the head, as an
 // adapter's training does.
+// The flops are those of logits and of the gradient that goes back through the head.
 func crossEntropy(name string, tolerance float64, dt backend.DType) operation {
 	return operation{name, tolerance, func(rng *rand.Rand, large bool) call {
 		r, d, vocab := between(rng, large, 1, 20, 4096), between(rng, large, 1, 60, 4096), between(rng, large, 2, 700, 32064)
@@ -198,6 +210,8 @@ func crossEntropy(name string, tolerance float64, dt backend.DType) operation {
 	}}
 }
 
+// divergence has a teacher with a head of its own, equal to the student's: a third product
+// with the vocabulary. Temperatures other than 1 show where one is left out.
 func divergence(name string, tolerance float64, dt backend.DType) operation {
 	return operation{name, tolerance, func(rng *rand.Rand, large bool) call {
 		r, d, vocab := between(rng, large, 1, 20, 4096), between(rng, large, 1, 60, 4096), between(rng, large, 2, 700, 32064)

@@ -31,6 +31,8 @@ type Options struct {
 //
 // All operations are compared before it fails, unless one cannot run, so that a report holds all
 // that differs.
+// The devices stay the caller's. The table goes to the writer as far as it got, also
+// beside an error.
 func Run(ctx context.Context, dev, reference backend.Backend, o Options, to io.Writer) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "operation\tshapes\tlargest error\tallowed\tTFLOP/s\tGB/s\t")
@@ -50,6 +52,7 @@ func Run(ctx context.Context, dev, reference backend.Backend, o Options, to io.W
 			worst = max(worst, e)
 		}
 		verdict := ""
+		// Written so that a NaN fails.
 		if !(worst <= op.tolerance) {
 			verdict = "FAILED"
 			bad++
@@ -84,6 +87,7 @@ const (
 
 // Train compares the loss curves of the quickstart model.
 // Small errors add up over steps: this finds what no single operation shows.
+// The relative error of the worst step counts: a curve that comes back has left all the same.
 func Train(ctx context.Context, dev, reference backend.Backend, steps int, to io.Writer) error {
 	want, err := stepbench.Curve(ctx, reference, steps)
 	if err != nil {
@@ -148,6 +152,8 @@ func compare(dev, reference backend.Backend, c call, seed uint64) (float64, erro
 // measure gives the rates of a call, from repetitions of at least a tenth of a
 // second, after one to warm up.
 // The reference is not asked: only the device's speed is of interest.
+// It is "TFLOP/s TAB GB/s". Repetitions are four times as many until they last long
+// enough: timers and the start of a queue then weigh nothing.
 func measure(dev backend.Backend, c call, seed uint64) (string, error) {
 	a, err := c.on(dev, seed, true)
 	if err != nil {
