@@ -17,6 +17,7 @@ import (
 
 // Asker is a loaded model with what its folder says about prompts: what `vgid
 // forward` and `vgid generate` ask.
+// The model is its own: whoever opened the Asker closes it (Model.Close).
 type Asker struct {
 	*Reader
 	Model *model.Model
@@ -27,6 +28,7 @@ type Asker struct {
 
 // Open loads a model folder and, where adapter is not empty, a PEFT
 // adapter onto it.
+// The folder stays the caller's. On an error nothing is left loaded.
 func Open(ctx context.Context, be backend.Backend, d *modeldir.Dir, adapter string, o model.LoadOptions) (*Asker, error) {
 	m, err := model.LoadDir(ctx, be, d, o)
 	if err != nil {
@@ -83,6 +85,7 @@ func (a *Asker) Answered(prompt, answer string, paths []string) (s model.Sequenc
 }
 
 // sequence is Answered for pictures that are read.
+// Only the grids of images are looked at, so that they may lack their pixels.
 func (a *Asker) sequence(prompt, answer string, images []imaging.Image) (s model.Sequence, first int, err error) {
 	s.Images = images
 	if !a.Render {
@@ -114,6 +117,9 @@ type Pass struct {
 // Forward runs one sequence. With grad set it also differentiates the mean
 // cross-entropy of the tokens from first on for what the model trains. Logits
 // that are not finite are a model.NotFiniteError.
+//
+// first 0 means all tokens: the loss of a text that is no answer. The first token has none,
+// as nothing predicts it.
 func (a *Asker) Forward(ctx context.Context, s model.Sequence, first int, grad bool) (*Pass, error) {
 	m := a.Model
 	out := &Pass{Sequence: s, Labels: make([]int32, len(s.IDs))}
@@ -162,6 +168,8 @@ func (a *Asker) Forward(ctx context.Context, s model.Sequence, first int, grad b
 	return out, a.differentiate(t, h, rows, targets, out)
 }
 
+// differentiate fills in loss and gradients. Each row weighs the same, so that the loss is
+// the mean that transformers reports.
 func (a *Asker) differentiate(t *tape.Tape, h tape.Var, rows, targets []int32, out *Pass) error {
 	weights := make([]float32, len(rows))
 	for i := range weights {
@@ -186,6 +194,8 @@ func (a *Asker) differentiate(t *tape.Tape, h tape.Var, rows, targets []int32, o
 // Write stores the pass as safetensors: input_ids and labels [1, tokens] and,
 // where there are images, pixel_values and image_grid_thw as the processor of
 // transformers shapes them; logits [tokens, vocab]; loss [1] and grad.<name>.
+// The inputs have the names and shapes that forward of transformers takes, so that they
+// can be given to it as they are.
 func (p *Pass) Write(path string, cfg *model.Config) error {
 	ids, labels := p.Sequence.IDs, p.Labels
 	n := len(ids)
@@ -226,6 +236,7 @@ func integers(name string, shape []int, v []int32) hf.Stream {
 	}}
 }
 
+// floats is a tensor of F32; without a first dimension it is one row.
 func floats(name string, shape []int, v []float32) hf.Stream {
 	info := hf.TensorInfo{DType: "F32", Shape: shape}
 	width := len(v)

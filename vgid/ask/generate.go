@@ -16,12 +16,15 @@ type Question struct {
 }
 
 // questionBatch bounds the questions whose images are in memory at once.
+// Pixels are what takes room: how many answers are generated at once is Generate's to say.
 const questionBatch = 64
 
 // Answers lets the model continue prompts, as o says; Greedy is what the folder
 // asks for. An answer ends before the first of the stop strings. Beside an error
 // are the first answers, as far as they are complete. Logits that are not finite
 // are a model.NotFiniteError that counts all questions.
+// Samples are numbered through all batches, so that what is drawn for a question does not
+// depend on how many are in memory at once.
 func (a *Asker) Answers(ctx context.Context, questions []Question, o model.GenerateOptions, stops []string) ([]string, error) {
 	o.Stop = either(o.Stop, a.stopper(stops, true))
 	var out []string
@@ -39,11 +42,13 @@ func (a *Asker) Answers(ctx context.Context, questions []Question, o model.Gener
 		o.Ended = func(i int) { ended[i] = true }
 		ids, err := a.Model.Generate(ctx, seqs, o)
 		for i := range ids {
+			// Only the answers before the first that did not end are complete and in order.
 			if !ended[i] {
 				break
 			}
 			out = append(out, cutAt(a.tok.Decode(ids[i], true), stops))
 		}
+		// Generate counts within its batch.
 		var broken *model.NotFiniteError
 		if errors.As(err, &broken) {
 			err = &model.NotFiniteError{Prompt: first + broken.Prompt, Cause: broken.Cause}
@@ -57,6 +62,7 @@ func (a *Asker) Answers(ctx context.Context, questions []Question, o model.Gener
 
 // stopper asks whether the text of an answer holds one of stops; without
 // special tokens, where skip is set.
+// It gives nil without stops, and the function is called with all ids so far.
 func (r *Reader) stopper(stops []string, skip bool) func([]int32) bool {
 	if len(stops) == 0 {
 		return nil
@@ -90,6 +96,7 @@ func either(a, b func([]int32) bool) func([]int32) bool {
 }
 
 // cutAt is text before the first of stops.
+// The earliest counts, whichever stop it is.
 func cutAt(text string, stops []string) string {
 	end := len(text)
 	for _, s := range stops {

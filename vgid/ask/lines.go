@@ -46,6 +46,8 @@ func ReadLines(in io.Reader, name, dir string) ([]Line, error) {
 	return out, nil
 }
 
+// read fills in the line. An unknown field is kept and written again beside the answer;
+// image alone is refused, as a prompt would silently be asked without its picture.
 func (l *Line) read(text []byte, dir string) error {
 	if err := plainjson.Unmarshal(text, &l.Fields); err != nil {
 		return err
@@ -92,6 +94,7 @@ type picture struct {
 	err  error
 }
 
+// reads is Check of one line; seen holds the pictures that were decoded for lines before.
 func (a *Asker) reads(l *Line, seen map[string]picture, maxNew int) error {
 	images := make([]imaging.Image, len(l.Images))
 	for i, path := range l.Images {

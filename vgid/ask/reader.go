@@ -18,6 +18,9 @@ import (
 // Reader turns prompts and pictures into what a model reads, by the tokenizer
 // and image processor of its folder: token ids in which the mark of an image
 // is expanded to the image's placeholders, and preprocessed images.
+//
+// What must hold: mark is one token, imageID, of the tokenizer and of the config alike;
+// and nothing of it changes once it is opened.
 type Reader struct {
 	dir  string
 	tok  *tokenizer.Tokenizer
@@ -79,6 +82,7 @@ func OpenReader(d *modeldir.Dir, cfg *model.Config) (*Reader, error) {
 // readGeneration collects what the folder's files say about answers. End tokens
 // are those of generation_config.json, or of config.json without that file; a
 // folder that names none there ends answers at the tokenizer's.
+// Settings that a vocabulary of this size cannot have are an error.
 func (r *Reader) readGeneration(d *modeldir.Dir) error {
 	g, err := d.Generation()
 	if err != nil {
@@ -122,6 +126,7 @@ func (r *Reader) Unmarked(text string) error {
 }
 
 // Unmark takes such marks out of a text that a model wrote.
+// It begins anew after each: what is left and right of a mark may make another.
 func (r *Reader) Unmark(text string) string {
 	for {
 		at, m := r.marked(text)
@@ -157,6 +162,8 @@ func (r *Reader) Answered(prompt, answer string, images []imaging.Image) (ids []
 }
 
 // answered is Answered for a prompt in the model's own writing.
+// The text is refused where it is not UTF-8, holds a video, or holds an image's mark in
+// the answer, since what an answer shows cannot be a picture.
 func (r *Reader) answered(prompt, answer string, images []imaging.Image) (ids []int32, first int, err error) {
 	if err := plaintext.Check([]byte(prompt + answer)); err != nil {
 		return nil, 0, fmt.Errorf("prompt %q: %w", Clip(prompt+answer), err)
@@ -212,12 +219,14 @@ func (r *Reader) Config() *model.Config { return r.cfg }
 func (r *Reader) Tokenizer() *tokenizer.Tokenizer { return r.tok }
 
 // OneSize reports whether every image becomes as many tokens.
+// Qwen's processors keep a picture's shape, so that each has a number of its own.
 func (r *Reader) OneSize() bool {
 	h, _ := r.proc.Size()
 	return h > 0
 }
 
 // Decode turns generated ids into text.
+// Special tokens and white space at the ends are left out.
 func (r *Reader) Decode(ids []int32) string {
 	return strings.TrimSpace(r.tok.Decode(ids, true))
 }

@@ -11,6 +11,8 @@ import (
 
 // Turn is one question and its answer as the chat template of a model's folder
 // writes them.
+// Prompt + Lead + Said(answer) + the token End is what the model is to have read and
+// written; End is -1 where nothing says how answers end.
 type Turn struct {
 	Prompt string // up to where the model goes on
 	Lead   string // between the prompt and the answer
@@ -59,6 +61,8 @@ func probe(text string, render func(string) (string, bool)) (e edges) {
 // Chat renders one message of a user, its images before its text, by the chat
 // template of the model's folder, up to where the answer begins. A template
 // that knows no parts of a message gets the text as it is, if there are no images.
+// A template that drops or changes the text, or writes another number of images, is an
+// error: the model would be asked something else.
 func (r *Reader) Chat(text string, images int) (string, error) {
 	t, err := r.template()
 	if err != nil {
@@ -130,6 +134,7 @@ func (r *Reader) message(text string, images int, parts bool) tokenizer.Message 
 }
 
 // chat renders a user's message and tells whether the template took its parts.
+// The beginning of the text is checked without white space, which templates may take off.
 func (r *Reader) chat(t *tokenizer.ChatTemplate, text string, images int) (out string, parts bool, err error) {
 	out, err = t.Render([]tokenizer.Message{r.message(text, images, true)}, true)
 	// One that joins strings fails on a list, or prints it as Python would.
