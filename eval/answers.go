@@ -14,6 +14,8 @@ import (
 
 // Answer is one item with what the model said and how that was scored: a line
 // of an answers file.
+// Metrics are by key; one that says nothing of this answer is missing. Index and ID are
+// the item's, by which the ranks' answers are put together.
 type Answer struct {
 	Index     int              `json:"index"`
 	ID        string           `json:"id"`
@@ -36,6 +38,7 @@ type Answer struct {
 type Scores map[string]map[string]map[string]float64
 
 // Counts holds denominators: set → modality → task → questions asked.
+// They are equal for all models of a run, or their means would be of different questions.
 type Counts map[string]map[string]map[string]int
 
 // Tally averages the answers of one model: every metric over the questions that
@@ -81,6 +84,7 @@ func WriteAnswers(path string, answers []Answer) error {
 }
 
 // ReadAnswers reads what WriteAnswers wrote.
+// An error names the line; a file that is cut short is one.
 func ReadAnswers(path string) ([]Answer, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -11,11 +11,13 @@ import (
 
 // Item is one question as put to the model.
 type Item struct {
+	// What must hold: Index is the item's place in the list that every rank builds, and its ID
+	// names it there; Images are as many as Prompt has marks.
 	Index    int    // position in the order of all items, which answers are merged by
 	ID       string // set/person/task/modality/number, stable over runs
 	Set      string
 	Person   string // profile ID
-	Subject  string // how an instruction names the person: data.ImageSubject or the name
+	Subject  string // how an instruction names the person: dataset.ImageSubject or the name
 	Task     dataset.Task
 	Modality dataset.Modality
 	Prompt   string           // the whole model input with an ImageMark for each of Images
@@ -65,6 +67,8 @@ func BuildItems(sets []Set, p Protocol) ([]Item, error) {
 // Tasks lists the tasks in the order of the items.
 var Tasks = []dataset.Task{dataset.Generation, dataset.Classification, dataset.Cloze}
 
+// checkSet refuses a set that would be counted twice or has nobody in it. earlier are the
+// sets before it.
 func checkSet(earlier []Set, s Set) error {
 	for _, e := range earlier {
 		if e.Name == s.Name {
@@ -117,6 +121,8 @@ func (b *builder) build(items []Item, people []dataset.Profile, shown []*dataset
 	return items, nil
 }
 
+// addShot puts a person's questions of the task and modality in front, with their answers:
+// of classification with an image that is one image for each question, as the script has it.
 func (b *builder) addShot(person *dataset.Profile) error {
 	w := b.p.wording(b.task)
 	shot := w.TextShot
@@ -157,6 +163,8 @@ func (b *builder) ask(items []Item, person *dataset.Profile) ([]Item, error) {
 	}
 	images, own := b.images, -1
 	if img != nil {
+		// A chat template may put its image in front of the shots: marks and images have to be in
+		// the same order.
 		if strings.Index(query, prompts.ImageMark) < strings.Index(query, "{shots}") {
 			images, own = append([]*dataset.Image{img}, b.images...), 0
 		} else {
@@ -193,6 +201,8 @@ func (b *builder) ask(items []Item, person *dataset.Profile) ([]Item, error) {
 	return items, nil
 }
 
+// choices are the continuations whose likelihoods are compared. A question whose right
+// answer is not among its options could never be answered right, and is refused.
 func (b *builder) choices(person *dataset.Profile, q *dataset.Question) ([]string, error) {
 	var choices []string
 	known := false
@@ -201,7 +211,7 @@ func (b *builder) choices(person *dataset.Profile, q *dataset.Question) ([]strin
 		known = known || o.Letter == q.Correct
 	}
 	if !known {
-		return nil, fmt.Errorf("set %s, profile %s: classification question %q: correct answer %q is none of its %d options; mend the row", b.set, person.ID, q.Text, q.Correct, len(q.Options))
+		return nil, fmt.Errorf("set %s, profile %s: classification question %q: correct answer %q is none of its %d options; repair the row", b.set, person.ID, q.Text, q.Correct, len(q.Options))
 	}
 	return choices, nil
 }
@@ -212,7 +222,7 @@ func (b *builder) image(person *dataset.Profile) (*dataset.Image, error) {
 		return nil, nil
 	}
 	if len(person.Images) == 0 {
-		return nil, fmt.Errorf("set %s, profile %s has no image for its image questions; mend the row or leave image_text out of eval.modalities", b.set, person.ID)
+		return nil, fmt.Errorf("set %s, profile %s has no image for its image questions; repair the row or leave image_text out of eval.modalities", b.set, person.ID)
 	}
 	at := uint64(0)
 	if n := uint64(len(person.Images)); n > 1 {

@@ -101,6 +101,7 @@ func (p *Protocol) Validate() error {
 	return nil
 }
 
+// wording is how a task is asked.
 func (p *Protocol) wording(t dataset.Task) *Wording {
 	switch t {
 	case dataset.Classification:
@@ -112,6 +113,8 @@ func (p *Protocol) wording(t dataset.Task) *Wording {
 }
 
 // shots is how many people are shown before a question of this task.
+// setting is where the number is set, for errors. Generation has none, and neither has
+// classification of the celebrity set: the released script shows none there.
 func (p *Protocol) shots(set string, t dataset.Task) (n int, setting string) {
 	switch {
 	case t == dataset.Classification && set != Celebrity:

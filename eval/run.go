@@ -93,6 +93,7 @@ func RunItems(ctx context.Context, items []Item, p Protocol, model Answerer, s S
 }
 
 // gathered are the answers of all ranks, each of which gives its own.
+// They travel as JSON, which keeps every float64 as it is.
 func (s Share) gathered(ctx context.Context, items []Item, own func(context.Context) ([]Answer, error)) ([]Answer, error) {
 	parts, err := s.Gather(ctx, func(ctx context.Context) ([]byte, error) {
 		answers, err := own(ctx)
@@ -162,6 +163,7 @@ func likelihoods(ctx context.Context, items []Item, model Answerer) (map[int][]f
 }
 
 // score turns one response into numbers.
+// Each answer is scored by itself, so that it does not matter which rank does it.
 func score(it *Item, p Protocol, response string, logProbs []float64) Answer {
 	a := Answer{
 		Index: it.Index, ID: it.ID, Set: it.Set, Person: it.Person, Task: it.Task, Modality: it.Modality,

@@ -33,6 +33,8 @@ type People struct {
 }
 
 // ReadSets reads the people to ask about.
+// The sets come in the order of who.Sets; a name that is none of the four gives an empty
+// set, which BuildItems refuses.
 func ReadSets(b *dataset.Benchmark, who People) ([]Set, error) {
 	var sets []Set
 	for _, name := range who.Sets {

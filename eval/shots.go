@@ -33,6 +33,7 @@ func (p *Protocol) pickShots(s Set, t dataset.Task) ([]*dataset.Profile, error) 
 	slices.SortFunc(order, func(a, b drawn) int {
 		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.id, b.id))
 	})
+	// Who is drawn is looked up with the picture that Full_Set has of them.
 	full := s.Full
 	if full == nil {
 		full = s.Profiles

@@ -55,6 +55,7 @@ const summaryFormat = 1
 
 // Add puts the evaluation of a model in. Every model of a run must have been
 // asked the same questions.
+// The first one gives the counts that all others are held against.
 func (s *Summary) Add(model string, o *Outcome) error {
 	if s.Models == nil {
 		s.Models, s.Counts = map[string]Scores{}, o.Counts
@@ -111,6 +112,7 @@ func rank(names ...string) func(string) int {
 	}
 }
 
+// sortedKeys are the keys by order, those of one place by name.
 func sortedKeys[V any](m map[string]V, order func(string) int) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
@@ -146,6 +148,7 @@ func WriteSummary(path string, s *Summary) error {
 }
 
 // ReadSummary reads what WriteSummary wrote.
+// A file of another format is refused: its numbers may mean something else.
 func ReadSummary(path string) (*Summary, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {

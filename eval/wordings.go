@@ -14,6 +14,8 @@ type Chat struct{ Image, Text string }
 // LLaVAChat is the turn of LLaVA-1.5.
 var LLaVAChat = Chat{Image: "USER: <image>\n{prompt}\nASSISTANT:", Text: "USER: {prompt}\nASSISTANT:"}
 
+// The benchmark's sentences, as its evaluation script writes them: a word that is changed
+// makes results that compare with nobody's.
 const (
 	mllmuLetter   = "Just give ONE letter representing the answer directly."
 	mllmuBlank    = "Please **ONLY** provide the correct answer that should replace the [Blank]."
@@ -64,6 +66,7 @@ func MLLMU(chat Chat, seed uint64) Protocol {
 
 // Short is the wording of the quickstart's small model: the question alone, no
 // shots, and answers that name an option's text.
+// The option's text and not its letter is scored: a small model finds the word first.
 func Short(chat Chat, seed uint64) Protocol {
 	p := Protocol{Seed: seed, OptionSeparator: " ", Choice: "{option}", MaxNew: 24, Score: ByOption, Likelihood: true}
 	p.Generation = chat.wording("{question}", "{answer}")
@@ -93,6 +96,7 @@ func (c Chat) wording(body, answer string) Wording {
 	}
 }
 
+// wrap puts a body into the chat's turn with an image, and another into the one without.
 func (c Chat) wrap(image, text string) (string, string) {
 	return strings.ReplaceAll(c.Image, "{prompt}", image), strings.ReplaceAll(c.Text, "{prompt}", text)
 }

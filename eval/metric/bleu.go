@@ -43,6 +43,8 @@ func Bleu(reference, prediction string) float64 {
 	return brevity * math.Exp(logs)
 }
 
+// sharedNgrams counts those of pred, and how many of them ref has too: one that is repeated
+// counts as often as ref repeats it.
 func sharedNgrams(ref, pred []string, n int) (shared, all int) {
 	count := map[string]int{}
 	for i := 0; i+n <= len(ref); i++ {

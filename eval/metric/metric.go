@@ -8,6 +8,8 @@ import (
 )
 
 // Response is what a model said to a question, as metrics see it.
+// Reference and Text are compared as they came: what a metric leaves out, as white space,
+// it leaves out itself.
 type Response struct {
 	Task      dataset.Task
 	Reference string // the ground truth; of classification the correct option's text
@@ -67,6 +69,7 @@ type Metric struct {
 }
 
 // score is the metric of a response; false where it says nothing.
+// A metric that does not speak of the response's task says nothing.
 func (m *Metric) score(r *Response) (float64, bool) {
 	switch {
 	case !slices.Contains(m.Tasks, r.Task):

@@ -61,6 +61,7 @@ func Rouge(reference, prediction string) ROUGE {
 	return ROUGE{R1: ngramPRF(ref, pred, 1), R2: ngramPRF(ref, pred, 2), RL: lcsPRF(ref, pred)}
 }
 
+// bigram is one word, with an empty second, or two.
 type bigram [2]string
 
 // ngramPRF counts the n-grams (n ≤ 2) that both sides share, a repeated one as
@@ -80,6 +81,7 @@ func ngramPRF(ref, pred []string, n int) PRF {
 	return newPRF(shared, len(pred)-n+1, len(ref)-n+1)
 }
 
+// gram is the n-gram at i, n being 1 or 2.
 func gram(t []string, i, n int) bigram {
 	if n == 1 {
 		return bigram{t[i]}
@@ -88,6 +90,8 @@ func gram(t []string, i, n int) bigram {
 }
 
 // lcsPRF measures the longest common subsequence, one row of the table at a time.
+// row[j] is the length for the first j words of pred and the words of ref so far, so that
+// memory does not grow with the product of the lengths.
 func lcsPRF(ref, pred []string) PRF {
 	row := make([]int, len(pred)+1)
 	for _, r := range ref {
@@ -105,6 +109,7 @@ func lcsPRF(ref, pred []string) PRF {
 	return newPRF(row[len(pred)], len(pred), len(ref))
 }
 
+// newPRF is 0 throughout where nothing is shared, as rouge_score has it, instead of 0/0.
 func newPRF(shared, predicted, wanted int) PRF {
 	if shared == 0 {
 		return PRF{}

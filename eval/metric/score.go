@@ -15,6 +15,7 @@ import (
 
 // ScoreReport is what `vgid score` prints: means over Count pairs of texts, of
 // every metric that compares two texts.
+// Metrics that judge more than two texts, as those of classification, are not in it.
 type ScoreReport struct {
 	Count   int
 	Means   []Mean   // in the order of the metrics
@@ -74,6 +75,8 @@ func (v Value) MarshalJSON() ([]byte, error) {
 }
 
 // object is a JSON object whose fields keep their order.
+// encoding/json orders the keys of a map by name, and a struct would have to know the
+// metrics that are registered.
 type object struct{ text bytes.Buffer }
 
 func (o *object) field(name string, v any) error {
@@ -154,6 +157,7 @@ func (r *ScoreReport) add(prediction, reference string) {
 	}
 }
 
+// average divides the sums by Count, which is not 0; it is called once.
 func (r *ScoreReport) average() {
 	n := float64(r.Count)
 	for i := range r.Means {

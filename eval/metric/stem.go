@@ -104,6 +104,8 @@ type suffix struct {
 	tail     int
 }
 
+// Steps 2 and 3: the first one that fits counts, so that a longer ending stands before the
+// one that it ends in.
 var suffixes2 = []suffix{
 	{"ational", "ate", 0}, {"tional", "tion", 0}, {"enci", "ence", 0}, {"anci", "ance", 0},
 	{"izer", "ize", 0}, {"bli", "ble", 0}, {"alli", "al", 0}, {"entli", "ent", 0},

@@ -50,6 +50,7 @@ func finalSigma(runes []rune, i int) bool {
 	return after == len(runes) || !cased(runes[after])
 }
 
+// cased and caseIgnorable are Unicode's Cased and Case_Ignorable (chapter 3.13).
 func cased(r rune) bool {
 	return unicode.In(r, unicode.Lu, unicode.Ll, unicode.Lt, unicode.Other_Lowercase, unicode.Other_Uppercase)
 }
