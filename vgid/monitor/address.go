@@ -68,8 +68,10 @@ func Resolve(addr string, r Reach, permitted bool, interfaces func() ([]net.Addr
 	return at(host, host, "")
 }
 
+// A worker that is alone is reached from its own machine only, unless a user says more.
 const loopback = "127.0.0.1"
 
+// isLoopback takes an address or localhost; any other name may lead anywhere.
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()

@@ -48,6 +48,7 @@ type Step struct {
 // Metrics are the series of one worker. Totals and gauges carry the label
 // stage; rank is a constant label, so that several workers of a machine can be
 // scraped into one view.
+// Its methods may be called by several goroutines, and while it is scraped.
 type Metrics struct {
 	reg                    *prometheus.Registry
 	steps, samples, tokens *prometheus.CounterVec
@@ -66,6 +67,9 @@ type Metrics struct {
 type Traffic func() (sent, received uint64)
 
 // NewMetrics makes the series of a worker.
+//
+// The registry is its own and not the process's default, so that several workers can live
+// in one process, as in tests. traffic is asked at every scrape.
 func NewMetrics(rank, worldSize int, traffic Traffic) *Metrics {
 	labels := prometheus.Labels{"rank": strconv.Itoa(rank)}
 	counter := func(name, help string, by ...string) *prometheus.CounterVec {
@@ -105,6 +109,7 @@ func NewMetrics(rank, worldSize int, traffic Traffic) *Metrics {
 
 // Peers adds, for every other worker, the time that this one waited for it;
 // held gives it by rank.
+// held is asked at every scrape, and its length is the number of workers.
 func (m *Metrics) Peers(rank int, held func() []time.Duration) {
 	for peer := range held() {
 		if peer != rank {
@@ -132,6 +137,7 @@ func (m *Metrics) Plan(stage string, steps, done int) {
 // n more of them are answered.
 func (m *Metrics) Ask(stage string, questions int) {
 	m.questions.WithLabelValues(stage).Set(float64(questions))
+	// So that the series is there, at 0, before the first answer.
 	m.asked.WithLabelValues(stage)
 }
 
@@ -144,6 +150,7 @@ func (m *Metrics) Checkpoint(stage string, at time.Time) {
 }
 
 // Observe records a step.
+// The duration is the sum of the phases, so that the histogram and the counters agree.
 func (m *Metrics) Observe(s Step) {
 	m.step.WithLabelValues(s.Stage).Set(float64(s.Number))
 	var whole time.Duration
@@ -166,6 +173,7 @@ func (m *Metrics) Observe(s Step) {
 
 // Serve answers GET /metrics on addr until ctx ends, and reports the address
 // that was taken. A port other than 0 is raised by the worker's local rank.
+// stop closes the listener and waits for the server to end.
 func (m *Metrics) Serve(ctx context.Context, addr string, localRank int) (string, func() error, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

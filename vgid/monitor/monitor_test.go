@@ -91,7 +91,7 @@ func TestProgress(t *testing.T) {
 	var b bytes.Buffer
 	now := time.Unix(0, 0)
 	p := &Progress{w: &b, interval: 10 * time.Second, now: func() time.Time { return now }}
-	p.Start("vanilla", 100, "steps")
+	p.Start("vanilla", 100, 0, "steps")
 	for i := 1; i <= 100; i++ {
 		now = now.Add(time.Second)
 		p.Update(i, "loss 1")
@@ -110,7 +110,7 @@ func TestProgress(t *testing.T) {
 
 	b.Reset()
 	p = &Progress{w: &b, live: true, columns: func() int { return 80 }, now: func() time.Time { return now }}
-	p.Start("eval", 2, "items")
+	p.Start("eval", 2, 0, "items")
 	now = now.Add(time.Second)
 	p.Update(1, "")
 	p.Printf("note")
@@ -125,6 +125,21 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// A stage that goes on where another process left it shows its own rate.
+func TestProgressOfAResumedStage(t *testing.T) {
+	var b strings.Builder
+	now := time.Unix(0, 0)
+	p := &Progress{w: &b, interval: time.Second, now: func() time.Time { return now }}
+	p.Start("gold", 100, 60, "steps")
+	now = now.Add(10 * time.Second)
+	p.Update(80, "")
+	now = now.Add(10 * time.Second)
+	p.Finish("")
+	if want := "gold       80/100  2 steps/s  ETA 10.0s\ngold       20 steps in 20.0s\n"; b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
+}
+
 // A line as long as the terminal is wide wraps, and then every update would
 // leave one behind.
 func TestProgressFitsTheTerminal(t *testing.T) {
@@ -133,7 +148,7 @@ func TestProgressFitsTheTerminal(t *testing.T) {
 		var b bytes.Buffer
 		wide := columns
 		p := &Progress{w: &b, live: true, columns: func() int { return wide }, now: func() time.Time { return now }}
-		p.Start("unlearned", 200, "steps")
+		p.Start("unlearned", 200, 0, "steps")
 		for i := 1; i <= 200; i++ {
 			now = now.Add(time.Second)
 			p.Update(i, "forget 1.5897  retain 0.0000")
@@ -165,7 +180,7 @@ func TestProgressRemembersWhatWasLost(t *testing.T) {
 	if p.Err() != nil {
 		t.Error(p.Err())
 	}
-	p.Start("eval", 1, "items")
+	p.Start("eval", 1, 0, "items")
 	p.Update(1, "")
 	if !errors.Is(p.Err(), syscall.ENOSPC) {
 		t.Errorf("got %v", p.Err())

@@ -21,6 +21,7 @@ type Progress struct {
 
 	label       string
 	total, done int
+	before      int // of them, done before Start
 	unit        string
 	start, last time.Time
 	width       int   // of the line on screen
@@ -45,9 +46,10 @@ func NewProgress(f *os.File) *Progress {
 	return p
 }
 
-// Start begins a stage of total units.
-func (p *Progress) Start(label string, total int, unit string) {
-	p.label, p.total, p.unit, p.done = label, total, unit, 0
+// Start begins a stage of total units, of which some are done: rate and time to go
+// are of the others.
+func (p *Progress) Start(label string, total, done int, unit string) {
+	p.label, p.total, p.unit, p.done, p.before = label, total, unit, done, done
 	p.start = p.now()
 	p.last = p.start
 }
@@ -76,7 +78,7 @@ func (p *Progress) Finish(detail string) {
 	if detail != "" {
 		detail = "  " + detail
 	}
-	p.printf("%-10s %d %s in %s%s\n", p.label, p.done, p.unit, clock(d), detail)
+	p.printf("%-10s %d %s in %s%s\n", p.label, p.done-p.before, p.unit, clock(d), detail)
 }
 
 // Err is the first error of what was shown. A full disk behind a redirection is
@@ -89,11 +91,12 @@ func (p *Progress) printf(format string, args ...any) {
 	}
 }
 
+// text is the line as it is wanted; line cuts off what the terminal has no room for.
 func (p *Progress) text(t time.Time, detail string) string {
 	elapsed := t.Sub(p.start)
 	rate, eta := "", ""
-	if p.done > 0 && elapsed > 0 {
-		r := float64(p.done) / elapsed.Seconds()
+	if n := p.done - p.before; n > 0 && elapsed > 0 {
+		r := float64(n) / elapsed.Seconds()
 		rate = fmt.Sprintf("  %.3g %s/s", r, p.unit)
 		eta = "  ETA " + clock(time.Duration(float64(p.total-p.done)/r*float64(time.Second)))
 	}
@@ -113,6 +116,7 @@ func (p *Progress) text(t time.Time, detail string) string {
 	return fmt.Sprintf("%-10s%s%s", p.label, bar, told)
 }
 
+// line writes over the line before it, with blanks where that was longer.
 func (p *Progress) line(s string) {
 	if !p.live {
 		p.printf("%s\n", s)
@@ -136,6 +140,7 @@ func (p *Progress) Break() {
 	}
 }
 
+// clear makes room for a line of its own.
 func (p *Progress) clear() {
 	if p.live && p.width > 0 {
 		p.printf("\r%s\r", strings.Repeat(" ", max(0, min(p.width, p.columns()-1))))

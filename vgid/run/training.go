@@ -102,7 +102,7 @@ func (w *work) run(ctx context.Context) (rundir.Stage, error) {
 		return stage, err
 	}
 	defer hist.Close()
-	j.Show.Start(name, w.Steps, "steps")
+	j.Show.Start(name, w.Steps, done, "steps")
 	j.Metrics.Plan(name, w.Steps, done)
 	for done < w.Steps {
 		// A step that failed ends the stage as it is: the ranks may no longer agree on what
