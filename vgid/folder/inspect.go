@@ -34,6 +34,7 @@ type InspectOptions struct {
 	New     int // generated
 	// Training is the method whose steps are estimated.
 	Training plan.Training
+	// Batch, Tokens, Side and New are those of the steps that are estimated.
 	// Device is what the memory is estimated for, and how much it has and has
 	// free; where Memory is 0 those of this machine count.
 	Device       dry.Options
@@ -48,6 +49,7 @@ type Inspection struct {
 	Text   string `json:"text"`
 	Vision string `json:"vision"`
 
+	// What the files hold: parameters by part of the model, bytes by element type, by file.
 	Parts []model.PartSize `json:"parts"`
 	Types []TypeSize       `json:"types"`
 	Files []FileSize       `json:"files"`
@@ -98,6 +100,9 @@ const textBesideImage = 128
 
 // Inspect looks at the headers of a model folder. What makes it unusable is an
 // error, what only some commands need is listed as a problem.
+//
+// No weights are read. The order is that of what makes a folder unusable: config and
+// names of tensors, files, then what would be trained, then memory.
 func Inspect(ctx context.Context, d *modeldir.Dir, o InspectOptions) (*Inspection, error) {
 	m, err := model.Layout(ctx, d)
 	if err != nil {
@@ -136,6 +141,7 @@ func (r *Inspection) describe(c *model.Config) {
 }
 
 // weights lists files and element types.
+// The sizes of files are those on disk, headers included; those of types are the tensors'.
 func (r *Inspection) weights(d *modeldir.Dir) error {
 	files, err := d.Weights()
 	if err != nil {
@@ -220,7 +226,8 @@ func (r *Inspection) trained(ctx context.Context, m *model.Model, d *modeldir.Di
 	return err
 }
 
-// Weights are loaded lazily, so that the adapter's shapes are checked and nothing large is read.
+// adapter reads what an adapter's folder trains, as its own config says. The model's weights
+// are loaded lazily, so that the adapter's shapes are checked and nothing large is read.
 func (r *Inspection) adapter(ctx context.Context, d *modeldir.Dir, o *InspectOptions) error {
 	be := cpu.New(1)
 	defer be.Close()
@@ -241,8 +248,9 @@ func (r *Inspection) adapter(ctx context.Context, d *modeldir.Dir, o *InspectOpt
 	return files.Close()
 }
 
-// Where memory is taken when it is first written to, mapped weights do not count against what is
-// free: they can be read again from their file.
+// plan estimates every kind of step, with half of textBesideImage as the answer. Where memory
+// is taken when it is first written to, mapped weights do not count against what is free: they
+// can be read again from their file.
 func (r *Inspection) plan(ctx context.Context, c *model.Config, d *modeldir.Dir, o InspectOptions) error {
 	r.Tokens = o.Tokens
 	if r.Tokens == 0 {
@@ -256,6 +264,7 @@ func (r *Inspection) plan(ctx context.Context, c *model.Config, d *modeldir.Dir,
 		return err
 	}
 	r.Device, r.Free, r.Memory = o.Kind, o.Free, o.Memory
+	// A device that is elsewhere is described by its options alone.
 	if r.Memory == 0 {
 		if err := r.machine(); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 )
 
 // MergeOptions belong to Merge.
+// The zero value merges without changing types or files.
 type MergeOptions struct {
 	DType         string // of the written weights; empty keeps that of each tensor
 	MaxShardBytes int64  // of a file, when positive; otherwise as the model is sharded
@@ -22,6 +23,9 @@ type MergeOptions struct {
 // trained on and writes the result as a model folder, with everything else the
 // model's folder holds. Tensors pass through one after the other, a few rows at
 // a time. The folder appears whole or not at all.
+//
+// What is written is round(W + BA·s) to the tensor's type, as PEFT's merge_and_unload gives
+// it, and not W + round(BA·s), which is what its safe_merge gives.
 func Merge(ctx context.Context, d *modeldir.Dir, adapter, out string, o MergeOptions) error {
 	if files, err := os.ReadDir(out); err == nil && len(files) > 0 {
 		return fmt.Errorf("--out %s: the folder exists and is not empty; choose another", out)

@@ -27,6 +27,7 @@ func Stat(path string) (int64, ID, error) {
 
 // Hash reads a file and gives its SHA-256 in hexadecimal digits. One that is
 // written to meanwhile is an error.
+// Its ID before and after tells so, where files have one.
 func Hash(ctx context.Context, path string) (string, error) {
 	_, before, err := Stat(path)
 	if err != nil {

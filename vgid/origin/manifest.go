@@ -10,6 +10,8 @@ import (
 )
 
 // The most that a manifest from another machine may ask for.
+// Far above any model folder: they keep a damaged or a hostile manifest from filling
+// memory or disk before a byte of a file has come.
 const (
 	maxFiles    = 100_000
 	maxName     = 1024    // bytes of a name
@@ -52,6 +54,7 @@ func DecodeManifest(b []byte) (Manifest, error) {
 	return m, nil
 }
 
+// check is asked on both sides: what would be refused is not sent.
 func (m Manifest) check() error {
 	if err := plain(m.Folder); err != nil {
 		return fmt.Errorf("files of the folder %.80q: %w", m.Folder, err)
@@ -75,6 +78,7 @@ func (m Manifest) check() error {
 	}
 	for _, f := range m.Files {
 		for dir := path.Dir(f.Name); dir != "."; dir = path.Dir(dir) {
+			// Such a list could not be written: the second of the two would fail half way.
 			if files[dir] {
 				return fmt.Errorf("files of the folder %s: %.80q is a file and a folder", m.Folder, dir)
 			}
@@ -83,6 +87,7 @@ func (m Manifest) check() error {
 	return nil
 }
 
+// check is of one file, whoever sent it.
 func (f File) check() error {
 	switch {
 	case f.Size < 0 || f.Size > maxSize:

@@ -42,6 +42,7 @@ const (
 
 // Changes compares what was read with what would be read now: first the files
 // that are there, in their order, then those that are gone.
+// A file is known by name and purpose; of two lists that are equal there are none.
 func (was List) Changes(now List) []Change {
 	type key struct{ purpose, name string }
 	old := map[key]File{}
@@ -83,6 +84,7 @@ func Words(c []Change) string {
 }
 
 // Union is the files of several lists, in their order, each once.
+// A file that is read for two purposes stays twice.
 func Union(lists ...List) List {
 	out := List{}
 	seen := map[File]bool{}

@@ -18,6 +18,8 @@ type Source struct {
 }
 
 // purposes tell the files of a model folder by the beginnings of their names.
+// The first that fits counts; they are for people, who are told "tokenizer.json
+// (tokenizer) has changed".
 var purposes = []struct{ prefix, purpose string }{
 	{"config.", "config"}, {"generation_config.", "config"},
 	{"tokenizer", "tokenizer"}, {"special_tokens_map.", "tokenizer"}, {"added_tokens.", "tokenizer"}, {"vocab.", "tokenizer"},
@@ -27,6 +29,7 @@ var purposes = []struct{ prefix, purpose string }{
 
 // Model lists what can be read of a model folder: the weights in use, and every
 // JSON file and chat template beside them, those of its folder of templates last. Their order is that of the names.
+// Other files, as a README, change nothing that is computed and are left out.
 func Model(dir string) ([]Source, error) {
 	weights, err := hf.WeightFiles(dir)
 	if err != nil {
@@ -73,6 +76,7 @@ func Model(dir string) ([]Source, error) {
 
 // Below lists the files of root that are at or below a path of it, hidden ones left
 // out, with names below root.
+// What they are for is not said (For is empty).
 func Below(root, path string) ([]Source, error) {
 	var out []Source
 	err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
