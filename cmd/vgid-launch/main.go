@@ -41,6 +41,7 @@ func main() {
 	})
 	if err := app.Run(bareBooleans(app, os.Args)); err != nil {
 		say(err)
+		// Interrupted before the job had begun: the status tells the signal all the same.
 		var i job.InterruptedError
 		if code = 1; errors.As(err, &i) {
 			code = 128 + int(i.Signal)
@@ -50,6 +51,7 @@ func main() {
 }
 
 // bareBooleans lets boolean flags have their value as a word of its own.
+// Package flag reads "--local false" as the flag and a first argument.
 func bareBooleans(app *cli.App, args []string) []string {
 	flags := argv.Flags{}
 	flags.Add(app.Flags)
@@ -58,6 +60,7 @@ func bareBooleans(app *cli.App, args []string) []string {
 
 // newApp declares the command line.
 // Flags end at --, behind which the command stands with flags of its own.
+// action runs where the flags could be read; --version and --help end before it.
 func newApp(action cli.ActionFunc) *cli.App {
 	return &cli.App{
 		Name:      "vgid-launch",
@@ -164,6 +167,7 @@ func options(c *cli.Context, lookup func(string) (string, bool)) (o agent.Option
 		}
 		o.Node = "node0"
 	}
+	// After the flags, as it fills in only what they leave open, and contradictions are told.
 	outer, err := launch.FindOuter(lookup)
 	if err != nil {
 		return o, nil, err
@@ -182,6 +186,7 @@ func options(c *cli.Context, lookup func(string) (string, bool)) (o agent.Option
 		}
 	}
 	if o.Index < 0 {
+		// A node that joins nobody comes first: the others join it.
 		o.Index = min(len(o.Join), 1)
 	}
 	if o.Node == "" {

@@ -30,6 +30,7 @@ func adopt(o *agent.Options, outer launch.Outer, given func(flag string) bool) (
 	case outer.Size > 0 && given("nodes") && o.Nodes != outer.Size:
 		return "", fmt.Errorf("%v, but --nodes is %d; give both the same number, %s", outer, o.Nodes, alone)
 	}
+	// Processes of the other launcher are nodes here, as each starts one vgid-launch.
 	if outer.Size > 0 {
 		o.Nodes = outer.Size
 	}
@@ -37,6 +38,7 @@ func adopt(o *agent.Options, outer launch.Outer, given func(flag string) bool) (
 	if !given("node-rank") {
 		o.Index = outer.Rank
 	}
+	// The first node is the one that all others know the address of, and joins nobody.
 	if outer.Master != "" && outer.Rank > 0 && !given("join") {
 		o.Join = []string{net.JoinHostPort(outer.Master, fmt.Sprint(o.Port))}
 		said += ", which joins " + o.Join[0]
@@ -48,6 +50,7 @@ func adopt(o *agent.Options, outer launch.Outer, given func(flag string) bool) (
 // address itself, or the network that it is in, which is the same on all
 // nodes, as 10.0.0.0/8.
 // A network may stand in a job script, which is the same on all nodes.
+// What is no network is given back as it is.
 func ownAddress(s string, own func() ([]net.Addr, error)) (string, error) {
 	_, network, err := net.ParseCIDR(s)
 	if err != nil {

@@ -24,11 +24,15 @@ func secret(file string, o agent.Options, local bool, lookup func(string) (strin
 			return nil, "", fmt.Errorf("--secret-file: %w", err)
 		}
 		return s, "", nil
+	// The environment is open to the user's own processes alone, unlike a command line.
 	case given:
 		return []byte(env), "", agent.CheckSecret(launch.EnvSecret, []byte(env))
+	// Nobody to prove anything to, or children that have theirs from this process.
 	case o.Nodes == 1 || local:
 		return nil, "", nil
 	case net.ParseIP(o.BindAddr).IsLoopback():
+		// One for all jobs of the user, in a file that other users cannot read: loopback is open to
+		// everybody on the machine.
 		dir, err := os.UserConfigDir()
 		if err == nil {
 			s, err = agent.UserSecret(filepath.Join(dir, "vgid"))

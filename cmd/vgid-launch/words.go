@@ -13,6 +13,7 @@ import (
 // flags are the settings of packages below launch as this program spells them.
 // Packages below launch know settings by option.Name alone, and other programs may spell them
 // otherwise.
+// A test sees to it that every setting is in it.
 var flags = map[option.Name]string{
 	option.Nodes:           "--nodes",
 	option.Procs:           "--nproc-per-node",

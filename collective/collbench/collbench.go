@@ -56,6 +56,7 @@ type Row struct {
 
 // Run starts processes of the running program, which must call WorkerMain
 // first thing, for every number of processes in turn.
+// An error names the rank whose process failed, with what it wrote to standard error.
 func Run(ctx context.Context, opt Options) (Result, error) {
 	if len(opt.Procs) == 0 {
 		opt.Procs = []int{2, 4}
@@ -88,6 +89,7 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 }
 
 // runWorld measures all sizes with n processes.
+// The processes end with the context, and all have ended when it returns.
 func runWorld(ctx context.Context, n int, opt Options) (rows []Row, err error) {
 	job := jobSpec{Token: rand.Text(), Sizes: opt.Sizes, PerSize: opt.PerSize}
 	// Workers inherit their listeners, so no port can be taken in between.
@@ -168,6 +170,7 @@ func parse(n int, outs []bytes.Buffer) ([]Row, error) {
 	}
 	var rows []Row
 	for i, s := range all[0] {
+		// A collective is as slow as the last rank to leave it.
 		slowest := slices.Clone(s.Seconds)
 		cpu := 0.0
 		for r := range all {
@@ -191,6 +194,7 @@ func row(n, size int, seconds []float64, cpu float64) Row {
 	rank := func(q float64) float64 { return seconds[min(len(seconds)-1, int(q*float64(len(seconds))))] }
 	p50 := rank(0.5)
 	alg := float64(size) / p50
+	// What a ring all-reduce sends: each rank 2(n-1)/n of the data, n ranks together.
 	wire := 2 * float64(n-1) * float64(size) * float64(len(seconds))
 	return Row{Procs: n, Bytes: size, Rounds: len(seconds), P50: p50, P99: rank(0.99),
 		AlgBW: alg, BusBW: alg * 2 * float64(n-1) / float64(n), CPUPerByte: cpu * 1e9 / wire}
@@ -211,6 +215,7 @@ func (r Result) Table(to io.Writer) error {
 // sizeText leaves the decimal of whole units out.
 func sizeText(n int) string { return strings.Replace(bytesize.Binary(n).String(), ".0 ", " ", 1) }
 
+// timeText has microseconds below a millisecond, as latencies of small sizes are.
 func timeText(s float64) string {
 	if s < 1e-3 {
 		return fmt.Sprintf("%.0f µs", s*1e6)

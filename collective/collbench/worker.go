@@ -28,6 +28,8 @@ type jobSpec struct {
 }
 
 // sample is what one rank measured of one size.
+// Seconds has a round each, the same rounds on all ranks, so that they can be compared one
+// by one.
 type sample struct {
 	Bytes   int       `json:"bytes"`
 	Seconds []float64 `json:"seconds"` // per round
@@ -42,6 +44,7 @@ func WorkerMain() (ran bool, err error) { return worker.Main() }
 func work(ctx context.Context, job jobSpec) (out []sample, err error) {
 	// As vgid-launch gives a machine's cores to its workers.
 	runtime.GOMAXPROCS(max(1, runtime.NumCPU()/len(job.Peers)))
+	// The first of ExtraFiles: 0, 1 and 2 are the standard streams.
 	f := os.NewFile(3, "listener")
 	l, err := net.FileListener(f)
 	f.Close()
@@ -83,10 +86,13 @@ func timeRounds(ctx context.Context, c *collective.Comm, size int, span time.Dur
 			return sample{}, err
 		}
 		if k == warm-1 { // the ranks agree on the number of rounds
+			// By the last of the rounds that warm up, and the slowest rank's number: all must run as
+			// many, or the last ones would wait for ranks that are gone.
 			guess := []int64{int64(span/(time.Since(begin)+1)) + 1}
 			if err := c.AllReduce(ctx, collective.I64(guess), collective.Min); err != nil {
 				return sample{}, err
 			}
+			// At least 5, or there is no percentile; at most 20 000, or small sizes take memory.
 			rounds = int(min(max(guess[0], 5), 20_000))
 		}
 	}
@@ -97,6 +103,7 @@ func timeRounds(ctx context.Context, c *collective.Comm, size int, span time.Dur
 		if err := c.Barrier(ctx); err != nil {
 			return sample{}, err
 		}
+		// Of the whole process: the transport's goroutines work beside this one.
 		cpu := measure.CPU()
 		begin := time.Now()
 		if err := c.AllReduce(ctx, collective.F32(v), collective.Sum); err != nil {

@@ -162,6 +162,7 @@ func (k *rank) Recv(from int) (*collective.Frame, error) {
 	}
 }
 
+// Notify arrives at once and in the sender's goroutine; a frozen rank says nothing.
 func (k *rank) Notify(to int, msg []byte) error {
 	if k.frozen.Load() {
 		return nil
@@ -188,6 +189,7 @@ func (k *rank) event(f func()) {
 	f()
 }
 
+// What came before there was a watcher is told first, in its order.
 func (k *rank) Watch(heard func(int, []byte), lost func(int, error)) {
 	k.mu.Lock()
 	k.heard, k.lost = heard, lost
@@ -199,6 +201,7 @@ func (k *rank) Watch(heard func(int, []byte), lost func(int, error)) {
 	}
 }
 
+// Break ends this end alone: what waits in it returns ErrBroken, and peers hear nothing.
 func (k *rank) Break() { k.once.Do(func() { close(k.broken) }) }
 
 func (k *rank) Close() error {

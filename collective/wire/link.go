@@ -59,6 +59,8 @@ func newLink(t *transport, peer int) *link {
 	}
 }
 
+// service describes both streams by hand: they carry bytes of ours and no protobuf, so that
+// there is nothing to generate.
 func (t *transport) service() *grpc.ServiceDesc {
 	return &grpc.ServiceDesc{ServiceName: serviceName, HandlerType: (*any)(nil), Streams: []grpc.StreamDesc{
 		{StreamName: dataName, ServerStreams: true, ClientStreams: true, Handler: t.accept},
@@ -147,6 +149,7 @@ func (t *transport) admit(s grpc.ServerStream) (*link, error) {
 	return l, nil
 }
 
+// methodPath is how gRPC names a stream of the service.
 func methodPath(name string) string { return "/" + serviceName + "/" + name }
 
 // dial opens both streams to a lower rank.

@@ -166,6 +166,8 @@ func (t *transport) connectAll(ctx context.Context) error {
 	}
 }
 
+// dialOptions are those of a rank that calls a lower one. Flow control windows and buffers
+// are fixed, since gRPC's estimate of them grows too slowly for buckets of gradients.
 func (t *transport) dialOptions() []grpc.DialOption {
 	creds := guard{token: []byte(t.cfg.Token), refused: t.giveUp}
 	return []grpc.DialOption{
@@ -235,6 +237,7 @@ func (t *transport) Notify(to int, msg []byte) error {
 	}
 }
 
+// Watch tells what came before there was a watcher first, in its order.
 func (t *transport) Watch(heard func(int, []byte), lost func(int, error)) {
 	t.mu.Lock()
 	t.heard, t.lost, t.watching = heard, lost, true

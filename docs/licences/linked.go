@@ -16,6 +16,7 @@ import (
 )
 
 // module is one that a binary is linked with.
+// files lie in dir or below it: a package may be under another licence than its module.
 type module struct {
 	path, version string
 	dir           string
@@ -30,11 +31,15 @@ var builds = []struct{ system, processor, tags string }{
 
 // linked lists the modules that the commands of the module in root are linked
 // with, and Go itself, sorted by path.
+//
+// Only packages that are linked count, not all that go.mod names: what tests alone use is
+// in no binary, and needs no notice.
 func linked(root string) ([]module, error) {
 	found := map[string]*module{}
 	for _, b := range builds {
 		cmd := exec.Command("go", "list", "-deps", "-json=Dir,Standard,Module", "-tags", b.tags, "./cmd/vgid", "./cmd/vgid-launch") //nolint:noctx // it ends by itself
 		cmd.Dir = root
+		// As the Makefile builds them: static, but for the tag cuda, whose files need cgo.
 		cmd.Env = append(os.Environ(), "GOOS="+b.system, "GOARCH="+b.processor, "CGO_ENABLED="+map[string]string{"": "0", "cuda": "1"}[b.tags])
 		cmd.Stderr = os.Stderr
 		out, err := cmd.Output()
@@ -49,6 +54,7 @@ func linked(root string) ([]module, error) {
 	if err != nil {
 		return nil, fmt.Errorf("go env: %w", err)
 	}
+	// go list counts the standard library as no module, but its licence asks for a notice, too.
 	std := &module{path: "Go (standard library and runtime)", dir: strings.TrimSpace(string(goRoot))}
 	if std.files, err = licencesIn(std.dir); err != nil {
 		return nil, err
@@ -57,6 +63,7 @@ func linked(root string) ([]module, error) {
 	var all []module
 	for _, path := range slices.Sorted(maps.Keys(found)) {
 		m := found[path]
+		// A folder above several packages was looked at for each of them.
 		slices.Sort(m.files)
 		m.files = slices.Compact(m.files)
 		all = append(all, *m)
@@ -66,6 +73,8 @@ func linked(root string) ([]module, error) {
 
 // add takes the packages that go list names, with the licences in their folders
 // and above them.
+// The modules of the project itself and the standard library are passed over. list is a
+// stream of JSON objects, one a package, as go list -json writes it.
 func add(found map[string]*module, list []byte) error {
 	for d := json.NewDecoder(bytes.NewReader(list)); ; {
 		var p struct {
@@ -89,6 +98,8 @@ func add(found map[string]*module, list []byte) error {
 			m = &module{path: p.Module.Path, version: p.Module.Version, dir: p.Module.Dir}
 			found[m.path] = m
 		}
+		// From the package up to its module: a copied-in package brings a licence of its own, which
+		// lies beside it.
 		for dir := p.Dir; ; dir = filepath.Dir(dir) {
 			files, err := licencesIn(dir)
 			if err != nil {
@@ -102,8 +113,11 @@ func add(found map[string]*module, list []byte) error {
 	}
 }
 
+// Names of either spelling, and NOTICE and PATENTS, which Apache-2.0 and Go's own licence
+// have beside theirs.
 var licenceName = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)([-._].*)?$`)
 
+// licencesIn lists the files of one folder that say what it is under; license.go would be code.
 func licencesIn(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -20,6 +20,7 @@ func main() {
 	}
 }
 
+// run works on the module in the current folder, as make starts it.
 func run(texts string) error {
 	modules, err := linked(".")
 	if err != nil {
@@ -37,6 +38,8 @@ func run(texts string) error {
 }
 
 // copyTexts writes each licence file to dir under its module's path.
+// Texts are copied whole: licences ask for their own words beside a binary, and not for a
+// list of names. A file of the same name is written over.
 func copyTexts(modules []module, dir string) error {
 	for _, m := range modules {
 		for _, f := range m.files {

@@ -19,6 +19,8 @@ belong beside a binary that is passed on, in bin/licences.
 
 // notice is the list: for each module its version, the names of its licences
 // (SPDX) and the lines that say whose it is.
+// Nothing in it depends on the machine or on the time, so that a test compares it with the
+// file in docs. A module without a licence that is known is an error.
 func notice(modules []module) (string, error) {
 	var b strings.Builder
 	b.WriteString(head)
@@ -40,6 +42,7 @@ func notice(modules []module) (string, error) {
 			return "", fmt.Errorf("%s %s: no known licence in %s: look what it is under before it is linked", m.path, m.version, m.dir)
 		}
 		fmt.Fprintf(&b, "\n%s\n    %s\n", strings.TrimSpace(m.path+" "+m.version), strings.Join(names, ", "))
+		// The same line stands in several files of many modules.
 		for i, l := range lines {
 			if !slices.Contains(lines[:i], l) {
 				fmt.Fprintf(&b, "    %s\n", l)
@@ -49,10 +52,12 @@ func notice(modules []module) (string, error) {
 	return b.String(), nil
 }
 
+// A line that begins with the word and names a sign or a year: others only speak of it.
 var copyrightLine = regexp.MustCompile(`(?i)^[\s/*#>]*(copyright\s+(\(c\)|©|.*\b(19|20)\d{2}\b).*)$`)
 
 // copyrights are the lines of a text that say whose it is, not those of a
 // licence's form that is still to be filled in.
+// Brackets mark what is to be filled in, unless they stand around an address.
 func copyrights(text string) []string {
 	var lines []string
 	for l := range strings.Lines(text) {

@@ -15,6 +15,7 @@ func (n *Node) NodeMeta(int) []byte {
 	return append(append([]byte(n.cfg.Job), 0), n.cfg.Meta...)
 }
 
+// splitMeta is NodeMeta taken apart; false of agents of other programs.
 func splitMeta(b []byte) (job string, meta []byte, ok bool) {
 	j, m, ok := bytes.Cut(b, []byte{0})
 	return string(j), bytes.Clone(m), ok

@@ -175,6 +175,7 @@ func (n *Node) Show(id, addr string, msg []byte) error {
 	return n.ml.SendBestEffort(to, n.signed(msg))
 }
 
+// peer is what memberlist wants to be given of an agent, for a message to it.
 func peer(id, addr string) (*memberlist.Node, error) {
 	a, err := netip.ParseAddrPort(addr)
 	if err != nil {
@@ -184,6 +185,7 @@ func peer(id, addr string) (*memberlist.Node, error) {
 }
 
 // signed puts the sender's name before a message.
+// That is no proof of it: who may speak at all is decided by the secret.
 func (n *Node) signed(msg []byte) []byte {
 	b := append([]byte{byte(len(n.cfg.ID))}, n.cfg.ID...)
 	return append(b, msg...)
@@ -213,6 +215,7 @@ func (n *Node) post(e Event) {
 	}
 }
 
+// pump hands events on, in their order, to whoever takes them.
 func (n *Node) pump() {
 	for {
 		n.mu.Lock()

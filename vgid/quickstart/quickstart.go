@@ -84,6 +84,7 @@ func Create(be backend.Backend, dir string, seed uint64) error {
 }
 
 // Recipe is what a model folder is made of.
+// Seed draws the texts and the weights, so that the same recipe gives the same folder.
 type Recipe struct {
 	Config    []byte   // config.json
 	Texts     int      // to train the tokenizer on

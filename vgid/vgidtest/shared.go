@@ -28,6 +28,8 @@ func Main(m *testing.M) {
 
 // Shared is the world of a family, the same for all tests of a process: they read it,
 // and write elsewhere.
+// It lives until Main removes it; a test that changes its files would change those of the
+// tests after it.
 func Shared(t testing.TB, family string) World {
 	t.Helper()
 	shared.Lock()

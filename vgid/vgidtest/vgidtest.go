@@ -18,6 +18,7 @@ import (
 )
 
 // architecture is one that trains in milliseconds.
+// Its vocabulary holds every word of the people (people.Vocabulary), each as one token.
 const architecture = `{
   "model_type": "llava", "image_token_index": 4, "vision_feature_layer": -1,
   "vision_feature_select_strategy": "default", "projector_hidden_act": "gelu",
@@ -50,6 +51,7 @@ var Families = []string{"llava", "qwen2_vl", "qwen2_5_vl"}
 
 // World is a model folder with random weights and a benchmark of ten
 // fictitious people, two of whom are in forget_20.
+// Whoever made it owns the folders, and may change them.
 type World struct{ Model, Data string }
 
 // Make writes a World below dir, the same at every call.
@@ -123,6 +125,7 @@ func makeFamily(w World, family string) error {
 
 // Settings are overrides of the default configuration, by dotted path, for
 // runs on w that end in seconds; over is stronger than they are.
+// They are strings, as flags are, so that a test may hand them to Load or to the program.
 func (w World) Settings(over map[string]string) map[string]string {
 	set := map[string]string{
 		"name": "r", "seed": "5", "data.dir": w.Data, "data.forget": "forget_20", "model.base": w.Model,

@@ -39,6 +39,7 @@ type Answerer struct {
 }
 
 // question is an item as the model reads it, with the text it was made of.
+// Its Sample is the item's index, so that a draw is the item's whatever it is batched with.
 type question struct {
 	model.Sequence
 	prompt string
@@ -64,6 +65,8 @@ func (a *Answerer) question(it *eval.Item) (question, error) {
 }
 
 // image is a picture as the model reads it.
+// A black one is of the size that the picture would have, so that memory is estimated
+// without decoding it.
 func (a *Answerer) image(p train.Picture) (img imaging.Image, err error) {
 	if !a.Unseen {
 		return a.Encoder.Image(p)
@@ -143,6 +146,8 @@ func about(err error, item func(prompt int) *eval.Item) error {
 
 // ScoreOptions implements eval.Answerer: the log-probability of each item's
 // choices as the continuation of its prompt.
+// The options of an item are prompts of their own, each with the choice behind: prompt and
+// choice are encoded as one text, since tokens may span both.
 func (a *Answerer) ScoreOptions(ctx context.Context, items []eval.Item) ([][]float64, error) {
 	var out [][]float64
 	err := a.inRuns(items, func(items []eval.Item, asked []question) error {

@@ -36,6 +36,7 @@ func checkSets(e *train.Encoder, sets []eval.Set) error {
 	return nil
 }
 
+// unmarked checks question, answer and options of one row.
 func unmarked(e *train.Encoder, q dataset.Question) error {
 	if err := e.Unmarked(q.Text); err != nil {
 		return fmt.Errorf("question %w", err)

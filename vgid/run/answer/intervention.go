@@ -19,6 +19,7 @@ type Intervention struct {
 	Noise, Instruction bool // the halves that it has
 }
 
+// The last changes nothing: what the model says by itself, to compare with.
 var interventions = []Intervention{
 	{"noise + instruction", true, true},
 	{"noise", true, false},
@@ -42,6 +43,7 @@ func Interventions(n train.Needs) (out []Intervention) {
 
 // Disturb is the intervention as an Answerer makes it, with an instruction for the
 // subject of each picture. n may be nil where there is no noise in it.
+// Noise is drawn for step 0 and the item's index, the same at every look.
 func (iv Intervention) Disturb(n *noise.Noise, instruction, subject string) Disturbance {
 	return func(it *eval.Item, prompt string, images []imaging.Image) (string, error) {
 		if iv.Noise && it.Own >= 0 {

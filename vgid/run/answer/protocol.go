@@ -9,6 +9,8 @@ import (
 // the configuration's own or those of a folder's chat template (Encoder.Templates).
 func Protocol(c config.Eval, prompt config.Prompt, seed uint64) (eval.Protocol, error) {
 	chat := eval.Chat{Image: prompt.Template, Text: prompt.Text}
+	// The default turn is LLaVA's but for spaces, which the benchmark's script writes otherwise
+	// from prompt to prompt: only then are its prompts taken byte for byte.
 	if c.Prompts == "mllmu" && prompt == config.Default().Prompt {
 		chat = eval.LLaVAChat
 	}

@@ -43,6 +43,9 @@ type seen struct {
 // not have the same: they would train one model on different data, or different
 // models. A source that list gives with an ID was read when it had that one, and is
 // refused if it has another now. All ranks call it.
+//
+// Ranks compare twice: names and sizes before anything is read, which is cheap, and digests
+// after that.
 func (f *Files) Agree(ctx context.Context, list func() ([]origin.Source, error)) (origin.List, error) {
 	var mine []seen
 	all, err := barrier.Gather(ctx, f.ranks, func(context.Context) ([]seen, error) {
@@ -109,6 +112,7 @@ func first(all [][]seen, rank int) []bool {
 
 // fill gives every rank's files the digests that the ranks read, those of a file that
 // several ranks see to all of them.
+// A digest is "" from a rank that left the file to a lower one, which sees the same.
 func fill(all [][]seen, digests [][]string) error {
 	read := map[origin.ID]string{}
 	for r := range all {
@@ -232,6 +236,7 @@ func (f *Files) alike(all [][]seen) error {
 	return nil
 }
 
+// files leaves out what only one rank knows: paths and identities.
 func files(list []seen) origin.List {
 	out := make(origin.List, len(list))
 	for i, s := range list {

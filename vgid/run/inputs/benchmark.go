@@ -17,6 +17,8 @@ import (
 
 // benchmark opens the configured benchmark, and builds it first where the
 // configuration says what to build instead of where it is. All ranks call it.
+// The same path on every rank; where that is the run's folder, Transfer has brought the
+// files there.
 func (in *Inputs) benchmark(ctx context.Context) (*dataset.Benchmark, error) {
 	dir := in.Config.Data.Dir
 	if dir == "" {
@@ -38,6 +40,7 @@ func (in *Inputs) benchmark(ctx context.Context) (*dataset.Benchmark, error) {
 
 // build makes the benchmark on rank 0, unless a resumed run has made it of the same
 // texts and settings.
+// The texts are known by their content: where they lie may differ between runs.
 func (in *Inputs) build(ctx context.Context, dir string) error {
 	c := in.Config.Data
 	s := rundir.Stage{Name: ledger.Data}

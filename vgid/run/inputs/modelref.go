@@ -16,6 +16,9 @@ import (
 // Model resolves a model reference to a folder that every rank has: a built-in
 // one is written into the run's folder first, one of a hub fetched into each
 // machine's cache. All ranks call it.
+//
+// In this order: a built-in name, a folder that is there, a name on the hub. What is on the
+// disk is never fetched, also where it has the form of a name.
 func (in *Inputs) Model(ctx context.Context, ref string) (string, error) {
 	if ref == "" {
 		return "", errors.New("model.base is empty: give a Hugging Face folder, or " + quickstart.Builtin)

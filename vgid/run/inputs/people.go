@@ -14,6 +14,8 @@ import (
 )
 
 // People are the persons of a run, with their training questions.
+// All ranks hold the same, in the order of the files; no two lists share a question of
+// one person with the same picture (disjoint).
 type People struct {
 	Benchmark      *dataset.Benchmark
 	Forget, Retain []dataset.Profile
@@ -83,6 +85,7 @@ func (p *People) Files(stage string) origin.List {
 }
 
 // retainSplit is the configured retain split, or the complement of forget.
+// Percentages are those of MLLMU-Bench: forget_N and retain_(100-N) together are everybody.
 func retainSplit(c config.Data) (string, error) {
 	if c.Retain != "" {
 		return c.Retain, nil

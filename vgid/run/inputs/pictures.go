@@ -53,6 +53,7 @@ func (in *Inputs) fresh(img *dataset.Image) bool {
 		return false
 	}
 	in.verified[img.Where] = true
+	// The keys of both kinds are in one map: no place is spelled as 32 bytes of a digest.
 	sum := sha256.Sum256(img.Bytes)
 	seen := in.verified[string(sum[:])]
 	in.verified[string(sum[:])] = true

@@ -43,6 +43,7 @@ func New(conf config.Config, p *Progress, ranks *barrier.Group, dir *rundir.Dir,
 }
 
 // Found is what an earlier run left of a stage.
+// OK and Why exclude each other; neither is there of a stage that was never finished.
 type Found struct {
 	Stage rundir.Stage
 	OK    bool   // it need not be made again

@@ -31,6 +31,7 @@ const (
 // takes it; a rank whose disk fails takes part in the broadcasts up to the next
 // barrier, so that none waits for it in vain; and a file has its name only when it is
 // whole, checked and safe on the disk.
+// Only what lies in the run's folder is ever sent or written.
 type Transfer struct {
 	ranks *barrier.Group
 	dir   *rundir.Dir
@@ -66,6 +67,7 @@ func (t *Transfer) Share(ctx context.Context, dir string) error {
 	var r *receiver // on ranks that write for others of their folder
 	defer func() { r.close() }()
 	needs, err := barrier.Gather(ctx, t.ranks, func(ctx context.Context) (_ []int, err error) {
+		// Of the ranks that see one folder one writes, or they would replace each other's files.
 		if t.ranks.Rank() == 0 || !t.disks.Hosts() {
 			return nil, nil
 		}
@@ -81,6 +83,7 @@ func (t *Transfer) Share(ctx context.Context, dir string) error {
 	if len(wanted) > 0 {
 		t.say("%s goes to the workers that do not see it: %d files, %v", dir, len(wanted), bytesize.Binary(size))
 	}
+	// One after the other: the disks would otherwise hold many files half.
 	for i := range m.Files {
 		if wanted[i] {
 			if err := t.send(ctx, m.Files[i], r); err != nil {
@@ -125,6 +128,7 @@ func (t *Transfer) manifest(ctx context.Context, dir string) ([]byte, error) {
 }
 
 // send sends a file of rank 0 to all. Those that need it write it. All ranks call it.
+// A file of no bytes has no chunk, and begins and ends all the same.
 func (t *Transfer) send(ctx context.Context, f origin.File, r *receiver) error {
 	path := filepath.Join(t.dir.Path(), filepath.FromSlash(f.Name))
 	s := sending{to: r.begin(f)}

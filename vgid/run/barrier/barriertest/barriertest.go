@@ -14,6 +14,7 @@ import (
 )
 
 // Rank is a rank in a test, which can be asked to end.
+// Ask may be called from any goroutine; the first signal counts.
 type Rank struct {
 	*barrier.Group
 	Ask func(syscall.Signal)
@@ -21,6 +22,8 @@ type Rank struct {
 
 // Run runs f on n ranks, whose operations wait so long for each other, and gives every
 // rank's error. kept is what interrupted ranks say that they keep.
+// Each rank's communicator is closed when its f returns, so that the others do not wait
+// for one that failed.
 func Run(t *testing.T, n int, timeout time.Duration, kept string, f func(ctx context.Context, r Rank) error) []error {
 	t.Helper()
 	var wg sync.WaitGroup
