@@ -166,8 +166,8 @@ func (t *transport) connectAll(ctx context.Context) error {
 	}
 }
 
-// dialOptions are those of a rank that calls a lower one. Flow control windows and buffers
-// are fixed, since gRPC's estimate of them grows too slowly for buckets of gradients.
+// dialOptions are those of a rank that calls a lower one. Windows, buffers and limits are the
+// same on both sides (Connect), or one direction would be slower than the other.
 func (t *transport) dialOptions() []grpc.DialOption {
 	creds := guard{token: []byte(t.cfg.Token), refused: t.giveUp}
 	return []grpc.DialOption{
