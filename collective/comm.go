@@ -110,7 +110,7 @@ func New(t Transport, opt Options) (*Comm, error) {
 	c.failure = &failure{t: t, rank: c.rank, size: c.size, broken: make(chan struct{})}
 	c.watch = &watch{t: t, rank: c.rank, size: c.size, opt: &c.opt, failure: c.failure, progress: c.progress}
 	c.exchange = &exchange{
-		t: t, rank: c.rank, size: c.size, job: hashJob(opt.Job), opt: &c.opt, failure: c.failure, progress: c.progress, watch: c.watch,
+		lane: t.Lane(2 * opt.Comm), rank: c.rank, size: c.size, job: hashJob(opt.Job), opt: &c.opt, failure: c.failure, progress: c.progress, watch: c.watch,
 		reduction: ring.AllReduce(c.rank, c.size), gathering: ring.AllGather(c.rank, c.size), doubling: ring.Doubling(c.rank, c.size),
 		inflight: NewInflight(),
 	}

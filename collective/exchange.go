@@ -26,7 +26,7 @@ const noteGrace = 500 * time.Millisecond
 // and a buffer belongs to the caller again only when inflight is zero, since
 // the transport reads from it after Send has returned.
 type exchange struct {
-	t          Transport
+	lane       Lane
 	rank, size int
 	job        uint64
 	opt        *Options
@@ -52,7 +52,7 @@ func (x *exchange) begin(h Header) Header {
 func (x *exchange) send(to int, h Header, chunk int, payload []byte) error {
 	h.Chunk, h.Length = uint32(chunk), uint32(len(payload))
 	x.inflight.Add()
-	if err := x.t.Send(to, &h, payload, x.inflight); err != nil {
+	if err := x.lane.Send(to, &h, payload, x.inflight); err != nil {
 		x.trouble(to, err)
 		return errBroken
 	}
@@ -63,7 +63,7 @@ func (x *exchange) send(to int, h Header, chunk int, payload []byte) error {
 // receive waits for the frame that is due from a peer and refuses any other.
 func (x *exchange) receive(from int, want *Header, chunk, length int) (*Frame, error) {
 	x.progress.waiting.Store(int64(from))
-	f, err := x.t.Recv(from)
+	f, err := x.lane.Recv(from)
 	x.progress.waiting.Store(-1)
 	if err != nil {
 		x.trouble(from, err)

@@ -13,7 +13,7 @@ import (
 	"vgid/collective"
 )
 
-// depth is how many frames may wait between two ranks. It is small on purpose:
+// depth is how many frames may wait between two ranks in one lane. It is small on purpose:
 // an algorithm that needs the network to store more than a real one does hangs
 // here too.
 const depth = 2
@@ -34,9 +34,10 @@ const (
 	Freeze               // the sender stands still: nothing of it arrives any more, and nobody is told
 )
 
-// Fault strikes the Nth frame (from 0) that From sends to To.
+// Fault strikes the Nth frame (from 0) that From sends to To in a lane.
 type Fault struct {
 	From, To, Nth int
+	Lane          uint32
 	Kind          Kind
 	Wait          time.Duration
 }
@@ -56,18 +57,28 @@ type world struct {
 type rank struct {
 	w      *world
 	self   int
-	in     []chan *collective.Frame // by sender
-	sent   []int                    // frames sent, by receiver
-	broken chan struct{}
+	broken chan struct{} // closed by Break
+	left   chan struct{} // closed when this rank is lost to its peers
 	once   sync.Once
 	closed sync.Once
 	frozen atomic.Bool
 
 	mu      sync.Mutex
+	lanes   map[uint32]*lane
 	heard   func(int, []byte)
 	lost    func(int, error)
 	backlog []func()
 	gone    bool
+}
+
+// lane is one rank's end of a lane.
+type lane struct {
+	k      *rank
+	id     uint32
+	in     []chan *collective.Frame // by sender
+	sent   []int                    // frames sent, by receiver
+	closed chan struct{}
+	once   sync.Once
 }
 
 // New returns the n connected ends of a world.
@@ -75,10 +86,7 @@ func New(n int, faults ...Fault) []collective.Transport {
 	w := &world{ranks: make([]*rank, n), faults: faults}
 	out := make([]collective.Transport, n)
 	for r := range n {
-		k := &rank{w: w, self: r, in: make([]chan *collective.Frame, n), sent: make([]int, n), broken: make(chan struct{})}
-		for i := range k.in {
-			k.in[i] = make(chan *collective.Frame, depth)
-		}
+		k := &rank{w: w, self: r, broken: make(chan struct{}), left: make(chan struct{}), lanes: map[uint32]*lane{}}
 		w.ranks[r], out[r] = k, k
 	}
 	return out
@@ -88,8 +96,26 @@ func (k *rank) Rank() int       { return k.self }
 func (k *rank) Size() int       { return len(k.w.ranks) }
 func (k *rank) MaxPayload() int { return 16 << 20 }
 
+// Lane implements collective.Transport.
+func (k *rank) Lane(id uint32) collective.Lane { return k.lane(id) }
+
+func (k *rank) lane(id uint32) *lane {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l := k.lanes[id]
+	if l == nil {
+		n := len(k.w.ranks)
+		l = &lane{k: k, id: id, in: make([]chan *collective.Frame, n), sent: make([]int, n), closed: make(chan struct{})}
+		for i := range l.in {
+			l.in[i] = make(chan *collective.Frame, depth)
+		}
+		k.lanes[id] = l
+	}
+	return l
+}
+
 // Send waits while depth frames are under way, as a network's windows would.
-func (k *rank) Send(to int, h *collective.Header, payload []byte, sent *collective.Inflight) error {
+func (l *lane) Send(to int, h *collective.Header, payload []byte, sent *collective.Inflight) error {
 	defer sent.Done()
 	f := &collective.Frame{Header: *h}
 	// Pieces of a length that no element size divides, as a network makes them.
@@ -97,12 +123,12 @@ func (k *rank) Send(to int, h *collective.Header, payload []byte, sent *collecti
 		n := min(len(body), 1021)
 		f.Pieces, body = append(f.Pieces, body[:n:n]), body[n:]
 	}
-	nth := k.sent[to]
-	k.sent[to]++
+	k, nth := l.k, l.sent[to]
+	l.sent[to]++
 	// Faults count frames and not time, so that a test strikes the same one however
 	// fast the machine is.
 	for _, x := range k.w.faults {
-		if x.From != k.self || x.To != to || x.Nth != nth {
+		if x.From != k.self || x.To != to || x.Lane != l.id || x.Nth != nth {
 			continue
 		}
 		switch x.Kind {
@@ -132,34 +158,59 @@ func (k *rank) Send(to int, h *collective.Header, payload []byte, sent *collecti
 		<-k.broken
 		return ErrBroken
 	}
+	peer := k.w.ranks[to]
+	far := peer.lane(l.id)
 	// Twice: of two cases that are ready select takes either, and a broken end must
 	// send nothing.
 	select {
 	case <-k.broken:
 		return ErrBroken
+	case <-l.closed:
+		return ErrBroken
 	default:
 	}
 	select {
-	case k.w.ranks[to].in[k.self] <- f:
+	case far.in[k.self] <- f:
 		return nil
 	case <-k.broken:
 		return ErrBroken
+	case <-far.closed:
+		return fmt.Errorf("mem: rank %d has closed lane %d", to, l.id)
+	case <-peer.left:
+		return fmt.Errorf("mem: rank %d is lost", to)
 	}
 }
 
-// Recv gives nothing that was under way when this end was broken.
-func (k *rank) Recv(from int) (*collective.Frame, error) {
+// Recv gives nothing that was under way when this end was broken, but all that
+// a peer sent before it was lost.
+func (l *lane) Recv(from int) (*collective.Frame, error) {
 	select {
-	case <-k.broken:
+	case <-l.k.broken:
 		return nil, ErrBroken
 	default:
 	}
 	select {
-	case f := <-k.in[from]:
+	case f := <-l.in[from]:
 		return f, nil
-	case <-k.broken:
+	case <-l.k.broken:
 		return nil, ErrBroken
+	case <-l.closed:
+		return nil, ErrBroken
+	case <-l.k.w.ranks[from].left:
+	case <-l.k.w.ranks[from].lane(l.id).closed:
 	}
+	select {
+	case f := <-l.in[from]:
+		return f, nil
+	default:
+		return nil, fmt.Errorf("mem: rank %d is lost, or has closed lane %d", from, l.id)
+	}
+}
+
+// Close implements collective.Lane.
+func (l *lane) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
 }
 
 // Notify arrives at once and in the sender's goroutine; a frozen rank says nothing.
@@ -219,6 +270,7 @@ func (k *rank) vanish(err error) {
 		return // its connections stay open
 	}
 	k.closed.Do(func() {
+		close(k.left)
 		for r, p := range k.w.ranks {
 			if r != k.self {
 				p.event(func() { p.lost(k.self, err) })

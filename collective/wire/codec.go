@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"fmt"
 	"sync"
 
@@ -32,7 +33,23 @@ type outFrame struct {
 type inFrame struct{ frame collective.Frame }
 
 // note is a short message of the control stream, in either direction.
-type note struct{ b []byte }
+type note struct {
+	kind byte
+	b    []byte
+}
+
+// Kinds of notes, the first byte of each.
+const (
+	noteMessage = iota // of the communicator
+	noteLane           // a lane to open, 4 bytes
+)
+
+func askForLane(id uint32) note {
+	return note{noteLane, binary.LittleEndian.AppendUint32(nil, id)}
+}
+
+// lane is the number of a noteLane.
+func (n *note) lane() uint32 { return binary.LittleEndian.Uint32(n.b) }
 
 // Marshal copies short payloads beside their header, so that they leave as one
 // piece; long ones go out from where they are, and release tells when they are
@@ -40,7 +57,7 @@ type note struct{ b []byte }
 func (codec) Marshal(v any) (mem.BufferSlice, error) {
 	switch m := v.(type) {
 	case *note:
-		return mem.BufferSlice{mem.SliceBuffer(m.b)}, nil
+		return mem.BufferSlice{mem.SliceBuffer(append([]byte{m.kind}, m.b...))}, nil
 	case *outFrame:
 		if len(m.payload) <= inlineBytes {
 			b := smallPool.Get(0)
@@ -63,7 +80,11 @@ func (codec) Unmarshal(data mem.BufferSlice, v any) error {
 		if data.Len() > maxNote {
 			return fmt.Errorf("control message of %d bytes, at most %d are allowed", data.Len(), maxNote)
 		}
-		m.b = data.Materialize()
+		b := data.Materialize()
+		if len(b) == 0 || b[0] > noteLane || b[0] == noteLane && len(b) != 5 {
+			return fmt.Errorf("control message of %d bytes is none that this program knows", len(b))
+		}
+		m.kind, m.b = b[0], b[1:]
 		return nil
 	case *inFrame:
 		return m.read(data)

@@ -16,9 +16,10 @@ import (
 
 const (
 	serviceName = "vgid.Collective"
-	dataName    = "Frames"
+	laneName    = "Lane"
 	controlName = "Control"
-	version     = "1"
+	laneKey     = "vgid-lane"
+	version     = "2"
 )
 
 // stream is what both ends of a gRPC stream have in common.
@@ -27,34 +28,35 @@ type stream interface {
 	RecvMsg(m any) error
 }
 
-// link is the pair of streams to one peer.
+// link is the connection to one peer: a stream of control messages, and a
+// stream for every lane in use.
 //
 // What must always hold: a stream is used only after both ends have proven the
 // token and agreed on job, size, epoch and ranks; each stream has one sender
 // and one receiver at this end, for gRPC allows no more, and the order of
 // frames is the order of sending; control messages pass frames that wait for
 // credit; the loss of the control stream is told once, and is the loss of the
-// peer; and breaking the stream of frames leaves the control stream, over which
-// the peer learns why.
+// peer; and breaking the lanes leaves the control stream, over which the peer
+// learns why.
 type link struct {
-	t             *transport
-	peer          int
-	conn          *grpc.ClientConn // of the calling end
-	data, control stream
-	ended         chan struct{} // closed to let the accepting end's handlers return: a stream of a server ends with its handler
-	dataEnded     chan struct{} // closed to drop the stream of frames
-	cancelData    context.CancelFunc
-	breaking      sync.Once
-	notes         chan []byte
-	flush         chan struct{} // closed: send what is queued, then stop
-	flushed       chan struct{} // closed: all notes were sent
-	closedByPeer  chan struct{} // closed: the peer's control stream ended
+	t            *transport
+	peer         int
+	conn         *grpc.ClientConn // of the calling end
+	control      stream
+	ended        chan struct{} // closed to let the accepting end's handler return: a stream of a server ends with its handler
+	notes        chan note
+	flush        chan struct{} // closed: send what is queued, then stop
+	flushed      chan struct{} // closed: all notes were sent
+	closedByPeer chan struct{} // closed: the peer's control stream ended
+
+	mu    sync.Mutex
+	lanes map[uint32]*laneEnd
 }
 
 func newLink(t *transport, peer int) *link {
 	return &link{
-		t: t, peer: peer, notes: make(chan []byte, 16),
-		ended: make(chan struct{}), dataEnded: make(chan struct{}), cancelData: func() {},
+		t: t, peer: peer, notes: make(chan note, 16),
+		ended: make(chan struct{}), lanes: map[uint32]*laneEnd{},
 		flush: make(chan struct{}), flushed: make(chan struct{}), closedByPeer: make(chan struct{}),
 	}
 }
@@ -63,8 +65,8 @@ func newLink(t *transport, peer int) *link {
 // there is nothing to generate.
 func (t *transport) service() *grpc.ServiceDesc {
 	return &grpc.ServiceDesc{ServiceName: serviceName, HandlerType: (*any)(nil), Streams: []grpc.StreamDesc{
-		{StreamName: dataName, ServerStreams: true, ClientStreams: true, Handler: t.accept},
-		{StreamName: controlName, ServerStreams: true, ClientStreams: true, Handler: t.accept},
+		{StreamName: laneName, ServerStreams: true, ClientStreams: true, Handler: t.acceptLane},
+		{StreamName: controlName, ServerStreams: true, ClientStreams: true, Handler: t.acceptControl},
 	}}
 }
 
@@ -95,10 +97,13 @@ func one(md metadata.MD, key string) string {
 	return ""
 }
 
-// accept is the handler of both streams; it keeps the stream open until this
-// end or the peer is done.
-func (t *transport) accept(_ any, s grpc.ServerStream) error {
+// acceptControl is the handler of control streams; it keeps the stream open
+// until this end or the peer is done.
+func (t *transport) acceptControl(_ any, s grpc.ServerStream) error {
 	l, err := t.admit(s)
+	if err == nil {
+		err = l.setControl(s)
+	}
 	if err != nil {
 		t.refuse(err)
 		return err
@@ -107,21 +112,16 @@ func (t *transport) accept(_ any, s grpc.ServerStream) error {
 	case t.arrived <- struct{}{}:
 	default:
 	}
-	ended, left := l.ended, l.closedByPeer
-	if method, _ := grpc.MethodFromServerStream(s); method == methodPath(dataName) {
-		ended, left = l.dataEnded, nil
-	}
 	select {
-	case <-ended:
-	case <-left:
+	case <-l.ended:
+	case <-l.closedByPeer:
 	case <-s.Context().Done():
 	case <-t.ctx.Done():
 	}
 	return nil
 }
 
-// admit takes the stream of a higher rank, once: a second one means that two
-// processes believe to be the same rank, and none of them can be trusted.
+// admit compares a calling rank with this one and gives its link.
 func (t *transport) admit(s grpc.ServerStream) (*link, error) {
 	md, _ := metadata.FromIncomingContext(s.Context())
 	if err := t.disagreement(md); err != nil {
@@ -131,61 +131,47 @@ func (t *transport) admit(s grpc.ServerStream) (*link, error) {
 	if to := one(md, "vgid-to"); err != nil || peer <= t.cfg.Rank || peer >= t.size || to != strconv.Itoa(t.cfg.Rank) {
 		return nil, status.Errorf(codes.FailedPrecondition, "rank %q calls rank %q, this is rank %d of %d: check the list of peers", one(md, "vgid-rank"), to, t.cfg.Rank, t.size)
 	}
-	l := t.links[peer]
 	// The answer goes out at once: until then the caller's gRPC holds back.
-	if err := s.SendHeader(t.hello()); err != nil {
-		return nil, err
+	return t.links[peer], s.SendHeader(t.hello())
+}
+
+// setControl takes the control stream of a higher rank, once: a second one means
+// that two processes believe to be the same rank, and none of them can be
+// trusted.
+func (l *link) setControl(s stream) error {
+	l.t.mu.Lock()
+	defer l.t.mu.Unlock()
+	if l.control != nil {
+		return status.Errorf(codes.AlreadyExists, "rank %d is connected already: two processes have one rank", l.peer)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	slot := &l.data
-	if method, _ := grpc.MethodFromServerStream(s); method == methodPath(controlName) {
-		slot = &l.control
-	}
-	if *slot != nil {
-		return nil, status.Errorf(codes.AlreadyExists, "rank %d is connected already: two processes have one rank", peer)
-	}
-	*slot = s
-	return l, nil
+	l.control = s
+	return nil
 }
 
 // methodPath is how gRPC names a stream of the service.
 func methodPath(name string) string { return "/" + serviceName + "/" + name }
 
-// dial opens both streams to a lower rank.
+// dial opens the link to a lower rank.
 func (t *transport) dial(ctx context.Context, peer int) error {
-	fail := func(err error) error {
-		return fmt.Errorf("wire: rank %d calls rank %d at %s: %w", t.cfg.Rank, peer, t.cfg.Peers[peer], err)
-	}
 	conn, err := grpc.NewClient("passthrough:///"+t.cfg.Peers[peer], t.dialOptions()...)
-	if err != nil {
-		return fail(err)
+	if err == nil {
+		l := t.links[peer]
+		l.conn = conn
+		var control grpc.ClientStream
+		if control, err = t.open(ctx, t.ctx, l, controlName); err == nil {
+			return l.setControl(control)
+		}
 	}
-	l := t.links[peer]
-	l.conn = conn
-	data, dropData, err := t.open(ctx, conn, peer, dataName)
-	if err != nil {
-		return fail(err)
-	}
-	l.cancelData = dropData
-	control, _, err := t.open(ctx, conn, peer, controlName)
-	if err != nil {
-		return fail(err)
-	}
-	t.mu.Lock()
-	l.data, l.control = data, control
-	t.mu.Unlock()
-	return nil
+	return fmt.Errorf("wire: rank %d calls rank %d at %s: %w", t.cfg.Rank, peer, t.cfg.Peers[peer], err)
 }
 
-// open starts a stream and compares the two ends. The stream outlives ctx,
-// which only bounds the wait.
-func (t *transport) open(ctx context.Context, conn *grpc.ClientConn, peer int, name string) (grpc.ClientStream, context.CancelFunc, error) {
-	md := t.hello()
-	md.Set("vgid-to", strconv.Itoa(peer))
-	own, cancel := context.WithCancel(metadata.NewOutgoingContext(t.ctx, md))
+// open starts a stream and compares the two ends. The stream lives as long as
+// life; ctx only bounds the wait.
+func (t *transport) open(ctx, life context.Context, l *link, name string, more ...string) (grpc.ClientStream, error) {
+	md := metadata.Join(t.hello(), metadata.Pairs("vgid-to", strconv.Itoa(l.peer)), metadata.Pairs(more...))
+	own, cancel := context.WithCancel(metadata.NewOutgoingContext(life, md))
 	giveUp := context.AfterFunc(ctx, cancel)
-	s, err := conn.NewStream(own, &grpc.StreamDesc{StreamName: name, ServerStreams: true, ClientStreams: true}, methodPath(name))
+	s, err := l.conn.NewStream(own, &grpc.StreamDesc{StreamName: name, ServerStreams: true, ClientStreams: true}, methodPath(name))
 	var answer metadata.MD
 	if err == nil {
 		answer, err = s.Header()
@@ -200,7 +186,7 @@ func (t *transport) open(ctx context.Context, conn *grpc.ClientConn, peer int, n
 	if err == nil {
 		err = t.disagreement(answer)
 	}
-	if err == nil && one(answer, "vgid-rank") != strconv.Itoa(peer) {
+	if err == nil && one(answer, "vgid-rank") != strconv.Itoa(l.peer) {
 		err = fmt.Errorf("rank %s answers there: check the list of peers", one(answer, "vgid-rank"))
 	}
 	if !giveUp() && err == nil {
@@ -209,24 +195,16 @@ func (t *transport) open(ctx context.Context, conn *grpc.ClientConn, peer int, n
 	if err != nil {
 		cancel()
 		if ctx.Err() != nil {
-			err = errors.Join(context.Cause(ctx), lastTrouble(conn))
+			err = errors.Join(context.Cause(ctx), lastTrouble(l.conn))
 		}
-		return nil, nil, err
+		return nil, err
 	}
-	return s, cancel, nil
+	return s, nil
 }
 
 // lastTrouble says in which state a connection was given up.
 func lastTrouble(conn *grpc.ClientConn) error {
 	return fmt.Errorf("connection is %v", conn.GetState())
-}
-
-// breakData drops the stream of frames, which ends SendMsg and RecvMsg on it.
-func (l *link) breakData() {
-	l.breaking.Do(func() {
-		l.cancelData()
-		close(l.dataEnded)
-	})
 }
 
 // readNotes passes control messages to the watcher until the peer is gone.
@@ -238,7 +216,20 @@ func (l *link) readNotes() {
 			l.t.event(func() { l.t.lost(l.peer, err) })
 			return
 		}
-		l.t.event(func() { l.t.heard(l.peer, m.b) })
+		if m.kind == noteMessage {
+			l.t.event(func() { l.t.heard(l.peer, m.b) })
+		} else if id := m.lane(); l.peer < l.t.cfg.Rank {
+			l.t.tasks.Go(l.lane(id).open)
+		}
+	}
+}
+
+// ask asks the peer, which is the one that opens streams, to open a lane.
+func (l *link) ask(lane uint32) {
+	select {
+	case l.notes <- askForLane(lane):
+	case <-l.t.dataCtx.Done():
+	case <-l.closedByPeer:
 	}
 }
 
@@ -249,7 +240,7 @@ func (l *link) writeNotes() {
 	for {
 		select {
 		case b := <-l.notes:
-			if l.control.SendMsg(&note{b}) != nil {
+			if l.control.SendMsg(&b) != nil {
 				return // the reader learns the reason
 			}
 		case <-l.t.ctx.Done():
@@ -258,7 +249,7 @@ func (l *link) writeNotes() {
 			for {
 				select {
 				case b := <-l.notes:
-					if l.control.SendMsg(&note{b}) != nil {
+					if l.control.SendMsg(&b) != nil {
 						return
 					}
 				default:

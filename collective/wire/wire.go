@@ -2,8 +2,8 @@
 // with frames that are not protobuf messages but a fixed header and raw memory.
 //
 // Every pair of ranks shares one connection, opened by the higher rank, with
-// two streams: frames, and short control messages that need not wait behind
-// frames. Both ends of a connection first prove that they know the token of
+// a stream for every lane of frames in use, and one for short control messages
+// that need not wait behind frames. Both ends of a connection first prove that they know the token of
 // the job; before a stream is used they compare job, world size, epoch and
 // ranks.
 package wire
@@ -47,8 +47,8 @@ type Config struct {
 
 // transport implements collective.Transport.
 //
-// What must always hold: it is used only when every pair of ranks has both
-// streams; every call of the watcher comes from a goroutine that Close waits
+// What must always hold: it is used only when every pair of ranks has its
+// control stream; every call of the watcher comes from a goroutine that Close waits
 // for; and a payload is told as sent exactly once, by gRPC when it lets go of
 // the memory, or by Send when gRPC never took it.
 type transport struct {
@@ -57,12 +57,16 @@ type transport struct {
 	server *grpc.Server
 	links  []*link // by rank, nil for the own
 	ctx    context.Context
-	end    context.CancelFunc      // ends every stream
-	giveUp context.CancelCauseFunc // ends Connect
-	tasks  sync.WaitGroup
+	end    context.CancelFunc // ends every stream
+	// dataCtx is the life of lanes, which Break ends.
+	dataCtx context.Context
+	drop    context.CancelFunc
+	giveUp  context.CancelCauseFunc // ends Connect
+	tasks   sync.WaitGroup
 
 	mu        sync.Mutex
-	arrived   chan struct{} // a stream was accepted or refused
+	lanes     map[uint32]*lane
+	arrived   chan struct{} // a control stream was accepted
 	refusal   error         // last caller that was sent away
 	heard     func(int, []byte)
 	lost      func(int, error)
@@ -85,8 +89,9 @@ func Connect(ctx context.Context, cfg Config) (collective.Transport, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 60 * time.Second
 	}
-	t := &transport{cfg: cfg, size: n, links: make([]*link, n), arrived: make(chan struct{}, 1)}
+	t := &transport{cfg: cfg, size: n, links: make([]*link, n), lanes: map[uint32]*lane{}, arrived: make(chan struct{}, 1)}
 	t.ctx, t.end = context.WithCancel(context.Background())
+	t.dataCtx, t.drop = context.WithCancel(t.ctx)
 	for p := range t.links {
 		if p != cfg.Rank {
 			t.links[p] = newLink(t, p)
@@ -135,7 +140,7 @@ func (t *transport) connectAll(ctx context.Context) error {
 		missing := -1
 		t.mu.Lock()
 		for p := t.cfg.Rank + 1; p < t.size; p++ {
-			if l := t.links[p]; l.data == nil || l.control == nil {
+			if t.links[p].control == nil {
 				missing = p
 				break
 			}
@@ -201,28 +206,6 @@ func (t *transport) Rank() int       { return t.cfg.Rank }
 func (t *transport) Size() int       { return t.size }
 func (t *transport) MaxPayload() int { return maxPayload }
 
-// Send returns when gRPC has taken the frame, which is before it has left.
-func (t *transport) Send(to int, h *collective.Header, payload []byte, sent *collective.Inflight) error {
-	m := &outFrame{header: h, payload: payload, sent: sent}
-	err := t.links[to].data.SendMsg(m)
-	if err == nil {
-		return nil
-	}
-	if !m.taken {
-		sent.Done()
-	}
-	return fmt.Errorf("send to rank %d: %w", to, err)
-}
-
-// Recv implements collective.Transport.
-func (t *transport) Recv(from int) (*collective.Frame, error) {
-	var m inFrame
-	if err := t.links[from].data.RecvMsg(&m); err != nil {
-		return nil, fmt.Errorf("receive from rank %d: %w", from, err)
-	}
-	return &m.frame, nil
-}
-
 // errBusy is returned for a peer that takes no more control messages.
 var errBusy = errors.New("wire: peer takes no more control messages")
 
@@ -230,7 +213,7 @@ var errBusy = errors.New("wire: peer takes no more control messages")
 // that takes nothing must not keep the others from hearing that this rank lives.
 func (t *transport) Notify(to int, msg []byte) error {
 	select {
-	case t.links[to].notes <- append([]byte(nil), msg...):
+	case t.links[to].notes <- note{noteMessage, append([]byte(nil), msg...)}:
 		return nil
 	default:
 		return errBusy
@@ -262,14 +245,8 @@ func (t *transport) event(f func()) {
 	f()
 }
 
-// Break drops the streams of frames alone; see link.
-func (t *transport) Break() {
-	for _, l := range t.links {
-		if l != nil {
-			l.breakData()
-		}
-	}
-}
+// Break drops the lanes alone; see link.
+func (t *transport) Break() { t.drop() }
 
 // Close lets control messages out, ends the streams and waits for everything
 // that runs.

@@ -1,0 +1,16 @@
+package mem
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"vgid/collective"
+	"vgid/collective/transporttest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestTransport(t *testing.T) {
+	transporttest.Run(t, func(_ *testing.T, n int) []collective.Transport { return New(n) })
+}

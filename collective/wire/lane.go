@@ -1,0 +1,221 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"vgid/collective"
+)
+
+// lane implements collective.Lane: to every peer a gRPC stream of its own on the
+// peer's connection, with a window of its own, opened when it is first used.
+type lane struct {
+	t      *transport
+	id     uint32
+	ends   []atomic.Pointer[laneEnd] // by rank; nil until used
+	closed atomic.Bool
+}
+
+var (
+	errBroken     = errors.New("the transport is broken")
+	errLost       = errors.New("the connection is closed")
+	errLaneClosed = errors.New("this end has closed the lane")
+)
+
+// Lane implements collective.Transport.
+func (t *transport) Lane(id uint32) collective.Lane { return t.lane(id) }
+
+func (t *transport) lane(id uint32) *lane {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.lanes[id]
+	if l == nil {
+		l = &lane{t: t, id: id, ends: make([]atomic.Pointer[laneEnd], t.size)}
+		t.lanes[id] = l
+	}
+	return l
+}
+
+// end gives this rank's end of the lane to a peer, once it is open.
+func (l *lane) end(peer int) (*laneEnd, error) {
+	if e := l.ends[peer].Load(); e != nil {
+		return e, nil
+	}
+	e := l.t.links[peer].lane(l.id)
+	if err := e.await(); err != nil {
+		return nil, err
+	}
+	l.ends[peer].Store(e)
+	return e, nil
+}
+
+// Send returns when gRPC has taken the frame, which is before it has left.
+func (l *lane) Send(to int, h *collective.Header, payload []byte, sent *collective.Inflight) error {
+	e, err := l.end(to)
+	m := &outFrame{header: h, payload: payload, sent: sent}
+	if err == nil {
+		err = e.s.SendMsg(m)
+	}
+	if err == nil {
+		return nil
+	}
+	if !m.taken {
+		sent.Done()
+	}
+	return fmt.Errorf("send to rank %d: %w", to, err)
+}
+
+// Recv implements collective.Lane.
+func (l *lane) Recv(from int) (*collective.Frame, error) {
+	e, err := l.end(from)
+	var m inFrame
+	if err == nil {
+		err = e.s.RecvMsg(&m)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("receive from rank %d: %w", from, err)
+	}
+	return &m.frame, nil
+}
+
+// Close implements collective.Lane.
+func (l *lane) Close() error {
+	l.closed.Store(true)
+	for p := range l.ends {
+		if e := l.ends[p].Load(); e != nil {
+			e.close()
+		}
+	}
+	return nil
+}
+
+// laneEnd is this rank's end of the stream of one lane to one peer.
+//
+// What must always hold: the higher rank of a pair opens the stream, once,
+// whichever of the two uses the lane first; s is set before opened closes; and
+// the stream ends with Break, with the link, or when this end has closed it and
+// what it sent is on its way.
+type laneEnd struct {
+	l       *link
+	id      uint32
+	opening sync.Once
+	opened  chan struct{} // closed when s or err is set
+	s       stream
+	err     error
+	closing sync.Once
+	closed  chan struct{} // closed when this end uses the lane no more
+}
+
+// lane gives the end of a lane, which may not be open yet.
+func (l *link) lane(id uint32) *laneEnd {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.lanes[id]
+	if e == nil {
+		e = &laneEnd{l: l, id: id, opened: make(chan struct{}), closed: make(chan struct{})}
+		l.lanes[id] = e
+	}
+	return e
+}
+
+// await opens the stream, or asks the peer to and waits for it.
+func (e *laneEnd) await() error {
+	t := e.l.t
+	if e.l.peer < t.cfg.Rank {
+		e.open()
+	} else {
+		select {
+		case <-e.opened:
+		default:
+			e.l.ask(e.id)
+		}
+	}
+	select {
+	case <-e.opened:
+		return e.err
+	case <-e.closed:
+		return errLaneClosed
+	case <-t.dataCtx.Done():
+		return errBroken
+	case <-e.l.closedByPeer:
+		return errLost
+	}
+}
+
+// open is the calling end's part; it returns when the stream is open or has
+// failed.
+func (e *laneEnd) open() {
+	e.opening.Do(func() {
+		defer close(e.opened)
+		t := e.l.t
+		s, err := t.open(t.dataCtx, t.dataCtx, e.l, laneName, laneKey, strconv.FormatUint(uint64(e.id), 10))
+		if err != nil {
+			e.err = err
+			return
+		}
+		e.s = s
+	})
+}
+
+// close ends this end of the stream behind what it has sent. A calling end has
+// to read until the peer ends it as well, or gRPC keeps the stream.
+func (e *laneEnd) close() {
+	e.closing.Do(func() {
+		close(e.closed)
+		s, ok := e.s.(grpc.ClientStream)
+		if !ok {
+			return
+		}
+		_ = s.CloseSend() // never fails; errors show in RecvMsg
+		e.l.t.tasks.Go(func() {
+			for {
+				var m inFrame
+				if s.RecvMsg(&m) != nil {
+					return
+				}
+				m.frame.Release()
+			}
+		})
+	})
+}
+
+// acceptLane is the handler of a lane's stream: a stream of a server ends when
+// its handler returns.
+func (t *transport) acceptLane(_ any, s grpc.ServerStream) error {
+	l, err := t.admit(s)
+	if err != nil {
+		t.refuse(err)
+		return err
+	}
+	md, _ := metadata.FromIncomingContext(s.Context())
+	id, err := strconv.ParseUint(one(md, laneKey), 10, 32)
+	if err != nil {
+		return status.Errorf(codes.InvalidArgument, "rank %d opens lane %q, which is no number", l.peer, one(md, laneKey))
+	}
+	if t.lane(uint32(id)).closed.Load() {
+		return status.Errorf(codes.FailedPrecondition, "rank %d has closed lane %d", t.cfg.Rank, id)
+	}
+	e := l.lane(uint32(id))
+	first := false
+	e.opening.Do(func() {
+		e.s, first = s, true
+		close(e.opened)
+	})
+	if !first {
+		return status.Errorf(codes.AlreadyExists, "rank %d has opened lane %d already", l.peer, id)
+	}
+	select {
+	case <-e.closed:
+	case <-s.Context().Done():
+	case <-t.dataCtx.Done():
+	}
+	return nil
+}
