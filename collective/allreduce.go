@@ -2,7 +2,7 @@ package collective
 
 import (
 	"vgid/collective/reduce"
-	"vgid/collective/ring"
+	"vgid/collective/schedule"
 )
 
 // allReduce takes the doubling, of fewest steps, for what is short, and the
@@ -14,7 +14,7 @@ func (x *exchange) allReduce(call Call, b Buf, op Op) error {
 		return x.doublingReduce(h, b, op)
 	}
 	return x.ringPass(h, x.reduction, func(i int) []byte {
-		lo, hi := ring.Segment(b.Len(), x.size, i)
+		lo, hi := schedule.Segment(b.Len(), x.size, i)
 		return b.elements(lo, hi)
 	}, b.dtype, op)
 }
@@ -24,13 +24,13 @@ func (x *exchange) allReduce(call Call, b Buf, op Op) error {
 type ringPass struct {
 	x      *exchange
 	h      Header
-	steps  []ring.Step
+	steps  []schedule.Step
 	part   func(i int) []byte // of the buffer
 	chunks int                // of a part
 	ready  chan struct{}      // chunks received and not yet sent on
 }
 
-func (x *exchange) ringPass(h Header, steps []ring.Step, part func(i int) []byte, dt DType, op Op) error {
+func (x *exchange) ringPass(h Header, steps []schedule.Step, part func(i int) []byte, dt DType, op Op) error {
 	longest := 0
 	for i := range x.size {
 		longest = max(longest, len(part(i)))
@@ -53,7 +53,7 @@ func (x *exchange) ringPass(h Header, steps []ring.Step, part func(i int) []byte
 }
 
 func (p *ringPass) send() error {
-	to := ring.Next(p.x.rank, p.x.size)
+	to := schedule.Next(p.x.rank, p.x.size)
 	for s, st := range p.steps {
 		for j := range p.chunks {
 			if s > 0 {
@@ -72,7 +72,7 @@ func (p *ringPass) send() error {
 }
 
 func (p *ringPass) receive(dt DType, op Op) error {
-	from := ring.Prev(p.x.rank, p.x.size)
+	from := schedule.Prev(p.x.rank, p.x.size)
 	for s, st := range p.steps {
 		for j := range p.chunks {
 			dst := p.x.chunk(p.part(st.Recv), j)
@@ -113,12 +113,12 @@ func (x *exchange) doublingReduce(h Header, b Buf, op Op) error {
 	}
 	cur := b.raw
 	for i, e := range x.doubling {
-		if e.Action == ring.Swap || e.Action == ring.Give {
+		if e.Action == schedule.Swap || e.Action == schedule.Give {
 			if err := x.send(e.Peer, h, 0, cur); err != nil {
 				return err
 			}
 		}
-		if e.Action == ring.Give {
+		if e.Action == schedule.Give {
 			continue
 		}
 		f, err := x.receive(e.Peer, &h, 0, size)
@@ -127,7 +127,7 @@ func (x *exchange) doublingReduce(h Header, b Buf, op Op) error {
 		}
 		next := x.scratch[i*size : (i+1)*size]
 		switch {
-		case e.Action == ring.Take:
+		case e.Action == schedule.Take:
 			reduce.Place(next, f.Pieces)
 		case e.Peer < x.rank:
 			reduce.Place(next, f.Pieces)

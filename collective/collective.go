@@ -10,7 +10,7 @@
 // all peers, and later calls return it at once.
 //
 // Begin reading at Comm, which says what must always hold and of which parts it
-// is put together; then allreduce.go, which runs the schedules of package ring.
+// is put together; then allreduce.go, which runs the schedules of package schedule.
 // Transport is all that a network has to give: package mem has one in memory,
 // for tests, and package wire one over gRPC.
 package collective

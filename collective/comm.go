@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"vgid/collective/ring"
+	"vgid/collective/schedule"
 )
 
 // Options tune a communicator. All ranks use the same values.
@@ -111,7 +111,7 @@ func New(t Transport, opt Options) (*Comm, error) {
 	c.watch = &watch{t: t, rank: c.rank, size: c.size, opt: &c.opt, failure: c.failure, progress: c.progress}
 	c.exchange = &exchange{
 		lane: t.Lane(2 * opt.Comm), rank: c.rank, size: c.size, job: hashJob(opt.Job), opt: &c.opt, failure: c.failure, progress: c.progress, watch: c.watch,
-		reduction: ring.AllReduce(c.rank, c.size), gathering: ring.AllGather(c.rank, c.size), doubling: ring.Doubling(c.rank, c.size),
+		reduction: schedule.AllReduce(c.rank, c.size), gathering: schedule.AllGather(c.rank, c.size), doubling: schedule.Doubling(c.rank, c.size),
 		inflight: NewInflight(),
 	}
 	c.queue.run = c.execute

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"vgid/collective/ring"
+	"vgid/collective/schedule"
 )
 
 // errBroken stands for the communicator's cause inside a running operation.
@@ -17,7 +17,7 @@ var errBroken = errors.New("communicator has failed")
 const noteGrace = 500 * time.Millisecond
 
 // exchange runs the operations: it sends and receives the frames of the call
-// that runs, by the schedules of package ring. The queue lets one run at a time.
+// that runs, by the schedules of package schedule. The queue lets one run at a time.
 //
 // What must always hold: every frame that is sent or taken carries the header
 // of the running call, and a frame of any other call ends the communicator; the
@@ -34,9 +34,9 @@ type exchange struct {
 	progress   *progress
 	watch      *watch
 
-	reduction []ring.Step
-	gathering []ring.Step
-	doubling  []ring.Exchange
+	reduction []schedule.Step
+	gathering []schedule.Step
+	doubling  []schedule.Exchange
 	inflight  *Inflight
 	scratch   []byte // of the doubling's steps
 

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"vgid/collective/reduce"
-	"vgid/collective/ring"
+	"vgid/collective/schedule"
 )
 
 // broadcast passes chunks down a tree, of fewest steps, where there is little to
@@ -15,9 +15,9 @@ func (x *exchange) broadcast(b Buf, root int) error {
 	if err := x.watch.announce(&h); err != nil {
 		return err
 	}
-	shape := ring.Chain
+	shape := schedule.Chain
 	if len(b.raw) <= x.opt.SmallBytes {
-		shape = ring.Tree
+		shape = schedule.Tree
 	}
 	parent, children := shape(x.rank, x.size, root)
 	for j := range m {

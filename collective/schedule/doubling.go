@@ -1,4 +1,4 @@
-package ring
+package schedule
 
 // Action says what one exchange of a recursive doubling does.
 type Action uint8

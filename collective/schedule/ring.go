@@ -1,4 +1,4 @@
-// Package ring holds the communication schedules of the collectives as pure
+// Package schedule holds the communication schedules of the collectives as pure
 // functions: who sends which piece to whom at which step. Nothing here moves
 // data, so every schedule can be simulated for any number of ranks.
 //
@@ -6,7 +6,7 @@
 // all-gather around a ring move 2·(n-1)/n of the data through every link,
 // which is the least possible. Small messages use recursive doubling (Thakur,
 // Rabenseifner and Gropp, 2005), which needs log2(n) steps instead of 2·(n-1).
-package ring
+package schedule
 
 // Segment gives the half-open range of the i-th of n nearly equal parts of
 // count elements. The first count%n parts are one element longer; parts may be

@@ -1,4 +1,4 @@
-package ring
+package schedule
 
 import (
 	"math/bits"
