@@ -23,6 +23,7 @@ import (
 )
 
 // Adapter is an adapter that is attached to the parameters of a model.
+// hits and idle have no module in common; Modules and Save speak of hits alone.
 type Adapter struct {
 	Config Config
 
@@ -36,6 +37,7 @@ type Adapter struct {
 // A uniform in ±1/√in, B zero, as PEFT starts. Optimizers made before are void.
 //
 // All checks come before anything of the set is changed.
+// B zero makes the branch add nothing at first, so that training begins at the model itself.
 func Attach(s *params.Set, c Config) (*Adapter, error) {
 	err := c.validate()
 	var hits []picked
@@ -73,6 +75,7 @@ func attach(s *params.Set, c Config, hits []picked, whole []*params.Weight) (*Ad
 		h := fnv.New32a()
 		h.Write([]byte(p.Name))
 		ab := p.branch()
+		// The site of dropout is a hash of the module's name, so that no two layers drop alike.
 		p.Projection().LoRA = &tape.LoRA{A: ab[0].Param, B: ab[1].Param, Scale: c.scale(p.r, p.alpha), Dropout: c.Dropout, Site: h.Sum32()}
 		branches = append(branches, ab[:]...)
 	}
@@ -121,6 +124,8 @@ func initA(s *params.Set, w *params.Weight, seed uint64) {
 
 // Merge adds the branches to the weights they belong to, which become float32,
 // and removes them.
+// W + scale·B·A is taken in float32 and not rounded back, whatever W was stored in. The adapter is
+// void afterwards.
 func (a *Adapter) Merge() error {
 	s := a.set
 	var with []*params.Weight

@@ -11,6 +11,8 @@ import (
 
 // Config describes an adapter of low-rank branches (Hu et al. 2022).
 type Config struct {
+	// R is the inner size of the branches, Alpha the numerator of their scale, Dropout the
+	// probability on a branch's input.
 	R       int
 	Alpha   float32
 	Dropout float32
@@ -68,6 +70,7 @@ const (
 
 // peft is c as PEFT's config of that adapter. Patterns with a * are given as
 // the modules that they name.
+// A seed has no place in it: PEFT's files hold the values themselves.
 func (c *Config) peft(s *params.Set) (*peft.Config, error) {
 	p := &peft.Config{
 		PeftType: "LORA", R: c.R, LoraAlpha: float64(c.Alpha), LoraDropout: float64(c.Dropout), UseRSLora: c.RSLoRA,

@@ -36,6 +36,7 @@ func Load(s *params.Set, dir string, o Options) (*Adapter, error) {
 // reader is the reading of one adapter folder for a model.
 // The maps are filled by sort, from the names of tensors alone; no weight of the model is written
 // before all fit.
+// Keys are names in files (DiskName), values names or paths as the adapter's file spells them.
 type reader struct {
 	set   *params.Set
 	conf  *peft.Config
@@ -52,6 +53,7 @@ type reader struct {
 }
 
 // load checks everything before it changes anything of the model.
+// A rank or alpha of a module's own is in hits, and Save writes it as a pattern again.
 func (r *reader) load(o Options) (*Adapter, error) {
 	var err error
 	if r.rules, err = r.conf.Rules(); err != nil {
@@ -154,6 +156,7 @@ func (r *reader) fits(w *params.Weight, name string) error {
 	if !ok {
 		return fmt.Errorf("tensor %q is missing", hf.PEFTPrefix+r.set.Config.Family.MemoryName(w.Name))
 	}
+	// DeepSpeed ZeRO-3 leaves such tensors where nobody gathered them before saving.
 	if info.Elements() == 0 {
 		return params.Emptied(name)
 	}
@@ -176,6 +179,8 @@ func (r *reader) read() error {
 		} else if !w.Whole {
 			continue
 		}
+		// One tensor at a time is in host memory; widening to float32 is exact for every type that
+		// is read.
 		host := make([]float32, w.Value.Len())
 		if err := r.files.ReadF32(name, host); err != nil {
 			return err
@@ -190,6 +195,7 @@ func (r *reader) read() error {
 // in the file, unless it is of these.
 func (r *reader) stored() (hits, idle []picked, err error) {
 	name := func(own string) string { return own } // the paths of transformers 4
+	// One path in memory's form is enough: a file is written by one release and has one form.
 	for own, path := range r.path {
 		if path == r.set.Config.Family.MemoryName(own) {
 			name = r.set.Config.Family.MemoryName

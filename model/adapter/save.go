@@ -19,6 +19,7 @@ const baseKey = "vgid.base"
 // Save writes the adapter as a PEFT folder for the base model of that name or
 // path. Its target_modules are whole paths, so that PEFT picks exactly these
 // modules.
+// Branches that are only carried along are not written: nothing of them was trained.
 func (a *Adapter) Save(dir, base string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -56,6 +57,7 @@ func (a *Adapter) Save(dir, base string) error {
 
 // tensors downloads what the adapter trains, as float32 under PEFT's names.
 // float32 whatever the base is stored in: the adapter is trained in it.
+// They are in the order of the set's weights; each is a copy in host memory.
 func (a *Adapter) tensors() ([]hf.NamedTensor, error) {
 	var out []hf.NamedTensor
 	for _, w := range a.set.Weights {

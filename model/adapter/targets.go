@@ -53,6 +53,7 @@ func named(s *params.Set, pattern, name string) bool {
 
 // pick finds the modules that c targets. A list names paths in files or in
 // memory; an expression is tried on the paths in memory first.
+// It asks and changes nothing of the set.
 func pick(s *params.Set, c *Config) ([]picked, error) {
 	conf, err := c.peft(s)
 	if err != nil {
@@ -70,6 +71,8 @@ func pick(s *params.Set, c *Config) ([]picked, error) {
 	}
 	inFiles := func(name string) string { return name }
 	hits, err := targeted(s, rules, s.Config.Family.MemoryName)
+	// An expression that matches paths in memory is not tried on those in files, where it could
+	// pick others.
 	if err == nil && (len(hits) == 0 || conf.TargetModules.Pattern == "") {
 		var more []picked
 		more, err = targeted(s, rules, inFiles)
@@ -147,6 +150,7 @@ func ranked(rules *peft.Rules, mod nn.Module, path string) (picked, error) {
 }
 
 // carriers are the modules of a matrix: those PEFT could attach an adapter to.
+// Decay marks matrices: vectors (norms, biases) have none, and are no modules of their own to PEFT.
 func carriers(s *params.Set) []string {
 	var names []string
 	for _, w := range s.Weights {
@@ -200,6 +204,8 @@ func replaced(s *params.Set, c *Config, hits []picked) ([]*params.Weight, error)
 }
 
 // saves reports whether a module that holds the weight is saved as a whole.
+// Every module around the weight may be named, up to the model itself. used collects the names that
+// meant something.
 func saves(s *params.Set, rules *peft.Rules, name string, used map[string]bool) bool {
 	saved := false
 	for _, path := range []string{s.Config.Family.MemoryName(name), name} {

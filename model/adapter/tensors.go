@@ -12,6 +12,8 @@ import (
 )
 
 // sort finds the weights that the tensors of an adapter belong to.
+// It fills the maps, or refuses a tensor that means nothing in this model: nothing of a file is
+// passed over.
 func (r *reader) sort() error {
 	r.branch, r.whole, r.path = map[string]string{}, map[string]string{}, map[string]string{}
 	var second error // of a layer's own weight: what is said of its branch says more
@@ -42,6 +44,7 @@ func (r *reader) sort() error {
 			layer, _ := lastCut(own, ".lora_")
 			return r.unadaptable(name, layer)
 		default:
+			// PEFT wraps a layer that has a branch and calls the original base_layer.
 			own = strings.Replace(own, ".base_layer.", ".", 1)
 			switch {
 			case slices.ContainsFunc(r.set.Weights, func(w *params.Weight) bool { return w.Name == own }):
@@ -150,6 +153,7 @@ func sameTensor(files *hf.Weights, a, b string) (bool, error) {
 // tie decides about what an adapter stores of an embedding and a head that the model
 // shares. What equals the base's is left out; both stored alike take the shared
 // weight's place; one apart from the other cannot be kept.
+// It runs after sort, and may take the shared weight out of r.whole or put it in.
 func (r *reader) tie() error {
 	w := r.set.Tied()
 	if w == nil {
@@ -190,6 +194,7 @@ func (r *reader) tie() error {
 }
 
 // pieceElements is about how much of a tensor is compared at a time.
+// That is 4 MiB of float32 from each side, where an embedding may have two gigabytes.
 const pieceElements = 1 << 20
 
 // isUntrained reports whether a tensor holds what the model has without the
@@ -215,6 +220,7 @@ func (r *reader) isUntrained(w *params.Weight, name string) (bool, error) {
 
 // carry keeps the branches of modules that no output depends on for a merge,
 // where another program may read those layers.
+// They are not trained, and passes do not see them: only Branch and Merge do.
 func (r *reader) carry(a *Adapter, idle []picked) error {
 	if len(idle) == 0 {
 		return nil

@@ -8,6 +8,7 @@ import (
 )
 
 // Attention implements backend.Device.
+// Grids without blocks are not launched: the driver refuses them.
 func (b *Device) Attention(o, lse, q, k, v backend.Tensor, p backend.Attention) {
 	defer b.done()
 	out, stat := b.operand(o), b.operand(lse)
@@ -29,6 +30,8 @@ func (b *Device) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v backend.Tenso
 	x, y, z := b.operand(q), b.operand(k), b.operand(v)
 	qs, ks := b.seqs(p.Q), b.seqs(p.KV)
 	plan := planAttention(p, gq, gk, gv, grad, out, x, y, z)
+	// delta is Σ do·o of every row and head, which both gradients of a softmax need (Dao et al.
+	// 2022, B.2); [rows, heads] F32.
 	delta := b.temp(backend.F32, x.rows*p.Heads)
 	if b.Err() != nil {
 		return
@@ -50,6 +53,7 @@ func (b *Device) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v backend.Tenso
 }
 
 // attentionTail fills in the parameters that all kernels of attention end with.
+// A kernel for one head size has it compiled in and takes no parameter for it.
 func (b *Device) attentionTail(p backend.Attention, plan kernels.AttentionPlan) {
 	a := b.args.i32(p.Heads / p.KVHeads)
 	if plan.Dim {
@@ -59,6 +63,7 @@ func (b *Device) attentionTail(p backend.Attention, plan kernels.AttentionPlan) 
 }
 
 // planAttention picks the kernels: the tensor cores take bf16 on 16 bytes.
+// A scale that is not positive would let the maximum of the scores and that of the products differ.
 func planAttention(p backend.Attention, os ...operand) kernels.AttentionPlan {
 	tensorCores := p.Scale > 0
 	for _, o := range os {
@@ -70,6 +75,7 @@ func planAttention(p backend.Attention, os ...operand) kernels.AttentionPlan {
 	})
 }
 
+// blocks reports whether a grid has any.
 func blocks(g kernels.Geometry) bool { return g.Grid[0]*g.Grid[1]*g.Grid[2] > 0 }
 
 // seqs is the device's own copy of the sequences, made when there is none.

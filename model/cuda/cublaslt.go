@@ -17,6 +17,8 @@ import (
 // device brings its own in the same file. Without one, products run on our
 // kernels, and Name says so.
 func (b *Device) openLt(library string) {
+	// What was asked for by name is tried alone: another library in its place would hide that it
+	// does not work.
 	paths := ltCandidates(b.dev.DriverVersion)
 	switch {
 	case b.opt.CuBLASLt == "none":
@@ -61,6 +63,7 @@ func (b *Device) openLt(library string) {
 // take it for shows here, not in the middle of a run.
 func (b *Device) tryLt() error {
 	defer b.done()
+	// Sums of 64 products of at most 9 are integers below 2¹⁰, which every precision holds.
 	const m, n, k = 16, 32, 64
 	matrix := func(dt backend.DType, rows, cols int) operand {
 		return dense(b.temp(dt, rows*cols), dt, rows, cols)
@@ -149,6 +152,7 @@ func ltCandidates(driverVersion int) []string {
 
 // pythonPrefix is the folder above bin of the python3 that is found first: a
 // virtual environment that was entered by its path alone.
+// Python itself is not run.
 func pythonPrefix() string {
 	python, err := exec.LookPath("python3")
 	if err != nil {

@@ -16,6 +16,8 @@ import (
 // Device implements backend.Device on one GPU. Operations are queued on
 // one stream; uploads run on another, copies for the collectives on
 // two more (hostcopy.go).
+// It is used by one goroutine at a time. scratch is empty between operations, and memory.held lists
+// every allocation that is not yet freed.
 type Device struct {
 	backend.Failure
 	dev     *driver.Device
@@ -70,6 +72,7 @@ func Open(ordinal int, o Options) (backend.Backend, error) {
 }
 
 // OpenDevice is the device of Open.
+// Tests take it to ask for what only this device has; without backend.New nothing is checked.
 func OpenDevice(ordinal int, o Options) (*Device, error) {
 	from := driver.FromEnv()
 	if err := driver.Load(from); err != nil {
@@ -97,6 +100,7 @@ func (b *Device) start(library string) error {
 	if b.stream, err = d.NewStream(); err != nil {
 		return err
 	}
+	// A pool that keeps freed memory spares a call of the operating system for each allocation.
 	if d.MemoryPools {
 		if err := d.KeepPool(); err != nil {
 			return err
@@ -122,6 +126,7 @@ func (b *Device) start(library string) error {
 	return b.Err()
 }
 
+// loadKernels hands the driver PTX, which it compiles for the card at hand.
 func (b *Device) loadKernels() error {
 	texts, err := kernels.Modules()
 	if err != nil {
@@ -182,6 +187,7 @@ func (b *Device) Traits() backend.Traits {
 func (b *Device) Info() driver.Info { return b.dev.Info }
 
 // Sync implements backend.Device.
+// It waits for both: uploads that no operation has used, and the operations.
 func (b *Device) Sync() {
 	if b.Err() == nil {
 		b.Fail(b.uploads.Receive())
@@ -205,6 +211,8 @@ func (b *Device) Close() error {
 	return b.free()
 }
 
+// free may be called on a device that start has left unfinished. An error that was reported before
+// is not repeated.
 func (b *Device) free() error {
 	var errs []error
 	note := func(err error) {

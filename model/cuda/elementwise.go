@@ -30,6 +30,7 @@ func (b *Device) Add(dst, x, y backend.Tensor) {
 }
 
 // Axpy implements backend.Device.
+// Its parameters stand in another order, so spread does not fit.
 func (b *Device) Axpy(y backend.Tensor, alpha float32, x backend.Tensor) {
 	const op = "axpy"
 	dst, src := b.operand(y), b.operand(x)

@@ -14,6 +14,8 @@ import (
 // fault is where kernels report an index that is out of range: the host learns
 // of it at the next Sync. To look at each index before the operation would make
 // the host wait for the device, which holds them.
+// The first fault stays: check_index writes only where operation is 0, and the device is of no use
+// after it.
 type fault struct {
 	// Four i32, operation, row, index, limit, all 0 while nothing is wrong, and one
 	// more, in which cross_entropy repeats what check_index has found.
@@ -31,6 +33,7 @@ const (
 	crossEntropyOp
 )
 
+// faultBytes is what the host fetches, the first four numbers.
 const faultBytes = 16
 
 func (b *Device) newFault() (*fault, error) {
@@ -53,6 +56,7 @@ func (f *fault) close(b *Device, note func(error)) {
 }
 
 // checkIndex queues the check of a column of indices.
+// lowest and limit bound the indices that are right, limit excluded.
 func (b *Device) checkIndex(op int, idx operand, lowest, limit int) {
 	if idx.rows == 0 || b.Err() != nil {
 		return

@@ -9,6 +9,8 @@ import (
 )
 
 // head is a language-model head: rows h, weights w, and where gradients go.
+// Shapes are h and dh [rows, width], w and dw [vocab, width]; gradients that are not wanted are not
+// given.
 type head struct{ dh, dw, h, w operand }
 
 // LinearCE implements backend.Device.
@@ -47,6 +49,7 @@ func (b *Device) LinearKL(loss, dh, dw, h, w, ht, wt, weight backend.Tensor, p b
 	})
 }
 
+// orOne is a factor of backend.KL, whose zero means 1.
 func orOne(v float32) float32 {
 	if v == 0 {
 		return 1
@@ -96,6 +99,7 @@ func (b *Device) chunks(g head, divergence bool, f func(r, n int, logits, other 
 }
 
 // headBackward carries the gradients of a chunk of logits on.
+// logits hold the gradient by now, [n, vocab], which the loss kernels write in place.
 func (b *Device) headBackward(g head, logits operand, r, n int) {
 	if g.dh.given() {
 		b.multiply(product{c: g.dh.rowRange(r, r+n), x: logits, y: g.w, alpha: 1, beta: 1})

@@ -31,6 +31,7 @@ func (c *copyStreams) close(note func(error)) {
 }
 
 // hostCopy implements backend.HostCopy.
+// host is page-locked, as copies that run beside others have to be; err is that of the last Fetch.
 type hostCopy struct {
 	b    *Device
 	buf  *buffer
@@ -63,6 +64,7 @@ func (c *hostCopy) Values() []float32 {
 
 func (c *hostCopy) bytes() []byte { return c.host[:4*c.t.rows*c.t.cols] }
 
+// Fetch implements backend.HostCopy. done[1] is recorded behind the copy, for Arrived and Wait.
 func (c *hostCopy) Fetch() {
 	c.b.touch(c.buf)
 	if c.err = c.b.Err(); c.err != nil {
@@ -105,6 +107,7 @@ func (c *hostCopy) Store() {
 	c.b.touch(c.buf)
 }
 
+// After Close there is no device to free host memory from; events are closed either way.
 func (c *hostCopy) Free() {
 	for _, e := range c.done {
 		if e != nil {

@@ -12,6 +12,7 @@ import (
 )
 
 // operand is a tensor as a kernel sees it.
+// Sizes and stride are in elements; ptr is 0 for a tensor that is not given.
 type operand struct {
 	ptr        driver.Ptr
 	rows, cols int
@@ -53,6 +54,7 @@ func (b *Device) operand(t backend.Tensor) operand {
 // place is where a tensor lies in its buffer.
 func place(buf *buffer, t backend.Tensor) operand {
 	o := operand{rows: t.Rows, cols: t.Cols, stride: t.Stride, dt: buf.DType()}
+	// A single row has no distance to another; as a dense one it takes the faster kernels.
 	if t.Rows <= 1 {
 		o.stride = t.Cols
 	}
@@ -62,6 +64,7 @@ func place(buf *buffer, t backend.Tensor) operand {
 
 // args are the cells of a launch, filled in the order of the kernel's
 // parameters.
+// 48 cells hold the most that a kernel takes. They are filled for one launch and read by it.
 type args struct {
 	cells [48]uint64
 	n     int
@@ -79,6 +82,8 @@ func (a *args) cell(v uint64) *args {
 	return a
 }
 
+// mat adds two cells for each operand: its address, and stride and type packed in one
+// (kernels.Layout).
 func (a *args) mat(os ...operand) *args {
 	for _, o := range os {
 		a.cell(uint64(o.ptr)).cell(kernels.Layout(o.stride, o.dt))
@@ -157,6 +162,7 @@ func (b *Device) tempBytes(n int) driver.Ptr {
 }
 
 // spare is memory for the operation at hand where there is some, else 0.
+// cuBLASLt is slower without its workspace and still right.
 func (b *Device) spare(bytes int) driver.Ptr {
 	p, err := b.take(backend.Workspace, int64(bytes))
 	if driver.Code(err) == driver.OutOfMemory {

@@ -11,6 +11,7 @@ import (
 )
 
 // product is one matrix product: c = alpha·op(x)·op(y) + beta·c (+ bias).
+// c is [M, N], op(x) [M, K] and op(y) [K, N]; bias is a row of N, added to each of c.
 type product struct {
 	c, x, y, bias  operand
 	transX, transY bool
@@ -60,6 +61,7 @@ func (b *Device) multiply(p product) {
 
 // multiplyLt queues a product on cuBLASLt, which wants both operands of one
 // type, a result no narrower than they are, and a bias of the result's type.
+// An error that is driver.ErrUnsupported has queued nothing of the product.
 func (b *Device) multiplyLt(p product) error {
 	if p.x.dt != p.y.dt { // widening is exact
 		p.x, p.y = b.converted(p.x, backend.F32), b.converted(p.y, backend.F32)
@@ -91,6 +93,7 @@ func (b *Device) multiplyLt(p product) error {
 	return err
 }
 
+// compute is what cuBLASLt may round operands to.
 func (b *Device) compute(p product) driver.Compute {
 	if b.opt.Precision == TF32 && p.x.dt == backend.F32 {
 		return driver.TF32
@@ -125,6 +128,8 @@ func alignment(o operand) uint8 { return uint8(min(16, o.ptr&-o.ptr)) }
 // multiplyOwn queues a product on the kernels of this project.
 func (b *Device) multiplyOwn(p product) {
 	s := kernels.Product{M: p.c.rows, N: p.c.cols, K: p.depth(), TransA: p.transX, TransB: p.transY, A: p.x.dt, B: p.y.dt}
+	// A product with few blocks is split along K, and its parts are added by gemm_combine in a
+	// fixed order.
 	plan := kernels.PlanProduct(s, b.dev.Processors)
 	parts := driver.Ptr(0)
 	if n := plan.Parts(s); n > 0 {

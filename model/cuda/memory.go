@@ -9,6 +9,8 @@ import (
 )
 
 // buffer is device memory.
+// ptr is 0 once it has been freed. Its length in bytes is never 0, since the driver has no empty
+// allocation.
 type buffer struct {
 	backend.Storage
 	ptr  driver.Ptr
@@ -33,6 +35,7 @@ type account struct {
 	held    map[driver.Ptr]holding
 }
 
+// holding is what memory was taken for, and how much.
 type holding struct {
 	purpose backend.Purpose
 	bytes   int64
@@ -119,6 +122,7 @@ func (b *Device) noMemory(p backend.Purpose, bytes int64) error {
 }
 
 // Alloc implements backend.Device.
+// Zeros are queued as well: the host does not wait for them.
 func (b *Device) Alloc(dt backend.DType, n int) (backend.Buffer, error) {
 	buf := &buffer{Storage: backend.NewStorage(dt, n)}
 	bytes := int64(max(1, n)) * int64(dt.Size())

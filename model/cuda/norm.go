@@ -43,6 +43,8 @@ func (b *Device) LayerNormBackward(dx, dw, db, dy, x, w, stats backend.Tensor) {
 	b.normBackward("layer_norm_backward", dx, dw, db, dy, x, w, stats, 1)
 }
 
+// layer is 1 for layer norm, whose stats are [rows, 2], and 0 for RMS norm with [rows, 1]; db is
+// given for the first alone.
 func (b *Device) normBackward(op string, dx, dw, db, dy, x, w, stats backend.Tensor, layer int) {
 	defer b.done()
 	in, grad, st := b.operand(x), b.operand(dy), b.operand(stats)
@@ -75,6 +77,7 @@ func (b *Device) sumRows(dst, src operand) {
 
 // sumParts adds to dst [1, n] the sums over parts of the rows that first leaves
 // in scratch memory.
+// How rows are parted depends on the shape alone, so that sums have the same order on every card.
 func (b *Device) sumParts(dst operand, rows int, first func(g kernels.Geometry, part uint64, per int)) {
 	if b.Err() != nil || rows == 0 || dst.cols == 0 {
 		return

@@ -18,6 +18,7 @@ func (b *Device) SumSquares(dst, x backend.Tensor) {
 	}
 	rows, cols := flat(s)
 	g, parts := kernels.SumSquares(rows, cols)
+	// Squares are summed in float64: those of a large model's gradients would lose the small ones.
 	part := b.temp(backend.F32, 2*parts) // of 8 bytes each
 	b.begin().ptr(part).mat(s).i64(rows, cols)
 	b.launch("sum_squares_parts", g)
@@ -33,6 +34,7 @@ func (b *Device) AdamW(p, g, m, v, normSq backend.Tensor, h backend.AdamW) {
 	if h.ClipNorm <= 0 {
 		norm = operand{}
 	}
+	// What is the same for all elements is computed once, in float64, as PyTorch does on the host.
 	rate := float64(h.LR) / (1 - math.Pow(float64(h.Beta1), float64(h.Step)))
 	root := 1 / math.Sqrt(1-math.Pow(float64(h.Beta2), float64(h.Step)))
 	decay := 1 - float64(h.LR)*float64(h.WeightDecay)

@@ -3,6 +3,7 @@ package cuda
 import "fmt"
 
 // Options of a device.
+// Zero values mean the defaults (defaults.go). Sizes are in bytes.
 type Options struct {
 	Precision Precision
 	// CuBLASLt names the library to use; empty is what VGID_CUBLASLT says, or looks

@@ -24,6 +24,7 @@ func (b *Device) ScatterAddRows(dst, src, idx backend.Tensor) {
 	b.moveRows(scatterAddOp, dst, src, idx, dst.Rows)
 }
 
+// Negative indices are in range here: the kernels clear or skip their rows.
 func (b *Device) moveRows(kind int, dst, src, idx backend.Tensor, limit int) {
 	op := indexed[kind]
 	d, s, i := b.operand(dst), b.operand(src), b.operand(idx)
@@ -52,6 +53,7 @@ func (b *Device) ArgMax(dst, src backend.Tensor) {
 // RoPE implements backend.Device.
 func (b *Device) RoPE(x, cos, sin backend.Tensor, heads int, inverse bool) {
 	const op = "rope"
+	// The inverse rotation is the one by the negative angle: sin changes its sign.
 	sign := float32(1)
 	if inverse {
 		sign = -1
@@ -87,6 +89,7 @@ func (b *Device) Dropout(y, x backend.Tensor, p float32, key backend.Key, rows b
 	const op = "dropout"
 	lo, hi, site := kernels.PhiloxKey(key)
 	d, s, ids := b.operand(y), b.operand(x), b.operand(rows)
+	// What is kept is divided by its share, so that the mean stays (inverted dropout).
 	b.begin().mat(d, s).f32(p).f32(1 / (1 - p)).u32(lo).u32(hi).u32(site).ptr(ids.ptr).i64(ids.stride)
 	b.elementwise(op, d.rows, d.cols)
 }

@@ -9,6 +9,7 @@ import (
 	"vgid/model/cuda/internal/driver"
 )
 
+// bytesOf is the memory of v itself, in the machine's byte order, which is the device's.
 func bytesOf[T float32 | int32](v []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
 }
@@ -65,6 +66,7 @@ func (b *Device) DownloadInts(dst []int32, src backend.Tensor) {
 	b.download(bytesOf(dst), backend.I32, b.operand(src))
 }
 
+// The report of faults is fetched with it, since a download is a wait like Sync.
 func (b *Device) download(dst []byte, dt backend.DType, src operand) {
 	if b.Err() == nil {
 		b.Fail(b.fault.fetch(b.stream))
@@ -108,6 +110,7 @@ func (b *Device) Copy(dst, src backend.Tensor) {
 }
 
 // copy queues the conversion of a matrix.
+// Shapes are equal; types may differ, and a narrower one rounds to nearest even.
 func (b *Device) copy(dst, src operand) {
 	if b.Err() != nil {
 		return

@@ -19,6 +19,7 @@ import (
 
 // session is one Fetch.
 // It keeps what all requests of it share. One goroutine uses it.
+// ref is what the user asked for, for messages; all requests but the first go by the commit.
 type session struct {
 	*Client
 	ref  Ref
@@ -29,6 +30,7 @@ type session struct {
 // file is a file of a model on the hub.
 // Files that git keeps by itself have a SHA-1, those in large file storage (LFS) a SHA-256 and
 // their true size.
+// Size is that of the contents after list, which takes LFS's word where there is one.
 type file struct {
 	Name string `json:"rfilename"`
 	Size int64  `json:"size"`
@@ -56,6 +58,7 @@ type listing struct {
 }
 
 // list asks for the commit of a revision and its files.
+// 64 MiB bounds what a broken answer can take.
 func (s *session) list(ctx context.Context) (*listing, error) {
 	u := fmt.Sprintf("%s/api/models/%s/revision/%s?blobs=true", s.Endpoint, s.ref.Repo, url.PathEscape(s.ref.Revision))
 	var l listing
@@ -92,6 +95,7 @@ func (s *session) list(ctx context.Context) (*listing, error) {
 // wanted are the files beside the weights that loading a model reads.
 // Indices of weights are left to weights, which reads the one it needs; Python files are never
 // fetched.
+// Files in folders are left out: nothing that loading reads lies in one.
 func wanted(name string) bool {
 	switch filepath.Ext(name) {
 	case ".json":
@@ -147,6 +151,7 @@ func (s *session) fetch(ctx context.Context, l *listing, part Part) (string, err
 
 // weights are the index, which is fetched for it, and the files it names, or
 // the one file there is.
+// The index is read from the cache once it is there, like any other file.
 func (s *session) weights(ctx context.Context, l *listing, names []string) (get []*file, err error) {
 	at := map[string]*file{}
 	for i := range l.Files {
@@ -186,6 +191,7 @@ func (t *transient) Unwrap() error { return t.error }
 
 // retry repeats what fails for reasons that may pass, waiting longer each time;
 // an attempt that got on starts the count again.
+// An attempt that is over for good returns an error that is not transient.
 func (s *session) retry(ctx context.Context, attempt func() (progress bool, err error)) error {
 	wait := s.Wait
 	for failed := 1; ; failed++ {
@@ -217,6 +223,7 @@ func (s *session) retry(ctx context.Context, attempt func() (progress bool, err 
 
 // get asks for u from a byte on, and says of what fails whether it may pass. stop ends the request; a connection that is
 // silent for longer than Stall ends by itself (watch).
+// An answer is 200, 206 or 416, which the caller tells apart; any other is an error.
 func (s *session) get(ctx context.Context, u string, from int64) (resp *http.Response, stop func(), err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
@@ -257,6 +264,7 @@ type refused struct{ string }
 func (r *refused) Error() string { return r.string }
 
 // redirect keeps the token from every host but the hub's own.
+// Files in large storage come from other hosts, by addresses that are signed and need no token.
 func (s *session) redirect(req *http.Request, via []*http.Request) error {
 	if len(via) >= 10 {
 		return &refused{"the hub redirects in circles"}

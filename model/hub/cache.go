@@ -24,6 +24,9 @@ import (
 //	models--ORG--NAME/snapshots/COMMIT/FILE    a link to ../../blobs/ETAG
 //	models--ORG--NAME/blobs/ETAG               the contents
 //	.locks/models--ORG--NAME/ETAG.lock         held while a blob is fetched
+//
+// refs and snapshots are huggingface_hub's, which reads what is written here and writes what is
+// read.
 type repo struct{ dir, locks, name string }
 
 // repo is the folder of a model, named as huggingface_hub names it.
@@ -91,6 +94,8 @@ func (r repo) cached(revision string, part Part) (string, error) {
 }
 
 // link puts a blob into a snapshot.
+// The link is made anew under another name and renamed, so that a reader finds the old or the new
+// one.
 func (r repo) link(commit, name, etag string) error {
 	// Relative, so that the cache can be moved; huggingface_hub links so as well.
 	target, path := filepath.Join("..", "..", "blobs", etag), filepath.Join(r.snapshot(commit), name)
@@ -104,6 +109,7 @@ func (r repo) link(commit, name, etag string) error {
 }
 
 // setRef remembers the commit of a branch or tag.
+// A commit needs no ref: it is its own name.
 func (r repo) setRef(revision, commit string) error {
 	if isCommit(revision) {
 		return nil
@@ -117,6 +123,7 @@ func (r repo) setRef(revision, commit string) error {
 
 // lock waits for the right to fetch a blob, which huggingface_hub respects too.
 // waiting is called once when another process has it.
+// The lock is the process's and falls with it, so that a killed one leaves none behind.
 func (r repo) lock(ctx context.Context, etag string, waiting func()) (unlock func(), err error) {
 	if err := os.MkdirAll(r.locks, 0o755); err != nil {
 		return nil, err
@@ -139,6 +146,7 @@ func (r repo) lock(ctx context.Context, etag string, waiting func()) (unlock fun
 
 // missing is the file that none of names is and without which there is no model,
 // or no tokenizer.
+// An adapter's folder is a model, too, with the config of its own name.
 func (p Part) missing(names []string) string {
 	switch {
 	case p == Tokenizer && !slices.Contains(names, "tokenizer.json"):

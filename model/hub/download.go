@@ -26,6 +26,7 @@ var isHash = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`).MatchString
 // interrupted attempt left in ETAG.incomplete is gone on with.
 //
 // The lock is per file and not per model, so that two processes share the work of fetching one.
+// It returns nil only when the contents are in place under their hash.
 func (s *session) blob(ctx context.Context, commit string, f *file) error {
 	etag := f.etag()
 	if !isHash(etag) {
@@ -78,6 +79,8 @@ var errContents = errors.New("was deleted")
 // download writes a file to part and checks it.
 // It writes to part only; the name under which others look for the file is given by a rename,
 // when its hash was right.
+// A file whose hash is wrong is emptied before the error; one that is incomplete is left to be gone
+// on with.
 func (s *session) download(ctx context.Context, commit string, f *file, part string) (err error) {
 	out, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -125,6 +128,7 @@ func (s *session) download(ctx context.Context, commit string, f *file, part str
 		have += n
 		var disk *os.PathError
 		switch {
+		// A full disk does not pass by waiting; a connection may.
 		case errors.As(err, &disk):
 			return false, err
 		case err != nil:
@@ -191,6 +195,7 @@ func watch(body io.ReadCloser, stall time.Duration, cancel context.CancelCauseFu
 }
 
 // Read gives the connection another stall's time.
+// The timer starts with the answer's head, when there is a body to wait for.
 func (w *watched) Read(b []byte) (int, error) {
 	n, err := w.ReadCloser.Read(b)
 	w.timer.Reset(w.stall)

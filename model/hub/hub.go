@@ -23,6 +23,7 @@ import (
 
 // Client fetches from one hub into one cache.
 // FromEnv fills all of it; tests set shorter times.
+// A Client does not change while it fetches, and several goroutines may use it.
 type Client struct {
 	Endpoint string    // of the hub, without a slash at the end
 	Cache    string    // folder of the cache
@@ -99,6 +100,7 @@ type Ref struct {
 	Revision string // branch, tag or commit
 }
 
+// It is what ParseRef reads.
 func (r Ref) String() string {
 	if r.Revision == "main" {
 		return r.Repo
@@ -113,6 +115,7 @@ var (
 
 // ParseRef reads ORG/NAME or ORG/NAME@REVISION; ok is false when s is neither.
 // Two hyphens in a row are refused, because the cache's folders use them for the slash.
+// .. is refused, since revisions become paths below refs.
 func ParseRef(s string) (r Ref, ok bool) {
 	m := refPattern.FindStringSubmatch(s)
 	if m == nil || strings.Contains(s, "..") || strings.Contains(m[1], "--") {
@@ -170,6 +173,7 @@ func Name(dir string) string {
 
 // Fetch gives the folder of a model, with all files that loading it, or a part,
 // takes. Several processes may ask at once: each file is fetched by one of them.
+// A hub that cannot be reached is no error where the cache has the revision whole.
 func (c *Client) Fetch(ctx context.Context, ref Ref, part Part) (string, error) {
 	repo := c.repo(ref.Repo)
 	if c.Offline {

@@ -15,6 +15,7 @@ func (s *session) logf(format string, args ...any) {
 }
 
 // announce says what is about to be fetched, when something is.
+// It counts what other processes are just fetching, too.
 func (s *session) announce(files []*file) {
 	n, bytes := 0, int64(0)
 	for _, f := range files {

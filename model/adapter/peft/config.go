@@ -29,6 +29,7 @@ const (
 )
 
 // Config is PEFT's adapter_config.json for LoRA.
+// Names are LoraConfig's of PEFT 0.21 (peft/tuners/lora/config.py).
 type Config struct {
 	PeftType          string                 `json:"peft_type"` // LORA
 	TaskType          *string                `json:"task_type"`
@@ -80,6 +81,7 @@ func unknownFields(b []byte) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		v := plainjson.OneLine(all[name])
+		// A value that is empty, zero or false is taken for a method that is off.
 		if !slices.Contains(known, name) && !slices.Contains([]string{"null", "false", "{}", "[]", "0", `""`}, v) {
 			return notImplemented(fmt.Sprintf("%s is not implemented (it is %s)", name, v))
 		}
@@ -98,6 +100,7 @@ func notImplemented(what string) error {
 }
 
 // Validate checks what every LoRA adapter needs.
+// Errors begin with the field's name in adapter_config.json.
 func (c *Config) Validate() error {
 	switch {
 	case c.PeftType != "LORA":
@@ -134,6 +137,7 @@ func (c *Config) Validate() error {
 
 // Read reads a PEFT adapter folder. Its tensors are named
 // base_model.model.<module path>.lora_A.weight [r, in] and lora_B.weight [out, r].
+// The weights are open and the caller's to close; without an error they are never nil.
 func Read(dir string) (Config, *hf.Weights, error) {
 	c := Config{LoraAlpha: 8, R: 8, Bias: "none"} // PEFT's defaults for absent fields
 	path := filepath.Join(dir, hf.AdapterConfigName)
@@ -179,6 +183,7 @@ func Read(dir string) (Config, *hf.Weights, error) {
 // Write writes a PEFT adapter folder: the tensors, then the config, so
 // that a folder with a config is complete. Fields left empty get PEFT's
 // defaults. PEFT does not read the metadata.
+// The format "pt" is what safetensors.torch writes, and what transformers asks for.
 func Write(dir string, c Config, tensors []hf.NamedTensor, metadata map[string]string) error {
 	if c.PeftType == "" {
 		c.PeftType = "LORA"

@@ -9,6 +9,7 @@ import (
 // ModuleList names modules as PEFT does: a list of names that match a module's
 // path or the end of it after a dot, or one regular expression that matches
 // whole paths. At most one of the two is set.
+// Names nil is null in a file; a list that is empty is written as one.
 type ModuleList struct {
 	Names   []string
 	Pattern string
@@ -39,6 +40,7 @@ func (t *ModuleList) UnmarshalJSON(b []byte) error {
 
 // ModuleValue gives modules whose path ends in Pattern, a regular expression,
 // a value of their own.
+// T is int for ranks and float64 for alphas.
 type ModuleValue[T any] struct {
 	Pattern string
 	Value   T

@@ -11,6 +11,7 @@ import (
 
 // Rules decide about modules by their path in memory the way PEFT 0.21
 // does (tuners_utils.check_target_module_exists, other.get_pattern_key).
+// It may be used by several goroutines. Slices stand in the order of the fields that they compile.
 type Rules struct {
 	c            *Config
 	target       *regexp2.Regexp
@@ -88,6 +89,7 @@ func (r *Rules) Targets(m Module) (bool, error) {
 		return m.Linear, nil
 	case r.target != nil:
 		return r.target.MatchString(m.Path)
+	// The whole path counts, layers or not: PEFT returns before it looks at them.
 	case slices.Contains(r.c.TargetModules.Names, m.Path):
 		return true, nil
 	case !endsIn(m.Path, r.c.TargetModules.Names):
@@ -126,6 +128,7 @@ func endsIn(path string, names []string) bool {
 
 // wantedLayer finds the number of the layer in a path, and looks it up in
 // layers_to_transform. A module outside all layers is not wanted.
+// The first pattern that matches decides, also where it finds a layer that is not wanted.
 func (r *Rules) wantedLayer(path string) (bool, error) {
 	for _, re := range r.layer {
 		m, err := re.FindStringMatch(path)
@@ -157,6 +160,7 @@ func (r *Rules) SavedBy(path string) (names []string) {
 }
 
 // Rank is the module's r.
+// An error is a pattern that backtracked beyond its time.
 func (r *Rules) Rank(path string) (int, error) {
 	i, err := first(r.rank, path)
 	if i < 0 || err != nil {

@@ -9,6 +9,8 @@ import (
 
 // images is what LLaVA's tower reads of a batch. Each image is a sequence
 // of its own: the class token, then the patches.
+// Tensors are staged for one batch and hold until the next is staged. Row columns are [rows, 1],
+// those of dropout [rows, 2]: sample and place.
 type images struct {
 	net *network
 
@@ -50,6 +52,7 @@ func (v *images) Stage(b *family.Staging, seqs []family.Sequence) {
 			b.Put(p)
 		}
 	}
+	// "default" leaves out the class token, the first row of each image.
 	skip := rows - patches
 	if v.net.own.FeatureSelect == "full" {
 		skip = 0
@@ -85,12 +88,15 @@ func (v *images) Stage(b *family.Staging, seqs []family.Sequence) {
 
 // Tower gives the outputs of the selected layers side by side, [images'
 // placeholders, features].
+// pixels are [images, channels, height, width], flat. features is the tower's width times the
+// number of selected layers.
 func (v *images) Tower(t nn.Pass, pixels backend.Tensor) tape.Var {
 	c, own := v.net.c, v.net.own
 	t.SetRows(v.towerRows)
 	v.attn.KV = v.attn.Q
 	x := v.embed(t.Tape, pixels)
 	v.features = append(v.features[:0], make([]tape.Var, len(own.FeatureLayers))...)
+	// n counts the layers that have run: x is hidden state n (config.Depth).
 	for n := 0; ; n++ {
 		for i, l := range own.FeatureLayers {
 			if own.hiddenState(c, l) == n {
@@ -112,6 +118,8 @@ func (v *images) Tower(t nn.Pass, pixels backend.Tensor) tape.Var {
 
 // embed is the sequence a layer stack starts from: the class token and the
 // patches of every image, with positions, normalised.
+// Rows are images·(1 + patches). Patchify and a product are the convolution of CLIP's patch
+// embedding, which has no bias.
 func (v *images) embed(t *tape.Tape, pixels backend.Tensor) tape.Var {
 	cfg, net := &v.net.c.Vision, &v.net.Vision
 	values := cfg.Channels * cfg.ImageSize * cfg.ImageSize
@@ -123,6 +131,8 @@ func (v *images) embed(t *tape.Tape, pixels backend.Tensor) tape.Var {
 }
 
 // Project implements family.Images.
+// The result is [placeholders, the decoder's width], a row for each image token in the order of the
+// text.
 func (v *images) Project(t *tape.Tape, x tape.Var) tape.Var {
 	t.SetRows(v.projectorRows)
 	x = t.Activate(t.Linear(x, &v.net.Linear), nn.Activations[v.net.own.ProjectorAct])

@@ -10,6 +10,7 @@ import (
 )
 
 // Config holds the fields of config.json that only LLaVA has.
+// A Config is filled by Parse and does not change afterwards.
 type Config struct {
 	ProjectorAct  string // Hugging Face name, e.g. "gelu"
 	ProjectorBias bool
@@ -46,6 +47,8 @@ type jsonLLaVA struct {
 	VisionFeatureSelectStrategy *string         `json:"vision_feature_select_strategy"`
 }
 
+// jsonCLIP is vision_config. Pointers tell a field that is left out, which has a default, from one
+// that is 0.
 type jsonCLIP struct {
 	ModelType         *string  `json:"model_type"`
 	HiddenSize        *int     `json:"hidden_size"`
@@ -82,6 +85,7 @@ func (f *Config) Parse(c *family.Config, file *family.File) error {
 		return fmt.Errorf("vision_config.%w", err)
 	}
 	c.ParseTokens(file, text)
+	// Files of transformers 4 say image_token_index, newer ones image_token_id.
 	c.ImageTokenID = family.FirstOf(file.ImageTokenID, file.ImageTokenIndex, 32000)
 	f.ProjectorAct = family.Or(j.ProjectorHiddenAct, "gelu")
 	f.ProjectorBias = family.Or(j.MultimodalProjectorBias, true)
@@ -92,6 +96,7 @@ func (f *Config) Parse(c *family.Config, file *family.File) error {
 
 // parseCLIP fills in CLIPVisionConfig's defaults. Errors begin with the
 // field's name.
+// They are not towerDefaults, which are those of LLaVA's tower: transformers has both.
 func (f *Config) parseCLIP(v *nn.VisionConfig, j *jsonCLIP) error {
 	if m := family.Or(j.ModelType, "clip_vision_model"); m != "clip_vision_model" {
 		return fmt.Errorf("model_type %q is not implemented; known: clip_vision_model", m)
@@ -137,6 +142,7 @@ func (f *Config) Validate(c *family.Config) error {
 		return fmt.Errorf("vision_feature_layer is empty")
 	}
 	for _, l := range f.FeatureLayers {
+		// There are Layers + 1 hidden states, counted from either end.
 		if l > v.Layers || l < -v.Layers-1 {
 			return fmt.Errorf("vision_feature_layer %d: the tower has %d layers", l, v.Layers)
 		}
@@ -148,6 +154,7 @@ func (f *Config) Validate(c *family.Config) error {
 }
 
 // JSON implements family.Family.
+// The tokens stand at the top and in text_config: releases of transformers read one or the other.
 func (f *Config) JSON(c *family.Config) map[string]any {
 	v := &c.Vision
 	text := c.TextJSON()

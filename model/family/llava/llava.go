@@ -15,6 +15,7 @@ import (
 func init() { family.Register("llava", func() family.Family { return &Config{} }) }
 
 // network has the names that transformers 4 writes to files.
+// It holds the layers that passes read; their values are the Set's (package params).
 type network struct {
 	Vision nn.CLIP     `hf:"vision_tower.vision_model"`
 	Linear tape.Linear `hf:"multi_modal_projector.linear_1" dims:"d,features" bias:"projector_bias"`
@@ -26,6 +27,7 @@ type network struct {
 }
 
 // Declare implements family.Family.
+// The projector reads the selected layers side by side, hence the width of features.
 func (f *Config) Declare(c *family.Config) (family.Network, nn.Declaration, error) {
 	net := &network{c: c, own: f}
 	net.Vision.Layers = make([]nn.CLIPLayer, c.Vision.Layers)
@@ -77,6 +79,7 @@ func (f *Config) DiskName(name string) string {
 }
 
 // MemoryName implements family.Family.
+// It is the inverse of DiskName for names in files.
 func (f *Config) MemoryName(name string) string {
 	if rest, ok := strings.CutPrefix(name, "language_model.model."); ok {
 		return "model.language_model." + rest
@@ -142,6 +145,7 @@ func (f *Config) ImageTokens(c *family.Config, _ imaging.Grid) int {
 }
 
 // PixelShape implements family.Family.
+// It is [images, channels, height, width].
 func (f *Config) PixelShape(c *family.Config, images []imaging.Image) []int {
 	return []int{len(images), c.Vision.Channels, c.Vision.ImageSize, c.Vision.ImageSize}
 }
@@ -164,6 +168,7 @@ func (f *Config) Blank(c *family.Config, _ int) imaging.Image {
 }
 
 // CheckImages implements family.Family.
+// That images stand in runs is not checked: their rows are given to placeholders in order.
 func (f *Config) CheckImages(c *family.Config, s *family.Sequence) error {
 	placeholders := 0
 	for _, id := range s.IDs {

@@ -37,6 +37,7 @@ type unit struct {
 }
 
 // attention are the sequences of rows that see each other.
+// start and len are in rows of patches, a sequence an image or a window.
 type attention struct {
 	backend.Attention
 	start, len []int32
@@ -101,6 +102,7 @@ func (v *images) Stage(b *family.Staging, seqs []family.Sequence) {
 // rows that are an image or a window.
 // Windows at the right and lower edge are smaller, as the reference's are after its padding is
 // taken away.
+// side counts merge units: windows are of whole ones (get_window_index of transformers).
 func (v *images) layOut(seqs []family.Sequence) {
 	c := &v.net.c.Vision
 	m := c.MergeSize
@@ -167,6 +169,8 @@ func (v *images) angles(b *family.Staging) {
 }
 
 // Tower implements family.Images.
+// pixels are [patches, PatchValues], flat; the result is [patches, width], in window order where
+// there are windows.
 func (v *images) Tower(t nn.Pass, pixels backend.Tensor) tape.Var {
 	cfg := &v.net.c.Vision
 	t.SetRows(v.towerRows)
@@ -196,6 +200,7 @@ func (n *network) seesAll(layer int) bool {
 // Project implements family.Images.
 // The merge is a mere reshape: the m·m rows of a unit lie behind each other, which Layout and
 // layOut see to.
+// It gives [tokens, the decoder's width], in the images' order again.
 func (v *images) Project(t *tape.Tape, x tape.Var) tape.Var {
 	c := &v.net.c.Vision
 	t.SetRows(v.projectorRows)

@@ -146,6 +146,7 @@ func (f *Config25) Parse(c *family.Config, file *family.File) error {
 }
 
 // square reads a side that may be given once for each axis.
+// Errors go on behind the field's name.
 func square(l *family.IntList, def int) (int, error) {
 	if l == nil {
 		return def, nil
@@ -170,6 +171,7 @@ func (f *Config) Validate(c *family.Config) error {
 	switch {
 	case v.Layers > nn.MaxLayers:
 		return fmt.Errorf("vision_config.depth %d is more than %d", v.Layers, nn.MaxLayers)
+	// Half of a head's pairs are the row's and half the column's, and a pair has two values.
 	case v.HiddenSize%v.Heads != 0 || v.HiddenSize/v.Heads%4 != 0:
 		return fmt.Errorf("vision_config.num_heads %d does not divide the tower's width %d into heads of a multiple of 4", v.Heads, v.HiddenSize)
 	case f.VideoTokenID == c.ImageTokenID:

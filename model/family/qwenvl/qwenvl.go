@@ -32,6 +32,7 @@ type (
 )
 
 // network is either, declared.
+// text and tower are parts of one of the structs above, whichever was declared.
 type network struct {
 	c       *family.Config
 	windows *Config25 // nil where every layer sees the whole image
@@ -124,6 +125,7 @@ func (f *Config) ImageTokens(c *family.Config, g imaging.Grid) int {
 }
 
 // PixelShape implements family.Family.
+// It is [patches of all images, PatchValues].
 func (f *Config) PixelShape(c *family.Config, images []imaging.Image) []int {
 	n := 0
 	for _, img := range images {
@@ -167,6 +169,8 @@ func (f *Config) CheckImages(c *family.Config, s *family.Sequence) error {
 		switch int(s.IDs[i]) {
 		case f.VideoTokenID:
 			return fmt.Errorf("token %d is video_token_id %d: videos are not implemented", i, f.VideoTokenID)
+		// An image's tokens are one run of exactly its length; the next one begins another image,
+		// even without a token between.
 		case c.ImageTokenID:
 			if n == len(s.Images) {
 				return fmt.Errorf("token %d is image_token_id %d, but there is no image for it: the text has %d images", i, c.ImageTokenID, n)
@@ -204,6 +208,7 @@ func (f *Config) checkImage(c *family.Config, img *imaging.Image) error {
 //
 // The spans are M-RoPE's of the paper (section 2.1) and get_rope_index of transformers: time
 // stands still in an image, rows and columns count from its first token.
+// The images have been checked (CheckImages): their tokens are there, in whole runs.
 func (f *Config) Positions(c *family.Config, s *family.Sequence, dst []nn.Position) []nn.Position {
 	next, image := int32(0), 0
 	for i := 0; i < len(s.IDs); i++ {

@@ -8,6 +8,8 @@ import "vgid/model/cuda/internal/driver"
 //
 // A copy knows the operations before it by marks in their queue. One is made before an upload when operations
 // were queued since the last, which ends an epoch; a buffer remembers the epoch it was touched in (Uses).
+// The operations wait for copies 1 to received, so that a buffer whose copied is not greater is
+// there already.
 type Queue struct {
 	operations *driver.Stream // the caller's
 	stream     *driver.Stream
@@ -100,6 +102,7 @@ func (q *Queue) Stage(u *Uses, dst driver.Ptr, src []byte) error {
 
 // StageTemp copies host memory to memory that was allocated for the operation queued next, after what is
 // queued so far and before that. src may change when it has returned.
+// Fresh memory may be what an operation before has just freed, so the copy waits for all of them.
 func (q *Queue) StageTemp(dst driver.Ptr, src []byte) error {
 	if err := q.stream.Follow(q.operations, q.arrival); err != nil {
 		return err
@@ -129,6 +132,7 @@ func (q *Queue) admit(u *Uses) error {
 }
 
 // mark is the event that ends an epoch; of those forgotten, a later one.
+// A later epoch's end is later, too: to wait for it is never wrong, only longer.
 func (q *Queue) mark(epoch int64) (int64, *driver.Event) {
 	epoch = max(epoch, q.epoch-int64(len(q.marks)))
 	return epoch, q.marks[epoch%int64(len(q.marks))]
@@ -136,6 +140,7 @@ func (q *Queue) mark(epoch int64) (int64, *driver.Event) {
 
 // send queues copies through the ring, piece by piece.
 func (q *Queue) send(dst driver.Ptr, src []byte) error {
+	// One number for all pieces: the event is recorded behind the last.
 	q.copies++
 	for len(src) > 0 {
 		n := min(len(src), q.ring.most())

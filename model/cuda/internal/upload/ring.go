@@ -7,6 +7,7 @@ import "vgid/model/cuda/internal/driver"
 // ring is page-locked memory that uploads pass through, in two halves: while the
 // device reads one, the host fills the other. The host waits only when it comes
 // to a half that the device has not read to its end.
+// A piece that take gave is filled and its copy queued before the next take.
 type ring struct {
 	d    *driver.Device
 	mem  []byte
@@ -15,6 +16,7 @@ type ring struct {
 	read [2]*driver.Event // each half's last copy
 }
 
+// ringAlign keeps pieces on 16 bytes, which copies by the device's engine do fastest.
 const ringAlign = 16
 
 func newRing(d *driver.Device, bytes int) (*ring, error) {

@@ -22,7 +22,7 @@ func (u *unary) eval(f *frame) (Value, error) {
 	}
 	if i, ok := integer(v); ok {
 		if u.op == "-" {
-			i = -i
+			return arithmetic("-", 0, i) // the smallest integer has no opposite
 		}
 		return i, nil
 	}
@@ -215,6 +215,7 @@ func arithmetic(op string, i, j int64) (Value, error) {
 
 // power multiplies as often as j says; 64 bits end the loop early for all bases but
 // 0, 1 and -1, which are dealt with first.
+// A negative exponent gives a float, as in Python.
 func power(i, j int64) (Value, error) {
 	if j < 0 {
 		return floating("**", float64(i), float64(j))
@@ -241,6 +242,8 @@ func power(i, j int64) (Value, error) {
 
 // floating works on floats. Of % and // the sign is the divisor's, as in Python, not
 // the dividend's, as in Go.
+// A negative base with a fraction is complex in Python and NaN here; 0.0 to a negative power and
+// results beyond all floats are errors there and infinite here.
 func floating(op string, x, y float64) (Value, error) {
 	switch op {
 	case "+":
@@ -265,5 +268,6 @@ func floating(op string, x, y float64) (Value, error) {
 	if op == "%" {
 		return r, nil
 	}
+	// x − r is a multiple of y but for its rounding, which Round takes away.
 	return math.Round((x - r) / y), nil
 }

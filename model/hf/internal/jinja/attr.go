@@ -118,6 +118,7 @@ type loop struct {
 
 // attr are the attributes of jinja2.runtime.LoopContext.
 // changed is missing: it would have to remember its arguments between items.
+// Before the first and behind the last item previtem and nextitem are undefined.
 func (l *loop) attr(name string) Value {
 	n := len(l.items)
 	switch name {
@@ -167,6 +168,7 @@ type slice struct {
 }
 
 // Parts are None where left out or given as none, as in Python's slice objects.
+// Characters of a text are code points, as in Python.
 func (s *slice) eval(f *frame) (Value, error) {
 	v, err := s.of.eval(f)
 	if err != nil {

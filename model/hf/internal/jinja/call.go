@@ -25,6 +25,7 @@ type argValues struct {
 }
 
 // eval evaluates the arguments from the left.
+// A name that is given twice has the last value, where Python refuses the call.
 func (a args) eval(f *frame) (argValues, error) {
 	v := argValues{order: a.names}
 	for _, e := range a.list {
@@ -182,6 +183,7 @@ func method(v Value, name string) Value {
 }
 
 // bind makes a function of a method and the value it is called on.
+// The method counts its own arguments from 0: the value is none of them.
 func bind[T any](name string, v T, m func(*runtime, T, *argValues) (Value, error)) Value {
 	return &function{name, func(rt *runtime, a *argValues) (Value, error) { return m(rt, v, a) }}
 }

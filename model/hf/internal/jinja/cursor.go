@@ -1,6 +1,7 @@
 package jinja
 
 // maxNesting bounds blocks within blocks and brackets within brackets.
+// Far beyond what a template that is meant nests, and far from where the stack ends.
 const maxNesting = 200
 
 // cursor walks over the tokens of a template. A token that was taken is never given back:

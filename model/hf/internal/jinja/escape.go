@@ -22,6 +22,8 @@ var plainEscapes = map[byte]byte{'\\': '\\', '\'': '\'', '"': '"', 'a': 7, 'b': 
 
 // unescape reads the backslash sequences of a Python string literal; unknown
 // ones stay as they are.
+// Jinja decodes a literal as unicode-escape (lexer.py, wrap). Lone surrogates, which Python can
+// hold, are refused: a Go string has no form for them.
 func unescape(s string) (string, error) {
 	if !strings.Contains(s, `\`) {
 		return s, nil
@@ -39,6 +41,7 @@ func unescape(s string) (string, error) {
 		case plainEscapes[c] != 0:
 			out = append(out, plainEscapes[c])
 			i += 2
+		// A backslash at the end of a line joins it to the next.
 		case c == '\n':
 			i += 2
 		case c >= '0' && c <= '7':

@@ -136,6 +136,7 @@ func (c *comparison) eval(f *frame) (Value, error) {
 
 // compare applies an operator. <= is "not greater", which is Python's but for NaN.
 // The two forms of equality never fail; orders between types do, as in Python 3.
+// Of `in` the operands are turned round: contains takes what is looked in first.
 func compare(rt *runtime, op string, a, b Value) (bool, error) {
 	switch op {
 	case "==":

@@ -77,6 +77,7 @@ func sortItems(rt *runtime, v Value, a *argValues) (Value, error) {
 // sorted orders items by their keys; equal ones stay in order, also downwards.
 // Downwards the comparison is turned round and not the result, which is what keeps equal
 // items in their order, as sorted(reverse=True) does.
+// An error of a comparison ends it with the list unsorted, which nobody gets to see.
 func sorted(rt *runtime, items []Value, key func(Value) (Value, error), down bool) (Value, error) {
 	type keyed struct{ key, item Value }
 	all := make([]keyed, len(items))
@@ -105,6 +106,7 @@ func sorted(rt *runtime, items []Value, key func(Value) (Value, error), down boo
 }
 
 // dictSort lists a dict as pairs, ordered by key or by value.
+// A word in by that is neither key nor value is refused by the reference, and key here.
 func dictSort(rt *runtime, v Value, a *argValues) (Value, error) {
 	d, ok := v.(*Dict)
 	if !ok {
@@ -174,6 +176,7 @@ func mapItems(rt *runtime, v Value, a *argValues) (Value, error) {
 		return nil, err
 	}
 	out := &List{}
+	// By name alone: the position is behind the last argument.
 	if by, ok := a.take(len(a.list), "attribute"); ok {
 		def, hasDef := a.take(len(a.list), "default")
 		for _, x := range items {
@@ -211,6 +214,7 @@ func mapItems(rt *runtime, v Value, a *argValues) (Value, error) {
 		}
 		out.Items = append(out.Items, y)
 	}
+	// Each item's filter had all of them, and has refused what it does not take.
 	a.taken, a.named = len(a.list), nil
 	return out, rt.made(16 * len(items))
 }

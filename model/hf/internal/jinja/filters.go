@@ -70,7 +70,10 @@ func init() { // map and select refer to the tables
 		"int":        toInt, "float": toFloat,
 		"abs": func(_ *runtime, v Value, _ *argValues) (Value, error) {
 			if i, ok := integer(v); ok {
-				return max(i, -i), nil
+				if i < 0 {
+					return arithmetic("-", 0, i)
+				}
+				return i, nil
 			}
 			x, ok := number(v)
 			if !ok {
@@ -81,6 +84,7 @@ func init() { // map and select refer to the tables
 		"sum": sum,
 		"min": func(rt *runtime, v Value, _ *argValues) (Value, error) { return extreme(rt, v, -1) },
 		"max": func(rt *runtime, v Value, _ *argValues) (Value, error) { return extreme(rt, v, 1) },
+		// attr never gives an item, where a dot gives one if there is no attribute.
 		"attr": func(_ *runtime, v Value, a *argValues) (Value, error) {
 			n, err := stringArg(a, 0, "name")
 			if err != nil {
@@ -271,6 +275,7 @@ func toInt(_ *runtime, v Value, a *argValues) (Value, error) {
 }
 
 // toFloat is do_float.
+// Words such as nan and inf are floats, in Go as in Python.
 func toFloat(_ *runtime, v Value, a *argValues) (Value, error) {
 	if u, ok := v.(undefined); ok {
 		return nil, u.err()

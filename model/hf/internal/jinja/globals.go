@@ -57,6 +57,7 @@ func rangeOf(rt *runtime, a *argValues) (Value, error) {
 }
 
 // fields makes a dict of another dict and of named arguments.
+// Named arguments win over the dict, as in Python's dict(d, a=1).
 func fields(of string, a *argValues) (Dict, error) {
 	var d Dict
 	if v, ok := a.take(0, ""); ok {
@@ -129,6 +130,7 @@ func strftimeNow(rt *runtime, a *argValues) (Value, error) {
 }
 
 // timeLayouts are the directives of strftime by Go's layouts.
+// %z and %Z give nothing, as of a time without a zone; %c, %x and %X are those of the C locale.
 var timeLayouts = map[byte]string{
 	'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'd': "02", 'm': "01", 'y': "06", 'Y': "2006",
 	'H': "15", 'I': "03", 'M': "04", 'S': "05", 'p': "PM", 'j': "002", 'z': "", 'Z': "",
@@ -140,6 +142,7 @@ var timeLayouts = map[byte]string{
 // datetime.now() has none.
 // A dash drops leading zeros, as in glibc (%-d). Directives outside the table are an error
 // here; what C libraries do with them differs.
+// A lone % at the end is written as it is.
 func strftime(t time.Time, format string) (Value, error) {
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {

@@ -155,6 +155,8 @@ func TestErrors(t *testing.T) {
 		{strings.Repeat("{% if 1 %}", 9999), "nested more than"},
 		{"{{ 99999999999999999999 }}", "too large"},
 		{"{{ 9223372036854775807 + 1 }}", "integer overflow"},
+		{"{{ -(-9223372036854775807 - 1) }}", "integer overflow"},
+		{"{{ (-9223372036854775807 - 1)|abs }}", "integer overflow"},
 		{"{{ strftime_now('%Q') }}", "%Q is not supported"},
 	} {
 		_, err := render(c.src, nil)

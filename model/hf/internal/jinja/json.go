@@ -9,6 +9,7 @@ import (
 )
 
 // jsonStyle is what tojson may be told.
+// lines without an indent is indent=0 of Python: line breaks and no blanks.
 type jsonStyle struct {
 	indent     string // "" with one line
 	lines      bool
@@ -21,6 +22,7 @@ type jsonStyle struct {
 // json.dumps that leaves characters outside ASCII alone. Jinja's own would escape
 // HTML, which would show in a prompt. Arguments are those of json.dumps, whose
 // separator of items loses its blank with an indent.
+// Bounds on the indent keep a template from growing each line of a nested value.
 func toJSON(rt *runtime, v Value, a *argValues) (Value, error) {
 	s := jsonStyle{item: ", ", key: ": "}
 	if x, ok := a.take(0, "ensure_ascii"); ok {

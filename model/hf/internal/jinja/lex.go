@@ -54,6 +54,7 @@ func syntaxError(line int, format string, a ...any) error {
 // between tags leaves stripped, by the signs in the tags and by two settings of
 // transformers. trim_blocks takes the newline behind a block, lstrip_blocks the
 // blanks that indent one (jinja2/lexer.py, Lexer.tokeniter).
+// at and line move together, by skip alone.
 type lexer struct {
 	src  string
 	at   int
@@ -242,6 +243,8 @@ func (l *lexer) raw(head int) error {
 // inside reads the tokens of a tag up to its end.
 // An end is looked for before any operator, as in the reference's rules, and only outside
 // brackets, so that the two braces that close a dict of dicts are not taken for it.
+// The line of an error is that of the tag's beginning where the tag is not closed, else the
+// token's.
 func (l *lexer) inside(end kind) error {
 	var open []byte // brackets; an end within them is not one
 	line := l.line

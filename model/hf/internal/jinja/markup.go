@@ -109,6 +109,7 @@ func markupMethod(m markup, name string) Value {
 }
 
 // asMarkup makes a string, or the strings of a list, markup.
+// The list is what split gives; values of other kinds, such as the number of find, stay.
 func asMarkup(v Value) Value {
 	switch v := v.(type) {
 	case string:

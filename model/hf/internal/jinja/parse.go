@@ -70,6 +70,7 @@ func (p *stmtParser) body(ends []string) ([]stmt, error) {
 }
 
 // bodyTo reads a body and the block that ends it.
+// The name of the end, which body leaves, is stepped over unread: there is no other.
 func (p *stmtParser) bodyTo(end string) ([]stmt, error) {
 	b, err := p.body([]string{end})
 	if err != nil {
@@ -165,6 +166,7 @@ func (p *stmtParser) forLoop(line int) (stmt, error) {
 // targets reads one name, or several with commas between, as a loop or a set
 // assigns them.
 // Jinja's targets may nest, as in (a, (b, c)); here only names in one level are read.
+// A comma behind the last name is not read.
 func (p *stmtParser) targets() ([]string, error) {
 	paren := p.accept("(")
 	var names []string

@@ -9,6 +9,7 @@ import (
 )
 
 // str is Python's str(): what an expression prints.
+// Texts within a list are quoted, since Python prints the items of a container by repr.
 func str(rt *runtime, v Value) (string, error) {
 	switch v := v.(type) {
 	case string:

@@ -103,6 +103,7 @@ type frame struct {
 func (f *frame) inner() *frame { return &frame{rt: f.rt, vars: map[string]Value{}, parent: f} }
 
 // lookup gives a name's value from the innermost scope that has it.
+// It gives undefined for a name that no scope has, which is no error by itself.
 func (f *frame) lookup(name string) Value {
 	for s := f; s != nil; s = s.parent {
 		if v, ok := s.vars[name]; ok {
@@ -145,6 +146,7 @@ type Options struct {
 // Render runs the template with these variables. Values are nil, bool, int,
 // int64, float64, string, *List, *Dict or lists of them as []any. An error
 // names the line; raise_exception in the template gives one with its text.
+// A variable of a global's name hides it.
 func (t *Template) Render(vars map[string]any, o Options) (string, error) {
 	rt := &runtime{out: &strings.Builder{}, now: o.Now}
 	if rt.now == nil {

@@ -193,6 +193,7 @@ func (n *forLoop) items(f *frame) ([]Value, error) {
 
 // assign sets one name, or several to the items of a value.
 // A string is unpacked into its characters, as in Python, if their number fits.
+// Names are set in f alone, so that f has to be the scope of the statement.
 func (f *frame) assign(names []string, v Value) error {
 	if len(names) == 1 {
 		f.vars[names[0]] = v
@@ -212,6 +213,7 @@ func (f *frame) assign(names []string, v Value) error {
 }
 
 // set is {% set a = b %}, {% set ns.a = b %} or {% set a %}…{% endset %}.
+// targets has one name where attr, body or filters are given.
 type set struct {
 	line    int
 	targets []string

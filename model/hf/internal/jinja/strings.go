@@ -38,6 +38,7 @@ func init() { // join refers to str, which refers to methods
 		"replace":    replaceIn,
 		"find":       func(_ *runtime, s string, a *argValues) (Value, error) { return find(s, a, strings.Index) },
 		"rfind":      func(_ *runtime, s string, a *argValues) (Value, error) { return find(s, a, strings.LastIndex) },
+		// The empty text is found once more than there are characters, in Go as in Python.
 		"count": func(_ *runtime, s string, a *argValues) (Value, error) {
 			sub, err := stringArg(a, 0, "")
 			return int64(strings.Count(s, sub)), err
@@ -54,6 +55,7 @@ func init() { // join refers to str, which refers to methods
 			p, err := stringArg(a, 0, "suffix")
 			return strings.TrimSuffix(s, p), err
 		},
+		// Python's isdigit counts superscripts too, which unicode.IsDigit does not.
 		"isdigit": every(unicode.IsDigit), "isdecimal": every(unicode.IsDigit), "isnumeric": every(unicode.IsNumber),
 		"isalpha": every(unicode.IsLetter), "isspace": every(isSpace),
 		"isalnum": every(func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }),
@@ -214,6 +216,8 @@ func splitBlanks(s string, limit int64, fromRight bool) (parts []string) {
 		limit--
 		if fromRight {
 			i := strings.LastIndexFunc(s, isSpace)
+			// n is the length of the blank before the word, which is in neither part; 0 where there
+			// is none.
 			_, n := utf8.DecodeRuneInString(s[max(i, 0):])
 			if i < 0 {
 				n = 0
@@ -259,6 +263,7 @@ func splitLines(rt *runtime, s string, a *argValues) (Value, error) {
 // hasEnd serves startswith and endswith, which take a string or a tuple.
 // The bounds start and end, which Python takes as well, are refused as arguments nobody
 // takes.
+// An empty tuple fits no string.
 func hasEnd(s string, a *argValues, has func(s, end string) bool) (Value, error) {
 	v, _ := a.take(0, "")
 	ends := []Value{v}
@@ -307,6 +312,7 @@ func replaceIn(rt *runtime, s string, a *argValues) (Value, error) {
 
 // find gives a position in characters, -1 when sub is not there.
 // Positions are characters, since Python's strings are made of those; Go's are bytes.
+// Searching by bytes is right: in UTF-8 no character begins inside another.
 func find(s string, a *argValues, index func(s, sub string) int) (Value, error) {
 	sub, err := stringArg(a, 0, "")
 	if err != nil {

@@ -12,6 +12,7 @@ type testFunc = func(rt *runtime, v Value, a *argValues) (bool, error)
 // tests are those of jinja2/tests.py.
 // They look at values without printing or changing them. filter and test, which ask for the
 // existence of a name in these tables, are not among them.
+// integer is false of true and false, which are ints to Python, as in the reference (test_integer).
 var tests = map[string]testFunc{
 	"defined":   is(func(v Value) bool { _, u := v.(undefined); return !u }),
 	"undefined": is(func(v Value) bool { _, u := v.(undefined); return u }),

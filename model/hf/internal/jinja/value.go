@@ -7,6 +7,7 @@ import (
 
 // Value is a value of the template language: nil (none), bool, int64, float64,
 // string, *List, *Dict, or one of the unexported kinds that templates make.
+// An integer is an int64 everywhere: Render converts what callers give.
 type Value any
 
 // List is a list or, as `(a, b)` makes it, a tuple.
@@ -50,6 +51,7 @@ func (d *Dict) Get(key Value) (Value, bool) {
 
 // hashed makes numbers that are equal the same key.
 // In Python 1, 1.0 and True are one key, because they are equal and hash alike.
+// NaN is equal to nothing and never found again, as in Python.
 func hashed(key Value) Value {
 	switch k := key.(type) {
 	case markup:
@@ -149,6 +151,7 @@ func truth(v Value) bool {
 }
 
 // number gives bool, int64 and float64 as a float64.
+// Integers beyond 2⁵³ lose digits by it, so that pairs of integers are looked for first.
 func number(v Value) (float64, bool) {
 	if f, ok := v.(float64); ok {
 		return f, true
