@@ -192,8 +192,8 @@ func defaultTo(_ *runtime, v Value, a *argValues) (Value, error) {
 
 // joinFilter is do_join, of the items or of an attribute of each.
 func joinFilter(rt *runtime, v Value, a *argValues) (Value, error) {
-	sep, _ := a.take(0, "d")
-	if sep == nil {
+	sep, given := a.take(0, "d")
+	if !given { // and not where it is none, which prints as None
 		sep = ""
 	}
 	s, err := str(rt, sep)

@@ -179,6 +179,10 @@ func TestStrftime(t *testing.T) {
 }
 
 func TestVariables(t *testing.T) {
+	// A separator that is none is printed, as str(None) is; one that is not given is empty.
+	if got, err := render("{{ x|join }} {{ x|join(none) }}", map[string]any{"x": []any{"a", "b"}}); got != "ab aNoneb" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
 	if _, err := render("{{ x }}", map[string]any{"x": struct{}{}}); err == nil || !strings.Contains(err.Error(), `variable "x"`) {
 		t.Errorf("error %v", err)
 	}
