@@ -21,6 +21,7 @@ func syncDir(dir string) error {
 
 // WriteJSON writes v as indented JSON, leaving <, > and & readable.
 // Keys of a map are sorted, so that the same settings give the same bytes.
+// It replaces a file whole or not at all (safefile).
 func WriteJSON(path string, v any) error {
 	return safefile.Write(path, func(w io.Writer) error {
 		e := json.NewEncoder(w)

@@ -136,6 +136,8 @@ func readFields(path string) (map[string]json.RawMessage, error) {
 
 // parseGeneration reads the fields that are used, and refuses those that would have to
 // be.
+// Fields of transformers that change nothing of greedy answers, temperature among them, are passed
+// over.
 func parseGeneration(fields map[string]json.RawMessage) (GenerationConfig, error) {
 	var c GenerationConfig
 	b, err := json.Marshal(fields)

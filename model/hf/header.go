@@ -33,6 +33,7 @@ func (t TensorInfo) Elements() int {
 
 // entry is one tensor of a header; start and end count from the first data byte.
 // The data begins behind the header: offsets of the format do not count that.
+// end − start is the size that dtype and shape give; entries of a file have no gap between them.
 type entry struct {
 	TensorInfo
 	name       string
@@ -131,6 +132,7 @@ func decodeEntry(dec *json.Decoder, name string) (entry, error) {
 	// Zero dimensions first: they make the product 0 whatever the others are.
 	size, empty := uint64(bits), slices.Contains(raw.Shape, 0)
 	for i, d := range raw.Shape {
+		// d is not 0 where it divides: then empty is true.
 		if d > math.MaxInt || !empty && size > math.MaxInt64/d {
 			return entry{}, fmt.Errorf("tensor %q: shape %v is too large", name, raw.Shape)
 		}

@@ -64,6 +64,7 @@ func Quantised(config []byte) error {
 }
 
 // told are the fields that say what a quantised model is.
+// Each is a name and its value; of a config that has none of the fields, all of it.
 func told(v any) []string {
 	var out []string
 	four, _ := find(v, "load_in_4bit")

@@ -150,6 +150,7 @@ func unreadable(path, name, dtype string) error {
 
 // ReadRows is ReadF32 of rows of the first dimension from row on, as many as dst
 // holds: len(dst) must be a multiple of the row.
+// Types of less than a byte have no place in it: convertF32 refuses them.
 func (s *Safetensors) ReadRows(name string, dst []float32, row int) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -170,6 +171,7 @@ func (s *Safetensors) ReadRows(name string, dst []float32, row int) error {
 
 // span is Raw of tensors that follow each other in the file, nil when they do
 // not.
+// The bytes have the same life as Raw's.
 func (s *Safetensors) span(names []string) []byte {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

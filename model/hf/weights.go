@@ -246,6 +246,7 @@ func (w *Weights) ReadRows(name string, dst []float32, row int) error {
 
 // Span is the stored bytes of tensors that follow each other in one file in
 // this order, nil when they do not; see Safetensors.Raw.
+// It is for tensors that one operation reads as one matrix.
 func (w *Weights) Span(names ...string) []byte {
 	if len(names) == 0 || w.where[names[0]] == nil {
 		return nil

@@ -10,6 +10,8 @@ import (
 
 // NewBranch declares A (number 1) or B (number 2) of a module's low-rank branch,
 // which is trained.
+// Branches have Decay, as matrices have, and the group of their module, so that the backward pass
+// finishes them with it.
 func NewBranch(mod *nn.Module, number, rows, cols int) *Weight {
 	suffix := [...]string{1: ".lora_A.weight", 2: ".lora_B.weight"}[number]
 	w := &Weight{Branch: number, Weight: &nn.Weight{
@@ -22,6 +24,7 @@ func NewBranch(mod *nn.Module, number, rows, cols int) *Weight {
 
 // Attach adds the branches of an adapter, and trains the weights whole beside
 // what they are without it. When it fails, Detach puts things back.
+// branches come without memory; their values are the caller's to fill, in the flat buffer.
 func (s *Set) Attach(branches, whole []*Weight) error {
 	s.Weights = append(s.Weights, branches...)
 	for _, w := range whole {
@@ -49,6 +52,7 @@ func (s *Set) Detach(keep bool) error {
 }
 
 // Carry gives branches memory and keeps them for a merge.
+// They are not among Weights, so that neither training nor saving meets them.
 func (s *Set) Carry(branches []*Weight) error {
 	s.Carried = branches
 	return s.mem.place(branches)
@@ -56,6 +60,8 @@ func (s *Set) Carry(branches []*Weight) error {
 
 // Widen makes weights ready to be changed: those that are not trained get float32
 // memory of their own where they are mapped or narrower.
+// A trained weight is float32 in the flat buffer already. All lose the mark that their file still
+// has their value.
 func (s *Set) Widen(ws []*Weight) error {
 	var narrow []*Weight
 	for _, w := range ws {

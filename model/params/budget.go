@@ -9,6 +9,7 @@ import (
 
 // bytesOf is what weights take as they are stored, and with every matrix as
 // bfloat16.
+// narrow is for a hint: what could be saved by another setting.
 func bytesOf(ws []*Weight) (bytes, narrow int64) {
 	for _, w := range ws {
 		n := int64(w.Value.Len())
@@ -47,6 +48,7 @@ func short(be backend.Backend, need int64) (free int64, yes bool) {
 		case again:
 			return free, true
 		}
+		// The runtime keeps freed memory for a while, which the system counts as taken.
 		debug.FreeOSMemory()
 	}
 }

@@ -13,6 +13,7 @@ func (s *Set) Clone(n *Set) error {
 	}
 	var copied []*Weight
 	for g := range groups(n.Weights) {
+		// What was adopted in one piece is adopted so again, if the clone groups its weights alike.
 		var shared []*Weight
 		for _, w := range g {
 			o := byName[w.Name]

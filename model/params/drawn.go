@@ -54,6 +54,7 @@ func (s *Set) DrawOnDevice(seed uint64, o LoadOptions) error {
 	if err := s.mem.place(s.Weights); err != nil {
 		return err
 	}
+	// The device draws a row for each number; 0, 1, 2 … serve all weights.
 	buf, err := s.be.Alloc(backend.I32, rows)
 	if err != nil {
 		return err
@@ -93,6 +94,7 @@ func (s *Set) Drawn(ctx context.Context, seed uint64, dtype string) []hf.Stream 
 
 // drawn fills dst with the initial values of w from an element on, on all
 // processors: a value costs some ten times its way to the disk.
+// from may stand within a row, which is then drawn whole and cut.
 func (w *Weight) drawn(dst []float32, from int, seed uint64) {
 	if w.Std == 0 {
 		for i := range dst {
@@ -126,6 +128,7 @@ func (w *Weight) row(dst []float32, r int, seed uint64) {
 }
 
 // key selects the stream that the weight's initial values come from.
+// A hash of 32 bits may fall on the same for two names, whose values would then begin alike.
 func (w *Weight) key(seed uint64) backend.Key {
 	h := fnv.New32a()
 	h.Write([]byte(w.Name))

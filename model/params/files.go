@@ -62,6 +62,8 @@ func (s *Set) Load(ctx context.Context, dir string, files *hf.Weights, o LoadOpt
 }
 
 // loader checks the files of a model folder against its config.
+// Every weight is found in the files before any is read, and every tensor of the files is accounted
+// for.
 type loader struct {
 	set   *Set
 	files *hf.Weights
@@ -119,6 +121,7 @@ func (l *loader) fitsTie() error {
 		if w.Param != s.text.Head {
 			continue
 		}
+		// By bytes: a copy in another type is not taken for one.
 		a, err := l.files.Raw(head)
 		if err != nil {
 			return err

@@ -12,6 +12,8 @@ import (
 )
 
 // sampled is how many values of each weight a fingerprint reads.
+// Reading all values would be a pass over the whole files; training changes the first ones as it
+// does any others.
 const sampled = 16
 
 // Fingerprint tells a model from others of the same shapes: a hash of the

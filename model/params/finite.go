@@ -14,6 +14,7 @@ import (
 // holds such a value. When updated says that a training step was taken since,
 // which spreads NaN over all that is trained, those are looked at in the files
 // they came from.
+// The result is a line for the user; an error is one of reading.
 func (s *Set) WhyNotFinite(ctx context.Context, updated bool) (string, error) {
 	const what = "the model's logits are not finite (NaN/Inf): "
 	var first string

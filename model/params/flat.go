@@ -14,6 +14,7 @@ import (
 // A change of what is trained makes another Flat, and this one is void: an
 // optimizer keeps the Flat that its moments belong to and compares. The nil Flat
 // is that of a model of which nothing is trained.
+// order, end and final have an entry for each weight; index is the place of a parameter in them.
 type Flat struct {
 	be            backend.Backend
 	values, grads backend.Buffer
@@ -77,6 +78,7 @@ func (f *Flat) Backward(t *tape.Tape, ready func(n int)) error {
 	final := f.final
 	clear(final)
 	next := 0
+	// A parameter may be finished before those ahead of it in the buffer, which then hold it back.
 	t.OnGrad = func(p *tape.Param) {
 		i, mine := f.index[p]
 		if !mine {

@@ -14,6 +14,7 @@ func (s *Set) Flat() *Flat { return s.flat }
 
 // Flatten moves what is trained into a new flat buffer and what is not any
 // more out of the old one.
+// Until the new buffers are full both exist, so that memory is needed for old and new together.
 func (s *Set) Flatten() error {
 	old := s.flat
 	f := &Flat{be: s.be, index: map[*tape.Param]int{}}
@@ -31,6 +32,8 @@ func (s *Set) Flatten() error {
 		if a.Group != b.Group {
 			return a.Group > b.Group
 		}
+		// All A of a group, then all B: projections of one input stay behind each other and run as
+		// one product.
 		return a.Branch < b.Branch
 	})
 	for i, w := range f.order {
@@ -69,6 +72,7 @@ func (s *Set) Flatten() error {
 }
 
 // live are the buffers that weights live in.
+// The zero Buffer of weights without memory is among them and matches none.
 func (s *Set) live() map[backend.Buffer]bool {
 	live := map[backend.Buffer]bool{}
 	for _, w := range s.Weights {

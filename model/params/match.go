@@ -38,6 +38,8 @@ func matchesParam(pattern, name string) bool {
 	}
 }
 
+// It is tried from the left with the shortest run for each star. Patterns have few stars, so
+// backtracking is cheap.
 func glob(pattern, s string) bool {
 	head, rest, star := strings.Cut(pattern, "*")
 	if !star {

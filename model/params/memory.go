@@ -9,6 +9,7 @@ import (
 // memory is the memory of weights that are not trained: buffers of their own and
 // adopted pieces of files. It owns every buffer that it gave, until it is
 // collected.
+// A buffer may hold several weights, and is freed when the last of them has left.
 type memory struct {
 	be      backend.Backend
 	buffers map[backend.Buffer]bool
@@ -87,6 +88,7 @@ func (m *memory) adopt(span []byte, ws []*Weight) bool {
 
 // evict gives weights float32 memory of their own: those that are no longer
 // trained, or about to be changed.
+// The old memory stays until collect finds that nothing lives in it.
 func (m *memory) evict(ws []*Weight) error {
 	need := int64(0)
 	for _, w := range ws {
@@ -110,6 +112,7 @@ func (m *memory) evict(ws []*Weight) error {
 }
 
 // groups yields the runs of weights of one group.
+// Groups are neighbours in ws, which is in forward order.
 func groups(ws []*Weight) func(yield func([]*Weight) bool) {
 	return func(yield func([]*Weight) bool) {
 		for i := 0; i < len(ws); {

@@ -36,6 +36,7 @@ func (o LoadOptions) Validate() error {
 func (o LoadOptions) mapFrom() int64 { return cmp.Or(o.MapFrom, 1<<20) }
 
 // stored is how a matrix of a file's dtype is kept.
+// An empty dtype is that of a model without files: float32 unless bfloat16 is asked for.
 func (o LoadOptions) stored(file string) backend.DType {
 	if o.Weights == "bfloat16" || o.Weights != "float32" && file == "BF16" {
 		return backend.BF16

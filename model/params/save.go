@@ -79,6 +79,7 @@ func (s *Set) SaveConfig(dir string, o SaveOptions) error {
 }
 
 // saver makes the tensors of one Save.
+// One tensor is made at a time, so that one scratch buffer serves all.
 type saver struct {
 	set     *Set
 	o       SaveOptions
@@ -117,6 +118,7 @@ func (out *saver) shards() []hf.Shard {
 				shard.Tensors = append(shard.Tensors, out.stored(name))
 			}
 		}
+		// A shard of nothing but a tied head's copy is left out.
 		if shards = append(shards, shard); len(shard.Tensors) == 0 {
 			shards = shards[:len(shards)-1]
 		}
@@ -164,6 +166,7 @@ func (out *saver) stream(w *Weight) hf.Stream {
 }
 
 // mergedRows computes rows of W + scale·B·A.
+// They are rounded to the file's type by whoever writes them.
 func (out *saver) mergedRows(w *Weight, lo *tape.LoRA, dst []float32, from int) error {
 	cols := w.Value.Cols
 	if err := out.set.UntrainedRows(w, dst, from); err != nil {

@@ -20,6 +20,8 @@ import (
 )
 
 // Weight is a declared weight with its memory.
+// Value is a view of the flat buffer while Trainable, else of a buffer of its own, of a mapped
+// file, or, of a lazy one, of nothing.
 type Weight struct {
 	*nn.Weight
 
@@ -51,6 +53,8 @@ func (w *Weight) Mapped() bool { return w.mapped }
 func (w *Weight) Stored() backend.DType { return w.stored }
 
 // RowLen is the number of elements of a row of the first dimension in files.
+// A convolution's weight is a matrix here and has more dimensions in files; a row is one of its
+// output channels.
 func (w *Weight) RowLen() int { return max(1, w.Value.Len()/max(1, w.Shape[0])) }
 
 // stretch is n elements of the value from one on, as one row.

@@ -20,6 +20,8 @@ type source struct {
 // adopt makes the mapped bytes of the files the memory of a group's matrices,
 // where they are of the wanted type and the backend can, and returns the
 // weights that need memory of their own.
+// In one piece where the files have the matrices behind each other, since projections of one input
+// then run as one product; else one by one.
 func (s *source) adopt(m *memory, g []*Weight) (rest []*Weight) {
 	if s == nil || !m.be.Traits().Adopts {
 		return g
@@ -54,6 +56,7 @@ func (s *source) adopt(m *memory, g []*Weight) (rest []*Weight) {
 const pieceElements = 1 << 20
 
 // read fills weights from their tensors, a few rows at a time.
+// Values are checked as they pass: the largest of float32 are infinite in bfloat16.
 func (s *source) read(ctx context.Context, be backend.Backend, ws []*Weight) error {
 	if be.Traits().Empty {
 		for _, w := range ws {

@@ -20,6 +20,7 @@ var wrappers = map[string]string{
 
 // missing says that the files lack a tensor, and which of theirs it is where a
 // wrapper's name is all that is in the way.
+// The outermost wrapper is named; PEFT's prefix goes before all.
 func (l *loader) missing(name string, files []string) error {
 	for _, n := range files {
 		var by string

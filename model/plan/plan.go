@@ -16,6 +16,7 @@ import (
 )
 
 // Options describe work.
+// Sizes count what each sequence of the batch has; all are alike.
 type Options struct {
 	Load   model.LoadOptions
 	Device dry.Options // that it is estimated for
@@ -45,6 +46,7 @@ type Trained interface {
 }
 
 // Need is the memory of one step of work, in bytes.
+// Activations is what is left of Total, so that the three parts add up to it.
 type Need struct {
 	Step        string `json:"step"`
 	Weights     int64  `json:"weights"`     // that are copied to memory
@@ -93,6 +95,7 @@ func Names() []string {
 // those that are named: loading, a forward pass with all logits, a step of
 // training an adapter and all weights, each without and with recomputation, and
 // generation. Nothing is read but headers.
+// An error is one that the step itself would end with, such as a batch too long for the model.
 func Estimate(ctx context.Context, dir *modeldir.Dir, o Options, names ...string) ([]Need, error) {
 	var out []Need
 	for _, s := range steps {

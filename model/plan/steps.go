@@ -11,6 +11,7 @@ import (
 )
 
 // work is a model on a device.
+// weights and trained are in bytes, filled as the step goes; without count they stay 0.
 type work struct {
 	m     *model.Model
 	be    backend.Backend
@@ -21,6 +22,7 @@ type work struct {
 	parameters       int
 }
 
+// live is what is allocated now, in bytes.
 func (w *work) live() int64 {
 	if w.count == nil {
 		return 0
@@ -42,6 +44,7 @@ func (w *work) do(ctx context.Context, dir *modeldir.Dir, run func(context.Conte
 }
 
 // sequences are a batch of the planned sizes.
+// Blank images and any tokens: what work takes does not depend on values.
 func (w *work) sequences() ([]model.Sequence, error) {
 	s, err := w.m.Config.Blank(w.o.Tokens, w.o.Images, w.o.Side)
 	if err != nil {

@@ -30,6 +30,8 @@ func (b *Device) RoPE(x, cos, sin backend.Tensor, heads int, inverse bool) {
 // sees, [from, to), and the first columns of the head in q and in k.
 // It is the one place that says what causal means where there are more keys than queries, or
 // fewer: the last query belongs to the last key.
+// group query heads share a key head, those behind each other (grouped-query attention, Ainslie et
+// al. 2023).
 func queries(p backend.Attention, f func(row, head, from, to, qCol, kCol int)) {
 	group := p.Heads / p.KVHeads
 	for s := range p.Q.Start {
@@ -49,6 +51,7 @@ func queries(p backend.Attention, f func(row, head, from, to, qCol, kCol int)) {
 
 // Attention implements backend.Device. A query that sees no key gets a zero
 // row and lse = -Inf.
+// Scores of one row exist at a time; their softmax is exp(score − lse).
 func (b *Device) Attention(o, lse, q, k, v backend.Tensor, p backend.Attention) {
 	m := mats(o, lse, q, k, v)
 	queries(p, func(row, head, from, to, qCol, kCol int) {
@@ -77,6 +80,8 @@ func (b *Device) Attention(o, lse, q, k, v backend.Tensor, p backend.Attention) 
 // dv = Pᵀ·do, dP = do·vᵀ, dS = P·(dP - Σ do·o), dq = scale·dS·k, dk = scale·dSᵀ·q.
 func (b *Device) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v backend.Tensor, p backend.Attention) {
 	m := mats(dq, dk, dv, do, o, lse, q, k, v)
+	// Gradients are written and not added to, so that rows of sequences begin at zero; rows between
+	// them stay.
 	for s := range p.KV.Start {
 		for r := range int(p.KV.Len[s]) {
 			for c := range k.Cols {

@@ -8,6 +8,7 @@ import (
 
 // logSoftmax is the log-probabilities of row r of h over the vocabulary w at
 // a temperature.
+// Logits are divided by the temperature before, as in distillation (Hinton et al. 2015).
 func logSoftmax(h matrix, r int, w matrix, temp float64) []float64 {
 	out := make([]float64, w.Rows)
 	for v := range out {
@@ -39,6 +40,7 @@ func headBackward(dh, dw, h, w matrix, r int, g []float64) {
 }
 
 // LinearCE implements backend.Device.
+// The gradient of −log p(target) by the logits is p − onehot(target), times the row's weight.
 func (b *Device) LinearCE(loss, dh, dw, h, w, target, weight backend.Tensor) {
 	m := mats(loss, dh, dw, h, w, target, weight)
 	for r := range h.Rows {
@@ -63,6 +65,7 @@ func (b *Device) LinearCE(loss, dh, dw, h, w, target, weight backend.Tensor) {
 // LinearKL implements backend.Device.
 //
 // The gradient is with respect to the student alone: the teacher is a constant.
+// It is weight·scale/τs·(student − teacher): the factor 1/τs comes of the student's temperature.
 func (b *Device) LinearKL(loss, dh, dw, h, w, ht, wt, weight backend.Tensor, p backend.KL) {
 	m := mats(loss, dh, dw, h, w, ht, wt, weight)
 	orOne := func(v float32) float64 {

@@ -7,6 +7,7 @@ import (
 )
 
 // RMSNorm implements backend.Device.
+// y = x·rstd·w with rstd = 1/√(mean(x²) + eps) (Zhang and Sennrich 2019).
 func (b *Device) RMSNorm(y, rstd, x, w backend.Tensor, eps float32) {
 	m := mats(y, rstd, x, w)
 	for r := range x.Rows {

@@ -110,6 +110,7 @@ func (b *Device) SumRows(dst, src backend.Tensor) {
 }
 
 // indices are the values of idx, each below limit.
+// Negative ones are kept: what they mean is the operation's.
 func (b *Device) indices(op string, idx matrix, limit int) ([]int, bool) {
 	out := make([]int, idx.Rows)
 	for i := range out {
@@ -160,6 +161,7 @@ func (b *Device) ScatterAddRows(dst, src, idx backend.Tensor) {
 }
 
 // Dropout implements backend.Device.
+// Four columns share a block of the generator, keyed by the sample and the row's place in it.
 func (b *Device) Dropout(y, x backend.Tensor, p float32, key backend.Key, rows backend.Tensor) {
 	m := mats(y, x, rows)
 	each(x, func(r, c int) {
@@ -185,6 +187,8 @@ func (b *Device) Random(dst backend.Tensor, dist backend.Distribution, key backe
 }
 
 // Patchify implements backend.Device.
+// Rows count images, then patches from the top left; columns count channels, then the patch's
+// pixels.
 func (b *Device) Patchify(dst, images backend.Tensor, channels, height, width, patch int) {
 	m := mats(dst, images)
 	down, across := height/patch, width/patch

@@ -20,6 +20,8 @@ type Device struct{ backend.Failure }
 var _ backend.Device = (*Device)(nil)
 
 // Backend is a backend.Backend whose values can be read and written in full.
+// At and Set reach past the checks of the backend, and see values before they are rounded to
+// float32.
 type Backend struct{ backend.Backend }
 
 // New makes a reference backend.
