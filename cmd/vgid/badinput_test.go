@@ -385,6 +385,8 @@ var badInputs = []badInput{
 	{"bench of PyTorch's adapter on the CPU", line("bench", "step", "--shape", "tiny", "--python", "python3"), []string{"bench step: --python: ", "give --device cuda"}},
 	{"bench of a batch of the whole model", line("bench", "step", "--batch", "3"), []string{"bench step: --batch: is of an adapter's training"}},
 	{"bench of too few tokens", line("bench", "step", "--shape", "tiny", "--tokens", "3"), []string{"bench step: ", "too few"}},
+	{"bench of a shape that PyTorch has none of", line("bench", "step", "--step", "vgid", "--device", "cuda", "--python", "python3"),
+		[]string{"bench step: shape quickstart has no counterpart in PyTorch for --step vgid; take llava-7b or tiny"}},
 	{"bench checkpoint of no shape", line("bench", "checkpoint", "--shape", "gpt", "--out", "none"), []string{`bench checkpoint: --shape "gpt": must be llava-7b, tiny or quickstart`}},
 	{"bench checkpoint of no type", func(_ *testing.T, dir, _ string) []string {
 		return []string{"bench", "checkpoint", "--shape", "tiny", "--dtype", "int8", "--out", filepath.Join(dir, "m")}
@@ -415,6 +417,12 @@ var badInputs = []badInput{
 	{"score without file", line("score"), []string{"score: 0 arguments given, want one"}},
 	{"score of half a line", textFile("{\"prediction\":\n", "score", "DIR/file"), []string{"file:1: not valid JSON", "give {"}},
 	{"score without reference", textFile("{\"prediction\": \"a\"}\n", "score", "DIR/file"), []string{`file:1: field "reference" is missing`}},
+	{"merge over a folder", func(t *testing.T, dir, _ string) []string {
+		if err := os.WriteFile(filepath.Join(dir, "mine"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return []string{"merge", "--model", world.Model, "--adapter", dir, "--out", dir}
+	}, []string{"vgid: --out ", ": the folder exists and is not empty; choose another"}},
 	{"merge of no model", line("merge", "--model", "./nowhere", "--adapter", "DIR", "--out", "DIR/out"), []string{"folder ./nowhere does not exist, and it is no name of a model on a hub (ORG/NAME"}},
 	{"tokenize without a tokenizer", line("tokenize", "--model", "DIR"), []string{"tokenizer.json: no such file", "a model's folder holds"}},
 	{"tokenize no file", func(_ *testing.T, dir, _ string) []string {

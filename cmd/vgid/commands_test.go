@@ -89,6 +89,17 @@ func TestScore(t *testing.T) {
 	if got.Count != 2 || got.Rouge1.F != 0.5 || got.RougeL.F != 0.5 { // the means of 1 and 0
 		t.Errorf("scores %+v", got)
 	}
+	// Help names what is printed, whatever that is.
+	var keys map[string]any
+	if err := json.Unmarshal([]byte(must(t, program, "score", file)), &keys); err != nil {
+		t.Fatal(err)
+	}
+	help := must(t, program, "score", "--help")
+	for k := range keys {
+		if k != "count" && !strings.Contains(help, k) {
+			t.Errorf("%s is not in\n%s", k, help)
+		}
+	}
 }
 
 // What vgid merge makes of base and adapter is what vgid unlearn wrote.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -58,7 +60,12 @@ func loadConfig(c *cli.Context) (config.Config, error) {
 			over[f.Path] = c.String(f.Path)
 		}
 	}
-	return config.Load(c.String("config"), over)
+	cfg, err := config.Load(c.String("config"), over)
+	var bad *config.OverrideError
+	if errors.As(err, &bad) {
+		err = fmt.Errorf("--%s: %w", bad.Path, bad.Err)
+	}
+	return cfg, err
 }
 
 // configCommand prints YAML that --config reads back, with each field's meaning as a comment.

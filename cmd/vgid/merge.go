@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
@@ -41,7 +42,12 @@ func mergeCommand() *cli.Command {
 			}
 			d := modeldir.Open(base)
 			defer d.Close()
-			if err := folder.Merge(c.Context, d, adapter, c.String("out"), o); err != nil {
+			err = folder.Merge(c.Context, d, adapter, c.String("out"), o)
+			var taken *folder.NotEmptyError
+			if errors.As(err, &taken) {
+				return fmt.Errorf("--out %w", err)
+			}
+			if err != nil {
 				return err
 			}
 			fmt.Println("model written to", c.String("out"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -43,10 +44,20 @@ func evalCommand() *cli.Command {
 	}
 }
 
+// compared are the keys of the metrics that score prints: those that look at two texts alone.
+func compared() (keys []string) {
+	for _, m := range metric.All() {
+		if m.Compare != nil {
+			keys = append(keys, m.Key)
+		}
+	}
+	return keys
+}
+
 // scoreCommand needs no model: it lets other programs' answers be measured with the same metrics.
 func scoreCommand() *cli.Command {
 	return &cli.Command{
-		Name: "score", Usage: "ROUGE and BLEU of predictions against references, as JSON",
+		Name: "score", Usage: "means of " + strings.Join(compared(), ", ") + " of predictions against references, as JSON",
 		ArgsUsage: "FILE.jsonl", Description: `Each line of FILE is {"prediction": text, "reference": text}.`,
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {

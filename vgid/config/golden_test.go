@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"os"
 	"regexp"
@@ -66,11 +67,13 @@ func TestEmbeddedFields(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"train.acumulate":    `did you mean "accumulate"`,
-		"unlearn.lora.rank":  "--unlearn.lora.rank: no such field",
+		"unlearn.lora.rank":  "unlearn.lora.rank: no such field",
 		"train.Memory":       "no such field",
 		"train.mix.generate": "no such field",
 	} {
-		if _, err := Load("", map[string]string{path: "1"}); err == nil || !strings.Contains(err.Error(), want) {
+		_, err := Load("", map[string]string{path: "1"})
+		var bad *OverrideError // a program says it of its flag
+		if !errors.As(err, &bad) || bad.Path != path || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", path, err, want)
 		}
 	}

@@ -15,11 +15,22 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
+// OverrideError is an override that a configuration cannot take, by the path that it was
+// given for.
+type OverrideError struct {
+	Path string
+	Err  error
+}
+
+func (e *OverrideError) Error() string { return e.Path + ": " + e.Err.Error() }
+
+func (e *OverrideError) Unwrap() error { return e.Err }
+
 // Load makes a configuration from, in rising order of strength: the defaults,
 // the preset, the YAML source (a file, or the name of a built-in), and
 // overrides (dotted field path → value, from flags).
 //
-// An error says where the value stands: file and line, or the override's path. What
+// An error says where the value stands: file and line, or the path (OverrideError). What
 // spans fields is checked last (Validate), on what all of them came to.
 func Load(source string, overrides map[string]string) (Config, error) {
 	c := Default()
@@ -48,7 +59,7 @@ func Load(source string, overrides map[string]string) (Config, error) {
 		}
 		for path, v := range overrides {
 			if err := c.Set(path, v); err != nil {
-				return c, fmt.Errorf("--%s: %w", path, err)
+				return c, &OverrideError{path, err}
 			}
 		}
 	}

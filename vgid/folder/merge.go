@@ -19,16 +19,23 @@ type MergeOptions struct {
 	AnyBase       bool   // take an adapter that says it was made for another base
 }
 
+// NotEmptyError is the refusal to write a model where there are files already.
+type NotEmptyError struct{ Dir string }
+
+func (e *NotEmptyError) Error() string {
+	return e.Dir + ": the folder exists and is not empty; choose another"
+}
+
 // Merge adds the PEFT adapter of a folder to the weights of the model it was
 // trained on and writes the result as a model folder, with everything else the
 // model's folder holds. Tensors pass through one after the other, a few rows at
-// a time. The folder appears whole or not at all.
+// a time. The folder appears whole or not at all; one with files in it is a *NotEmptyError.
 //
 // What is written is round(W + BA·s) to the tensor's type, as PEFT's merge_and_unload gives
 // it, and not W + round(BA·s), which is what its safe_merge gives.
 func Merge(ctx context.Context, d *modeldir.Dir, adapter, out string, o MergeOptions) error {
 	if files, err := os.ReadDir(out); err == nil && len(files) > 0 {
-		return fmt.Errorf("--out %s: the folder exists and is not empty; choose another", out)
+		return &NotEmptyError{out}
 	}
 	be := cpu.New(0)
 	defer be.Close()

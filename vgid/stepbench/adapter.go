@@ -85,6 +85,13 @@ func Shape(name string) (*model.Config, []byte, error) {
 	return c, raw, err
 }
 
+// NoPeerError is the refusal to compare a shape that PyTorch's script cannot make.
+type NoPeerError struct{ Shape string }
+
+func (e *NoPeerError) Error() string {
+	return "shape " + e.Shape + " has no counterpart in PyTorch for a step of an adapter; take llava-7b or tiny"
+}
+
 // RunAdapter measures vgid and then, on the device it has left, PyTorch.
 // One after the other and not in turn, because a card holds one of the two.
 func RunAdapter(ctx context.Context, o AdapterOptions) (AdapterRow, error) {
@@ -98,7 +105,7 @@ func RunAdapter(ctx context.Context, o AdapterOptions) (AdapterRow, error) {
 	}
 	// bench_adapter.py makes its model from a config.json, which the quickstart has none of.
 	if o.Python != "" && raw == nil {
-		return row, fmt.Errorf("shape %s has no counterpart in PyTorch for --step vgid; take llava-7b or tiny", o.Shape)
+		return row, &NoPeerError{o.Shape}
 	}
 	if err := o.ours(ctx, c, &row); err != nil {
 		return row, err

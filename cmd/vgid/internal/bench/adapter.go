@@ -2,6 +2,7 @@ package bench
 
 import (
 	"cmp"
+	"errors"
 
 	"github.com/urfave/cli/v2"
 
@@ -72,6 +73,10 @@ func runAdapter(c *cli.Context) (result, error) {
 		},
 	}
 	row, err := stepbench.RunAdapter(c.Context, o)
+	var alone *stepbench.NoPeerError
+	if errors.As(err, &alone) {
+		return nil, cmdline.Errorf(c, "shape %s has no counterpart in PyTorch for --step vgid; take llava-7b or tiny", alone.Shape)
+	}
 	if err != nil {
 		return nil, cmdline.Errorf(c, "%w", err)
 	}
