@@ -105,7 +105,7 @@ func TestRefusals(t *testing.T) {
 		{path: "out", value: "", want: "out is empty"},
 		{path: "collective.timeout", value: "-1s", want: "is no time to wait"},
 		{path: "data.retain", value: "forget_5", want: "both forget_5"},
-		{path: "unlearn.noise.knid", value: "none", want: `--unlearn.noise.knid: no such field; did you mean "kind"?`},
+		{path: "unlearn.noise.knid", value: "none", want: `unlearn.noise.knid: no such field; did you mean "kind"?`},
 		{path: "unlearn.noise", value: "none", want: "is a group of fields"},
 		{path: "collective.timeout", value: "5", want: "not a duration"},
 		{path: "data.profiles", value: "x", want: "belong together"},
