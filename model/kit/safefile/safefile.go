@@ -43,6 +43,7 @@ func WriteBytes(path string, b []byte) error {
 	})
 }
 
+// replace writes the temporary file and gives it the name; renameio syncs it in between.
 func replace(f *renameio.PendingFile, write func(io.Writer) error) error {
 	w := bufio.NewWriterSize(f, 1<<20)
 	if err := write(w); err != nil {
