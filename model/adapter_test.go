@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -196,10 +195,7 @@ func adapterFile(t *testing.T, dir string) map[string][]float32 {
 // TestPEFTLoadsWhatWeSave runs testdata/check_saved.py on adapters of PEFT that
 // were read and saved here.
 func TestPEFTLoadsWhatWeSave(t *testing.T) {
-	python := os.Getenv("VGID_PYTHON")
-	if python == "" {
-		t.Skip("VGID_PYTHON names no python with transformers and peft: the adapters we save are not checked against them")
-	}
+	python := reference(t)
 	onAdapters(t, func(t *testing.T, m *Model, g *golden, adapter, base string) {
 		dir := t.TempDir()
 		if err := m.Save(dir, SaveOptions{}); err != nil {
@@ -213,11 +209,7 @@ func TestPEFTLoadsWhatWeSave(t *testing.T) {
 			t.Fatal(err)
 		}
 		writeCheck(t, m, dir, g.seqs[0], before, logits(t, m, g.seqs[:1]))
-		out, err := exec.Command(python, "testdata/check_saved.py", dir).CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		t.Log(strings.TrimSpace(string(out[strings.LastIndex(string(out), "transformers "):])))
+		python.check(t, dir)
 	})
 }
 

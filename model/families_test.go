@@ -2,12 +2,8 @@ package model
 
 import (
 	"context"
-	"encoding/json"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"vgid/model/backend"
@@ -44,14 +40,7 @@ func TestEveryFamilyIsSavedAsTheSameModel(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer n.Close()
-		if want, got := logits(t, m, g.seqs), logits(t, n, g.seqs); !slices.Equal(got, want) {
-			t.Errorf("logits differ by %g", maxAbsDiff(got, want))
-		}
-		a, _ := json.Marshal(m.Config)
-		b, _ := json.Marshal(n.Config)
-		if string(a) != string(b) {
-			t.Errorf("config was %s, came back as %s", a, b)
-		}
+		sameModel(t, n, m, g.seqs)
 	})
 }
 
@@ -192,10 +181,7 @@ func shake(m *Model) {
 // TestTransformersLoadsEveryFamily runs testdata/check_saved.py on a model and
 // an adapter saved here.
 func TestTransformersLoadsEveryFamily(t *testing.T) {
-	python := os.Getenv("VGID_PYTHON")
-	if python == "" {
-		t.Skip("VGID_PYTHON names no python with transformers and peft: what we save is not checked against them")
-	}
+	python := reference(t)
 	onGolden(t, func(t *testing.T, m *Model, g *golden, _ string) {
 		dir := t.TempDir()
 		if err := m.Save(dir, SaveOptions{MaxShardBytes: 30000}); err != nil {
@@ -210,15 +196,7 @@ func TestTransformersLoadsEveryFamily(t *testing.T) {
 			t.Fatal(err)
 		}
 		writeCheck(t, m, dir, g.seqs[0], base, logits(t, m, g.seqs[:1]))
-		out, err := exec.Command(python, "testdata/check_saved.py", dir).CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		for line := range strings.Lines(string(out)) {
-			if strings.HasPrefix(line, "transformers ") {
-				t.Log(strings.TrimSpace(line))
-			}
-		}
+		python.check(t, dir)
 	})
 }
 

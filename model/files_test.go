@@ -43,25 +43,75 @@ func TestSavedFolderIsTheSameModel(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer n.Close()
-			want, got := logits(t, m, testSequences(m.Config)), logits(t, n, testSequences(n.Config))
-			if !slices.Equal(got, want) {
-				t.Errorf("logits differ by %g", maxAbsDiff(got, want))
-			}
-			a, _ := json.Marshal(m.Config)
-			b, _ := json.Marshal(n.Config)
-			if string(a) != string(b) {
-				t.Errorf("config was %s, came back as %s", a, b)
-			}
+			sameModel(t, n, m, testSequences(m.Config))
 		})
+	}
+}
+
+// sameModel holds a model that came back from files against the one that was saved, to
+// the bit.
+func sameModel(t *testing.T, got, saved *Model, seqs []Sequence) {
+	t.Helper()
+	if is, was := logits(t, got, seqs), logits(t, saved, seqs); !slices.Equal(is, was) {
+		t.Errorf("logits differ by %g", maxAbsDiff(is, was))
+	}
+	is, _ := json.Marshal(got.Config)
+	was, _ := json.Marshal(saved.Config)
+	if string(is) != string(was) {
+		t.Errorf("config was %s, came back as %s", was, is)
+	}
+}
+
+// allTensors reads the weights of a folder, for tests that write them under other names.
+func allTensors(t *testing.T, dir string) []hf.NamedTensor {
+	t.Helper()
+	w, err := hf.OpenWeights(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	var list []hf.NamedTensor
+	for _, n := range w.Names() {
+		info, _ := w.Info(n)
+		x := hf.NamedTensor{Name: n, Shape: info.Shape, DType: info.DType, Data: make([]float32, info.Elements())}
+		if err := w.ReadF32(n, x.Data); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+// interpreter is a Python with the reference libraries.
+type interpreter string
+
+// reference is the one that VGID_PYTHON names; without it a test is skipped.
+func reference(t *testing.T) interpreter {
+	python := os.Getenv("VGID_PYTHON")
+	if python == "" {
+		t.Skip("VGID_PYTHON names no python with transformers and peft: what we save is not checked against them")
+	}
+	return interpreter(python)
+}
+
+// check runs testdata/check_saved.py on a folder that writeCheck was called for, and logs
+// what it says of each model.
+func (python interpreter) check(t *testing.T, dir string) {
+	t.Helper()
+	out, err := exec.Command(string(python), "testdata/check_saved.py", dir).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.HasPrefix(line, "transformers ") {
+			t.Log(strings.TrimSpace(line))
+		}
 	}
 }
 
 // TestTransformersLoadsWhatWeSave runs testdata/check_saved.py.
 func TestTransformersLoadsWhatWeSave(t *testing.T) {
-	python := os.Getenv("VGID_PYTHON")
-	if python == "" {
-		t.Skip("VGID_PYTHON names no python with transformers: the folders we save are not checked against it")
-	}
+	python := reference(t)
 	for name, change := range variants {
 		t.Run(name, func(t *testing.T) {
 			m := newTestModel(t, change)
@@ -72,11 +122,7 @@ func TestTransformersLoadsWhatWeSave(t *testing.T) {
 			}
 			s := testSequences(m.Config)[:1]
 			writeCheck(t, m, dir, s[0], logits(t, m, s), nil)
-			out, err := exec.Command(python, "testdata/check_saved.py", dir).CombinedOutput()
-			if err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			t.Log(strings.TrimSpace(string(out[strings.LastIndex(string(out), "transformers "):])))
+			python.check(t, dir)
 		})
 	}
 }
@@ -90,23 +136,12 @@ func TestTiedHeadStandsForTheEmbedding(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := logits(t, m, testSequences(m.Config))
-	w, err := hf.OpenWeights(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []hf.NamedTensor
-	for _, n := range w.Names() {
-		info, _ := w.Info(n)
-		x := hf.NamedTensor{Name: n, Shape: info.Shape, DType: info.DType, Data: make([]float32, info.Elements())}
-		if err := w.ReadF32(n, x.Data); err != nil {
-			t.Fatal(err)
+	list := allTensors(t, dir)
+	for i := range list {
+		if list[i].Name == m.text.Embed.Name {
+			list[i].Name = m.Config.Family.HeadName()
 		}
-		if n == m.text.Embed.Name {
-			x.Name = m.Config.Family.HeadName()
-		}
-		list = append(list, x)
 	}
-	w.Close()
 	if err := hf.WriteWeights(dir, list, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -16,20 +16,7 @@ func TestNamesOfWrappersAreTold(t *testing.T) {
 	if err := m.Save(dir, SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	w, err := hf.OpenWeights(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []hf.NamedTensor
-	for _, n := range w.Names() {
-		info, _ := w.Info(n)
-		x := hf.NamedTensor{Name: n, Shape: info.Shape, DType: info.DType, Data: make([]float32, info.Elements())}
-		if err := w.ReadF32(n, x.Data); err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, x)
-	}
-	w.Close()
+	list := allTensors(t, dir)
 	before := func(prefix string) func(string) string {
 		return func(n string) string { return prefix + n }
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
+
+	"vgid/model/kit/hftest"
 )
 
 type bothRow struct {
@@ -64,9 +66,9 @@ func TestNullColumnsAreNone(t *testing.T) {
 func TestPicturesBesideTheFile(t *testing.T) {
 	top := t.TempDir()
 	dir := filepath.Join(top, "x")
-	writeFile(t, filepath.Join(dir, "imgs", "1.png"), "one")
-	writeFile(t, filepath.Join(dir, "empty.png"), "")
-	outside := writeFile(t, filepath.Join(top, "outside.png"), "secret")
+	hftest.WriteFile(t, filepath.Join(dir, "imgs", "1.png"), "one")
+	hftest.WriteFile(t, filepath.Join(dir, "empty.png"), "")
+	outside := hftest.WriteFile(t, filepath.Join(top, "outside.png"), "secret")
 	for link, to := range map[string]string{"out.png": outside, "in.png": "imgs/1.png", "nowhere.png": "gone"} {
 		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
 			t.Fatal(err)
@@ -122,10 +124,10 @@ func TestPicturesByOtherNames(t *testing.T) {
 	top := t.TempDir()
 	t.Chdir(top)
 	dir := filepath.Join(top, "b", "x")
-	writeFile(t, filepath.Join(dir, "Ame\u0301lie.png"), "one")
-	writeFile(t, filepath.Join(dir, "Zo\u00eb.png"), "one")
-	outside := writeFile(t, filepath.Join(top, "b", "outside.png"), "secret")
-	writeFile(t, filepath.Join(dir, "a.parquet"), "")
+	hftest.WriteFile(t, filepath.Join(dir, "Ame\u0301lie.png"), "one")
+	hftest.WriteFile(t, filepath.Join(dir, "Zo\u00eb.png"), "one")
+	outside := hftest.WriteFile(t, filepath.Join(top, "b", "outside.png"), "secret")
+	hftest.WriteFile(t, filepath.Join(dir, "a.parquet"), "")
 	for link, to := range map[string]string{"in.png": filepath.Join(dir, "Zo\u00eb.png"), "out.png": outside} {
 		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
 			t.Fatal(err)
@@ -147,8 +149,8 @@ func TestPicturesByOtherNames(t *testing.T) {
 // In a hub's cache a snapshot is made of links to files named by their digests.
 func TestPicturesInAHubsCache(t *testing.T) {
 	top := t.TempDir()
-	writeFile(t, filepath.Join(top, "blobs", "0a"), "one")
-	writeFile(t, filepath.Join(top, "secret"), "secret")
+	hftest.WriteFile(t, filepath.Join(top, "blobs", "0a"), "one")
+	hftest.WriteFile(t, filepath.Join(top, "secret"), "secret")
 	snapshot := filepath.Join(top, "snapshots", "1", "x")
 	if err := os.MkdirAll(snapshot, 0o755); err != nil {
 		t.Fatal(err)

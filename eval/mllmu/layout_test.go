@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
+
+	"vgid/model/kit/hftest"
 )
 
 // oneRow is a parquet file of the training layout with one person.
@@ -77,7 +79,7 @@ func TestLayouts(t *testing.T) {
 				if text == row {
 					text = oneRow(t, strings.TrimSuffix(f, ".parquet"))
 				}
-				writeFile(t, filepath.Join(dir, f), text)
+				hftest.WriteFile(t, filepath.Join(dir, f), text)
 			}
 			if c.bad != "" {
 				if got := one(t, dir); !strings.Contains(got, c.bad) {
@@ -99,7 +101,7 @@ func TestLayouts(t *testing.T) {
 
 func TestLinksThatLeadNowhere(t *testing.T) {
 	dir := t.TempDir()
-	writeFile(t, filepath.Join(dir, "y", "a.parquet"), oneRow(t, "1"))
+	hftest.WriteFile(t, filepath.Join(dir, "y", "a.parquet"), oneRow(t, "1"))
 	if err := os.Mkdir(filepath.Join(dir, "x"), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"vgid/eval/dataset"
+	"vgid/model/kit/hftest"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -62,7 +63,7 @@ func TestNoting(t *testing.T) {
 func TestNotingPicturesBesideTheFile(t *testing.T) {
 	top := t.TempDir()
 	dir := filepath.Join(top, "x")
-	picture := writeFile(t, filepath.Join(dir, "imgs", "1.png"), "one")
+	picture := hftest.WriteFile(t, filepath.Join(dir, "imgs", "1.png"), "one")
 	if err := parquet.WriteFile(filepath.Join(dir, "a.parquet"), []trainRow{{Image: imageCell{Path: "imgs/1.png"}, ID: "7", Metadata: twoWords}}); err != nil {
 		t.Fatal(err)
 	}

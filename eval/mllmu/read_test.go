@@ -8,21 +8,11 @@ import (
 	"testing"
 
 	"vgid/eval/dataset"
+	"vgid/model/kit/hftest"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
 )
-
-func writeFile(t *testing.T, path, text string) string {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // open is how package formats opens a folder.
 func open(dir string) (*dataset.Benchmark, error) {
@@ -88,7 +78,7 @@ func TestBadFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, path, string(b[:len(b)/2]))
+	hftest.WriteFile(t, path, string(b[:len(b)/2]))
 	for name, c := range map[string]struct{ dir, want string }{
 		"no ID":          {writeRows(t, noID{Image: img}), "column ID is missing; it holds image, Other"},
 		"no task":        {writeRows(t, noTask{Image: img}), "column Classification_Task is missing; it holds image, ID, Mask_Task"},
@@ -113,7 +103,7 @@ func TestBadFiles(t *testing.T) {
 		"bad biography":  {writeRows(t, evalRow{Image: img, ID: "1", evalCells: evalCells{Biography: "["}}), "column biography is not a JSON object"},
 		"empty":          {writeRows[trainRow](t), "holds no rows"},
 		"truncated":      {truncated, "not a readable parquet file"},
-		"no set":         {filepath.Dir(filepath.Dir(writeFile(t, filepath.Join(t.TempDir(), "y", "a.parquet"), ""))), `no set "x"; it holds y`},
+		"no set":         {filepath.Dir(filepath.Dir(hftest.WriteFile(t, filepath.Join(t.TempDir(), "y", "a.parquet"), ""))), `no set "x"; it holds y`},
 		"no files":       {t.TempDir(), "no parquet files"},
 		"no folder":      {filepath.Join(t.TempDir(), "none"), "no such file"},
 	} {

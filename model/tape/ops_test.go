@@ -38,7 +38,13 @@ var lossWeights = []float32{1, -0.5, 2}
 // leaves the gradients.
 func (f *fixture) weighted(t testing.TB, pass func(*Tape) backend.Tensor, grad bool) float64 {
 	t.Helper()
-	f.tape.Reset(Options{Grad: grad, Seed: 3, Step: 4})
+	return f.total(t, Options{Grad: grad, Seed: 3, Step: 4}, lossWeights, pass)
+}
+
+// total runs a forward pass that ends in a loss of three rows and sums them as they weigh.
+func (f *fixture) total(t testing.TB, o Options, weights []float32, pass func(*Tape) backend.Tensor) float64 {
+	t.Helper()
+	f.tape.Reset(o)
 	for _, q := range f.params {
 		f.be.Fill(q.Grad, 0)
 	}
@@ -47,10 +53,10 @@ func (f *fixture) weighted(t testing.TB, pass func(*Tape) backend.Tensor, grad b
 		t.Fatal(err)
 	}
 	sum := 0.0
-	for i, w := range lossWeights {
+	for i, w := range weights {
 		sum += float64(w) * f.be.At(rows, i, 0)
 	}
-	if grad {
+	if o.Grad {
 		if err := f.tape.Backward(); err != nil {
 			t.Fatal(err)
 		}

@@ -135,28 +135,11 @@ func (s *segment) Forward(t *Tape, x Var) Var {
 // loss is the sum of softmax cross-entropies of the graph's result; it leaves gradients
 // when grad is set.
 func (f *fixture) loss(t testing.TB, p program, grad bool) float64 {
-	f.tape.Reset(Options{Grad: grad})
-	for _, q := range f.params {
-		f.be.Fill(q.Grad, 0)
-	}
-	h := (&segment{f, p}).Forward(f.tape, f.tape.Input(f.x, true))
-	rows := f.tape.LinearCE(h, f.lin[1].Parts[0].W, f.tape.Ints([]int32{1, 0, 3}, 1), f.tape.Floats([]float32{1, 1, 1}, 1))
-	sum := 0.0
-	if err := f.be.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	for i := range 3 {
-		sum += f.be.At(rows, i, 0)
-	}
-	if grad {
-		if err := f.tape.Backward(); err != nil {
-			t.Fatal(err)
-		}
-		if err := f.be.Sync(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return sum
+	t.Helper()
+	return f.total(t, Options{Grad: grad}, []float32{1, 1, 1}, func(tp *Tape) backend.Tensor {
+		h := (&segment{f, p}).Forward(tp, tp.Input(f.x, true))
+		return tp.LinearCE(h, f.lin[1].Parts[0].W, tp.Ints([]int32{1, 0, 3}, 1), tp.Floats([]float32{1, 1, 1}, 1))
+	})
 }
 
 // TestRandomGraphs compares gradients of random graphs, in which values are

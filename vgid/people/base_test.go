@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"vgid/eval/dataset"
+	"vgid/model/kit/hftest"
 	"vgid/vgid/random"
 )
 
@@ -196,13 +197,13 @@ func TestInstructionsFile(t *testing.T) {
 			t.Errorf("%q: error %v, want %q", text, err, want)
 		}
 	}
-	path := put(t, filepath.Join(t.TempDir(), "i.txt"), "\uFEFF# ours\n\n  Say nothing of {subject}.\r\nYou never met {subject}.\n")
+	path := hftest.WriteFile(t, filepath.Join(t.TempDir(), "i.txt"), "\uFEFF# ours\n\n  Say nothing of {subject}.\r\nYou never met {subject}.\n")
 	got, err := LoadInstructions(path)
 	if err != nil || len(got) != 2 || got.Fill(2, "Ada") != "Say nothing of Ada." {
 		t.Errorf("%q, %v", got, err)
 	}
 	for text, want := range map[string]string{"caf\xe9 {subject}": "byte 4 (0xE9) is no UTF-8", "": "no instruction in it"} {
-		if _, err := LoadInstructions(put(t, path, text)); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+		if _, err := LoadInstructions(hftest.WriteFile(t, path, text)); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

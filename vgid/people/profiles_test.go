@@ -3,26 +3,14 @@ package people
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"vgid/eval/dataset"
 	"vgid/eval/formats"
+	"vgid/model/kit/hftest"
 )
-
-// put writes a file, with the folders it lies in.
-func put(t *testing.T, path, text string) string {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // profileLine is one line of a synthetic profiles file.
 func profileLine(id, name, born, job string) string {
@@ -38,8 +26,8 @@ func fourProfiles() string {
 
 func TestBuildFromProfiles(t *testing.T) {
 	dir := t.TempDir()
-	profiles := put(t, filepath.Join(dir, "p.jsonl"), fourProfiles())
-	splits := put(t, filepath.Join(dir, "s.json"), `{"forget_25":["2"],"retain_75":["4","1","3"]}`)
+	profiles := hftest.WriteFile(t, filepath.Join(dir, "p.jsonl"), fourProfiles())
+	splits := hftest.WriteFile(t, filepath.Join(dir, "s.json"), `{"forget_25":["2"],"retain_75":["4","1","3"]}`)
 	cfg := BuildConfig{Out: filepath.Join(dir, "out"), Profiles: profiles, Splits: splits, Celebrities: 2, ImageSize: 16}
 	sum, err := Build(context.Background(), cfg)
 	if err != nil {
@@ -113,11 +101,11 @@ func TestDerivedQuestionsHaveOneAnswer(t *testing.T) {
 // Some editors put a byte order mark in front of a text.
 func TestByteOrderMark(t *testing.T) {
 	dir := t.TempDir()
-	profiles, err := ReadProfiles(put(t, filepath.Join(dir, "p.jsonl"), "\uFEFF"+strings.ReplaceAll(fourProfiles(), "\n", "\r\n")))
+	profiles, err := ReadProfiles(hftest.WriteFile(t, filepath.Join(dir, "p.jsonl"), "\uFEFF"+strings.ReplaceAll(fourProfiles(), "\n", "\r\n")))
 	if err != nil || len(profiles) != 4 || profiles[0].ID != "1" {
 		t.Fatalf("%v: %+v", err, profiles)
 	}
-	splits, err := readSplits(put(t, filepath.Join(dir, "s.json"), "\uFEFF{\"forget_25\":[\"2\"]}"), profiles)
+	splits, err := readSplits(hftest.WriteFile(t, filepath.Join(dir, "s.json"), "\uFEFF{\"forget_25\":[\"2\"]}"), profiles)
 	if err != nil || len(splits) != 1 || !splits[0].ids["2"] {
 		t.Errorf("%v: %+v", err, splits)
 	}
@@ -130,9 +118,9 @@ func marked(question, answer string) string {
 
 func TestBadBuilds(t *testing.T) {
 	dir := t.TempDir()
-	p := put(t, filepath.Join(dir, "p.jsonl"), fourProfiles())
+	p := hftest.WriteFile(t, filepath.Join(dir, "p.jsonl"), fourProfiles())
 	s := func(text string) string {
-		return put(t, filepath.Join(t.TempDir(), "s.json"), text)
+		return hftest.WriteFile(t, filepath.Join(t.TempDir(), "s.json"), text)
 	}
 	for name, c := range map[string]struct {
 		cfg  BuildConfig
@@ -145,13 +133,13 @@ func TestBadBuilds(t *testing.T) {
 		"empty split":    {BuildConfig{Out: dir, Profiles: p, Splits: s(`{"forget_5":[]}`)}, "forget_5 is empty"},
 		"unknown ID":     {BuildConfig{Out: dir, Profiles: p, Splits: s(`{"forget_5":["9"]}`)}, `ID "9" is not in the profiles`},
 		"overlap":        {BuildConfig{Out: dir, Profiles: p, Splits: s(`{"forget_5":["1"],"retain_95":["1"]}`)}, "both in forget_5 and in retain_95"},
-		"duplicate line": {BuildConfig{Out: dir, Profiles: put(t, filepath.Join(dir, "d"), fourProfiles()+fourProfiles()), Splits: s(`{"a":["1"]}`)}, "line 5: ID 1 was used on line 1"},
-		"Windows-1252":   {BuildConfig{Out: dir, Profiles: put(t, filepath.Join(dir, "w"), fourProfiles()+strings.ReplaceAll(profileLine("5", "Ed Kohn", "Koln, Germany", "smith"), "ol", "\xf6l")), Splits: s(`{"a":["1"]}`)}, "line 5: byte 189 (0xF6) is no UTF-8"},
-		"UTF-16":         {BuildConfig{Out: dir, Profiles: put(t, filepath.Join(dir, "u"), "\xff\xfe{\x00"), Splits: s(`{"a":["1"]}`)}, "line 1: this is UTF-16; save the file as UTF-8"},
-		"half a letter":  {BuildConfig{Out: dir, Profiles: put(t, filepath.Join(dir, "h"), marked("Where?", "Here.")), Splits: s(`{"\ud83d":["9"]}`)}, `half a character`},
-		"bad line":       {BuildConfig{Out: dir, Profiles: put(t, filepath.Join(dir, "b"), "{"), Splits: s(`{"a":["1"]}`)}, "line 1:"},
-		"mark":           {BuildConfig{Out: dir, Profiles: put(t, filepath.Join(dir, "m"), fourProfiles()+marked("Where?", "Left of <|image_pad|>.")), Splits: s(`{"a":["1"]}`)}, `line 5: ID 9: Answer "Left of <|image_pad|>." holds <|image_pad|>`},
-		"asked mark":     {BuildConfig{Out: dir, Profiles: put(t, filepath.Join(dir, "q"), marked("Who is <image>?", "Ada.")), Splits: s(`{"a":["9"]}`)}, `line 1: ID 9: Question "Who is <image>?" holds <image>`},
+		"duplicate line": {BuildConfig{Out: dir, Profiles: hftest.WriteFile(t, filepath.Join(dir, "d"), fourProfiles()+fourProfiles()), Splits: s(`{"a":["1"]}`)}, "line 5: ID 1 was used on line 1"},
+		"Windows-1252":   {BuildConfig{Out: dir, Profiles: hftest.WriteFile(t, filepath.Join(dir, "w"), fourProfiles()+strings.ReplaceAll(profileLine("5", "Ed Kohn", "Koln, Germany", "smith"), "ol", "\xf6l")), Splits: s(`{"a":["1"]}`)}, "line 5: byte 189 (0xF6) is no UTF-8"},
+		"UTF-16":         {BuildConfig{Out: dir, Profiles: hftest.WriteFile(t, filepath.Join(dir, "u"), "\xff\xfe{\x00"), Splits: s(`{"a":["1"]}`)}, "line 1: this is UTF-16; save the file as UTF-8"},
+		"half a letter":  {BuildConfig{Out: dir, Profiles: hftest.WriteFile(t, filepath.Join(dir, "h"), marked("Where?", "Here.")), Splits: s(`{"\ud83d":["9"]}`)}, `half a character`},
+		"bad line":       {BuildConfig{Out: dir, Profiles: hftest.WriteFile(t, filepath.Join(dir, "b"), "{"), Splits: s(`{"a":["1"]}`)}, "line 1:"},
+		"mark":           {BuildConfig{Out: dir, Profiles: hftest.WriteFile(t, filepath.Join(dir, "m"), fourProfiles()+marked("Where?", "Left of <|image_pad|>.")), Splits: s(`{"a":["1"]}`)}, `line 5: ID 9: Answer "Left of <|image_pad|>." holds <|image_pad|>`},
+		"asked mark":     {BuildConfig{Out: dir, Profiles: hftest.WriteFile(t, filepath.Join(dir, "q"), marked("Who is <image>?", "Ada.")), Splits: s(`{"a":["9"]}`)}, `line 1: ID 9: Question "Who is <image>?" holds <image>`},
 		"too many":       {BuildConfig{Out: dir, People: 5000}, "ask for fewer"},
 		"style":          {BuildConfig{Out: dir, AnswerStyle: "x"}, `answer style "x"`},
 	} {
