@@ -200,6 +200,7 @@ func options(c *cli.Context, lookup func(string) (string, bool)) (o agent.Option
 // signals delivers what a person or a scheduler wants until ctx ends.
 // Signals that come while the receiver is busy wait in the channel; more than four of them say
 // nothing new.
+// It never closes: who takes signals stops with ctx as well.
 func signals(ctx context.Context) <-chan syscall.Signal {
 	in := make(chan os.Signal, 4)
 	signal.Notify(in, agent.Signals()...)

@@ -34,6 +34,7 @@ func adopt(o *agent.Options, outer launch.Outer, given func(flag string) bool) (
 	if outer.Size > 0 {
 		o.Nodes = outer.Size
 	}
+	// The variables are named, so that who set them without knowing finds them.
 	said := fmt.Sprintf("%s: node %d of %d", strings.Join(outer.Vars, ", "), outer.Rank, o.Nodes)
 	if !given("node-rank") {
 		o.Index = outer.Rank

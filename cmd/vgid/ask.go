@@ -19,6 +19,7 @@ import (
 )
 
 // askFlags are what forward and generate share.
+// A command that asks a model has these first, then its own.
 func askFlags(more ...cli.Flag) []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringFlag{Name: "model", Usage: cmdline.ModelUsage},
@@ -34,6 +35,7 @@ func askFlags(more ...cli.Flag) []cli.Flag {
 // withModel opens the model of the command line and runs f on it.
 // It is on the CPU, in one process and without a configuration: forward and generate answer a question
 // about a folder, and compute the same wherever they are run.
+// Notices are told before f runs, so that they stand before what may take long.
 func withModel(c *cli.Context, f func(a *ask.Asker) error) error {
 	if err := cmdline.FlagsOnly(c); err != nil {
 		return err
@@ -92,6 +94,7 @@ there is none. Nothing is dropped out.`,
 
 // Gradients without an adapter need all weights set trainable, before the pass that records them. The
 // labels begin at token first: 1 without an answer, as no token stands before the first to predict it.
+// a is the caller's to close.
 func forward(c *cli.Context, a *ask.Asker) error {
 	a.Model.Recompute = c.Bool("recompute")
 	if c.Bool("grad") && a.Model.Adapter() == nil {
@@ -174,6 +177,7 @@ func generate(c *cli.Context, a *ask.Asker) error {
 	o := a.Greedy(c.Int("max-new"))
 	o.Temperature, o.TopP, o.TopK = float32(c.Float64("temperature")), float32(c.Float64("top-p")), c.Int("top-k")
 	o.Seed, o.MaxBatchTokens = c.Uint64("seed"), c.Int("batch-tokens")
+	// Of this one alone the folder may have a value (Greedy), which the flag's default would replace.
 	if c.IsSet("repetition-penalty") {
 		o.Decoding.RepetitionPenalty = float32(c.Float64("repetition-penalty"))
 	}
@@ -191,6 +195,10 @@ func generate(c *cli.Context, a *ask.Asker) error {
 // generateFile answers the prompts of a file. What is wrong with a line is known
 // before the first answer; the others are answered, and what is answered is written
 // also where the work ends early.
+//
+// The order: what would lose answers (the same file, a field that is taken) is refused
+// before a line is looked at, lines that cannot be answered are told before the first answer,
+// and the file is named last.
 func generateFile(c *cli.Context, a *ask.Asker, o model.GenerateOptions, stops []string) error {
 	in, err := os.Open(c.String("in"))
 	if err != nil {
@@ -217,6 +225,8 @@ func generateFile(c *cli.Context, a *ask.Asker, o model.GenerateOptions, stops [
 	}
 	// From here on there are answers to lose; before, a signal just ends the command.
 	endInOrder()
+	// Prompts and pictures alone, without the model: it takes seconds for what an evaluation
+	// of hours would end at.
 	if err := a.Check(c.Context, lines, o.MaxNew); err != nil {
 		return err
 	}
@@ -251,6 +261,7 @@ func generateFile(c *cli.Context, a *ask.Asker, o model.GenerateOptions, stops [
 	}
 	var i *barrier.Interrupted
 	switch {
+	// A signal keeps its own status (128 and its number), whatever failed because of it.
 	case failed != nil && errors.As(ownEnd(c.Context, failed), &i):
 		return &barrier.Interrupted{Signal: i.Signal, Kept: fmt.Sprintf("after %d of %d answers: they are in %s", n, all, out)}
 	case failed != nil:
@@ -264,6 +275,7 @@ func generateFile(c *cli.Context, a *ask.Asker, o model.GenerateOptions, stops [
 
 // isFile reports whether path is another name of the file f.
 // A comparison of names would miss links, and writing would lose the prompts.
+// A path that is not there is no other name of anything.
 func isFile(path string, f *os.File) (bool, error) {
 	there, err := os.Stat(path)
 	if err != nil {

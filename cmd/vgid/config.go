@@ -53,6 +53,7 @@ func builtins() string {
 
 // loadConfig resolves --config and the flags that were given.
 // Only flags that were given are passed on: an unset one's empty value would replace the file's.
+// What is wrong with a flag's value is said of the flag; other errors name file and line.
 func loadConfig(c *cli.Context) (config.Config, error) {
 	over := map[string]string{}
 	for _, f := range config.Fields() {
@@ -69,6 +70,7 @@ func loadConfig(c *cli.Context) (config.Config, error) {
 }
 
 // configCommand prints YAML that --config reads back, with each field's meaning as a comment.
+// What it prints is resolved as a run would resolve it: preset, file and flags.
 func configCommand() *cli.Command {
 	return &cli.Command{
 		Name: "config", Usage: "show configurations", HideHelpCommand: true,

@@ -15,6 +15,7 @@ import (
 
 // dataCommand writes benchmarks. Its flags are its own and not the configuration's: a benchmark is made
 // once and then read by many runs, which name its folder as data.dir.
+// Only what the command line itself can tell is checked here; the rest is people.Build's.
 func dataCommand() *cli.Command {
 	return &cli.Command{
 		Name: "data", Usage: "build and inspect benchmarks", HideHelpCommand: true,
@@ -49,6 +50,7 @@ func dataCommand() *cli.Command {
 						if cfg.People = c.Int("people"); cfg.People < 2 {
 							return cmdline.Errorf(c, "--people %d: want at least 2, one to forget and one to retain", cfg.People)
 						}
+						// What a percentage leaves of so many people is for Build to judge.
 						for _, p := range strings.Split(c.String("forget"), ",") {
 							n, err := strconv.Atoi(strings.TrimSpace(p))
 							if err != nil {
@@ -57,6 +59,7 @@ func dataCommand() *cli.Command {
 							cfg.ForgetPercents = append(cfg.ForgetPercents, n)
 						}
 					}
+					// What the flags leave at 0 takes the builder's default, which depends on the profiles.
 					sum, err := people.Build(c.Context, cfg)
 					if err != nil {
 						return err
@@ -69,6 +72,7 @@ func dataCommand() *cli.Command {
 }
 
 // printSets shows what was written, a row for each parquet set.
+// A set of questions has no pairs and a training set no questions; a 0 says so.
 func printSets(sum people.BuildRecord) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "set\tpeople\timages\tquestions\ttraining pairs\t")

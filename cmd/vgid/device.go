@@ -17,6 +17,7 @@ import (
 // and names the place whose memory that is.
 // place is compared between workers: those that name the same one share its memory, and the estimate before
 // a stage adds up what they take.
+// be is the caller's to close.
 func openDevice(cfg config.Config, w launch.Worker) (be backend.Backend, place string, err error) {
 	if cfg.Device != "cuda" {
 		return cpu.New(cfg.Threads), machine(w), nil
@@ -44,6 +45,7 @@ func gpuOf(w launch.Worker, n int) int { return w.MachineRank() % max(1, n) }
 
 // onGPU names the memory of a GPU. Its number is one among those visible, which
 // may be others for each node of a machine.
+// visible is CUDA_VISIBLE_DEVICES, by which the number is read.
 func onGPU(machine, visible string, gpu int) string {
 	return fmt.Sprintf("%s, GPU %d of %q", machine, gpu, visible)
 }
@@ -51,11 +53,13 @@ func onGPU(machine, visible string, gpu int) string {
 // machine names what workers share memory with: their machine, or in it their
 // container, which may have a limit of its own. The host's name alone would not
 // do: machines are called localhost, and containers like their machine.
+// It is compared, never parsed: any text does that differs where memory does.
 func machine(w launch.Worker) string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = fmt.Sprintf("node %d", w.NodeRank)
 	}
+	// The boot tells machines of one name apart, the mount namespace containers of one machine.
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // Linux only, as the next
 	files, _ := os.Readlink("/proc/self/ns/mnt")
 	return strings.Join([]string{host, strings.TrimSpace(string(boot)), files}, " ")

@@ -50,15 +50,19 @@ is room for, and reads the rest again.`,
 			if err := cmdline.FlagsOnly(c, "model"); err != nil {
 				return err
 			}
-			for flag, least := range map[string]int{"r": 1, "batch": 1, "tokens": 0, "image-side": 1, "max-new": 1} {
-				if c.Int(flag) < least {
-					return cmdline.Errorf(c, "--%s %d must be at least %d", flag, c.Int(flag), least)
+			for _, f := range []struct {
+				name  string
+				least int
+			}{{"r", 1}, {"batch", 1}, {"tokens", 0}, {"image-side", 1}, {"max-new", 1}} {
+				if n := c.Int(f.name); n < f.least {
+					return cmdline.Errorf(c, "--%s %d must be at least %d", f.name, n, f.least)
 				}
 			}
 			// Where all weights are trained there is no adapter to look at.
 			if c.Bool("full") && c.IsSet("adapter") {
 				return cmdline.Errorf(c, "--full and --adapter exclude each other")
 			}
+			// The flags are all read before the model is looked for, which may be on a hub.
 			layers, err := cmdline.Targets(c)
 			if err != nil {
 				return err
@@ -105,6 +109,7 @@ is room for, and reads the rest again.`,
 const driverMemory = 1 << 30
 
 // onDevice says for what device inspect estimates memory.
+// Of this machine's CPU memory is read later (Inspect); a GPU's is asked for, or given.
 func onDevice(c *cli.Context, o *folder.InspectOptions) error {
 	p, err := cuda.ParsePrecision(c.String("precision"))
 	if err != nil {
@@ -142,6 +147,7 @@ func onDevice(c *cli.Context, o *folder.InspectOptions) error {
 
 // inspection is what people read.
 // Two tables and a sentence between them: the columns of the one would stretch the other's.
+// What a folder lacks stands in its row, so that the table has the same rows for every model.
 func inspection(to io.Writer, r *folder.Inspection) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	row := func(cells ...string) { fmt.Fprintln(w, strings.Join(cells, "\t")) }
@@ -192,6 +198,7 @@ func inspection(to io.Writer, r *folder.Inspection) error {
 
 // verdict is the last column: whether a step fits into free memory. Mapped weights need not be in memory
 // all at once, so that too little room for them makes a step slow and does not fail it.
+// free is in bytes.
 func verdict(s folder.Step, free int64) string {
 	switch {
 	case s.Missing > 0:

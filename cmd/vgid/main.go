@@ -38,6 +38,7 @@ func main() {
 
 // app declares the commands. It is a function because bareBooleans asks it for the flags of all of them
 // before a command line is parsed, and because tests run it.
+// A command is declared in a file of its name; what several share is package cmdline.
 func app() *cli.App {
 	a := &cli.App{
 		Name:    "vgid",
@@ -68,7 +69,9 @@ func (t told) Unwrap() error { return t.error }
 
 // complain prints why this process ends: before it takes leave of others, who may
 // see to it that it ends sooner than it can say so.
+// What it gives back is the same error, marked as printed.
 func complain(err error) error {
+	// Looked for through whatever was wrapped around it since.
 	var t told
 	if err == nil || errors.As(err, &t) {
 		return err
@@ -81,8 +84,10 @@ func complain(err error) error {
 // cannot know: which flags there are.
 // One line per process: where a launcher merges the output of many workers, lines stay whole and the rest
 // of an error is not taken for another's.
+// What is added stands behind the error's own words, which say what and where.
 func inALine(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	// Found by the kinds of errors and not by their words, which may change.
 	if errors.Is(err, syscall.ENOSPC) {
 		text += "; free some space there, or choose another folder with --out"
 	}
@@ -109,6 +114,7 @@ func inALine(err error) string {
 
 // lowers says which settings lower the need for such memory.
 // The names of flags are here, since backend, whose error it is, serves programs without these.
+// It advises by what the memory was for, as the error tells no more.
 func lowers(p backend.Purpose) string {
 	switch p {
 	case backend.Weights:
@@ -124,6 +130,7 @@ func lowers(p backend.Purpose) string {
 // exit ends the process: 0 when the work is done, 128 and the signal's number when one asked for the end,
 // ExitPeerFailed where another worker failed, which tells the launcher to look for the cause there, and 1
 // for all else, wrong command lines among them.
+// Only this function and the runtime end the process.
 func exit(err error) {
 	if err == nil {
 		os.Exit(0)
@@ -133,6 +140,7 @@ func exit(err error) {
 	var lead *barrier.PeerError
 	var sig *barrier.Interrupted
 	switch {
+	// First: an interrupted run has errors of the others' ends in it, too.
 	case errors.As(err, &sig):
 		os.Exit(128 + int(sig.Signal))
 	case errors.As(err, &peer), errors.As(err, &lead): // another worker is the cause, and says so

@@ -16,6 +16,7 @@ func boundGarbage(workers int) {
 	if _, set := os.LookupEnv("GOMEMLIMIT"); set {
 		return
 	}
+	// Where the system does not say what is free, the runtime collects as it always does.
 	if free, err := cpu.FreeMemory(); err == nil {
 		debug.SetMemoryLimit(garbageLimit(free, workers))
 	}
@@ -27,6 +28,7 @@ const leastLimit = 256 << 20
 
 // garbageLimit leaves a sixteenth for what the runtime does not count: stacks of
 // threads, mapped files, a driver's memory.
+// free is in bytes, of the machine or its container, which the workers are taken to share evenly.
 func garbageLimit(free int64, workers int) int64 {
 	return max(leastLimit, (free-free/16)/int64(max(1, workers)))
 }

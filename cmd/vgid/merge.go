@@ -12,6 +12,7 @@ import (
 )
 
 // mergeCommand writes a folder that needs no adapter, for programs that read none.
+// --any-base is for adapters whose config names the base by another path than it has here.
 func mergeCommand() *cli.Command {
 	return &cli.Command{
 		Name: "merge", Usage: "add a PEFT adapter to the weights of its base model",
@@ -32,6 +33,7 @@ func mergeCommand() *cli.Command {
 				return fmt.Errorf("--max-shard %w", err)
 			}
 			o := folder.MergeOptions{DType: c.String("dtype"), MaxShardBytes: shard, AnyBase: c.Bool("any-base")}
+			// The base model may be a built-in one or come from a hub, and so may the adapter.
 			base, err := cmdline.ModelFolder(c, "model")
 			if err != nil {
 				return err

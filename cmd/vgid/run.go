@@ -26,6 +26,7 @@ func runCommand() *cli.Command {
 
 // evalCommand evaluates any folder as a run's stage would. --model and --as are flags and no settings: they
 // belong to one call and are not part of a run.
+// Which model is asked is the flag's to say, whatever model.base and the like are.
 func evalCommand() *cli.Command {
 	flags := append([]cli.Flag{
 		&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model, or its ORG/NAME on the hub"},
@@ -60,6 +61,7 @@ func scoreCommand() *cli.Command {
 		Name: "score", Usage: "means of " + strings.Join(compared(), ", ") + " of predictions against references, as JSON",
 		ArgsUsage: "FILE.jsonl", Description: `Each line of FILE is {"prediction": text, "reference": text}.`,
 		Action: func(c *cli.Context) error {
+			// One file, since the means are over all pairs and two files would have means of their own.
 			if c.NArg() != 1 {
 				return cmdline.Errorf(c, "%d arguments given, want one: a file of JSON lines {\"prediction\": text, \"reference\": text}", c.NArg())
 			}

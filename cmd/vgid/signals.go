@@ -20,6 +20,7 @@ var inOrder atomic.Bool
 // endInOrder says that this command has work to lose: it answers to signals itself,
 // and whoever reads its output may stop early (head, a connection that breaks)
 // without ending it.
+// It is called once the command has something that a sudden end would lose, not before.
 func endInOrder() {
 	inOrder.Store(true)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // the write fails instead
@@ -34,6 +35,7 @@ const patience = 2 * time.Second
 // person's, and ends the process at once.
 func untilSignal() context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
+	// Room for what comes while one is handled: a signal without room is dropped.
 	in := make(chan os.Signal, 16)
 	// SIGUSR1 and SIGUSR2 are how schedulers announce that they will take the
 	// machine away (Slurm's --signal).
@@ -44,6 +46,7 @@ func untilSignal() context.Context {
 	go func() { // as long as the process
 		interrupts := 0
 		for s := range in {
+			// Its Kept is empty here: what is kept is known where the work ends.
 			by := &barrier.Interrupted{Signal: s.(syscall.Signal)}
 			if s == syscall.SIGINT {
 				interrupts++
@@ -54,6 +57,7 @@ func untilSignal() context.Context {
 			}
 			if ctx.Err() == nil {
 				cancel(by)
+				// Asked when the time is over: a command may have begun work that it ends in order.
 				time.AfterFunc(patience, func() {
 					if !inOrder.Load() {
 						exit(by)

@@ -19,6 +19,7 @@ import (
 
 // summaryCommand reads the summary.json of each folder and no more, so it works on runs that were copied
 // from elsewhere without their models.
+// Models are compared between runs by their names in the summaries.
 func summaryCommand() *cli.Command {
 	return &cli.Command{
 		Name: "summary", Usage: "mean and spread of runs that differ in their seed", ArgsUsage: "RUN-FOLDER …",
@@ -42,6 +43,7 @@ func summaryCommand() *cli.Command {
 				}
 				runs = append(runs, s)
 			}
+			// Over refuses runs that cannot be averaged, before anything is printed.
 			all, err := report.Over(runs)
 			if err != nil {
 				return err

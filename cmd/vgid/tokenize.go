@@ -33,6 +33,7 @@ such as "a text\n". With --decode it takes lists of ids and writes JSON strings.
 
 // The parser of flags stops at the first argument, so a flag behind a text would be encoded as one; where
 // that left --model unset, the error says so.
+// Lines go through in chunks, so that any number of them can be piped.
 func tokenize(c *cli.Context) error {
 	if err := cmdline.Need(c, "model"); err != nil {
 		for _, a := range c.Args().Slice() {
@@ -79,6 +80,7 @@ func tokenize(c *cli.Context) error {
 // argumentLines are the arguments as a file would have them.
 // Texts become JSON strings, which is what lines are when ids are to be made of them; ids are JSON as they
 // stand.
+// There is one way to encode, from lines: arguments take it too, so that both give the same.
 func argumentLines(c *cli.Context) (io.Reader, error) {
 	var lines strings.Builder
 	for i, a := range c.Args().Slice() {

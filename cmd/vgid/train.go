@@ -38,6 +38,7 @@ func trainCommand() *cli.Command {
 }
 
 // trainOn fine-tunes model.base on the people that the stage of this name is given: all, or those retained.
+// The run's other stages are left as they are; a run that is resumed later may keep this one.
 func trainOn(name string) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		return withJob(c, func(ctx context.Context, j *run.Job) error {
@@ -60,6 +61,7 @@ func trainOn(name string) cli.ActionFunc {
 
 // unlearnCommand is the run's middle stage alone, on a model that exists already. All ranks take part, and
 // rank 0 alone prints (Show), so the last lines appear once.
+// There is no evaluation and no report: vgid eval and vgid run make those.
 func unlearnCommand() *cli.Command {
 	return &cli.Command{
 		Name: "unlearn", Usage: "make a model forget the people of the forget split", Flags: configFlags(),

@@ -29,6 +29,7 @@ func shortAnswers(cmds []*cli.Command) {
 // which the parser takes for texts.
 // Flags of the configuration are texts to the parser (configFlags), and `--resume --seed 3` would give
 // resume the value "--seed". Behind the commands' names only, because these are no flags' values.
+// args begin with the program's name, as os.Args does.
 func bareBooleans(args []string) []string {
 	// Commands may be nested (bench step), and the flags begin behind the last of their names.
 	n := 1 // the program, then commands
@@ -40,6 +41,7 @@ func bareBooleans(args []string) []string {
 
 // flagKinds are the flags of all commands.
 // One table serves all commands, as a name means the same in each: a boolean one stays boolean.
+// Flags of the configuration are text flags whose kind the configuration knows.
 func flagKinds(cmds []*cli.Command) argv.Flags {
 	kinds := argv.Flags{}
 	var add func(cmds []*cli.Command)
@@ -51,6 +53,7 @@ func flagKinds(cmds []*cli.Command) argv.Flags {
 	}
 	add(cmds)
 	for _, f := range config.Fields() {
+		// A flag of a command may have the path of a setting; boolean in one means boolean in both.
 		kinds[f.Path] = kinds[f.Path] || f.Bool
 	}
 	return kinds
@@ -58,6 +61,7 @@ func flagKinds(cmds []*cli.Command) argv.Flags {
 
 // unknownCommand is the action of what has subcommands: it runs when none of
 // them was named.
+// Without a name it shows the help of what there is, which is no error.
 func unknownCommand(c *cli.Context) error {
 	if !c.Args().Present() {
 		return cli.ShowSubcommandHelp(c)
@@ -71,6 +75,7 @@ func unknownCommand(c *cli.Context) error {
 }
 
 // What package flag says of a value that is none of the flag's kind.
+// The first group is the value in its quotes, the second the flag's name without dashes.
 var noValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-*([^:]+): `)
 
 // One dash is what package flag writes; this command's flags have two.
@@ -78,6 +83,7 @@ var oneDash = regexp.MustCompile(`(flag |argument: )-\b`)
 
 // usageError rewords what package flag says. It reads those messages, as the package has no types for them;
 // one that it does not know is passed on with two dashes.
+// c is of the command that could be found; of a flag before any command that is the program.
 func usageError(c *cli.Context, err error, _ bool) error {
 	help := c.Command.HelpName + " --help"
 	if m := noValue.FindStringSubmatch(err.Error()); m != nil {
@@ -108,6 +114,7 @@ func nearestFlags(name string, flags []cli.Flag) []string {
 			}
 		}
 	}
+	// Before names that are much alike: a last name that is right is no slip.
 	if len(fields) > 0 {
 		return fields
 	}

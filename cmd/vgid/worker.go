@@ -89,6 +89,7 @@ func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error
 
 // asFlag is how a user gives a setting a value: every one is a flag of its path.
 // Package run gives settings by path and value, as it knows no flags.
+// A value is never quoted: those that are advised hold no blanks.
 func asFlag(path, value string) string {
 	if value == "" {
 		return "--" + path
@@ -97,6 +98,7 @@ func asFlag(path, value string) string {
 }
 
 // progressOf is where a worker shows how far it is: rank 0 alone speaks.
+// The others' lines would be the same, as ranks take the same steps.
 func progressOf(w launch.Worker) *monitor.Progress {
 	if w.Rank != 0 {
 		return monitor.NewProgress(nil)
@@ -105,6 +107,7 @@ func progressOf(w launch.Worker) *monitor.Progress {
 }
 
 // newMetrics names this worker's numbers by rank and host. Bytes and waits are read when Prometheus asks.
+// Nothing is served before serveMetrics.
 func newMetrics(w launch.Worker, comm *collective.Comm, be backend.Backend) *monitor.Metrics {
 	m := monitor.NewMetrics(w.Rank, w.WorldSize, func() (uint64, uint64) {
 		s := comm.Stats()
@@ -120,6 +123,9 @@ func newMetrics(w launch.Worker, comm *collective.Comm, be backend.Backend) *mon
 // has it. All ranks call it.
 // That all call it does not mean that all listen: with no address each publishes an empty target, as
 // Publish is a meeting of all ranks. Its stop may always be called.
+//
+// The address is found in three steps: what the configuration says, where this worker is
+// reached (monitor.Resolve), and the port that was free.
 func serveMetrics(ctx context.Context, w launch.Worker, job *run.Job) (stop func() error, err error) {
 	stop = func() error { return nil }
 	c := job.Config.Metrics
@@ -153,11 +159,13 @@ func serveMetrics(ctx context.Context, w launch.Worker, job *run.Job) (stop func
 
 // asked is the command line but for the configuration: "eval --model m".
 // The ranks compare it (run.Options.Command), and their configurations by themselves.
+// A rank that was started for another command would wait for the others in other operations.
 func asked(c *cli.Context) string {
 	set := map[string]bool{"config": true, "c": true, "preset": true}
 	for _, f := range config.Fields() {
 		set[f.Path] = true
 	}
+	// Only flags that were given, by their first names, so that a short form is no difference.
 	words := []string{cmdline.Name(c)}
 	for _, f := range c.Command.Flags {
 		if name := f.Names()[0]; !set[name] && c.IsSet(name) {
@@ -169,6 +177,8 @@ func asked(c *cli.Context) string {
 
 // connect joins the group that the environment describes. One worker has nobody to wait for and opens no
 // socket. Late and slow peers are reported on standard error while the operation still waits.
+// The launcher has opened this worker's listener, so that no other program can take its port
+// meanwhile.
 func connect(ctx context.Context, w launch.Worker, cfg config.Config) (*collective.Comm, error) {
 	if w.WorldSize == 1 {
 		return collective.Solo(), nil

@@ -35,6 +35,7 @@ const (
 )
 
 // Fault strikes the Nth frame (from 0) that From sends to To in a lane.
+// Wait is of Delay alone. A fault strikes once, and several may strike the same frame.
 type Fault struct {
 	From, To, Nth int
 	Lane          uint32
@@ -43,6 +44,7 @@ type Fault struct {
 }
 
 // world is what the ranks of one job share.
+// It does not change after New.
 type world struct {
 	ranks  []*rank
 	faults []Fault
@@ -82,6 +84,7 @@ type lane struct {
 }
 
 // New returns the n connected ends of a world.
+// Each is one rank's and has to be closed by it; none needs any other to be there.
 func New(n int, faults ...Fault) []collective.Transport {
 	w := &world{ranks: make([]*rank, n), faults: faults}
 	out := make([]collective.Transport, n)
@@ -225,6 +228,7 @@ func (k *rank) Notify(to int, msg []byte) error {
 }
 
 // event tells the watcher, or keeps the event for it.
+// f is called without the lock, as a watcher may call back.
 func (k *rank) event(f func()) {
 	k.mu.Lock()
 	if k.gone {

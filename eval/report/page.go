@@ -88,6 +88,7 @@ type pageSample struct {
 type pageSaid struct{ Model, Text, ROUGEL string }
 
 // stageLine is what a stage took, with a bar to compare stages by.
+// Time and Memory are in words; a stage whose memory is not known has a dash.
 type stageLine struct {
 	Name, Time, Memory string
 	Share              string // of the time of all stages

@@ -36,6 +36,7 @@ type row struct {
 }
 
 // cell is a value and how far it lies from the reference rows.
+// ok says that there is a value at all.
 type cell struct {
 	value          float64
 	ok             bool

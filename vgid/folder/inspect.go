@@ -89,6 +89,7 @@ type FileSize struct {
 
 // Step is the memory of one step of work, and how much of it the device lacks: of
 // what is allocated, on the CPU of what of it is written to.
+// Missing is in bytes, 0 where the step fits.
 type Step struct {
 	plan.Need
 	Missing int64 `json:"missing"`
@@ -281,6 +282,7 @@ func (r *Inspection) plan(ctx context.Context, c *model.Config, d *modeldir.Dir,
 }
 
 // machine reads this machine's memory.
+// What is free is free for this process: a container's limit counts.
 func (r *Inspection) machine() (err error) {
 	be := cpu.New(1)
 	defer be.Close()

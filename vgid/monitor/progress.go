@@ -148,6 +148,7 @@ func (p *Progress) clear() {
 	}
 }
 
+// clock is a duration for people: tenths of a second below a minute.
 func clock(d time.Duration) string {
 	if d < time.Minute {
 		return fmt.Sprintf("%.1fs", d.Seconds())

@@ -52,6 +52,7 @@ func Hash(ctx context.Context, path string) (string, error) {
 }
 
 // reader ends with its context.
+// A file of gigabytes on a slow disk would otherwise hold up the end of a run.
 type reader struct {
 	ctx context.Context
 	r   io.Reader

@@ -99,6 +99,7 @@ func (f File) check() error {
 }
 
 // plain refuses what is not the path of a file that shows, below a folder.
+// Hidden files are other programs', and backslash and colon mean something else elsewhere.
 func plain(name string) error {
 	switch {
 	case len(name) > maxName:

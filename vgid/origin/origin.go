@@ -22,6 +22,7 @@ func (f File) String() string { return f.Name + " (" + f.For + ")" }
 
 // List are the files something was made of, in the order in which a change of
 // them is told.
+// Its order does not count where lists are compared (Changes).
 type List []File
 
 // Change is a file that is not as it was.

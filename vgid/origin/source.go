@@ -11,6 +11,7 @@ import (
 )
 
 // Source is a file that is read, before its fingerprint is known.
+// Its Path is of this machine; only For and Name travel.
 type Source struct {
 	For, Name string // as in File
 	Path      string

@@ -14,12 +14,14 @@ import (
 )
 
 // adapterBench reports whether bench step is to measure an adapter.
+// The whole quickstart model in a plain step is the one combination that is none.
 func adapterBench(c *cli.Context) bool {
 	return c.String("shape") != "quickstart" || c.String("step") != "train"
 }
 
 // onlyAdapter refuses flags that bench step of the whole quickstart model has
 // no use for.
+// It refuses them only when they were given: --batch and --tokens have values without that.
 func onlyAdapter(c *cli.Context) error {
 	for _, f := range []string{"precision", "batch", "tokens"} {
 		if c.IsSet(f) {
@@ -31,6 +33,7 @@ func onlyAdapter(c *cli.Context) error {
 
 // runAdapter measures a LoRA step. Combinations that would be measured as something else are refused
 // rather than corrected: the CPU has no tf32, and the quickstart's samples are no batch.
+// Everything that can be refused by the flags alone is refused before a device is opened.
 func runAdapter(c *cli.Context) (result, error) {
 	if err := cmdline.Positive(c, "batch"); err != nil {
 		return nil, err
@@ -50,6 +53,7 @@ func runAdapter(c *cli.Context) (result, error) {
 	case c.IsSet("samples"):
 		return nil, cmdline.Errorf(c, "--samples: is of the whole quickstart model; an adapter's step has --batch")
 	}
+	// Without a flag it is what a user of the device would take.
 	precision := cmp.Or(c.String("precision"), map[string]string{"cpu": "float32", "cuda": "bfloat16"}[device])
 	p, err := cuda.ParsePrecision(precision)
 	if err != nil {
@@ -58,6 +62,7 @@ func runAdapter(c *cli.Context) (result, error) {
 	if device == "cpu" && p != cuda.Float32 {
 		return nil, cmdline.Errorf(c, "--precision %s needs --device cuda; the CPU computes in float32", precision)
 	}
+	// bench_adapter.py is started for a GPU alone.
 	if device == "cpu" && c.String("python") != "" {
 		return nil, cmdline.Errorf(c, "--python: an adapter is compared with PyTorch on a GPU only; give --device cuda")
 	}
@@ -72,6 +77,7 @@ func runAdapter(c *cli.Context) (result, error) {
 			return cpu.New(0), nil
 		},
 	}
+	// The device is opened there, once the shape is known to be one that can be measured.
 	row, err := stepbench.RunAdapter(c.Context, o)
 	var alone *stepbench.NoPeerError
 	if errors.As(err, &alone) {

@@ -16,6 +16,7 @@ import (
 )
 
 // Command has a subcommand for each bench.
+// Those that run beside another program, if it is there, say so in their usage.
 func Command() *cli.Command {
 	return &cli.Command{
 		Name: "bench", Usage: "measure this machine", HideHelpCommand: true,
@@ -27,6 +28,7 @@ func Command() *cli.Command {
 
 // WorkerMain does a worker's part when a bench started this process as one, by a variable of the environment,
 // and says that it did; main then ends with err.
+// A new bench that starts workers adds its own to the list.
 func WorkerMain() (ran bool, err error) {
 	for _, worker := range []func() (bool, error){collbench.WorkerMain, loadbench.WorkerMain} {
 		if ran, err = worker(); ran {
@@ -37,10 +39,12 @@ func WorkerMain() (ran bool, err error) {
 }
 
 // result is what a bench gives: JSON by its fields, a table for people.
+// Its fields have JSON tags that stay: other programs read them.
 type result interface{ Table(io.Writer) error }
 
 // measured shows what run gives.
 // A bench that fails prints nothing on standard output, so that half a table is never read as a result.
+// run checks the command line before it measures, as only it knows its flags.
 func measured(run func(*cli.Context) (result, error)) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		r, err := run(c)
@@ -52,9 +56,11 @@ func measured(run func(*cli.Context) (result, error)) cli.ActionFunc {
 }
 
 // jsonFlag is of every bench: cmdline.Show heeds it.
+// JSON has the numbers as they were measured, with their units in the names of fields.
 func jsonFlag() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print JSON instead of a table"} }
 
 // threadsFlag may be given several times: each number is measured by itself.
+// n are the numbers without the flag.
 func threadsFlag(n ...int) cli.Flag {
 	return &cli.IntSliceFlag{Name: "threads", Usage: "numbers of threads, each measured", Value: cli.NewIntSlice(n...)}
 }
@@ -65,6 +71,7 @@ func pythonFlag(with string) cli.Flag {
 	return &cli.StringFlag{Name: "python", Usage: "`INTERPRETER` with " + with + "; without it vgid is measured alone"}
 }
 
+// gemm measures matrix products of the CPU's kernels.
 func gemm() *cli.Command {
 	return &cli.Command{
 		Name: "gemm", Usage: "matrix products, beside OpenBLAS where it is installed",
@@ -73,11 +80,13 @@ func gemm() *cli.Command {
 			if err := cmdline.Positive(c, "threads"); err != nil {
 				return nil, err
 			}
+			// OpenBLAS is looked for by its library and left out where there is none.
 			return gemmbench.Run(c.Context, gemmbench.Options{Threads: c.IntSlice("threads"), OpenBLAS: true})
 		}),
 	}
 }
 
+// collective measures all-reduce over loopback, the transport's cost without a network's.
 func collective() *cli.Command {
 	return &cli.Command{
 		Name: "collective", Usage: "all-reduce between processes: time, latency, bus bandwidth as NCCL defines it",

@@ -40,13 +40,16 @@ func checkpoint() *cli.Command {
 			if err != nil {
 				return cmdline.Errorf(c, "--max-shard %w", err)
 			}
+			// A shape that is not known is refused before anything is written.
 			shape, _, err := stepbench.Shape(c.String("shape"))
 			if err != nil {
 				return cmdline.Errorf(c, "--%w", err)
 			}
+			// Fewer layers make a model of the same kinds of tensors that fits a small disk.
 			if n := c.Int("layers"); n > 0 {
 				shape.Text.Layers = n
 			}
+			// The type of the tensors in the files, rounded from the float32 that are drawn.
 			o := model.SaveOptions{DType: c.String("dtype"), MaxShardBytes: shard}
 			err = hf.ReplaceFolder(c.String("out"), func(dir string) error {
 				return model.WriteRandom(c.Context, dir, shape, c.Uint64("seed"), o)

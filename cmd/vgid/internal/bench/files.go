@@ -20,10 +20,13 @@ func tokenize() *cli.Command {
 		Flags: []cli.Flag{
 			jsonFlag(),
 			&cli.StringFlag{Name: "model", Usage: "`FOLDER` with tokenizer.json, the file itself, or the model's ORG/NAME on the hub"},
+			// A JSON string a line, since texts may hold newlines.
 			&cli.StringFlag{Name: "texts", Usage: "`FILE` with a JSON string a line; without it strings of many scripts are made"},
 			pythonFlag("tokenizers"),
+			// One thread and all of them, so that a row shows what batching over threads brings.
 			threadsFlag(1, max(2, runtime.NumCPU())),
 			&cli.IntFlag{Name: "strings", Usage: "strings that are made for a round", Value: 20000},
+			// Each has other texts, so that no cache of a program knows them.
 			&cli.IntFlag{Name: "rounds", Usage: "rounds of all programs in turn, each of other texts", Value: 5},
 		},
 		Action: measured(func(c *cli.Context) (result, error) {
@@ -53,6 +56,8 @@ func tokenize() *cli.Command {
 }
 
 // load measures the loading of a checkpoint.
+// Each program gets a process of its own: the peak memory of a process is told once for its
+// whole life.
 func load() *cli.Command {
 	return &cli.Command{
 		Name: "load", Usage: "time and memory to load a model's weights, beside safetensors where there is a Python that has it",
@@ -71,6 +76,7 @@ func load() *cli.Command {
 			if err := cmdline.Positive(c, "rounds"); err != nil {
 				return nil, err
 			}
+			// After the checks: a model on a hub may have to be fetched.
 			dir, err := cmdline.ModelFolder(c, "model")
 			if err != nil {
 				return nil, err

@@ -12,6 +12,7 @@ import (
 )
 
 // memory measures what inspect estimates, by taking the step on a model's real folder.
+// A step that does not fit is refused, as inspect would say, and not tried.
 func memory() *cli.Command {
 	return &cli.Command{
 		Name: "memory", Usage: "take one step of unlearning on the CPU and compare its peak memory with what inspect estimates",
@@ -42,6 +43,7 @@ forget and one to retain.`,
 			if c.Int("tokens") < 0 || c.Int("threads") < 0 || c.Int("threads") > cmdline.MaxThreads {
 				return nil, cmdline.Errorf(c, "--tokens and --threads must not be negative, and threads at most %d", cmdline.MaxThreads)
 			}
+			// All flags are read before the model is looked for, which may be on a hub.
 			layers, err := cmdline.Targets(c)
 			if err != nil {
 				return nil, err
@@ -66,6 +68,7 @@ forget and one to retain.`,
 				Images: 1, Side: c.Int("image-side"), Training: training,
 				LoRA: model.LoRAConfig{R: c.Int("r"), Alpha: float32(c.Int("r")), Targets: layers},
 			}}
+			// The names are put together as plan has them: the kind of step, and how it keeps memory.
 			if c.Bool("full") {
 				o.Step = plan.FullStep
 			}

@@ -13,6 +13,7 @@ import (
 
 // step has two kinds of step behind one name: of all weights of the quickstart model, the default, and
 // of an adapter on another shape. Flags of the one are refused with the other (onlyAdapter, runAdapter).
+// Open stays nil for the CPU, which is then opened with each number of threads.
 func step() *cli.Command {
 	return &cli.Command{
 		Name: "step", Usage: "training steps of the quickstart model, or of a LoRA adapter on another shape, beside PyTorch where there is one",
@@ -22,6 +23,7 @@ func step() *cli.Command {
 			&cli.StringFlag{Name: "device", Usage: "cpu, or cuda for the first GPU", Value: "cpu"},
 			&cli.StringFlag{Name: "shape", Usage: "quickstart, or llava-7b or tiny with random weights and an adapter of rank 16", Value: "quickstart"},
 			&cli.StringFlag{Name: "step", Usage: "train, or vgid: teacher and student, of an adapter", Value: "train"},
+			// Empty and no default: which precision is meant depends on the device.
 			&cli.StringFlag{Name: "precision", Usage: "of an adapter's training: float32, or tf32 or bfloat16 on cuda; empty: bfloat16 on cuda, float32 on the CPU"},
 			&cli.IntFlag{Name: "batch", Usage: "sequences of an adapter's step", Value: 4},
 			&cli.IntFlag{Name: "tokens", Usage: "tokens of each, its image's included; 0: 1024, or 32 for small shapes"},
@@ -33,9 +35,11 @@ func step() *cli.Command {
 			if err := cmdline.Positive(c, "threads", "steps", "rounds", "samples"); err != nil {
 				return nil, err
 			}
+			// The two kinds share steps, rounds and Python, and differ in all else.
 			if adapterBench(c) {
 				return runAdapter(c)
 			}
+			// A flag that would be passed over would make a result that is not what was asked for.
 			if err := onlyAdapter(c); err != nil {
 				return nil, err
 			}
@@ -52,14 +56,17 @@ func step() *cli.Command {
 }
 
 // peer is PyTorch's side of a step.
+// An empty Python leaves it out of the comparison.
 func peer(c *cli.Context) stepbench.PyTorch {
 	return stepbench.PyTorch{Python: c.String("python"), Script: c.String("script")}
 }
 
 // chooseDevice lets bench step measure a GPU, once whatever the threads.
 // On a GPU the host's threads do next to nothing, and measuring each number of them would repeat one row.
+// The CPU needs no choice: o.Open stays nil.
 func chooseDevice(c *cli.Context, o *stepbench.Options) error {
 	switch device := c.String("device"); {
+	// vgid on a GPU beside PyTorch on a CPU would be read as a comparison of the two.
 	case device == "cuda" && o.Python != "":
 		return fmt.Errorf("--python with --device cuda: PyTorch's side of the comparison runs on the CPU; leave one of the two out")
 	case device == "cuda":

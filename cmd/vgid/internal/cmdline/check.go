@@ -14,6 +14,7 @@ import (
 
 // Errorf is fmt.Errorf with the command's name in front: "data build: --people 1: …".
 // The program's name is put before it by main, once for all errors.
+// Errors of libraries that name a file or a field need no command in front, and are passed on.
 func Errorf(c *cli.Context, format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
 	if name := Name(c); name != "" {
@@ -30,6 +31,7 @@ func Name(c *cli.Context) string {
 
 // Need refuses a command line without one of the named flags.
 // It is not the parser's Required, whose message is pages of help.
+// An empty text counts as missing: --out "" is no folder.
 func Need(c *cli.Context, flags ...string) error {
 	for _, f := range flags {
 		if c.String(f) == "" {

@@ -21,6 +21,7 @@ func MethodFlag() cli.Flag {
 }
 
 // Method is the training that MethodFlag asks for.
+// plan knows no methods, and train no plans: here the one is put into the other's form.
 func Method(c *cli.Context) (plan.Training, error) {
 	m, err := train.Named(c.String("method"))
 	if err != nil {

@@ -25,6 +25,7 @@ func TokenizerFolder(c *cli.Context, flag string) (string, error) {
 
 // Progress of a download goes to standard error. A built-in model is written anew at each call, so that
 // none can be left over from another version of the program.
+// part says what of a model on a hub is fetched: a tokenizer needs no gigabytes of weights.
 func folderOf(c *cli.Context, flag string, part hub.Part) (string, error) {
 	ref := c.String(flag)
 	name, write, err := quickstart.Find(ref)
@@ -45,6 +46,7 @@ func folderOf(c *cli.Context, flag string, part hub.Part) (string, error) {
 }
 
 // scratch are the folders of built-in models.
+// One list for the process, since a signal may end it in any command.
 var scratch []string
 
 // RemoveScratch removes the folders that ModelFolder and TokenizerFolder have written. It is called before

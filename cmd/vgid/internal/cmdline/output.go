@@ -10,6 +10,7 @@ import (
 )
 
 // Show prints a result for people or, with --json, for programs.
+// v is what JSON holds, table what people read; both are of the same numbers.
 func Show(c *cli.Context, v any, table func(io.Writer) error) error {
 	if !c.Bool("json") {
 		return table(os.Stdout)

@@ -9,6 +9,7 @@ import (
 )
 
 // TargetsFlag is --targets of commands that say or measure what an adapter takes.
+// The default is the configuration's, so that what is shown is what a run would train.
 func TargetsFlag() cli.Flag {
 	return &cli.StringFlag{Name: "targets", Value: strings.Join(config.Default().Unlearn.LoRA.Targets, ","),
 		Usage: "linear layers that get an adapter, written as unlearn.lora.targets (" + config.ListHelp + ")"}
