@@ -49,7 +49,9 @@ func (o Outer) String() string {
 // itself for the only one.
 type OuterError struct{ Outer Outer }
 
-func (e *OuterError) Error() string { return fmt.Sprintf("%v and does not know the others", e.Outer) }
+func (e *OuterError) Error() string {
+	return fmt.Sprintf("%v, which does not know the others", e.Outer)
+}
 
 // outerLauncher knows one launcher by its variables.
 type outerLauncher struct {

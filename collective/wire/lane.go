@@ -70,7 +70,7 @@ func (l *lane) Send(to int, h *collective.Header, payload []byte, sent *collecti
 	if !m.taken {
 		sent.Done()
 	}
-	return fmt.Errorf("send to rank %d: %w", to, err)
+	return fmt.Errorf("send to rank %d: %w", to, plain(err))
 }
 
 // Recv implements collective.Lane.
@@ -81,7 +81,7 @@ func (l *lane) Recv(from int) (*collective.Frame, error) {
 		err = e.s.RecvMsg(&m)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("receive from rank %d: %w", from, err)
+		return nil, fmt.Errorf("receive from rank %d: %w", from, plain(err))
 	}
 	return &m.frame, nil
 }

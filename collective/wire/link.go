@@ -195,16 +195,11 @@ func (t *transport) open(ctx, life context.Context, l *link, name string, more .
 	if err != nil {
 		cancel()
 		if ctx.Err() != nil {
-			err = errors.Join(context.Cause(ctx), lastTrouble(l.conn))
+			err = fmt.Errorf("%w: %s", context.Cause(ctx), stateWords(l.conn.GetState()))
 		}
-		return nil, err
+		return nil, plain(err)
 	}
 	return s, nil
-}
-
-// lastTrouble says in which state a connection was given up.
-func lastTrouble(conn *grpc.ClientConn) error {
-	return fmt.Errorf("connection is %v", conn.GetState())
 }
 
 // readNotes passes control messages to the watcher until the peer is gone.
@@ -213,7 +208,7 @@ func (l *link) readNotes() {
 	for {
 		var m note
 		if err := l.control.RecvMsg(&m); err != nil {
-			l.t.event(func() { l.t.lost(l.peer, err) })
+			l.t.event(func() { l.t.lost(l.peer, plain(err)) })
 			return
 		}
 		if m.kind == noteMessage {

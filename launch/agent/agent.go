@@ -136,7 +136,7 @@ func (a *agent) listen() error {
 func (a *agent) join(addrs []string) {
 	a.wg.Go(func() {
 		err := a.post.node.Join(a.ctx, addrs, func(err error) {
-			a.say("%w; trying on", err)
+			a.say("%w; still trying", err)
 			a.unjoined.Store(&err)
 		})
 		a.unjoined.Store(nil)

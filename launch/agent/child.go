@@ -25,7 +25,7 @@ const (
 )
 
 // order tells a child agent what to do; the end of the stream tells it that
-// its launcher is gone.
+// its launcher has ended.
 type order struct {
 	Options *Options `json:"options,omitempty"`
 	Join    []string `json:"join,omitempty"`
@@ -57,11 +57,15 @@ func Child(surroundings IO, spell func(error) string) bool {
 	syscall.CloseOnExec(childOut)
 	in, out := os.NewFile(childIn, "orders"), os.NewFile(childOut, "answers")
 	defer out.Close()
-	tell := func(a answer) { _ = json.NewEncoder(out).Encode(a) } // a launcher that is gone needs none
+	tell := func(a answer) { _ = json.NewEncoder(out).Encode(a) } // a launcher that has ended needs none
 	orders := json.NewDecoder(in)
 	var first order
-	if err := orders.Decode(&first); err != nil || first.Options == nil {
-		tell(answer{Err: fmt.Sprintf("agent got no options: %v", err)})
+	err := orders.Decode(&first)
+	if err == nil && first.Options == nil {
+		err = errors.New("the first order has none")
+	}
+	if err != nil {
+		tell(answer{Err: fmt.Sprintf("the agent cannot read its options from the launcher: %v", err)})
 		return true
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -72,16 +76,16 @@ func Child(surroundings IO, spell func(error) string) bool {
 	// Ends with the process: nothing else can wake a read of the pipe.
 	go func() {
 		err := obey(ctx, orders, signals, join)
-		// The launcher is gone. End as if asked to, then for good.
+		// The launcher has ended. End as if asked to, then for good.
 		if !errors.Is(err, io.EOF) && surroundings.Say != nil {
-			surroundings.Say(fmt.Errorf("orders of the launcher: %w", err))
+			surroundings.Say(fmt.Errorf("the launcher's orders cannot be read, so this node ends: %w", err))
 		}
 		offer(ctx, signals, syscall.SIGTERM)
 		select {
 		case <-time.After(first.Options.Grace):
 		case <-ctx.Done():
 		}
-		cancel(errors.New("the launcher is gone"))
+		cancel(errors.New("the launcher has ended"))
 	}()
 	res, err := Run(ctx, *first.Options, surroundings)
 	if err == nil {

@@ -120,7 +120,7 @@ func (l *local) start(i int) error {
 		}
 		err := c.cmd.Wait()
 		if err == nil {
-			err = errors.New("ended")
+			err = errors.New("exit status 0")
 		}
 		l.answers <- childAnswer{node: i, died: err}
 	})

@@ -16,6 +16,9 @@ import (
 // leastSecret is the shortest secret that is taken, in bytes.
 const leastSecret = 16
 
+// mostSecret bounds what is read of a file that was named by mistake.
+const mostSecret = 1 << 16
+
 // ReadSecret reads what the agents of a job share from a file that only its
 // owner can read.
 func ReadSecret(path string) ([]byte, error) {
@@ -33,13 +36,13 @@ func ReadSecret(path string) ([]byte, error) {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: not a regular file", path)
+		return nil, fmt.Errorf("%s: not a regular file; give a file that holds the secret", path)
 	case info.Mode().Perm()&0o077 != 0:
 		return nil, fmt.Errorf("%s: others can read or write it (mode %04o); chmod 600 %s", path, info.Mode().Perm(), path)
 	case ok && int(st.Uid) != os.Geteuid():
-		return nil, fmt.Errorf("%s: belongs to another user (%d)", path, st.Uid)
-	case info.Size() > 1<<16:
-		return nil, fmt.Errorf("%s: too long for a secret (%d bytes)", path, info.Size())
+		return nil, fmt.Errorf("%s: belongs to another user (uid %d); give a copy of your own", path, st.Uid)
+	case info.Size() > mostSecret:
+		return nil, fmt.Errorf("%s: too long for a secret (%d bytes, at most %d are read)", path, info.Size(), mostSecret)
 	}
 	b := make([]byte, info.Size())
 	if _, err := f.ReadAt(b, 0); err != nil && len(b) > 0 {

@@ -1,0 +1,47 @@
+package wire
+
+import (
+	"errors"
+	"io"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/status"
+)
+
+// streamError is the end of a stream in words.
+type streamError struct {
+	words string
+	err   error // with gRPC's code
+}
+
+func (e *streamError) Error() string { return e.words }
+func (e *streamError) Unwrap() error { return e.err }
+
+// plain takes gRPC's prefix from an error ("rpc error: code = Unavailable desc = "): who
+// reads of a job that failed wants the reason alone, be it the transport's or the peer's.
+func plain(err error) error {
+	s, ok := status.FromError(err)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, io.EOF), s.Code() == codes.Canceled: // whose text speaks of a context of gRPC's own
+		return &streamError{"the stream ended", err}
+	case !ok:
+		return err
+	}
+	return &streamError{s.Message(), err}
+}
+
+// stateWords say why a connection that was waited for is not there.
+func stateWords(s connectivity.State) string {
+	switch s {
+	case connectivity.TransientFailure:
+		return "no rank answers there"
+	case connectivity.Connecting:
+		return "the connection is still being made"
+	case connectivity.Ready:
+		return "connected, but the peer has not said who it is"
+	}
+	return "no connection was made"
+}
