@@ -20,6 +20,7 @@ type collector struct {
 	// in which nobody is wanted is not.
 	rows int
 	note func(id, path string) // told of every file before it is read
+	last metadataCell
 }
 
 // layout says which of the two layouts a file's columns are of. A file may be of
@@ -89,7 +90,7 @@ func (c *collector) row(path string, n int, l layout, rec map[string]any) error 
 		training:   l.training && (!l.evaluation || rec["metadata"] != nil),
 		evaluation: l.evaluation && (!l.training || asksAnything(rec)),
 	}
-	p, err := decodeProfile(rec, where, of, pictures{path, func(picture string) { c.note(id, picture) }})
+	p, err := decodeProfile(rec, where, of, pictures{path, func(picture string) { c.note(id, picture) }}, &c.last)
 	if err != nil {
 		return err
 	}

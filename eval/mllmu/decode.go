@@ -3,6 +3,7 @@ package mllmu
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -18,7 +19,7 @@ var taskColumns = []string{"Classification_Task", "Generation_Task", "Mask_Task"
 // The biography is optional in both layouts; of it the Name alone is looked at here.
 // where begins the error lines: file, row and ID. The profile's ID is left to the
 // caller, which has read it to ask whether the row is wanted.
-func decodeProfile(rec map[string]any, where string, of layout, beside pictures) (dataset.Profile, error) {
+func decodeProfile(rec map[string]any, where string, of layout, beside pictures, last *metadataCell) (dataset.Profile, error) {
 	var p dataset.Profile
 	var err error
 	if !of.training && !of.evaluation {
@@ -41,23 +42,23 @@ func decodeProfile(rec map[string]any, where string, of layout, beside pictures)
 		}
 	}
 	if of.training {
-		err = decodeTraining(&p, rec, where)
+		err = decodeTraining(&p, rec, where, last)
 	}
 	return p, err
 }
 
 // decodeTraining reads the metadata column: the pairs, and whom they are about.
-func decodeTraining(p *dataset.Profile, rec map[string]any, where string) error {
+func decodeTraining(p *dataset.Profile, rec map[string]any, where string, last *metadataCell) error {
 	s, ok := rec["metadata"].(string)
 	if !ok {
 		return fmt.Errorf("%s: column metadata is %s, want a JSON string", where, describeValue(rec["metadata"]))
 	}
-	var err error
-	if p.Train, err = ParseMetadata(s); err != nil {
+	if err := last.read(s); err != nil {
 		return fmt.Errorf("%s: column metadata: %w", where, err)
 	}
+	p.Train = slices.Clone(last.pairs)
 	if p.Name == "" {
-		p.Name = FindName(p.Train)
+		p.Name = last.name
 	}
 	// Where no pair asks for the name, those of our own files tell it: a pair without
 	// an image has to name its subject.
@@ -76,6 +77,27 @@ func decodeTraining(p *dataset.Profile, rec map[string]any, where string) error 
 			q.Subject = dataset.ImageSubject
 		}
 	}
+	return nil
+}
+
+// metadataCell is a metadata cell, read. The rows of a person's views repeat it one after
+// the other, each some kilobytes of JSON, so that a reader keeps the last one.
+type metadataCell struct {
+	text  string
+	pairs []dataset.QA
+	name  string // that they give, if they do
+}
+
+// read makes c the cell of a text, unless it is that already.
+func (c *metadataCell) read(text string) error {
+	if c.pairs != nil && c.text == text {
+		return nil
+	}
+	pairs, err := ParseMetadata(text)
+	if err != nil {
+		return err
+	}
+	*c = metadataCell{text, pairs, FindName(pairs)}
 	return nil
 }
 
@@ -101,19 +123,12 @@ func ParseMetadata(s string) ([]dataset.QA, error) {
 	if err := plaintext.CheckJSON([]byte(s)); err != nil {
 		return nil, err
 	}
-	var raw []json.RawMessage
-	if err := json.Unmarshal([]byte(s), &raw); err != nil {
-		return nil, fmt.Errorf("not a JSON list of {\"Question\": TEXT, \"Answer\": TEXT}; repair the file")
-	}
-	if len(raw) == 0 {
+	list, bad := readEntries(s)
+	if len(list) == 0 && bad == nil {
 		return nil, fmt.Errorf("an empty list; every person needs at least one Question and Answer")
 	}
-	out := make([]dataset.QA, len(raw))
-	for i, r := range raw {
-		var e metadataEntry
-		if err := json.Unmarshal(r, &e); err != nil {
-			return nil, fmt.Errorf("entry %d is not {\"Question\": TEXT, \"Answer\": TEXT}; repair the file", i)
-		}
+	out := make([]dataset.QA, len(list))
+	for i, e := range list {
 		if e.Question == nil || e.Answer == nil {
 			return nil, fmt.Errorf("entry %d has no Question or no Answer; repair the file", i)
 		}
@@ -137,7 +152,32 @@ func ParseMetadata(s string) ([]dataset.QA, error) {
 		}
 		out[i] = q
 	}
+	if bad != nil {
+		return nil, bad
+	}
 	return out, nil
+}
+
+// readEntries reads the list as a whole, and entry by entry where that fails: then it
+// gives those before the one at fault, too.
+func readEntries(s string) (list []metadataEntry, err error) {
+	if err := json.Unmarshal([]byte(s), &list); err == nil {
+		return list, nil
+	}
+	const form = `{"Question": TEXT, "Answer": TEXT}; repair the file`
+	var raw []json.RawMessage
+	if err := json.Unmarshal([]byte(s), &raw); err != nil {
+		return nil, fmt.Errorf("not a JSON list of %s", form)
+	}
+	list = nil
+	for i, r := range raw {
+		var e metadataEntry
+		if err := json.Unmarshal(r, &e); err != nil {
+			return list, fmt.Errorf("entry %d is not %s", i, form)
+		}
+		list = append(list, e)
+	}
+	return list, nil
 }
 
 // blank reports whether nothing but white space is in a text.
