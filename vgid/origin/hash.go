@@ -39,7 +39,7 @@ func Hash(ctx context.Context, path string) (string, error) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.CopyBuffer(h, reader{ctx, f}, make([]byte, 1<<20)); err != nil {
+	if _, err := io.CopyBuffer(h, reader{ctx, f}, make([]byte, 128<<10)); err != nil {
 		return "", err
 	}
 	switch _, after, err := Stat(path); {

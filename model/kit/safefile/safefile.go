@@ -43,9 +43,12 @@ func WriteBytes(path string, b []byte) error {
 	})
 }
 
-// replace writes the temporary file and gives it the name; renameio syncs it in between.
+// buffer is how much is collected before it is written, in bytes. What comes in larger
+// pieces, as weights do, goes around it; most files are smaller than it.
+const buffer = 64 << 10
+
 func replace(f *renameio.PendingFile, write func(io.Writer) error) error {
-	w := bufio.NewWriterSize(f, 1<<20)
+	w := bufio.NewWriterSize(f, buffer)
 	if err := write(w); err != nil {
 		return err
 	}
