@@ -22,18 +22,19 @@ import (
 	"vgid/vgid/ask"
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
+	"vgid/vgid/run/inputs"
 	"vgid/vgid/run/rundir"
 	"vgid/vgid/train"
 	"vgid/vgid/vgidtest"
 )
 
-// family is a job on a small model of a family.
+// family is a job on a small model of a family, in the world that the tests share.
 func family(t *testing.T, modelType string, over map[string]string) *Job {
 	t.Helper()
-	return jobOn(t, worldOf(t, modelType), over)
+	return jobOn(t, vgidtest.Shared(t, modelType), over, opened(t, modelType))
 }
 
-// worldOf is a world of a family for one test.
+// worldOf is a world of a family for one test, which may write to it.
 func worldOf(t *testing.T, modelType string) vgidtest.World {
 	t.Helper()
 	w, err := vgidtest.MakeFamily(t.TempDir(), modelType)
@@ -44,7 +45,7 @@ func worldOf(t *testing.T, modelType string) vgidtest.World {
 }
 
 // jobOn is a job in a world.
-func jobOn(t *testing.T, w vgidtest.World, over map[string]string) *Job {
+func jobOn(t *testing.T, w vgidtest.World, over map[string]string, open inputs.Opened) *Job {
 	t.Helper()
 	set := map[string]string{
 		"out": t.TempDir(), "unlearn.steps": "3", "unlearn.lora.targets": "self_attn.q_proj,self_attn.v_proj,mlp.down_proj",
@@ -56,7 +57,9 @@ func jobOn(t *testing.T, w vgidtest.World, over map[string]string) *Job {
 	}
 	be := cpu.New(1)
 	t.Cleanup(func() { be.Close() })
-	return New(Options{Config: c, Comm: collective.Solo(), Backend: be, Show: monitor.NewProgress(nil), Metrics: monitor.NewMetrics(0, 1, nil)})
+	j := New(Options{Config: c, Comm: collective.Solo(), Backend: be, Show: monitor.NewProgress(nil), Metrics: monitor.NewMetrics(0, 1, nil), Opened: open})
+	t.Cleanup(func() { j.Close() })
+	return j
 }
 
 // unlearn runs the stage on the job's base model.
@@ -399,9 +402,9 @@ const chatTemplate = `{% for m in messages %}<s>{{ m.role }}
 // adapter.
 func TestChatTemplateOfTheFolder(t *testing.T) {
 	targets := strings.Join(config.Default().Unlearn.LoRA.Targets, ",")
-	j := family(t, "qwen2_5_vl", map[string]string{
+	j := jobOn(t, worldOf(t, "qwen2_5_vl"), map[string]string{
 		"prompt.template": config.ChatTemplate, "unlearn.lora.targets": targets, "eval.prompts": "mllmu",
-	})
+	}, inputs.Opened{})
 	if err := os.WriteFile(filepath.Join(j.Config.Model.Base, "chat_template.jinja"), []byte(chatTemplate), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 	"vgid/vgid/vgidtest"
 )
 
-// people of a job, which a test may change.
+// people of a job.
 func peopleOf(t *testing.T, j *Job) *inputs.People {
 	t.Helper()
 	p, err := j.People(t.Context())
@@ -26,6 +26,17 @@ func peopleOf(t *testing.T, j *Job) *inputs.People {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// own makes people a test's own, which it may change: what a benchmark gives is shared.
+func own(people []dataset.Profile) {
+	for i := range people {
+		p := &people[i]
+		p.Images, p.Train, p.Eval = slices.Clone(p.Images), slices.Clone(p.Train), slices.Clone(p.Eval)
+		for k := range p.Eval {
+			p.Eval[k].Options = slices.Clone(p.Eval[k].Options)
+		}
+	}
 }
 
 // strip is a picture of w × h pixels.
@@ -42,13 +53,11 @@ func strip(t *testing.T, w, h int) []byte {
 // named: the set, the person and the text.
 func TestDataIsReadBeforeTheFirstStep(t *testing.T) {
 	long(t)
-	outer := t
 	long := strings.Repeat("very ", 300)
 	orders := filepath.Join(t.TempDir(), "instructions.txt")
 	if err := os.WriteFile(orders, []byte("Be "+long+"sure not to know {subject}.\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	worlds := map[string]vgidtest.World{}
 	for _, tc := range []struct {
 		name, family string
 		over         map[string]string
@@ -83,11 +92,9 @@ func TestDataIsReadBeforeTheFirstStep(t *testing.T) {
 			for k, v := range tc.over {
 				over[k] = v
 			}
-			if _, ok := worlds[tc.family]; !ok {
-				worlds[tc.family] = worldOf(outer, tc.family)
-			}
-			j := jobOn(t, worlds[tc.family], over)
+			j := family(t, tc.family, over)
 			p := peopleOf(t, j)
+			own(p.Forget)
 			tc.change(&p.Forget[1])
 			_, err := j.Unlearn(t.Context(), "unlearned", j.Config.Model.Base, p)
 			if tc.want == nil {
@@ -116,6 +123,7 @@ func TestDataIsReadBeforeTheFirstStep(t *testing.T) {
 func TestOddTextsAreTrainedOn(t *testing.T) {
 	j := family(t, "qwen2_vl", map[string]string{"unlearn.steps": "2", "unlearn.text_only": "0.5"})
 	p := peopleOf(t, j)
+	own(p.Forget)
 	for i := range p.Forget {
 		for k := range p.Forget[i].Train {
 			q := &p.Forget[i].Train[k]
@@ -131,7 +139,6 @@ func TestOddTextsAreTrainedOn(t *testing.T) {
 // The questions of the evaluation are read before a whole job trains for hours.
 func TestEvaluationIsReadBeforeTraining(t *testing.T) {
 	long(t)
-	w := worldOf(t, "qwen2_vl")
 	for _, tc := range []struct {
 		name   string
 		change func(q *dataset.Question)
@@ -142,12 +149,13 @@ func TestEvaluationIsReadBeforeTraining(t *testing.T) {
 		{"question", func(q *dataset.Question) { q.Text += strings.Repeat(" really", 200) }, "(eval.max_new), the model reads 256 at most"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			j := jobOn(t, w, map[string]string{"eval.likelihood": "true"})
+			j := family(t, "qwen2_vl", map[string]string{"eval.likelihood": "true"})
 			p := peopleOf(t, j)
 			sets, err := eval.ReadSets(p.Benchmark, eval.People{Sets: []string{eval.Forget}, Forget: j.Config.Data.Forget, Retain: p.RetainSplit, Most: 0})
 			if err != nil {
 				t.Fatal(err)
 			}
+			own(sets[0].Profiles)
 			person := &sets[0].Profiles[1]
 			at := slices.IndexFunc(person.Eval, func(q dataset.Question) bool { return q.Task == dataset.Classification && len(q.Options) == 4 })
 			tc.change(&person.Eval[at])
@@ -169,6 +177,7 @@ func TestTeacherIsReadBeforeTraining(t *testing.T) {
 	}
 	j := family(t, "llava", map[string]string{"unlearn.instruction.file": file, "unlearn.instruction.use": "text-only", "unlearn.text_only": "0", "eval.max_new": "100"})
 	p := peopleOf(t, j)
+	own(p.Forget)
 	for i := range p.Forget { // so that training has no question that the instruction makes too long
 		p.Forget[i].Train = slices.DeleteFunc(p.Forget[i].Train, func(q dataset.QA) bool { return q.Modality == dataset.Text })
 	}
@@ -214,13 +223,14 @@ func TestTeacherWithoutQuestions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	own(all)
 	for i := range all {
 		all[i].Eval = slices.DeleteFunc(all[i].Eval, func(q dataset.Question) bool { return q.Modality == dataset.ImageText })
 	}
 	if err := mllmu.WriteEvaluation(dir, mllmu.FullSet, all, false); err != nil {
 		t.Fatal(err)
 	}
-	j := jobOn(t, w, map[string]string{"data.dir": dir})
+	j := family(t, "llava", map[string]string{"data.dir": dir})
 	rows, err := j.TeacherTable(t.Context(), w.Model, peopleOf(t, j))
 	if err != nil || len(rows) != 0 {
 		t.Errorf("%v, %v", rows, err)

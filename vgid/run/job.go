@@ -41,6 +41,9 @@ type Options struct {
 	// in, with a checkpoint, and elsewhere as soon as it can. Its cause is then a
 	// *barrier.Interrupted. Nil: never.
 	Asked context.Context
+
+	// Opened are folders that other runs of this process read as well.
+	Opened inputs.Opened
 }
 
 // Job is one run on one worker.
@@ -87,7 +90,7 @@ func New(o Options) *Job {
 		Options: o, ranks: ranks, dir: dir, disks: disks, stages: stages,
 		Targets: &Targets{conf: o.Config, ranks: ranks, dir: dir, say: say},
 		inputs: inputs.New(inputs.Options{
-			Config: o.Config, Backend: o.Backend, Ranks: ranks, Dir: dir, Files: files, Transfer: moves, Stages: stages, Say: say,
+			Config: o.Config, Backend: o.Backend, Ranks: ranks, Dir: dir, Files: files, Transfer: moves, Stages: stages, Say: say, Opened: o.Opened,
 		}),
 		check: &preflight.Check{Ranks: ranks, Backend: o.Backend, Place: o.Place, Spell: o.Spell},
 	}

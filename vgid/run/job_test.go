@@ -15,11 +15,14 @@ import (
 
 	"vgid/collective"
 	"vgid/collective/mem"
+	"vgid/eval/dataset"
+	"vgid/eval/formats"
 	"vgid/model"
 	"vgid/model/adapter/peft"
 	"vgid/model/backend"
 	"vgid/model/cpu"
 	"vgid/model/hf"
+	"vgid/model/hf/modeldir"
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
 	"vgid/vgid/run/barrier"
@@ -64,6 +67,7 @@ func tryDevices(t *testing.T, n int, c config.Config, open func() (backend.Backe
 	var wg sync.WaitGroup
 	errs := make([]error, n)
 	transports := mem.New(n)
+	shared := opened(t, "llava")
 	for r := range n {
 		wg.Go(func() {
 			comm := collective.Solo()
@@ -82,7 +86,7 @@ func tryDevices(t *testing.T, n int, c config.Config, open func() (backend.Backe
 			}
 			asked, ask := context.WithCancelCause(context.Background())
 			o := Options{
-				Config: c, Comm: comm, Backend: be, Show: monitor.NewProgress(nil), Asked: asked, Spell: asFlag,
+				Config: c, Comm: comm, Backend: be, Show: monitor.NewProgress(nil), Asked: asked, Spell: asFlag, Opened: shared,
 				Metrics: monitor.NewMetrics(r, n, func() (uint64, uint64) { return 0, 0 }),
 			}
 			for _, f := range changes {
@@ -97,6 +101,31 @@ func tryDevices(t *testing.T, n int, c config.Config, open func() (backend.Backe
 	wg.Wait()
 	return errs
 }
+
+// opened are the folders of a family's shared world. They are parsed once for all tests:
+// whoever reads is to find them unchanged, so that a test that writes to what it reads, or
+// counts how often it is read, has a world of its own.
+func opened(t *testing.T, family string) inputs.Opened {
+	t.Helper()
+	worlds.Lock()
+	defer worlds.Unlock()
+	if o, ok := worlds.opened[family]; ok {
+		return o
+	}
+	w := vgidtest.Shared(t, family)
+	b, err := formats.Open(w.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := inputs.Opened{Models: []*modeldir.Dir{modeldir.Open(w.Model)}, Benchmarks: []*dataset.Benchmark{b}}
+	worlds.opened[family] = o
+	return o
+}
+
+var worlds = struct {
+	sync.Mutex
+	opened map[string]inputs.Opened
+}{opened: map[string]inputs.Opened{}}
 
 // asFlag spells settings as cmd/vgid does.
 func asFlag(path, value string) string { return strings.TrimSpace("--" + path + " " + value) }

@@ -22,7 +22,7 @@ func TestRunByOtherMethods(t *testing.T) {
 		{"npo", "Forget loss", false},
 	} {
 		t.Run(tc.method, func(t *testing.T) {
-			c := vgidtest.Small(t, map[string]string{"unlearn.method": tc.method, "unlearn.steps": "8", "unlearn.optim.lr": "1e-2", "train.steps": "2"})
+			c := vgidtest.Small(t, map[string]string{"unlearn.method": tc.method, "unlearn.steps": "8", "unlearn.optim.lr": "3e-2", "train.steps": "2"})
 			onWorld(t, 2, c, func(ctx context.Context, j *Job) error {
 				if err := j.Open(ctx); err != nil {
 					return err

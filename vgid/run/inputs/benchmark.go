@@ -32,6 +32,11 @@ func (in *Inputs) benchmark(ctx context.Context) (*dataset.Benchmark, error) {
 	}
 	var b *dataset.Benchmark
 	err := in.Ranks.Each(ctx, func(context.Context) (err error) {
+		for _, b = range in.Opened.Benchmarks {
+			if b.Dir() == dir {
+				return nil
+			}
+		}
 		b, err = formats.Open(dir)
 		return err
 	})

@@ -3,6 +3,7 @@ package inputs
 import (
 	"errors"
 
+	"vgid/eval/dataset"
 	"vgid/model/backend"
 	"vgid/model/hf/modeldir"
 	"vgid/vgid/config"
@@ -35,6 +36,15 @@ type Options struct {
 	Transfer *transfer.Transfer
 	Stages   *ledger.Ledger // a benchmark that is built has a record
 	Say      func(format string, args ...any)
+	Opened
+}
+
+// Opened are folders that are open already, as where several runs of one process read
+// the same: what they give depends on their files alone, not on who asked before. Who
+// opened them closes them.
+type Opened struct {
+	Models     []*modeldir.Dir
+	Benchmarks []*dataset.Benchmark
 }
 
 // New opens nothing yet.
@@ -42,7 +52,7 @@ func New(o Options) *Inputs {
 	return &Inputs{Options: o, models: map[string]*modeldir.Dir{}, verified: map[string]bool{}}
 }
 
-// Close closes the model folders.
+// Close closes the model folders that these Inputs opened.
 func (in *Inputs) Close() error {
 	var errs []error
 	for _, d := range in.models {

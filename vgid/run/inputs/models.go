@@ -10,8 +10,13 @@ import (
 
 // Folder is the opened model folder at a path, the same at every call: what is read of
 // it, headers, tokenizer and processor, is read once in a run, and again when its files
-// are others. It is closed with the Inputs.
+// are others. One that was not given open is closed with the Inputs.
 func (in *Inputs) Folder(path string) *modeldir.Dir {
+	for _, d := range in.Opened.Models {
+		if d.Path() == path {
+			return d
+		}
+	}
 	d := in.models[path]
 	if d == nil {
 		d = modeldir.Open(path)
