@@ -9,9 +9,14 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing/fstest"
 
+	"vgid/eval/dataset"
+	"vgid/eval/formats"
+	"vgid/eval/mllmu"
 	"vgid/model/cpu"
 	"vgid/vgid/people"
 	"vgid/vgid/quickstart"
@@ -50,7 +55,7 @@ const qwenProcessor = `{"image_processor_type": "Qwen2VLImageProcessor", "patch_
 var Families = []string{"llava", "qwen2_vl", "qwen2_5_vl"}
 
 // World is a model folder with random weights and a benchmark of ten
-// fictitious people, two of whom are in forget_20.
+// fictitious people, two of whom are in forget_20, each asked every question once.
 // Whoever made it owns the folders, and may change them.
 type World struct{ Model, Data string }
 
@@ -120,7 +125,38 @@ func makeFamily(w World, family string) error {
 	_, err := people.Build(context.Background(), people.BuildConfig{
 		Out: w.Data, Seed: 3, People: 10, ForgetPercents: []int{20}, Views: 2, Celebrities: 6, ImageSize: 48,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return thin(w.Data)
+}
+
+// thin leaves of the training questions that differ in their options alone the first: 28
+// of a person's 98. Every stage reads them all, before it draws a few.
+func thin(dir string) error {
+	b, err := formats.Open(dir)
+	if err != nil {
+		return err
+	}
+	for _, set := range []string{"forget_20", "retain_80", mllmu.TrainSet} {
+		profiles, err := b.Training(set)
+		if err != nil {
+			return err
+		}
+		for i := range profiles {
+			seen := map[string]bool{}
+			profiles[i].Train = slices.DeleteFunc(profiles[i].Train, func(q dataset.QA) bool {
+				asked, _, _ := strings.Cut(q.Question, "?")
+				again := seen[asked]
+				seen[asked] = true
+				return again
+			})
+		}
+		if err := mllmu.WriteTraining(dir, set, profiles); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Settings are overrides of the default configuration, by dotted path, for
