@@ -104,7 +104,8 @@ func (j *Job) Dir() string { return j.dir.Path() }
 // machine that has one of its own. All ranks call it.
 //
 // The order: what the workers were asked for before any of them writes, which disks they
-// share before one of them takes the folder's lock, the lock before anything is written.
+// share before one of them takes the folder's lock, the lock before anything is written that
+// stays.
 func (j *Job) Open(ctx context.Context) error {
 	// Settings leaves out what workers may differ in: threads, where their metrics are.
 	mine := fmt.Sprintf("command %s\nresume: %t\n%s", j.Command, j.Config.Resume, j.Config.Settings())

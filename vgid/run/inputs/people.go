@@ -14,7 +14,7 @@ import (
 )
 
 // People are the persons of a run, with their training questions.
-// All ranks hold the same, in the order of the files; no two lists share a question of
+// All ranks hold the same, in the order of the files; Forget and Retain share no question of
 // one person with the same picture (disjoint).
 type People struct {
 	Benchmark      *dataset.Benchmark
