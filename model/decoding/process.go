@@ -7,6 +7,8 @@ import (
 
 // Processor changes rows of logits by its settings; it keeps working memory.
 // It is for one goroutine at a time.
+// seen and bias are of the vocabulary's length and cleared behind each use, so that a step
+// allocates nothing.
 type Processor struct {
 	Settings
 	seen []bool    // of each token, between two uses false
@@ -84,6 +86,7 @@ func (p *Processor) forcedBOS(logits []float32, t *Text) {
 }
 
 // forcedEOS ends the longest answer there may be with an end token.
+// MaxNew counts the token that is chosen now.
 func (p *Processor) forcedEOS(logits []float32, t *Text) {
 	if len(p.ForcedEOS) > 0 && len(t.Answer) == t.MaxNew-1 {
 		force(logits, p.ForcedEOS)

@@ -55,6 +55,8 @@ func (p *Processor) encoderNoRepeat(logits []float32, t *Text) {
 
 // banCompletions bans the tokens that would make the last n tokens equal to n
 // tokens of the first within.
+// Tokens of the tail may themselves lie in the text that is searched, as those of an answer that
+// repeats itself do.
 func banCompletions(logits []float32, t *Text, n, within int) {
 	tail := t.len() + 1 - n
 	if tail < 0 {

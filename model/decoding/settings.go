@@ -32,6 +32,7 @@ type Bias struct {
 }
 
 // Decay makes end tokens likelier by Factor for each token after Start new ones.
+// Factor is of the logit's own size and compounds: after n tokens beyond Start it is Factorⁿ.
 type Decay struct {
 	Start  int
 	Factor float64

@@ -25,6 +25,7 @@ func drop(paths []string) (stayed float64, err error) {
 }
 
 // fadvise is a wish: mincore tells which pages stayed all the same.
+// It gives the file's pages and how many of them are cached afterwards.
 func dropFile(path string) (pages, cached int, err error) {
 	f, err := os.Open(path)
 	if err != nil {

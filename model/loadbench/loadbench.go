@@ -23,6 +23,7 @@ import (
 var script []byte
 
 // Options say what is measured.
+// Rounds alternate, so that what else the machine does meets all programs alike.
 type Options struct {
 	Dir    string // folder with weights
 	Rounds int    // of all programs in turn, each in a process of its own
@@ -133,12 +134,26 @@ func (o Options) ways() (out []*way) {
 	return out
 }
 
+// ColdError says why a load cannot be measured cold (Options.Cold).
+type ColdError struct {
+	Why string
+	Do  string // what would make it possible, empty where nothing does
+}
+
+func (e *ColdError) Error() string {
+	if e.Do == "" {
+		return e.Why
+	}
+	return e.Why + "; " + e.Do
+}
+
 // prepare reads all files once, or takes them out of the page cache.
 func prepare(ctx context.Context, cache string, files []string) error {
 	if cache == "cold" {
 		stayed, err := drop(files)
+		// A hundredth may be pages that the system holds for reasons of its own.
 		if err == nil && stayed > 0.01 {
-			err = fmt.Errorf("%.0f %% of the weights stay in the page cache: another program has them mapped; end it, or leave --cold out", 100*stayed)
+			err = &ColdError{Why: fmt.Sprintf("%.0f %% of the weights stay in the page cache: another program has them mapped", 100*stayed), Do: "end it"}
 		}
 		return err
 	}
@@ -191,6 +206,7 @@ func (o Options) command(ctx context.Context, w *way, py string) (*exec.Cmd, err
 // check compares what the ways have read.
 // What was read has to be equal, or the times would be of different work.
 func (r *Report) check(ways []*way) error {
+	// There is a way that reads in every set of ways.
 	first := ways[slices.IndexFunc(ways, func(w *way) bool { return w.step == "read" })].Rounds[0]
 	r.Bytes = first.Bytes
 	for _, w := range ways {

@@ -41,6 +41,7 @@ func WorkerMain() (ran bool, err error) { return worker.Main() }
 
 // do loads a model that could run or, to read every byte, opens its weights.
 // One thread, and so in the reference's script.
+// Seconds end when the work is done; what closes afterwards is not measured.
 func (j job) do(ctx context.Context) (s sample, err error) {
 	be := cpu.New(1)
 	defer be.Close()
@@ -72,6 +73,7 @@ func (j job) do(ctx context.Context) (s sample, err error) {
 	}
 	s.Seconds = time.Since(begin).Seconds()
 	after, err := measure.Memory()
+	// The kernel's numbers of this process, /proc/self/status.
 	s.Peak, s.Own = after["VmHWM"], after["RssAnon"]
 	return s, err
 }

@@ -23,6 +23,7 @@ type Config struct {
 // It belongs to the Flat it was made for: when the model trains something else,
 // Step and Restore refuse. Step only queues work on the device; values and
 // moments are those of the last Step once the device is synced.
+// m1 and m2 are the moments, [Len] each in the order of the Flat; step counts the updates made.
 type Optimizer struct {
 	be     backend.Backend
 	set    *params.Set
@@ -35,6 +36,7 @@ type Optimizer struct {
 }
 
 // decayRun is a stretch of the flat buffer that is decayed, or not, as a whole.
+// from and to are elements; neighbours in the buffer share one, so that an update takes few calls.
 type decayRun struct {
 	from, to int
 	decay    bool
@@ -92,6 +94,8 @@ func (o *Optimizer) Step(lr float32) error {
 	be, values, grads := o.be, o.flat.Values(), o.flat.Grads()
 	norm := backend.View(o.norm, 0, 1, 1)
 	be.Fill(norm, 0)
+	// All gradients share one norm, whatever runs they are in; the zeros between groups add
+	// nothing.
 	be.SumSquares(norm, grads)
 	o.step++
 	h := backend.AdamW{

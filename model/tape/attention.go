@@ -31,6 +31,7 @@ func (t *Tape) Attention(x Var, p backend.Attention) Var {
 	return t.record(node{op: opAttention, out: o, in: [2]Var{x}, aux: [2]backend.Tensor{lse}, attn: p})
 }
 
+// dq, dk and dv are written and not added to, hence the temporary where x has a gradient already.
 func backAttention(t *Tape, n *node) {
 	q, k, v := splitQKV(t.vals[n.in[0]].data, n.attn)
 	d, tmp := t.gradSet(n.in[0])
@@ -53,6 +54,7 @@ func (t *Tape) CachedAttention(x Var, keys, values, idx backend.Tensor, p backen
 	return o
 }
 
+// splitQKV gives views: columns of one matrix, with its stride.
 func splitQKV(x backend.Tensor, p backend.Attention) (q, k, v backend.Tensor) {
 	a := p.Heads * p.HeadDim
 	b := a + p.KVHeads*p.HeadDim

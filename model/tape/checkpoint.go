@@ -39,6 +39,7 @@ func (t *Tape) Checkpoint(x Var, s Segment) Var {
 	return t.record(node{op: opCheckpoint, out: v, in: [2]Var{x}, seg: s, idx2: t.rows})
 }
 
+// The segment's own nodes are recorded behind those that are there, run backwards and forgotten.
 func backCheckpoint(t *Tape, n *node) {
 	x := n.in[0]
 	nodes, mark := len(t.nodes), len(t.vals)

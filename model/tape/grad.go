@@ -31,6 +31,8 @@ func (t *Tape) run(first int) {
 	t.nodes = t.nodes[:first]
 }
 
+// Gradients of parameters are added to; those of values go by gradInto, gradAdd, gradSet or flow,
+// each by what the operation can do.
 func (n *node) backward(t *Tape) {
 	switch n.op {
 	case opLinear:

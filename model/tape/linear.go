@@ -134,16 +134,19 @@ func dropped(t *Tape, x backend.Tensor, lo *LoRA, rows backend.Tensor) backend.T
 	return d
 }
 
+// undrop gives the memory of dropped back, if it was any of its own.
 func undrop(t *Tape, d, x backend.Tensor) {
 	if d != x {
 		t.act.put(d)
 	}
 }
 
+// The backward pass draws the same mask anew from it, so that no mask is kept.
 func dropKey(t *Tape, lo *LoRA) backend.Key {
 	return backend.Key{Seed: t.opt.Seed, Step: t.opt.Step, Site: lo.Site}
 }
 
+// dy is [T, Σout], x [T, in]: dx = dy·W, dW = dyᵀ·x, db = Σ dy.
 func backLinear(t *Tape, n *node) {
 	be, l := t.be, n.lin
 	dy, x := t.GradOf(n.out), t.vals[n.in[0]].data
@@ -207,6 +210,7 @@ func gradWeights(t *Tape, dy, x backend.Tensor, l *Linear) {
 
 // backLowRank accumulates the gradients of A and B and, when dx is given,
 // adds the branches' share to it.
+// With mid = x·Aᵀ: dmid = scale·dy·B, dB = scale·dyᵀ·mid, dA = dmidᵀ·x, dx += dmid·A.
 func backLowRank(t *Tape, n *node, dx, dy, x backend.Tensor) {
 	be, l, mid := t.be, n.lin, n.aux[0]
 	acc := backend.MatMul{TransA: true, Alpha: 1, Beta: 1}

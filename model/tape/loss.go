@@ -31,6 +31,8 @@ func (t *Tape) LinearKL(h Var, w *Param, ht, wt, weight backend.Tensor, p backen
 	return loss
 }
 
+// The head's gradient is complete only when Backward comes to the node: others may use the head
+// before.
 func lossGrads(t *Tape, h Var, w *Param) (dh, dw backend.Tensor) {
 	if t.use(w) && t.grad {
 		dw = w.Grad

@@ -17,6 +17,7 @@ func (t *Tape) RMSNorm(x Var, w *Param, eps float32) Var {
 	return t.record(node{op: opRMSNorm, out: y, in: [2]Var{x}, p: [2]*Param{w}, aux: [2]backend.Tensor{stat}})
 }
 
+// Value and not Base is read: passes without the adapter are not recorded.
 func backRMSNorm(t *Tape, n *node) {
 	dx := normGrad(t, n.in[0])
 	t.be.RMSNormBackward(dx, trainedGrad(n.p[0]), t.GradOf(n.out), t.vals[n.in[0]].data, n.p[0].Value, n.aux[0])
@@ -65,6 +66,7 @@ func normDone(t *Tape, n *node, dx backend.Tensor) {
 	t.done(n.p[1])
 }
 
+// trainedGrad is where a backend adds a parameter's gradient, none for a frozen one.
 func trainedGrad(p *Param) backend.Tensor {
 	if p.Trainable {
 		return p.Grad
@@ -121,6 +123,7 @@ func backMerge(t *Tape, n *node) {
 }
 
 // Add is a + b in new memory.
+// Neither is changed, and both may be used afterwards.
 func (t *Tape) Add(a, b Var) Var {
 	rec := t.needs(a) || t.needs(b)
 	y := t.output(t.vals[a].data.Rows, t.vals[a].data.Cols, rec)

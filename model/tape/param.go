@@ -90,6 +90,7 @@ func partB(p *Part) backend.Tensor { return column(p.B, true) }
 
 func partBaseB(p *Part) backend.Tensor { return column(p.B, false) }
 
+// column is a bias [1, out] as [out, 1].
 func column(b *Param, adapter bool) backend.Tensor {
 	if b == nil {
 		return backend.Tensor{}
@@ -104,6 +105,7 @@ func partGradB(p *Part) backend.Tensor {
 	return p.B.Grad.Reshape(p.B.Grad.Cols, 1)
 }
 
+// With dropout each branch has an input of its own, and no product is common to them.
 func partA(p *Part) backend.Tensor {
 	if p.LoRA == nil || p.LoRA.Dropout > 0 {
 		return backend.Tensor{}

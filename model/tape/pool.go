@@ -5,6 +5,7 @@ import "vgid/model/backend"
 // pool lends tensors of one element type out of an arena and lends returned
 // ones again when the same size is asked for, so that the backward pass runs
 // in the memory that forward activations leave behind.
+// What it lends belongs to the tape's step: Reset takes all back, whoever still holds it.
 type pool struct {
 	arena *backend.Arena
 	free  []backend.Tensor
@@ -15,6 +16,8 @@ func newPool(be backend.Backend, dt backend.DType) *pool {
 }
 
 // get returns an uninitialised dense tensor.
+// The last one returned is tried first, since it is the likeliest to be in a cache. Sizes recur, as
+// layers do, so that the search is short.
 func (p *pool) get(rows, cols int) backend.Tensor {
 	n := rows * cols
 	for i := len(p.free) - 1; i >= 0; i-- {

@@ -119,6 +119,8 @@ func (r *recorder) done(p *Param) {
 	}
 }
 
+// A node remembers whether the adapter was on, since its backward pass comes when that may have
+// changed.
 func (r *recorder) record(n node) Var {
 	n.adapter = r.adapter
 	r.nodes = append(r.nodes, n)

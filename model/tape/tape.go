@@ -97,4 +97,5 @@ func (t *Tape) Release(m Mark, keep Var) Var {
 	return t.push(kept)
 }
 
+// needs reports whether an operation on v has to be recorded for the gradient of v.
 func (t *Tape) needs(v Var) bool { return t.grad && v != 0 && t.vals[v].needs }

@@ -41,6 +41,7 @@ func (t *values) Value(v Var) backend.Tensor { return t.vals[v].data }
 // the zero Tensor when nothing flowed into it.
 func (t *values) GradOf(v Var) backend.Tensor { return t.grads[t.vals[v].grad].t }
 
+// truncate ends the values from n on: memory of their own goes back.
 func (t *values) truncate(n int) {
 	for v := n; v < len(t.vals); v++ {
 		t.drop(Var(v))

@@ -28,6 +28,7 @@ func (s Shape) String() string {
 	return fmt.Sprintf("%d×%d×%d %s%s", s.M, s.N, s.K, letter(s.TransA), letter(s.TransB))
 }
 
+// letter is BLAS's name of an operand: N as it is, T transposed.
 func letter(transposed bool) string {
 	if transposed {
 		return "T"
@@ -123,6 +124,8 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	return r, nil
 }
 
+// shapes measures on one number of threads; the programs take turns in each round, so that a
+// machine that slows down slows both.
 func shapes(ctx context.Context, be backend.Backend, other *openBLAS, threads int, o Options) ([]Row, error) {
 	rate := func(gflops float64) float64 { return gflops }
 	var rows []Row
@@ -155,6 +158,8 @@ func shapes(ctx context.Context, be backend.Backend, other *openBLAS, threads in
 
 // timeShape returns the best rate, in GFLOP/s, of bursts of 3 ms within d.
 func timeShape(ctx context.Context, be backend.Backend, s Shape, d time.Duration) (float64, error) {
+	// The three stay the same, and where they fit into a cache, in it: what is measured is the
+	// product.
 	a, err := matrix(be, s.M, s.K, s.TransA)
 	if err != nil {
 		return 0, err
@@ -183,12 +188,14 @@ func timeShape(ctx context.Context, be backend.Backend, s Shape, d time.Duration
 			calls++
 		}
 		spent := measure.Clock(threads) - before
+		// A product is M·N·K multiplications and as many additions.
 		rate := 2 * float64(s.M) * float64(s.N) * float64(s.K) * float64(calls) / spent.Seconds() * 1e-9
 		best = max(best, rate)
 	}
 	return best, be.Sync()
 }
 
+// Values are small and not all alike; their sum over K stays far from overflow.
 func matrix(be backend.Backend, rows, cols int, transposed bool) (backend.Tensor, error) {
 	if transposed {
 		rows, cols = cols, rows

@@ -16,6 +16,8 @@ import (
 var openBLASSource []byte
 
 // openBLAS is the running comparison program.
+// remove takes its folder away; config is what the library says of itself, with the kernels it
+// chose for this processor.
 type openBLAS struct {
 	*bench.Peer
 	config string
@@ -36,6 +38,7 @@ func startOpenBLAS(ctx context.Context) (_ *openBLAS, err error) {
 		}
 	}()
 	program := filepath.Join(dir, "openblas_bench")
+	// It is compiled where it is measured: OpenBLAS is the machine's own.
 	build := exec.CommandContext(ctx, "gcc", "-O2", "-o", program, filepath.Join(dir, source), "-lopenblas")
 	if out, err := build.CombinedOutput(); err != nil {
 		first, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
@@ -50,6 +53,7 @@ func startOpenBLAS(ctx context.Context) (_ *openBLAS, err error) {
 }
 
 // time returns its best rate for a shape within d, in GFLOP/s.
+// An answer comes for each question, one at a time.
 func (p *openBLAS) time(s Shape, threads int, d time.Duration) (float64, error) {
 	bit := map[bool]int{true: 1}
 	var r struct{ GFLOPS float64 }

@@ -30,6 +30,8 @@ func Serve(t *testing.T, dir string, commit func() string) (asked func() string)
 	if commit == nil {
 		commit = func() string { return Commit }
 	}
+	// Every file is listed as a large one, with its SHA-256; Git's hash of small ones is tested in
+	// package hub.
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ const mostQuoted = 120
 // indented, with a space behind commas and colons, and not at any length.
 func OneLine(value []byte) string {
 	var compact bytes.Buffer
+	// What is no JSON is quoted all the same, with its blanks run together.
 	if json.Compact(&compact, value) != nil {
 		return string(bytes.Join(bytes.Fields(value), []byte(" ")))
 	}

@@ -26,6 +26,7 @@ func (l OneOrMany[T]) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]T(l))
 }
 
+// An empty list stays one; null gives nil.
 func oneOrMany[T any](b []byte, out *[]T) error {
 	*out = nil
 	if b = bytes.TrimSpace(b); len(b) > 0 && b[0] == '[' || string(b) == "null" {

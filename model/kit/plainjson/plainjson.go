@@ -53,6 +53,7 @@ func found(e *json.UnmarshalTypeError) string {
 	return e.Field + ": " + word
 }
 
+// wanted is the type of a field in the words of JSON; all integers are one.
 func wanted(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,

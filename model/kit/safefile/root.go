@@ -26,6 +26,7 @@ func WriteIn(root *os.Root, name string, write func(io.Writer) error) (err error
 	if err := root.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
+	// In the folder of the file itself: a rename is atomic within one file system.
 	tmp := path.Join(dir, "."+base+part+rand.Text())
 	f, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
@@ -56,6 +57,7 @@ func WriteIn(root *os.Root, name string, write func(io.Writer) error) (err error
 	if err := root.Rename(tmp, name); err != nil {
 		return err
 	}
+	// The folder is synced as well: the name is in it.
 	d, err := root.Open(dir)
 	if err != nil {
 		return err

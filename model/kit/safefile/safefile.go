@@ -47,6 +47,7 @@ func WriteBytes(path string, b []byte) error {
 // pieces, as weights do, goes around it; most files are smaller than it.
 const buffer = 64 << 10
 
+// replace writes the temporary file and gives it the name; renameio syncs it in between.
 func replace(f *renameio.PendingFile, write func(io.Writer) error) error {
 	w := bufio.NewWriterSize(f, buffer)
 	if err := write(w); err != nil {

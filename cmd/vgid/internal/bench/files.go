@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"errors"
+	"fmt"
 	"path/filepath"
 	"runtime"
 
@@ -79,7 +81,20 @@ func load() *cli.Command {
 			if err != nil {
 				return nil, err
 			}
-			return loadbench.Run(c.Context, loadbench.Options{Dir: dir, Rounds: c.Int("rounds"), Cold: c.Bool("cold"), Python: c.String("python")})
+			r, err := loadbench.Run(c.Context, loadbench.Options{Dir: dir, Rounds: c.Int("rounds"), Cold: c.Bool("cold"), Python: c.String("python")})
+			return r, withoutCold(err)
 		}),
 	}
+}
+
+// withoutCold adds to an error of a cold start how to do without one.
+func withoutCold(err error) error {
+	var cold *loadbench.ColdError
+	switch {
+	case !errors.As(err, &cold):
+		return err
+	case cold.Do == "":
+		return fmt.Errorf("%w; leave --cold out", err)
+	}
+	return fmt.Errorf("%w, or leave --cold out", err)
 }

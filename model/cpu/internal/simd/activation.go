@@ -12,6 +12,7 @@ const (
 	quickGain = 1.702
 )
 
+// Without the assembly all of this is float64, which is slow and as exact as the reference.
 func gelu(x float64) float64 { return x * phi(x) }
 func geluGrad(x float64) float64 {
 	return phi(x) + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi)
@@ -19,6 +20,8 @@ func geluGrad(x float64) float64 {
 
 // gate returns x·σ(u) and gateGrad its derivative given xdu = x·u'.
 func gate(x, u float64) float64 { return x * sigma(u) }
+
+// 1 − σ(u) is σ(−u), which does not cancel where σ is near 1.
 func gateGrad(u, xdu float64) float64 {
 	return sigma(u) + xdu*sigma(u)*sigma(-u)
 }
@@ -32,6 +35,8 @@ func quickGELUGrad(x float64) float64 { return gateGrad(quickGain*x, quickGain*x
 func silu(x float64) float64          { return gate(x, x) }
 func siluGrad(x float64) float64      { return gateGrad(x, x) }
 
+// x is cut to y's length, so that one that is too short panics here and not beyond the slice in
+// assembly.
 func apply(y, x []float32, kernel func(n int, y, x *float32), f func(float64) float64) {
 	n := len(y)
 	if n == 0 {
@@ -127,6 +132,7 @@ func SwiGLUBackward(dgate, dup, dy, gate, up []float32) {
 
 // ExpSum computes dst = e^(x - shift) and returns the sum; dst may be x.
 // Exponentials below the smallest normal number are 0.
+// shift is the largest element or more: e^(x − shift) is then at most 1.
 func ExpSum(dst, x []float32, shift float32) float32 {
 	n := len(dst)
 	if n == 0 {
@@ -146,6 +152,7 @@ func ExpSum(dst, x []float32, shift float32) float32 {
 }
 
 // SoftmaxBackward computes ds = p·(dp - delta)·scale.
+// delta is Σ p·dp of the row, scale that of the scores.
 func SoftmaxBackward(ds, p, dp []float32, delta, scale float32) {
 	n := len(ds)
 	if n == 0 {

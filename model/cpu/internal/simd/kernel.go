@@ -4,6 +4,7 @@ import "math"
 
 // A Tile is the most that Mul computes at once: so many rows of A, so many
 // columns of B.
+// Its size follows from the registers: see genGemm and genGemm512 in asm.
 type Tile struct{ Rows, Cols int }
 
 // CurrentTile depends on the level in use. The portable version takes the
@@ -24,6 +25,8 @@ func InPlace() bool { return !avx2 || avx512 }
 // C = Alpha·AB (+ bias) + Beta·C.
 type Epilogue struct{ Alpha, Beta float32 }
 
+// The three differ in how A is addressed: packed in panels of six rows, by rows lda apart, by two
+// strides.
 type packedKernel func(kc int, a, b *float32, bs int, c *float32, ldc int, alpha, beta float32, bias *float32, n int)
 type rowsKernel func(kc int, a *float32, lda int, b *float32, bs int, c *float32, ldc int, alpha, beta float32, bias *float32, n int)
 type stridedKernel func(kc int, a *float32, rs, cs int, b *float32, bs int, c *float32, ldc int, alpha, beta float32, bias *float32, n int)
@@ -61,6 +64,7 @@ func Mul(m, n, kc int, a []float32, rs, cs int, b []float32, bs int, c []float32
 	_, _, _ = a[(m-1)*rs+(kc-1)*cs], b[(kc-1)*bs+width-1], c[(m-1)*ldc+n-1]
 	switch {
 	case avx512:
+		// A tile of few columns has kernels of six rows, so that twelve go in two calls.
 		kernels := strided[(n+7)/8]
 		for i, h := 0, len(kernels)-1; i < m; i += h {
 			kernels[min(h, m-i)](kc, &a[i*rs], rs, cs, &b[0], bs, &c[i*ldc], ldc, e.Alpha, e.Beta, first(bias, n), n)
@@ -77,6 +81,7 @@ func Mul(m, n, kc int, a []float32, rs, cs int, b []float32, bs int, c []float32
 	}
 }
 
+// first is where an optional bias begins; it panics where that is shorter than n.
 func first(bias []float32, n int) *float32 {
 	if bias == nil {
 		return nil
@@ -85,6 +90,7 @@ func first(bias []float32, n int) *float32 {
 	return &bias[0]
 }
 
+// mulGo needs an accumulator for each column of the largest tile.
 func mulGo(m, n, kc int, a []float32, rs, cs int, b []float32, bs int, c []float32, ldc int, e Epilogue, bias []float32) {
 	for i := range m {
 		var acc [32]float32
@@ -109,6 +115,8 @@ func mulGo(m, n, kc int, a []float32, rs, cs int, b []float32, bs int, c []float
 }
 
 // Dots writes out[i·4+j] = Σ_k a[i·lda+k]·b[j·ldb+k] for i < m ≤ 3, j < 4.
+// Sums go in eight lanes and are added at the end: other bits than Mul's, so that the shape alone
+// decides which is called.
 func Dots(m, k int, a []float32, lda int, b []float32, ldb int, out *[12]float32) {
 	_, _ = a[(m-1)*lda+k-1], b[3*ldb+k-1]
 	k8 := 0

@@ -39,6 +39,7 @@ func Current() Level {
 // Limit keeps every function at or below a level, and returns what undoes
 // that. It is for tests and benchmarks: it must not be called while other
 // goroutines compute.
+// A level that the machine lacks is not reached by it.
 func Limit(to Level) (restore func()) {
 	was2, was512 := avx2, avx512
 	avx2, avx512 = avx2 && to >= AVX2, avx512 && to >= AVX512
@@ -47,6 +48,7 @@ func Limit(to Level) (restore func()) {
 
 // Pause waits for about n pause instructions (some tens of cycles each)
 // without giving up the processor, the body of a spin loop.
+// Portable code lets another goroutine run instead.
 func Pause(n int) {
 	if avx2 {
 		pause(n)

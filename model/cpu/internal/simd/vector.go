@@ -19,6 +19,7 @@ func Add(dst, a, b []float32) {
 }
 
 // Axpy computes y += alpha·x.
+// y may not overlap x but where they are the same.
 func Axpy(y []float32, alpha float32, x []float32) {
 	n := len(y)
 	if n == 0 {
@@ -81,6 +82,7 @@ func Rotate(x1, x2, c, s []float32, sign float32) {
 }
 
 // Sum returns Σ x.
+// The portable versions add in float64: exact enough in any order, and not the assembly's bits.
 func Sum(x []float32) float32 {
 	n := len(x)
 	if n == 0 {
@@ -131,6 +133,7 @@ func Dot3(a, b, x []float32, mean float32) float32 {
 }
 
 // Squares returns Σ (x - mean)².
+// The mean is taken off first: E[x²] − mean² would cancel.
 func Squares(x []float32, mean float32) float32 {
 	n := len(x)
 	if n == 0 {
@@ -163,6 +166,7 @@ func Squares64(x []float32) float64 {
 }
 
 // Max returns the largest element, -Inf when there is none. NaN may be ignored.
+// Whoever needs to know of a NaN looks for it in what is computed from the maximum.
 func Max(x []float32) float32 {
 	m := float32(math.Inf(-1))
 	n := len(x)

@@ -22,6 +22,7 @@ var script []byte
 const scriptFile, textsFile = "bench_tokenize.py", "texts.jsonl"
 
 // reference is the library in a Python process that waits for work.
+// Questions and answers are lines of its standard input and output (package bench).
 type reference struct {
 	*bench.Peer
 	version string
@@ -52,6 +53,7 @@ func startReference(ctx context.Context, python, dir, tokenizer string, parts, t
 
 // seconds encodes a part by a call of the library.
 // The clocks are those of vgid's side: processor time on one thread, time that passes on several.
+// A number of texts that differs is another part than was meant.
 func (r *reference) seconds(call string, part, texts, threads int) (float64, error) {
 	var a struct {
 		Wall, CPU float64

@@ -59,6 +59,7 @@ type Row struct {
 const ours = "vgid"
 
 // way is a row in the making.
+// Each has the rounds of its own Program, in the order of the parts.
 type way struct {
 	bench.Program[sample]
 	threads int
@@ -79,6 +80,7 @@ type sample struct {
 }
 
 // Run measures, and fails when the ids of any text differ.
+// Equality is checked before anything is timed.
 func Run(ctx context.Context, o Options) (Report, error) {
 	path := filepath.Join(o.Dir, "tokenizer.json")
 	tok, err := tokenizer.Load(o.Dir)
@@ -174,6 +176,7 @@ func made(path string, n int) ([]string, error) {
 }
 
 // load is what a part holds.
+// Both are sums over the texts of a part; tokens are vgid's, which equal the library's.
 type load struct{ bytes, tokens float64 }
 
 // count is what each part holds, in bytes of text and in tokens.
@@ -255,6 +258,7 @@ func equal(r *reference, dir string, texts []string, ids [][]int32) error {
 }
 
 // rows are the ways with medians; each is compared with vgid on as many threads.
+// Ratios are of the same part, which all have encoded.
 func rows(ways []*way) (out []Row) {
 	mine := map[int]*bench.Program[sample]{}
 	for _, w := range ways {

@@ -120,6 +120,7 @@ func (l lane) keep(v vec) vec {
 // n is kept one vector's or one unrolled round's length below what is left, so that the
 // sign of the subtraction is the test. The function is NOSPLIT: it calls nothing and has no
 // frame to grow.
+// arrays and scalars are names with commas between, as in a signature.
 func loop(name, arrays, scalars, result string, unroll int, setup func() func(lane), finish func()) {
 	sig := "func(n int, " + arrays + " *float32"
 	if scalars != "" {

@@ -204,6 +204,7 @@ func genGemm(mr, nr int, packed bool) {
 	// The masks of the (up to two) halves: lanes below n. They are loaded where
 	// they are used, since all sixteen registers are taken.
 	table := GP64()
+	// A tile of eight columns has one half, and the second mask is not asked for.
 	LEAQ(tailMasks(), table)
 	NEGQ(n)
 	mask := YMM()

@@ -123,6 +123,7 @@ func genGemm512(mr, nr int) {
 	}
 	// The first vector is the longest.
 	av := []reg.VecVirtual{vectors[0](), vectors[0]()}
+	// kc is at least 1: the test is at the loop's end.
 	Label("loop")
 	for j := range bv {
 		load(b, j, bv[j])

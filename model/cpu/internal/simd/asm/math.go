@@ -12,6 +12,7 @@ import (
 // small factor of the best approximation.
 // Fitted when the code is generated, the coefficients need no table that somebody has to
 // trust: the function that is approximated stands beside its polynomial.
+// Divided differences in float64 are exact enough for degrees of about ten.
 func fit(f func(float64) float64, lo, hi float64, degree int) []float64 {
 	n := degree + 1
 	x, d := make([]float64, n), make([]float64, n)
@@ -37,6 +38,7 @@ func fit(f func(float64) float64, lo, hi float64, degree int) []float64 {
 // horner evaluates a polynomial at x.
 // A polynomial of degree d is a chain of d multiply-adds. The bodies of a vector loop are
 // independent, so the processor works on several chains at once.
+// Coefficients are memory operands, so that the chain needs two registers.
 func horner(p []float64, x vec) vec {
 	v := copyOf(constant(p[len(p)-1]))
 	for i := len(p) - 2; i >= 0; i-- {

@@ -86,6 +86,8 @@ func genTranspose() {
 // panels of width w, ps apart. For w = 6 the stores are 8 wide and overlap, so
 // each panel must have room for two more floats than it holds, and panels must
 // be written in order.
+// A panel is w floats for each k, one k behind the other: the order in which genGemm reads A, and
+// B.
 func genPackRows(np, w int) {
 	TEXT(fmt.Sprintf("pack%dx%d", np, w), NOSPLIT, "func(n int, src *float32, ld int, dst *float32, ps int)")
 	Pragma("noescape")

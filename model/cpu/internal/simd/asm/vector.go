@@ -131,6 +131,7 @@ func genMax() {
 
 // genNorms emits the rows of RMSNorm and LayerNorm; RMSNorm is the case of mean 0.
 // Statistics come from genReductions.
+// scale is rstd of the row; k and c hold what the backward pass takes from the row's sums.
 func genNorms() {
 	// y = (x - mean)·scale·w
 	each("normScaleAVX2", "y, x, w", "mean, scale", 2, func() func(lane) {
@@ -316,6 +317,7 @@ func genOptimizer() {
 }
 
 // genBF16 emits conversions of 8·n8 elements; rounding is to nearest even.
+// The loop tests at its end: n8 is at least 1, and what is left over Go code converts.
 func genBF16() {
 	TEXT("fromBF16AVX2", NOSPLIT, "func(n8 int, dst *float32, src *uint16)")
 	Pragma("noescape")

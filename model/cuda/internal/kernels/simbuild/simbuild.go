@@ -25,6 +25,7 @@ import (
 var ErrNoCompiler = errors.New("no g++ on this machine (or not x86-64 Linux): the simulated device is not built")
 
 // Options of a build.
+// The zero value builds the kernels as they are.
 type Options struct {
 	Flags []string // further compiler flags
 	// Replace gives other texts for sources or headers, by their path relative
@@ -37,6 +38,8 @@ type Options struct {
 }
 
 // Flags are those of every compilation and of the link.
+// -ffp-contract=off keeps a·b + c two roundings unless a kernel asks for one, as the device's
+// compiler is told, too.
 func Flags() []string {
 	f := []string{"-std=c++17", "-O1", "-g", "-fPIC", "-Wall", "-Wextra", "-ffp-contract=off"}
 	if cpu.X86.HasFMA {
@@ -96,6 +99,7 @@ func Objects(ctx context.Context, o Options) ([]string, error) {
 			return nil, err
 		}
 	}
+	// Another compiler gives other objects, so that its version is part of their names.
 	version, err := exec.CommandContext(ctx, gxx, "--version").Output()
 	if err != nil {
 		return nil, fmt.Errorf("simbuild: %w", err)
@@ -119,6 +123,7 @@ func Objects(ctx context.Context, o Options) ([]string, error) {
 	if len(o.Replace) > 0 {
 		changed = included
 	}
+	// Only when something has to be compiled: objects that are there need no headers.
 	ahead := sync.OnceValues(func() ([]string, error) { return precompiled(ctx, gxx, cache, version, flags) })
 	objects := make([]string, len(sources))
 	g, ctx := errgroup.WithContext(ctx)
@@ -132,6 +137,7 @@ func Objects(ctx context.Context, o Options) ([]string, error) {
 			return nil, err
 		}
 		sum := sha256.Sum256([]byte(seed + name + "\n" + text))
+		// Twelve bytes of a hash are no name that two builds share by chance.
 		objects[i] = filepath.Join(cache, fmt.Sprintf("%x.o", sum[:12]))
 		if _, err := os.Stat(objects[i]); err == nil {
 			continue
@@ -196,6 +202,7 @@ func Link(ctx context.Context, out string, objects []string, flags ...string) er
 	return run(exec.CommandContext(ctx, "g++", args...))
 }
 
+// source is the text of a file as Replace has it, else as it lies in the folder.
 func source(root, name string, replace map[string]string) (string, error) {
 	if text, ok := replace[name]; ok {
 		return text, nil
@@ -224,6 +231,7 @@ func headers(root string, replace map[string]string) (map[string]string, error) 
 
 // compile writes the object of one source; where moved is given, in a folder
 // that holds this text and those headers.
+// The object appears whole or not at all, since other processes build into the same folder.
 func compile(ctx context.Context, gxx, root, name, text, object string, flags []string, moved map[string]string) error {
 	file := filepath.Join(root, name)
 	if moved != nil {
@@ -262,6 +270,7 @@ func compile(ctx context.Context, gxx, root, name, text, object string, flags []
 	return renameio.WriteFile(object, b, 0o644)
 }
 
+// run gives all that a compiler wrote with its failure.
 func run(c *exec.Cmd) error {
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", c.Path, err, bytes.TrimSpace(out))

@@ -46,6 +46,7 @@ func For(tokenizerJSON []byte) (*Maker, error) {
 }
 
 // String is string i.
+// It depends on i and the tokenizer's tokens alone.
 func (m *Maker) String(i int) string {
 	var b strings.Builder
 	r := newSplitMix(i)
@@ -84,11 +85,14 @@ func (m *Maker) String(i int) string {
 }
 
 // splitMix is SplitMix64.
+// It is a few lines in any language (Steele et al. 2014), so that Python draws the same.
 type splitMix uint64
 
 // newSplitMix keeps seeds far apart on the counter: neighbours share no numbers.
 func newSplitMix(seed int) splitMix { return splitMix(uint64(seed)*0xd1342543de82ef95 + 1) }
 
+// below is a number from 0 to n − 1. That a remainder favours small numbers a little harms nothing
+// here.
 func (s *splitMix) below(n int) int {
 	*s += 0x9e3779b97f4a7c15
 	z := uint64(*s)
