@@ -18,6 +18,7 @@ var flags = map[option.Name]string{
 	option.Nodes:           "--nodes",
 	option.Procs:           "--nproc-per-node",
 	option.Job:             "--job",
+	option.NodeName:        "--node-name",
 	option.Join:            "--join",
 	option.BindAddr:        "--bind-addr",
 	option.AdvertiseAddr:   "--advertise-addr",

@@ -57,6 +57,7 @@ func TestBadOptions(t *testing.T) {
 		{"--join with --nodes 1", func(o *agent.Options) { o.Join = []string{"a:1"} }},
 		{`--bind-addr "host": not an IP address`, func(o *agent.Options) { o.BindAddr = "host" }},
 		{"--bind-addr 10.0.0.1: what workers tell each other is not encrypted there; pass --insecure-network", func(o *agent.Options) { o.BindAddr = "10.0.0.1" }},
+		{`--node-name "my host": must be 1 to 63 letters`, func(o *agent.Options) { o.Node = "my host" }},
 		{"--advertise-addr is missing", func(o *agent.Options) { o.BindAddr, o.InsecureNetwork = "0.0.0.0", true }},
 		{"--timeout 0s: must be positive", func(o *agent.Options) { o.Timeout = 0 }},
 		{"--log-dir: mkdir /dev/null", func(o *agent.Options) { o.LogDir = "/dev/null/x" }},

@@ -60,7 +60,10 @@ type Options struct {
 	Watched bool
 }
 
+// nameForm and nameRule are the names of jobs and nodes, which stand in files and metrics.
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+const nameRule = "must be 1 to %d letters, digits, dots, dashes and underscores, a letter or digit first"
 
 // ErrNoCommand says that there is nothing to run.
 var ErrNoCommand = errors.New("no command given")
@@ -76,9 +79,9 @@ func (o *Options) Check() error {
 	case o.Procs < 1 || o.Procs > 64:
 		return option.Errorf("%v %d: must be 1 to 64", option.Procs, o.Procs)
 	case !nameForm.MatchString(o.Job) || len(o.Job) > discovery.MaxJob:
-		return option.Errorf("%v %q: must be 1 to %d letters, digits, dots, dashes and underscores", option.Job, o.Job, discovery.MaxJob)
+		return option.Errorf("%v %q: "+nameRule, option.Job, o.Job, discovery.MaxJob)
 	case !nameForm.MatchString(o.Node) || len(o.Node) > maxNode:
-		return fmt.Errorf("node name %q: must be 1 to %d letters, digits, dots, dashes and underscores", o.Node, maxNode)
+		return option.Errorf("%v %q: "+nameRule, option.NodeName, o.Node, maxNode)
 	case o.Nodes == 1 && len(o.Join) > 0:
 		return option.Errorf("%v with %v 1: there is nobody to join; say how many nodes the job has", option.Join, option.Nodes)
 	case o.Port < 0 || o.Port > 65535:
@@ -109,7 +112,8 @@ func (o *Options) Check() error {
 }
 
 func (o *Options) checkAddresses() error {
-	if o.AdvertiseAddr == "" {
+	given := o.AdvertiseAddr != ""
+	if !given {
 		o.AdvertiseAddr = o.BindAddr
 	}
 	for _, a := range []struct {
@@ -119,7 +123,9 @@ func (o *Options) checkAddresses() error {
 		ip := net.ParseIP(a.addr)
 		switch {
 		case ip == nil:
-			return option.Errorf("%v %q: not an IP address", a.name, a.addr)
+			return option.Errorf("%v %q: not an IP address; give one of this machine", a.name, a.addr)
+		case ip.IsUnspecified() && a.name == option.AdvertiseAddr && given:
+			return option.Errorf("%v %s: no other node can call this one there; give the address at which they reach it", a.name, a.addr)
 		case ip.IsUnspecified() && a.name == option.AdvertiseAddr:
 			return option.Errorf("%v is missing: %s says nothing about how others reach this node", a.name, a.addr)
 		case !ip.IsLoopback() && !o.InsecureNetwork:
@@ -130,7 +136,7 @@ func (o *Options) checkAddresses() error {
 	for _, j := range o.Join {
 		host, port, err := net.SplitHostPort(j)
 		if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || host == "" || n == 0 {
-			return option.Errorf("%v %q: not host:port", option.Join, j)
+			return option.Errorf("%v %q: not host:port, such as 10.0.0.1:7946", option.Join, j)
 		}
 	}
 	return nil

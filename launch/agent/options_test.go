@@ -23,6 +23,8 @@ func TestBadOptions(t *testing.T) {
 		{"addresses to join with number of nodes 1", func(o *Options) { o.Join = []string{"a:1"} }},
 		{`bind address "host": not an IP address`, func(o *Options) { o.BindAddr = "host" }},
 		{"bind address 10.0.0.1: what workers tell each other is not encrypted there; pass insecure network", func(o *Options) { o.BindAddr = "10.0.0.1" }},
+		{"advertised address 0.0.0.0: no other node can call this one there", func(o *Options) { o.AdvertiseAddr, o.InsecureNetwork = "0.0.0.0", true }},
+		{`node name "-a": must be 1 to 63 letters, digits, dots, dashes and underscores, a letter or digit first`, func(o *Options) { o.Node = "-a" }},
 		{"advertised address is missing", func(o *Options) { o.BindAddr, o.InsecureNetwork = "0.0.0.0", true }},
 		{"timeout 0s: must be positive", func(o *Options) { o.Timeout = 0 }},
 		{"log folder: mkdir /dev/null", func(o *Options) { o.LogDir = "/dev/null/x" }},

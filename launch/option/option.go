@@ -18,6 +18,7 @@ const (
 	Nodes           Name = "number of nodes"
 	Procs           Name = "workers per node"
 	Job             Name = "job"
+	NodeName        Name = "node name"
 	Join            Name = "addresses to join"
 	BindAddr        Name = "bind address"
 	AdvertiseAddr   Name = "advertised address"
@@ -31,7 +32,7 @@ const (
 
 // All lists the settings, for a program to see that it can spell each.
 func All() []Name {
-	return []Name{Nodes, Procs, Job, Join, BindAddr, AdvertiseAddr, Port, InsecureNetwork, SecretFile, Timeout, Grace, LogDir}
+	return []Name{Nodes, Procs, Job, NodeName, Join, BindAddr, AdvertiseAddr, Port, InsecureNetwork, SecretFile, Timeout, Grace, LogDir}
 }
 
 // worded is an error that speaks of settings.
