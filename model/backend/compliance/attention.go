@@ -19,7 +19,7 @@ var attention = []one{
 			for _, inverse := range []bool{false, true} {
 				// Operations in place are played on what the one before left, on both sides alike.
 				what := fmt.Sprintf("%+v inverse=%v", z, inverse)
-				s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+				s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 					be.RoPE(at(x), at(cos), at(sin), z.heads, inverse)
 				})
 				s.same("rope", what, x)
@@ -133,7 +133,7 @@ func (s *suite) attend(z attentionShape, causal bool, magnitude float64) {
 	p := backend.Attention{Heads: z.heads, KVHeads: z.kvHeads, HeadDim: z.dim, Causal: causal,
 		Scale: float32(1 / math.Sqrt(float64(z.dim)))}
 	what := fmt.Sprintf("%+v causal=%v", z, causal)
-	s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+	s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 		p.Q, p.KV = s.onDevice(be, qSeqs), s.onDevice(be, kSeqs)
 		be.Attention(at(o), at(lse), at(q), at(k), at(v), p)
 		be.Attention(at(bare), backend.Tensor{}, at(q), at(k), at(v), p)

@@ -39,7 +39,7 @@ var bf16Weights = []one{
 				if transB {
 					w = s.halves(z.n, z.k, s.normal)
 				}
-				s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+				s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 					p.Bias = at(bias)
 					be.MatMul(at(y), at(x), at(w), p)
 				})
@@ -54,7 +54,7 @@ var bf16Weights = []one{
 		s.shapes(func(r, c int, what string) {
 			src, dst := s.halves(9, c, s.normal), s.floats(r, c, junk)
 			idx := s.ints(r, 1, s.randomInts(r, -2, 8))
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.GatherRows(at(dst), at(src), at(idx)) })
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.GatherRows(at(dst), at(src), at(idx)) })
 			s.same("gather_rows", what, dst)
 		})
 	}},
@@ -66,7 +66,7 @@ var bf16Weights = []one{
 				target := s.ints(z.t, 1, s.randomInts(z.t, 0, int64(z.vocab-1)))
 				loss, weight := s.floats(z.t, 1, junk), s.floats(z.t, 1, s.rowWeights)
 				dh, _ := s.gradients(z, which)
-				s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+				s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 					be.LinearCE(at(loss), at(dh), backend.Tensor{}, at(h), at(w), at(target), at(weight))
 				})
 				s.same("linear_ce", what, loss)
@@ -90,7 +90,7 @@ var bf16Weights = []one{
 				}
 				loss, weight := s.floats(z.t, 1, junk), s.floats(z.t, 1, s.rowWeights)
 				dh, _ := s.gradients(z, which)
-				s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+				s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 					// Scale is the square of the temperature, as distillation has it (Hinton et al.
 					// 2015).
 					be.LinearKL(at(loss), at(dh), backend.Tensor{}, at(h), at(w), at(ht), at(wt), at(weight), backend.KL{TeacherTemp: 2, StudentTemp: 2, Scale: 4})
@@ -110,7 +110,7 @@ var bf16Weights = []one{
 // An error leaves the device unusable, errors being sticky, and ends the part.
 func bf16Activations(s *suite) {
 	x, w, y := s.halves(9, 16, s.normal), s.halves(12, 16, s.normal), s.dense(9, 12, junk)
-	s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+	s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 		be.MatMul(at(y), at(x), at(w), backend.MatMul{TransB: true, Alpha: 1})
 	})
 	if err := s.dev.Sync(); err != nil {
@@ -122,53 +122,64 @@ func bf16Activations(s *suite) {
 }
 
 // adopted checks a backend that takes memory of others: what it reads there,
-// and that it refuses to write to it.
+// and that it refuses to write to it. The reference takes none, and answers with the same values in
+// memory of its own.
 // Adopted memory is a mapped weight file in the program: little-endian values, aligned to their
 // element and to nothing else, and read-only.
 func adopted(s *suite) {
-	if !s.dev.Traits().Adopts {
+	if s.why != recorded && !s.dev.Traits().Adopts {
 		s.t.Logf("%s adopts no memory", s.dev.Name())
 		return
 	}
 	for _, dt := range []backend.DType{backend.F32, backend.BF16} {
 		values := make([]float32, 3*5)
-		mem := make([]byte, len(values)*dt.Size()+8)
-		// Not on a multiple of 8: files keep tensors on multiples of their element.
-		host := mem[8-dt.Size() : len(mem)-dt.Size()]
 		for i := range values {
 			values[i] = roundBF16(float32(s.normal()))
-			// A bfloat16 is the upper half of a float32, little-endian as in safetensors.
-			bits := math.Float32bits(values[i]) >> (32 - 8*dt.Size())
-			for b := range dt.Size() {
-				host[i*dt.Size()+b] = byte(bits >> (8 * b))
-			}
 		}
-		// A truncated file must be refused here; beyond its end the mapping has no pages.
-		if _, err := s.dev.Adopt(dt, host[:len(host)-1]); err == nil {
-			s.t.Errorf("half an element of %v is adopted", dt)
-		}
-		buf, err := s.dev.Adopt(dt, host)
-		if err != nil {
-			s.t.Fatalf("Adopt(%v): %v", dt, err)
-		}
-		got := make([]float32, len(values))
-		if err := s.dev.Download(got, backend.View(buf, 0, 3, 5)); err != nil {
-			s.t.Fatalf("%v", err)
-		}
-		for i, v := range got {
-			if v != values[i] {
-				s.t.Fatalf("adopted %v memory: element %d is %v, want %v", dt, i, v, values[i])
-			}
-		}
+		drawn := 0
 		x, y := s.dense(2, 5, s.normal), s.dense(2, 3, junk)
-		// The reference gets the same values in memory of its own, since only the device adopts.
-		w := s.dense(3, 5, func() float64 { v := values[0]; values = values[1:]; return float64(v) })
-		s.dev.MatMul(y.dev, x.dev, backend.View(buf, 0, 3, 5), backend.MatMul{TransB: true, Alpha: 1})
-		if s.ref != nil {
-			s.ref.MatMul(y.ref, x.ref, w.ref, backend.MatMul{TransB: true, Alpha: 1})
+		w := s.dense(3, 5, func() float64 { drawn++; return float64(values[drawn-1]) }).dev
+		if s.why != recorded {
+			w = backend.View(s.adopt(dt, values), 0, 3, 5)
 		}
+		s.dev.MatMul(y.dev, x.dev, w, backend.MatMul{TransB: true, Alpha: 1})
 		s.same("matmul", "of adopted memory", y)
 		s.finish("adopted memory")
-		s.dev.Free(buf)
+		if s.why != recorded {
+			s.dev.Free(w.Buf)
+		}
 	}
+}
+
+// adopt gives the device memory that holds values, and sees that it reads them there.
+func (s *suite) adopt(dt backend.DType, values []float32) backend.Buffer {
+	s.t.Helper()
+	mem := make([]byte, len(values)*dt.Size()+8)
+	// Not on a multiple of 8: files keep tensors on multiples of their element.
+	host := mem[8-dt.Size() : len(mem)-dt.Size()]
+	for i, v := range values {
+		// A bfloat16 is the upper half of a float32, little-endian as in safetensors.
+		bits := math.Float32bits(v) >> (32 - 8*dt.Size())
+		for b := range dt.Size() {
+			host[i*dt.Size()+b] = byte(bits >> (8 * b))
+		}
+	}
+	// A truncated file must be refused here; beyond its end the mapping has no pages.
+	if _, err := s.dev.Adopt(dt, host[:len(host)-1]); err == nil {
+		s.t.Errorf("half an element of %v is adopted", dt)
+	}
+	buf, err := s.dev.Adopt(dt, host)
+	if err != nil {
+		s.t.Fatalf("Adopt(%v): %v", dt, err)
+	}
+	got := make([]float32, len(values))
+	if err := s.dev.Download(got, backend.View(buf, 0, 1, len(values))); err != nil {
+		s.t.Fatalf("%v", err)
+	}
+	for i, v := range got {
+		if v != values[i] {
+			s.t.Fatalf("adopted %v memory: element %d is %v, want %v", dt, i, v, values[i])
+		}
+	}
+	return buf
 }

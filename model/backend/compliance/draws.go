@@ -9,8 +9,11 @@ import (
 
 // draws are the inputs of a part. The stream is seeded by the length of the part's name (play)
 // and by nothing of the backend, so that a part draws the same inputs each time it is played:
-// SameBits and the second half of check compare bits of two plays.
-type draws struct{ rng *rand.Rand }
+// a device is compared with answers that the reference gave in another play.
+type draws struct {
+	pcg *rand.PCG // where the stream stands
+	rng *rand.Rand
+}
 
 func (d draws) normal() float64  { return d.rng.NormFloat64() }
 func (d draws) uniform() float64 { return d.rng.Float64() }

@@ -43,7 +43,7 @@ var storage = []one{
 			for i := range host {
 				host[i] = float32(s.normal())
 			}
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 				be.Upload(at(x), host)
 				be.UploadInts(at(n), hostInts)
 			})
@@ -130,7 +130,7 @@ var elementwise = []one{
 		s.shapes(func(r, c int, what string) {
 			x, n := s.floats(r, c, junk), s.ints(r, c, make([]int32, r*c))
 			v := pick(s.rng, 0, -0.5, float32(math.Pi))
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 				be.Fill(at(x), v)
 				be.Fill(at(n), 3)
 			})
@@ -155,7 +155,7 @@ var elementwise = []one{
 		s.shapes(func(r, c int, what string) {
 			x, y := s.floats(r, c, s.normal), s.floats(r, c, junk)
 			n, m := s.ints(r, c, s.randomInts(r*c, -99, 99)), s.ints(r, c, make([]int32, r*c))
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 				be.Copy(at(y), at(x))
 				be.Copy(at(m), at(n))
 			})
@@ -165,11 +165,11 @@ var elementwise = []one{
 	{"add", func(s *suite) {
 		s.shapes(func(r, c int, what string) {
 			a, b, y := s.floats(r, c, s.normal), s.floats(r, c, s.normal), s.floats(r, c, junk)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Add(at(y), at(a), at(b)) })
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Add(at(y), at(a), at(b)) })
 			s.same("add", what, y)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Add(at(a), at(a), at(b)) })
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Add(at(a), at(a), at(b)) })
 			s.same("add", what+" into a", a)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Add(at(b), at(a), at(b)) })
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Add(at(b), at(a), at(b)) })
 			s.same("add", what+" into b", b)
 		})
 	}},
@@ -177,9 +177,9 @@ var elementwise = []one{
 		s.shapes(func(r, c int, what string) {
 			x, y := s.floats(r, c, s.normal), s.floats(r, c, s.normal)
 			alpha := pick(s.rng, float32(1), -0.3, 2)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Axpy(at(y), alpha, at(x)) })
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Axpy(at(y), alpha, at(x)) })
 			s.same("axpy", what, y)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Scale(at(x), alpha) })
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Scale(at(x), alpha) })
 			s.same("scale", what, x)
 		})
 	}},
@@ -188,11 +188,11 @@ var elementwise = []one{
 			s.shapes(func(r, c int, what string) {
 				what = f.String() + " " + what
 				x, y, dy, dx := s.floats(r, c, s.steep), s.floats(r, c, junk), s.floats(r, c, s.normal), s.floats(r, c, junk)
-				s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Activate(at(y), at(x), f) })
+				s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Activate(at(y), at(x), f) })
 				s.same("activate", what, y)
-				s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ActivateBackward(at(dx), at(dy), at(x), f) })
+				s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ActivateBackward(at(dx), at(dy), at(x), f) })
 				s.same("activate_backward", what, dx)
-				s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ActivateBackward(at(dy), at(dy), at(x), f) })
+				s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ActivateBackward(at(dy), at(dy), at(x), f) })
 				s.same("activate_backward", what+" into dy", dy)
 			})
 		}
@@ -201,7 +201,7 @@ var elementwise = []one{
 		// A NaN is a broken run: no operation may turn it into a number.
 		for _, f := range []backend.Activation{backend.GELU, backend.GELUTanh, backend.QuickGELU, backend.SiLU} {
 			x, y := s.floats(3, 17, junk), s.floats(3, 17, s.normal)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Activate(at(y), at(x), f) })
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Activate(at(y), at(x), f) })
 			s.same("activate", f.String()+" of NaN", y)
 		}
 	}},
@@ -219,9 +219,9 @@ var elementwise = []one{
 			})
 			gate, up := both.cols(0, c), both.cols(c, 2*c)
 			y, dy, dgate, dup := s.floats(r, c, junk), s.floats(r, c, s.normal), s.floats(r, c, junk), s.floats(r, c, junk)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.SwiGLU(at(y), at(gate), at(up)) })
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.SwiGLU(at(y), at(gate), at(up)) })
 			s.same("swiglu", what, y)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 				be.SwiGLUBackward(at(dgate), at(dup), at(dy), at(gate), at(up))
 			})
 			s.same("swiglu_backward", what, dgate, dup)
@@ -234,7 +234,7 @@ var elementwise = []one{
 			// Powers of ten as far as the product stays in float32's range.
 			up := s.floats(r, c, func() float64 { return s.normal() * math.Pow(10, pick(s.rng, -20.0, -5, 0, 3, 6, 20)) })
 			y, dgate, dup := s.floats(r, c, junk), s.floats(r, c, junk), s.floats(r, c, junk)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 				be.SwiGLU(at(y), at(gate), at(up))
 				be.SwiGLUBackward(at(dgate), at(dup), at(dy), at(gate), at(up))
 			})
@@ -242,7 +242,7 @@ var elementwise = []one{
 				return func(r, c int) float64 {
 					v := 1.0
 					for _, f := range factors {
-						v *= math.Abs(s.ref.At(f.ref, r, c))
+						v *= math.Abs(f.input(r, c))
 					}
 					return v + 1e-30 // less may be flushed to 0
 				}
@@ -261,7 +261,7 @@ var elementwise = []one{
 			draw[nan] = junk
 			gate, up, dy := s.floats(3, 17, draw["gate"]), s.floats(3, 17, draw["up"]), s.floats(3, 17, draw["dy"])
 			y, dgate, dup := s.floats(3, 17, s.normal), s.floats(3, 17, s.normal), s.floats(3, 17, s.normal)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 				be.SwiGLU(at(y), at(gate), at(up))
 				be.SwiGLUBackward(at(dgate), at(dup), at(dy), at(gate), at(up))
 			})

@@ -27,7 +27,7 @@ var matmul = []one{
 	{"matmul keeps nan", func(s *suite) {
 		// 0·NaN is NaN: a kernel may not skip zeros.
 		a, b, c := s.dense(5, 9, func() float64 { return 0 }), s.dense(9, 7, junk), s.dense(5, 7, s.normal)
-		s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+		s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 			be.MatMul(at(c), at(a), at(b), backend.MatMul{Alpha: 1})
 		})
 		s.same("matmul", "0·NaN", c)
@@ -35,7 +35,7 @@ var matmul = []one{
 	{"sum_rows", func(s *suite) {
 		s.shapes(func(r, c int, what string) {
 			x, y := s.floats(r, c, s.normal), s.floats(1, c, s.normal)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.SumRows(at(y), at(x)) })
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.SumRows(at(y), at(x)) })
 			s.same("sum_rows", what, y)
 		})
 	}},
@@ -62,7 +62,7 @@ func (s *suite) matmul(m, n, k int, p backend.MatMul, withBias bool) {
 	if withBias {
 		bias = s.floats(1, n, s.normal)
 	}
-	s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+	s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 		p.Bias = at(bias)
 		be.MatMul(at(c), at(a), at(b), p)
 	})
@@ -76,7 +76,7 @@ var rows = []one{
 		s.shapes(func(r, c int, what string) {
 			src, dst := s.floats(9, c, s.normal), s.floats(r, c, junk)
 			idx := s.ints(r, 1, s.randomInts(r, -2, 8))
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.GatherRows(at(dst), at(src), at(idx)) })
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.GatherRows(at(dst), at(src), at(idx)) })
 			s.same("gather_rows", what, dst)
 		})
 	}},
@@ -91,7 +91,7 @@ var rows = []one{
 				}
 			}
 			src, dst, idx := s.floats(r, c, s.normal), s.floats(r+3, c, s.normal), s.ints(r, 1, order)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ScatterRows(at(dst), at(src), at(idx)) })
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ScatterRows(at(dst), at(src), at(idx)) })
 			s.same("scatter_rows", what, dst)
 		})
 	}},
@@ -99,7 +99,7 @@ var rows = []one{
 		s.shapes(func(r, c int, what string) {
 			src, dst := s.floats(r, c, s.normal), s.floats(11, c, s.normal)
 			idx := s.ints(r, 1, s.randomInts(r, -2, 10))
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ScatterAddRows(at(dst), at(src), at(idx)) })
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ScatterAddRows(at(dst), at(src), at(idx)) })
 			s.same("scatter_add_rows", what, dst)
 		})
 	}},
@@ -123,7 +123,7 @@ var rows = []one{
 				return []float64{1 << 60, math.NaN(), -1 << 60, math.NaN(), 1}[(drawn-1)/(z.groups*z.cols)]
 			})
 			dst, idx := s.floats(z.groups, z.cols, nought), s.ints(len(order), 1, order)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ScatterAddRows(at(dst), at(src), at(idx)) })
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ScatterAddRows(at(dst), at(src), at(idx)) })
 			s.same("scatter_add_rows", fmt.Sprintf("%+v, big ones and their opposites first", z), dst)
 			s.finish("scatter_add_rows in row order")
 		}
@@ -137,7 +137,7 @@ var rows = []one{
 			h, w := z.down*z.patch, z.across*z.patch
 			x := s.floats(z.n, z.channels*h*w, s.normal)
 			y := s.floats(z.n*z.down*z.across, z.channels*z.patch*z.patch, junk)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 				be.Patchify(at(y), at(x), z.channels, h, w, z.patch)
 			})
 			s.same("patchify", fmt.Sprint(z), y)
@@ -151,7 +151,7 @@ var rows = []one{
 			// that begins at 0 finds none.
 			x := s.floats(r, c, func() float64 { return float64(s.rng.IntN(4)) - 5 })
 			y := s.ints(r, 1, make([]int32, r))
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ArgMax(at(y), at(x)) })
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ArgMax(at(y), at(x)) })
 			s.same("argmax", what, y)
 		})
 	}},
@@ -168,7 +168,7 @@ var rows = []one{
 				return s.normal() * math.Pow(10, float64(s.rng.IntN(38))) // sums may overflow
 			})
 			y := s.ints(4, 1, make([]int32, 4))
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ArgMax(at(y), at(x)) })
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.ArgMax(at(y), at(x)) })
 			s.same("argmax", fmt.Sprintf("[4, %d] with %d elements that are not finite", cols, len(broken)), y)
 			s.finish("argmax of what is not finite")
 		}
@@ -189,11 +189,11 @@ var norms = []one{
 			}
 			// The large one shows whether it stands inside the root.
 			eps := pick(s.rng, float32(1e-5), 0.3)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 				be.RMSNorm(at(y), at(rstd), at(x), at(w), eps)
 			})
 			s.same("rms_norm", what, y, rstd)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 				be.RMSNormBackward(at(dx), at(dw), at(dy), at(x), at(w), at(rstd))
 			})
 			s.same("rms_norm_backward", what, dx, dw)
@@ -214,11 +214,11 @@ var norms = []one{
 			// A single column has variance 0 and gradients that cancel at
 			// rstd = 1/√eps; a larger eps keeps that within float32.
 			eps := pick(s.rng, float32(1e-2), 0.3)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 				be.LayerNorm(at(y), at(stats), at(x), at(w), at(b), eps)
 			})
 			s.same("layer_norm", what, y, stats)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 				be.LayerNormBackward(at(dx), at(dw), at(db), at(dy), at(x), at(w), at(stats))
 			})
 			s.same("layer_norm_backward", what, dx, dw, db)
@@ -229,7 +229,7 @@ var norms = []one{
 		x := s.floats(7, 100, func() float64 { return 3000 + s.normal() })
 		w, b := s.floats(1, 100, s.normal), s.floats(1, 100, s.normal)
 		y, stats := s.floats(7, 100, junk), s.floats(7, 2, junk)
-		s.both(func(be backend.Backend, at func(*twin) backend.Tensor) {
+		s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 			be.LayerNorm(at(y), at(stats), at(x), at(w), at(b), 1e-5)
 		})
 		s.same("layer_norm_offset", "around 3000", y, stats)

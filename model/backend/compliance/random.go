@@ -20,9 +20,9 @@ var random = []one{
 			ids := s.randomInts(2*r, -3, 50)
 			x := s.floats(r, c, func() float64 { return 1 + s.uniform() }) // never 0 by itself
 			y, n := s.floats(r, c, junk), s.ints(r, 2, ids)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Dropout(at(y), at(x), p, key, at(n)) })
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Dropout(at(y), at(x), p, key, at(n)) })
 			s.same("dropout", what, y)
-			s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Dropout(at(x), at(x), p, key, at(n)) })
+			s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Dropout(at(x), at(x), p, key, at(n)) })
 			s.same("dropout", what+" in place", x)
 		})
 	}},
@@ -31,7 +31,7 @@ var random = []one{
 		key := s.key()
 		ids := []int32{4, 0, 4, 1, 9, 0, 4, 0}
 		x, y, n := s.floats(4, 50, func() float64 { return 1 }), s.floats(4, 50, junk), s.ints(4, 2, ids)
-		s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Dropout(at(y), at(x), 0.5, key, at(n)) })
+		s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Dropout(at(y), at(x), 0.5, key, at(n)) })
 		s.same("dropout", "repeated rows", y)
 		got := make([]float32, 200)
 		if err := s.dev.Download(got, y.dev); err != nil {
@@ -55,7 +55,7 @@ func (s *suite) random(dist backend.Distribution, op string) {
 	s.shapes(func(r, c int, what string) {
 		key, samples := s.key(), s.randomInts(r, math.MinInt32, math.MaxInt32)
 		x, n := s.floats(r, c, junk), s.ints(r, 1, samples)
-		s.both(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Random(at(x), dist, key, at(n)) })
+		s.call(func(be backend.Backend, at func(*twin) backend.Tensor) { be.Random(at(x), dist, key, at(n)) })
 		s.same(op, what, x)
 	})
 }

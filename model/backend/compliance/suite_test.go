@@ -38,8 +38,8 @@ func (r *recorder) Fatalf(f string, a ...any) {
 	panic(stop{})
 }
 
-// recorded are the failures that f reports.
-func recorded(f func(t reporter)) (failures []string) {
+// failuresOf are the failures that f reports.
+func failuresOf(f func(t reporter)) (failures []string) {
 	r := &recorder{}
 	defer func() {
 		if p := recover(); p != nil && p != (stop{}) {
@@ -75,11 +75,11 @@ func TestSuiteFindsMistakes(t *testing.T) {
 			var failures []string
 			if m.part == "errors" {
 				for _, wrong := range slices.Concat(mistakes, wrongValues) {
-					failures = append(failures, recorded(func(t reporter) { checkMistake(t, open(), wrong) })...)
+					failures = append(failures, failuresOf(func(t reporter) { checkMistake(t, open(), wrong) })...)
 				}
 			} else {
 				c := part(t, m.part)
-				failures = recorded(func(t reporter) { check(t, open(), ref.New(), c) })
+				failures = failuresOf(func(t reporter) { check(t, open(), answersOf(t, c), c) })
 			}
 			if len(failures) == 0 {
 				t.Fatalf("part %q finds nothing wrong", m.part)
@@ -100,7 +100,7 @@ func TestGoldenFindsSharedMistakes(t *testing.T) {
 		tried["golden "+m.golden] = true
 		t.Run(m.name, func(t *testing.T) {
 			c := part(t, "golden "+m.golden)
-			failures := recorded(func(t reporter) { check(t, broken{ref.New(), m.on}, broken{ref.New(), m.on}, c) })
+			failures := failuresOf(func(t reporter) { check(t, broken{ref.New(), m.on}, record(t, broken{ref.New(), m.on}, c), c) })
 			if len(failures) == 0 {
 				t.Fatalf("part %q finds nothing wrong", c.name)
 			}
@@ -120,12 +120,12 @@ func TestGoldenFindsSharedMistakes(t *testing.T) {
 // mutants is their own. (TestReference runs the other parts.)
 func TestSuiteFindsNothingElse(t *testing.T) {
 	for _, c := range goldens {
-		if failures := recorded(func(t reporter) { check(t, broken{Backend: ref.New()}, broken{Backend: ref.New()}, c) }); len(failures) > 0 {
+		if failures := failuresOf(func(t reporter) { check(t, broken{Backend: ref.New()}, record(t, broken{Backend: ref.New()}, c), c) }); len(failures) > 0 {
 			t.Errorf("part %q: %s", c.name, failures[0])
 		}
 	}
 	for _, wrong := range slices.Concat(mistakes, wrongValues) {
-		if failures := recorded(func(t reporter) { checkMistake(t, broken{Backend: ref.New()}, wrong) }); len(failures) > 0 {
+		if failures := failuresOf(func(t reporter) { checkMistake(t, broken{Backend: ref.New()}, wrong) }); len(failures) > 0 {
 			t.Errorf("error %q: %s", wrong.name, failures[0])
 		}
 	}

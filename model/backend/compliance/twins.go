@@ -7,43 +7,34 @@ import (
 	"vgid/model/backend"
 )
 
-// twins makes tensors on a backend and on the reference, with equal contents. It remembers
+// twins makes tensors on a backend with the contents they have on the reference. It remembers
 // all of them until suite.finish has looked at what stands around them and freed them: an
 // operation that writes next to its output is found out there.
 type twins struct {
 	draws
-	t    reporter
-	dev  backend.Backend
-	ref  reference // nil when a part is played again
-	made []*twin
+	t            reporter
+	dev          backend.Backend // the reference itself while answers are recorded
+	answers      *answers
+	why          purpose
+	drawn, asked int // inputs and outputs so far
+	made         []*twin
 }
 
-// twin is the same tensor on both backends: a view with a random offset and
+// twin is a tensor with the same contents as on the reference: a view with a random offset and
 // stride into a buffer whose other elements hold a value that must neither
 // change nor reach a result.
 // Of floats and ints one is set, the other nil; a view made by cols has neither and is no twin to
 // be checked.
 type twin struct {
-	dev, ref backend.Tensor
-	floats   []float32 // what was uploaded to the whole buffer
-	ints     []int32
-	output   bool // compared by same; others must still hold what was uploaded
+	dev    backend.Tensor
+	floats []float32 // what was uploaded to the whole buffer
+	ints   []int32
+	output bool      // compared by same; others must still hold what was uploaded
+	want   []float64 // of an output: the reference's values, row by row; nil when the part is repeated
 }
 
-// side is one of the backends, and where a twin is there.
-type side struct {
-	be backend.Backend
-	t  *backend.Tensor
-}
-
-// sides are the backends a twin is made on: the device and, where there is one, the reference.
-func (s *twins) sides(w *twin) []side {
-	sides := []side{{s.dev, &w.dev}}
-	if s.ref != nil {
-		sides = append(sides, side{s.ref, &w.ref})
-	}
-	return sides
-}
+// input is element (r, c) as it was uploaded.
+func (w *twin) input(r, c int) float64 { return float64(w.floats[w.dev.Off+r*w.dev.Stride+c]) }
 
 // guardInt is what integer buffers hold between and around rows; floats hold NaN.
 const guardInt = -0x5EADBEE
@@ -80,27 +71,38 @@ func (s *twins) place(off, stride, total, rows, cols int, draw func() float64) *
 // is added to or multiplied with, by 0 even, becomes NaN.
 // The buffer is [total] elements, and row r of the view begins at off + r·stride.
 func (s *twins) placeAs(dt backend.DType, off, stride, total, rows, cols int, draw func() float64) *twin {
-	host := make([]float32, total)
-	for i := range host {
-		host[i] = float32(math.NaN())
-	}
-	for r := range rows {
-		for c := range cols {
-			host[off+r*stride+c] = float32(draw())
+	host := s.draw(func() []float32 {
+		host := make([]float32, total)
+		for i := range host {
+			host[i] = float32(math.NaN())
 		}
-	}
+		for r := range rows {
+			row := host[off+r*stride:][:cols]
+			for c := range row {
+				row[c] = float32(draw())
+			}
+		}
+		return host
+	})
 	w := &twin{floats: host}
-	for _, side := range s.sides(w) {
-		b := s.alloc(side.be, dt, total)
-		lent := slices.Clone(host)
-		side.be.Upload(backend.View(b, 0, 1, total), lent)
-		for i := range lent {
-			lent[i] = lentFloat // the source is ours again
-		}
-		*side.t = backend.Tensor{Buf: b, Off: off, Rows: rows, Cols: cols, Stride: stride}
-	}
+	b := s.alloc(s.dev, dt, total)
+	lent := slices.Clone(host)
+	s.dev.Upload(backend.View(b, 0, 1, total), lent)
+	fill(lent, lentFloat) // the source is ours again
+	w.dev = backend.Tensor{Buf: b, Off: off, Rows: rows, Cols: cols, Stride: stride}
 	s.made = append(s.made, w)
 	return w
+}
+
+// fill sets all values, by copies: under the race detector each assignment is a call.
+func fill[T any](to []T, v T) {
+	if len(to) == 0 {
+		return
+	}
+	to[0] = v
+	for n := 1; n < len(to); n *= 2 {
+		copy(to[n:], to[:n])
+	}
 }
 
 // ints makes a twin of integers, values in row-major order.
@@ -114,15 +116,11 @@ func (s *twins) ints(rows, cols int, values []int32) *twin {
 		host[off+i/cols*stride+i%cols] = v
 	}
 	w := &twin{ints: host}
-	for _, side := range s.sides(w) {
-		b := s.alloc(side.be, backend.I32, total)
-		lent := slices.Clone(host)
-		side.be.UploadInts(backend.View(b, 0, 1, total), lent)
-		for i := range lent {
-			lent[i] = guardInt
-		}
-		*side.t = backend.Tensor{Buf: b, Off: off, Rows: rows, Cols: cols, Stride: stride}
-	}
+	b := s.alloc(s.dev, backend.I32, total)
+	lent := slices.Clone(host)
+	s.dev.UploadInts(backend.View(b, 0, 1, total), lent)
+	fill(lent, guardInt)
+	w.dev = backend.Tensor{Buf: b, Off: off, Rows: rows, Cols: cols, Stride: stride}
 	s.made = append(s.made, w)
 	return w
 }
@@ -150,18 +148,18 @@ func (s *twins) bf16(n int) backend.Tensor {
 	return backend.View(s.alloc(s.dev, backend.BF16, n), 0, 1, n)
 }
 
-// cols is the view of columns [from, to) on both sides. It shares the buffer
+// cols is the view of columns [from, to). It shares the buffer
 // of w, which stays the one that is checked and freed.
 func (w *twin) cols(from, to int) *twin {
-	return &twin{dev: w.dev.ColRange(from, to), ref: w.ref.ColRange(from, to)}
+	return &twin{dev: w.dev.ColRange(from, to)}
 }
 
 // allInts reads the whole buffer of t, what lies around the view included.
-func (s *twins) allInts(be backend.Backend, t backend.Tensor) []int32 {
+func (s *twins) allInts(t backend.Tensor) []int32 {
 	s.t.Helper()
 	out := make([]int32, t.Buf.Len())
-	if err := be.DownloadInts(out, backend.View(t.Buf, 0, 1, len(out))); err != nil {
-		s.t.Fatalf("%s: %v", be.Name(), err)
+	if err := s.dev.DownloadInts(out, backend.View(t.Buf, 0, 1, len(out))); err != nil {
+		s.t.Fatalf("%s: %v", s.dev.Name(), err)
 	}
 	return out
 }

@@ -41,7 +41,7 @@ type Options struct {
 // -ffp-contract=off keeps a·b + c two roundings unless a kernel asks for one, as the device's
 // compiler is told, too.
 func Flags() []string {
-	f := []string{"-std=c++17", "-O1", "-g", "-fPIC", "-Wall", "-Wextra", "-ffp-contract=off"}
+	f := []string{"-std=c++17", "-O1", "-fPIC", "-Wall", "-Wextra", "-ffp-contract=off"}
 	if cpu.X86.HasFMA {
 		f = append(f, "-mfma") // else the C library's, slower but equal
 	}
