@@ -17,7 +17,7 @@ var attention = []one{
 			cos := s.floats(z.rows, z.dim/2, func() float64 { return 2*s.uniform() - 1 })
 			sin := s.floats(z.rows, z.dim/2, func() float64 { return 2*s.uniform() - 1 })
 			for _, inverse := range []bool{false, true} {
-				// Operations in place are played on what the one before left, on both sides alike.
+				// Operations in place are played on what the one before left, on the reference as on the device.
 				what := fmt.Sprintf("%+v inverse=%v", z, inverse)
 				s.call(func(be backend.Backend, at func(*twin) backend.Tensor) {
 					be.RoPE(at(x), at(cos), at(sin), z.heads, inverse)

@@ -136,7 +136,7 @@ func (s *twins) alloc(be backend.Backend, dt backend.DType, n int) backend.Buffe
 }
 
 // halves is floats for a BF16 tensor.
-// Values are rounded before they are uploaded, so that both sides hold the same and the device's
+// Values are rounded before they are uploaded, so that the reference holds the same and the device's
 // own rounding is not what is tested.
 func (s *twins) halves(rows, cols int, draw func() float64) *twin {
 	off, stride, total := s.layout(rows, cols)
