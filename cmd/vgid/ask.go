@@ -12,7 +12,6 @@ import (
 	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/model"
 	"vgid/model/cpu"
-	"vgid/model/hf/modeldir"
 	"vgid/model/kit/safefile"
 	"vgid/vgid/ask"
 	"vgid/vgid/run/barrier"
@@ -22,8 +21,8 @@ import (
 // A command that asks a model has these first, then its own.
 func askFlags(more ...cli.Flag) []cli.Flag {
 	return append([]cli.Flag{
-		&cli.StringFlag{Name: "model", Usage: cmdline.ModelUsage},
-		&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of a PEFT adapter of it, or its ORG/NAME on the hub"},
+		cmdline.ModelFlag(),
+		cmdline.AdapterFlag(),
 		&cli.StringFlag{Name: "prompt", Usage: "raw `TEXT`; each image has a mark in it: <image>, or the model's own"},
 		&cli.StringSliceFlag{Name: "image", Usage: "image `FILE`; one for each mark, in their order"},
 		&cli.BoolFlag{Name: "chat", Usage: "put the prompt into the model's chat template, as a user's message behind its images"},
@@ -43,20 +42,13 @@ func withModel(c *cli.Context, f func(a *ask.Asker) error) error {
 	if n := c.Int("threads"); n < 0 || n > cmdline.MaxThreads {
 		return cmdline.Errorf(c, "--threads %d must be 0 to %d", n, cmdline.MaxThreads)
 	}
-	dir, err := cmdline.ModelFolder(c, "model")
+	d, adapter, err := cmdline.OpenModel(c)
 	if err != nil {
 		return err
 	}
-	adapter := ""
-	if c.IsSet("adapter") {
-		if adapter, err = cmdline.ModelFolder(c, "adapter"); err != nil {
-			return err
-		}
-	}
+	defer d.Close()
 	be := cpu.New(c.Int("threads"))
 	defer be.Close()
-	d := modeldir.Open(dir)
-	defer d.Close()
 	a, err := ask.Open(c.Context, be, d, adapter, model.LoadOptions{Weights: c.String("dtype")})
 	if err != nil {
 		return err

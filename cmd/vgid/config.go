@@ -18,7 +18,7 @@ import (
 func configFlags() []cli.Flag {
 	flags := []cli.Flag{&cli.StringFlag{
 		Name: "config", Aliases: []string{"c"},
-		Usage: "YAML `FILE`, or a built-in configuration: " + builtins(),
+		Usage: "YAML `FILE`, or a built-in configuration: " + strings.Join(config.Builtins(), ", "),
 	}}
 	// A setting that has a shorter flag beside its path.
 	short := map[string]string{"unlearn.preset": "preset"}
@@ -37,18 +37,6 @@ func configFlags() []cli.Flag {
 		flags = append(flags, fl)
 	}
 	return flags
-}
-
-// builtins are the names of configurations that come with the program, for help.
-func builtins() string {
-	s := ""
-	for i, n := range config.Builtins() {
-		if i > 0 {
-			s += ", "
-		}
-		s += n
-	}
-	return s
 }
 
 // loadConfig resolves --config and the flags that were given.

@@ -9,11 +9,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"vgid/cmd/vgid/internal/cmdline"
-	"vgid/model"
 	"vgid/model/backend"
 	"vgid/model/cuda"
 	"vgid/model/dry"
-	"vgid/model/hf/modeldir"
 	"vgid/model/kit/bytesize"
 	"vgid/vgid/folder"
 	"vgid/vgid/quickstart"
@@ -30,16 +28,16 @@ counts; a step of VGID is the teacher's pass, the student's and the update, and 
 others. "mapped" are weights that stay in their file: the system keeps as much of them in memory as there
 is room for, and reads the rest again.`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "model", Usage: cmdline.ModelUsage},
-			&cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of a PEFT adapter of it, or its ORG/NAME on the hub"},
+			cmdline.ModelFlag(),
+			cmdline.AdapterFlag(),
 			cmdline.TargetsFlag(),
 			&cli.IntFlag{Name: "r", Value: 16, Usage: "rank of that adapter"},
 			&cli.BoolFlag{Name: "full", Usage: "list the weights of full fine-tuning instead of an adapter's layers"},
-			&cli.StringFlag{Name: "dtype", Value: "auto", Usage: "how weights are kept in memory: float32, bfloat16, or auto, as in the files"},
+			cmdline.WeightsFlag(),
 			cmdline.MethodFlag(),
 			&cli.IntFlag{Name: "batch", Value: 1, Usage: "sequences of a pass, each with one image"},
 			&cli.IntFlag{Name: "tokens", Usage: "tokens of a sequence, those of its image included; 0: the image's and 128"},
-			&cli.IntFlag{Name: "image-side", Value: 448, Usage: "side of the images in `PIXELS`, for towers that take any size"},
+			cmdline.SideFlag(),
 			&cli.IntFlag{Name: "max-new", Value: 64, Usage: "tokens that are generated"},
 			&cli.StringFlag{Name: "device", Value: "cpu", Usage: "what the memory is estimated for: cpu, this machine; or cuda, the first GPU, or with --memory any in any build"},
 			&cli.StringFlag{Name: "memory", Usage: "`SIZE` of the GPU's memory, such as 80GiB"},
@@ -63,13 +61,12 @@ is room for, and reads the rest again.`,
 				return cmdline.Errorf(c, "--full and --adapter exclude each other")
 			}
 			// The flags are all read before the model is looked for, which may be on a hub.
-			layers, err := cmdline.Targets(c)
+			lora, err := cmdline.LoRA(c)
 			if err != nil {
 				return err
 			}
 			o := folder.InspectOptions{
-				LoRA: model.LoRAConfig{R: c.Int("r"), Alpha: float32(c.Int("r")), Targets: layers},
-				Full: c.Bool("full"), DType: c.String("dtype"), Batch: c.Int("batch"), Tokens: c.Int("tokens"), Side: c.Int("image-side"), New: c.Int("max-new"),
+				LoRA: lora, Full: c.Bool("full"), DType: c.String("dtype"), Batch: c.Int("batch"), Tokens: c.Int("tokens"), Side: c.Int("image-side"), New: c.Int("max-new"),
 			}
 			if o.Training, err = cmdline.Method(c); err != nil {
 				return err
@@ -77,17 +74,12 @@ is room for, and reads the rest again.`,
 			if err := onDevice(c, &o); err != nil {
 				return err
 			}
-			dir, err := cmdline.ModelFolder(c, "model")
+			d, adapter, err := cmdline.OpenModel(c)
 			if err != nil {
 				return err
 			}
-			if c.IsSet("adapter") {
-				if o.Adapter, err = cmdline.ModelFolder(c, "adapter"); err != nil {
-					return err
-				}
-			}
-			d := modeldir.Open(dir)
 			defer d.Close()
+			o.Adapter = adapter
 			r, err := folder.Inspect(c.Context, d, o)
 			// A reader that leaves early (head) ends this process by SIGPIPE in the write.
 			cmdline.RemoveScratch() // whoever reads the output may leave early
@@ -111,14 +103,12 @@ const driverMemory = 1 << 30
 // onDevice says for what device inspect estimates memory.
 // Of this machine's CPU memory is read later (Inspect); a GPU's is asked for, or given.
 func onDevice(c *cli.Context, o *folder.InspectOptions) error {
-	p, err := cuda.ParsePrecision(c.String("precision"))
-	if err != nil {
-		return cmdline.Errorf(c, "--%w", err)
-	}
 	o.Kind = c.String("device")
+	p, err := cmdline.Precision(c, c.String("precision"), o.Kind)
+	if err != nil {
+		return err
+	}
 	switch device := o.Kind; {
-	case device == "cpu" && p != cuda.Float32:
-		return cmdline.Errorf(c, "--precision %s needs --device cuda; the CPU computes in float32", c.String("precision"))
 	case device == "cpu" && c.IsSet("memory"):
 		return cmdline.Errorf(c, "--memory is of a GPU; give --device cuda")
 	case device == "cpu":

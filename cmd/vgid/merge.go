@@ -7,7 +7,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"vgid/cmd/vgid/internal/cmdline"
-	"vgid/model/hf/modeldir"
 	"vgid/vgid/folder"
 )
 
@@ -34,17 +33,12 @@ func mergeCommand() *cli.Command {
 			}
 			o := folder.MergeOptions{DType: c.String("dtype"), MaxShardBytes: shard, AnyBase: c.Bool("any-base")}
 			// The base model may be a built-in one or come from a hub, and so may the adapter.
-			base, err := cmdline.ModelFolder(c, "model")
+			base, adapter, err := cmdline.OpenModel(c)
 			if err != nil {
 				return err
 			}
-			adapter, err := cmdline.ModelFolder(c, "adapter")
-			if err != nil {
-				return err
-			}
-			d := modeldir.Open(base)
-			defer d.Close()
-			err = folder.Merge(c.Context, d, adapter, c.String("out"), o)
+			defer base.Close()
+			err = folder.Merge(c.Context, base, adapter, c.String("out"), o)
 			var taken *folder.NotEmptyError
 			if errors.As(err, &taken) {
 				return fmt.Errorf("--out %w", err)

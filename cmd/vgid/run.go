@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -70,9 +68,7 @@ func scoreCommand() *cli.Command {
 				return err
 			}
 			cmdline.Tell(r.Notices)
-			e := json.NewEncoder(os.Stdout)
-			e.SetIndent("", "  ")
-			return e.Encode(r)
+			return cmdline.JSON(r)
 		},
 	}
 }

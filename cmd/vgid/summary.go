@@ -23,7 +23,7 @@ import (
 func summaryCommand() *cli.Command {
 	return &cli.Command{
 		Name: "summary", Usage: "mean and spread of runs that differ in their seed", ArgsUsage: "RUN-FOLDER …",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print JSON instead of a table"}},
+		Flags: []cli.Flag{cmdline.JSONFlag()},
 		Action: func(c *cli.Context) error {
 			if c.NArg() == 0 {
 				return fmt.Errorf("vgid summary: give one or more run folders, for example runs/quickstart")

@@ -55,12 +55,9 @@ func runAdapter(c *cli.Context) (result, error) {
 	}
 	// Without a flag it is what a user of the device would take.
 	precision := cmp.Or(c.String("precision"), map[string]string{"cpu": "float32", "cuda": "bfloat16"}[device])
-	p, err := cuda.ParsePrecision(precision)
+	p, err := cmdline.Precision(c, precision, device)
 	if err != nil {
-		return nil, cmdline.Errorf(c, "--%w", err)
-	}
-	if device == "cpu" && p != cuda.Float32 {
-		return nil, cmdline.Errorf(c, "--precision %s needs --device cuda; the CPU computes in float32", precision)
+		return nil, err
 	}
 	// bench_adapter.py is started for a GPU alone.
 	if device == "cpu" && c.String("python") != "" {

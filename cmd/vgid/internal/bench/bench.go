@@ -55,9 +55,6 @@ func measured(run func(*cli.Context) (result, error)) cli.ActionFunc {
 	}
 }
 
-// jsonFlag is of every bench: cmdline.Show heeds it.
-// JSON has the numbers as they were measured, with their units in the names of fields.
-func jsonFlag() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print JSON instead of a table"} }
 
 // threadsFlag may be given several times: each number is measured by itself.
 // n are the numbers without the flag.
@@ -75,7 +72,7 @@ func pythonFlag(with string) cli.Flag {
 func gemm() *cli.Command {
 	return &cli.Command{
 		Name: "gemm", Usage: "matrix products, beside OpenBLAS where it is installed",
-		Flags: []cli.Flag{jsonFlag(), threadsFlag(1, 2)},
+		Flags: []cli.Flag{cmdline.JSONFlag(), threadsFlag(1, 2)},
 		Action: measured(func(c *cli.Context) (result, error) {
 			if err := cmdline.Positive(c, "threads"); err != nil {
 				return nil, err
@@ -90,7 +87,7 @@ func gemm() *cli.Command {
 func collective() *cli.Command {
 	return &cli.Command{
 		Name: "collective", Usage: "all-reduce between processes: time, latency, bus bandwidth as NCCL defines it",
-		Flags: []cli.Flag{jsonFlag(), &cli.IntSliceFlag{Name: "procs", Usage: "numbers of processes, each measured", Value: cli.NewIntSlice(2, 4)}},
+		Flags: []cli.Flag{cmdline.JSONFlag(), &cli.IntSliceFlag{Name: "procs", Usage: "numbers of processes, each measured", Value: cli.NewIntSlice(2, 4)}},
 		Action: measured(func(c *cli.Context) (result, error) {
 			return collbench.Run(c.Context, collbench.Options{Procs: c.IntSlice("procs")})
 		}),

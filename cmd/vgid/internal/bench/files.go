@@ -18,7 +18,7 @@ func tokenize() *cli.Command {
 	return &cli.Command{
 		Name: "tokenize", Usage: "encoding of texts, beside the tokenizers library where there is a Python that has it",
 		Flags: []cli.Flag{
-			jsonFlag(),
+			cmdline.JSONFlag(),
 			&cli.StringFlag{Name: "model", Usage: "`FOLDER` with tokenizer.json, the file itself, or the model's ORG/NAME on the hub"},
 			// A JSON string a line, since texts may hold newlines.
 			&cli.StringFlag{Name: "texts", Usage: "`FILE` with a JSON string a line; without it strings of many scripts are made"},
@@ -63,7 +63,7 @@ func load() *cli.Command {
 		Name: "load", Usage: "time and memory to load a model's weights, beside safetensors where there is a Python that has it",
 		Description: "Every program loads in a process of its own, first only so that a model could use the weights, then reading every byte on one thread.",
 		Flags: []cli.Flag{
-			jsonFlag(),
+			cmdline.JSONFlag(),
 			&cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model, or its ORG/NAME on the hub"},
 			pythonFlag("safetensors and torch"),
 			&cli.BoolFlag{Name: "cold", Usage: "also with the files out of the page cache (Linux)"},

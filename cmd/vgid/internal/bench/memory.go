@@ -20,17 +20,17 @@ func memory() *cli.Command {
 pass, the student's and the update, or that of another --method, on blank images and text of the given length. 2 sequences stand for one to
 forget and one to retain.`,
 		Flags: []cli.Flag{
-			jsonFlag(),
-			&cli.StringFlag{Name: "model", Usage: cmdline.ModelUsage},
+			cmdline.JSONFlag(),
+			cmdline.ModelFlag(),
 			&cli.BoolFlag{Name: "full", Usage: "train all weights instead of an adapter"},
 			&cli.BoolFlag{Name: "recompute", Value: true, Usage: "compute activations again in the backward pass instead of keeping them"},
 			&cli.IntFlag{Name: "r", Value: 16, Usage: "rank of the adapter"},
 			cmdline.TargetsFlag(),
 			cmdline.MethodFlag(),
-			&cli.StringFlag{Name: "dtype", Value: "auto", Usage: "how weights are kept in memory: float32, bfloat16, or auto, as in the files"},
+			cmdline.WeightsFlag(),
 			&cli.IntFlag{Name: "batch", Value: 2, Usage: "sequences of the step, each with one image"},
 			&cli.IntFlag{Name: "tokens", Usage: "tokens of a sequence, those of its image included; 0: the image's and 64"},
-			&cli.IntFlag{Name: "image-side", Value: 448, Usage: "side of the images in `PIXELS`, for towers that take any size"},
+			cmdline.SideFlag(),
 			&cli.IntFlag{Name: "threads", Usage: "0: all processors"},
 		},
 		Action: measured(func(c *cli.Context) (result, error) {
@@ -44,7 +44,7 @@ forget and one to retain.`,
 				return nil, cmdline.Errorf(c, "--tokens and --threads must not be negative, and threads at most %d", cmdline.MaxThreads)
 			}
 			// All flags are read before the model is looked for, which may be on a hub.
-			layers, err := cmdline.Targets(c)
+			lora, err := cmdline.LoRA(c)
 			if err != nil {
 				return nil, err
 			}
@@ -62,11 +62,9 @@ forget and one to retain.`,
 			}
 			// 64 tokens of text beside the image, or as many as the model's positions allow.
 			tokens := cmp.Or(c.Int("tokens"), min(shape.SideTokens(c.Int("image-side"))+64, shape.Text.MaxPositions))
-			// Alpha is the rank, a scale of 1: no step's memory depends on it.
 			o := stepbench.MemoryOptions{Dir: dir, Step: plan.LoRAStep, Threads: c.Int("threads"), Work: plan.Options{
 				Load: model.LoadOptions{Weights: c.String("dtype")}, Batch: c.Int("batch"), Tokens: tokens, Answer: max(1, min(32, tokens/2)),
-				Images: 1, Side: c.Int("image-side"), Training: training,
-				LoRA: model.LoRAConfig{R: c.Int("r"), Alpha: float32(c.Int("r")), Targets: layers},
+				Images: 1, Side: c.Int("image-side"), Training: training, LoRA: lora,
 			}}
 			// The names are put together as plan has them: the kind of step, and how it keeps memory.
 			if c.Bool("full") {

@@ -18,7 +18,7 @@ func step() *cli.Command {
 	return &cli.Command{
 		Name: "step", Usage: "training steps of the quickstart model, or of a LoRA adapter on another shape, beside PyTorch where there is one",
 		Flags: []cli.Flag{
-			jsonFlag(), threadsFlag(1, 2), pythonFlag("torch"),
+			cmdline.JSONFlag(), threadsFlag(1, 2), pythonFlag("torch"),
 			&cli.StringFlag{Name: "script", Usage: "`FILE` to run as PyTorch's side of the comparison; empty: the script that is built in"},
 			&cli.StringFlag{Name: "device", Usage: "cpu, or cuda for the first GPU", Value: "cpu"},
 			&cli.StringFlag{Name: "shape", Usage: "quickstart, or llava-7b or tiny with random weights and an adapter of rank 16", Value: "quickstart"},

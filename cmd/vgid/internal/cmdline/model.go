@@ -6,12 +6,33 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"vgid/model/cpu"
+	"vgid/model/hf/modeldir"
 	"vgid/model/hub"
 	"vgid/vgid/quickstart"
 )
 
-// ModelUsage is what ModelFolder takes.
-const ModelUsage = "`FOLDER` of the model, its ORG/NAME on the hub, or " + quickstart.Builtin
+// ModelFlag is --model of commands that take whatever ModelFolder does.
+func ModelFlag() cli.Flag {
+	return &cli.StringFlag{Name: "model", Usage: "`FOLDER` of the model, its ORG/NAME on the hub, or " + quickstart.Builtin}
+}
+
+// AdapterFlag is --adapter of commands that can do without one.
+func AdapterFlag() cli.Flag {
+	return &cli.StringFlag{Name: "adapter", Usage: "`FOLDER` of a PEFT adapter of it, or its ORG/NAME on the hub"}
+}
+
+// OpenModel opens the folder that --model names, and finds that of --adapter, empty where the flag was not given.
+// Nothing is read yet but what has to be fetched. The caller closes d.
+func OpenModel(c *cli.Context) (d *modeldir.Dir, adapter string, err error) {
+	dir, err := ModelFolder(c, "model")
+	if err == nil && c.IsSet("adapter") {
+		adapter, err = ModelFolder(c, "adapter")
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return modeldir.Open(dir), adapter, nil
+}
 
 // ModelFolder is the folder a flag names: a path, ORG/NAME[@REVISION], which is
 // fetched from the hub, or a built-in model, which is written to a folder that

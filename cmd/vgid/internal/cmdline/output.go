@@ -9,12 +9,21 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
+// JSONFlag is --json, which Show heeds.
+// JSON has the numbers as they were measured, with their units in the names of fields.
+func JSONFlag() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print JSON instead of a table"} }
+
 // Show prints a result for people or, with --json, for programs.
 // v is what JSON holds, table what people read; both are of the same numbers.
 func Show(c *cli.Context, v any, table func(io.Writer) error) error {
 	if !c.Bool("json") {
 		return table(os.Stdout)
 	}
+	return JSON(v)
+}
+
+// JSON prints a result for programs.
+func JSON(v any) error {
 	e := json.NewEncoder(os.Stdout)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
@@ -27,6 +36,3 @@ func Tell(notices []string) {
 		fmt.Fprintln(os.Stderr, "vgid: note: "+n)
 	}
 }
-
-// Warn tells whoever reads the log of what works, but not as well as it could.
-func Warn(line string) { fmt.Fprintln(os.Stderr, "vgid: "+line) }
