@@ -100,7 +100,7 @@ type Ref struct {
 	Revision string // branch, tag or commit
 }
 
-// It is what ParseRef reads.
+// String is what ParseRef reads.
 func (r Ref) String() string {
 	if r.Revision == "main" {
 		return r.Repo

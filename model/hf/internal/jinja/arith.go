@@ -121,6 +121,7 @@ func (n *binary) eval(f *frame) (Value, error) {
 }
 
 // joined is what a and b print, one behind the other.
+// Markup becomes a plain string by it: nothing is escaped (nodes.Concat without autoescape).
 func joined(rt *runtime, a, b Value) (Value, error) {
 	s, err := str(rt, a)
 	if err != nil {

@@ -91,6 +91,8 @@ type callExpr struct {
 
 // The callee is evaluated before the arguments, as in Python: an undefined one is reported
 // although they may fail, too.
+// What is left of the arguments is refused after the call, when the function has taken those that
+// it knows.
 func (c *callExpr) eval(f *frame) (Value, error) {
 	fn, err := c.fn.eval(f)
 	if err != nil {
@@ -220,6 +222,7 @@ var dictMethods = map[string]func(*runtime, *Dict, *argValues) (Value, error){
 }
 
 // pairs lists a dict as tuples of key and value.
+// It makes new tuples of the values themselves.
 func pairs(rt *runtime, d *Dict) (Value, error) {
 	out := &List{}
 	for _, k := range d.keys {

@@ -18,6 +18,7 @@ func isSpace(r rune) bool {
 }
 
 // plainEscapes are those of one letter.
+// Those of digits (octal, \x, \u, \U) unescape reads itself.
 var plainEscapes = map[byte]byte{'\\': '\\', '\'': '\'', '"': '"', 'a': 7, 'b': 8, 'f': 12, 'n': 10, 'r': 13, 't': 9, 'v': 11}
 
 // unescape reads the backslash sequences of a Python string literal; unknown

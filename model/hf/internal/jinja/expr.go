@@ -115,6 +115,8 @@ type comparison struct {
 	rest  []expr
 }
 
+// As in Python each operand is evaluated once, and those behind the first comparison that fails not
+// at all.
 func (c *comparison) eval(f *frame) (Value, error) {
 	a, err := c.first.eval(f)
 	if err != nil {
@@ -163,6 +165,7 @@ func compare(rt *runtime, op string, a, b Value) (bool, error) {
 
 // contains is Python's in: a part of a string, a key of a dict, an item of a list.
 // An undefined key is refused here, where the reference hashes it and finds nothing.
+// A search in a string costs a step for each KiB, one in a list a comparison for each item.
 func contains(rt *runtime, in, v Value) (bool, error) {
 	switch in := plain(in).(type) {
 	case string:

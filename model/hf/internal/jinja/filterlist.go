@@ -42,6 +42,7 @@ func reverse(rt *runtime, v Value, _ *argValues) (Value, error) {
 }
 
 // folded ignores case in strings, as sorting does unless told otherwise.
+// What is no string is compared as it is.
 func folded(v Value) Value {
 	if s, ok := plain(v).(string); ok {
 		return lower(s)
@@ -134,6 +135,7 @@ func dictSort(rt *runtime, v Value, a *argValues) (Value, error) {
 
 // unique keeps the first of those that are equal, in their order.
 // Keys have to be hashable there as here, since the reference keeps a set of them.
+// The dict is used as a set; its order is not needed.
 func unique(rt *runtime, v Value, a *argValues) (Value, error) {
 	exact, _ := a.take(0, "case_sensitive")
 	items, err := iterate(v)

@@ -31,6 +31,7 @@ func init() { // map and select refer to the tables
 		"tojson":  toJSON,
 		"default": defaultTo, "d": defaultTo,
 		"join": joinFilter,
+		// Of a dict the first key, of a text the first character.
 		"first": func(_ *runtime, v Value, _ *argValues) (Value, error) {
 			items, err := iterate(v)
 			if err != nil || len(items) == 0 {
@@ -45,6 +46,7 @@ func init() { // map and select refer to the tables
 			}
 			return items[len(items)-1], nil
 		},
+		// The items are shared with the value they come from, as nothing changes either.
 		"list": func(rt *runtime, v Value, _ *argValues) (Value, error) {
 			items, err := iterate(v)
 			return &List{Items: items}, err

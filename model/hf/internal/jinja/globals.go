@@ -43,6 +43,8 @@ func rangeOf(rt *runtime, a *argValues) (Value, error) {
 	if step == 0 {
 		return nil, fmt.Errorf("the step of a range is zero")
 	}
+	// Items are counted as they are made, so that a range beyond the bound costs no more than one
+	// at it.
 	out := &List{}
 	for i := from; step > 0 && i < to || step < 0 && i > to; i += step {
 		if len(out.Items) >= maxRange {

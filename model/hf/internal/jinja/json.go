@@ -88,6 +88,8 @@ func (s *jsonStyle) write(rt *runtime, b *strings.Builder, v Value, newline stri
 		})
 	case *Dict:
 		keys := v.keys
+		// Before they become strings, as json.dumps sorts: keys that cannot be ordered are an
+		// error.
 		if s.sortedKeys {
 			keys = slices.Clone(keys)
 			var err error

@@ -31,6 +31,7 @@ func (k kind) String() string {
 }
 
 // token is a piece of a template, with the line it is on for messages.
+// Ends of tags have no text: which one it is says the kind.
 type token struct {
 	kind kind
 	text string // of a string: its value
@@ -81,6 +82,7 @@ func lex(src string) ([]token, error) {
 }
 
 // emit sends a token.
+// Its line is where the token begins: skip comes after.
 func (l *lexer) emit(k kind, text string) { l.out = append(l.out, token{k, text, l.line}) }
 
 // skip moves over n bytes of the source.

@@ -405,6 +405,7 @@ func (p *exprParser) arguments() (args, error) {
 }
 
 // filter reads |name(arguments).
+// The bar is the next token, as the caller has seen.
 func (p *exprParser) filter(of expr) (*filterExpr, error) {
 	p.at++
 	return p.filterNamed(of)

@@ -9,9 +9,11 @@
 //
 // A template goes through lex.go (text and tags), parse.go and parseexpr.go
 // (statements and expressions, in the grammar of jinja2/parser.py) and is run by
-// stmt.go and expr.go; runtime.go holds the bounds and is where to begin reading. Values are Python's: what they print, how they compare and
-// what their methods do is CPython's, because templates rely on it. The goldens in
-// testdata are renderings of transformers itself.
+// stmt.go and expr.go; runtime.go holds the bounds and is where to begin reading.
+//
+// Values are Python's: what they print, how they compare and what their methods do
+// is CPython's, because templates rely on it. The goldens in testdata are renderings
+// of transformers itself.
 package jinja
 
 import (
@@ -82,6 +84,7 @@ func (rt *runtime) made(n int) error {
 }
 
 // print adds to the text.
+// The text is bounded by itself, and counts as made, for a body may be captured again and again.
 func (rt *runtime) print(s string) error {
 	rt.out.WriteString(s)
 	if rt.out.Len() > maxSize {
@@ -139,6 +142,7 @@ func Parse(src string) (*Template, error) {
 }
 
 // Options of a rendering.
+// The zero value is what transformers does.
 type Options struct {
 	Now func() time.Time // what strftime_now reads; nil: the clock
 }

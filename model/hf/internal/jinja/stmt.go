@@ -262,6 +262,7 @@ const capturedName = "|" // no template can spell it
 
 // captureThrough renders a body and sends its text through filters.
 // The text is plain, not markup: autoescape is off.
+// f is a scope made for it, in which the text stands between two filters.
 func captureThrough(f *frame, body []stmt, filters []*filterExpr) (Value, error) {
 	s, err := f.capture(body)
 	if err != nil {

@@ -29,6 +29,7 @@ type Dict struct {
 }
 
 // Set adds or replaces the value of a key: a string, a number, a bool or nil.
+// A key that is there keeps its place and its first form: 1.0 behind 1 prints as 1.
 func (d *Dict) Set(key, value Value) {
 	if d.items == nil {
 		d.items = map[Value]Value{}
@@ -41,6 +42,7 @@ func (d *Dict) Set(key, value Value) {
 }
 
 // Get is the value of a key.
+// What cannot be a key is in no dict, which is no error here.
 func (d *Dict) Get(key Value) (Value, bool) {
 	if !hashable(key) {
 		return nil, false
