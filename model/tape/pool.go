@@ -16,8 +16,7 @@ func newPool(be backend.Backend, dt backend.DType) *pool {
 }
 
 // get returns an uninitialised dense tensor.
-// The last one returned is tried first, since it is the likeliest to be in a cache. Sizes recur, as
-// layers do, so that the search is short.
+// The last one returned is tried first, since it is the likeliest to be in a cache.
 func (p *pool) get(rows, cols int) backend.Tensor {
 	n := rows * cols
 	for i := len(p.free) - 1; i >= 0; i-- {
