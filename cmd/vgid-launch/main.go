@@ -58,6 +58,15 @@ func bareBooleans(app *cli.App, args []string) []string {
 	return slices.Concat(args[:1], flags.Booleans(args[1:]))
 }
 
+// usage shows command lines that start jobs as they stand, once the addresses are real.
+const usage = `vgid-launch [flags] -- COMMAND [ARGUMENTS]
+
+On one machine:
+   vgid-launch --nodes 2 --local -- vgid unlearn
+On two, whose addresses are A and B, with the same FILE on both:
+   vgid-launch --nodes 2 --bind-addr A --insecure-network --secret-file FILE -- vgid unlearn
+   vgid-launch --nodes 2 --bind-addr B --insecure-network --secret-file FILE --join A:7946 -- vgid unlearn`
+
 // newApp declares the command line.
 // Flags end at --, behind which the command stands with flags of its own.
 // action runs where the flags could be read; --version and --help end before it.
@@ -66,21 +75,21 @@ func newApp(action cli.ActionFunc) *cli.App {
 		Name:      "vgid-launch",
 		Version:   launch.Version(),
 		Usage:     "run a command as the ranks of a distributed job",
-		UsageText: "vgid-launch [flags] -- COMMAND [ARGUMENTS]\n\nOne machine:      vgid-launch --nodes 2 --local -- vgid unlearn\nSeveral machines: vgid-launch --nodes 2 --bind-addr A -- vgid unlearn            on the first, whose address is A\n                  vgid-launch --nodes 2 --bind-addr B --join A:7946 -- vgid unlearn   on the second",
+		UsageText: usage,
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "nodes", Value: 1, Usage: "`N` nodes take part"},
 			&cli.StringFlag{Name: "nproc-per-node", Value: "1", Usage: "`N` workers on this node; gpu: one per GPU; auto: the same, or 1 without GPU"},
 			&cli.BoolFlag{Name: "local", Usage: "run all nodes on this machine, one agent process each"},
 			&cli.StringSliceFlag{Name: "join", Usage: "`HOST:PORT` of an agent of the job (repeatable)"},
-			&cli.StringFlag{Name: "bind-addr", Value: "127.0.0.1", Usage: "`IP` address to listen on, or the network it is in (10.0.0.0/8)"},
-			&cli.StringFlag{Name: "advertise-addr", Usage: "`IP` address the other nodes reach this one at (default: --bind-addr)"},
+			&cli.StringFlag{Name: "bind-addr", Value: "127.0.0.1", Usage: "`IP` address to listen on, or the network that this machine has it in, as 10.0.0.0/8"},
+			&cli.StringFlag{Name: "advertise-addr", Usage: "`IP` address at which the other nodes reach this one", DefaultText: "--bind-addr"},
 			&cli.IntFlag{Name: "port", Value: 7946, Usage: "TCP and UDP `PORT` of the agent; 0 takes any free one (always so with --local)"},
 			&cli.BoolFlag{Name: "insecure-network", Usage: "permit addresses other than loopback, although what workers tell each other is not encrypted"},
 			&cli.StringFlag{Name: "secret-file", Usage: "`FILE` with a secret that all nodes share, readable by its owner only (or VGID_SECRET): agents without it are not heard"},
 			&cli.StringFlag{Name: "job", Value: "vgid", Usage: "`NAME` of the job, the same on all nodes"},
-			&cli.StringFlag{Name: "node-name", Usage: "`NAME` of this node in messages (default: host name)"},
-			&cli.IntFlag{Name: "node-rank", Value: -1, Usage: "`I`: wish for the order of nodes (default: nodes without --join first)"},
-			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "`TIME` for the nodes to come together"},
+			&cli.StringFlag{Name: "node-name", Usage: "`NAME` of this node in messages", DefaultText: "host name"},
+			&cli.IntFlag{Name: "node-rank", Value: -1, DefaultText: "nodes without --join first", Usage: "nodes of a smaller `I` get the lower ranks"},
+			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "longest `TIME` for the nodes to come together"},
 			&cli.DurationFlag{Name: "grace", Value: 30 * time.Second, Usage: "`TIME` between SIGTERM and SIGKILL when workers are stopped, for a last checkpoint"},
 			&cli.StringFlag{Name: "log-dir", Usage: "also write the output of every rank to `DIR`/rankN.log"},
 		},

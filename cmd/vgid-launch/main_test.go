@@ -195,3 +195,30 @@ func TestSecretSources(t *testing.T) {
 		t.Errorf("no file: %v", err)
 	}
 }
+
+// TestUsageLinesAreTaken: who copies a line of the help, with real addresses, is not refused.
+func TestUsageLinesAreTaken(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "job.key")
+	if err := os.WriteFile(secret, []byte(strings.Repeat("s", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	real := strings.NewReplacer("A:7946", "10.0.0.1:7946", "addr A", "addr 10.0.0.1", "addr B", "addr 10.0.0.2", "FILE", secret, "vgid unlearn", "true")
+	lines := 0
+	for line := range strings.Lines(usage) {
+		args, ok := strings.CutPrefix(strings.TrimSpace(line), "vgid-launch --")
+		if !ok {
+			continue
+		}
+		lines++
+		o, err := parse(t, strings.Fields("--"+real.Replace(args))...)
+		if err == nil {
+			err = o.Check()
+		}
+		if err != nil || o.Nodes != 2 || len(o.Secret) == 0 {
+			t.Errorf("%s: %v, %+v", strings.TrimSpace(line), err, o)
+		}
+	}
+	if lines != 3 {
+		t.Errorf("%d lines of commands in the help", lines)
+	}
+}
