@@ -55,7 +55,6 @@ func measured(run func(*cli.Context) (result, error)) cli.ActionFunc {
 	}
 }
 
-
 // threadsFlag may be given several times: each number is measured by itself.
 // n are the numbers without the flag.
 func threadsFlag(n ...int) cli.Flag {
