@@ -75,7 +75,8 @@ func attach(s *params.Set, c Config, hits []picked, whole []*params.Weight) (*Ad
 		h := fnv.New32a()
 		h.Write([]byte(p.Name))
 		ab := p.branch()
-		// The site of dropout is a hash of the module's name, so that no two layers drop alike.
+		// The site of dropout is a hash of the module's name: each layer draws from a stream of its
+		// own.
 		p.Projection().LoRA = &tape.LoRA{A: ab[0].Param, B: ab[1].Param, Scale: c.scale(p.r, p.alpha), Dropout: c.Dropout, Site: h.Sum32()}
 		branches = append(branches, ab[:]...)
 	}

@@ -16,7 +16,7 @@ type ring struct {
 	read [2]*driver.Event // each half's last copy
 }
 
-// ringAlign keeps pieces on 16 bytes, which copies by the device's engine do fastest.
+// ringAlign is the alignment of pieces, in bytes.
 const ringAlign = 16
 
 func newRing(d *driver.Device, bytes int) (*ring, error) {

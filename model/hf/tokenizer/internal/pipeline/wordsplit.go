@@ -37,7 +37,7 @@ var knownPatterns = map[string]WordSplit{
 
 // Split passes every match to yield. The matches cover the text: the last alternatives
 // take what is left.
-// It is a splitter.
+// It is a splitter (pretoken.go).
 func (w WordSplit) Split(s string, first bool, yield func(string, bool) error) error {
 	for i := 0; i < len(s); {
 		n := w.Next(s[i:])

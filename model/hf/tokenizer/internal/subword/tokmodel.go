@@ -49,7 +49,7 @@ func New(raw json.RawMessage, byteLevel bool) (Model, []string, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		// Marks of words would be joined to the spelling of bytes, which raw bytes do not have.
+		// A prefix or suffix is joined to characters, so that such a model cannot take raw bytes.
 		if byteLevel && b.prefix == "" && b.suffix == "" {
 			b.setByteLevel()
 			return b, b.tokens, nil
