@@ -7,75 +7,56 @@ import (
 	"time"
 )
 
-// AllReduce replaces b on every rank by the reduction over all ranks. All
-// ranks end with the same bits, and with the same bits in every run.
-func (c *Comm) AllReduce(ctx context.Context, b Buf, op Op) error {
-	return c.startReduce(ctx, b, op, true).Wait(ctx)
+// Async makes the same calls as Comm, which gave it, but returns at once. Queued
+// operations run in the order they were queued, together with all other calls. A
+// call that is wrong on its own takes no place in that order.
+type Async struct {
+	c    *Comm
+	wait bool // the caller waits, and may run the operation itself
 }
 
-// IAllReduce queues an AllReduce and returns at once. Queued operations run in
-// the order they were queued, together with all other calls.
-func (c *Comm) IAllReduce(ctx context.Context, b Buf, op Op) *Handle {
-	return c.startReduce(ctx, b, op, false)
-}
+// Async is where the calls are that do not wait: those of MPI that begin with I.
+func (c *Comm) Async() Async { return Async{c, false} }
 
-func (c *Comm) startReduce(ctx context.Context, b Buf, op Op, wait bool) *Handle {
-	h := &Handle{ctx: ctx, call: CallAllReduce, run: func() error { return c.exchange.allReduce(CallAllReduce, b, op) }}
-	if !b.dtype.Reducible() || !op.Valid() {
-		return c.refused(h, fmt.Errorf("cannot reduce %v by %v", b.dtype, op))
-	}
-	return c.start(h, wait)
-}
+// now is for calls that wait.
+func (c *Comm) now() Async { return Async{c, true} }
 
-// Barrier returns when every rank has called it.
-func (c *Comm) Barrier(ctx context.Context) error {
-	h := &Handle{ctx: ctx, call: CallBarrier, run: func() error { return c.exchange.allReduce(CallBarrier, Buf{dtype: TypeBytes}, Sum) }}
-	return c.start(h, true).Wait(ctx)
-}
-
-// refused gives the handle of a call that is wrong on its own.
-func (c *Comm) refused(h *Handle, err error) *Handle {
-	h.c, h.done, h.err = c, make(chan struct{}), &RankError{Rank: c.rank, Peer: -1, Op: h.call, Err: err}
-	close(h.done)
-	return h
-}
-
-// start submits a call; with one rank there is nothing to exchange.
-func (c *Comm) start(h *Handle, wait bool) *Handle {
-	h.c, h.done = c, make(chan struct{})
-	switch {
-	case c.size > 1:
-		if !c.queue.submit(h, wait) {
-			return c.refused(h, ErrClosed)
-		}
+// start queues an operation, or refuses one that is wrong on its own.
+func (a Async) start(ctx context.Context, call Call, wrong error, run func() error) *Handle {
+	h := &Handle{c: a.c, ctx: ctx, call: call, run: run, done: make(chan struct{})}
+	if wrong == nil && a.c.size == 1 {
+		a.c.alone(h)
 		return h
-	case h.ctx.Err() != nil:
-		return c.refused(h, h.ctx.Err())
 	}
-	c.ops.Add(1)
-	close(h.done)
+	if wrong == nil && !a.c.queue.submit(h, a.wait) {
+		wrong = ErrClosed
+	}
+	if wrong != nil {
+		h.err = &RankError{Rank: a.c.rank, Peer: -1, Op: call, Err: wrong}
+		close(h.done)
+	}
 	return h
 }
 
-// Broadcast replaces b on every rank by the root's. The root returns when every
-// rank has it, so that ranks which name different roots learn of it here.
-func (c *Comm) Broadcast(ctx context.Context, b Buf, root int) error {
-	h := &Handle{ctx: ctx, call: CallBroadcast, run: func() error { return c.exchange.broadcast(b, root) }}
-	if root < 0 || root >= c.size {
-		return c.refused(h, fmt.Errorf("root %d is not a rank of 0 … %d", root, c.size-1)).Wait(ctx)
+// alone runs an operation of the only rank: it has nobody to wait for.
+func (c *Comm) alone(h *Handle) {
+	defer close(h.done)
+	switch {
+	case h.ctx.Err() != nil:
+		h.err = &RankError{Rank: c.rank, Peer: -1, Op: h.call, Err: h.ctx.Err()}
+	case h.run() != nil:
+		h.err = c.failure.inWordsOf(h.call, 0)
+	default:
+		c.ops.Add(1)
 	}
-	return c.start(h, true).Wait(ctx)
 }
 
-// AllGatherBytes gives every rank the bytes of all ranks, in rank order.
-// Lengths may differ. The results are fresh memory.
-func (c *Comm) AllGatherBytes(ctx context.Context, mine []byte) ([][]byte, error) {
-	all := [][]byte{append([]byte{}, mine...)}
-	h := &Handle{ctx: ctx, call: CallAllGather, run: func() (err error) { all, err = c.exchange.allGather(mine); return err }}
-	if err := c.start(h, true).Wait(ctx); err != nil {
-		return nil, err
+// isRank checks a root.
+func (c *Comm) isRank(root int) error {
+	if root < 0 || root >= c.size {
+		return fmt.Errorf("root %d is not a rank of 0 … %d", root, c.size-1)
 	}
-	return all, nil
+	return nil
 }
 
 // overdue is the end of a call's time; it is a context.DeadlineExceeded.
@@ -119,6 +100,7 @@ func (c *Comm) execute(h *Handle) {
 		// let go of them.
 		ok = c.exchange.inflight.Wait(c.failure.broken) && ok
 	}
+	c.exchange.scratch.reset()
 	c.progress.header.Store(nil)
 	stop()
 	cancel()

@@ -1,5 +1,5 @@
-// Package collective lets the worker processes of a job compute together:
-// all-reduce, broadcast, all-gather and barrier among a fixed set of ranks.
+// Package collective lets the worker processes of a job compute together: the
+// collective operations of MPI among a fixed set of ranks.
 //
 // Every rank makes the same calls in the same order. Every frame on the wire
 // says which call it belongs to (job, communicator, epoch, sequence number,
@@ -10,13 +10,14 @@
 // all peers, and later calls return it at once.
 //
 // Begin reading at Comm, which says what must always hold and of which parts it
-// is put together; then allreduce.go, which runs the schedules of package schedule.
+// is put together; then allreduce.go, which is how every operation is made: a
+// plan of package schedule, which a pass executes on memory, with the arithmetic
+// of package reduce.
 // Transport is all that a network has to give: package mem has one in memory,
 // for tests, and package wire one over gRPC.
 package collective
 
 import (
-	"fmt"
 	"unsafe"
 
 	"vgid/collective/reduce"
@@ -49,25 +50,6 @@ const (
 	TypeU8    = reduce.U8
 	TypeBytes = reduce.Bytes // cannot be reduced
 )
-
-// Call is the kind of a collective operation.
-type Call uint8
-
-// Operations.
-const (
-	CallAllReduce Call = iota + 1
-	CallBroadcast
-	CallAllGather
-	CallBarrier
-	endCall
-)
-
-func (c Call) String() string {
-	if c > 0 && c < endCall {
-		return [...]string{"", "all-reduce", "broadcast", "all-gather", "barrier"}[c]
-	}
-	return fmt.Sprintf("call(%d)", uint8(c))
-}
 
 // Buf is a view of the caller's memory. The caller neither reads nor writes
 // that memory while an operation on it runs. After a failed operation its

@@ -84,7 +84,7 @@ type Comm struct {
 // to exchange.
 func Solo() *Comm {
 	return &Comm{size: 1, failure: &failure{size: 1, broken: make(chan struct{})}, progress: &progress{},
-		exchange: &exchange{}, watch: &watch{size: 1}}
+		exchange: &exchange{size: 1, opt: &Options{ChunkBytes: 1 << 20}}, watch: &watch{size: 1}}
 }
 
 // New starts a communicator on a transport, which it owns from then on, also
@@ -111,8 +111,7 @@ func New(t Transport, opt Options) (*Comm, error) {
 	c.watch = &watch{t: t, rank: c.rank, size: c.size, opt: &c.opt, failure: c.failure, progress: c.progress}
 	c.exchange = &exchange{
 		lane: t.Lane(2 * opt.Comm), rank: c.rank, size: c.size, job: hashJob(opt.Job), opt: &c.opt, failure: c.failure, progress: c.progress, watch: c.watch,
-		reduction: schedule.AllReduce(c.rank, c.size), gathering: schedule.AllGather(c.rank, c.size), doubling: schedule.Doubling(c.rank, c.size),
-		inflight: NewInflight(),
+		inflight: NewInflight(), plans: map[planKey]schedule.Plan{},
 	}
 	c.queue.run = c.execute
 	c.watch.begin()

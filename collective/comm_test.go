@@ -99,8 +99,8 @@ func TestAllReduceAgainstSerial(t *testing.T) {
 				v := input(c.Rank(), i)
 				f32[i], f64[i], i64[i] = float32(v), float64(v), v
 			}
-			a := c.IAllReduce(ctx, collective.F32(f32), op)
-			b := c.IAllReduce(ctx, collective.F64(f64), op)
+			a := c.Async().AllReduce(ctx, collective.F32(f32), op)
+			b := c.Async().AllReduce(ctx, collective.F64(f64), op)
 			if err := c.AllReduce(ctx, collective.I64(i64), op); err != nil {
 				return err
 			}

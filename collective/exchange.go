@@ -17,7 +17,7 @@ var errBroken = errors.New("communicator has failed")
 const noteGrace = 500 * time.Millisecond
 
 // exchange runs the operations: it sends and receives the frames of the call
-// that runs, by the schedules of package schedule. The queue lets one run at a time.
+// that runs, by the plans of package schedule. The queue lets one run at a time.
 //
 // What must always hold: every frame that is sent or taken carries the header
 // of the running call, and a frame of any other call ends the communicator; the
@@ -34,11 +34,9 @@ type exchange struct {
 	progress   *progress
 	watch      *watch
 
-	reduction []schedule.Step
-	gathering []schedule.Step
-	doubling  []schedule.Exchange
-	inflight  *Inflight
-	scratch   []byte // of the doubling's steps
+	inflight *Inflight
+	scratch  scratch
+	plans    map[planKey]schedule.Plan // those made so far
 
 	sent, received atomic.Uint64 // bytes, with headers
 }
@@ -78,6 +76,9 @@ func (x *exchange) receive(from int, want *Header, chunk, length int) (*Frame, e
 	case !f.Header.sameCall(want):
 		local := *want
 		x.failure.end(&MismatchError{Rank: x.rank, Peer: from, Local: local, Remote: f.Header}, true)
+	case want.Call.is(pairs) && f.Header.Count != want.Count:
+		x.failure.end(&RankError{Rank: x.rank, Peer: from, Err: fmt.Errorf(
+			"it sends %d %v where rank %d expects %d", f.Header.Count, want.DType, x.rank, want.Count)}, true)
 	case int(f.Header.Chunk) != chunk || int(f.Header.Length) != length || got != length:
 		x.failure.end(&RankError{Rank: x.rank, Peer: from, Err: fmt.Errorf(
 			"frame %d with %d of its %d bytes arrived where frame %d with %d bytes was due",
@@ -112,3 +113,66 @@ func (x *exchange) trouble(peer int, err error) {
 		x.failure.end(&RankError{Rank: x.rank, Peer: peer, Err: err}, true)
 	}
 }
+
+// planKey tells plans apart: a call may be done in several ways, from several
+// roots.
+type planKey struct {
+	call Call
+	way  schedule.Algorithm
+	root int
+}
+
+// plan gives the plan of a call, made when it is first needed.
+func (x *exchange) plan(call Call, way schedule.Algorithm, root int) schedule.Plan {
+	key := planKey{call, way, root}
+	p, ok := x.plans[key]
+	if !ok {
+		p = makePlan(key, x.rank, x.size)
+		x.plans[key] = p
+	}
+	return p
+}
+
+func makePlan(k planKey, rank, n int) schedule.Plan {
+	switch k.call {
+	case CallAllReduce:
+		if k.way == schedule.Ring {
+			return schedule.RingAllReduce(rank, n)
+		}
+		return schedule.DoublingAllReduce(rank, n)
+	case CallReduceScatter:
+		switch k.way {
+		case schedule.Ring:
+			return schedule.RingReduceScatter(rank, n)
+		case schedule.Halving:
+			return schedule.HalvingReduceScatter(rank, n)
+		}
+		return schedule.DoublingAllReduce(rank, n)
+	case CallAllGather:
+		if k.way == schedule.Ring {
+			return schedule.RingAllGather(rank, n)
+		}
+		return schedule.ShortAllGather(rank, n)
+	case CallBroadcast:
+		return schedule.Broadcast(rank, n, k.root, k.way)
+	case CallReduce:
+		return schedule.Reduce(rank, n, k.root, k.way)
+	case CallGather:
+		return schedule.Gather(rank, n, k.root)
+	case CallScatter:
+		return schedule.Scatter(rank, n, k.root)
+	case CallAllToAll:
+		if k.way == schedule.Bruck {
+			return schedule.BruckAllToAll(rank, n)
+		}
+		return schedule.PairwiseAllToAll(rank, n)
+	}
+	return schedule.Barrier(rank, n)
+}
+
+// short reports whether the time of the steps is most of a call on a buffer.
+func (x *exchange) short(b Buf) bool { return len(b.raw) <= x.opt.SmallBytes }
+
+// frames is how many frames carry a buffer: it goes into headers, so that ranks
+// that cut differently learn of it.
+func (x *exchange) frames(b Buf) uint32 { return uint32(x.chunks(len(b.raw))) }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"hash/fnv"
+
+	"vgid/collective/schedule"
 )
 
 // HeaderSize is the length of an encoded Header in bytes.
@@ -12,35 +14,101 @@ const HeaderSize = 64
 
 const (
 	headerMagic   = 0x44494756 // "VGID" in little-endian order
-	headerVersion = 1
+	headerVersion = 2
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// Call is the kind of a collective operation.
+type Call uint8
+
+// Operations. The numbers go over the wire: new ones come last.
+const (
+	CallAllReduce Call = iota + 1
+	CallBroadcast
+	CallAllGather
+	CallBarrier
+	CallReduce
+	CallReduceScatter
+	CallReduceScatterV
+	CallAllGatherV
+	CallGather
+	CallGatherV
+	CallScatter
+	CallScatterV
+	CallAllToAll
+	CallAllToAllV
+	endCall
+)
+
+// trait says what a call is like, for headers and their words.
+type trait uint8
+
+const (
+	reducing trait = 1 << iota
+	fromRoot       // it has a root
+	parts          // its parts have lengths that all ranks know
+	pairs          // its parts have lengths that only the two ends of a message know
+)
+
+var calls = [endCall]struct {
+	name   string
+	traits trait
+}{
+	CallAllReduce:      {"all-reduce", reducing},
+	CallBroadcast:      {"broadcast", fromRoot},
+	CallAllGather:      {"all-gather", 0},
+	CallBarrier:        {"barrier", 0},
+	CallReduce:         {"reduce", reducing | fromRoot},
+	CallReduceScatter:  {"reduce-scatter", reducing},
+	CallReduceScatterV: {"reduce-scatter-v", reducing | parts},
+	CallAllGatherV:     {"all-gather-v", parts},
+	CallGather:         {"gather", fromRoot},
+	CallGatherV:        {"gather-v", fromRoot | pairs},
+	CallScatter:        {"scatter", fromRoot},
+	CallScatterV:       {"scatter-v", fromRoot | pairs},
+	CallAllToAll:       {"all-to-all", 0},
+	CallAllToAllV:      {"all-to-all-v", pairs},
+}
+
+func (c Call) is(t trait) bool { return c < endCall && calls[c].traits&t != 0 }
+
+func (c Call) String() string {
+	if c > 0 && c < endCall {
+		return calls[c].name
+	}
+	return fmt.Sprintf("call(%d)", uint8(c))
+}
+
 // Header goes before the payload of every frame and says which call the frame
 // belongs to and which part of it this is.
 type Header struct {
-	Call   Call
-	Reduce Op
-	DType  DType
-	Job    uint64 // hash of the job's name
-	Comm   uint32
-	Epoch  uint64 // generation of the set of ranks
-	Seq    uint64 // number of the call within the communicator
-	Count  uint64 // elements of the whole call
+	Call      Call
+	Reduce    Op
+	DType     DType
+	Algorithm schedule.Algorithm
+	Job       uint64 // hash of the job's name
+	Comm      uint32
+	Epoch     uint64 // generation of the set of ranks
+	Seq       uint64 // number of the call within the communicator
+	// Count is the elements of the whole call; where only the ends of a message
+	// know how many it has, those of the message.
+	Count uint64
+	// Root is a rank, or where the parts of the ranks differ the checksum of their
+	// lengths.
 	Root   uint32
-	Chunk  uint32 // index of this frame within the call, per direction
-	Chunks uint32 // frames of the call, per direction
+	Chunk  uint32 // number of this frame among those of the call from one rank to another
+	Chunks uint32 // frames that Count elements make
 	Length uint32 // payload bytes
 }
 
 // AppendTo appends the HeaderSize bytes of h: little-endian fields and a
-// CRC-32C of them.
+// CRC-32C of them. Operation and element type share a byte.
 func (h *Header) AppendTo(b []byte) []byte {
 	start := len(b)
 	le := binary.LittleEndian
 	b = le.AppendUint32(b, headerMagic)
-	b = append(b, headerVersion, byte(h.Call), byte(h.Reduce), byte(h.DType))
+	b = append(b, headerVersion, byte(h.Call), byte(h.Reduce)<<4|byte(h.DType)&15, byte(h.Algorithm))
 	b = le.AppendUint64(b, h.Job)
 	b = le.AppendUint64(b, h.Epoch)
 	b = le.AppendUint64(b, h.Seq)
@@ -70,13 +138,13 @@ func DecodeHeader(b []byte) (Header, error) {
 		return Header{}, fmt.Errorf("collective: frame header is damaged: checksum %#x, want %#x", got, want)
 	}
 	h := Header{
-		Call: Call(b[5]), Reduce: Op(b[6]), DType: DType(b[7]),
+		Call: Call(b[5]), Reduce: Op(b[6] >> 4), DType: DType(b[6] & 15), Algorithm: schedule.Algorithm(b[7]),
 		Job: le.Uint64(b[8:]), Epoch: le.Uint64(b[16:]), Seq: le.Uint64(b[24:]), Count: le.Uint64(b[32:]),
 		Comm: le.Uint32(b[40:]), Root: le.Uint32(b[44:]), Chunk: le.Uint32(b[48:]), Chunks: le.Uint32(b[52:]),
 		Length: le.Uint32(b[56:]),
 	}
-	if h.Call == 0 || h.Call >= endCall || !h.Reduce.Valid() || !h.DType.Valid() {
-		return Header{}, fmt.Errorf("collective: frame header names %v %v %v, which this program does not know", h.Call, h.Reduce, h.DType)
+	if h.Call == 0 || h.Call >= endCall || !h.Reduce.Valid() || !h.DType.Valid() || !h.Algorithm.Valid() {
+		return Header{}, fmt.Errorf("collective: frame header names %v %v %v %v, which this program does not know", h.Call, h.Reduce, h.DType, h.Algorithm)
 	}
 	return h, nil
 }
@@ -86,21 +154,32 @@ func DecodeHeader(b []byte) (Header, error) {
 func (h *Header) sameCall(o *Header) bool {
 	a, b := *h, *o
 	a.Chunk, a.Length = b.Chunk, b.Length
+	if a.Call.is(pairs) {
+		a.Count, a.Chunks = b.Count, b.Chunks
+	}
 	return a == b
 }
 
 // String names the call in the words of an error message.
 func (h Header) String() string {
 	s := fmt.Sprintf("%v #%d", h.Call, h.Seq)
-	switch h.Call {
-	case CallAllReduce:
-		s += fmt.Sprintf(" %v of %d %v", h.Reduce, h.Count, h.DType)
-	case CallBroadcast:
-		s += fmt.Sprintf(" of %d %v from root %d", h.Count, h.DType, h.Root)
-	case CallAllGather:
+	if h.Call.is(reducing) {
+		s += fmt.Sprintf(" %v", h.Reduce)
+	}
+	switch {
+	case h.Call == CallBarrier:
+	case h.Call.is(pairs):
+		s += fmt.Sprintf(" of %v", h.DType)
+	default:
 		s += fmt.Sprintf(" of %d %v", h.Count, h.DType)
 	}
-	return s + fmt.Sprintf(" (epoch %d, communicator %d, %d chunks)", h.Epoch, h.Comm, h.Chunks)
+	if h.Call.is(fromRoot) {
+		s += fmt.Sprintf(" from root %d", h.Root)
+	}
+	if h.Call.is(parts) {
+		s += fmt.Sprintf(" in parts of lengths with the checksum %08x", h.Root)
+	}
+	return s + fmt.Sprintf(" (epoch %d, communicator %d, %v, %d chunks)", h.Epoch, h.Comm, h.Algorithm, h.Chunks)
 }
 
 func hashJob(job string) uint64 {

@@ -1,43 +1,22 @@
 package schedule
 
-// Action says what one exchange of a recursive doubling does.
-type Action uint8
-
-const (
-	// Swap sends the own partial result and combines it with the peer's.
-	Swap Action = iota
-	// Give only sends.
-	Give
-	// Fold receives and combines.
-	Fold
-	// Take receives and overwrites.
-	Take
-)
-
-// Exchange is one step of recursive doubling. When two partial results are
-// combined the one of the lower rank comes first, on both sides, so both
-// compute the same bits.
-type Exchange struct {
-	Peer   int
-	Action Action
-}
-
-// Doubling lists the exchanges of rank for an all-reduce among n ranks. With p
-// the largest power of two in n, the first 2·(n-p) ranks first fold pairwise,
-// so that p ranks are left; at the end the folded ranks take the result.
-func Doubling(rank, n int) []Exchange {
+// DoublingAllReduce takes about log2(n) steps over a single block. With p the
+// largest power of two in n, the first 2·(n-p) ranks first fold pairwise, so that
+// p ranks are left, which swap with ranks at twice the distance each time; at the
+// end the folded ranks take the result.
+func DoublingAllReduce(rank, n int) Plan {
 	p := 1
 	for p*2 <= n {
 		p *= 2
 	}
-	extra := n - p
-	var out []Exchange
+	extra, all := n-p, one(0)
+	var steps []Step
 	virtual := rank - extra
 	if rank < 2*extra {
 		if rank%2 == 0 {
-			return []Exchange{{rank + 1, Give}, {rank + 1, Take}}
+			return newPlan(Doubling, 1, []Step{send(rank+1, all), receive(rank+1, all, Copy)})
 		}
-		out = append(out, Exchange{rank - 1, Fold})
+		steps = append(steps, receive(rank-1, all, Combine))
 		virtual = rank / 2
 	}
 	for mask := 1; mask < p; mask *= 2 {
@@ -47,45 +26,62 @@ func Doubling(rank, n int) []Exchange {
 		} else {
 			peer += extra
 		}
-		out = append(out, Exchange{peer, Swap})
+		steps = append(steps, swap(peer, all, Combine))
 	}
 	if rank < 2*extra {
-		out = append(out, Exchange{rank - 1, Give})
+		steps = append(steps, send(rank-1, all))
 	}
-	return out
+	return newPlan(Doubling, 1, steps)
 }
 
-// Tree gives the place of rank in a binomial broadcast tree: whom it receives
-// from (-1 at the root) and whom it sends to, in order, nearest subtree last.
-// It needs ceil(log2 n) steps: the choice for small messages.
-func Tree(rank, n, root int) (parent int, children []int) {
-	v := wrap(rank-root, n)
-	parent = -1
-	low := 1
-	for low < n && v&low == 0 {
-		low *= 2
-	}
-	if v != 0 {
-		parent = wrap(v-low+root, n)
-	}
-	for m := low / 2; m >= 1; m /= 2 {
-		if v+m < n {
-			children = append(children, wrap(v+m+root, n))
+// HalvingReduceScatter is RingReduceScatter in log2(n) steps, for n a power of two:
+// each step gives half of the blocks that are left away, and keeps the half that
+// holds the own.
+func HalvingReduceScatter(rank, n int) Plan {
+	var steps []Step
+	for m := n / 2; m > 0; m /= 2 {
+		peer := rank ^ m
+		a := Combine
+		if m == 1 {
+			a = Finish
 		}
+		steps = append(steps, Step{To: peer, From: peer, Send: Blocks{First: peer &^ (m - 1), Count: m},
+			Recv: Blocks{First: rank &^ (m - 1), Count: m}, Action: a})
 	}
-	return parent, children
+	return newPlan(Halving, n, steps)
 }
 
-// Chain gives the place of rank in a chain that starts at root. Cut into
-// chunks, a message passes every link once: the choice for large messages.
-func Chain(rank, n, root int) (parent int, children []int) {
-	v := wrap(rank-root, n)
-	parent = -1
-	if v > 0 {
-		parent = Prev(rank, n)
+// ShortAllGather is RingAllGather in ceil(log2 n) steps, in which ever more blocks
+// travel at once: by recursive doubling where n is a power of two, else by Bruck's
+// way, where the blocks that a rank has begin with its own.
+func ShortAllGather(rank, n int) Plan {
+	var steps []Step
+	for m := 1; m < n; m *= 2 {
+		s := Step{To: wrap(rank-m, n), From: wrap(rank+m, n), Action: Copy}
+		count := min(m, n-m)
+		s.Send, s.Recv = Blocks{First: rank, Count: count}, Blocks{First: s.From, Count: count}
+		if PowerOfTwo(n) {
+			s.To, s.From = rank^m, rank^m
+			s.Send.First, s.Recv.First = rank&^(m-1), s.From&^(m-1)
+		}
+		steps = append(steps, s)
 	}
-	if v < n-1 {
-		children = []int{Next(rank, n)}
+	if PowerOfTwo(n) {
+		return newPlan(Doubling, n, steps)
 	}
-	return parent, children
+	return newPlan(Bruck, n, steps)
+}
+
+// Barrier takes ceil(log2 n) steps of empty messages. In each, a rank learns of
+// twice as many ranks that they have come.
+func Barrier(rank, n int) Plan {
+	var steps []Step
+	for m := 1; m < n; m *= 2 {
+		s := Step{To: wrap(rank+m, n), From: wrap(rank-m, n)}
+		if PowerOfTwo(n) { // the peers of the other doublings: fewer links
+			s.To, s.From = rank^m, rank^m
+		}
+		steps = append(steps, s)
+	}
+	return newPlan(Dissemination, 0, steps)
 }

@@ -106,7 +106,7 @@ func (r *reducer) send() error {
 	if err != nil {
 		return err
 	}
-	b.handle = r.comm.IAllReduce(r.ctx, collective.F32(b.host), collective.Sum)
+	b.handle = r.comm.Async().AllReduce(r.ctx, collective.F32(b.host), collective.Sum)
 	r.sent++
 	return nil
 }

@@ -1,0 +1,43 @@
+package collective_test
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"vgid/collective"
+	"vgid/collective/calltest"
+	"vgid/collective/mem"
+)
+
+// Any calls in a row, with any type, count, root and way of cutting, among any
+// number of ranks, give what plain arithmetic gives.
+func TestCallsAgainstArithmetic(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		n := rapid.IntRange(1, 9).Draw(rt, "ranks")
+		opt := collective.Options{
+			ChunkBytes: rapid.SampledFrom([]int{8, 64, 1000, 1 << 20}).Draw(rt, "chunk"),
+			SmallBytes: rapid.SampledFrom([]int{-1, 100, 1 << 20}).Draw(rt, "small"),
+		}
+		longest := 1000
+		if opt.ChunkBytes == 8 {
+			longest = 60 // a frame for each element is slow
+		}
+		var jobs []calltest.Job
+		for range rapid.IntRange(1, 8).Draw(rt, "calls") {
+			jobs = append(jobs, calltest.Draw(rt, n, longest))
+		}
+		if err := calltest.Check(mem.New(n), opt, jobs); err != nil {
+			rt.Fatal(err)
+		}
+	})
+}
+
+// Larger worlds, with every call.
+func TestCallsInLargeWorlds(t *testing.T) {
+	for _, n := range []int{13, 16, 33} {
+		for _, small := range []int{-1, 1 << 20} {
+			calltest.All(t, mem.New(n), collective.Options{SmallBytes: small, ChunkBytes: 64})
+		}
+	}
+}

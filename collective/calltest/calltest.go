@@ -1,0 +1,110 @@
+package calltest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"vgid/collective"
+)
+
+// Calls are all that a Job can make.
+var Calls = []collective.Call{
+	collective.CallAllReduce, collective.CallBroadcast, collective.CallReduce, collective.CallReduceScatter, collective.CallReduceScatterV,
+	collective.CallAllGather, collective.CallAllGatherV, collective.CallGather, collective.CallGatherV, collective.CallScatter,
+	collective.CallScatterV, collective.CallAllToAll, collective.CallAllToAllV, collective.CallBarrier,
+}
+
+// Types are those that can be reduced.
+var Types = []collective.DType{
+	collective.TypeF32, collective.TypeF64, collective.TypeBF16, collective.TypeF16, collective.TypeI32, collective.TypeI64, collective.TypeU8,
+}
+
+// Ops are all operations.
+var Ops = []collective.Op{collective.Sum, collective.Avg, collective.Min, collective.Max, collective.Prod}
+
+// Draw is a random job among n ranks.
+func Draw(t *rapid.T, n, longest int) Job {
+	j := Job{
+		Call:  rapid.SampledFrom(Calls).Draw(t, "call"),
+		DType: rapid.SampledFrom(Types).Draw(t, "dtype"),
+		Op:    rapid.SampledFrom(Ops).Draw(t, "op"),
+		Root:  rapid.IntRange(0, n-1).Draw(t, "root"),
+		Count: rapid.OneOf(rapid.IntRange(0, min(longest, 12)), rapid.IntRange(0, longest)).Draw(t, "count"),
+		Async: rapid.Bool().Draw(t, "async"),
+	}
+	for range n {
+		j.Counts = append(j.Counts, rapid.IntRange(0, longest/n).Draw(t, "length"))
+	}
+	switch j.Call {
+	case collective.CallGather, collective.CallScatter, collective.CallAllToAll:
+		j.Count /= n
+	}
+	if j.Call != collective.CallAllToAllV {
+		j.InPlace = rapid.Bool().Draw(t, "in place")
+	}
+	if j.Call == collective.CallReduce && j.InPlace { // ranks below the root keep theirs
+		j.InPlace = n == 1
+	}
+	return j
+}
+
+// Check makes calls one after another as each rank of a job, and compares what
+// comes out with what is due.
+func Check(transports []collective.Transport, opt collective.Options, jobs []Job) error {
+	n := len(transports)
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	for r, tr := range transports {
+		wg.Go(func() {
+			c, err := collective.New(tr, opt)
+			if err != nil {
+				errs[r] = err
+				return
+			}
+			errs[r] = errors.Join(each(c, jobs), c.Close())
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func each(c *collective.Comm, jobs []Job) error {
+	for k, j := range jobs {
+		got, err := j.Do(context.Background(), c)
+		if err != nil {
+			return fmt.Errorf("call %d of %+v: %w", k, j, err)
+		}
+		if want := j.Want(c.Size(), c.Rank()); !bytes.Equal(got, want) {
+			return fmt.Errorf("rank %d of %d, call %d of %+v gives %x, want %x", c.Rank(), c.Size(), k, j, got, want)
+		}
+	}
+	return nil
+}
+
+// All makes every call with every type, once, among the ranks of one world. It is
+// for transports that take long to connect.
+func All(t *testing.T, transports []collective.Transport, opt collective.Options) {
+	n := len(transports)
+	var jobs []Job
+	for i, call := range Calls {
+		for k, dtype := range Types {
+			j := Job{Call: call, DType: dtype, Op: Ops[(i+k)%len(Ops)], Root: (i + k) % n, Count: 5*i + 3*k, Async: k%2 == 0, InPlace: k%3 == 0}
+			for r := range n {
+				j.Counts = append(j.Counts, (r*5+i+k)%7)
+			}
+			if call == collective.CallAllToAllV || call == collective.CallReduce {
+				j.InPlace = false
+			}
+			jobs = append(jobs, j)
+		}
+	}
+	if err := Check(transports, opt, jobs); err != nil {
+		t.Error(err)
+	}
+}
