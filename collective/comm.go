@@ -23,11 +23,12 @@ type Options struct {
 	// (recursive doubling, a tree) instead of with the fewest bytes (a ring, a
 	// chain); 0: 64 KiB, negative: none.
 	SmallBytes int
-	// Heartbeat is the time between signs of life to every peer; 0: 1 s, or a
-	// quarter of Timeout if that is less.
+	// Heartbeat is the time between signs of life to the neighbours; 0: 400 ms,
+	// or an eighth of Timeout if that is less.
 	Heartbeat time.Duration
-	// Silence is how long a peer may give no sign of life before it counts as
-	// frozen; 0: 15 s, negative: for ever.
+	// Silence is how long a rank may give no sign of life to any of its neighbours
+	// before it counts as frozen; half as long again where others hear it, but one
+	// neighbour does not. 0: 3 s, or 6 heartbeats if that is more; negative: for ever.
 	Silence time.Duration
 	// OnLate, if not nil, is told of ranks that are alive but keep the others
 	// waiting in a call: after 5 s, or a quarter of Timeout if that is less, and
@@ -46,6 +47,7 @@ type Stats struct {
 	BytesReceived uint64
 	Ops           uint64        // operations that ended well
 	TimeInOps     time.Duration // time spent in operations, failed ones too
+	Connections   int           // peers that there is a connection to
 	// Held is, by rank, the time that operations waited because that rank had
 	// not come to them; operations shorter than two heartbeats do not count.
 	Held []time.Duration
@@ -96,8 +98,8 @@ func New(t Transport, opt Options) (*Comm, error) {
 	setDefault(&opt.Timeout, 60*time.Second)
 	setDefault(&opt.ChunkBytes, 1<<20)
 	setDefault(&opt.SmallBytes, 64<<10)
-	setDefault(&opt.Heartbeat, min(time.Second, max(opt.Timeout/4, time.Millisecond)))
-	setDefault(&opt.Silence, 15*time.Second)
+	setDefault(&opt.Heartbeat, min(400*time.Millisecond, max(opt.Timeout/8, time.Millisecond)))
+	setDefault(&opt.Silence, max(3*time.Second, 6*opt.Heartbeat))
 	// A chunk holds whole elements of every type.
 	opt.ChunkBytes = min(opt.ChunkBytes, t.MaxPayload()) &^ 7
 	if opt.Timeout < 0 || opt.Heartbeat < 0 || opt.ChunkBytes < 8 {
@@ -134,10 +136,13 @@ func (c *Comm) Size() int { return c.size }
 func (c *Comm) Stats() Stats {
 	s := Stats{
 		BytesSent: c.exchange.sent.Load(), BytesReceived: c.exchange.received.Load(),
-		Ops: c.ops.Load(), TimeInOps: time.Duration(c.progress.nanos.Load()), Held: make([]time.Duration, len(c.watch.peers)),
+		Ops: c.ops.Load(), TimeInOps: time.Duration(c.progress.nanos.Load()), Held: make([]time.Duration, len(c.watch.held)),
+	}
+	if c.t != nil {
+		s.Connections = c.t.Connections()
 	}
 	for i := range s.Held {
-		s.Held[i] = time.Duration(c.watch.peers[i].held.Load())
+		s.Held[i] = time.Duration(c.watch.held[i].Load())
 	}
 	return s
 }
@@ -146,7 +151,7 @@ func (c *Comm) Stats() Stats {
 // ways than this one: calls return a *RankError that names it. A peer that has
 // said goodbye is not missed.
 func (c *Comm) PeerLost(peer int, err error) {
-	if c.size > 1 && !c.watch.peers[peer].leftIs.Load() {
+	if c.size > 1 && !c.watch.hasLeft(peer) {
 		c.failure.end(&RankError{Rank: c.rank, Peer: peer, Err: err}, true)
 	}
 }
@@ -161,7 +166,7 @@ func (c *Comm) Close() error {
 	}
 	c.watch.leave()
 	c.watch.end()
-	err := c.t.Close()
 	c.watch.stopped.Wait()
+	err := c.t.Close()
 	return errors.Join(err, c.failure.unreported())
 }

@@ -51,15 +51,17 @@ func (e *MismatchError) Error() string {
 type RemoteError struct {
 	From    int // the rank that reported it
 	Message string
+	// disagree says that ranks which have ended all their calls well have made
+	// others.
+	disagree bool
 }
 
 func (e *RemoteError) Error() string { return fmt.Sprintf("rank %d reports: %s", e.From, e.Message) }
 
 // Notices between communicators: one byte of kind, then the content.
 const (
-	noticeAlive = 'h' // the header of the call that runs, if one does
+	noticeAlive = 'h' // a sign of life, see table
 	noticeAbort = 'a' // an abortNotice as JSON
-	noticeBye   = 'b' // the peer closed in good order; number of its last call
 	maxNotice   = 4096
 )
 
@@ -69,6 +71,7 @@ type abortNotice struct {
 	Blame    int            `json:"blame"`
 	Message  string         `json:"message"`
 	Mismatch *MismatchError `json:"mismatch,omitempty"`
+	Disagree bool           `json:"disagree,omitempty"` // of RemoteError
 }
 
 func encodeAbort(rank int, cause error) []byte {
@@ -76,8 +79,9 @@ func encodeAbort(rank int, cause error) []byte {
 	var re *RankError
 	var remote *RemoteError
 	if errors.As(cause, &remote) { // passed on
-		n.From, n.Message = remote.From, remote.Message
+		n.From, n.Message, n.Disagree = remote.From, remote.Message, remote.disagree
 	}
+	n.Disagree = n.Disagree || errors.Is(cause, errOtherCalls)
 	if errors.As(cause, &re) && re.Peer >= 0 {
 		n.Blame = re.Peer
 	}
@@ -101,5 +105,5 @@ func decodeAbort(rank, from, size int, msg []byte) error {
 	if n.Mismatch != nil {
 		return n.Mismatch
 	}
-	return &RankError{Rank: rank, Peer: n.Blame, Err: &RemoteError{From: n.From, Message: n.Message}}
+	return &RankError{Rank: rank, Peer: n.Blame, Err: &RemoteError{From: n.From, Message: n.Message, disagree: n.Disagree}}
 }

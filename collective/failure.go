@@ -25,9 +25,9 @@ type failure struct {
 }
 
 // end ends the communicator with its first cause. With tell the peers learn of
-// it at once. Of causes that came from a peer, or that every rank sees itself,
-// they are told again when this rank closes, so that none takes its leaving for
-// the cause.
+// it at once, and so do theirs: each rank passes on what ended it. Of causes that
+// every rank sees itself they are told when this rank closes, so that none takes
+// its leaving for the cause.
 func (f *failure) end(cause error, tell bool) {
 	isFirst := false
 	f.once.Do(func() {
@@ -51,7 +51,7 @@ func (f *failure) tellPeers() {
 	note := encodeAbort(f.rank, f.cause)
 	for p := range f.size {
 		if p != f.rank {
-			_ = f.t.Notify(p, note) // best effort: a peer out of reach has its own deadline
+			_ = f.t.Notify(p, note) // to those it is connected to; one out of reach has its own deadline
 		}
 	}
 }
@@ -92,8 +92,13 @@ func (f *failure) unreported() error {
 		return nil
 	}
 	var m *MismatchError
-	if !f.reported.Load() && errors.As(f.cause, &m) {
+	var remote *RemoteError
+	switch {
+	case f.reported.Load():
+	case errors.As(f.cause, &m):
 		return m
+	case errors.Is(f.cause, errOtherCalls), errors.As(f.cause, &remote) && remote.disagree:
+		return f.cause
 	}
 	return nil
 }

@@ -151,13 +151,16 @@ func DecodeHeader(b []byte) (Header, error) {
 
 // sameCall reports whether two frames belong to the same call made the same
 // way; which part of it they carry does not matter.
-func (h *Header) sameCall(o *Header) bool {
-	a, b := *h, *o
-	a.Chunk, a.Length = b.Chunk, b.Length
-	if a.Call.is(pairs) {
-		a.Count, a.Chunks = b.Count, b.Chunks
+func (h *Header) sameCall(o *Header) bool { return h.whole() == o.whole() }
+
+// whole is what the headers of all frames of a call have in common.
+func (h *Header) whole() Header {
+	w := *h
+	w.Chunk, w.Length = 0, 0
+	if w.Call.is(pairs) {
+		w.Count, w.Chunks = 0, 0
 	}
-	return a == b
+	return w
 }
 
 // String names the call in the words of an error message.

@@ -1,57 +1,24 @@
 package collective
 
 import (
-	"encoding/binary"
 	"fmt"
 	"strings"
 	"time"
 )
-
-// position is how far a rank has come in the calls all ranks make: 2n while it
-// is in call n, 2n+1 when that has ended. Every sign of life carries it.
-type position uint64
-
-func inCall(n uint64) position    { return position(2 * n) }
-func afterCall(n uint64) position { return position(2*n + 1) }
-
-// readSign gives what a sign of life says, and the header if the peer is in a
-// call.
-func readSign(b []byte) (at position, inCalls time.Duration, in *Header, ok bool) {
-	if len(b) < 16 {
-		return 0, 0, nil, false
-	}
-	inCalls, b = time.Duration(binary.LittleEndian.Uint64(b)), b[8:]
-	if len(b) == 8 {
-		n := binary.LittleEndian.Uint64(b)
-		return afterCall(n), inCalls, nil, n < 1<<62
-	}
-	h, err := DecodeHeader(b)
-	if err != nil || h.Seq >= 1<<62 {
-		return 0, 0, nil, false
-	}
-	return inCall(h.Seq), inCalls, &h, true
-}
-
-// sighting is the latest that is known of a peer's position.
-type sighting struct {
-	at      position
-	when    time.Duration // since start; 0: never
-	inCalls time.Duration // that it had spent in calls then
-}
 
 // holders lists the ranks that hold up call seq, which rank self is in since
 // the time since: of those known to be behind, the ones furthest behind, for
 // the others may only be waiting for them. waiting are those known to be in
 // the call. What was heard before the call, or within a heartbeat of its
 // beginning, says nothing: the peer may have come since.
-func holders(seq uint64, self int, since, heartbeat time.Duration, peers []sighting) (late, waiting []int) {
+func holders(seq uint64, self int, since, heartbeat time.Duration, peers []entry) (late, waiting []int) {
 	least := inCall(seq)
 	for r, p := range peers {
 		if r == self {
 			waiting = append(waiting, r)
 			continue
 		}
-		if p.when < since+heartbeat {
+		if p.beat == 0 || p.when < since+heartbeat {
 			continue
 		}
 		switch {
@@ -70,8 +37,12 @@ func holders(seq uint64, self int, since, heartbeat time.Duration, peers []sight
 type Late struct {
 	Call    Header
 	Ranks   []int // that are late
-	Waiting []int // that wait in the call
+	Waiting []int // that are known to wait in the call
 	For     time.Duration
+	Size    int // ranks in all
+
+	at   position // of the late ranks
+	call Call     // the kind of call that at is of
 }
 
 func (l Late) String() string {
@@ -79,16 +50,30 @@ func (l Late) String() string {
 	if len(l.Ranks) > 1 {
 		be = "are"
 	}
-	wait := "wait"
-	if len(l.Waiting) == 1 {
-		wait = "waits"
+	where := fmt.Sprintf("at %v #%d", l.call, l.at.seq())
+	if l.at%2 != 0 {
+		where = fmt.Sprintf("past %v #%d", l.call, l.at.seq())
 	}
-	return fmt.Sprintf("%s %s %v late to %v #%d of epoch %d; %s %s", ranks(l.Ranks), be, l.For.Round(time.Second), l.Call.Call, l.Call.Seq, l.Call.Epoch, ranks(l.Waiting), wait)
+	if l.at.seq() == 0 {
+		where = "before its first call"
+	}
+	others := ranks(l.Waiting)
+	if len(l.Ranks)+len(l.Waiting) == l.Size && l.Size > 2 {
+		others = "all others"
+	}
+	return fmt.Sprintf("%s %s %s, %s at %v #%d of epoch %d, for %v", ranks(l.Ranks), be, where,
+		others, l.Call.Call, l.Call.Seq, l.Call.Epoch, l.For.Round(time.Second/10))
 }
+
+// most is how many ranks are listed before they are counted.
+const most = 8
 
 func ranks(r []int) string {
 	if len(r) == 1 {
 		return fmt.Sprintf("rank %d", r[0])
+	}
+	if len(r) > most {
+		return fmt.Sprintf("%d ranks (%d … %d)", len(r), r[0], r[len(r)-1])
 	}
 	return "ranks " + strings.Trim(strings.ReplaceAll(fmt.Sprint(r), " ", ", "), "[]")
 }
@@ -131,7 +116,7 @@ func (s Slow) String() string {
 // the next.
 type shares struct {
 	window time.Duration
-	from   []sighting
+	from   []entry
 	alarm  alarm
 	slow   int // the rank found at the last looks, and for how long; -1: none
 	lasted time.Duration
@@ -140,7 +125,7 @@ type shares struct {
 // look compares what is known now with what was known at the last look, at
 // least a window ago. It reports a rank that spent little of its time in calls
 // while all the others spent most of theirs there.
-func (s *shares) look(now []sighting) (Slow, bool) {
+func (s *shares) look(now []entry) (Slow, bool) {
 	if s.from == nil {
 		s.from = now
 		return Slow{}, false
@@ -149,8 +134,8 @@ func (s *shares) look(now []sighting) (Slow, bool) {
 	var lowest float64
 	for r := range now {
 		d := now[r].when - s.from[r].when
-		if s.from[r].when == 0 || d < s.window {
-			if now[r].when == 0 || s.from[r].when == 0 {
+		if s.from[r].beat == 0 || d < s.window {
+			if now[r].beat == 0 || s.from[r].beat == 0 {
 				s.from = now // not all were heard
 			}
 			return Slow{}, false
@@ -167,8 +152,8 @@ func (s *shares) look(now []sighting) (Slow, bool) {
 		}
 	}
 	s.from = now
-	const little, most = 0.25, 0.6
-	if len(now) < 2 || lowest > little || others < most {
+	const little, much = 0.25, 0.6
+	if len(now) < 2 || lowest > little || others < much {
 		s.slow, s.lasted = -1, 0
 		return Slow{}, false
 	}

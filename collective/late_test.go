@@ -12,17 +12,17 @@ func TestHolders(t *testing.T) {
 	const beat, since = time.Second, 10 * time.Second
 	fresh := since + 2*time.Second
 	for name, c := range map[string]struct {
-		peers         []sighting // rank 1 looks, in call 5
+		peers         []entry // rank 1 looks, in call 5
 		late, waiting []int
 	}{
-		"one has not come":        {[]sighting{{at: inCall(5), when: fresh}, {}, {at: afterCall(4), when: fresh}}, []int{2}, []int{0, 1}},
-		"one is in another call":  {[]sighting{{at: inCall(5), when: fresh}, {}, {at: inCall(4), when: fresh}}, []int{2}, []int{0, 1}},
-		"the furthest behind":     {[]sighting{{at: afterCall(4), when: fresh}, {}, {at: afterCall(2), when: fresh}, {at: inCall(5), when: fresh}}, []int{2}, []int{1, 3}},
-		"two alike":               {[]sighting{{at: afterCall(4), when: fresh}, {}, {at: afterCall(4), when: fresh}}, []int{0, 2}, []int{1}},
-		"all have come":           {[]sighting{{at: inCall(5), when: fresh}, {}, {at: afterCall(5), when: fresh}}, nil, []int{0, 1, 2}},
-		"heard before the call":   {[]sighting{{at: afterCall(4), when: since - 1}, {}, {at: inCall(5), when: fresh}}, nil, []int{1, 2}},
-		"heard as the call began": {[]sighting{{at: afterCall(4), when: since + beat - 1}, {}, {at: inCall(5), when: fresh}}, nil, []int{1, 2}},
-		"never heard":             {[]sighting{{}, {}, {}}, nil, []int{1}},
+		"one has not come":        {[]entry{{beat: 1, at: inCall(5), when: fresh}, {}, {beat: 1, at: afterCall(4), when: fresh}}, []int{2}, []int{0, 1}},
+		"one is in another call":  {[]entry{{beat: 1, at: inCall(5), when: fresh}, {}, {beat: 1, at: inCall(4), when: fresh}}, []int{2}, []int{0, 1}},
+		"the furthest behind":     {[]entry{{beat: 1, at: afterCall(4), when: fresh}, {}, {beat: 1, at: afterCall(2), when: fresh}, {beat: 1, at: inCall(5), when: fresh}}, []int{2}, []int{1, 3}},
+		"two alike":               {[]entry{{beat: 1, at: afterCall(4), when: fresh}, {}, {beat: 1, at: afterCall(4), when: fresh}}, []int{0, 2}, []int{1}},
+		"all have come":           {[]entry{{beat: 1, at: inCall(5), when: fresh}, {}, {beat: 1, at: afterCall(5), when: fresh}}, nil, []int{0, 1, 2}},
+		"heard before the call":   {[]entry{{beat: 1, at: afterCall(4), when: since - 1}, {}, {beat: 1, at: inCall(5), when: fresh}}, nil, []int{1, 2}},
+		"heard as the call began": {[]entry{{beat: 1, at: afterCall(4), when: since + beat - 1}, {}, {beat: 1, at: inCall(5), when: fresh}}, nil, []int{1, 2}},
+		"never heard":             {[]entry{{}, {}, {}}, nil, []int{1}},
 	} {
 		late, waiting := holders(5, 1, since, beat, c.peers)
 		if !slices.Equal(late, c.late) || !slices.Equal(waiting, c.waiting) {
@@ -37,9 +37,9 @@ func TestHoldersAnything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 9).Draw(t, "ranks")
 		self := rapid.IntRange(0, n-1).Draw(t, "self")
-		peers := make([]sighting, n)
+		peers := make([]entry, n)
 		for i := range peers {
-			peers[i] = sighting{at: position(rapid.Uint64Range(0, 12).Draw(t, "at")), when: time.Duration(rapid.Int64Range(0, 20).Draw(t, "when"))}
+			peers[i] = entry{beat: 1, at: position(rapid.Uint64Range(0, 12).Draw(t, "at")), when: time.Duration(rapid.Int64Range(0, 20).Draw(t, "when"))}
 		}
 		late, waiting := holders(5, self, 10, 2, peers)
 		if !slices.Contains(waiting, self) {
@@ -68,26 +68,20 @@ func TestAlarm(t *testing.T) {
 
 func TestLateWords(t *testing.T) {
 	h := Header{Call: CallAllReduce, Seq: 302, Epoch: 1}
+	many := make([]int, 60)
+	for i := range many {
+		many[i] = i + 2
+	}
 	for want, l := range map[string]Late{
-		"rank 1 is 8s late to all-reduce #302 of epoch 1; ranks 0, 2, 3 wait":  {h, []int{1}, []int{0, 2, 3}, 8*time.Second + 3},
-		"ranks 1, 2 are 1m0s late to all-reduce #302 of epoch 1; rank 0 waits": {h, []int{1, 2}, []int{0}, time.Minute},
+		"rank 1 is at broadcast #301, all others at all-reduce #302 of epoch 1, for 8s":          {h, []int{1}, []int{0, 2, 3}, 8*time.Second + 3, 4, inCall(301), CallBroadcast},
+		"ranks 1, 2 are past broadcast #301, rank 0 at all-reduce #302 of epoch 1, for 1m0s":     {h, []int{1, 2}, []int{0}, time.Minute, 8, afterCall(301), CallBroadcast},
+		"rank 1 is before its first call, rank 0 at all-reduce #302 of epoch 1, for 4.2s":        {h, []int{1}, []int{0}, 4200 * time.Millisecond, 2, afterCall(0), 0},
+		"rank 1 is at broadcast #301, 60 ranks (2 … 61) at all-reduce #302 of epoch 1, for 4.2s": {h, []int{1}, many, 4200 * time.Millisecond, 64, inCall(301), CallBroadcast},
 	} {
 		if got := l.String(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-}
-
-func FuzzReadSign(f *testing.F) {
-	f.Add(make([]byte, 16))
-	f.Add((&Header{Call: CallBarrier, Seq: 3}).AppendTo(make([]byte, 8)))
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		at, _, in, ok := readSign(b)
-		if ok && in != nil && at != inCall(in.Seq) {
-			t.Errorf("at %d in %v", at, in)
-		}
-	})
 }
 
 func TestShares(t *testing.T) {
@@ -108,10 +102,10 @@ func TestShares(t *testing.T) {
 		s := shares{window: window, slow: -1}
 		told := 0
 		for look := range 201 { // one each second
-			now := make([]sighting, len(c.busy))
+			now := make([]entry, len(c.busy))
 			for r, b := range c.busy {
 				at := time.Duration(look+1) * time.Second
-				now[r] = sighting{when: at, inCalls: time.Duration(b * float64(at))}
+				now[r] = entry{beat: 1, when: at, inCalls: time.Duration(b * float64(at))}
 			}
 			if got, found := s.look(now); found {
 				told++

@@ -1,6 +1,8 @@
 package collective
 
 import (
+	"encoding/binary"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -14,10 +16,72 @@ type progress struct {
 	entered atomic.Int64           // when the running operation, of one call or two, began
 	nanos   atomic.Uint64          // time spent in operations that ended
 	waiting atomic.Int64           // the peer a receive waits for, or -1
+
+	mu     sync.Mutex // guards what follows
+	recent [16]Header // of the last calls, by number modulo its length
+	latest uint64     // number of the last of them; 0: none
+	sum    uint64     // over the headers of all calls
 }
 
 // start is the moment that times within this process count from.
 var start = time.Now()
+
+// enter makes the header of a call known as the running one.
+func (p *progress) enter(h *Header) {
+	announced := *h
+	p.began.Store(int64(time.Since(start)))
+	p.mu.Lock()
+	p.recent[h.Seq%uint64(len(p.recent))] = announced
+	p.latest, p.sum = h.Seq, addCall(p.sum, h)
+	p.mu.Unlock()
+	p.header.Store(&announced)
+}
+
+// addCall adds a header to a sum over headers (FNV-1a, by words), which tells
+// whether two ranks have made the same calls.
+func addCall(sum uint64, h *Header) uint64 {
+	whole := h.whole()
+	var room [HeaderSize]byte
+	for b := whole.AppendTo(room[:0]); len(b) > 0; b = b[8:] {
+		sum = (sum ^ binary.LittleEndian.Uint64(b)) * 1099511628211
+	}
+	return sum
+}
+
+// last is the header of the latest call, nil if there was none.
+func (p *progress) last() *Header {
+	seq, _ := p.calls()
+	return p.call(seq)
+}
+
+// calls is the number of the latest call and the sum over the headers of all.
+func (p *progress) calls() (seq, sum uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.latest, p.sum
+}
+
+// call is the header of call seq, nil if it is to come or was long ago.
+func (p *progress) call(seq uint64) *Header {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if h := p.recent[seq%uint64(len(p.recent))]; seq != 0 && h.Seq == seq {
+		return &h
+	}
+	return nil
+}
+
+// at is the position in the calls, and the kind of the latest.
+func (p *progress) at() (position, Call) {
+	if h := p.header.Load(); h != nil {
+		return inCall(h.Seq), h.Call
+	}
+	h := p.last()
+	if h == nil {
+		return afterCall(0), 0
+	}
+	return afterCall(h.Seq), h.Call
+}
 
 // sinceBegan is when the running call began.
 func (p *progress) sinceBegan() time.Duration { return time.Duration(p.began.Load()) }

@@ -16,10 +16,14 @@ type Transport interface {
 	// Lane gives the lane of that number: made when it is first asked for, the
 	// same afterwards. Both ends of a pair may first use it in either order.
 	Lane(id uint32) Lane
-	// Notify sends a short message to a peer, past any frames that wait.
+	// Notify sends a short message to a peer, past any frames that wait, if there
+	// is a connection to it: those of schedule.Links are there from the start, others
+	// are opened when a frame is first sent or received.
 	Notify(to int, msg []byte) error
+	// Connections is the number of peers that there is a connection to.
+	Connections() int
 	// Watch names the functions told of every message that a peer notified
-	// and, once per peer, of the loss of a peer. They are called by goroutines
+	// and, once per peer, of the loss of a connection. They are called by goroutines
 	// of the transport and return fast. Events before Watch are kept for it.
 	Watch(heard func(from int, msg []byte), lost func(peer int, err error))
 	// Break makes every Send and Recv of all lanes, running or later, return

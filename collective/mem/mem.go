@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vgid/collective"
+	"vgid/collective/schedule"
 )
 
 // depth is how many frames may wait between two ranks in one lane. It is small on purpose:
@@ -65,12 +66,13 @@ type rank struct {
 	closed sync.Once
 	frozen atomic.Bool
 
-	mu      sync.Mutex
-	lanes   map[uint32]*lane
-	heard   func(int, []byte)
-	lost    func(int, error)
-	backlog []func()
-	gone    bool
+	mu             sync.Mutex
+	lanes          map[uint32]*lane
+	linked         []bool // by rank, to which there is a connection
+	heard          func(int, []byte)
+	lost           func(int, error)
+	backlog        []func()
+	watching, gone bool
 }
 
 // lane is one rank's end of a lane.
@@ -89,7 +91,10 @@ func New(n int, faults ...Fault) []collective.Transport {
 	w := &world{ranks: make([]*rank, n), faults: faults}
 	out := make([]collective.Transport, n)
 	for r := range n {
-		k := &rank{w: w, self: r, broken: make(chan struct{}), left: make(chan struct{}), lanes: map[uint32]*lane{}}
+		k := &rank{w: w, self: r, broken: make(chan struct{}), left: make(chan struct{}), lanes: map[uint32]*lane{}, linked: make([]bool, n)}
+		for _, p := range schedule.Links(r, n) {
+			k.linked[p] = true
+		}
 		w.ranks[r], out[r] = k, k
 	}
 	return out
@@ -115,6 +120,32 @@ func (k *rank) lane(id uint32) *lane {
 		k.lanes[id] = l
 	}
 	return l
+}
+
+// link connects this rank with a peer, at both ends.
+func (k *rank) link(peer int) {
+	for _, ends := range [2][2]*rank{{k, k.w.ranks[peer]}, {k.w.ranks[peer], k}} {
+		ends[0].mu.Lock()
+		ends[0].linked[ends[1].self] = true
+		ends[0].mu.Unlock()
+	}
+}
+
+func (k *rank) isLinked(peer int) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.linked[peer]
+}
+
+// Connections implements collective.Transport.
+func (k *rank) Connections() int {
+	n := 0
+	for p := range k.w.ranks {
+		if k.isLinked(p) {
+			n++
+		}
+	}
+	return n
 }
 
 // Send waits while depth frames are under way, as a network's windows would.
@@ -161,6 +192,7 @@ func (l *lane) Send(to int, h *collective.Header, payload []byte, sent *collecti
 		<-k.broken
 		return ErrBroken
 	}
+	k.link(to)
 	peer := k.w.ranks[to]
 	far := peer.lane(l.id)
 	// Twice: of two cases that are ready select takes either, and a broken end must
@@ -187,6 +219,7 @@ func (l *lane) Send(to int, h *collective.Header, payload []byte, sent *collecti
 // Recv gives nothing that was under way when this end was broken, but all that
 // a peer sent before it was lost.
 func (l *lane) Recv(from int) (*collective.Frame, error) {
+	l.k.link(from)
 	select {
 	case <-l.k.broken:
 		return nil, ErrBroken
@@ -221,6 +254,9 @@ func (k *rank) Notify(to int, msg []byte) error {
 	if k.frozen.Load() {
 		return nil
 	}
+	if !k.isLinked(to) {
+		return errors.New("mem: there is no connection to this peer")
+	}
 	p := k.w.ranks[to]
 	msg = append([]byte(nil), msg...) // the caller may write it again
 	p.event(func() { p.heard(k.self, msg) })
@@ -235,7 +271,7 @@ func (k *rank) event(f func()) {
 		k.mu.Unlock()
 		return
 	}
-	if k.heard == nil {
+	if !k.watching {
 		k.backlog = append(k.backlog, f)
 		k.mu.Unlock()
 		return
@@ -248,12 +284,17 @@ func (k *rank) event(f func()) {
 func (k *rank) Watch(heard func(int, []byte), lost func(int, error)) {
 	k.mu.Lock()
 	k.heard, k.lost = heard, lost
-	backlog := k.backlog
-	k.backlog = nil
-	k.mu.Unlock()
-	for _, f := range backlog {
-		f()
+	for len(k.backlog) > 0 {
+		backlog := k.backlog
+		k.backlog = nil
+		k.mu.Unlock()
+		for _, f := range backlog {
+			f()
+		}
+		k.mu.Lock()
 	}
+	k.watching = true
+	k.mu.Unlock()
 }
 
 // Break ends this end alone: what waits in it returns ErrBroken, and peers hear nothing.
@@ -276,7 +317,7 @@ func (k *rank) vanish(err error) {
 	k.closed.Do(func() {
 		close(k.left)
 		for r, p := range k.w.ranks {
-			if r != k.self {
+			if k.isLinked(r) {
 				p.event(func() { p.lost(k.self, err) })
 			}
 		}

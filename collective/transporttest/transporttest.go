@@ -12,25 +12,30 @@ import (
 	"testing"
 
 	"vgid/collective"
+	"vgid/collective/schedule"
 )
 
 // Run tests a transport; open gives the n connected ends of a world.
 func Run(t *testing.T, open func(t *testing.T, n int) []collective.Transport) {
-	for name, test := range map[string]func(*testing.T, []collective.Transport){
-		"order":          testOrder,
-		"sizes":          testSizes,
-		"memory":         testMemory,
-		"unread lane":    testUnreadLane,
-		"either end":     testEitherEnd,
-		"lane closed":    testLaneClosed,
-		"messages":       testMessages,
-		"break":          testBreak,
-		"break at once":  testBreakAtOnce,
-		"loss":           testLoss,
-		"nobody listens": testNobodyListens,
+	for name, test := range map[string]struct {
+		size int
+		do   func(*testing.T, []collective.Transport)
+	}{
+		"order":          {3, testOrder},
+		"sizes":          {3, testSizes},
+		"memory":         {3, testMemory},
+		"unread lane":    {3, testUnreadLane},
+		"either end":     {3, testEitherEnd},
+		"lane closed":    {3, testLaneClosed},
+		"messages":       {3, testMessages},
+		"break":          {3, testBreak},
+		"break at once":  {3, testBreakAtOnce},
+		"loss":           {3, testLoss},
+		"connections":    {9, testConnections},
+		"nobody listens": {3, testNobodyListens},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ts := open(t, 3)
+			ts := open(t, test.size)
 			defer func() {
 				var wg sync.WaitGroup
 				for _, tr := range ts {
@@ -47,7 +52,7 @@ func Run(t *testing.T, open func(t *testing.T, n int) []collective.Transport) {
 					t.Fatalf("end %d is rank %d of %d and takes %d bytes", r, tr.Rank(), tr.Size(), tr.MaxPayload())
 				}
 			}
-			test(t, ts)
+			test.do(t, ts)
 		})
 	}
 }
@@ -439,6 +444,40 @@ func testLoss(t *testing.T, ts []collective.Transport) {
 		func() error { return receive(ts[1].Lane(0), 0, 1, []byte("on")) })
 	if len(w[0].lost) != 1 || len(w[1].lost) != 1 || w[0].lost[2] != 1 {
 		t.Errorf("lost %v and %v, want rank 2 alone, once", w[0].lost, w[1].lost)
+	}
+}
+
+// testConnections counts connections: those of schedule.Links at the start, others
+// when a frame needs them, whichever end is first; messages go along them.
+func testConnections(t *testing.T, ts []collective.Transport) {
+	want := make([]int, len(ts))
+	count := func(when string) {
+		t.Helper()
+		for r, tr := range ts {
+			if got := tr.Connections(); got != want[r] {
+				t.Fatalf("%s rank %d has %d connections, want %d", when, r, got, want[r])
+			}
+		}
+	}
+	for r := range ts {
+		want[r] = len(schedule.Links(r, len(ts)))
+	}
+	count("at the start")
+	for _, pair := range [][2]int{{0, 5}, {6, 0}} {
+		from, to := pair[0], pair[1]
+		if ts[from].Notify(to, []byte("no")) == nil {
+			t.Fatalf("ranks %v are connected from the start", pair)
+		}
+		together(t, func() error { return send(ts[from].Lane(0), to, header(1, 3), []byte("abc")) },
+			func() error { return receive(ts[to].Lane(0), from, 1, []byte("abc")) })
+		want[from]++
+		want[to]++
+		count("after a frame")
+		w := watch(ts[to])
+		if err := ts[from].Notify(to, []byte("yes")); err != nil {
+			t.Fatal(err)
+		}
+		w.until(func() bool { return len(w.heard[from]) == 1 })
 	}
 }
 

@@ -49,7 +49,7 @@ func (l *lane) end(peer int) (*laneEnd, error) {
 	if e := l.ends[peer].Load(); e != nil {
 		return e, nil
 	}
-	e := l.t.links[peer].lane(l.id)
+	e := l.t.link(peer).lane(l.id)
 	if err := e.await(); err != nil {
 		return nil, err
 	}
@@ -129,6 +129,9 @@ func (l *link) lane(id uint32) *laneEnd {
 // await opens the stream, or asks the peer to and waits for it.
 func (e *laneEnd) await() error {
 	t := e.l.t
+	if err := e.l.await(); err != nil {
+		return err
+	}
 	if e.l.peer < t.cfg.Rank {
 		e.open()
 	} else {
@@ -156,7 +159,7 @@ func (e *laneEnd) open() {
 	e.opening.Do(func() {
 		defer close(e.opened)
 		t := e.l.t
-		s, err := t.open(t.dataCtx, t.dataCtx, e.l, laneName, laneKey, strconv.FormatUint(uint64(e.id), 10))
+		s, err := t.open(t.dataCtx, t.dataCtx, e.l, e.l.conn, laneName, laneKey, strconv.FormatUint(uint64(e.id), 10))
 		if err != nil {
 			e.err = err
 			return

@@ -41,7 +41,10 @@ type stream interface {
 type link struct {
 	t            *transport
 	peer         int
-	conn         *grpc.ClientConn // of the calling end
+	calling      sync.Once
+	opened       chan struct{}    // closed when control is set, or err
+	err          error            // why calling failed
+	conn         *grpc.ClientConn // of the calling end; guarded by t.mu, like control
 	control      stream
 	ended        chan struct{} // closed to let the accepting end's handler return: a stream of a server ends with its handler
 	notes        chan note
@@ -55,7 +58,7 @@ type link struct {
 
 func newLink(t *transport, peer int) *link {
 	return &link{
-		t: t, peer: peer, notes: make(chan note, 16),
+		t: t, peer: peer, opened: make(chan struct{}), notes: make(chan note, 64),
 		ended: make(chan struct{}), lanes: map[uint32]*laneEnd{},
 		flush: make(chan struct{}), flushed: make(chan struct{}), closedByPeer: make(chan struct{}),
 	}
@@ -102,15 +105,11 @@ func one(md metadata.MD, key string) string {
 func (t *transport) acceptControl(_ any, s grpc.ServerStream) error {
 	l, err := t.admit(s)
 	if err == nil {
-		err = l.setControl(s)
+		err = l.open(nil, s)
 	}
 	if err != nil {
 		t.refuse(err)
 		return err
-	}
-	select { // wake Connect
-	case t.arrived <- struct{}{}:
-	default:
 	}
 	select {
 	case <-l.ended:
@@ -132,46 +131,91 @@ func (t *transport) admit(s grpc.ServerStream) (*link, error) {
 		return nil, status.Errorf(codes.FailedPrecondition, "rank %q calls rank %q, this is rank %d of %d: check the list of peers", one(md, "vgid-rank"), to, t.cfg.Rank, t.size)
 	}
 	// The answer goes out at once: until then the caller's gRPC holds back.
-	return t.links[peer], s.SendHeader(t.hello())
+	return t.link(peer), s.SendHeader(t.hello())
 }
 
-// setControl takes the control stream of a higher rank, once: a second one means
-// that two processes believe to be the same rank, and none of them can be
-// trusted.
-func (l *link) setControl(s stream) error {
-	l.t.mu.Lock()
-	defer l.t.mu.Unlock()
-	if l.control != nil {
-		return status.Errorf(codes.AlreadyExists, "rank %d is connected already: two processes have one rank", l.peer)
+// link is the link to a peer, which may not be open yet.
+func (t *transport) link(peer int) *link {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.links[peer] == nil {
+		t.links[peer] = newLink(t, peer)
 	}
-	l.control = s
+	return t.links[peer]
+}
+
+// open takes the control stream, once: a second one of a higher rank means that
+// two processes believe to be the same rank, and none of them can be trusted.
+func (l *link) open(conn *grpc.ClientConn, s stream) error {
+	t := l.t
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case l.control != nil:
+		return status.Errorf(codes.AlreadyExists, "rank %d is connected already: two processes have one rank", l.peer)
+	case t.closing:
+		return status.Errorf(codes.Unavailable, "rank %d is leaving", t.cfg.Rank)
+	}
+	l.conn, l.control = conn, s
+	t.tasks.Go(l.readNotes)
+	t.tasks.Go(l.writeNotes)
+	close(l.opened)
 	return nil
 }
 
-// methodPath is how gRPC names a stream of the service.
-func methodPath(name string) string { return "/" + serviceName + "/" + name }
-
-// dial opens the link to a lower rank.
-func (t *transport) dial(ctx context.Context, peer int) error {
-	conn, err := grpc.NewClient("passthrough:///"+t.cfg.Peers[peer], t.dialOptions()...)
-	if err == nil {
-		l := t.links[peer]
-		l.conn = conn
-		var control grpc.ClientStream
-		if control, err = t.open(ctx, t.ctx, l, controlName); err == nil {
-			return l.setControl(control)
-		}
+// isOpen reports whether there is a connection.
+func (l *link) isOpen() bool {
+	select {
+	case <-l.opened:
+		return l.err == nil
+	default:
+		return false
 	}
-	return fmt.Errorf("wire: rank %d calls rank %d at %s: %w", t.cfg.Rank, peer, t.cfg.Peers[peer], err)
 }
 
-// open starts a stream and compares the two ends. The stream lives as long as
+// await opens the link, if it is this rank that calls, or waits for the peer to.
+func (l *link) await() error {
+	if l.peer < l.t.cfg.Rank {
+		l.call(l.t.dataCtx)
+	}
+	select {
+	case <-l.opened:
+		return l.err
+	case <-l.t.dataCtx.Done():
+		return errBroken
+	}
+}
+
+func methodPath(name string) string { return "/" + serviceName + "/" + name }
+
+// call opens the link to a lower rank, within ctx.
+func (l *link) call(ctx context.Context) {
+	l.calling.Do(func() {
+		t := l.t
+		conn, err := grpc.NewClient("passthrough:///"+t.cfg.Peers[l.peer], t.dialOptions()...)
+		if err == nil {
+			var control grpc.ClientStream
+			if control, err = t.open(ctx, t.ctx, l, conn, controlName); err == nil {
+				err = l.open(conn, control)
+			}
+			if err != nil {
+				conn.Close()
+			}
+		}
+		if err != nil {
+			l.err = fmt.Errorf("wire: rank %d calls rank %d at %s: %w", t.cfg.Rank, l.peer, t.cfg.Peers[l.peer], err)
+			close(l.opened)
+		}
+	})
+}
+
+// open starts a stream to a lower rank and compares the two ends. The stream lives as long as
 // life; ctx only bounds the wait.
-func (t *transport) open(ctx, life context.Context, l *link, name string, more ...string) (grpc.ClientStream, error) {
+func (t *transport) open(ctx, life context.Context, l *link, conn *grpc.ClientConn, name string, more ...string) (grpc.ClientStream, error) {
 	md := metadata.Join(t.hello(), metadata.Pairs("vgid-to", strconv.Itoa(l.peer)), metadata.Pairs(more...))
 	own, cancel := context.WithCancel(metadata.NewOutgoingContext(life, md))
 	giveUp := context.AfterFunc(ctx, cancel)
-	s, err := l.conn.NewStream(own, &grpc.StreamDesc{StreamName: name, ServerStreams: true, ClientStreams: true}, methodPath(name))
+	s, err := conn.NewStream(own, &grpc.StreamDesc{StreamName: name, ServerStreams: true, ClientStreams: true}, methodPath(name))
 	var answer metadata.MD
 	if err == nil {
 		answer, err = s.Header()
@@ -195,7 +239,7 @@ func (t *transport) open(ctx, life context.Context, l *link, name string, more .
 	if err != nil {
 		cancel()
 		if ctx.Err() != nil {
-			err = fmt.Errorf("%w: %s", context.Cause(ctx), stateWords(l.conn.GetState()))
+			err = fmt.Errorf("%w: %s", context.Cause(ctx), stateWords(conn.GetState()))
 		}
 		return nil, plain(err)
 	}

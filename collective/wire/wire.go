@@ -1,7 +1,8 @@
 // Package wire is the transport between processes: gRPC bidirectional streams
 // with frames that are not protobuf messages but a fixed header and raw memory.
 //
-// Every pair of ranks shares one connection, opened by the higher rank, with
+// A pair of ranks shares one connection, opened by the higher rank: at the start
+// if it is one of schedule.Links, else when a frame first needs it. It carries
 // a stream for every lane of frames in use, and one for short control messages
 // that need not wait behind frames. Both ends of a connection first prove that they know the token of
 // the job; before a stream is used they compare job, world size, epoch and
@@ -21,6 +22,7 @@ import (
 	"google.golang.org/grpc/experimental"
 
 	"vgid/collective"
+	"vgid/collective/schedule"
 )
 
 const (
@@ -47,15 +49,14 @@ type Config struct {
 
 // transport implements collective.Transport.
 //
-// What must always hold: it is used only when every pair of ranks has its
-// control stream; every call of the watcher comes from a goroutine that Close waits
+// What must always hold: it is used only when the ranks of schedule.Links are
+// connected; every call of the watcher comes from a goroutine that Close waits
 // for; and a payload is told as sent exactly once, by gRPC when it lets go of
 // the memory, or by Send when gRPC never took it.
 type transport struct {
 	cfg    Config
 	size   int
 	server *grpc.Server
-	links  []*link // by rank, nil for the own
 	ctx    context.Context
 	end    context.CancelFunc // ends every stream
 	// dataCtx is the life of lanes, which Break ends.
@@ -65,19 +66,19 @@ type transport struct {
 	tasks   sync.WaitGroup
 
 	mu        sync.Mutex
+	links     []*link // by rank, nil until needed
 	lanes     map[uint32]*lane
-	arrived   chan struct{} // a control stream was accepted
-	refusal   error         // last caller that was sent away
+	refusal   error // last caller that was sent away
 	heard     func(int, []byte)
 	lost      func(int, error)
 	backlog   []func()
 	watching  bool
-	connected bool // notes flow
+	connected bool // Connect has ended well
 	closing   bool
 }
 
-// Connect opens the streams to all peers and waits until all of theirs are
-// open. On error everything is closed, the listener too.
+// Connect opens the connections to the ranks of schedule.Links and waits until all
+// of theirs are open. On error everything is closed, the listener too.
 func Connect(ctx context.Context, cfg Config) (collective.Transport, error) {
 	if cfg.Listener == nil {
 		return nil, errors.New("wire: no listener given")
@@ -89,14 +90,9 @@ func Connect(ctx context.Context, cfg Config) (collective.Transport, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 60 * time.Second
 	}
-	t := &transport{cfg: cfg, size: n, links: make([]*link, n), lanes: map[uint32]*lane{}, arrived: make(chan struct{}, 1)}
+	t := &transport{cfg: cfg, size: n, links: make([]*link, n), lanes: map[uint32]*lane{}}
 	t.ctx, t.end = context.WithCancel(context.Background())
 	t.dataCtx, t.drop = context.WithCancel(t.ctx)
-	for p := range t.links {
-		if p != cfg.Rank {
-			t.links[p] = newLink(t, p)
-		}
-	}
 	// Static windows: gRPC would begin with 64 KiB and grow them by what it measures.
 	opts := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(codec{}), experimental.BufferPool(receivePool),
@@ -119,48 +115,31 @@ func Connect(ctx context.Context, cfg Config) (collective.Transport, error) {
 		return nil, errors.Join(err, t.Close())
 	}
 	t.connected = true
-	for _, l := range t.links {
-		if l != nil {
-			t.tasks.Go(l.readNotes)
-			t.tasks.Go(l.writeNotes)
-		}
-	}
 	return t, nil
 }
 
 // connectAll calls the lower ranks and waits for the higher ones: so each pair
 // has one caller, and no two connections for one link.
 func (t *transport) connectAll(ctx context.Context) error {
-	errs := make(chan error, t.cfg.Rank)
-	for p := range t.cfg.Rank {
-		t.tasks.Go(func() { errs <- t.dial(ctx, p) })
+	var lower, higher []*link
+	for _, p := range schedule.Links(t.cfg.Rank, t.size) {
+		if l := t.link(p); p < t.cfg.Rank {
+			lower = append(lower, l)
+			t.tasks.Go(func() { l.call(ctx) })
+		} else {
+			higher = append(higher, l)
+		}
 	}
-	dialled := 0
-	for {
-		missing := -1
-		t.mu.Lock()
-		for p := t.cfg.Rank + 1; p < t.size; p++ {
-			if t.links[p].control == nil {
-				missing = p
-				break
-			}
+	for _, l := range lower { // the calls end with ctx and name their peer
+		if <-l.opened; l.err != nil {
+			return l.err
 		}
-		t.mu.Unlock()
-		if dialled == t.cfg.Rank && missing < 0 {
-			return nil
-		}
+	}
+	for _, l := range higher {
 		select {
-		case err := <-errs:
-			if err != nil {
-				return err
-			}
-			dialled++
-		case <-t.arrived:
+		case <-l.opened:
 		case <-ctx.Done():
-			if dialled < t.cfg.Rank {
-				return <-errs // the calls end with ctx and name their peer
-			}
-			err := fmt.Errorf("wire: rank %d waits on %s for rank %d: %w", t.cfg.Rank, t.cfg.Listener.Addr(), missing, context.Cause(ctx))
+			err := fmt.Errorf("wire: rank %d waits on %s for rank %d: %w", t.cfg.Rank, t.cfg.Listener.Addr(), l.peer, context.Cause(ctx))
 			t.mu.Lock()
 			defer t.mu.Unlock()
 			if t.refusal != nil {
@@ -169,6 +148,7 @@ func (t *transport) connectAll(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
 }
 
 // dialOptions are those of a rank that calls a lower one. Windows, buffers and limits are the
@@ -206,14 +186,48 @@ func (t *transport) Rank() int       { return t.cfg.Rank }
 func (t *transport) Size() int       { return t.size }
 func (t *transport) MaxPayload() int { return maxPayload }
 
-// errBusy is returned for a peer that takes no more control messages.
-var errBusy = errors.New("wire: peer takes no more control messages")
+var (
+	// errBusy is returned for a peer that takes no more control messages.
+	errBusy     = errors.New("wire: peer takes no more control messages")
+	errUnlinked = errors.New("wire: there is no connection to this peer")
+)
+
+// Connections implements collective.Transport.
+func (t *transport) Connections() int {
+	n := 0
+	for _, l := range t.openLinks() {
+		select {
+		case <-l.closedByPeer:
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+// openLinks are the links that have been opened so far.
+func (t *transport) openLinks() (open []*link) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range t.links {
+		if l != nil && l.control != nil {
+			open = append(open, l)
+		}
+	}
+	return open
+}
 
 // Notify queues a message and never waits: the heartbeat calls it, and one peer
 // that takes nothing must not keep the others from hearing that this rank lives.
 func (t *transport) Notify(to int, msg []byte) error {
+	t.mu.Lock()
+	l := t.links[to]
+	t.mu.Unlock()
+	if l == nil || !l.isOpen() {
+		return errUnlinked
+	}
 	select {
-	case t.links[to].notes <- note{noteMessage, append([]byte(nil), msg...)}:
+	case l.notes <- note{noteMessage, append([]byte(nil), msg...)}:
 		return nil
 	default:
 		return errBusy
@@ -223,13 +237,18 @@ func (t *transport) Notify(to int, msg []byte) error {
 // Watch tells what came before there was a watcher first, in its order.
 func (t *transport) Watch(heard func(int, []byte), lost func(int, error)) {
 	t.mu.Lock()
-	t.heard, t.lost, t.watching = heard, lost, true
-	backlog := t.backlog
-	t.backlog = nil
-	t.mu.Unlock()
-	for _, f := range backlog {
-		f()
+	t.heard, t.lost = heard, lost
+	for len(t.backlog) > 0 {
+		backlog := t.backlog
+		t.backlog = nil
+		t.mu.Unlock()
+		for _, f := range backlog {
+			f()
+		}
+		t.mu.Lock()
 	}
+	t.watching = true
+	t.mu.Unlock()
 }
 
 // event tells the watcher, or keeps the event for it: a peer that is ready
@@ -263,10 +282,8 @@ func (t *transport) Close() error {
 	grace, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
 	if t.connected {
-		for _, l := range t.links {
-			if l != nil {
-				l.finish(grace.Done())
-			}
+		for _, l := range t.openLinks() {
+			l.finish(grace.Done())
 		}
 	}
 	t.end()
@@ -275,8 +292,8 @@ func (t *transport) Close() error {
 	stop()
 	t.tasks.Wait()
 	var err error
-	for _, l := range t.links {
-		if l != nil && l.conn != nil {
+	for _, l := range t.openLinks() {
+		if l.conn != nil {
 			err = errors.Join(err, l.conn.Close())
 		}
 	}

@@ -1,0 +1,75 @@
+package collective
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"vgid/collective/schedule"
+)
+
+const testBeat, testLimit = 400 * time.Millisecond, 3 * time.Second
+
+// after gives what rank self knows when each beat, for so long, it hears those
+// for whom hears says so: neighbours themselves, of others by news.
+func after(self, n int, span time.Duration, hears func(rank int) bool) silence {
+	s := newSilence(self, n, testBeat, testLimit)
+	for range int(span / testBeat) {
+		s.tick(testBeat)
+		for r := range n {
+			if hears(r) {
+				s.direct[r], s.news[r] = 0, 0
+			}
+		}
+	}
+	return s
+}
+
+func TestFrozen(t *testing.T) {
+	const n, victim = 8, 3
+	self := schedule.Links(victim, n)[0]
+	others := schedule.Links(victim, n)[1:]
+	but := func(x int) func(int) bool { return func(r int) bool { return r != x } }
+	// agreeing gives the table in which neighbours suspect the victim, but for some.
+	agreeing := func(less int) *table {
+		tab := newTable(self, n)
+		for r := range n {
+			e := entry{beat: 1}
+			if i := slices.Index(others, r); i >= less {
+				e.suspects = []int{victim}
+			}
+			tab.put(r, e)
+		}
+		return &tab
+	}
+	left := agreeing(0)
+	left.put(victim, entry{beat: 2, leaving: goodbye})
+	for name, c := range map[string]struct {
+		span  time.Duration
+		hears func(int) bool
+		tab   *table
+		want  int
+	}{
+		"all suspect it":               {3200 * time.Millisecond, but(victim), agreeing(0), victim},
+		"not long enough":              {2800 * time.Millisecond, but(victim), agreeing(0), -1},
+		"one hears it":                 {3200 * time.Millisecond, but(victim), agreeing(1), -1},
+		"one hears it, for longer":     {4800 * time.Millisecond, but(victim), agreeing(1), victim},
+		"it said goodbye":              {3200 * time.Millisecond, but(victim), left, -1},
+		"who hears it is out of reach": {3200 * time.Millisecond, func(r int) bool { return r != victim && r != others[0] }, agreeing(1), victim},
+	} {
+		s := after(self, n, c.span, c.hears)
+		if got, since := s.frozen(c.tab); got != c.want || got >= 0 && (since < testLimit || since > c.span) {
+			t.Errorf("%s: rank %d, silent for %v; want %d", name, got, since, c.want)
+		}
+	}
+}
+
+// However long this process stood still, it blames nobody for that.
+func TestOwnPauseBlamesNobody(t *testing.T) {
+	s := after(0, 4, time.Second, func(int) bool { return true })
+	tab := newTable(0, 4)
+	s.tick(time.Hour)
+	if got, _ := s.frozen(&tab); got >= 0 || s.quietest(&tab) >= 0 {
+		t.Errorf("after a pause rank %d is frozen, %d quiet", got, s.quietest(&tab))
+	}
+}

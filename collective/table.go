@@ -1,0 +1,187 @@
+package collective
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+	"time"
+)
+
+// position is how far a rank has come in the calls of a communicator: 2n while
+// it is in call n, 2n+1 when that has ended.
+type position uint64
+
+func inCall(n uint64) position    { return position(2 * n) }
+func afterCall(n uint64) position { return position(2*n + 1) }
+
+// seq is the number of the call that a rank is in, or that was its last.
+func (p position) seq() uint64 { return uint64(p / 2) }
+
+// leaving is how far a rank has come in closing.
+type leaving uint8
+
+const (
+	staying  leaving = iota
+	goodbye          // it makes no more calls
+	agreed           // and its neighbours, which said goodbye too, have made the same calls
+	endLeave         // no such value
+)
+
+// entry is what is known of a rank. Each rank writes its own, numbered by beat,
+// and passes on those of the others, so that all are known everywhere after as
+// many beats as the graph of schedule.Links is wide.
+type entry struct {
+	beat     uint64        // of two entries of a rank the one with the higher beat is the newer; 0: nothing is known
+	when     time.Duration // when it was so, since start
+	inCalls  time.Duration // that the rank had spent in calls then
+	at       position
+	call     Call // the kind of call that at is of; 0: none yet
+	leaving  leaving
+	sum      uint64 // over the headers of all its calls
+	suspects []int  // neighbours that it has not heard for Options.Silence
+}
+
+// table is what one rank knows of all. It is a value without a lock.
+//
+// What must always hold: an entry is replaced only by one of a higher beat, so
+// that it does not matter in which order, or how often, signs arrive; and fresh
+// lists each rank whose entry changed since the last sign was made.
+type table struct {
+	self    int
+	entries []entry
+	fresh   []int
+}
+
+func newTable(self, n int) table { return table{self: self, entries: make([]entry, n)} }
+
+// put takes an entry and reports whether it was news.
+func (t *table) put(rank int, e entry) bool {
+	if e.beat <= t.entries[rank].beat {
+		return false
+	}
+	t.entries[rank] = e
+	if !slices.Contains(t.fresh, rank) {
+		t.fresh = append(t.fresh, rank)
+	}
+	return true
+}
+
+// signBytes is about the most that one sign of life carries; what is more goes
+// into further ones.
+const signBytes = 4 << 10
+
+// signs encodes entries for the neighbours: the first with the header of the
+// sender's call, if it has made one.
+func (t *table) signs(ranks []int, latest *Header, now time.Duration) [][]byte {
+	var out [][]byte
+	b := []byte{noticeAlive, 0}
+	if latest != nil {
+		b[1] = 1
+		b = latest.AppendTo(b)
+	}
+	for _, r := range ranks {
+		if len(b) > signBytes {
+			out, b = append(out, b), []byte{noticeAlive, 0}
+		}
+		b = t.entries[r].appendTo(b, r, now)
+	}
+	return append(out, b)
+}
+
+func (e *entry) appendTo(b []byte, rank int, now time.Duration) []byte {
+	b = binary.AppendUvarint(b, uint64(rank))
+	b = binary.AppendUvarint(b, e.beat)
+	b = binary.AppendUvarint(b, uint64(max(0, (now-e.when)/time.Millisecond)))
+	b = binary.AppendUvarint(b, uint64(e.inCalls/time.Microsecond))
+	b = binary.AppendUvarint(b, uint64(e.at))
+	b = append(b, byte(e.call), byte(e.leaving))
+	if e.leaving != staying {
+		b = binary.LittleEndian.AppendUint64(b, e.sum)
+	}
+	b = binary.AppendUvarint(b, uint64(len(e.suspects)))
+	for _, s := range e.suspects {
+		b = binary.AppendUvarint(b, uint64(s))
+	}
+	return b
+}
+
+// ranked is an entry with its rank.
+type ranked struct {
+	rank int
+	entry
+}
+
+// readSign gives what a sign of life of a world of n ranks says, without its
+// first byte: the header of the sender's latest call, if there is one, and
+// entries.
+func readSign(b []byte, n int, now time.Duration) (latest *Header, news []ranked, ok bool) {
+	if len(b) == 0 || b[0] > 1 {
+		return nil, nil, false
+	}
+	with := b[0] == 1
+	b = b[1:]
+	if with {
+		h, err := DecodeHeader(b)
+		if err != nil {
+			return nil, nil, false
+		}
+		latest, b = &h, b[HeaderSize:]
+	}
+	r := reader{b: b}
+	for len(r.b) > 0 && !r.bad {
+		e := ranked{rank: int(r.number(uint64(n) - 1))}
+		e.beat = r.number(math.MaxUint64)
+		// Clocks of two machines differ, so signs carry ages.
+		e.when = now - time.Duration(r.number(math.MaxInt64/uint64(time.Millisecond)/4))*time.Millisecond
+		e.inCalls = time.Duration(r.number(math.MaxInt64/uint64(time.Microsecond))) * time.Microsecond
+		e.at = position(r.number(math.MaxUint64))
+		e.call, e.leaving = Call(r.byte(byte(endCall)-1)), leaving(r.byte(byte(endLeave)-1))
+		if e.leaving != staying {
+			e.sum = r.fixed()
+		}
+		for range r.number(uint64(n)) {
+			if r.bad {
+				break
+			}
+			e.suspects = append(e.suspects, int(r.number(uint64(n)-1)))
+		}
+		news = append(news, e)
+	}
+	return latest, news, !r.bad
+}
+
+// reader takes numbers off a message, until one is bad.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) number(most uint64) uint64 {
+	v, k := binary.Uvarint(r.b)
+	if k <= 0 || v > most {
+		r.b, r.bad = nil, true
+		return 0
+	}
+	r.b = r.b[k:]
+	return v
+}
+
+func (r *reader) byte(most byte) byte {
+	if len(r.b) == 0 || r.b[0] > most {
+		r.b, r.bad = nil, true
+		return 0
+	}
+	v := r.b[0]
+	r.b = r.b[1:]
+	return v
+}
+
+func (r *reader) fixed() uint64 {
+	if len(r.b) < 8 {
+		r.b, r.bad = nil, true
+		return 0
+	}
+	v := binary.LittleEndian.Uint64(r.b)
+	r.b = r.b[8:]
+	return v
+}
