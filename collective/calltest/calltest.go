@@ -54,11 +54,11 @@ func Draw(t *rapid.T, n, longest int) Job {
 	return j
 }
 
-// Check makes calls one after another as each rank of a job, and compares what
-// comes out with what is due.
-func Check(transports []collective.Transport, opt collective.Options, jobs []Job) error {
+// Results makes calls one after another as each rank of a job, and gives what
+// comes out, by rank and call.
+func Results(transports []collective.Transport, opt collective.Options, jobs []Job) ([][][]byte, error) {
 	n := len(transports)
-	errs := make([]error, n)
+	out, errs := make([][][]byte, n), make([]error, n)
 	var wg sync.WaitGroup
 	for r, tr := range transports {
 		wg.Go(func() {
@@ -67,21 +67,33 @@ func Check(transports []collective.Transport, opt collective.Options, jobs []Job
 				errs[r] = err
 				return
 			}
-			errs[r] = errors.Join(each(c, jobs), c.Close())
+			for k, j := range jobs {
+				got, err := j.Do(context.Background(), c)
+				if err != nil {
+					errs[r] = fmt.Errorf("call %d of %+v: %w", k, j, err)
+					break
+				}
+				out[r] = append(out[r], got)
+			}
+			errs[r] = errors.Join(errs[r], c.Close())
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return out, errors.Join(errs...)
 }
 
-func each(c *collective.Comm, jobs []Job) error {
-	for k, j := range jobs {
-		got, err := j.Do(context.Background(), c)
-		if err != nil {
-			return fmt.Errorf("call %d of %+v: %w", k, j, err)
-		}
-		if want := j.Want(c.Size(), c.Rank()); !bytes.Equal(got, want) {
-			return fmt.Errorf("rank %d of %d, call %d of %+v gives %x, want %x", c.Rank(), c.Size(), k, j, got, want)
+// Check compares what comes out with what is due.
+func Check(transports []collective.Transport, opt collective.Options, jobs []Job) error {
+	n := len(transports)
+	all, err := Results(transports, opt, jobs)
+	if err != nil {
+		return err
+	}
+	for r := range all {
+		for k, j := range jobs {
+			if got, want := all[r][k], j.Want(n, r); !bytes.Equal(got, want) {
+				return fmt.Errorf("rank %d of %d, call %d of %+v gives %x, want %x", r, n, k, j, got, want)
+			}
 		}
 	}
 	return nil
