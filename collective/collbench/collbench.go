@@ -32,8 +32,18 @@ type Options struct {
 
 // Result is what Run measured.
 type Result struct {
-	Transport string `json:"transport"`
-	Rows      []Row  `json:"rows"`
+	Transport string  `json:"transport"`
+	Rows      []Row   `json:"rows"`
+	Starts    []Start `json:"starts"`
+}
+
+// Start is how a number of processes began.
+type Start struct {
+	Procs int `json:"procs"`
+	// Seconds from the start of the first process until all have connected and met in
+	// a barrier; the processes themselves, one after another, are in it.
+	Seconds     float64 `json:"seconds"`
+	Connections int     `json:"connections"` // of the rank with the most, at the end
 }
 
 // Row is one number of processes and one size. Times are of the slowest rank,
@@ -68,8 +78,8 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 		opt.PerSize = 2 * time.Second
 	}
 	for _, n := range opt.Procs {
-		if n < 2 || n > 64 {
-			return Result{}, fmt.Errorf("bench collective: %d processes asked for, want 2 … 64", n)
+		if n < 2 || n > 256 {
+			return Result{}, fmt.Errorf("bench collective: %d processes asked for, want 2 … 256", n)
 		}
 	}
 	for _, s := range opt.Sizes {
@@ -79,19 +89,19 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 	}
 	res := Result{Transport: "grpc, loopback tcp"}
 	for _, n := range opt.Procs {
-		rows, err := runWorld(ctx, n, opt)
+		rows, start, err := runWorld(ctx, n, opt)
 		if err != nil {
 			return Result{}, err
 		}
-		res.Rows = append(res.Rows, rows...)
+		res.Rows, res.Starts = append(res.Rows, rows...), append(res.Starts, start)
 	}
 	return res, nil
 }
 
 // runWorld measures all sizes with n processes.
 // The processes end with the context, and all have ended when it returns.
-func runWorld(ctx context.Context, n int, opt Options) (rows []Row, err error) {
-	job := jobSpec{Token: rand.Text(), Sizes: opt.Sizes, PerSize: opt.PerSize}
+func runWorld(ctx context.Context, n int, opt Options) (rows []Row, start Start, err error) {
+	job := jobSpec{Begin: time.Now(), Token: rand.Text(), Sizes: opt.Sizes, PerSize: opt.PerSize}
 	// Workers inherit their listeners, so no port can be taken in between.
 	files := make([]*os.File, n)
 	defer func() {
@@ -104,12 +114,12 @@ func runWorld(ctx context.Context, n int, opt Options) (rows []Row, err error) {
 	for r := range n {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
-			return nil, fmt.Errorf("bench collective: %w", err)
+			return nil, Start{}, fmt.Errorf("bench collective: %w", err)
 		}
 		job.Peers = append(job.Peers, l.Addr().String())
 		files[r], err = l.(*net.TCPListener).File()
 		if err = errors.Join(err, l.Close()); err != nil {
-			return nil, fmt.Errorf("bench collective: %w", err)
+			return nil, Start{}, fmt.Errorf("bench collective: %w", err)
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -122,7 +132,7 @@ func runWorld(ctx context.Context, n int, opt Options) (rows []Row, err error) {
 		job.Rank = r
 		cmd, err := worker.Command(ctx, job)
 		if err != nil {
-			return nil, fmt.Errorf("bench collective: %w", err)
+			return nil, Start{}, fmt.Errorf("bench collective: %w", err)
 		}
 		cmd.ExtraFiles = []*os.File{files[r]}
 		cmd.Stdout, cmd.Stderr = &outs[r], &logs[r]
@@ -132,7 +142,7 @@ func runWorld(ctx context.Context, n int, opt Options) (rows []Row, err error) {
 			for range started {
 				<-ends //nolint:errcheck // they were ended here
 			}
-			return nil, fmt.Errorf("bench collective: start rank %d: %w", r, err)
+			return nil, Start{}, fmt.Errorf("bench collective: start rank %d: %w", r, err)
 		}
 		started++
 		go func() {
@@ -150,41 +160,40 @@ func runWorld(ctx context.Context, n int, opt Options) (rows []Row, err error) {
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, Start{}, err
 	}
 	return parse(n, outs)
 }
 
 // parse merges what the ranks printed: the slowest rank of every round counts.
-func parse(n int, outs []bytes.Buffer) ([]Row, error) {
-	var all [][]sample
+func parse(n int, outs []bytes.Buffer) ([]Row, Start, error) {
+	all, start := make([]report, len(outs)), Start{Procs: n}
 	for r := range outs {
-		var s []sample
-		if err := json.Unmarshal(outs[r].Bytes(), &s); err != nil {
-			return nil, fmt.Errorf("bench collective: output of rank %d: %w", r, err)
+		if err := json.Unmarshal(outs[r].Bytes(), &all[r]); err != nil {
+			return nil, Start{}, fmt.Errorf("bench collective: output of rank %d: %w", r, err)
 		}
-		if r > 0 && len(s) != len(all[0]) {
-			return nil, fmt.Errorf("bench collective: rank %d measured %d sizes, rank 0 %d", r, len(s), len(all[0]))
+		if len(all[r].Samples) != len(all[0].Samples) {
+			return nil, Start{}, fmt.Errorf("bench collective: rank %d measured %d sizes, rank 0 %d", r, len(all[r].Samples), len(all[0].Samples))
 		}
-		all = append(all, s)
+		start.Seconds, start.Connections = max(start.Seconds, all[r].Started.Seconds()), max(start.Connections, all[r].Connections)
 	}
 	var rows []Row
-	for i, s := range all[0] {
-		// A collective is as slow as the last rank to leave it.
+	for i, s := range all[0].Samples {
 		slowest := slices.Clone(s.Seconds)
 		cpu := 0.0
 		for r := range all {
-			if len(all[r][i].Seconds) != len(slowest) {
-				return nil, fmt.Errorf("bench collective: rank %d measured %d rounds, rank 0 %d", r, len(all[r][i].Seconds), len(slowest))
+			of := all[r].Samples[i]
+			if len(of.Seconds) != len(slowest) {
+				return nil, Start{}, fmt.Errorf("bench collective: rank %d measured %d rounds, rank 0 %d", r, len(of.Seconds), len(slowest))
 			}
-			cpu += all[r][i].CPU
-			for k, t := range all[r][i].Seconds {
+			cpu += of.CPU
+			for k, t := range of.Seconds {
 				slowest[k] = max(slowest[k], t)
 			}
 		}
 		rows = append(rows, row(n, s.Bytes, slowest, cpu))
 	}
-	return rows, nil
+	return rows, start, nil
 }
 
 // row computes the figures of one size from the rounds' times. The median is what
@@ -209,7 +218,15 @@ func (r Result) Table(to io.Writer) error {
 		t.Rowf("%d\t%s\t%d\t%s\t%s\t%.2f\t%.2f\t%.2f", x.Procs, sizeText(x.Bytes), x.Rounds,
 			timeText(x.P50), timeText(x.P99), x.AlgBW/1e9, x.BusBW/1e9, x.CPUPerByte)
 	}
-	return t.Write(to)
+	if err := t.Write(to); err != nil {
+		return err
+	}
+	for _, s := range r.Starts {
+		if _, err := fmt.Fprintf(to, "%d processes had met after %.2f s; connections of a rank: at most %d\n", s.Procs, s.Seconds, s.Connections); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sizeText leaves the decimal of whole units out.

@@ -35,12 +35,17 @@ func TestRunMeasuresRealProcesses(t *testing.T) {
 			t.Errorf("%+v", x)
 		}
 	}
+	for i, s := range r.Starts {
+		if n := i + 2; s.Procs != n || s.Seconds <= 0 || s.Connections != n-1 {
+			t.Errorf("%+v", s)
+		}
+	}
 	var text strings.Builder
 	if err := r.Table(&text); err != nil {
 		t.Fatal(err)
 	}
 	table := text.String()
-	for _, w := range []string{"4 KiB", "1 MiB", "busbw"} {
+	for _, w := range []string{"4 KiB", "1 MiB", "busbw", "3 processes had met after", "at most 2\n"} {
 		if !strings.Contains(table, w) {
 			t.Errorf("table lacks %q:\n%s", w, table)
 		}

@@ -15,7 +15,7 @@ import (
 )
 
 // worker is a rank.
-var worker = bench.Worker[jobSpec, []sample]{Variable: "VGID_COLLBENCH", Do: work}
+var worker = bench.Worker[jobSpec, report]{Variable: "VGID_COLLBENCH", Do: work}
 
 // jobSpec is what a worker process is told, in its environment: its token must
 // not show in the list of processes.
@@ -25,6 +25,14 @@ type jobSpec struct {
 	Token   string        `json:"token"`
 	Sizes   []int         `json:"sizes"`
 	PerSize time.Duration `json:"per_size"`
+	Begin   time.Time     `json:"begin"` // when the first process was started
+}
+
+// report is what one rank has to say.
+type report struct {
+	Started     time.Duration `json:"started"`     // since Begin, until all ranks had met
+	Connections int           `json:"connections"` // to other ranks, at the end
+	Samples     []sample      `json:"samples"`
 }
 
 // sample is what one rank measured of one size.
@@ -41,7 +49,7 @@ type sample struct {
 func WorkerMain() (ran bool, err error) { return worker.Main() }
 
 // work is the main function of a worker.
-func work(ctx context.Context, job jobSpec) (out []sample, err error) {
+func work(ctx context.Context, job jobSpec) (out report, err error) {
 	// As vgid-launch gives a machine's cores to its workers.
 	runtime.GOMAXPROCS(max(1, runtime.NumCPU()/len(job.Peers)))
 	// The first of ExtraFiles: 0, 1 and 2 are the standard streams.
@@ -49,24 +57,29 @@ func work(ctx context.Context, job jobSpec) (out []sample, err error) {
 	l, err := net.FileListener(f)
 	f.Close()
 	if err != nil {
-		return nil, fmt.Errorf("inherited listener: %w", err)
+		return report{}, fmt.Errorf("inherited listener: %w", err)
 	}
 	t, err := wire.Connect(ctx, wire.Config{Job: "bench", Token: job.Token, Rank: job.Rank, Peers: job.Peers, Listener: l})
 	if err != nil {
-		return nil, err
+		return report{}, err
 	}
 	c, err := collective.New(t, collective.Options{Job: "bench"})
 	if err != nil {
-		return nil, err
+		return report{}, err
 	}
 	defer c.Close()
+	if err := c.Barrier(ctx); err != nil {
+		return report{}, err
+	}
+	out.Started = time.Since(job.Begin)
 	for _, size := range job.Sizes {
 		s, err := timeRounds(ctx, c, size, job.PerSize)
 		if err != nil {
-			return nil, err
+			return report{}, err
 		}
-		out = append(out, s)
+		out.Samples = append(out.Samples, s)
 	}
+	out.Connections = c.Stats().Connections
 	return out, nil
 }
 

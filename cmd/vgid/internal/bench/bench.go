@@ -86,9 +86,10 @@ func gemm() *cli.Command {
 func collective() *cli.Command {
 	return &cli.Command{
 		Name: "collective", Usage: "all-reduce between processes: time, latency, bus bandwidth as NCCL defines it",
-		Flags: []cli.Flag{cmdline.JSONFlag(), &cli.IntSliceFlag{Name: "procs", Usage: "numbers of processes, each measured", Value: cli.NewIntSlice(2, 4)}},
+		Flags: []cli.Flag{cmdline.JSONFlag(), &cli.IntSliceFlag{Name: "procs", Usage: "numbers of processes, each measured", Value: cli.NewIntSlice(2, 4)},
+			&cli.IntSliceFlag{Name: "bytes", Usage: "lengths of what is reduced, each measured (default: 4 KiB to 64 MiB)"}},
 		Action: measured(func(c *cli.Context) (result, error) {
-			return collbench.Run(c.Context, collbench.Options{Procs: c.IntSlice("procs")})
+			return collbench.Run(c.Context, collbench.Options{Procs: c.IntSlice("procs"), Sizes: c.IntSlice("bytes")})
 		}),
 	}
 }
