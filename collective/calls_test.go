@@ -35,9 +35,7 @@ func TestCallsAgainstArithmetic(t *testing.T) {
 
 // Larger worlds, with every call.
 func TestCallsInLargeWorlds(t *testing.T) {
-	for _, n := range []int{13, 16, 33} {
-		for _, small := range []int{-1, 1 << 20} {
-			calltest.All(t, mem.New(n), collective.Options{SmallBytes: small, ChunkBytes: 64})
-		}
+	for _, w := range []struct{ n, small int }{{13, -1}, {13, 1 << 20}, {16, 1 << 20}, {33, 1 << 20}} {
+		calltest.All(t, mem.New(w.n), collective.Options{SmallBytes: w.small, ChunkBytes: 64})
 	}
 }
