@@ -69,8 +69,8 @@ func contents(t *testing.T, dir string) map[string]string {
 func TestRunWithoutASharedFolder(t *testing.T) {
 	long(t)
 	over := map[string]string{
-		"data.dir": "", "data.people": "10", "data.views": "2", "data.celebrities": "6", "train.steps": "2", "unlearn.steps": "4",
-		"checkpoint.every": "2", "eval.max_new": "3",
+		"data.dir": "", "data.people": "5", "data.views": "1", "data.celebrities": "2", "train.steps": "2", "unlearn.steps": "4",
+		"checkpoint.every": "2", "eval.max_new": "3", "data.eval_people": "1",
 	}
 	c := vgidtest.Small(t, over)
 	one := apart(t, c, 0, 0, 0)

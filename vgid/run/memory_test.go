@@ -108,8 +108,8 @@ func TestStagesThatDoNotFitAreRefused(t *testing.T) {
 		{"npo, all weights", "unlearned", map[string]string{"unlearn.method": "npo", "unlearn.lora.r": "0", "unlearn.recompute": "true"}, []string{"--unlearn.accumulate"}},
 		{"supervised", "vanilla", map[string]string{}, []string{"vanilla: a step takes", "--train.recompute"}},
 		{"answers", "eval-base", map[string]string{}, []string{"base: answering takes", "--eval.batch_tokens 2048"}},
-		{"a run", "run", map[string]string{"unlearn.batch_forget": "40"}, []string{"unlearned: a step takes", "--unlearn.recompute"}},
-		{"a run that goes on", "run", map[string]string{"unlearn.batch_forget": "40", "resume": "true"}, []string{"unlearned: a step takes", "--unlearn.recompute"}},
+		{"a run", "run", map[string]string{"unlearn.batch_forget": "40", "eval.max_new": "2", "data.eval_people": "1"}, []string{"unlearned: a step takes", "--unlearn.recompute"}},
+		{"a run that goes on", "run", map[string]string{"unlearn.batch_forget": "40", "resume": "true", "eval.max_new": "2", "data.eval_people": "1"}, []string{"unlearned: a step takes", "--unlearn.recompute"}},
 		{"nothing helps", "unlearned", map[string]string{"model.weights": "bfloat16", "unlearn.recompute": "true", "unlearn.batch_forget": "1", "unlearn.batch_retain": "0", "unlearn.beta": "0"},
 			[]string{"take a machine with more memory"}},
 	} {

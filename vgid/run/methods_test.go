@@ -14,6 +14,7 @@ import (
 // report calls them by their names, and nobody looks at a teacher that sees what the
 // student sees.
 func TestRunByOtherMethods(t *testing.T) {
+	long(t)
 	for _, tc := range []struct {
 		method, title string
 		up            bool // the forget term rises
