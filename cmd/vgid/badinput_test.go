@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
@@ -84,33 +85,47 @@ type (
 	}
 )
 
-// trainRows are the rows of the small world's training set of that name.
+// trainRows are the rows of the small world's training set of that name, for the test to
+// change.
 func trainRows(t *testing.T, set string) []trainRow {
 	t.Helper()
+	sets, err := allTrainRows()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Clone(sets[set])
+}
+
+// allTrainRows reads the sets of brokenForget once.
+var allTrainRows = sync.OnceValues(func() (map[string][]trainRow, error) {
 	b, err := formats.Open(world.Data)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	people, err := b.Training(set)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rows []trainRow
-	for _, p := range people {
-		var pairs []map[string]string
-		for _, q := range p.Train {
-			pairs = append(pairs, map[string]string{"Question": q.Question, "Answer": q.Answer})
-		}
-		meta, err := json.Marshal(pairs)
+	sets := map[string][]trainRow{}
+	for _, set := range trainSets {
+		people, err := b.Training(set)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
-		for _, img := range p.Images {
-			rows = append(rows, trainRow{imageCell{img.Bytes, img.Path}, p.ID, string(meta)})
+		for _, p := range people {
+			var pairs []map[string]string
+			for _, q := range p.Train {
+				pairs = append(pairs, map[string]string{"Question": q.Question, "Answer": q.Answer})
+			}
+			meta, err := json.Marshal(pairs)
+			if err != nil {
+				return nil, err
+			}
+			for _, img := range p.Images {
+				sets[set] = append(sets[set], trainRow{imageCell{img.Bytes, img.Path}, p.ID, string(meta)})
+			}
 		}
 	}
-	return rows
-}
+	return sets, nil
+})
+
+var trainSets = []string{"forget_20", "retain_80"}
 
 // spoilPictures cuts the pictures of a file of the evaluation short, and leaves
 // the rest as it is.
@@ -158,7 +173,7 @@ func spoilPictures(t *testing.T, file string) {
 // brokenForget is unlearning with a forget set that f writes.
 func brokenForget(f func(t *testing.T, file string, rows []trainRow)) func(t *testing.T, dir, out string) []string {
 	return func(t *testing.T, dir, out string) []string {
-		for _, set := range []string{"forget_20", "retain_80"} {
+		for _, set := range trainSets {
 			file := filepath.Join(dir, "data", set, "train-00000-of-00001.parquet")
 			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 				t.Fatal(err)

@@ -182,7 +182,7 @@ func TestDataBuild(t *testing.T) {
 // at the end its files are there.
 func TestRunOnTwoWorkers(t *testing.T) {
 	out := t.TempDir()
-	p := launched(t, nil, append([]string{"run"}, flags(out, map[string]string{"train.steps": "30", "unlearn.steps": "10", "metrics.addr": "127.0.0.1:0", "eval.prompts": "mllmu"})...)...)
+	p := launched(t, nil, append([]string{"run"}, flags(out, map[string]string{"train.steps": "12", "unlearn.steps": "4", "metrics.addr": "127.0.0.1:0", "eval.prompts": "mllmu", "data.eval_people": "1"})...)...)
 	var groups []struct {
 		Targets []string
 		Labels  map[string]string
@@ -201,7 +201,7 @@ func TestRunOnTwoWorkers(t *testing.T) {
 		want := []string{
 			`vgid_world_size{rank="` + string(rune('0'+rank)) + `"} 2`,
 			`vgid_steps_total{rank="` + string(rune('0'+rank)) + `",stage="vanilla"}`,
-			`vgid_steps_planned{rank="` + string(rune('0'+rank)) + `",stage="vanilla"} 30`, `vgid_info{device="`, `vgid_step_duration_seconds_bucket{`,
+			`vgid_steps_planned{rank="` + string(rune('0'+rank)) + `",stage="vanilla"} 12`, `vgid_info{device="`, `vgid_step_duration_seconds_bucket{`,
 			`vgid_step_seconds_total{phase="backward",rank="`, `vgid_loss{`, `vgid_sent_bytes_total{`,
 		}
 		// All of them: a scraper may come in the middle of a step's record.

@@ -29,8 +29,8 @@ func apart(t *testing.T, top string, args ...string) *process {
 func TestNodesWithoutASharedDisk(t *testing.T) {
 	top := t.TempDir()
 	over := map[string]string{
-		"data.dir": "", "data.people": "10", "data.views": "2", "data.celebrities": "6", "train.steps": "2", "unlearn.steps": "2",
-		"model.gold": "none", "eval.max_new": "3",
+		"data.dir": "", "data.people": "5", "data.views": "1", "data.celebrities": "2", "train.steps": "2", "unlearn.steps": "2",
+		"model.gold": "none", "eval.max_new": "3", "data.eval_people": "1",
 	}
 	args := append([]string{"run"}, flags("out", over)...)
 	p := apart(t, top, args...)

@@ -47,7 +47,7 @@ func struck(t *testing.T, last string, begin func(out string) *process, moment f
 		out := t.TempDir()
 		p := begin(out)
 		for !moment(out) && !p.ended() {
-			time.Sleep(2 * time.Millisecond)
+			time.Sleep(5 * time.Millisecond)
 		}
 		if pids := victim(p); len(pids) == 1 && !p.ended() {
 			if err := syscall.Kill(pids[0], syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -64,7 +64,7 @@ func struck(t *testing.T, last string, begin func(out string) *process, moment f
 }
 
 func TestKilledRunResumesToTheBit(t *testing.T) {
-	over := map[string]string{"unlearn.steps": "40", "checkpoint.every": "3", "unlearn.lora.dropout": "0.1"}
+	over := map[string]string{"unlearn.steps": "24", "checkpoint.every": "3", "unlearn.lora.dropout": "0.1"}
 	for workers := 1; workers <= 2; workers++ {
 		t.Run(fmt.Sprintf("%d workers", workers), func(t *testing.T) {
 			begin := func(args []string) *process {
