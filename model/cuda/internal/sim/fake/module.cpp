@@ -77,6 +77,20 @@ static CUresult parse(const std::string& ptx, std::map<std::string, Entry>* out)
   return CUDA_SUCCESS;
 }
 
+// parse_once is parse, which takes longer than most tests, for texts that a process loads for
+// each device it opens. What is refused is read again. The driver's lock is held.
+static CUresult parse_once(const std::string& ptx, std::map<std::string, Entry>* out) {
+  static std::map<std::pair<int, std::string>, std::map<std::string, Entry>> accepted;
+  auto key = std::make_pair(config.ptx, ptx);
+  auto known = accepted.find(key);
+  if (known == accepted.end()) {
+    if (CUresult r = parse(ptx, out)) return r;
+    known = accepted.emplace(key, *out).first;
+  }
+  *out = known->second;
+  return CUDA_SUCCESS;
+}
+
 // same_parameters compares a kernel's PTX with its host build.
 static bool same_parameters(const Entry& e, const std::string& signature) {
   if (e.params.size() != signature.size()) return false;
@@ -113,7 +127,7 @@ extern "C" {
 CUresult cuModuleLoadDataEx(CUmodule* m, const void* image, unsigned n, CUjit_option* options, void** values) {
   ENTER;
   std::map<std::string, Entry> entries;
-  CUresult r = config.load ? (CUresult)config.load : parse((const char*)image, &entries);
+  CUresult r = config.load ? (CUresult)config.load : parse_once((const char*)image, &entries);
   char* log = nullptr;
   size_t size = 0;
   for (unsigned i = 0; i < n; i++) {
