@@ -31,12 +31,16 @@ cuda:
 # The slowest packages first: packages begin in the order of the list, and one of a
 # minute that begins last leaves the other cores idle.
 PACKAGES = ./vgid/run ./cmd/vgid ./model/cuda/internal/kernels ./model/cpu ./model ./model/backend/compliance ./...
+# At its end a process under the race detector waits a second for what still runs, to
+# see it race. A hundred test binaries and the workers that they start have waited for
+# their goroutines by then.
+RACE = CGO_ENABLED=1 GORACE="atexit_sleep_ms=50 $$GORACE"
 # The race detector needs a C compiler; without one the tests run plain, and
 # say so. What vet has read need not be read again by each test (-vet=off).
 test: fmt
 	$(GO) vet ./...
 	@if command -v cc >/dev/null 2>&1; then \
-		CGO_ENABLED=1 $(GO) test -race -vet=off -timeout 15m $(PACKAGES); \
+		$(RACE) $(GO) test -race -vet=off -timeout 15m $(PACKAGES); \
 	else \
 		echo 'make test: NO C COMPILER FOUND, RUNNING WITHOUT THE RACE DETECTOR'; \
 		$(GO) test -vet=off -timeout 15m $(PACKAGES); \
@@ -92,7 +96,7 @@ test-simulated:
 		$(CUDA_ENV) $(GO) vet -tags cuda ./model ./model/plan ./model/cuda/... ./vgid/... ./cmd/... && \
 		$(CUDA_ENV) $(GO) test -vet=off -tags cuda -timeout 10m -run 'Simulated|Load|Launch|Events|Graph|Peer|Fault|Refus' $(SIMULATED) && \
 		echo 'simulated device: a part of them under the race detector' && \
-		$(CUDA_ENV) $(GO) test -race -vet=off -tags cuda -timeout 5m $(RACED); \
+		$(RACE) $(CUDA_ENV) $(GO) test -race -vet=off -tags cuda -timeout 5m $(RACED); \
 	fi
 
 # PyTorch's side of the benches, where there is one.
