@@ -58,6 +58,9 @@ func (r *generationRow) folder(t *testing.T) string {
 // TestGenerationConfigAsReference: settings of the folder change greedy answers
 // as in transformers, or are refused where it does what is not implemented.
 func TestGenerationConfigAsReference(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: answers under hundreds of generation settings")
+	}
 	b, err := os.ReadFile("testdata/generation.json")
 	if err != nil {
 		t.Fatal(err)

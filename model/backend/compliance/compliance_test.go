@@ -10,6 +10,9 @@ import (
 
 // The reference passes its own suite: the suite asks for nothing impossible.
 func TestReference(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: the reference is compared with itself; the CPU passes the suite in short runs too")
+	}
 	Run(t, func(*testing.T) backend.Backend { return ref.New() })
 }
 

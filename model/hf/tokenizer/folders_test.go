@@ -70,6 +70,9 @@ const stricter = "is a BPE model, the model in the file is of type"
 // Folders whose files disagree, or ask for something, give the ids, names and
 // texts of transformers. The rows are those of the table in docs/tokenizers.md.
 func TestFoldersAsReference(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: hundreds of tokenizer folders, each with one thing changed")
+	}
 	t.Parallel()
 	var rows []folderRow
 	hftest.Golden(t, "folders.json.gz", &rows)
