@@ -32,7 +32,7 @@ func (a Async) start(ctx context.Context, call Call, wrong error, run func() err
 		wrong = ErrClosed
 	}
 	if wrong != nil {
-		h.err = &RankError{Rank: a.c.rank, Peer: -1, Op: call, Err: wrong}
+		h.err = &RankError{Rank: a.c.failure.inJob(a.c.rank), Peer: -1, Op: call, Err: wrong}
 		close(h.done)
 	}
 	return h

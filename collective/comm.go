@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -80,6 +81,10 @@ type Comm struct {
 	failure  *failure
 	progress *progress
 	ops      atomic.Uint64
+
+	family   *family // nil when alone
+	mu       sync.Mutex
+	children []*Comm // split off and not closed; guarded by mu
 }
 
 // Solo is the communicator of a job with one rank. Its operations have nothing
@@ -107,17 +112,25 @@ func New(t Transport, opt Options) (*Comm, error) {
 			opt.Timeout, opt.Heartbeat, opt.ChunkBytes), t.Close())
 	}
 	opt.SmallBytes = min(opt.SmallBytes, opt.ChunkBytes)
-	c := &Comm{t: t, rank: t.Rank(), size: t.Size(), opt: opt, progress: &progress{}}
+	f := &failure{t: t, rank: t.Rank(), size: t.Size(), broken: make(chan struct{})}
+	return assemble(t, opt, f, newFamily(t, &opt)), nil
+}
+
+// assemble puts a communicator together; opt is complete.
+func assemble(t Transport, opt Options, f *failure, all *family) *Comm {
+	c := &Comm{t: t, rank: t.Rank(), size: t.Size(), opt: opt, progress: &progress{}, failure: f, family: all}
 	c.progress.waiting.Store(-1)
-	c.failure = &failure{t: t, rank: c.rank, size: c.size, broken: make(chan struct{})}
 	c.watch = &watch{t: t, rank: c.rank, size: c.size, opt: &c.opt, failure: c.failure, progress: c.progress}
+	if f.shared == nil {
+		c.watch.family = all
+	}
 	c.exchange = &exchange{
 		lane: t.Lane(2 * opt.Comm), rank: c.rank, size: c.size, job: hashJob(opt.Job), opt: &c.opt, failure: c.failure, progress: c.progress, watch: c.watch,
 		inflight: NewInflight(), plans: map[planKey]schedule.Plan{},
 	}
 	c.queue.run = c.execute
 	c.watch.begin()
-	return c, nil
+	return c
 }
 
 func setDefault[T ~int | ~int64](v *T, def T) {
@@ -164,9 +177,10 @@ func (c *Comm) Close() error {
 	if !c.queue.close() || c.t == nil {
 		return nil
 	}
+	early := c.closeChildren()
 	c.watch.leave()
 	c.watch.end()
 	c.watch.stopped.Wait()
 	err := c.t.Close()
-	return errors.Join(err, c.failure.unreported())
+	return errors.Join(early, err, c.failure.unreported())
 }

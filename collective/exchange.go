@@ -78,7 +78,7 @@ func (x *exchange) receive(from int, want *Header, chunk, length int) (*Frame, e
 		x.failure.end(&MismatchError{Rank: x.rank, Peer: from, Local: local, Remote: f.Header}, true)
 	case want.Call.is(pairs) && f.Header.Count != want.Count:
 		x.failure.end(&RankError{Rank: x.rank, Peer: from, Err: fmt.Errorf(
-			"it sends %d %v where rank %d expects %d", f.Header.Count, want.DType, x.rank, want.Count)}, true)
+			"it sends %d %v where rank %d expects %d", f.Header.Count, want.DType, x.failure.inJob(x.rank), want.Count)}, true)
 	case int(f.Header.Chunk) != chunk || int(f.Header.Length) != length || got != length:
 		x.failure.end(&RankError{Rank: x.rank, Peer: from, Err: fmt.Errorf(
 			"frame %d with %d of its %d bytes arrived where frame %d with %d bytes was due",
@@ -157,6 +157,8 @@ func makePlan(k planKey, rank, n int) schedule.Plan {
 		return schedule.Broadcast(rank, n, k.root, k.way)
 	case CallReduce:
 		return schedule.Reduce(rank, n, k.root, k.way)
+	case CallSplit:
+		return schedule.Greet(rank, n)
 	case CallGather:
 		return schedule.Gather(rank, n, k.root)
 	case CallScatter:

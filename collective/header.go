@@ -38,6 +38,7 @@ const (
 	CallScatterV
 	CallAllToAll
 	CallAllToAllV
+	CallSplit
 	endCall
 )
 
@@ -69,6 +70,7 @@ var calls = [endCall]struct {
 	CallScatterV:       {"scatter-v", fromRoot | pairs},
 	CallAllToAll:       {"all-to-all", 0},
 	CallAllToAllV:      {"all-to-all-v", pairs},
+	CallSplit:          {"split", 0},
 }
 
 func (c Call) is(t trait) bool { return c < endCall && calls[c].traits&t != 0 }

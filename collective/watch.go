@@ -28,6 +28,7 @@ type watch struct {
 	opt        *Options
 	failure    *failure
 	progress   *progress
+	family     *family // of the first communicator, else nil
 	links      []int
 	held       []atomic.Int64 // by rank, nanoseconds that this rank waited for it to come
 	firstLeft  atomic.Uint64  // the lowest last call of the ranks that left
@@ -81,6 +82,10 @@ func (w *watch) hear(from int, msg []byte) {
 				w.compare(from, latest)
 			}
 			w.learn(from, latest, news)
+		}
+	case noticeChild:
+		if w.family != nil {
+			w.family.hear(from, msg[1:])
 		}
 	case noticeAbort:
 		w.failure.end(decodeAbort(w.rank, from, w.size, msg[1:]), true)

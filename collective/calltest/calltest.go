@@ -102,8 +102,13 @@ func Check(transports []collective.Transport, opt collective.Options, jobs []Job
 // All makes every call with every type, once, among the ranks of one world. It is
 // for transports that take long to connect.
 func All(t *testing.T, transports []collective.Transport, opt collective.Options) {
-	n := len(transports)
-	var jobs []Job
+	if err := Check(transports, opt, every(len(transports))); err != nil {
+		t.Error(err)
+	}
+}
+
+// every is each call with each type, among n ranks.
+func every(n int) (jobs []Job) {
 	for i, call := range Calls {
 		for k, dtype := range Types {
 			j := Job{Call: call, DType: dtype, Op: Ops[(i+k)%len(Ops)], Root: (i + k) % n, Count: 5*i + 3*k, Async: k%2 == 0, InPlace: k%3 == 0}
@@ -116,7 +121,45 @@ func All(t *testing.T, transports []collective.Transport, opt collective.Options
 			jobs = append(jobs, j)
 		}
 	}
-	if err := Check(transports, opt, jobs); err != nil {
+	return jobs
+}
+
+// Halves splits a world in two by the parity of ranks, and makes every call in
+// both halves at the same time.
+func Halves(t *testing.T, transports []collective.Transport, opt collective.Options) {
+	ctx := context.Background()
+	errs := make([]error, len(transports))
+	var wg sync.WaitGroup
+	for r, tr := range transports {
+		wg.Go(func() {
+			c, err := collective.New(tr, opt)
+			if err != nil {
+				errs[r] = err
+				return
+			}
+			half, err := c.Split(ctx, r%2, -r)
+			if err == nil {
+				err = errors.Join(each(half, every(half.Size())), half.Close())
+			}
+			errs[r] = errors.Join(err, c.Close())
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
 		t.Error(err)
 	}
+}
+
+// each makes calls and compares what comes out on this rank.
+func each(c *collective.Comm, jobs []Job) error {
+	for k, j := range jobs {
+		got, err := j.Do(context.Background(), c)
+		if err != nil {
+			return fmt.Errorf("call %d of %+v: %w", k, j, err)
+		}
+		if want := j.Want(c.Size(), c.Rank()); !bytes.Equal(got, want) {
+			return fmt.Errorf("rank %d of %d, call %d of %+v gives %x, want %x", c.Rank(), c.Size(), k, j, got, want)
+		}
+	}
+	return nil
 }

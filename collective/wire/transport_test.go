@@ -19,6 +19,10 @@ func TestCalls(t *testing.T) {
 	}
 }
 
+func TestCallsOfHalves(t *testing.T) {
+	calltest.Halves(t, connected(t, 5), collective.Options{Job: "test", ChunkBytes: 64})
+}
+
 // connected gives the ends of a world.
 func connected(t *testing.T, n int) []collective.Transport {
 	ts, errs := make([]collective.Transport, n), make([]error, n)
