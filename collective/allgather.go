@@ -97,7 +97,7 @@ func (x *exchange) believe(lengths []int64, size int) (layout, error) {
 	counts, all := make([]int, len(lengths)), int64(0)
 	for r, n := range lengths {
 		if n < 0 || n > maxGather/int64(size) || all+n > maxGather/int64(size) {
-			x.failure.end(&RankError{Rank: x.rank, Peer: r, Err: fmt.Errorf("it gathers %d bytes, more than the limit of %d in all", n*int64(size), int64(maxGather))}, true)
+			x.fail(r, fmt.Errorf("it gathers %d bytes, more than the limit of %d in all", n*int64(size), int64(maxGather)))
 			return layout{}, errBroken
 		}
 		counts[r], all = int(n), all+n

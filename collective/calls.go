@@ -32,7 +32,7 @@ func (a Async) start(ctx context.Context, call Call, wrong error, run func() err
 		wrong = ErrClosed
 	}
 	if wrong != nil {
-		h.err = &RankError{Rank: a.c.failure.inJob(a.c.rank), Peer: -1, Op: call, Err: wrong}
+		h.err = &RankError{Rank: a.c.inJob(), Peer: -1, Op: call, Err: wrong}
 		close(h.done)
 	}
 	return h
@@ -43,7 +43,7 @@ func (c *Comm) alone(h *Handle) {
 	defer close(h.done)
 	switch {
 	case h.ctx.Err() != nil:
-		h.err = &RankError{Rank: c.rank, Peer: -1, Op: h.call, Err: h.ctx.Err()}
+		h.err = &RankError{Rank: c.inJob(), Peer: -1, Op: h.call, Err: h.ctx.Err()}
 	case h.run() != nil:
 		h.err = c.failure.inWordsOf(h.call, 0)
 	default:
@@ -79,7 +79,7 @@ func (c *Comm) execute(h *Handle) {
 	// Recv: the other ranks cannot finish a call that this rank gave up.
 	stop := context.AfterFunc(ctx, func() {
 		err := h.ctx.Err()
-		peer, why := c.watch.blame()
+		peer, why := c.watch.blame(c.progress)
 		if errors.Is(err, context.Canceled) {
 			peer = -1 // this rank's own wish
 		}
@@ -88,7 +88,7 @@ func (c *Comm) execute(h *Handle) {
 		} else if cause := context.Cause(h.ctx); cause != nil {
 			err = cause
 		}
-		c.failure.end(&RankError{Rank: c.rank, Peer: peer, Err: err}, true)
+		c.failure.end(&RankError{Rank: c.inJob(), Peer: peer, Err: err}, true)
 	})
 	ok := false
 	select {

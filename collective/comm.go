@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,6 +55,20 @@ type Stats struct {
 	Held []time.Duration
 }
 
+// job is what the communicators of one transport have in common: one watch over
+// the ranks, and one failure, which ends them all.
+type job struct {
+	t       Transport // nil when alone
+	rank    int       // in the job
+	opt     Options
+	failure *failure
+	watch   *watch
+
+	mu       sync.Mutex // guards what follows
+	tickets  uint32     // communicators that this rank has numbered
+	children []*Comm    // that Split made
+}
+
 // Comm is one rank's end of a communicator. Its methods may be called from
 // several goroutines.
 //
@@ -71,27 +86,23 @@ type Stats struct {
 // watch (the other ranks), and the failure that ends them; progress says to all
 // of them where this rank is.
 type Comm struct {
-	t          Transport // nil when alone
-	rank, size int
+	*job
+	rank, size int // in the communicator
 	opt        Options
 
 	queue    queue
+	lane     Lane
 	exchange *exchange
-	watch    *watch
-	failure  *failure
 	progress *progress
 	ops      atomic.Uint64
-
-	family   *family // nil when alone
-	mu       sync.Mutex
-	children []*Comm // split off and not closed; guarded by mu
 }
 
 // Solo is the communicator of a job with one rank. Its operations have nothing
 // to exchange.
 func Solo() *Comm {
-	return &Comm{size: 1, failure: &failure{size: 1, broken: make(chan struct{})}, progress: &progress{},
-		exchange: &exchange{size: 1, opt: &Options{ChunkBytes: 1 << 20}}, watch: &watch{size: 1}}
+	opt := Options{ChunkBytes: 1 << 20}
+	j := &job{opt: opt, failure: &failure{size: 1, broken: make(chan struct{})}, watch: &watch{size: 1}}
+	return j.communicator(opt, nil, []int{0})
 }
 
 // New starts a communicator on a transport, which it owns from then on, also
@@ -112,24 +123,27 @@ func New(t Transport, opt Options) (*Comm, error) {
 			opt.Timeout, opt.Heartbeat, opt.ChunkBytes), t.Close())
 	}
 	opt.SmallBytes = min(opt.SmallBytes, opt.ChunkBytes)
-	f := &failure{t: t, rank: t.Rank(), size: t.Size(), broken: make(chan struct{})}
-	return assemble(t, opt, f, newFamily(t, &opt)), nil
+	ranks := make([]int, t.Size())
+	for r := range ranks {
+		ranks[r] = r
+	}
+	j := &job{t: t, rank: t.Rank(), opt: opt}
+	j.failure = &failure{t: t, rank: j.rank, size: len(ranks), broken: make(chan struct{})}
+	j.watch = &watch{t: t, rank: j.rank, size: len(ranks), opt: &j.opt, failure: j.failure}
+	c := j.communicator(opt, t.Lane(2*opt.Comm), ranks)
+	j.watch.begin(c.progress)
+	return c, nil
 }
 
-// assemble puts a communicator together; opt is complete.
-func assemble(t Transport, opt Options, f *failure, all *family) *Comm {
-	c := &Comm{t: t, rank: t.Rank(), size: t.Size(), opt: opt, progress: &progress{}, failure: f, family: all}
-	c.progress.waiting.Store(-1)
-	c.watch = &watch{t: t, rank: c.rank, size: c.size, opt: &c.opt, failure: c.failure, progress: c.progress}
-	if f.shared == nil {
-		c.watch.family = all
-	}
+// communicator makes one of those ranks of the job.
+func (j *job) communicator(opt Options, l Lane, ranks []int) *Comm {
+	c := &Comm{job: j, rank: slices.Index(ranks, j.rank), size: len(ranks), opt: opt, lane: l, progress: newProgress(opt.Comm, ranks)}
+	c.progress.alarm.after = min(5*time.Second, opt.Timeout/4)
 	c.exchange = &exchange{
-		lane: t.Lane(2 * opt.Comm), rank: c.rank, size: c.size, job: hashJob(opt.Job), opt: &c.opt, failure: c.failure, progress: c.progress, watch: c.watch,
+		lane: l, rank: c.rank, size: c.size, job: hashJob(opt.Job), opt: &c.opt, failure: j.failure, progress: c.progress, watch: j.watch,
 		inflight: NewInflight(), plans: map[planKey]schedule.Plan{},
 	}
 	c.queue.run = c.execute
-	c.watch.begin()
 	return c
 }
 
@@ -142,6 +156,9 @@ func setDefault[T ~int | ~int64](v *T, def T) {
 // Rank is the number of this rank, 0 … Size-1.
 func (c *Comm) Rank() int { return c.rank }
 
+// inJob is the number of this rank in the job, which errors name.
+func (c *Comm) inJob() int { return c.job.rank }
+
 // Size is the number of ranks.
 func (c *Comm) Size() int { return c.size }
 
@@ -149,38 +166,52 @@ func (c *Comm) Size() int { return c.size }
 func (c *Comm) Stats() Stats {
 	s := Stats{
 		BytesSent: c.exchange.sent.Load(), BytesReceived: c.exchange.received.Load(),
-		Ops: c.ops.Load(), TimeInOps: time.Duration(c.progress.nanos.Load()), Held: make([]time.Duration, len(c.watch.held)),
+		Ops: c.ops.Load(), TimeInOps: time.Duration(c.progress.nanos.Load()), Held: make([]time.Duration, c.size),
 	}
 	if c.t != nil {
 		s.Connections = c.t.Connections()
 	}
-	for i := range s.Held {
-		s.Held[i] = time.Duration(c.watch.held[i].Load())
+	for i, r := range c.progress.ranks {
+		if c.watch.held != nil {
+			s.Held[i] = time.Duration(c.watch.held[r].Load())
+		}
 	}
 	return s
 }
 
-// PeerLost ends the communicator because a peer is known to be lost, by other
-// ways than this one: calls return a *RankError that names it. A peer that has
-// said goodbye is not missed.
+// PeerLost ends the communicators of the job because a peer is known to be lost,
+// by other ways than this one: calls return a *RankError that names it. A peer
+// that has said goodbye is not missed.
 func (c *Comm) PeerLost(peer int, err error) {
-	if c.size > 1 && !c.watch.hasLeft(peer) {
-		c.failure.end(&RankError{Rank: c.rank, Peer: peer, Err: err}, true)
+	if peer = c.progress.ranks[peer]; c.t != nil && c.watch.size > 1 && !c.watch.hasLeft(peer) {
+		c.failure.end(&RankError{Rank: c.inJob(), Peer: peer, Err: err}, true)
 	}
 }
 
-// Close waits for the calls already made, tells the peers, gives them a few
-// seconds to end their last call, and closes the transport. It returns nil
-// also after a failure, which the failed call has reported; only that ranks
+// Close waits for the calls already made and ends the communicator. That of the
+// whole job ends those that were split from it as well, tells the peers, gives
+// them a few seconds to end their last call, and closes the transport. It returns
+// nil also after a failure, which the failed call has reported; only that ranks
 // disagreed is returned here if no call has.
 func (c *Comm) Close() error {
 	if !c.queue.close() || c.t == nil {
 		return nil
 	}
-	early := c.closeChildren()
-	c.watch.leave()
+	if !c.isWorld() {
+		return errors.Join(c.leave(), c.failure.unreported())
+	}
+	c.mu.Lock()
+	children := slices.Clone(c.children)
+	c.mu.Unlock()
+	var err error
+	for _, child := range children {
+		err = errors.Join(err, child.Close())
+	}
+	c.watch.leaveAll()
 	c.watch.end()
 	c.watch.stopped.Wait()
-	err := c.t.Close()
-	return errors.Join(early, err, c.failure.unreported())
+	return errors.Join(err, c.t.Close(), c.failure.unreported())
 }
+
+// isWorld reports whether the communicator is that of the whole job.
+func (c *Comm) isWorld() bool { return c.progress == c.watch.world }

@@ -60,7 +60,7 @@ func (x *exchange) send(to int, h Header, chunk int, payload []byte) error {
 
 // receive waits for the frame that is due from a peer and refuses any other.
 func (x *exchange) receive(from int, want *Header, chunk, length int) (*Frame, error) {
-	x.progress.waiting.Store(int64(from))
+	x.progress.waiting.Store(int64(x.inJob(from)))
 	f, err := x.lane.Recv(from)
 	x.progress.waiting.Store(-1)
 	if err != nil {
@@ -75,19 +75,25 @@ func (x *exchange) receive(from int, want *Header, chunk, length int) (*Frame, e
 	switch {
 	case !f.Header.sameCall(want):
 		local := *want
-		x.failure.end(&MismatchError{Rank: x.rank, Peer: from, Local: local, Remote: f.Header}, true)
+		x.failure.end(&MismatchError{Rank: x.inJob(x.rank), Peer: x.inJob(from), Local: local, Remote: f.Header}, true)
 	case want.Call.is(pairs) && f.Header.Count != want.Count:
-		x.failure.end(&RankError{Rank: x.rank, Peer: from, Err: fmt.Errorf(
-			"it sends %d %v where rank %d expects %d", f.Header.Count, want.DType, x.failure.inJob(x.rank), want.Count)}, true)
+		x.fail(from, fmt.Errorf("it sends %d %v where rank %d expects %d", f.Header.Count, want.DType, x.inJob(x.rank), want.Count))
 	case int(f.Header.Chunk) != chunk || int(f.Header.Length) != length || got != length:
-		x.failure.end(&RankError{Rank: x.rank, Peer: from, Err: fmt.Errorf(
-			"frame %d with %d of its %d bytes arrived where frame %d with %d bytes was due",
-			f.Header.Chunk, got, f.Header.Length, chunk, length)}, true)
+		x.fail(from, fmt.Errorf("frame %d with %d of its %d bytes arrived where frame %d with %d bytes was due",
+			f.Header.Chunk, got, f.Header.Length, chunk, length))
 	default:
 		return f, nil
 	}
 	f.Release()
 	return nil, errBroken
+}
+
+// inJob is the number in the job of a rank of the communicator, which errors name.
+func (x *exchange) inJob(rank int) int { return x.progress.ranks[rank] }
+
+// fail ends the communicators of the job by the fault of a rank.
+func (x *exchange) fail(peer int, err error) {
+	x.failure.end(&RankError{Rank: x.inJob(x.rank), Peer: x.inJob(peer), Err: err}, true)
 }
 
 // chunks is how many frames carry a part of so many bytes: at least one, since
@@ -110,7 +116,7 @@ func (x *exchange) trouble(peer int, err error) {
 	select {
 	case <-x.failure.broken:
 	case <-t.C:
-		x.failure.end(&RankError{Rank: x.rank, Peer: peer, Err: err}, true)
+		x.fail(peer, err)
 	}
 }
 
@@ -157,8 +163,6 @@ func makePlan(k planKey, rank, n int) schedule.Plan {
 		return schedule.Broadcast(rank, n, k.root, k.way)
 	case CallReduce:
 		return schedule.Reduce(rank, n, k.root, k.way)
-	case CallSplit:
-		return schedule.Greet(rank, n)
 	case CallGather:
 		return schedule.Gather(rank, n, k.root)
 	case CallScatter:

@@ -8,10 +8,13 @@ func PretendCall(c *Comm, other bool) error {
 		h.Count = 4
 	}
 	h = c.exchange.begin(h)
-	err := c.watch.announce(&h)
+	err := c.watch.announce(c.progress, &h)
 	c.progress.header.Store(nil)
 	if err != nil {
 		return c.failure.inWordsOf(h.Call, h.Seq)
 	}
 	return nil
 }
+
+// Number is the number of a communicator, which its lanes are made of.
+func Number(c *Comm) uint32 { return c.opt.Comm }

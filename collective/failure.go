@@ -6,20 +6,14 @@ import (
 	"sync/atomic"
 )
 
-// failure is the end of a communicator by its first cause.
+// failure is the end of the communicators of a job by the first cause.
 //
 // What must always hold: there is one cause, the first; broken closes once, and
 // only after the peers were told of a cause that this rank saw itself, because
 // whoever learns of it here may close the communicator, and the peers would
 // take its leaving for the cause; and once it is closed, every Send and Recv
 // returns.
-//
-// Communicators that were split off share the first one's, and see it through a
-// view that knows which ranks of the job theirs are: causes name those.
 type failure struct {
-	shared *failure // of a view: what it sees; of the rest a view has broken alone
-	ranks  []int    // of a view: by rank, that in the job
-
 	t        Transport // nil when alone
 	rank     int
 	size     int
@@ -35,10 +29,6 @@ type failure struct {
 // every rank sees itself they are told when this rank closes, so that none takes
 // its leaving for the cause.
 func (f *failure) end(cause error, tell bool) {
-	if f.shared != nil {
-		f.shared.end(f.nameJobRanks(cause), tell)
-		return
-	}
 	isFirst := false
 	f.once.Do(func() {
 		f.cause, isFirst = cause, true
@@ -69,7 +59,6 @@ func (f *failure) tellPeers() {
 // tellLeaving tells the peers the cause if they were not told before, and
 // reports whether there is one.
 func (f *failure) tellLeaving() bool {
-	f = f.root()
 	select {
 	case <-f.broken:
 		if !f.told.Swap(true) {
@@ -83,7 +72,6 @@ func (f *failure) tellLeaving() bool {
 
 // inWordsOf is the cause in the words of one call.
 func (f *failure) inWordsOf(call Call, seq uint64) error {
-	f = f.root()
 	<-f.broken
 	f.reported.Store(true)
 	var re *RankError
@@ -98,7 +86,6 @@ func (f *failure) inWordsOf(call Call, seq uint64) error {
 // unreported is a disagreement of the ranks that came to light after the last
 // call of this one had ended well.
 func (f *failure) unreported() error {
-	f = f.root()
 	select {
 	case <-f.broken:
 	default:
@@ -114,43 +101,4 @@ func (f *failure) unreported() error {
 		return f.cause
 	}
 	return nil
-}
-
-// root is the failure that all communicators of the job share.
-func (f *failure) root() *failure {
-	if f.shared != nil {
-		return f.shared
-	}
-	return f
-}
-
-// inJob is the rank in the job of one of the communicator.
-func (f *failure) inJob(rank int) int {
-	if f.ranks == nil || rank < 0 {
-		return rank
-	}
-	return f.ranks[rank]
-}
-
-func (f *failure) allInJob(ranks []int) []int {
-	out := make([]int, len(ranks))
-	for i, r := range ranks {
-		out[i] = f.inJob(r)
-	}
-	return out
-}
-
-// nameJobRanks gives a cause with the numbers that ranks have in the job.
-func (f *failure) nameJobRanks(cause error) error {
-	switch e := cause.(type) { //nolint:errorlint // what this communicator has made just now is not wrapped
-	case *RankError:
-		named := *e
-		named.Rank, named.Peer = f.inJob(e.Rank), f.inJob(e.Peer)
-		return &named
-	case *MismatchError:
-		named := *e
-		named.Rank, named.Peer = f.inJob(e.Rank), f.inJob(e.Peer)
-		return &named
-	}
-	return cause
 }

@@ -152,7 +152,7 @@ func (t *rootedTree) tellCounts(h Header, plan schedule.Plan) ([]int, error) {
 		return nil, err
 	}
 	differs := func(peer int, has, expects int, err string) error {
-		x.failure.end(&RankError{Rank: x.rank, Peer: peer, Err: fmt.Errorf(err, has, t.part.dtype, x.failure.inJob(x.rank), expects)}, true)
+		x.fail(peer, fmt.Errorf(err, has, t.part.dtype, x.inJob(x.rank), expects))
 		return errBroken
 	}
 	switch isRoot := x.rank == t.root; {

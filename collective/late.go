@@ -2,23 +2,33 @@ package collective
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
 
+// sighting is the latest that is known of a rank's position in a communicator.
+type sighting struct {
+	standing
+	known     bool
+	when      time.Duration // since start
+	elsewhere bool          // it is in a call of another communicator
+}
+
 // holders lists the ranks that hold up call seq, which rank self is in since
 // the time since: of those known to be behind, the ones furthest behind, for
-// the others may only be waiting for them. waiting are those known to be in
+// the others may only be waiting for them, and of those the ones that wait in no
+// other communicator. waiting are those known to be in
 // the call. What was heard before the call, or within a heartbeat of its
 // beginning, says nothing: the peer may have come since.
-func holders(seq uint64, self int, since, heartbeat time.Duration, peers []entry) (late, waiting []int) {
+func holders(seq uint64, self int, since, heartbeat time.Duration, peers []sighting) (late, waiting []int) {
 	least := inCall(seq)
 	for r, p := range peers {
 		if r == self {
 			waiting = append(waiting, r)
 			continue
 		}
-		if p.beat == 0 || p.when < since+heartbeat {
+		if !p.known || p.when < since+heartbeat {
 			continue
 		}
 		switch {
@@ -30,6 +40,9 @@ func holders(seq uint64, self int, since, heartbeat time.Duration, peers []entry
 			late = append(late, r)
 		}
 	}
+	if idle := slices.DeleteFunc(slices.Clone(late), func(r int) bool { return peers[r].elsewhere }); len(idle) > 0 {
+		late = idle
+	}
 	return late, waiting
 }
 
@@ -39,10 +52,9 @@ type Late struct {
 	Ranks   []int // that are late
 	Waiting []int // that are known to wait in the call
 	For     time.Duration
-	Size    int // ranks in all
+	Size    int // ranks of the communicator
 
-	at   position // of the late ranks
-	call Call     // the kind of call that at is of
+	at standing // of the late ranks
 }
 
 func (l Late) String() string {
@@ -50,19 +62,23 @@ func (l Late) String() string {
 	if len(l.Ranks) > 1 {
 		be = "are"
 	}
-	where := fmt.Sprintf("at %v #%d", l.call, l.at.seq())
-	if l.at%2 != 0 {
-		where = fmt.Sprintf("past %v #%d", l.call, l.at.seq())
+	where := fmt.Sprintf("at %v #%d", l.at.call, l.at.at.seq())
+	if l.at.at%2 != 0 {
+		where = fmt.Sprintf("past %v #%d", l.at.call, l.at.at.seq())
 	}
-	if l.at.seq() == 0 {
+	if l.at.at.seq() == 0 {
 		where = "before its first call"
 	}
 	others := ranks(l.Waiting)
 	if len(l.Ranks)+len(l.Waiting) == l.Size && l.Size > 2 {
 		others = "all others"
 	}
-	return fmt.Sprintf("%s %s %s, %s at %v #%d of epoch %d, for %v", ranks(l.Ranks), be, where,
-		others, l.Call.Call, l.Call.Seq, l.Call.Epoch, l.For.Round(time.Second/10))
+	comm := ""
+	if l.at.comm != 0 {
+		comm = fmt.Sprintf(", communicator %d", l.at.comm)
+	}
+	return fmt.Sprintf("%s %s %s, %s at %v #%d of epoch %d%s, for %v", ranks(l.Ranks), be, where,
+		others, l.Call.Call, l.Call.Seq, l.Call.Epoch, comm, l.For.Round(time.Second/10))
 }
 
 // most is how many ranks are listed before they are counted.

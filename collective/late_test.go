@@ -12,17 +12,18 @@ func TestHolders(t *testing.T) {
 	const beat, since = time.Second, 10 * time.Second
 	fresh := since + 2*time.Second
 	for name, c := range map[string]struct {
-		peers         []entry // rank 1 looks, in call 5
+		peers         []sighting // rank 1 looks, in call 5
 		late, waiting []int
 	}{
-		"one has not come":        {[]entry{{beat: 1, at: inCall(5), when: fresh}, {}, {beat: 1, at: afterCall(4), when: fresh}}, []int{2}, []int{0, 1}},
-		"one is in another call":  {[]entry{{beat: 1, at: inCall(5), when: fresh}, {}, {beat: 1, at: inCall(4), when: fresh}}, []int{2}, []int{0, 1}},
-		"the furthest behind":     {[]entry{{beat: 1, at: afterCall(4), when: fresh}, {}, {beat: 1, at: afterCall(2), when: fresh}, {beat: 1, at: inCall(5), when: fresh}}, []int{2}, []int{1, 3}},
-		"two alike":               {[]entry{{beat: 1, at: afterCall(4), when: fresh}, {}, {beat: 1, at: afterCall(4), when: fresh}}, []int{0, 2}, []int{1}},
-		"all have come":           {[]entry{{beat: 1, at: inCall(5), when: fresh}, {}, {beat: 1, at: afterCall(5), when: fresh}}, nil, []int{0, 1, 2}},
-		"heard before the call":   {[]entry{{beat: 1, at: afterCall(4), when: since - 1}, {}, {beat: 1, at: inCall(5), when: fresh}}, nil, []int{1, 2}},
-		"heard as the call began": {[]entry{{beat: 1, at: afterCall(4), when: since + beat - 1}, {}, {beat: 1, at: inCall(5), when: fresh}}, nil, []int{1, 2}},
-		"never heard":             {[]entry{{}, {}, {}}, nil, []int{1}},
+		"one has not come":         {[]sighting{{known: true, standing: standing{at: inCall(5)}, when: fresh}, {}, {known: true, standing: standing{at: afterCall(4)}, when: fresh}}, []int{2}, []int{0, 1}},
+		"one is in another call":   {[]sighting{{known: true, standing: standing{at: inCall(5)}, when: fresh}, {}, {known: true, standing: standing{at: inCall(4)}, when: fresh}}, []int{2}, []int{0, 1}},
+		"the furthest behind":      {[]sighting{{known: true, standing: standing{at: afterCall(4)}, when: fresh}, {}, {known: true, standing: standing{at: afterCall(2)}, when: fresh}, {known: true, standing: standing{at: inCall(5)}, when: fresh}}, []int{2}, []int{1, 3}},
+		"two alike":                {[]sighting{{known: true, standing: standing{at: afterCall(4)}, when: fresh}, {}, {known: true, standing: standing{at: afterCall(4)}, when: fresh}}, []int{0, 2}, []int{1}},
+		"two alike, one elsewhere": {[]sighting{{known: true, standing: standing{at: afterCall(4)}, when: fresh}, {}, {known: true, standing: standing{at: afterCall(4)}, when: fresh, elsewhere: true}}, []int{0}, []int{1}},
+		"all have come":            {[]sighting{{known: true, standing: standing{at: inCall(5)}, when: fresh}, {}, {known: true, standing: standing{at: afterCall(5)}, when: fresh}}, nil, []int{0, 1, 2}},
+		"heard before the call":    {[]sighting{{known: true, standing: standing{at: afterCall(4)}, when: since - 1}, {}, {known: true, standing: standing{at: inCall(5)}, when: fresh}}, nil, []int{1, 2}},
+		"heard as the call began":  {[]sighting{{known: true, standing: standing{at: afterCall(4)}, when: since + beat - 1}, {}, {known: true, standing: standing{at: inCall(5)}, when: fresh}}, nil, []int{1, 2}},
+		"never heard":              {[]sighting{{}, {}, {}}, nil, []int{1}},
 	} {
 		late, waiting := holders(5, 1, since, beat, c.peers)
 		if !slices.Equal(late, c.late) || !slices.Equal(waiting, c.waiting) {
@@ -37,9 +38,9 @@ func TestHoldersAnything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 9).Draw(t, "ranks")
 		self := rapid.IntRange(0, n-1).Draw(t, "self")
-		peers := make([]entry, n)
+		peers := make([]sighting, n)
 		for i := range peers {
-			peers[i] = entry{beat: 1, at: position(rapid.Uint64Range(0, 12).Draw(t, "at")), when: time.Duration(rapid.Int64Range(0, 20).Draw(t, "when"))}
+			peers[i] = sighting{known: true, standing: standing{at: position(rapid.Uint64Range(0, 12).Draw(t, "at"))}, when: time.Duration(rapid.Int64Range(0, 20).Draw(t, "when"))}
 		}
 		late, waiting := holders(5, self, 10, 2, peers)
 		if !slices.Contains(waiting, self) {
@@ -73,10 +74,11 @@ func TestLateWords(t *testing.T) {
 		many[i] = i + 2
 	}
 	for want, l := range map[string]Late{
-		"rank 1 is at broadcast #301, all others at all-reduce #302 of epoch 1, for 8s":          {h, []int{1}, []int{0, 2, 3}, 8*time.Second + 3, 4, inCall(301), CallBroadcast},
-		"ranks 1, 2 are past broadcast #301, rank 0 at all-reduce #302 of epoch 1, for 1m0s":     {h, []int{1, 2}, []int{0}, time.Minute, 8, afterCall(301), CallBroadcast},
-		"rank 1 is before its first call, rank 0 at all-reduce #302 of epoch 1, for 4.2s":        {h, []int{1}, []int{0}, 4200 * time.Millisecond, 2, afterCall(0), 0},
-		"rank 1 is at broadcast #301, 60 ranks (2 … 61) at all-reduce #302 of epoch 1, for 4.2s": {h, []int{1}, many, 4200 * time.Millisecond, 64, inCall(301), CallBroadcast},
+		"rank 1 is at broadcast #301, all others at all-reduce #302 of epoch 1, for 8s":               {h, []int{1}, []int{0, 2, 3}, 8*time.Second + 3, 4, standing{at: inCall(301), call: CallBroadcast}},
+		"ranks 1, 2 are past broadcast #301, rank 0 at all-reduce #302 of epoch 1, for 1m0s":          {h, []int{1, 2}, []int{0}, time.Minute, 8, standing{at: afterCall(301), call: CallBroadcast}},
+		"rank 1 is before its first call, rank 0 at all-reduce #302 of epoch 1, for 4.2s":             {h, []int{1}, []int{0}, 4200 * time.Millisecond, 2, standing{at: afterCall(0), call: 0}},
+		"rank 1 is at broadcast #301, 60 ranks (2 … 61) at all-reduce #302 of epoch 1, for 4.2s":      {h, []int{1}, many, 4200 * time.Millisecond, 64, standing{at: inCall(301), call: CallBroadcast}},
+		"rank 1 is at broadcast #301, rank 0 at all-reduce #302 of epoch 1, communicator 9, for 4.2s": {h, []int{1}, []int{0}, 4200 * time.Millisecond, 2, standing{comm: 9, at: inCall(301), call: CallBroadcast}},
 	} {
 		if got := l.String(); got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -32,7 +32,7 @@ type pass struct {
 // run executes a plan. The header's Count is that of the whole call.
 func (x *exchange) run(h Header, plan schedule.Plan, block func(i int) []byte) error {
 	h.Algorithm = plan.Algorithm
-	if err := x.watch.announce(&h); err != nil {
+	if err := x.watch.announce(x.progress, &h); err != nil {
 		return err
 	}
 	p := &pass{x: x, h: h, plan: plan, block: block, sent: make([]uint32, x.size), taken: make([]uint32, x.size)}

@@ -2,25 +2,45 @@ package collective
 
 import (
 	"encoding/binary"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// progress is where this rank is in the calls that all ranks make: written by
-// the goroutine that runs the call, read by the heartbeat and by whoever waits.
+// progress is where this rank is in the calls that all ranks of a communicator
+// make: written by the goroutine that runs the call, read by the heartbeat and by
+// whoever waits.
 type progress struct {
+	comm    uint32
+	ranks   []int                  // of the communicator, by their numbers in the job
 	current atomic.Uint64          // number of the call that runs, or ran last
 	header  atomic.Pointer[Header] // of the call that runs, nil between calls
 	began   atomic.Int64           // when that call began, nanoseconds since start
 	entered atomic.Int64           // when the running operation, of one call or two, began
 	nanos   atomic.Uint64          // time spent in operations that ended
-	waiting atomic.Int64           // the peer a receive waits for, or -1
+	waiting atomic.Int64           // the rank of the job that a receive waits for, or -1
+	left    atomic.Bool            // this rank makes no more calls
+	// firstLeft is the lowest last call of the ranks that left.
+	firstLeft atomic.Uint64
+
+	alarm alarm // of the heartbeat's goroutine
 
 	mu     sync.Mutex // guards what follows
 	recent [16]Header // of the last calls, by number modulo its length
 	latest uint64     // number of the last of them; 0: none
 	sum    uint64     // over the headers of all calls
+
+	// Guarded by the watch.
+	gone map[int]standing // the ranks that left, and where
+	done time.Duration    // when all had left, 0: not yet
+}
+
+func newProgress(comm uint32, ranks []int) *progress {
+	p := &progress{comm: comm, ranks: ranks, gone: map[int]standing{}}
+	p.waiting.Store(-1)
+	p.firstLeft.Store(math.MaxUint64)
+	return p
 }
 
 // start is the moment that times within this process count from.
@@ -32,7 +52,9 @@ func (p *progress) enter(h *Header) {
 	p.began.Store(int64(time.Since(start)))
 	p.mu.Lock()
 	p.recent[h.Seq%uint64(len(p.recent))] = announced
-	p.latest, p.sum = h.Seq, addCall(p.sum, h)
+	if p.latest != h.Seq { // some calls take two passes
+		p.latest, p.sum = h.Seq, addCall(p.sum, h)
+	}
 	p.mu.Unlock()
 	p.header.Store(&announced)
 }
@@ -71,16 +93,20 @@ func (p *progress) call(seq uint64) *Header {
 	return nil
 }
 
-// at is the position in the calls, and the kind of the latest.
-func (p *progress) at() (position, Call) {
+// standing is where this rank is.
+func (p *progress) standing() standing {
+	s := standing{comm: p.comm, left: p.left.Load()}
 	if h := p.header.Load(); h != nil {
-		return inCall(h.Seq), h.Call
+		s.at, s.call = inCall(h.Seq), h.Call
+	} else if h := p.last(); h != nil {
+		s.at, s.call = afterCall(h.Seq), h.Call
+	} else {
+		s.at = afterCall(0)
 	}
-	h := p.last()
-	if h == nil {
-		return afterCall(0), 0
+	if s.left {
+		_, s.sum = p.calls()
 	}
-	return afterCall(h.Seq), h.Call
+	return s
 }
 
 // sinceBegan is when the running call began.

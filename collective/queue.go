@@ -29,7 +29,7 @@ func (h *Handle) Wait(ctx context.Context) error {
 			if errors.Is(ctx.Err(), context.Canceled) {
 				peer = -1 // this rank's own wish
 			}
-			h.c.failure.end(&RankError{Rank: h.c.rank, Peer: peer, Err: context.Cause(ctx)}, true)
+			h.c.failure.end(&RankError{Rank: h.c.inJob(), Peer: peer, Err: context.Cause(ctx)}, true)
 			<-h.done
 		}
 	}

@@ -4,136 +4,158 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
+
+	"vgid/collective/schedule"
 )
 
-// Split makes communicators of the ranks that name the same color, ordered by
-// key and, where that is the same, by rank. A rank with a negative color is in
-// none of them and gets nil (MPI_UNDEFINED).
+// Split makes communicators of the ranks that give the same color, ordered by key
+// and, where that is the same, by rank. A rank of a negative color is in none of
+// them and gets nil (MPI_UNDEFINED).
 //
-// The new communicator runs at the same time as this one and its others, over the
-// same connections. What ends one of them ends them all, and errors name the ranks
-// of the job. It has to be closed by all its ranks; closing this one closes it too.
+// A new communicator runs at the same time as this one and all others, over the
+// same transport. What ends one of them ends them all, and errors name the ranks
+// of the job. Each is closed on its own; closing that of the whole job closes all.
 func (c *Comm) Split(ctx context.Context, color, key int) (*Comm, error) {
 	var child *Comm
-	err := c.now().start(ctx, CallSplit, nil, func() (err error) { child, err = c.split(color, key); return err }).Wait(ctx)
-	if err != nil || child == nil {
+	h := c.now().start(ctx, CallSplit, nil, func() (err error) { child, err = c.split(color, key); return err })
+	if err := h.Wait(ctx); err != nil {
 		return nil, err
-	}
-	// Where ranks are connected that hear each other's signs of life, the new
-	// communicator is ready.
-	err = child.now().start(ctx, CallSplit, nil, func() error {
-		x := child.exchange
-		if x.size == 1 {
-			return nil
-		}
-		h := x.begin(Header{Call: CallSplit, DType: TypeBytes, Chunks: 1})
-		return x.run(h, x.plan(CallSplit, 0, 0), nil)
-	}).Wait(ctx)
-	if err != nil {
-		return nil, errors.Join(err, child.Close())
 	}
 	return child, nil
 }
 
-// split agrees on the ranks and the number of the new communicators. Those of
-// different colors share no rank, and have the same number.
+// member is what a rank says of itself in a split.
+type member struct{ color, key, rank int }
+
+// split tells all ranks all colors and keys. Then the lowest rank numbers the
+// communicators.
 func (c *Comm) split(color, key int) (*Comm, error) {
-	if c.t == nil {
-		if color < 0 {
-			return nil, nil
-		}
-		return Solo(), nil
-	}
 	x := c.exchange
-	mine := [2]int64{int64(color), int64(key)}
-	all := make([]int64, 2*x.size)
-	if err := x.tell(mine[:], all); err != nil {
+	said := make([]int64, 2*c.size)
+	all := I64(said)
+	said[2*c.rank], said[2*c.rank+1] = int64(color), int64(key)
+	if err := x.allGather(CallSplit, Buf{TypeI64, all.elements(2*c.rank, 2*c.rank+2)}, all, equalParts(2*c.size, c.size)); err != nil {
 		return nil, err
 	}
-	var group []int
-	for r := range x.size {
-		if color >= 0 && all[2*r] == int64(color) {
-			group = append(group, r)
+	members := make([]member, c.size)
+	for r := range members {
+		members[r] = member{int(said[2*r]), int(said[2*r+1]), r}
+	}
+	group, nth, colors := regroup(members, color)
+	first := []int64{0}
+	if c.rank == 0 {
+		first[0] = c.number(colors)
+	}
+	if c.size > 1 {
+		h := x.begin(Header{Call: CallSplit, DType: TypeI64, Count: 1, Chunks: 1})
+		if err := x.run(h, x.plan(CallBroadcast, schedule.BinomialTree, 0), func(int) []byte { return rawBytes(first) }); err != nil {
+			return nil, err
 		}
 	}
-	slices.SortStableFunc(group, func(a, b int) int { return cmp.Compare(all[2*a+1], all[2*b+1]) })
-	number, err := c.agreeOnNumber(color >= 0)
-	if err != nil || color < 0 {
-		return nil, err
+	if color < 0 {
+		return nil, nil
 	}
-	jobRanks := make([]int, len(group))
+	n := first[0] + int64(nth)*int64(max(c.watch.size, 1))
+	if first[0] < 0 || n > math.MaxUint32/2 {
+		c.failure.end(&RankError{Rank: c.inJob(), Peer: -1, Err: errors.New("there are no more numbers for communicators")}, true)
+		return nil, errBroken
+	}
+	ranks := make([]int, len(group))
 	for i, r := range group {
-		jobRanks[i] = c.failure.inJob(r)
+		ranks[i] = c.progress.ranks[r]
 	}
-	return c.child(number, jobRanks, slices.Index(group, c.rank)), nil
+	return c.child(uint32(n), ranks), nil
 }
 
-// agreeOnNumber finds a number that is free on all ranks. Other communicators may
-// be split at the same time, among some of the same ranks: then one of the splits
-// has to look further, and those of different communicators by different steps.
-func (c *Comm) agreeOnNumber(takesPart bool) (uint32, error) {
-	x := c.exchange
-	all := make([]int64, x.size)
-	for try := int64(0); ; try++ {
-		if err := x.tell([]int64{int64(c.family.next())}, all); err != nil {
-			return 0, err
+// regroup gives the ranks of a color in their new order, the place of that color
+// among those that there are, and how many there are.
+func regroup(members []member, color int) (group []int, nth, colors int) {
+	slices.SortFunc(members, func(a, b member) int {
+		return cmp.Or(cmp.Compare(a.color, b.color), cmp.Compare(a.key, b.key), cmp.Compare(a.rank, b.rank))
+	})
+	last := -1
+	for _, m := range members {
+		if m.color < 0 {
+			continue
 		}
-		number := slices.Max(all) + try*(int64(c.opt.Comm)+1)
-		if number >= math.MaxUint32/2 { // two lanes each
-			x.failure.end(&RankError{Rank: x.rank, Peer: -1, Err: fmt.Errorf("no number is left for another communicator after %d", number)}, true)
-			return 0, errBroken
+		if m.color != last {
+			last = m.color
+			if colors++; m.color < color {
+				nth++
+			}
 		}
-		free := int64(1)
-		if takesPart && !c.family.claim(uint32(number)) {
-			free = 0
+		if m.color == color {
+			group = append(group, m.rank)
 		}
-		if err := x.tell([]int64{free}, all); err != nil {
-			return 0, err
+	}
+	return group, nth, colors
+}
+
+// number gives the first of the numbers of so many communicators, which lie as
+// far from each other as there are ranks in the job. Numbers that leave the same
+// remainder are given by one rank, so that none is given twice; -1 if there are
+// no more.
+func (j *job) number(count int) int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	size := int64(j.watch.size)
+	for {
+		first := (int64(j.tickets)+1)*size + int64(j.rank)
+		last := first + int64(count)*size
+		if last > math.MaxUint32/2 {
+			return -1
 		}
-		if !slices.Contains(all, 0) {
-			return uint32(number), nil
+		j.tickets += uint32(count)
+		if w := int64(j.opt.Comm); w < first || w >= last || count == 0 { // of the whole job
+			return first
 		}
 	}
 }
 
-// tell gives all ranks the numbers of all, as many of each.
-func (x *exchange) tell(mine, all []int64) error {
-	return x.allGather(CallSplit, I64(mine), I64(all), equalParts(len(all), x.size))
+// child makes a communicator of some ranks of the job.
+func (j *job) child(number uint32, ranks []int) *Comm {
+	opt := j.opt
+	opt.Comm = number
+	var l Lane
+	if len(ranks) > 1 {
+		l = groupLane{j.t.Lane(2 * number), ranks}
+	}
+	c := j.communicator(opt, l, ranks)
+	if len(ranks) > 1 {
+		for _, r := range schedule.Links(c.rank, c.size) {
+			j.t.Open(ranks[r])
+		}
+		j.watch.track(c.progress)
+	}
+	j.mu.Lock()
+	j.children = append(j.children, c)
+	j.mu.Unlock()
+	return c
 }
 
-// child makes a communicator of some ranks of the job. That ranks are silent or
-// slow is the first communicator's to find, which all share.
-func (c *Comm) child(number uint32, jobRanks []int, self int) *Comm {
-	opt := c.opt
-	opt.Comm, opt.Silence, opt.OnSlow = number, -1, nil
-	view := &failure{shared: c.failure.root(), ranks: jobRanks, broken: c.failure.broken}
-	if c.opt.OnLate != nil {
-		told := c.family.onLate
-		opt.OnLate = func(l Late) {
-			l.Ranks, l.Waiting = view.allInJob(l.Ranks), view.allInJob(l.Waiting)
-			told(l)
-		}
-	}
-	t := c.family.join(number, jobRanks, self)
-	child := assemble(t, opt, view, c.family)
+// leave ends a communicator that was split from another. It waits for nobody:
+// what it sent still arrives.
+func (c *Comm) leave() error {
 	c.mu.Lock()
-	c.children = append(c.children, child)
+	c.children = slices.DeleteFunc(c.children, func(other *Comm) bool { return other == c })
 	c.mu.Unlock()
-	return child
+	if c.size == 1 {
+		return nil
+	}
+	c.watch.leave(c.progress)
+	return c.lane.Close()
 }
 
-// closeChildren closes the communicators that were split off, the latest first.
-func (c *Comm) closeChildren() error {
-	c.mu.Lock()
-	children := c.children
-	c.children = nil
-	c.mu.Unlock()
-	var err error
-	for _, k := range slices.Backward(children) {
-		err = errors.Join(err, k.Close())
-	}
-	return err
+// groupLane is a lane in which ranks have their numbers of a communicator.
+type groupLane struct {
+	Lane
+	ranks []int
 }
+
+func (g groupLane) Send(to int, h *Header, payload []byte, sent *Inflight) error {
+	return g.Lane.Send(g.ranks[to], h, payload, sent)
+}
+
+func (g groupLane) Recv(from int) (*Frame, error) { return g.Lane.Recv(g.ranks[from]) }

@@ -128,10 +128,10 @@ func TestFailureInAChildIsEverybodys(t *testing.T) {
 	}{
 		"mismatch": {func(c *collective.Comm) error {
 			return c.AllReduce(ctx, collective.F32(make([]float32, 10+c.Rank()/2)), collective.Sum)
-		}, "rank 4 calls all-reduce #2 sum of 11 f32"},
+		}, "rank 4 calls all-reduce #1 sum of 11 f32"},
 		"roots differ": {func(c *collective.Comm) error {
 			return c.Broadcast(ctx, collective.F32(make([]float32, 10)), c.Rank()/2)
-		}, "rank 4 calls broadcast #2 of 10 f32 from root 1"},
+		}, "rank 4 calls broadcast #1 of 10 f32 from root 1"},
 		"late": {func(c *collective.Comm) error {
 			if c.Rank() == 2 {
 				time.Sleep(time.Minute)

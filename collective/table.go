@@ -34,11 +34,28 @@ type entry struct {
 	beat     uint64        // of two entries of a rank the one with the higher beat is the newer; 0: nothing is known
 	when     time.Duration // when it was so, since start
 	inCalls  time.Duration // that the rank had spent in calls then
-	at       position
-	call     Call // the kind of call that at is of; 0: none yet
 	leaving  leaving
-	sum      uint64 // over the headers of all its calls
-	suspects []int  // neighbours that it has not heard for Options.Silence
+	suspects []int      // neighbours that it has not heard for Options.Silence
+	in       []standing // its communicators
+}
+
+// standing is where a rank is in one communicator.
+type standing struct {
+	comm uint32
+	at   position
+	call Call   // the kind of call that at is of; 0: none yet
+	left bool   // the rank makes no more calls there
+	sum  uint64 // over the headers of all its calls, if it left
+}
+
+// of is the standing in a communicator, if the rank is in it.
+func (e *entry) of(comm uint32) (standing, bool) {
+	for _, s := range e.in {
+		if s.comm == comm {
+			return s, true
+		}
+	}
+	return standing{}, false
 }
 
 // table is what one rank knows of all. It is a value without a lock.
@@ -70,14 +87,13 @@ func (t *table) put(rank int, e entry) bool {
 // into further ones.
 const signBytes = 4 << 10
 
-// signs encodes entries for the neighbours: the first with the header of the
-// sender's call, if it has made one.
-func (t *table) signs(ranks []int, latest *Header, now time.Duration) [][]byte {
+// signs encodes entries for the neighbours: the first with the headers of the
+// sender's latest calls, one of a communicator.
+func (t *table) signs(ranks []int, latest []Header, now time.Duration) [][]byte {
 	var out [][]byte
-	b := []byte{noticeAlive, 0}
-	if latest != nil {
-		b[1] = 1
-		b = latest.AppendTo(b)
+	b := binary.AppendUvarint([]byte{noticeAlive}, uint64(len(latest)))
+	for i := range latest {
+		b = latest[i].AppendTo(b)
 	}
 	for _, r := range ranks {
 		if len(b) > signBytes {
@@ -93,14 +109,20 @@ func (e *entry) appendTo(b []byte, rank int, now time.Duration) []byte {
 	b = binary.AppendUvarint(b, e.beat)
 	b = binary.AppendUvarint(b, uint64(max(0, (now-e.when)/time.Millisecond)))
 	b = binary.AppendUvarint(b, uint64(e.inCalls/time.Microsecond))
-	b = binary.AppendUvarint(b, uint64(e.at))
-	b = append(b, byte(e.call), byte(e.leaving))
-	if e.leaving != staying {
-		b = binary.LittleEndian.AppendUint64(b, e.sum)
-	}
+	b = append(b, byte(e.leaving))
 	b = binary.AppendUvarint(b, uint64(len(e.suspects)))
 	for _, s := range e.suspects {
 		b = binary.AppendUvarint(b, uint64(s))
+	}
+	b = binary.AppendUvarint(b, uint64(len(e.in)))
+	for _, s := range e.in {
+		b = binary.AppendUvarint(b, uint64(s.comm))
+		b = binary.AppendUvarint(b, uint64(s.at))
+		if !s.left {
+			b = append(b, byte(s.call), 0)
+			continue
+		}
+		b = binary.LittleEndian.AppendUint64(append(b, byte(s.call), 1), s.sum)
 	}
 	return b
 }
@@ -112,42 +134,41 @@ type ranked struct {
 }
 
 // readSign gives what a sign of life of a world of n ranks says, without its
-// first byte: the header of the sender's latest call, if there is one, and
-// entries.
-func readSign(b []byte, n int, now time.Duration) (latest *Header, news []ranked, ok bool) {
-	if len(b) == 0 || b[0] > 1 {
-		return nil, nil, false
-	}
-	with := b[0] == 1
-	b = b[1:]
-	if with {
-		h, err := DecodeHeader(b)
-		if err != nil {
+// first byte: the headers of the sender's latest calls, and entries.
+func readSign(b []byte, n int, now time.Duration) (latest []Header, news []ranked, ok bool) {
+	r := reader{b: b}
+	for range r.number(math.MaxUint64) {
+		h, err := DecodeHeader(r.b)
+		if err != nil { // at the end of b at the latest
 			return nil, nil, false
 		}
-		latest, b = &h, b[HeaderSize:]
+		latest, r.b = append(latest, h), r.b[HeaderSize:]
 	}
-	r := reader{b: b}
-	for len(r.b) > 0 && !r.bad {
-		e := ranked{rank: int(r.number(uint64(n) - 1))}
-		e.beat = r.number(math.MaxUint64)
-		// Clocks of two machines differ, so signs carry ages.
-		e.when = now - time.Duration(r.number(math.MaxInt64/uint64(time.Millisecond)/4))*time.Millisecond
-		e.inCalls = time.Duration(r.number(math.MaxInt64/uint64(time.Microsecond))) * time.Microsecond
-		e.at = position(r.number(math.MaxUint64))
-		e.call, e.leaving = Call(r.byte(byte(endCall)-1)), leaving(r.byte(byte(endLeave)-1))
-		if e.leaving != staying {
-			e.sum = r.fixed()
-		}
-		for range r.number(uint64(n)) {
-			if r.bad {
-				break
-			}
-			e.suspects = append(e.suspects, int(r.number(uint64(n)-1)))
-		}
-		news = append(news, e)
+	for len(r.b) > 0 {
+		news = append(news, r.entry(n, now))
 	}
 	return latest, news, !r.bad
+}
+
+// entry reads the entry of a rank of n.
+func (r *reader) entry(n int, now time.Duration) ranked {
+	e := ranked{rank: int(r.number(uint64(n) - 1))}
+	e.beat = r.number(math.MaxUint64)
+	// Clocks of two machines differ, so signs carry ages.
+	e.when = now - time.Duration(r.number(math.MaxInt64/uint64(time.Millisecond)/4))*time.Millisecond
+	e.inCalls = time.Duration(r.number(math.MaxInt64/uint64(time.Microsecond))) * time.Microsecond
+	e.leaving = leaving(r.byte(byte(endLeave) - 1))
+	for k := r.number(uint64(n)); k > 0 && !r.bad; k-- {
+		e.suspects = append(e.suspects, int(r.number(uint64(n)-1)))
+	}
+	for k := r.number(math.MaxUint64); k > 0 && !r.bad; k-- {
+		s := standing{comm: uint32(r.number(math.MaxUint32)), at: position(r.number(math.MaxUint64)), call: Call(r.byte(byte(endCall) - 1))}
+		if s.left = r.byte(1) == 1; s.left {
+			s.sum = r.fixed()
+		}
+		e.in = append(e.in, s)
+	}
+	return e
 }
 
 // reader takes numbers off a message, until one is bad.

@@ -13,13 +13,18 @@ import (
 // drawEntry gives an entry as a rank of n may have it, in whole milliseconds.
 func drawEntry(t *rapid.T, n int) entry {
 	e := entry{
-		beat: rapid.Uint64Range(1, 6).Draw(t, "beat"), at: position(rapid.Uint64().Draw(t, "at")),
+		beat:    rapid.Uint64Range(1, 6).Draw(t, "beat"),
 		when:    time.Duration(rapid.Int64Range(0, 1e6).Draw(t, "when")) * time.Millisecond,
 		inCalls: time.Duration(rapid.Int64Range(0, 1e9).Draw(t, "in calls")) * time.Microsecond,
-		call:    Call(rapid.IntRange(0, int(endCall)-1).Draw(t, "call")), leaving: leaving(rapid.IntRange(0, int(endLeave)-1).Draw(t, "leaving")),
+		leaving: leaving(rapid.IntRange(0, int(endLeave)-1).Draw(t, "leaving")),
 	}
-	if e.leaving != staying {
-		e.sum = rapid.Uint64().Draw(t, "sum")
+	for range rapid.IntRange(0, 3).Draw(t, "communicators") {
+		s := standing{comm: rapid.Uint32().Draw(t, "comm"), at: position(rapid.Uint64().Draw(t, "at")),
+			call: Call(rapid.IntRange(0, int(endCall)-1).Draw(t, "call")), left: rapid.Bool().Draw(t, "left")}
+		if s.left {
+			s.sum = rapid.Uint64().Draw(t, "sum")
+		}
+		e.in = append(e.in, s)
 	}
 	for range rapid.IntRange(0, min(3, n)).Draw(t, "suspects") {
 		e.suspects = append(e.suspects, rapid.IntRange(0, n-1).Draw(t, "suspect"))
@@ -40,10 +45,10 @@ func TestSignsRoundTrip(t *testing.T) {
 				want[r] = e
 			}
 		}
-		h := &Header{Call: CallBarrier, Seq: 9}
-		for i, s := range tab.signs(tab.fresh, h, now) {
+		heads := []Header{{Call: CallBarrier, Seq: 9}, {Call: CallBarrier, Seq: 8, Comm: 1}}
+		for i, s := range tab.signs(tab.fresh, heads, now) {
 			latest, news, ok := readSign(s[1:], n, now)
-			if !ok || s[0] != noticeAlive || (latest != nil) != (i == 0) || latest != nil && *latest != *h || len(s) > signBytes+200 {
+			if !ok || s[0] != noticeAlive || i == 0 && !slices.Equal(latest, heads) || i > 0 && latest != nil || len(s) > signBytes+300 {
 				t.Fatalf("sign %d of %d bytes: %v %v", i, len(s), latest, ok)
 			}
 			for _, e := range news {
@@ -91,8 +96,8 @@ func TestTableForgetsNothingNewer(t *testing.T) {
 
 func FuzzReadSign(f *testing.F) {
 	tab := newTable(0, 3)
-	tab.put(1, entry{beat: 3, at: inCall(7), call: CallBroadcast, leaving: goodbye, sum: 1 << 60, suspects: []int{2}})
-	for _, h := range []*Header{nil, {Call: CallBarrier, Seq: 3}} {
+	tab.put(1, entry{beat: 3, leaving: goodbye, suspects: []int{2}, in: []standing{{comm: 5, at: inCall(7), call: CallBroadcast}, {left: true, sum: 1 << 60}}})
+	for _, h := range [][]Header{nil, {{Call: CallBarrier, Seq: 3}}} {
 		for _, s := range tab.signs([]int{1}, h, time.Second) {
 			f.Add(s[1:])
 		}
@@ -101,7 +106,7 @@ func FuzzReadSign(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, news, ok := readSign(b, 3, time.Second)
 		for _, e := range news {
-			if ok && (e.rank < 0 || e.rank > 2 || e.leaving >= endLeave || e.call >= endCall || len(e.suspects) > 3 || e.when > time.Second || e.inCalls < 0) {
+			if ok && (e.rank < 0 || e.rank > 2 || e.leaving >= endLeave || len(e.suspects) > 3 || e.when > time.Second || e.inCalls < 0) {
 				t.Errorf("%+v", e)
 			}
 		}

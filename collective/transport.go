@@ -18,8 +18,11 @@ type Transport interface {
 	Lane(id uint32) Lane
 	// Notify sends a short message to a peer, past any frames that wait, if there
 	// is a connection to it: those of schedule.Links are there from the start, others
-	// are opened when a frame is first sent or received.
+	// are opened when a frame is first sent or received, or by Open.
 	Notify(to int, msg []byte) error
+	// Open begins to open a connection that there is not, and does not wait for it.
+	// Both ends have to.
+	Open(peer int)
 	// Connections is the number of peers that there is a connection to.
 	Connections() int
 	// Watch names the functions told of every message that a peer notified

@@ -1,8 +1,6 @@
 package collective
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -27,37 +25,43 @@ type watch struct {
 	rank, size int
 	opt        *Options
 	failure    *failure
-	progress   *progress
-	family     *family // of the first communicator, else nil
+	world      *progress // of the communicator of the whole job
 	links      []int
 	held       []atomic.Int64 // by rank, nanoseconds that this rank waited for it to come
-	firstLeft  atomic.Uint64  // the lowest last call of the ranks that left
-	alarm      alarm          // of the heartbeat's goroutine
-	shares     shares         // the same
+	shares     shares         // of the heartbeat's goroutine
 	stop       chan struct{}
 	wake       chan struct{} // a sign is due before the next beat
 	stopped    sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex    // guards what follows
+	all     []*progress   // of the communicators that this rank is in, the world's first
+	past    time.Duration // spent in calls of those that are no more in all
+	tell    []int         // who hears of this rank: neighbours in the job and in its communicators
 	table   table
 	silence silence
 	behind  []bool // by rank: a sign to it was lost, so the next one says all
 	leaving leaving
-	parted  map[int]*Header // ranks that said goodbye themselves, or were lost behind one: the last call
-	left    chan struct{}   // closed when all ranks agree that all have left
+	parted  []bool           // by rank: it said goodbye itself, or was lost behind one
+	latest  map[place]Header // calls that ranks said themselves they are in
+	left    chan struct{}    // closed when all ranks agree that all have left
+}
+
+// place is a rank in a communicator.
+type place struct {
+	comm uint32
+	rank int
 }
 
 // slowWindow is the time over which ranks are compared.
 const slowWindow = 20 * time.Second
 
 // begin starts the signs of life.
-func (w *watch) begin() {
-	w.alarm.after = min(5*time.Second, w.opt.Timeout/4)
+func (w *watch) begin(world *progress) {
+	w.world, w.all = world, []*progress{world}
 	w.shares = shares{window: slowWindow, slow: -1}
 	w.links = schedule.Links(w.rank, w.size)
 	w.held, w.behind = make([]atomic.Int64, w.size), make([]bool, w.size)
-	w.parted = map[int]*Header{}
-	w.firstLeft.Store(^uint64(0))
+	w.parted, w.latest, w.tell = make([]bool, w.size), map[place]Header{}, w.links
 	w.table, w.silence = newTable(w.rank, w.size), newSilence(w.rank, w.size, w.opt.Heartbeat, w.opt.Silence)
 	w.stop, w.wake, w.left = make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
 	w.t.Watch(w.hear, w.lose)
@@ -78,66 +82,96 @@ func (w *watch) hear(from int, msg []byte) {
 	case noticeAlive:
 		now := time.Since(start)
 		if latest, news, ok := readSign(msg[1:], w.size, now); ok {
-			if latest != nil {
-				w.compare(from, latest)
+			for i := range latest {
+				w.compare(from, &latest[i])
 			}
-			w.learn(from, latest, news)
-		}
-	case noticeChild:
-		if w.family != nil {
-			w.family.hear(from, msg[1:])
+			w.learn(from, news)
 		}
 	case noticeAbort:
 		w.failure.end(decodeAbort(w.rank, from, w.size, msg[1:]), true)
 	}
 }
 
-// learn takes what a neighbour says of itself and of others.
-func (w *watch) learn(from int, latest *Header, news []ranked) {
-	var gone []int
+// departure is a rank that left a communicator.
+type departure struct {
+	from *progress
+	rank int
+	last uint64 // its last call there
+}
+
+// learn takes what a rank says of itself and of others.
+func (w *watch) learn(from int, news []ranked) {
+	var gone []departure
 	urgent := false
 	w.mu.Lock()
 	w.silence.direct[from] = 0
 	for _, n := range news {
-		if n.rank == w.rank {
-			continue
-		}
 		old := w.table.entries[n.rank]
-		if !w.table.put(n.rank, n.entry) {
+		if n.rank == w.rank || !w.table.put(n.rank, n.entry) {
 			continue
 		}
 		w.silence.news[n.rank] = 0
-		if n.leaving != staying && n.rank == from {
-			w.parted[from] = latest
+		if n.rank == from && n.leaving != staying {
+			w.parted[from] = true
 		}
-		if n.leaving != old.leaving || !slices.Equal(n.suspects, old.suspects) {
-			urgent = true
-		}
-		if n.leaving != staying && old.leaving == staying {
-			gone = append(gone, n.rank)
-			w.noteLeft(n.at.seq())
-		}
+		departed := w.departures(n.rank, &n.entry)
+		gone = append(gone, departed...)
+		urgent = urgent || len(departed) > 0 || n.leaving != old.leaving || !slices.Equal(n.suspects, old.suspects)
 	}
-	differs, said := w.agree()
+	differs, say := w.agree()
 	w.mu.Unlock()
-	if differs >= 0 {
-		w.failure.end(w.otherCalls(differs), true)
-	}
-	if urgent || said {
+	w.failOther(differs)
+	if urgent || say {
 		w.hurry()
 	}
-	if h := w.progress.header.Load(); h != nil {
-		for _, r := range gone {
-			if last := w.entry(r).at.seq(); h.Seq > last {
-				w.failLeft(r, last)
-			}
+	for _, g := range gone {
+		if h := g.from.header.Load(); h != nil && h.Seq > g.last {
+			w.failLeft(g.rank, g.last)
 		}
 	}
 }
 
-// noteLeft lowers firstLeft; mu is held.
-func (w *watch) noteLeft(last uint64) {
-	w.firstLeft.Store(min(w.firstLeft.Load(), last))
+// departures notes which of the communicators of this rank another has left since
+// it was last heard of; mu is held.
+func (w *watch) departures(rank int, e *entry) (out []departure) {
+	for _, s := range e.in {
+		if !s.left {
+			continue
+		}
+		for _, p := range w.all {
+			if _, known := p.gone[rank]; p.comm == s.comm && !known && slices.Contains(p.ranks, rank) {
+				p.gone[rank] = s
+				p.firstLeft.Store(min(p.firstLeft.Load(), s.at.seq()))
+				out = append(out, departure{p, rank, s.at.seq()})
+			}
+		}
+	}
+	return out
+}
+
+// track watches over another communicator.
+func (w *watch) track(p *progress) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.all = append(w.all, p)
+	w.retell()
+	for _, r := range p.ranks {
+		if r != w.rank {
+			w.departures(r, &w.table.entries[r])
+		}
+	}
+}
+
+// retell works out who hears of this rank; mu is held.
+func (w *watch) retell() {
+	w.tell = slices.Clone(w.links)
+	for _, p := range w.all[1:] {
+		for _, i := range schedule.Links(slices.Index(p.ranks, w.rank), len(p.ranks)) {
+			w.tell = append(w.tell, p.ranks[i])
+		}
+	}
+	slices.Sort(w.tell)
+	w.tell = slices.Compact(w.tell)
 }
 
 // entry is what is known of a rank.
@@ -155,28 +189,39 @@ func (w *watch) hurry() {
 	}
 }
 
-// announce makes the header of the running call known, and refuses a call that
-// a rank has left before.
-func (w *watch) announce(h *Header) error {
-	w.progress.enter(h)
-	if h.Seq <= w.firstLeft.Load() {
+// announce makes the header of a running call known, and refuses a call that a
+// rank has left before.
+func (w *watch) announce(p *progress, h *Header) error {
+	p.enter(h)
+	if h.Seq <= p.firstLeft.Load() {
 		return nil
 	}
-	for r := range w.size {
-		if e := w.entry(r); e.leaving != staying && e.at.seq() < h.Seq {
-			w.failLeft(r, e.at.seq())
-			break
+	w.mu.Lock()
+	who := departure{rank: -1}
+	for r, s := range p.gone {
+		if s.at.seq() < h.Seq && (who.rank < 0 || r < who.rank) {
+			who = departure{p, r, s.at.seq()}
 		}
 	}
+	w.mu.Unlock()
+	w.failLeft(who.rank, who.last)
 	return errBroken
 }
 
-// compare looks at the latest call of a neighbour. Ranks that make different
-// calls may all wait for frames that nobody is going to send, or end them without
-// having exchanged a frame; between any two such ranks there are neighbours that
-// differ.
+// compare looks at the latest call of a neighbour in a communicator. Ranks that
+// make different calls may all wait for frames that nobody is going to send, or
+// end them without having exchanged a frame; between any two such ranks there are
+// neighbours that differ.
 func (w *watch) compare(from int, theirs *Header) {
-	mine := w.progress.call(theirs.Seq)
+	w.mu.Lock()
+	var mine *Header
+	for _, p := range w.all {
+		if p.comm == theirs.Comm && slices.Contains(p.ranks, from) {
+			mine = p.call(theirs.Seq)
+			w.latest[place{p.comm, from}] = *theirs
+		}
+	}
+	w.mu.Unlock()
 	if mine != nil && !theirs.sameCall(mine) {
 		w.failure.end(&MismatchError{Rank: w.rank, Peer: from, Local: *mine, Remote: *theirs}, true)
 	}
@@ -194,9 +239,7 @@ func (w *watch) lose(peer int, err error) {
 		// It cannot say itself any more that it agrees.
 		e.beat, e.leaving, e.when = e.beat+1, agreed, time.Since(start)
 		w.table.put(peer, e)
-		if _, said := w.parted[peer]; !said {
-			w.parted[peer] = nil
-		}
+		w.parted[peer] = true
 		w.agree() // it cannot differ: what it said was compared when it was heard
 	}
 	w.mu.Unlock()
@@ -231,7 +274,7 @@ func (w *watch) beat() {
 			w.findSlow(now)
 			last = now
 		}
-		w.tell(w.links)
+		w.speak(nil)
 		if err := w.frozen(); err != nil {
 			w.failure.end(err, true)
 			return
@@ -254,15 +297,18 @@ func (w *watch) frozen() error {
 	return &RankError{Rank: w.rank, Peer: quiet, Err: fmt.Errorf("no sign of life for %v: %s", since.Round(time.Second/10), why)}
 }
 
-// tell sends what is new to ranks, as far as there are connections to them.
-func (w *watch) tell(to []int) {
-	latest := w.progress.last()
+// speak sends what is new to ranks, as far as there are connections to them; nil:
+// to those that hear of this rank in every beat.
+func (w *watch) speak(to []int) {
 	now := time.Since(start)
-	signs := make([][][]byte, len(to))
 	w.mu.Lock()
-	w.refresh(now)
+	if to == nil {
+		to = w.tell
+	}
+	latest := w.refresh(now)
 	fresh := w.table.signs(w.table.fresh, latest, now)
 	w.table.fresh = w.table.fresh[:0]
+	signs := make([][][]byte, len(to))
 	for i, p := range to {
 		signs[i] = fresh
 		if w.behind[p] {
@@ -292,37 +338,98 @@ func (w *watch) known() (out []int) {
 	return out
 }
 
-// refresh writes this rank's own entry; mu is held.
-func (w *watch) refresh(now time.Duration) {
-	at, call := w.progress.at()
-	_, sum := w.progress.calls()
-	w.table.put(w.rank, entry{beat: w.table.entries[w.rank].beat + 1, when: now, inCalls: w.progress.inCalls(now),
-		at: at, call: call, leaving: w.leaving, sum: sum, suspects: w.silence.suspects(&w.table)})
+// keepStanding is for how many beats a rank says that it left a communicator. On
+// their way entries are replaced by newer ones, so that each is not heard by all.
+const keepStanding = 25
+
+// refresh writes this rank's own entry and gives the headers of its latest calls;
+// mu is held.
+func (w *watch) refresh(now time.Duration) (latest []Header) {
+	e := entry{beat: w.table.entries[w.rank].beat + 1, when: now, inCalls: w.inCalls(now), leaving: w.leaving,
+		suspects: w.silence.suspects(&w.table)}
+	kept := w.all[:0]
+	for _, p := range w.all {
+		if p != w.world && p.left.Load() && len(p.gone) == len(p.ranks)-1 {
+			// All have left. That this rank has, too, all others have heard by then.
+			if p.done == 0 {
+				p.done = now
+			}
+			if now-p.done > keepStanding*w.opt.Heartbeat {
+				w.past += time.Duration(p.nanos.Load())
+				continue
+			}
+		}
+		kept = append(kept, p)
+		e.in = append(e.in, p.standing())
+		if h := p.last(); h != nil {
+			latest = append(latest, *h)
+		}
+	}
+	if len(kept) < len(w.all) {
+		w.all = kept
+		w.retell()
+	}
+	w.table.put(w.rank, e)
+	return latest
 }
 
-// findLate counts the time that the running call waits for late ranks, and
-// tells of them: the lowest of the ranks that wait does.
+// inCalls is the time this rank has spent in calls; mu is held.
+func (w *watch) inCalls(now time.Duration) time.Duration {
+	sum := w.past
+	for _, p := range w.all {
+		sum += p.inCalls(now)
+	}
+	return sum
+}
+
+// sightings is what is known of the ranks of a communicator, this one included.
+func (w *watch) sightings(p *progress) []sighting {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := make([]sighting, len(p.ranks))
+	for i, r := range p.ranks {
+		e := &w.table.entries[r]
+		all[i] = sighting{known: e.beat > 0, when: e.when}
+		all[i].standing, _ = e.of(p.comm) // one that it has not made yet is before its first call
+		all[i].elsewhere = slices.ContainsFunc(e.in, func(s standing) bool { return s.comm != p.comm && s.at%2 == 0 && s.at > 0 })
+	}
+	return all
+}
+
+// findLate counts the time that running calls wait for late ranks, and tells of
+// them.
 func (w *watch) findLate(now, tick time.Duration) {
-	h := w.progress.header.Load()
-	if h == nil {
+	w.mu.Lock()
+	all := slices.Clone(w.all)
+	w.mu.Unlock()
+	for _, p := range all {
+		if h := p.header.Load(); h != nil {
+			w.findLateTo(p, h, now, tick)
+		}
+	}
+}
+
+// findLateTo does it for one call: of the ranks that wait the lowest tells.
+func (w *watch) findLateTo(p *progress, h *Header, now, tick time.Duration) {
+	since := p.sinceBegan()
+	seen := w.sightings(p)
+	late, waiting := holders(h.Seq, slices.Index(p.ranks, w.rank), since, w.opt.Heartbeat, seen)
+	if len(late) == 0 {
 		return
 	}
-	since := w.progress.sinceBegan()
-	late, waiting := holders(h.Seq, w.rank, since, w.opt.Heartbeat, w.entries())
+	at := seen[late[0]].standing
+	at.comm = p.comm
+	for _, ranks := range [][]int{late, waiting} {
+		for i := range ranks {
+			ranks[i] = p.ranks[ranks[i]]
+		}
+	}
 	for _, r := range late {
 		w.held[r].Add(int64(min(tick, now-since)))
 	}
-	if len(late) > 0 && w.opt.OnLate != nil && slices.Min(waiting) == w.rank && w.alarm.due(h.Seq, now-since) {
-		e := w.entry(late[0])
-		w.opt.OnLate(Late{Call: *h, Ranks: late, Waiting: waiting, For: now - since, Size: w.size, at: e.at, call: e.call})
+	if w.opt.OnLate != nil && slices.Min(waiting) == w.rank && p.alarm.due(h.Seq, now-since) {
+		w.opt.OnLate(Late{Call: *h, Ranks: late, Waiting: waiting, For: now - since, Size: len(p.ranks), at: at})
 	}
-}
-
-// entries is what is known of all ranks.
-func (w *watch) entries() []entry {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.table.entries)
 }
 
 // findSlow tells of a rank that is slow; the lowest of the others does.
@@ -330,8 +437,10 @@ func (w *watch) findSlow(now time.Duration) {
 	if w.opt.OnSlow == nil {
 		return
 	}
-	all := w.entries()
-	all[w.rank] = entry{beat: 1, when: now, inCalls: w.progress.inCalls(now)}
+	w.mu.Lock()
+	all := slices.Clone(w.table.entries)
+	all[w.rank] = entry{beat: 1, when: now, inCalls: w.inCalls(now)}
+	w.mu.Unlock()
 	if s, found := w.shares.look(all); found {
 		teller := 0
 		if s.Rank == teller {
@@ -343,112 +452,21 @@ func (w *watch) findSlow(now time.Duration) {
 	}
 }
 
-// blame is the peer to name when a call took too long, and why: one that there
+// blame is the rank to name when a call took too long, and why: one that there
 // is no news of, else one that is alive but has not come to the call, else the
 // one waited for.
-func (w *watch) blame() (peer int, why string) {
+func (w *watch) blame(p *progress) (rank int, why string) {
 	w.mu.Lock()
 	quiet := w.silence.quietest(&w.table)
 	w.mu.Unlock()
 	if quiet >= 0 {
 		return quiet, "it hangs, was stopped, or is cut off"
 	}
-	if h := w.progress.header.Load(); h != nil {
-		late, _ := holders(h.Seq, w.rank, w.progress.sinceBegan(), w.opt.Heartbeat, w.entries())
+	if h := p.header.Load(); h != nil {
+		late, _ := holders(h.Seq, slices.Index(p.ranks, w.rank), p.sinceBegan(), w.opt.Heartbeat, w.sightings(p))
 		if len(late) > 0 {
-			return late[0], "it is alive, but has not come to this call"
+			return p.ranks[late[0]], "it is alive, but has not come to this call"
 		}
 	}
-	return int(w.progress.waiting.Load()), "it hangs, was stopped, or is cut off"
-}
-
-// closeGrace is how long Close waits for ranks that still work on their last
-// call.
-const closeGrace = 5 * time.Second
-
-// leave says goodbye and waits until every rank did the same and all know that
-// they have made the same calls. A rank that is still in the last call needs the
-// frames that this end has yet to deliver, and the news that it passes on.
-func (w *watch) leave() {
-	if w.size == 1 || w.failure.tellLeaving() {
-		return
-	}
-	w.mu.Lock()
-	w.leaving = goodbye
-	differs, _ := w.agree()
-	everybody := make([]int, 0, w.size-1)
-	for r := range w.size {
-		if r != w.rank {
-			everybody = append(everybody, r)
-		}
-	}
-	w.mu.Unlock()
-	if differs >= 0 {
-		w.failure.end(w.otherCalls(differs), true)
-		<-w.failure.broken // another cause may be on its way already
-		return
-	}
-	w.tell(everybody)
-	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
-	defer cancel()
-	select {
-	case <-w.left:
-	case <-w.failure.broken:
-		return
-	case <-ctx.Done():
-	}
-	w.tell(w.links) // what this rank has learned last, others may know from nobody else
-}
-
-// agree compares the calls of this rank with those of its neighbours when all of
-// them have said goodbye, and closes left when every rank has done so. It gives
-// a neighbour that differs, or -1, and whether there is something to tell. A
-// rank that finds one that differs never agrees, so that nobody leaves before it
-// is told why. mu is held.
-func (w *watch) agree() (differs int, say bool) {
-	if w.leaving == staying {
-		return -1, false
-	}
-	if w.leaving == goodbye {
-		seq, sum := w.progress.calls()
-		for _, p := range w.links {
-			if _, said := w.parted[p]; !said { // its latest header comes with its own goodbye
-				return -1, false
-			}
-			if e := &w.table.entries[p]; e.at.seq() != seq || e.sum != sum {
-				return p, false
-			}
-		}
-		w.leaving, say = agreed, true
-	}
-	for r := range w.table.entries {
-		if r != w.rank && w.table.entries[r].leaving != agreed {
-			return -1, say
-		}
-	}
-	select {
-	case <-w.left:
-	default:
-		close(w.left)
-	}
-	return -1, say
-}
-
-// errOtherCalls is why ranks that have ended all their calls well have not done
-// the same.
-var errOtherCalls = errors.New("it made other calls than this rank")
-
-// otherCalls says that a neighbour that said goodbye has made other calls.
-func (w *watch) otherCalls(peer int) error {
-	w.mu.Lock()
-	theirs, last := w.table.entries[peer].at.seq(), w.parted[peer]
-	w.mu.Unlock()
-	mine, _ := w.progress.calls()
-	switch {
-	case theirs != mine:
-		return &RankError{Rank: w.rank, Peer: peer, Err: fmt.Errorf("%w: it closed its communicator after call #%d, this rank after #%d", errOtherCalls, theirs, mine)}
-	case last != nil && !last.sameCall(w.progress.last()):
-		return &MismatchError{Rank: w.rank, Peer: peer, Local: *w.progress.last(), Remote: *last}
-	}
-	return &RankError{Rank: w.rank, Peer: peer, Err: fmt.Errorf("%w until both closed their communicator after call #%d", errOtherCalls, mine)}
+	return int(p.waiting.Load()), "it hangs, was stopped, or is cut off"
 }

@@ -137,6 +137,9 @@ func (k *rank) isLinked(peer int) bool {
 	return k.linked[peer]
 }
 
+// Open implements collective.Transport.
+func (k *rank) Open(peer int) { k.link(peer) }
+
 // Connections implements collective.Transport.
 func (k *rank) Connections() int {
 	n := 0

@@ -352,20 +352,6 @@ func TestBarrier(t *testing.T) {
 	}
 }
 
-func TestGreet(t *testing.T) {
-	for _, n := range worlds() {
-		plans := make([]Plan, n)
-		for r := range n {
-			plans[r] = Greet(r, n)
-		}
-		for _, inOrder := range []bool{true, false} {
-			if err := play(plans, make([][][]cell, n), inOrder); err != nil {
-				t.Fatalf("%d ranks: %v", n, err)
-			}
-		}
-	}
-}
-
 func TestShapes(t *testing.T) {
 	for _, shape := range []Algorithm{BinomialTree, Pipeline} {
 		for _, n := range worlds() {

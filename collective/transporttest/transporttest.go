@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"vgid/collective"
 	"vgid/collective/schedule"
@@ -448,7 +449,8 @@ func testLoss(t *testing.T, ts []collective.Transport) {
 }
 
 // testConnections counts connections: those of schedule.Links at the start, others
-// when a frame needs them, whichever end is first; messages go along them.
+// when a frame needs them, whichever end is first, or when they are asked for;
+// messages go along them.
 func testConnections(t *testing.T, ts []collective.Transport) {
 	want := make([]int, len(ts))
 	count := func(when string) {
@@ -478,6 +480,12 @@ func testConnections(t *testing.T, ts []collective.Transport) {
 			t.Fatal(err)
 		}
 		w.until(func() bool { return len(w.heard[from]) == 1 })
+	}
+	for _, pair := range [][2]int{{2, 8}, {8, 2}} {
+		ts[pair[0]].Open(pair[1])
+	}
+	for ts[2].Notify(8, []byte("yes")) != nil {
+		time.Sleep(time.Millisecond)
 	}
 }
 

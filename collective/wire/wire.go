@@ -192,6 +192,17 @@ var (
 	errUnlinked = errors.New("wire: there is no connection to this peer")
 )
 
+// Open implements collective.Transport. The lower rank has nothing to do but to
+// be called.
+func (t *transport) Open(peer int) {
+	l := t.link(peer)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if peer < t.cfg.Rank && !t.closing { // Close has not begun to wait for tasks
+		t.tasks.Go(func() { l.call(t.dataCtx) })
+	}
+}
+
 // Connections implements collective.Transport.
 func (t *transport) Connections() int {
 	n := 0

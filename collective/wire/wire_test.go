@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -125,6 +126,35 @@ func TestAllReduceOverLoopback(t *testing.T) {
 			}))
 		})
 	}
+}
+
+// Parts of a world, and the world, reduce at the same time over the same
+// connections.
+func TestPartsOverLoopback(t *testing.T) {
+	const n, count = 6, 200_000
+	ctx := context.Background()
+	noErrors(t, each(t, n, collective.Options{Job: "test", ChunkBytes: 40000}, func(c *collective.Comm) error {
+		part, err := c.Split(ctx, c.Rank()%2, -c.Rank())
+		if err != nil {
+			return err
+		}
+		for round := range 5 {
+			all, some := make([]float32, count), make([]float32, count)
+			for i := range all {
+				all[i], some[i] = float32(c.Rank()+round), float32(c.Rank()*round)
+			}
+			h := c.Async().AllReduce(ctx, collective.F32(all), collective.Sum)
+			if err := errors.Join(part.AllReduce(ctx, collective.F32(some), collective.Max), h.Wait(ctx)); err != nil {
+				return err
+			}
+			for i := range all {
+				if want, most := float32(n*(n-1)/2+n*round), float32((4+c.Rank()%2)*round); all[i] != want || some[i] != most {
+					return fmt.Errorf("round %d, element %d: %v and %v, want %v and %v", round, i, all[i], some[i], want, most)
+				}
+			}
+		}
+		return part.Close()
+	}))
 }
 
 // TestBuffersAreFreeAfterTheCall refills the buffer the moment a call returns:
