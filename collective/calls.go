@@ -23,19 +23,22 @@ func (c *Comm) now() Async { return Async{c, true} }
 
 // start queues an operation, or refuses one that is wrong on its own.
 func (a Async) start(ctx context.Context, call Call, wrong error, run func() error) *Handle {
-	h := &Handle{c: a.c, ctx: ctx, call: call, run: run, done: make(chan struct{})}
-	if wrong == nil && a.c.size == 1 {
+	h := a.handle(ctx, call, -1)
+	h.run = run
+	switch {
+	case wrong != nil:
+		h.refuse(wrong)
+	case a.c.size == 1:
 		a.c.alone(h)
-		return h
-	}
-	if wrong == nil && !a.c.queue.submit(h, a.wait) {
-		wrong = ErrClosed
-	}
-	if wrong != nil {
-		h.err = &RankError{Rank: a.c.inJob(), Peer: -1, Op: call, Err: wrong}
-		close(h.done)
+	case !a.c.queue.submit(h, a.wait):
+		h.refuse(ErrClosed)
 	}
 	return h
+}
+
+// handle is that of a call that waits for a rank of the job, or -1.
+func (a Async) handle(ctx context.Context, call Call, peer int) *Handle {
+	return &Handle{c: a.c, ctx: ctx, call: call, peer: peer, done: make(chan struct{})}
 }
 
 // alone runs an operation of the only rank: it has nobody to wait for.
@@ -74,22 +77,7 @@ func (c *Comm) execute(h *Handle) {
 	defer close(h.done)
 	begin := time.Now()
 	c.progress.entered.Store(int64(time.Since(start)))
-	ctx, cancel := context.WithTimeout(h.ctx, c.opt.Timeout)
-	// The end of the context ends the communicator, and with it every Send and
-	// Recv: the other ranks cannot finish a call that this rank gave up.
-	stop := context.AfterFunc(ctx, func() {
-		err := h.ctx.Err()
-		peer, why := c.watch.blame(c.progress)
-		if errors.Is(err, context.Canceled) {
-			peer = -1 // this rank's own wish
-		}
-		if err == nil {
-			err = overdue{c.opt.Timeout, why}
-		} else if cause := context.Cause(h.ctx); cause != nil {
-			err = cause
-		}
-		c.failure.end(&RankError{Rank: c.inJob(), Peer: peer, Err: err}, true)
-	})
+	stop := c.limit(h.ctx, func() (int, string) { return c.watch.blame(c.progress) })
 	ok := false
 	select {
 	case <-c.failure.broken:
@@ -103,22 +91,46 @@ func (c *Comm) execute(h *Handle) {
 	c.exchange.scratch.reset()
 	c.progress.header.Store(nil)
 	stop()
-	cancel()
 	if !ok {
 		h.err = c.failure.inWordsOf(h.call, c.progress.current.Load())
-		c.freeMemory()
+		freeMemory(c.exchange.inflight)
 	} else {
 		c.ops.Add(1)
 	}
 	c.progress.nanos.Add(uint64(time.Since(begin)))
 }
 
+// limit ends the communicators when a call's time, or its context, ends before
+// stop is called, and with them every Send and Recv: the other ranks cannot finish
+// a call that this rank gave up. blame says which rank of the job it waits for and
+// why.
+func (c *Comm) limit(of context.Context, blame func() (peer int, why string)) (stop func()) {
+	ctx, cancel := context.WithTimeout(of, c.opt.Timeout)
+	halt := context.AfterFunc(ctx, func() {
+		err := of.Err()
+		peer, why := blame()
+		if errors.Is(err, context.Canceled) {
+			peer = -1 // this rank's own wish
+		}
+		if err == nil {
+			err = overdue{c.opt.Timeout, why}
+		} else if cause := context.Cause(of); cause != nil {
+			err = cause
+		}
+		c.failure.end(&RankError{Rank: c.inJob(), Peer: peer, Err: err}, true)
+	})
+	return func() {
+		halt()
+		cancel()
+	}
+}
+
 // freeMemory gives a broken transport a moment to let go of the caller's memory,
 // which to a peer behind a cut link it never does. What it still reads
 // afterwards only reaches peers that failed as well.
-func (c *Comm) freeMemory() {
+func freeMemory(read *Inflight) {
 	enough := make(chan struct{})
 	t := time.AfterFunc(200*time.Millisecond, func() { close(enough) })
 	defer t.Stop()
-	c.exchange.inflight.Wait(enough)
+	read.Wait(enough)
 }

@@ -64,6 +64,8 @@ type job struct {
 	failure *failure
 	watch   *watch
 
+	tasks sync.WaitGroup // goroutines that end with the transport
+
 	mu       sync.Mutex // guards what follows
 	tickets  uint32     // communicators that this rank has numbered
 	children []*Comm    // that Split made
@@ -93,6 +95,7 @@ type Comm struct {
 	queue    queue
 	lane     Lane
 	exchange *exchange
+	messages *messenger
 	progress *progress
 	ops      atomic.Uint64
 }
@@ -100,7 +103,7 @@ type Comm struct {
 // Solo is the communicator of a job with one rank. Its operations have nothing
 // to exchange.
 func Solo() *Comm {
-	opt := Options{ChunkBytes: 1 << 20}
+	opt := Options{ChunkBytes: 1 << 20, Timeout: time.Minute}
 	j := &job{opt: opt, failure: &failure{size: 1, broken: make(chan struct{})}, watch: &watch{size: 1}}
 	return j.communicator(opt, nil, []int{0})
 }
@@ -143,7 +146,7 @@ func (j *job) communicator(opt Options, l Lane, ranks []int) *Comm {
 		lane: l, rank: c.rank, size: c.size, job: hashJob(opt.Job), opt: &c.opt, failure: j.failure, progress: c.progress, watch: j.watch,
 		inflight: NewInflight(), plans: map[planKey]schedule.Plan{},
 	}
-	c.queue.run = c.execute
+	c.queue.run, c.messages = c.execute, newMessenger(c)
 	return c
 }
 
@@ -194,11 +197,20 @@ func (c *Comm) PeerLost(peer int, err error) {
 // nil also after a failure, which the failed call has reported; only that ranks
 // disagreed is returned here if no call has.
 func (c *Comm) Close() error {
-	if !c.queue.close() || c.t == nil {
+	if !c.queue.close() {
 		return nil
 	}
-	if !c.isWorld() {
-		return errors.Join(c.leave(), c.failure.unreported())
+	quiet := c.messages.close()
+	switch {
+	case c.t == nil:
+		c.tasks.Wait()
+		return nil
+	case !c.isWorld():
+		err := c.leave()
+		if quiet {
+			err = errors.Join(err, c.messages.closeLane())
+		}
+		return errors.Join(err, c.failure.unreported())
 	}
 	c.mu.Lock()
 	children := slices.Clone(c.children)
@@ -210,7 +222,9 @@ func (c *Comm) Close() error {
 	c.watch.leaveAll()
 	c.watch.end()
 	c.watch.stopped.Wait()
-	return errors.Join(err, c.t.Close(), c.failure.unreported())
+	err = errors.Join(err, c.t.Close())
+	c.tasks.Wait()
+	return errors.Join(err, c.failure.unreported())
 }
 
 // isWorld reports whether the communicator is that of the whole job.

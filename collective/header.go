@@ -39,6 +39,8 @@ const (
 	CallAllToAll
 	CallAllToAllV
 	CallSplit
+	CallSend
+	CallRecv
 	endCall
 )
 
@@ -49,6 +51,7 @@ const (
 	reducing trait = 1 << iota
 	fromRoot       // it has a root
 	parts          // its parts have lengths that all ranks know
+	tagged         // it is a message, with a tag
 	pairs          // its parts have lengths that only the two ends of a message know
 )
 
@@ -71,6 +74,8 @@ var calls = [endCall]struct {
 	CallAllToAll:       {"all-to-all", 0},
 	CallAllToAllV:      {"all-to-all-v", pairs},
 	CallSplit:          {"split", 0},
+	CallSend:           {"send", tagged},
+	CallRecv:           {"recv", tagged},
 }
 
 func (c Call) is(t trait) bool { return c < endCall && calls[c].traits&t != 0 }
@@ -96,7 +101,7 @@ type Header struct {
 	// Count is the elements of the whole call; where only the ends of a message
 	// know how many it has, those of the message.
 	Count uint64
-	// Root is a rank, or where the parts of the ranks differ the checksum of their
+	// Root is a rank, or the tag of a message, or where the parts of the ranks differ the checksum of their
 	// lengths.
 	Root   uint32
 	Chunk  uint32 // number of this frame among those of the call from one rank to another
@@ -180,6 +185,9 @@ func (h Header) String() string {
 	}
 	if h.Call.is(fromRoot) {
 		s += fmt.Sprintf(" from root %d", h.Root)
+	}
+	if h.Call.is(tagged) {
+		s += fmt.Sprintf(" with tag %d", h.Root)
 	}
 	if h.Call.is(parts) {
 		s += fmt.Sprintf(" in parts of lengths with the checksum %08x", h.Root)

@@ -14,6 +14,18 @@ type Handle struct {
 	run  func() error // the operation itself; takes the next sequence number
 	done chan struct{}
 	err  error
+
+	peer  int // of a message, else -1
+	count int // elements of a message that was received
+}
+
+// Count is the elements that a Recv took, when it has ended.
+func (h *Handle) Count() int { return h.count }
+
+// refuse ends a call that is wrong on its own.
+func (h *Handle) refuse(why error) {
+	h.err = &RankError{Rank: h.c.inJob(), Peer: -1, Op: h.call, Err: why}
+	close(h.done)
 }
 
 // Wait waits for the operation. When ctx ends first the operation is given up,
@@ -25,7 +37,10 @@ func (h *Handle) Wait(ctx context.Context) error {
 		select {
 		case <-h.done:
 		case <-ctx.Done():
-			peer := int(h.c.progress.waiting.Load())
+			peer := h.peer
+			if peer < 0 {
+				peer = int(h.c.progress.waiting.Load())
+			}
 			if errors.Is(ctx.Err(), context.Canceled) {
 				peer = -1 // this rank's own wish
 			}
