@@ -30,7 +30,7 @@ cuda:
 
 # The slowest packages first: packages begin in the order of the list, and one of a
 # minute that begins last leaves the other cores idle.
-FIRST = ./vgid/run ./cmd/vgid ./model/cpu ./model
+FIRST = ./vgid/run ./cmd/vgid ./model/cpu ./vgid/people ./model
 # Packages that start no goroutine: there the race detector has nothing to see, and
 # makes a harness, the kernels' C++ or a scan of all of Unicode many times slower.
 PLAIN = ./model/cuda/internal/kernels ./model/backend/compliance ./model/hf/tokenizer/internal/pipeline
