@@ -14,7 +14,7 @@ func (c *Comm) Broadcast(ctx context.Context, b Buf, root int) error {
 
 // Broadcast is Comm.Broadcast.
 func (a Async) Broadcast(ctx context.Context, b Buf, root int) *Handle {
-	return a.start(ctx, CallBroadcast, a.c.isRank(root), func() error { return a.c.exchange.broadcast(b, root) })
+	return a.start(ctx, CallBroadcast, a.isRank(root), func() error { return a.c.exchange.broadcast(b, root) })
 }
 
 // broadcast passes chunks down a tree, of fewest steps, where there is little to

@@ -29,7 +29,7 @@ func (a Async) start(ctx context.Context, call Call, wrong error, run func() err
 	case wrong != nil:
 		h.refuse(wrong)
 	case a.c.size == 1:
-		a.c.alone(h)
+		h.alone()
 	case !a.c.queue.submit(h, a.wait):
 		h.refuse(ErrClosed)
 	}
@@ -42,8 +42,9 @@ func (a Async) handle(ctx context.Context, call Call, peer int) *Handle {
 }
 
 // alone runs an operation of the only rank: it has nobody to wait for.
-func (c *Comm) alone(h *Handle) {
+func (h *Handle) alone() {
 	defer close(h.done)
+	c := h.c
 	switch {
 	case h.ctx.Err() != nil:
 		h.err = &RankError{Rank: c.inJob(), Peer: -1, Op: h.call, Err: h.ctx.Err()}
@@ -55,9 +56,9 @@ func (c *Comm) alone(h *Handle) {
 }
 
 // isRank checks a root.
-func (c *Comm) isRank(root int) error {
-	if root < 0 || root >= c.size {
-		return fmt.Errorf("root %d is not a rank of 0 … %d", root, c.size-1)
+func (a Async) isRank(root int) error {
+	if root < 0 || root >= a.c.size {
+		return fmt.Errorf("root %d is not a rank of 0 … %d", root, a.c.size-1)
 	}
 	return nil
 }
@@ -73,8 +74,9 @@ func (o overdue) Error() string { return fmt.Sprintf("not done within %v: %s", o
 func (o overdue) Unwrap() error { return context.DeadlineExceeded }
 
 // execute runs an operation, within its time.
-func (c *Comm) execute(h *Handle) {
+func (h *Handle) execute() {
 	defer close(h.done)
+	c := h.c
 	begin := time.Now()
 	c.progress.entered.Store(int64(time.Since(start)))
 	stop := c.limit(h.ctx, func() (int, string) { return c.watch.blame(c.progress) })
@@ -88,7 +90,7 @@ func (c *Comm) execute(h *Handle) {
 		// let go of them.
 		ok = c.exchange.inflight.Wait(c.failure.broken) && ok
 	}
-	c.exchange.scratch.reset()
+	c.exchange.scratch.Reset()
 	c.progress.header.Store(nil)
 	stop()
 	if !ok {
@@ -104,8 +106,8 @@ func (c *Comm) execute(h *Handle) {
 // stop is called, and with them every Send and Recv: the other ranks cannot finish
 // a call that this rank gave up. blame says which rank of the job it waits for and
 // why.
-func (c *Comm) limit(of context.Context, blame func() (peer int, why string)) (stop func()) {
-	ctx, cancel := context.WithTimeout(of, c.opt.Timeout)
+func (j *job) limit(of context.Context, blame func() (peer int, why string)) (stop func()) {
+	ctx, cancel := context.WithTimeout(of, j.opt.Timeout)
 	halt := context.AfterFunc(ctx, func() {
 		err := of.Err()
 		peer, why := blame()
@@ -113,11 +115,11 @@ func (c *Comm) limit(of context.Context, blame func() (peer int, why string)) (s
 			peer = -1 // this rank's own wish
 		}
 		if err == nil {
-			err = overdue{c.opt.Timeout, why}
+			err = overdue{j.opt.Timeout, why}
 		} else if cause := context.Cause(of); cause != nil {
 			err = cause
 		}
-		c.failure.end(&RankError{Rank: c.inJob(), Peer: peer, Err: err}, true)
+		j.failure.end(&RankError{Rank: j.inJob(), Peer: peer, Err: err}, true)
 	})
 	return func() {
 		halt()

@@ -146,7 +146,7 @@ func (j *job) communicator(opt Options, l Lane, ranks []int) *Comm {
 		lane: l, rank: c.rank, size: c.size, job: hashJob(opt.Job), opt: &c.opt, failure: j.failure, progress: c.progress, watch: j.watch,
 		inflight: NewInflight(), plans: map[planKey]schedule.Plan{},
 	}
-	c.queue.run, c.messages = c.execute, newMessenger(c)
+	c.queue.run, c.messages = (*Handle).execute, newMessenger(c)
 	return c
 }
 
@@ -160,7 +160,7 @@ func setDefault[T ~int | ~int64](v *T, def T) {
 func (c *Comm) Rank() int { return c.rank }
 
 // inJob is the number of this rank in the job, which errors name.
-func (c *Comm) inJob() int { return c.job.rank }
+func (j *job) inJob() int { return j.rank }
 
 // Size is the number of ranks.
 func (c *Comm) Size() int { return c.size }

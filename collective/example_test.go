@@ -135,3 +135,45 @@ func Example_mismatch() {
 	fmt.Println(err)
 	// Output: <nil>
 }
+
+// Ranks of even and of odd numbers add up what they have, each for themselves.
+func ExampleComm_Split() {
+	ctx := context.Background()
+	sums := make([]float64, 4)
+	err := together(4, func(c *collective.Comm) error {
+		half, err := c.Split(ctx, c.Rank()%2, c.Rank())
+		if err != nil {
+			return err
+		}
+		mine := sums[c.Rank() : c.Rank()+1]
+		mine[0] = float64(c.Rank())
+		err = half.AllReduce(ctx, collective.F64(mine), collective.Sum)
+		return errors.Join(err, half.Close())
+	})
+	fmt.Println(sums, err)
+	// Output: [2 4 2 4] <nil>
+}
+
+// A message has a tag; what comes of other tags waits.
+func ExampleComm_Send() {
+	ctx := context.Background()
+	err := together(2, func(c *collective.Comm) error {
+		if c.Rank() == 0 {
+			return errors.Join(c.Send(ctx, collective.Bytes([]byte("later")), 1, 7), c.Send(ctx, collective.Bytes([]byte("now")), 1, 8))
+		}
+		for _, tag := range []int{8, 7} {
+			text := make([]byte, 100)
+			n, err := c.Recv(ctx, collective.Bytes(text), 0, tag)
+			if err != nil {
+				return err
+			}
+			fmt.Println(string(text[:n]))
+		}
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// now
+	// later
+	// <nil>
+}

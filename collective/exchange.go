@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vgid/collective/schedule"
+	"vgid/collective/spans"
 )
 
 // errBroken stands for the communicator's cause inside a running operation.
@@ -35,7 +36,7 @@ type exchange struct {
 	watch      *watch
 
 	inflight *Inflight
-	scratch  scratch
+	scratch  spans.Scratch
 	plans    map[planKey]schedule.Plan // those made so far
 
 	sent, received atomic.Uint64 // bytes, with headers

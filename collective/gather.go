@@ -58,7 +58,7 @@ func (a Async) ScatterV(ctx context.Context, in, out Buf, counts []int, root int
 // the root gets or has.
 func (a Async) rooted(ctx context.Context, call Call, part, whole Buf, counts []int, root int) *Handle {
 	var l layout
-	err := a.c.isRank(root)
+	err := a.isRank(root)
 	if err == nil && a.c.rank == root {
 		if call.is(pairs) {
 			l, err = givenParts(counts, a.c.size, whole)
@@ -123,7 +123,7 @@ func (t *rootedTree) run() error {
 	}
 	counts[x.rank] = 0 // the own part is not in scratch
 	below := partsOf(counts)
-	between := Buf{t.part.dtype, x.scratch.take(below.total() * t.part.dtype.Size())}
+	between := Buf{t.part.dtype, x.scratch.Take(below.total() * t.part.dtype.Size())}
 	return x.run(h, plan, func(i int) []byte {
 		if i == x.rank {
 			return t.part.raw

@@ -1,6 +1,7 @@
 package collective
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -40,7 +41,8 @@ func givenParts(counts []int, n int, all Buf) (layout, error) {
 	if len(counts) != n {
 		return layout{}, fmt.Errorf("lengths of %d parts are given for %d ranks", len(counts), n)
 	}
-	sum, left := crc32.New(castagnoli), all.Len()
+	left := all.Len()
+	lengths := make([]byte, 0, 8*n)
 	for r, k := range counts {
 		if k < 0 {
 			return layout{}, fmt.Errorf("the part of rank %d has the length %d", r, k)
@@ -48,13 +50,13 @@ func givenParts(counts []int, n int, all Buf) (layout, error) {
 		if left -= k; left < 0 {
 			break
 		}
-		_, _ = fmt.Fprintln(sum, k) // a hash takes everything
+		lengths = binary.LittleEndian.AppendUint64(lengths, uint64(k))
 	}
 	if left != 0 {
 		return layout{}, fmt.Errorf("the parts %v do not add up to the %d elements of the buffer", counts, all.Len())
 	}
 	l := partsOf(counts)
-	l.checksum = sum.Sum32()
+	l.checksum = crc32.Checksum(lengths, castagnoli)
 	return l, nil
 }
 

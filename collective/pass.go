@@ -1,11 +1,9 @@
 package collective
 
 import (
-	"sync"
-	"unsafe"
-
 	"vgid/collective/reduce"
 	"vgid/collective/schedule"
+	"vgid/collective/spans"
 )
 
 // pass executes a plan on memory: every operation is one pass, or two.
@@ -29,6 +27,11 @@ type pass struct {
 	events chan struct{}
 }
 
+// inOrderBytes is the longest message that is sent without receiving beside it: no
+// more than what any network stores that nobody takes yet, or two ranks that send
+// to each other would wait for ever.
+const inOrderBytes = 64 << 10
+
 // run executes a plan. The header's Count is that of the whole call.
 func (x *exchange) run(h Header, plan schedule.Plan, block func(i int) []byte) error {
 	h.Algorithm = plan.Algorithm
@@ -36,17 +39,17 @@ func (x *exchange) run(h Header, plan schedule.Plan, block func(i int) []byte) e
 		return err
 	}
 	p := &pass{x: x, h: h, plan: plan, block: block, sent: make([]uint32, x.size), taken: make([]uint32, x.size)}
-	events, long := 0, false
+	events, long, most := 0, false, min(inOrderBytes, x.opt.ChunkBytes)
 	for _, s := range plan.Steps {
 		if s.Swap && p.copies == nil {
 			p.copies = make([][]byte, len(plan.Steps))
 		}
 		if s.From != schedule.None {
-			n := x.chunks(p.length(s.Recv))
-			events += n + 1
-			long = long || n > 1
+			n := p.length(s.Recv)
+			events += x.chunks(n) + 1
+			long = long || n > most
 		}
-		long = long || s.To != schedule.None && x.chunks(p.length(s.Send)) > 1
+		long = long || s.To != schedule.None && p.length(s.Send) > most
 	}
 	if !long {
 		return p.inOrder()
@@ -61,7 +64,7 @@ func (x *exchange) run(h Header, plan schedule.Plan, block func(i int) []byte) e
 	return err
 }
 
-// inOrder takes the steps one after another. With messages of a single frame
+// inOrder takes the steps one after another. With messages of a single short frame
 // nothing is gained by sending beside receiving, which costs a goroutine.
 func (p *pass) inOrder() error {
 	for i := range p.plan.Steps {
@@ -110,14 +113,14 @@ func (p *pass) sendAll() error {
 		if err := await(need); err != nil {
 			return err
 		}
-		spans := p.outgoing(i, s)
-		for j := range p.x.chunks(total(spans)) {
+		message := p.outgoing(i, s)
+		for j := range p.x.chunks(spans.Total(message)) {
 			if s.Stream && !s.Swap {
 				if err := await(need + j + 1); err != nil {
 					return err
 				}
 			}
-			if err := p.send(s, spans, j); err != nil {
+			if err := p.send(s, message, j); err != nil {
 				return err
 			}
 		}
@@ -156,9 +159,9 @@ func (p *pass) takeAll() error {
 		if s.Swap {
 			p.events <- struct{}{}
 		}
-		spans := p.memory(s.Recv)
-		for j := range p.x.chunks(total(spans)) {
-			if err := p.take(i, s, spans, j); err != nil {
+		message := p.memory(s.Recv)
+		for j := range p.x.chunks(spans.Total(message)) {
+			if err := p.take(i, s, message, j); err != nil {
 				return err
 			}
 			p.events <- struct{}{}
@@ -172,13 +175,9 @@ func (p *pass) prepare(i int, s *schedule.Step) {
 	if !s.Swap {
 		return
 	}
-	spans := p.memory(s.Send)
-	c := p.x.scratch.take(total(spans))
-	at := c
-	for _, m := range spans {
-		at = at[copy(at, m):]
-	}
-	p.copies[i] = c
+	message := p.memory(s.Send)
+	p.copies[i] = p.x.scratch.Take(spans.Total(message))
+	spans.Gather(p.copies[i], message)
 }
 
 // outgoing is the memory of a step's message.
@@ -200,19 +199,16 @@ func (p *pass) header(bytes int) Header {
 
 // send sends frame j of a message. One that does not lie in one place is put
 // together in scratch.
-func (p *pass) send(s *schedule.Step, spans [][]byte, j int) error {
-	h := p.header(total(spans))
+func (p *pass) send(s *schedule.Step, message [][]byte, j int) error {
+	h := p.header(spans.Total(message))
 	var payload []byte
-	switch parts := p.x.cut(spans, j); len(parts) {
+	switch parts := p.x.frame(message, j); len(parts) {
 	case 0:
 	case 1:
 		payload = parts[0]
 	default:
-		payload = p.x.scratch.take(total(parts))
-		at := payload
-		for _, m := range parts {
-			at = at[copy(at, m):]
-		}
+		payload = p.x.scratch.Take(spans.Total(parts))
+		spans.Gather(payload, parts)
 	}
 	n := p.sent[s.To]
 	p.sent[s.To]++
@@ -220,12 +216,12 @@ func (p *pass) send(s *schedule.Step, spans [][]byte, j int) error {
 }
 
 // take receives frame j of a message and stores it.
-func (p *pass) take(i int, s *schedule.Step, spans [][]byte, j int) error {
-	h := p.header(total(spans))
-	parts := p.x.cut(spans, j)
+func (p *pass) take(i int, s *schedule.Step, message [][]byte, j int) error {
+	h := p.header(spans.Total(message))
+	parts := p.x.frame(message, j)
 	n := p.taken[s.From]
 	p.taken[s.From]++
-	f, err := p.x.receive(s.From, &h, int(n), total(parts))
+	f, err := p.x.receive(s.From, &h, int(n), spans.Total(parts))
 	if err != nil {
 		return err
 	}
@@ -237,13 +233,13 @@ func (p *pass) take(i int, s *schedule.Step, spans [][]byte, j int) error {
 	for k, dst := range parts {
 		in := pieces
 		if k < len(parts)-1 {
-			in, pieces = split(pieces, len(dst))
+			in, pieces = spans.Take(pieces, len(dst))
 		}
 		switch {
 		case s.Action == schedule.Copy:
-			reduce.Place(dst, in)
+			spans.Gather(dst, in)
 		case own != nil:
-			reduce.Place(dst, in)
+			spans.Gather(dst, in)
 			reduce.Combine(h.DType, h.Reduce, dst, [][]byte{own[:len(dst)]})
 			own = own[len(dst):]
 		default:
@@ -269,113 +265,19 @@ func (p *pass) length(b schedule.Blocks) int {
 	return n
 }
 
-// memory lists where the blocks of a message lie, those beside each other as one.
+// memory lists where the blocks of a message lie.
 func (p *pass) memory(b schedule.Blocks) [][]byte {
 	if b.Count == 1 && b.Bit == 0 {
-		if m := p.block(b.First); len(m) > 0 {
-			return [][]byte{m}
-		}
-		return nil
+		return spans.Append(nil, p.block(b.First))
 	}
 	var out [][]byte
 	for _, i := range b.In(p.plan.Blocks) {
-		m := p.block(i)
-		if len(m) == 0 {
-			continue
-		}
-		if k := len(out) - 1; k >= 0 && follows(out[k], m) {
-			out[k] = out[k][:len(out[k])+len(m)]
-			continue
-		}
-		out = append(out, m)
+		out = spans.Append(out, p.block(i))
 	}
 	return out
 }
 
-// follows reports whether b begins where a ends, in the same allocation, whose
-// length a's capacity bounds.
-func follows(a, b []byte) bool {
-	return cap(a) >= len(a)+len(b) && unsafe.Pointer(unsafe.SliceData(b)) == unsafe.Add(unsafe.Pointer(unsafe.SliceData(a)), len(a))
-}
-
-// cut gives what frame j of a message holds.
-func (x *exchange) cut(spans [][]byte, j int) [][]byte {
-	if len(spans) == 1 {
-		return [][]byte{x.chunk(spans[0], j)}
-	}
-	skip, want := j*x.opt.ChunkBytes, x.opt.ChunkBytes
-	var out [][]byte
-	for _, m := range spans {
-		if skip >= len(m) {
-			skip -= len(m)
-			continue
-		}
-		m = m[skip:]
-		skip = 0
-		m = m[:min(len(m), want)]
-		if len(m) > 0 {
-			out = append(out, m)
-		}
-		if want -= len(m); want == 0 {
-			break
-		}
-	}
-	return out
-}
-
-func total(spans [][]byte) int {
-	n := 0
-	for _, m := range spans {
-		n += len(m)
-	}
-	return n
-}
-
-// split gives the first n bytes of pieces, and the rest.
-func split(pieces [][]byte, n int) (head, rest [][]byte) {
-	for i, p := range pieces {
-		if n < len(p) {
-			if n > 0 {
-				head = append(head, p[:n])
-			}
-			return head, append([][]byte{p[n:]}, pieces[i+1:]...)
-		}
-		head, n = append(head, p), n-len(p)
-	}
-	return head, nil
-}
-
-// scratch is memory that a call borrows until it has ended.
-type scratch struct {
-	mu   sync.Mutex // a pass sends and receives at the same time
-	free []byte
-	all  []byte
-}
-
-// keepScratch is the most that is kept for the next call.
-const keepScratch = 1 << 20
-
-// take gives n bytes, aligned for every type.
-func (s *scratch) take(n int) []byte {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	need := (n + 7) &^ 7
-	if need > len(s.free) {
-		if need > keepScratch/4 {
-			return make([]byte, n)
-		}
-		// What was borrowed of the old memory stays valid.
-		s.all = make([]byte, max(need, min(2*len(s.all), keepScratch), 4096))
-		s.free = s.all
-	}
-	out := s.free[:n:n]
-	s.free = s.free[need:]
-	return out
-}
-
-// reset takes back all that was borrowed.
-func (s *scratch) reset() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.free = s.all
+// frame gives what frame j of a message holds.
+func (x *exchange) frame(message [][]byte, j int) [][]byte {
+	return spans.Cut(message, j*x.opt.ChunkBytes, x.opt.ChunkBytes)
 }

@@ -16,7 +16,7 @@ func (c *Comm) Reduce(ctx context.Context, in, out Buf, op Op, root int) error {
 
 // Reduce is Comm.Reduce.
 func (a Async) Reduce(ctx context.Context, in, out Buf, op Op, root int) *Handle {
-	err := first(a.c.isRank(root), reducible(in, op))
+	err := first(a.isRank(root), reducible(in, op))
 	if a.c.rank == root {
 		err = first(err, fits(in, out))
 	}
@@ -43,7 +43,7 @@ func (x *exchange) reduce(in, out Buf, op Op, root int) error {
 	case x.rank == root:
 		part = out.raw
 	case len(plan.Steps) > 1:
-		part = x.scratch.take(len(in.raw))
+		part = x.scratch.Take(len(in.raw))
 		copy(part, in.raw)
 	}
 	if err := x.run(h, plan, func(int) []byte { return part }); err != nil {

@@ -46,32 +46,34 @@ func (a Async) ReduceScatterV(ctx context.Context, in, out Buf, counts []int, op
 // few steps, and the ring for much. All of them work on memory that holds partial
 // results.
 func (x *exchange) reduceScatter(call Call, in, out Buf, l layout, op Op) error {
+	if x.size == 1 {
+		copyOver(out, in)
+		return nil
+	}
 	work := in
 	// An empty part says nothing of whether the caller gives in away.
 	if own := l.of(in, x.rank); len(own) == 0 || !same(own, out.raw) {
-		work = Buf{in.dtype, x.scratch.take(len(in.raw))}
+		work = Buf{in.dtype, x.scratch.Take(len(in.raw))}
 		copy(work.raw, in.raw)
 	}
 	own := l.of(work, x.rank)
-	if x.size > 1 {
-		h := x.begin(Header{Call: call, Reduce: op, DType: in.dtype, Count: uint64(in.Len()), Root: l.checksum, Chunks: x.frames(in)})
-		alg := schedule.Ring
-		if x.short(in) {
-			alg = schedule.Doubling
-			if schedule.PowerOfTwo(x.size) {
-				alg = schedule.Halving
-			}
+	h := x.begin(Header{Call: call, Reduce: op, DType: in.dtype, Count: uint64(in.Len()), Root: l.checksum, Chunks: x.frames(in)})
+	alg := schedule.Ring
+	if x.short(in) {
+		alg = schedule.Doubling
+		if schedule.PowerOfTwo(x.size) {
+			alg = schedule.Halving
 		}
-		block := func(i int) []byte { return l.of(work, i) }
-		if alg == schedule.Doubling {
-			block = func(int) []byte { return work.raw }
-		}
-		if err := x.run(h, x.plan(CallReduceScatter, alg, 0), block); err != nil {
-			return err
-		}
-		if alg == schedule.Doubling && op == Avg { // the others divide as they finish
-			reduce.Divide(in.dtype, own, x.size)
-		}
+	}
+	block := func(i int) []byte { return l.of(work, i) }
+	if alg == schedule.Doubling {
+		block = func(int) []byte { return work.raw }
+	}
+	if err := x.run(h, x.plan(CallReduceScatter, alg, 0), block); err != nil {
+		return err
+	}
+	if alg == schedule.Doubling && op == Avg { // the others divide as they finish
+		reduce.Divide(in.dtype, own, x.size)
 	}
 	copyOver(out, Buf{in.dtype, own})
 	return nil

@@ -28,13 +28,6 @@ func Combine(dt DType, op Op, dst []byte, pieces [][]byte) {
 	}
 }
 
-// Place copies the pieces to dst.
-func Place(dst []byte, pieces [][]byte) {
-	for _, p := range pieces {
-		dst = dst[copy(dst, p):]
-	}
-}
-
 // whole combines elements of which each lies in one piece.
 func whole(dt DType, op Op, dst, src []byte) {
 	switch dt {
