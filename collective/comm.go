@@ -30,7 +30,8 @@ type Options struct {
 	Heartbeat time.Duration
 	// Silence is how long a rank may give no sign of life to any of its neighbours
 	// before it counts as frozen; half as long again where others hear it, but one
-	// neighbour does not. 0: 3 s, or 6 heartbeats if that is more; negative: for ever.
+	// neighbour does not; five times as long for its first one. 0: 3 s, or 6
+	// heartbeats if that is more; negative: for ever.
 	Silence time.Duration
 	// OnLate, if not nil, is told of ranks that are alive but keep the others
 	// waiting in a call: after 5 s, or a quarter of Timeout if that is less, and
@@ -144,7 +145,7 @@ func (j *job) communicator(opt Options, l Lane, ranks []int) *Comm {
 	c.progress.alarm.after = min(5*time.Second, opt.Timeout/4)
 	c.exchange = &exchange{
 		lane: l, rank: c.rank, size: c.size, job: hashJob(opt.Job), opt: &c.opt, failure: j.failure, progress: c.progress, watch: j.watch,
-		inflight: NewInflight(), plans: map[planKey]schedule.Plan{},
+		inflight: NewInflight(), plans: map[planKey]schedule.Plan{}, open: func(peer int) { j.t.Open(ranks[peer]) },
 	}
 	c.queue.run, c.messages = (*Handle).execute, newMessenger(c)
 	return c

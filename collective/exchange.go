@@ -28,6 +28,7 @@ const noteGrace = 500 * time.Millisecond
 // the transport reads from it after Send has returned.
 type exchange struct {
 	lane       Lane
+	open       func(peer int) // begins to open a connection
 	rank, size int
 	job        uint64
 	opt        *Options
@@ -136,6 +137,15 @@ func (x *exchange) plan(call Call, way schedule.Algorithm, root int) schedule.Pl
 	if !ok {
 		p = makePlan(key, x.rank, x.size)
 		x.plans[key] = p
+		// All at once: one after another, a rank that waits to be called would hold up
+		// those that wait for it.
+		for _, s := range p.Steps {
+			for _, peer := range [2]int{s.To, s.From} {
+				if peer != schedule.None {
+					x.open(peer)
+				}
+			}
+		}
 	}
 	return p
 }

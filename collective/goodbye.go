@@ -39,13 +39,7 @@ func (w *watch) leaveAll() {
 		<-w.failure.broken // another cause may be on its way already
 		return
 	}
-	everybody := make([]int, 0, w.size-1)
-	for r := range w.size {
-		if r != w.rank {
-			everybody = append(everybody, r)
-		}
-	}
-	w.speak(everybody)
+	w.speak(true)
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
 	select {
@@ -54,7 +48,7 @@ func (w *watch) leaveAll() {
 		return
 	case <-ctx.Done():
 	}
-	w.speak(nil) // what this rank has learned last, others may know from nobody else
+	w.speak(false) // what this rank has learned last, others may know from nobody else
 }
 
 // agree compares the calls of this rank with those of the others when its

@@ -22,14 +22,30 @@ type silence struct {
 	beat  time.Duration
 	limit time.Duration // 0 or less: none
 	links []int         // of self
-	// direct is the time since a neighbour's own sign, news that since an entry
-	// of a rank changed, over whatever ways.
+	// direct is the time since a rank's own sign, news that since its entry
+	// changed, over whatever ways.
 	direct, news []time.Duration
+	heard        []bool // by rank: it has given a sign itself
 }
+
+// patience is by how much longer a rank may take to its first sign: it has
+// connected, but may have much to do before it makes its communicator.
+const patience = 5
 
 func newSilence(self, n int, beat, limit time.Duration) silence {
 	return silence{self: self, n: n, beat: beat, limit: limit, links: schedule.Links(self, n),
-		direct: make([]time.Duration, n), news: make([]time.Duration, n)}
+		direct: make([]time.Duration, n), news: make([]time.Duration, n), heard: make([]bool, n)}
+}
+
+// hear notes a sign of a rank.
+func (s *silence) hear(rank int) { s.direct[rank], s.heard[rank] = 0, true }
+
+// limitOf is how long a neighbour may be silent.
+func (s *silence) limitOf(rank int) time.Duration {
+	if !s.heard[rank] {
+		return patience * s.limit
+	}
+	return s.limit
 }
 
 // tick counts the time since the last beat.
@@ -41,11 +57,13 @@ func (s *silence) tick(passed time.Duration) {
 	}
 }
 
-// suspects are the neighbours of self that are silent for too long.
+// suspects are the ranks that are silent for too long: neighbours of self, and
+// others that have a connection to it, which they had given signs over.
 func (s *silence) suspects(t *table) (out []int) {
-	for _, p := range s.links {
-		if s.limit > 0 && s.direct[p] > s.limit && t.entries[p].leaving == staying {
-			out = append(out, p)
+	for r := range s.n {
+		expected := s.heard[r] || slices.Contains(s.links, r)
+		if s.limit > 0 && expected && s.direct[r] > s.limitOf(r) && t.entries[r].leaving == staying {
+			out = append(out, r)
 		}
 	}
 	return out
@@ -57,7 +75,7 @@ func (s *silence) suspects(t *table) (out []int) {
 func (s *silence) frozen(t *table) (rank int, since time.Duration) {
 	own := s.suspects(t)
 	for _, x := range own {
-		if s.direct[x] > s.limit*3/2 || !s.vouched(x, t) {
+		if s.direct[x] > s.limitOf(x)*3/2 || !s.vouched(x, t) {
 			return x, s.direct[x]
 		}
 	}

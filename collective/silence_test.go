@@ -14,11 +14,15 @@ const testBeat, testLimit = 400 * time.Millisecond, 3 * time.Second
 // for whom hears says so: neighbours themselves, of others by news.
 func after(self, n int, span time.Duration, hears func(rank int) bool) silence {
 	s := newSilence(self, n, testBeat, testLimit)
+	for r := range n {
+		s.hear(r)
+	}
 	for range int(span / testBeat) {
 		s.tick(testBeat)
 		for r := range n {
 			if hears(r) {
-				s.direct[r], s.news[r] = 0, 0
+				s.hear(r)
+				s.news[r] = 0
 			}
 		}
 	}
@@ -60,6 +64,20 @@ func TestFrozen(t *testing.T) {
 		s := after(self, n, c.span, c.hears)
 		if got, since := s.frozen(c.tab); got != c.want || got >= 0 && (since < testLimit || since > c.span) {
 			t.Errorf("%s: rank %d, silent for %v; want %d", name, got, since, c.want)
+		}
+	}
+}
+
+// A rank that has not given its first sign yet has more time for it.
+func TestFirstSign(t *testing.T) {
+	tab := newTable(0, 2)
+	for span, want := range map[time.Duration]int{4 * time.Second: -1, 16 * time.Second: 1} {
+		s := newSilence(0, 2, testBeat, testLimit)
+		for range int(span / testBeat) {
+			s.tick(testBeat)
+		}
+		if got, _ := s.frozen(&tab); got != want {
+			t.Errorf("after %v rank %d is frozen, want %d", span, got, want)
 		}
 	}
 }

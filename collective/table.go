@@ -3,7 +3,6 @@ package collective
 import (
 	"encoding/binary"
 	"math"
-	"slices"
 	"time"
 )
 
@@ -67,9 +66,12 @@ type table struct {
 	self    int
 	entries []entry
 	fresh   []int
+	isFresh []bool // by rank
 }
 
-func newTable(self, n int) table { return table{self: self, entries: make([]entry, n)} }
+func newTable(self, n int) table {
+	return table{self: self, entries: make([]entry, n), isFresh: make([]bool, n)}
+}
 
 // put takes an entry and reports whether it was news.
 func (t *table) put(rank int, e entry) bool {
@@ -77,10 +79,18 @@ func (t *table) put(rank int, e entry) bool {
 		return false
 	}
 	t.entries[rank] = e
-	if !slices.Contains(t.fresh, rank) {
-		t.fresh = append(t.fresh, rank)
+	if !t.isFresh[rank] {
+		t.fresh, t.isFresh[rank] = append(t.fresh, rank), true
 	}
 	return true
+}
+
+// said is called when a sign with all that is fresh has been made.
+func (t *table) said() {
+	for _, r := range t.fresh {
+		t.isFresh[r] = false
+	}
+	t.fresh = t.fresh[:0]
 }
 
 // signBytes is about the most that one sign of life carries; what is more goes

@@ -20,8 +20,8 @@ type Transport interface {
 	// is a connection to it: those of schedule.Links are there from the start, others
 	// are opened when a frame is first sent or received, or by Open.
 	Notify(to int, msg []byte) error
-	// Open begins to open a connection that there is not, and does not wait for it.
-	// Both ends have to.
+	// Open begins to open a connection that there is not, and does not wait for it,
+	// where both ends do so.
 	Open(peer int)
 	// Connections is the number of peers that there is a connection to.
 	Connections() int

@@ -2,6 +2,7 @@ package collective
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,11 +12,12 @@ import (
 )
 
 // watch is what a rank knows of the others by their signs of life, and what it
-// makes known of itself and passes on.
+// makes known of itself and passes on: one for all communicators of a job. Who
+// is late is in blame.go, how ranks part in goodbye.go.
 //
-// What must always hold: every neighbour (schedule.Links) hears this rank once
-// in a heartbeat until the communicator ends; a rank that none of its neighbours
-// hears for longer than Options.Silence ends it, and so does one that left
+// What must always hold: every neighbour (schedule.Links), and every other rank
+// that there is a connection to, hears this rank once in a heartbeat until the
+// communicator ends; a rank that none of its neighbours hears for longer than Options.Silence ends it, and so does one that left
 // before a call it is needed in; a rank that said goodbye is never called lost
 // or silent. A header is made known before the goodbyes are looked at, and hear
 // looks at the header after it stored the goodbye, so that one of the two sees
@@ -104,16 +106,16 @@ func (w *watch) learn(from int, news []ranked) {
 	var gone []departure
 	urgent := false
 	w.mu.Lock()
-	w.silence.direct[from] = 0
+	w.silence.hear(from)
 	for _, n := range news {
 		old := w.table.entries[n.rank]
+		if n.rank == from && n.leaving != staying {
+			w.parted[from] = true // others may have told of it before
+		}
 		if n.rank == w.rank || !w.table.put(n.rank, n.entry) {
 			continue
 		}
 		w.silence.news[n.rank] = 0
-		if n.rank == from && n.leaving != staying {
-			w.parted[from] = true
-		}
 		departed := w.departures(n.rank, &n.entry)
 		gone = append(gone, departed...)
 		urgent = urgent || len(departed) > 0 || n.leaving != old.leaving || !slices.Equal(n.suspects, old.suspects)
@@ -231,8 +233,13 @@ func (w *watch) failLeft(peer int, last uint64) {
 	w.failure.end(&RankError{Rank: w.rank, Peer: peer, Err: fmt.Errorf("it closed its communicator after call #%d", last)}, false)
 }
 
-// lose takes the loss of a connection. After a goodbye it is the expected end.
+// lose takes the loss of a connection. After a goodbye it is the expected end. Of
+// ranks that are no neighbours the neighbours tell: their goodbye may come by way
+// of others, and so later than the end of a connection that was opened late.
 func (w *watch) lose(peer int, err error) {
+	if !slices.Contains(w.links, peer) {
+		return
+	}
 	w.mu.Lock()
 	e := w.table.entries[peer]
 	if e.leaving != staying {
@@ -258,6 +265,7 @@ func (w *watch) beat() {
 	tick := time.NewTicker(w.opt.Heartbeat)
 	defer tick.Stop()
 	last := time.Since(start)
+	w.speak(false) // from now on it counts when this rank is silent
 	for {
 		select {
 		case <-w.stop:
@@ -274,7 +282,7 @@ func (w *watch) beat() {
 			w.findSlow(now)
 			last = now
 		}
-		w.speak(nil)
+		w.speak(false)
 		if err := w.frozen(); err != nil {
 			w.failure.end(err, true)
 			return
@@ -297,29 +305,37 @@ func (w *watch) frozen() error {
 	return &RankError{Rank: w.rank, Peer: quiet, Err: fmt.Errorf("no sign of life for %v: %s", since.Round(time.Second/10), why)}
 }
 
-// speak sends what is new to ranks, as far as there are connections to them; nil:
-// to those that hear of this rank in every beat.
-func (w *watch) speak(to []int) {
+// speak tells those that hear of this rank in every beat what is new, and all
+// others that there is a connection to that this rank lives, or all ranks
+// everything.
+func (w *watch) speak(everything bool) {
 	now := time.Since(start)
 	w.mu.Lock()
-	if to == nil {
-		to = w.tell
-	}
 	latest := w.refresh(now)
 	fresh := w.table.signs(w.table.fresh, latest, now)
-	w.table.fresh = w.table.fresh[:0]
-	signs := make([][][]byte, len(to))
-	for i, p := range to {
-		signs[i] = fresh
-		if w.behind[p] {
-			signs[i] = w.table.signs(w.known(), latest, now)
+	w.table.said()
+	own := w.table.signs([]int{w.rank}, latest, now)
+	signs := make([][][]byte, w.size)
+	var all [][]byte
+	for p := range signs {
+		switch _, hears := slices.BinarySearch(w.tell, p); {
+		case p == w.rank:
+		case everything, hears && w.behind[p]:
+			if all == nil {
+				all = w.table.signs(w.known(), latest, now)
+			}
+			signs[p] = all
+		case hears:
+			signs[p] = fresh
+		default:
+			signs[p] = own
 		}
 	}
 	w.mu.Unlock()
 	// Not under mu: a transport in memory has the peer hear it at once.
-	for i, p := range to {
+	for p := range signs {
 		lost := false
-		for _, s := range signs[i] {
+		for _, s := range signs[p] {
 			lost = w.t.Notify(p, s) != nil || lost // the loss of a peer is told by the transport
 		}
 		w.mu.Lock()
@@ -356,6 +372,7 @@ func (w *watch) refresh(now time.Duration) (latest []Header) {
 			}
 			if now-p.done > keepStanding*w.opt.Heartbeat {
 				w.past += time.Duration(p.nanos.Load())
+				maps.DeleteFunc(w.latest, func(at place, _ Header) bool { return at.comm == p.comm })
 				continue
 			}
 		}
@@ -380,93 +397,4 @@ func (w *watch) inCalls(now time.Duration) time.Duration {
 		sum += p.inCalls(now)
 	}
 	return sum
-}
-
-// sightings is what is known of the ranks of a communicator, this one included.
-func (w *watch) sightings(p *progress) []sighting {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	all := make([]sighting, len(p.ranks))
-	for i, r := range p.ranks {
-		e := &w.table.entries[r]
-		all[i] = sighting{known: e.beat > 0, when: e.when}
-		all[i].standing, _ = e.of(p.comm) // one that it has not made yet is before its first call
-		all[i].elsewhere = slices.ContainsFunc(e.in, func(s standing) bool { return s.comm != p.comm && s.at%2 == 0 && s.at > 0 })
-	}
-	return all
-}
-
-// findLate counts the time that running calls wait for late ranks, and tells of
-// them.
-func (w *watch) findLate(now, tick time.Duration) {
-	w.mu.Lock()
-	all := slices.Clone(w.all)
-	w.mu.Unlock()
-	for _, p := range all {
-		if h := p.header.Load(); h != nil {
-			w.findLateTo(p, h, now, tick)
-		}
-	}
-}
-
-// findLateTo does it for one call: of the ranks that wait the lowest tells.
-func (w *watch) findLateTo(p *progress, h *Header, now, tick time.Duration) {
-	since := p.sinceBegan()
-	seen := w.sightings(p)
-	late, waiting := holders(h.Seq, slices.Index(p.ranks, w.rank), since, w.opt.Heartbeat, seen)
-	if len(late) == 0 {
-		return
-	}
-	at := seen[late[0]].standing
-	at.comm = p.comm
-	for _, ranks := range [][]int{late, waiting} {
-		for i := range ranks {
-			ranks[i] = p.ranks[ranks[i]]
-		}
-	}
-	for _, r := range late {
-		w.held[r].Add(int64(min(tick, now-since)))
-	}
-	if w.opt.OnLate != nil && slices.Min(waiting) == w.rank && p.alarm.due(h.Seq, now-since) {
-		w.opt.OnLate(Late{Call: *h, Ranks: late, Waiting: waiting, For: now - since, Size: len(p.ranks), at: at})
-	}
-}
-
-// findSlow tells of a rank that is slow; the lowest of the others does.
-func (w *watch) findSlow(now time.Duration) {
-	if w.opt.OnSlow == nil {
-		return
-	}
-	w.mu.Lock()
-	all := slices.Clone(w.table.entries)
-	all[w.rank] = entry{beat: 1, when: now, inCalls: w.inCalls(now)}
-	w.mu.Unlock()
-	if s, found := w.shares.look(all); found {
-		teller := 0
-		if s.Rank == teller {
-			teller = 1
-		}
-		if w.rank == teller {
-			w.opt.OnSlow(s)
-		}
-	}
-}
-
-// blame is the rank to name when a call took too long, and why: one that there
-// is no news of, else one that is alive but has not come to the call, else the
-// one waited for.
-func (w *watch) blame(p *progress) (rank int, why string) {
-	w.mu.Lock()
-	quiet := w.silence.quietest(&w.table)
-	w.mu.Unlock()
-	if quiet >= 0 {
-		return quiet, "it hangs, was stopped, or is cut off"
-	}
-	if h := p.header.Load(); h != nil {
-		late, _ := holders(h.Seq, slices.Index(p.ranks, w.rank), p.sinceBegan(), w.opt.Heartbeat, w.sightings(p))
-		if len(late) > 0 {
-			return p.ranks[late[0]], "it is alive, but has not come to this call"
-		}
-	}
-	return int(p.waiting.Load()), "it hangs, was stopped, or is cut off"
 }

@@ -81,6 +81,84 @@ func TestStruckRankIsNamedInTime(t *testing.T) {
 	}
 }
 
+// cutWorld runs a world that all-reduces without end and in which, after some
+// calls, links are cut.
+func cutWorld(t *testing.T, n int, cut func(ts []collective.Transport)) (errs []error, took time.Duration) {
+	ts := mem.New(n)
+	errs = make([]error, n)
+	var mu sync.Mutex
+	var at time.Time
+	time.AfterFunc(2*time.Second, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		at = time.Now()
+		cut(ts)
+	})
+	var wg sync.WaitGroup
+	for r, tr := range ts {
+		c, err := collective.New(tr, collective.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			for errs[r] == nil {
+				time.Sleep(300 * time.Millisecond)
+				errs[r] = c.AllReduce(context.Background(), collective.F32(make([]float32, 10)), collective.Sum)
+			}
+			mu.Lock()
+			took = max(took, time.Since(at))
+			mu.Unlock()
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	return errs, took
+}
+
+// A link that is cut, a rank that is cut off and a world that falls in two are
+// told of in five seconds on all ranks, by the names of those on the other side.
+func TestCutsAreToldInTime(t *testing.T) {
+	for _, n := range worlds[1:] {
+		for _, victim := range victims(n) {
+			peer := schedule.Links(victim, n)[0]
+			for name, c := range map[string]struct {
+				apart func(a, b int) bool
+				blame func(r, named int) bool
+			}{
+				"a link": {func(a, b int) bool { return a == victim && b == peer },
+					func(_, named int) bool { return named == victim || named == peer }},
+				"a rank": {func(a, b int) bool { return a == victim },
+					func(r, named int) bool { return (r == victim) != (named == victim) }},
+				"halves": {func(a, b int) bool { return a < n/2 && b >= n/2 },
+					func(r, named int) bool { return (r < n/2) != (named < n/2) }},
+			} {
+				inBubble(t, fmt.Sprintf("%s, rank %d of %d", name, victim, n), func(t *testing.T) {
+					errs, took := cutWorld(t, n, func(ts []collective.Transport) {
+						for a := range n {
+							for b := range n {
+								if a != b && c.apart(a, b) {
+									mem.Cut(ts[a], ts[b])
+								}
+							}
+						}
+					})
+					if took > 5*time.Second {
+						t.Errorf("all have ended after %v", took)
+					}
+					for r, err := range errs {
+						var re *collective.RankError
+						if !errors.As(err, &re) || !c.blame(r, re.Peer) || !strings.Contains(err.Error(), "no sign of life") {
+							t.Errorf("rank %d: %v", r, err)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
 // Before the deadline one rank tells where the late one is and where all others
 // are, once at a time; at the deadline all name it.
 func TestLateRankIsToldOfInAnyWorld(t *testing.T) {

@@ -69,6 +69,7 @@ type rank struct {
 	mu             sync.Mutex
 	lanes          map[uint32]*lane
 	linked         []bool // by rank, to which there is a connection
+	cut            []bool // by rank, from which and to which nothing gets any more
 	heard          func(int, []byte)
 	lost           func(int, error)
 	backlog        []func()
@@ -91,7 +92,7 @@ func New(n int, faults ...Fault) []collective.Transport {
 	w := &world{ranks: make([]*rank, n), faults: faults}
 	out := make([]collective.Transport, n)
 	for r := range n {
-		k := &rank{w: w, self: r, broken: make(chan struct{}), left: make(chan struct{}), lanes: map[uint32]*lane{}, linked: make([]bool, n)}
+		k := &rank{w: w, self: r, broken: make(chan struct{}), left: make(chan struct{}), lanes: map[uint32]*lane{}, linked: make([]bool, n), cut: make([]bool, n)}
 		for _, p := range schedule.Links(r, n) {
 			k.linked[p] = true
 		}
@@ -129,6 +130,22 @@ func (k *rank) link(peer int) {
 		ends[0].linked[ends[1].self] = true
 		ends[0].mu.Unlock()
 	}
+}
+
+// Cut has nothing get from one rank to another any more, either way, and tells
+// nobody: a network that swallows what is sent.
+func Cut(a, b collective.Transport) {
+	for _, ends := range [2][2]*rank{{a.(*rank), b.(*rank)}, {b.(*rank), a.(*rank)}} {
+		ends[0].mu.Lock()
+		ends[0].cut[ends[1].self] = true
+		ends[0].mu.Unlock()
+	}
+}
+
+func (k *rank) isCut(peer int) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.cut[peer]
 }
 
 func (k *rank) isLinked(peer int) bool {
@@ -195,6 +212,9 @@ func (l *lane) Send(to int, h *collective.Header, payload []byte, sent *collecti
 		<-k.broken
 		return ErrBroken
 	}
+	if k.isCut(to) {
+		return nil
+	}
 	k.link(to)
 	peer := k.w.ranks[to]
 	far := peer.lane(l.id)
@@ -254,7 +274,7 @@ func (l *lane) Close() error {
 
 // Notify arrives at once and in the sender's goroutine; a frozen rank says nothing.
 func (k *rank) Notify(to int, msg []byte) error {
-	if k.frozen.Load() {
+	if k.frozen.Load() || k.isCut(to) {
 		return nil
 	}
 	if !k.isLinked(to) {
@@ -320,7 +340,7 @@ func (k *rank) vanish(err error) {
 	k.closed.Do(func() {
 		close(k.left)
 		for r, p := range k.w.ranks {
-			if k.isLinked(r) {
+			if k.isLinked(r) && !k.isCut(r) {
 				p.event(func() { p.lost(k.self, err) })
 			}
 		}

@@ -22,18 +22,19 @@ func Run(t *testing.T, open func(t *testing.T, n int) []collective.Transport) {
 		size int
 		do   func(*testing.T, []collective.Transport)
 	}{
-		"order":          {3, testOrder},
-		"sizes":          {3, testSizes},
-		"memory":         {3, testMemory},
-		"unread lane":    {3, testUnreadLane},
-		"either end":     {3, testEitherEnd},
-		"lane closed":    {3, testLaneClosed},
-		"messages":       {3, testMessages},
-		"break":          {3, testBreak},
-		"break at once":  {3, testBreakAtOnce},
-		"loss":           {3, testLoss},
-		"connections":    {9, testConnections},
-		"nobody listens": {3, testNobodyListens},
+		"order":            {3, testOrder},
+		"sizes":            {3, testSizes},
+		"memory":           {3, testMemory},
+		"unread lane":      {3, testUnreadLane},
+		"either end":       {3, testEitherEnd},
+		"lane closed":      {3, testLaneClosed},
+		"full lane closed": {3, testLaneClosedFull},
+		"messages":         {3, testMessages},
+		"break":            {3, testBreak},
+		"break at once":    {3, testBreakAtOnce},
+		"loss":             {3, testLoss},
+		"connections":      {9, testConnections},
+		"nobody listens":   {3, testNobodyListens},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ts := open(t, test.size)
@@ -299,6 +300,32 @@ func testLaneClosed(t *testing.T, ts []collective.Transport) {
 	testEitherEnd(t, ts)
 }
 
+// testLaneClosedFull closes a lane behind more than its window holds.
+func testLaneClosedFull(t *testing.T, ts []collective.Transport) {
+	const frames, n = 24, 1 << 20
+	for _, pair := range [][2]int{{0, 1}, {1, 0}} {
+		id := 20 + uint32(pair[0])
+		from, to := ts[pair[0]].Lane(id), ts[pair[1]].Lane(id)
+		together(t, func() error {
+			sent := collective.NewInflight()
+			for k := range uint64(frames) {
+				sent.Add()
+				if err := from.Send(pair[1], header(k, n), content(4, k, n), sent); err != nil {
+					return err
+				}
+			}
+			return from.Close()
+		}, func() error {
+			for k := range uint64(frames) {
+				if err := receive(to, pair[0], k, content(4, k, n)); err != nil {
+					return err
+				}
+			}
+			return to.Close()
+		})
+	}
+}
+
 // told is what a watcher was told.
 type told struct {
 	mu    sync.Mutex
@@ -481,6 +508,18 @@ func testConnections(t *testing.T, ts []collective.Transport) {
 		}
 		w.until(func() bool { return len(w.heard[from]) == 1 })
 	}
+	// Whoever is first sends before the other knows of it.
+	for _, pair := range [][2]int{{1, 6}, {7, 1}} {
+		if err := send(ts[pair[0]].Lane(0), pair[1], header(1, 3), []byte("abc")); err != nil {
+			t.Fatal(err)
+		}
+		if err := receive(ts[pair[1]].Lane(0), pair[0], 1, []byte("abc")); err != nil {
+			t.Fatal(err)
+		}
+		want[pair[0]]++
+		want[pair[1]]++
+	}
+	count("after a frame that nobody waited for")
 	for _, pair := range [][2]int{{2, 8}, {8, 2}} {
 		ts[pair[0]].Open(pair[1])
 	}

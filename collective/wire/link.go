@@ -41,7 +41,8 @@ type stream interface {
 type link struct {
 	t            *transport
 	peer         int
-	calling      sync.Once
+	calling      sync.Once        // of the rank that calls
+	knocking     sync.Once        // of the other
 	opened       chan struct{}    // closed when control is set, or err
 	err          error            // why calling failed
 	conn         *grpc.ClientConn // of the calling end; guarded by t.mu, like control
@@ -67,7 +68,9 @@ func newLink(t *transport, peer int) *link {
 // service describes both streams by hand: they carry bytes of ours and no protobuf, so that
 // there is nothing to generate.
 func (t *transport) service() *grpc.ServiceDesc {
-	return &grpc.ServiceDesc{ServiceName: serviceName, HandlerType: (*any)(nil), Streams: []grpc.StreamDesc{
+	return &grpc.ServiceDesc{ServiceName: serviceName, HandlerType: (*any)(nil), Methods: []grpc.MethodDesc{
+		{MethodName: knockName, Handler: t.answerKnock},
+	}, Streams: []grpc.StreamDesc{
 		{StreamName: laneName, ServerStreams: true, ClientStreams: true, Handler: t.acceptLane},
 		{StreamName: controlName, ServerStreams: true, ClientStreams: true, Handler: t.acceptControl},
 	}}
@@ -155,6 +158,8 @@ func (l *link) open(conn *grpc.ClientConn, s stream) error {
 		return status.Errorf(codes.AlreadyExists, "rank %d is connected already: two processes have one rank", l.peer)
 	case t.closing:
 		return status.Errorf(codes.Unavailable, "rank %d is leaving", t.cfg.Rank)
+	case l.err != nil:
+		return status.Errorf(codes.Unavailable, "rank %d has given up the connection: %v", t.cfg.Rank, l.err)
 	}
 	l.conn, l.control = conn, s
 	t.tasks.Go(l.readNotes)
@@ -173,10 +178,24 @@ func (l *link) isOpen() bool {
 	}
 }
 
-// await opens the link, if it is this rank that calls, or waits for the peer to.
+// fail says why there is no link, unless there is one by now.
+func (l *link) fail(err error) {
+	l.t.mu.Lock()
+	defer l.t.mu.Unlock()
+	select {
+	case <-l.opened:
+	default:
+		l.err = err
+		close(l.opened)
+	}
+}
+
+// await opens the link, if it is this rank that calls, or has the peer call.
 func (l *link) await() error {
 	if l.peer < l.t.cfg.Rank {
 		l.call(l.t.dataCtx)
+	} else if !l.isOpen() {
+		l.knocking.Do(func() { l.t.begin(l.knock) })
 	}
 	select {
 	case <-l.opened:
@@ -203,8 +222,7 @@ func (l *link) call(ctx context.Context) {
 			}
 		}
 		if err != nil {
-			l.err = fmt.Errorf("wire: rank %d calls rank %d at %s: %w", t.cfg.Rank, l.peer, t.cfg.Peers[l.peer], err)
-			close(l.opened)
+			l.fail(fmt.Errorf("wire: rank %d calls rank %d at %s: %w", t.cfg.Rank, l.peer, t.cfg.Peers[l.peer], err))
 		}
 	})
 }

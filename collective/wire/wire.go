@@ -195,11 +195,18 @@ var (
 // Open implements collective.Transport. The lower rank has nothing to do but to
 // be called.
 func (t *transport) Open(peer int) {
-	l := t.link(peer)
+	if peer < t.cfg.Rank {
+		l := t.link(peer)
+		t.begin(func() { l.call(t.dataCtx) })
+	}
+}
+
+// begin starts a task, unless Close has begun to wait for them.
+func (t *transport) begin(task func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if peer < t.cfg.Rank && !t.closing { // Close has not begun to wait for tasks
-		t.tasks.Go(func() { l.call(t.dataCtx) })
+	if !t.closing {
+		t.tasks.Go(task)
 	}
 }
 

@@ -1,0 +1,64 @@
+package wire
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	knockName = "Knock"
+	// knockAfter leaves the peer time to call on its own, as it does when it makes the
+	// same collective call.
+	knockAfter = 20 * time.Millisecond
+)
+
+// knock asks a higher rank to call, over a connection of its own, which ends with
+// the answer. So the lower rank of a pair can send first, too, and yet no two
+// ranks ever have two connections.
+func (l *link) knock() {
+	t := l.t
+	wait := time.NewTimer(knockAfter)
+	defer wait.Stop()
+	select {
+	case <-l.opened:
+		return
+	case <-t.dataCtx.Done():
+		return
+	case <-wait.C:
+	}
+	conn, err := grpc.NewClient("passthrough:///"+t.cfg.Peers[l.peer], t.dialOptions()...)
+	if err == nil {
+		hello := metadata.Join(t.hello(), metadata.Pairs("vgid-to", strconv.Itoa(l.peer)))
+		err = conn.Invoke(metadata.NewOutgoingContext(t.dataCtx, hello), methodPath(knockName), &note{}, &note{})
+		conn.Close()
+	}
+	if err != nil {
+		l.fail(fmt.Errorf("wire: rank %d asks rank %d at %s to call: %w", t.cfg.Rank, l.peer, t.cfg.Peers[l.peer], plain(err)))
+	}
+}
+
+// answerKnock is the other end. It has the form that gRPC prescribes.
+func (t *transport) answerKnock(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+	var m note
+	if err := decode(&m); err != nil {
+		return nil, err
+	}
+	md, _ := metadata.FromIncomingContext(ctx)
+	if err := t.disagreement(md); err != nil {
+		return nil, status.Error(codes.FailedPrecondition, err.Error())
+	}
+	peer, err := strconv.Atoi(one(md, "vgid-rank"))
+	if err != nil || peer < 0 || peer >= t.cfg.Rank || one(md, "vgid-to") != strconv.Itoa(t.cfg.Rank) {
+		return nil, status.Errorf(codes.FailedPrecondition, "rank %q asks rank %q to call, this is rank %d of %d: check the list of peers",
+			one(md, "vgid-rank"), one(md, "vgid-to"), t.cfg.Rank, t.size)
+	}
+	t.Open(peer)
+	return &note{}, nil
+}
