@@ -16,8 +16,9 @@ require (
 	go.uber.org/goleak v1.3.0 // tests: no goroutine outlives its owner
 	go.yaml.in/yaml/v4 v4.0.0 // the configuration file
 	golang.org/x/image v0.47.0 // WebP images; the rasteriser of the portraits
+	golang.org/x/net v0.60.0 // HTTP/2 header compression (collective/wire/internal/h2)
 	golang.org/x/sync v0.24.0 // errgroup in the benchmark builder
-	golang.org/x/sys v0.49.0 // which instructions the CPU has
+	golang.org/x/sys v0.49.0 // which instructions the CPU has; readv and writev
 	golang.org/x/term v0.47.0 // whether a person watches
 	golang.org/x/text v0.43.0 // Unicode normal forms of tokenizers and of file names
 	google.golang.org/grpc v1.85.0 // the collectives' wire (collective/wire)
@@ -54,7 +55,6 @@ require (
 	github.com/sean-/seed v0.0.0-20170313163322-e2103e2c3529 // indirect
 	github.com/twpayne/go-geom v1.6.1 // indirect
 	github.com/xrash/smetrics v0.0.0-20240521201337-686a1a2994c1 // indirect
-	golang.org/x/net v0.60.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
