@@ -101,6 +101,7 @@ func (g guard) answer(c io.ReadWriter) error {
 
 // ClientHandshake implements credentials.TransportCredentials.
 func (g guard) ClientHandshake(ctx context.Context, _ string, c net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	probeOften(c)
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := c.SetDeadline(deadline); err != nil {
 			return nil, nil, err
@@ -127,6 +128,7 @@ func (g guard) ClientHandshake(ctx context.Context, _ string, c net.Conn) (net.C
 // ServerHandshake implements credentials.TransportCredentials; the server has
 // set the deadline.
 func (g guard) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	probeOften(c)
 	if err := g.answer(c); err != nil {
 		c.Close()
 		if errors.Is(err, errToken) {

@@ -1,0 +1,31 @@
+package wire
+
+import (
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+// probeOften makes a connection try again at least once a second what was not
+// acknowledged. TCP doubles the time between tries: after a cut of three seconds
+// the next is due six seconds after the first, and until then a rank that is back
+// is not heard. Kernels before 6.15 know only the second option, which helps while
+// little is under way; one that refuses both does as it always did.
+func probeOften(c net.Conn) {
+	if p, ok := c.(*pending); ok {
+		c = p.Conn
+	}
+	t, ok := c.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	raw, err := t.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		const rtoMaxMS = 44 // TCP_RTO_MAX_MS of linux/tcp.h; the least it takes is a second
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, rtoMaxMS, 1000)
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_THIN_LINEAR_TIMEOUTS, 1)
+	})
+}
