@@ -39,7 +39,7 @@ func (w *watch) leaveAll() {
 		<-w.failure.broken // another cause may be on its way already
 		return
 	}
-	w.speak(true)
+	w.speak(everybody)
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
 	select {
@@ -48,7 +48,7 @@ func (w *watch) leaveAll() {
 		return
 	case <-ctx.Done():
 	}
-	w.speak(false) // what this rank has learned last, others may know from nobody else
+	w.speak(neighbours) // what this rank has learned last, others may know from nobody else
 }
 
 // agree compares the calls of this rank with those of the others when its

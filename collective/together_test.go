@@ -95,7 +95,7 @@ func TestSplitAgain(t *testing.T) {
 // Communicators that share ranks work, and are split, at the same time: rank i in
 // row i/3 and column i%3.
 func TestCommunicatorsAtTheSameTime(t *testing.T) {
-	const rounds = 30
+	const rounds = 10
 	ctx := context.Background()
 	var mu sync.Mutex
 	members := map[uint32][]int{} // by number

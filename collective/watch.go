@@ -68,6 +68,7 @@ func (w *watch) begin(world *progress) {
 	w.stop, w.wake, w.left = make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
 	w.t.Watch(w.hear, w.lose)
 	if w.size > 1 {
+		w.speak(near) // before the first call: from now on it counts when this rank is silent
 		w.stopped.Go(w.beat)
 	}
 }
@@ -265,14 +266,15 @@ func (w *watch) beat() {
 	tick := time.NewTicker(w.opt.Heartbeat)
 	defer tick.Stop()
 	last := time.Since(start)
-	w.speak(false) // from now on it counts when this rank is silent
 	for {
+		to := near
 		select {
 		case <-w.stop:
 			return
 		case <-w.failure.broken:
 			return
 		case <-w.wake:
+			to = neighbours
 		case <-tick.C:
 			now := time.Since(start)
 			w.mu.Lock()
@@ -282,7 +284,7 @@ func (w *watch) beat() {
 			w.findSlow(now)
 			last = now
 		}
-		w.speak(false)
+		w.speak(to)
 		if err := w.frozen(); err != nil {
 			w.failure.end(err, true)
 			return
@@ -305,10 +307,17 @@ func (w *watch) frozen() error {
 	return &RankError{Rank: w.rank, Peer: quiet, Err: fmt.Errorf("no sign of life for %v: %s", since.Round(time.Second/10), why)}
 }
 
-// speak tells those that hear of this rank in every beat what is new, and all
-// others that there is a connection to that this rank lives, or all ranks
-// everything.
-func (w *watch) speak(everything bool) {
+// audience is who hears of this rank.
+type audience int
+
+const (
+	neighbours audience = iota // those that hear of it in every beat, what is new
+	near                       // and others that there is a connection to, that it lives
+	everybody                  // all that there is a connection to, everything
+)
+
+// speak sends signs.
+func (w *watch) speak(to audience) {
 	now := time.Since(start)
 	w.mu.Lock()
 	latest := w.refresh(now)
@@ -320,28 +329,32 @@ func (w *watch) speak(everything bool) {
 	for p := range signs {
 		switch _, hears := slices.BinarySearch(w.tell, p); {
 		case p == w.rank:
-		case everything, hears && w.behind[p]:
+		case to == everybody, hears && w.behind[p]:
 			if all == nil {
 				all = w.table.signs(w.known(), latest, now)
 			}
 			signs[p] = all
 		case hears:
 			signs[p] = fresh
-		default:
+		case to == near:
 			signs[p] = own
 		}
 	}
 	w.mu.Unlock()
 	// Not under mu: a transport in memory has the peer hear it at once.
+	lost := make([]bool, w.size)
 	for p := range signs {
-		lost := false
 		for _, s := range signs[p] {
-			lost = w.t.Notify(p, s) != nil || lost // the loss of a peer is told by the transport
+			lost[p] = w.t.Notify(p, s) != nil || lost[p] // the loss of a peer is told by the transport
 		}
-		w.mu.Lock()
-		w.behind[p] = lost
-		w.mu.Unlock()
 	}
+	w.mu.Lock()
+	for p := range signs {
+		if signs[p] != nil {
+			w.behind[p] = lost[p]
+		}
+	}
+	w.mu.Unlock()
 }
 
 // known are the ranks of which anything is known; mu is held.

@@ -235,6 +235,9 @@ func (l *lane) Send(to int, h *collective.Header, payload []byte, sent *collecti
 	case <-far.closed:
 		return fmt.Errorf("mem: rank %d has closed lane %d", to, l.id)
 	case <-peer.left:
+		if k.isCut(to) {
+			return nil
+		}
 		return fmt.Errorf("mem: rank %d is lost", to)
 	}
 }
@@ -257,6 +260,10 @@ func (l *lane) Recv(from int) (*collective.Frame, error) {
 		return nil, ErrBroken
 	case <-l.k.w.ranks[from].left:
 	case <-l.k.w.ranks[from].lane(l.id).closed:
+	}
+	if l.k.isCut(from) { // nor does its end get through
+		<-l.k.broken
+		return nil, ErrBroken
 	}
 	select {
 	case f := <-l.in[from]:
