@@ -29,8 +29,8 @@ type Options struct {
 	// or an eighth of Timeout if that is less.
 	Heartbeat time.Duration
 	// Silence is how long a rank may give no sign of life to any of its neighbours
-	// before it counts as frozen; half as long again where others hear it, but one
-	// neighbour does not; five times as long for its first one. 0: 4.2 s, or 6
+	// before it counts as frozen; an eighth longer where others hear it, but one
+	// neighbour does not; five times as long for its first one. 0: 4 s, or 6
 	// heartbeats if that is more: a network that is gone for 3 s is no reason to end
 	// a job, and 5 s are the most that a frozen rank may cost. Negative: for ever.
 	Silence time.Duration
@@ -120,7 +120,7 @@ func New(t Transport, opt Options) (*Comm, error) {
 	setDefault(&opt.ChunkBytes, 1<<20)
 	setDefault(&opt.SmallBytes, 64<<10)
 	setDefault(&opt.Heartbeat, min(400*time.Millisecond, max(opt.Timeout/8, time.Millisecond)))
-	setDefault(&opt.Silence, max(4200*time.Millisecond, 6*opt.Heartbeat))
+	setDefault(&opt.Silence, max(4*time.Second, 6*opt.Heartbeat))
 	// A chunk holds whole elements of every type.
 	opt.ChunkBytes = min(opt.ChunkBytes, t.MaxPayload()) &^ 7
 	if opt.Timeout < 0 || opt.Heartbeat < 0 || opt.ChunkBytes < 8 {

@@ -15,7 +15,7 @@ import (
 // comes late counts as little more than one, since a pause of this process says
 // nothing about the others, whose signs wait unread meanwhile; and no rank is
 // called frozen while a rank that there is news of says that it hears it, unless
-// it has been silent here for half as long again.
+// it has been silent here for an eighth longer.
 type silence struct {
 	self  int
 	n     int
@@ -75,7 +75,7 @@ func (s *silence) suspects(t *table) (out []int) {
 func (s *silence) frozen(t *table) (rank int, since time.Duration) {
 	own := s.suspects(t)
 	for _, x := range own {
-		if s.direct[x] > s.limitOf(x)*3/2 || !s.vouched(x, t) {
+		if s.direct[x] > s.limitOf(x)*9/8 || !s.vouched(x, t) {
 			return x, s.direct[x]
 		}
 	}
