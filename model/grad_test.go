@@ -208,6 +208,9 @@ func lora(tb testing.TB, m *Model, dropout float32, targets ...string) {
 }
 
 func TestGradientsOfTheWholeModel(t *testing.T) {
+	if testing.Short() {
+		t.Skip("every gradient of a whole model, by differences")
+	}
 	everything := func(t *testing.T, m *Model) {
 		if _, err := m.Trainable("*"); err != nil {
 			t.Fatal(err)

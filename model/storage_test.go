@@ -73,6 +73,9 @@ func load(t *testing.T, be backend.Backend, dir string, o LoadOptions) *Model {
 // However the matrices are kept, the numbers are those of the values: from
 // bfloat16 or float32 files, copied or mapped, answers and gradients agree.
 func TestStorageDoesNotChangeNumbers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("each golden model in narrow and wide storage")
+	}
 	onGolden(t, func(t *testing.T, m *Model, g *golden, _ string) {
 		narrow, wide := narrowCopy(t, m)
 		run := func(m *Model) (out, grads []float32) {

@@ -287,6 +287,9 @@ func moved(t *testing.T, a, b map[string][]float32) float64 {
 // A run stopped after a checkpoint and resumed is, to the bit, the run that
 // was never stopped.
 func TestResumeIsExact(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in whole stages")
+	}
 	run := func(c config.Config, workers, stopAfter int) (rundir.Stage, error) {
 		var stage rundir.Stage
 		var first error

@@ -13,6 +13,9 @@ import (
 // Every code point goes through normalizers and pre-tokenizers as through the
 // reference's (testdata/make_unicode.py).
 func TestUnicodeAsReference(t *testing.T) {
+	if testing.Short() {
+		t.Skip("all of Unicode through each normalizer")
+	}
 	hftest.SameUnicode(t)
 	var rows []struct {
 		Normalizer   json.RawMessage `json:"normalizer"`
