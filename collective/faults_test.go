@@ -34,6 +34,7 @@ func TestFaultsInEveryCall(t *testing.T) {
 							var stood [n]time.Duration
 							errs := world(t, n, collective.Options{SmallBytes: small, ChunkBytes: 64}, []mem.Fault{{From: victim, To: to, Nth: 2, Kind: kind}},
 								func(c *collective.Comm) error {
+									time.Sleep(time.Second) // a rank's first sign of life is waited for longer
 									begin := time.Now()
 									for k := range rounds {
 										job := calltest.Job{Call: call, DType: collective.TypeF32, Root: k % n, Count: 40, Counts: []int{20, 30, 40, 10}}

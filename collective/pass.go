@@ -19,6 +19,10 @@ type pass struct {
 	// that lie beside each other travel without a copy.
 	block func(i int) []byte
 
+	// sends and receives are room to list the places of the message that is being
+	// sent, and received, and of its frame: most are of one place.
+	sends, receives struct{ message, frame [1][]byte }
+
 	sent, taken []uint32 // frames, by peer
 	copies      [][]byte // what swaps send, by step; nil if there are none
 	// Frames taken and copies made, in the order of the plan: what sending waits
@@ -38,7 +42,8 @@ func (x *exchange) run(h Header, plan schedule.Plan, block func(i int) []byte) e
 	if err := x.watch.announce(x.progress, &h); err != nil {
 		return err
 	}
-	p := &pass{x: x, h: h, plan: plan, block: block, sent: make([]uint32, x.size), taken: make([]uint32, x.size)}
+	frames := make([]uint32, 2*x.size)
+	p := &pass{x: x, h: h, plan: plan, block: block, sent: frames[:x.size], taken: frames[x.size:]}
 	events, long, most := 0, false, min(inOrderBytes, x.opt.ChunkBytes)
 	for _, s := range plan.Steps {
 		if s.Swap && p.copies == nil {
@@ -76,7 +81,7 @@ func (p *pass) inOrder() error {
 			}
 		}
 		if s.From != schedule.None {
-			if err := p.take(i, s, p.memory(s.Recv), 0); err != nil {
+			if err := p.take(i, s, p.incoming(s), 0); err != nil {
 				return err
 			}
 		}
@@ -159,7 +164,7 @@ func (p *pass) takeAll() error {
 		if s.Swap {
 			p.events <- struct{}{}
 		}
-		message := p.memory(s.Recv)
+		message := p.incoming(s)
 		for j := range p.x.chunks(spans.Total(message)) {
 			if err := p.take(i, s, message, j); err != nil {
 				return err
@@ -175,7 +180,7 @@ func (p *pass) prepare(i int, s *schedule.Step) {
 	if !s.Swap {
 		return
 	}
-	message := p.memory(s.Send)
+	message := p.memory(nil, s.Send)
 	p.copies[i] = p.x.scratch.Take(spans.Total(message))
 	spans.Gather(p.copies[i], message)
 }
@@ -183,9 +188,14 @@ func (p *pass) prepare(i int, s *schedule.Step) {
 // outgoing is the memory of a step's message.
 func (p *pass) outgoing(i int, s *schedule.Step) [][]byte {
 	if s.Swap {
-		return [][]byte{p.copies[i]}
+		return append(p.sends.message[:0], p.copies[i])
 	}
-	return p.memory(s.Send)
+	return p.memory(p.sends.message[:0], s.Send)
+}
+
+// incoming is where a step's message goes.
+func (p *pass) incoming(s *schedule.Step) [][]byte {
+	return p.memory(p.receives.message[:0], s.Recv)
 }
 
 // header is that of a message's frames.
@@ -202,7 +212,7 @@ func (p *pass) header(bytes int) Header {
 func (p *pass) send(s *schedule.Step, message [][]byte, j int) error {
 	h := p.header(spans.Total(message))
 	var payload []byte
-	switch parts := p.x.frame(message, j); len(parts) {
+	switch parts := p.x.frame(p.sends.frame[:0], message, j); len(parts) {
 	case 0:
 	case 1:
 		payload = parts[0]
@@ -218,7 +228,7 @@ func (p *pass) send(s *schedule.Step, message [][]byte, j int) error {
 // take receives frame j of a message and stores it.
 func (p *pass) take(i int, s *schedule.Step, message [][]byte, j int) error {
 	h := p.header(spans.Total(message))
-	parts := p.x.frame(message, j)
+	parts := p.x.frame(p.receives.frame[:0], message, j)
 	n := p.taken[s.From]
 	p.taken[s.From]++
 	f, err := p.x.receive(s.From, &h, int(n), spans.Total(parts))
@@ -265,19 +275,18 @@ func (p *pass) length(b schedule.Blocks) int {
 	return n
 }
 
-// memory lists where the blocks of a message lie.
-func (p *pass) memory(b schedule.Blocks) [][]byte {
+// memory lists where the blocks of a message lie, in room if it suffices.
+func (p *pass) memory(room [][]byte, b schedule.Blocks) [][]byte {
 	if b.Count == 1 && b.Bit == 0 {
-		return spans.Append(nil, p.block(b.First))
+		return spans.Append(room, p.block(b.First))
 	}
-	var out [][]byte
 	for _, i := range b.In(p.plan.Blocks) {
-		out = spans.Append(out, p.block(i))
+		room = spans.Append(room, p.block(i))
 	}
-	return out
+	return room
 }
 
-// frame gives what frame j of a message holds.
-func (x *exchange) frame(message [][]byte, j int) [][]byte {
-	return spans.Cut(message, j*x.opt.ChunkBytes, x.opt.ChunkBytes)
+// frame lists what frame j of a message holds, in room if it suffices.
+func (x *exchange) frame(room, message [][]byte, j int) [][]byte {
+	return spans.Cut(room, message, j*x.opt.ChunkBytes, x.opt.ChunkBytes)
 }

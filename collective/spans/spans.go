@@ -34,17 +34,9 @@ func follows(a, b []byte) bool {
 	return cap(a) >= len(a)+len(b) && unsafe.Pointer(unsafe.SliceData(b)) == unsafe.Add(unsafe.Pointer(unsafe.SliceData(a)), len(a))
 }
 
-// Cut gives what lies in bytes [from, from+n) of the spans together, or less at
-// their end.
-func Cut(spans [][]byte, from, n int) [][]byte {
-	if len(spans) == 1 { // as most are
-		lo := min(from, len(spans[0]))
-		if hi := min(lo+n, len(spans[0])); hi > lo {
-			return [][]byte{spans[0][lo:hi]}
-		}
-		return nil
-	}
-	var out [][]byte
+// Cut appends to out what lies in bytes [from, from+n) of the spans together, or
+// less at their end.
+func Cut(out, spans [][]byte, from, n int) [][]byte {
 	for _, m := range spans {
 		if n <= 0 {
 			break
