@@ -69,10 +69,7 @@ func (x *exchange) receive(from int, want *Header, chunk, length int) (*Frame, e
 		x.trouble(from, err)
 		return nil, errBroken
 	}
-	got := 0
-	for _, p := range f.Pieces {
-		got += len(p)
-	}
+	got := f.Len()
 	x.received.Add(uint64(HeaderSize + got))
 	switch {
 	case !f.Header.sameCall(want):

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-
-	"vgid/collective/spans"
 )
 
 // inbox is what came of a peer, and who waits for it.
@@ -210,7 +208,7 @@ func (m *messenger) fill(f *Frame, to []byte, from int) bool {
 				return false
 			}
 		}
-		got := spans.Total(f.Pieces)
+		got := f.Len()
 		x.received.Add(uint64(HeaderSize + got))
 		want := head
 		want.Chunk, want.Length = uint32(j), uint32(len(part))
@@ -220,8 +218,12 @@ func (m *messenger) fill(f *Frame, to []byte, from int) bool {
 			f.Release()
 			return false
 		}
-		spans.Gather(part, f.Pieces)
+		err := f.Into(part)
 		f.Release()
+		if err != nil {
+			x.trouble(from, err)
+			return false
+		}
 	}
 	return true
 }

@@ -239,27 +239,43 @@ func (p *pass) take(i int, s *schedule.Step, message [][]byte, j int) error {
 	if s.Swap && s.From < p.x.rank && s.Action != schedule.Copy {
 		own = p.copies[i][j*p.x.opt.ChunkBytes:]
 	}
-	pieces := f.Pieces
-	for k, dst := range parts {
-		in := pieces
-		if k < len(parts)-1 {
-			in, pieces = spans.Take(pieces, len(dst))
+	defer f.Release()
+	for _, dst := range parts {
+		if err := p.store(s, &h, f, dst, own); err != nil {
+			p.x.trouble(s.From, err)
+			return errBroken
 		}
-		switch {
-		case s.Action == schedule.Copy:
-			spans.Gather(dst, in)
-		case own != nil:
-			spans.Gather(dst, in)
-			reduce.Combine(h.DType, h.Reduce, dst, [][]byte{own[:len(dst)]})
+		if own != nil {
 			own = own[len(dst):]
-		default:
-			reduce.Combine(h.DType, h.Reduce, dst, in)
-		}
-		if s.Action == schedule.Finish && h.Reduce == Avg {
-			reduce.Divide(h.DType, dst, p.x.size)
 		}
 	}
-	f.Release()
+	return nil
+}
+
+// store puts the next bytes of a frame where they go. own, if not nil, is what was there
+// before, and comes first.
+func (p *pass) store(s *schedule.Step, h *Header, f *Frame, dst, own []byte) error {
+	if s.Action == schedule.Copy || own != nil {
+		if err := f.Into(dst); err != nil {
+			return err
+		}
+		if own != nil {
+			reduce.Combine(h.DType, h.Reduce, dst, [][]byte{own[:len(dst)]})
+		}
+	} else {
+		c := reduce.Combiner{DType: h.DType, Op: h.Reduce, Dst: dst}
+		for left := len(dst); left > 0; {
+			piece, err := f.Next(left)
+			if err != nil {
+				return err
+			}
+			c.Add(piece)
+			left -= len(piece)
+		}
+	}
+	if s.Action == schedule.Finish && h.Reduce == Avg {
+		reduce.Divide(h.DType, dst, p.x.size)
+	}
 	return nil
 }
 

@@ -55,23 +55,6 @@ type Lane interface {
 	Close() error
 }
 
-// Frame is one received frame.
-type Frame struct {
-	Header Header
-	// Pieces hold the payload in order; an element may straddle two of them.
-	Pieces [][]byte
-	// Free gives the memory of the pieces back; nil if there is nothing to do.
-	Free func()
-}
-
-// Release gives the frame's memory back. The pieces are invalid afterwards.
-func (f *Frame) Release() {
-	if f.Free != nil {
-		f.Free()
-		f.Free = nil
-	}
-}
-
 // Inflight counts payloads that a transport still reads from.
 type Inflight struct {
 	n    atomic.Int64

@@ -2,30 +2,44 @@ package reduce
 
 import "unsafe"
 
-// Combine sets dst = dst ⊕ pieces element by element. An element may straddle
-// pieces; together they are as long as dst.
+// Combine sets dst = dst ⊕ pieces element by element; together the pieces are as long
+// as dst.
 func Combine(dt DType, op Op, dst []byte, pieces [][]byte) {
-	size := dt.Size()
-	var carry [8]byte
-	have := 0
+	c := Combiner{DType: dt, Op: op, Dst: dst}
 	for _, p := range pieces {
-		if have > 0 {
-			k := copy(carry[have:size], p)
-			have += k
-			p = p[k:]
-			if have < size {
-				continue
-			}
-			whole(dt, op, dst[:size], carry[:size])
-			dst = dst[size:]
-		}
-		n := len(p) / size * size
-		if n > 0 {
-			whole(dt, op, dst[:n], p[:n])
-			dst = dst[n:]
-		}
-		have = copy(carry[:], p[n:])
+		c.Add(p)
 	}
+}
+
+// Combiner does the same with pieces that come one after another. An element may
+// straddle two of them.
+type Combiner struct {
+	DType DType
+	Op    Op
+	Dst   []byte // what is left of it
+
+	carry [8]byte // the part of an element that came
+	have  int
+}
+
+// Add combines the next piece.
+func (c *Combiner) Add(p []byte) {
+	size := c.DType.Size()
+	if c.have > 0 {
+		k := copy(c.carry[c.have:size], p)
+		c.have += k
+		p = p[k:]
+		if c.have < size {
+			return
+		}
+		whole(c.DType, c.Op, c.Dst[:size], c.carry[:size])
+		c.Dst = c.Dst[size:]
+	}
+	if n := len(p) / size * size; n > 0 {
+		whole(c.DType, c.Op, c.Dst[:n], p[:n])
+		c.Dst, p = c.Dst[n:], p[n:]
+	}
+	c.have = copy(c.carry[:], p)
 }
 
 // whole combines elements of which each lies in one piece.

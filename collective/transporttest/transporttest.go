@@ -98,7 +98,10 @@ func receive(l collective.Lane, from int, call uint64, want []byte) error {
 		return err
 	}
 	defer f.Release()
-	got := slices.Concat(f.Pieces...)
+	got := make([]byte, f.Len())
+	if err := f.Into(got); err != nil {
+		return err
+	}
 	if f.Header != *header(call, len(want)) {
 		return fmt.Errorf("header %+v from rank %d, want that of frame %d with %d bytes", f.Header, from, call, len(want))
 	}
