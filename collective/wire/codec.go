@@ -48,6 +48,27 @@ func askForLane(id uint32) note {
 	return note{noteLane, binary.LittleEndian.AppendUint32(nil, id)}
 }
 
+// parseNote reads what sendNote has written: the kind and what follows.
+func parseNote(b []byte) (note, error) {
+	if len(b) == 0 || b[0] > noteLane || b[0] == noteLane && len(b) != 5 {
+		return note{}, fmt.Errorf("control message of %d bytes is none that this program knows", len(b))
+	}
+	return note{b[0], b[1:]}, nil
+}
+
+func longNote(n int) error {
+	return fmt.Errorf("control message of %d bytes, at most %d are allowed", n, maxNote)
+}
+
+// decode reads the header of a frame that carries length bytes behind it.
+func decode(head []byte, length int) (collective.Header, error) {
+	h, err := collective.DecodeHeader(head)
+	if err == nil && length != int(h.Length) {
+		err = fmt.Errorf("wire: frame carries %d bytes, its header says %d", length, h.Length)
+	}
+	return h, err
+}
+
 // lane is the number of a noteLane.
 func (n *note) lane() uint32 { return binary.LittleEndian.Uint32(n.b) }
 
@@ -78,14 +99,11 @@ func (codec) Unmarshal(data mem.BufferSlice, v any) error {
 	switch m := v.(type) {
 	case *note:
 		if data.Len() > maxNote {
-			return fmt.Errorf("control message of %d bytes, at most %d are allowed", data.Len(), maxNote)
+			return longNote(data.Len())
 		}
-		b := data.Materialize()
-		if len(b) == 0 || b[0] > noteLane || b[0] == noteLane && len(b) != 5 {
-			return fmt.Errorf("control message of %d bytes is none that this program knows", len(b))
-		}
-		m.kind, m.b = b[0], b[1:]
-		return nil
+		n, err := parseNote(data.Materialize())
+		*m = n
+		return err
 	case *inFrame:
 		return m.read(data)
 	}
@@ -110,12 +128,9 @@ func (m *inFrame) read(data mem.BufferSlice) error {
 			length += len(p)
 		}
 	}
-	h, err := collective.DecodeHeader(head[:have])
+	h, err := decode(head[:have], length)
 	if err != nil {
 		return err
-	}
-	if length != int(h.Length) {
-		return fmt.Errorf("wire: frame carries %d bytes, its header says %d", length, h.Length)
 	}
 	// gRPC frees the message when this function returns; the frame holds it.
 	data.Ref()

@@ -1,14 +1,11 @@
 package wire
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -33,32 +30,30 @@ func (l *link) knock() {
 		return
 	case <-wait.C:
 	}
-	conn, err := grpc.NewClient("passthrough:///"+t.cfg.Peers[l.peer], t.dialOptions()...)
+	conn, err := t.ends.dial(l.peer)
 	if err == nil {
-		hello := metadata.Join(t.hello(), metadata.Pairs("vgid-to", strconv.Itoa(l.peer)))
-		err = conn.Invoke(metadata.NewOutgoingContext(t.dataCtx, hello), methodPath(knockName), &note{}, &note{})
-		conn.Close()
+		var s stream
+		if s, err = t.open(t.dataCtx, t.dataCtx, l, conn, knockName); err == nil {
+			s.leave()
+		}
+		_ = conn.close() // what it was for has been said
 	}
 	if err != nil {
-		l.fail(fmt.Errorf("wire: rank %d asks rank %d at %s to call: %w", t.cfg.Rank, l.peer, t.cfg.Peers[l.peer], plain(err)))
+		l.fail(fmt.Errorf("wire: rank %d asks rank %d at %s to call: %w", t.cfg.Rank, l.peer, t.cfg.Peers[l.peer], err))
 	}
 }
 
-// answerKnock is the other end. It has the form that gRPC prescribes.
-func (t *transport) answerKnock(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-	var m note
-	if err := decode(&m); err != nil {
-		return nil, err
-	}
-	md, _ := metadata.FromIncomingContext(ctx)
+// acceptKnock is the other end.
+func (t *transport) acceptKnock(s incoming) error {
+	md := s.asked()
 	if err := t.disagreement(md); err != nil {
-		return nil, status.Error(codes.FailedPrecondition, err.Error())
+		return status.Error(codes.FailedPrecondition, err.Error())
 	}
 	peer, err := strconv.Atoi(one(md, "vgid-rank"))
 	if err != nil || peer < 0 || peer >= t.cfg.Rank || one(md, "vgid-to") != strconv.Itoa(t.cfg.Rank) {
-		return nil, status.Errorf(codes.FailedPrecondition, "rank %q asks rank %q to call, this is rank %d of %d: check the list of peers",
+		return status.Errorf(codes.FailedPrecondition, "rank %q asks rank %q to call, this is rank %d of %d: check the list of peers",
 			one(md, "vgid-rank"), one(md, "vgid-to"), t.cfg.Rank, t.size)
 	}
 	t.Open(peer)
-	return &note{}, nil
+	return s.answer(t.hello())
 }

@@ -7,9 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"vgid/collective"
@@ -57,18 +55,13 @@ func (l *lane) end(peer int) (*laneEnd, error) {
 	return e, nil
 }
 
-// Send returns when gRPC has taken the frame, which is before it has left.
+// Send implements collective.Lane.
 func (l *lane) Send(to int, h *collective.Header, payload []byte, sent *collective.Inflight) error {
 	e, err := l.end(to)
-	m := &outFrame{header: h, payload: payload, sent: sent}
-	if err == nil {
-		err = e.s.SendMsg(m)
-	}
-	if err == nil {
-		return nil
-	}
-	if !m.taken {
+	if err != nil {
 		sent.Done()
+	} else if err = e.s.send(h, payload, sent); err == nil {
+		return nil
 	}
 	return fmt.Errorf("send to rank %d: %w", to, plain(err))
 }
@@ -76,14 +69,13 @@ func (l *lane) Send(to int, h *collective.Header, payload []byte, sent *collecti
 // Recv implements collective.Lane.
 func (l *lane) Recv(from int) (*collective.Frame, error) {
 	e, err := l.end(from)
-	var m inFrame
 	if err == nil {
-		err = e.s.RecvMsg(&m)
+		var f *collective.Frame
+		if f, err = e.s.recv(); err == nil {
+			return f, nil
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("receive from rank %d: %w", from, plain(err))
-	}
-	return &m.frame, nil
+	return nil, fmt.Errorf("receive from rank %d: %w", from, plain(err))
 }
 
 // Close implements collective.Lane.
@@ -168,37 +160,23 @@ func (e *laneEnd) open() {
 	})
 }
 
-// close ends this end of the stream behind what it has sent. A calling end has
-// to read until the peer ends it as well, or gRPC keeps the stream.
+// close ends this end of the stream behind what it has sent.
 func (e *laneEnd) close() {
 	e.closing.Do(func() {
 		close(e.closed)
-		s, ok := e.s.(grpc.ClientStream)
-		if !ok {
-			return
-		}
-		_ = s.CloseSend() // never fails; errors show in RecvMsg
-		e.l.t.tasks.Go(func() {
-			for {
-				var m inFrame
-				if s.RecvMsg(&m) != nil {
-					return
-				}
-				m.frame.Release()
-			}
-		})
+		e.s.leave()
 	})
 }
 
 // acceptLane is the handler of a lane's stream: a stream of a server ends when
 // its handler returns.
-func (t *transport) acceptLane(_ any, s grpc.ServerStream) error {
+func (t *transport) acceptLane(s incoming) error {
 	l, err := t.admit(s)
 	if err != nil {
 		t.refuse(err)
 		return err
 	}
-	md, _ := metadata.FromIncomingContext(s.Context())
+	md := s.asked()
 	id, err := strconv.ParseUint(one(md, laneKey), 10, 32)
 	if err != nil {
 		return status.Errorf(codes.InvalidArgument, "rank %d opens lane %q, which is no number", l.peer, one(md, laneKey))
@@ -217,7 +195,7 @@ func (t *transport) acceptLane(_ any, s grpc.ServerStream) error {
 	}
 	select {
 	case <-e.closed:
-	case <-s.Context().Done():
+	case <-s.gone():
 	case <-t.dataCtx.Done():
 	}
 	return nil

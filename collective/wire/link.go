@@ -2,13 +2,10 @@ package wire
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"sync"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -21,12 +18,6 @@ const (
 	laneKey     = "vgid-lane"
 	version     = "2"
 )
-
-// stream is what both ends of a gRPC stream have in common.
-type stream interface {
-	SendMsg(m any) error
-	RecvMsg(m any) error
-}
 
 // link is the connection to one peer: a stream of control messages, and a
 // stream for every lane in use.
@@ -41,11 +32,11 @@ type stream interface {
 type link struct {
 	t            *transport
 	peer         int
-	calling      sync.Once        // of the rank that calls
-	knocking     sync.Once        // of the other
-	opened       chan struct{}    // closed when control is set, or err
-	err          error            // why calling failed
-	conn         *grpc.ClientConn // of the calling end; guarded by t.mu, like control
+	calling      sync.Once     // of the rank that calls
+	knocking     sync.Once     // of the other
+	opened       chan struct{} // closed when control is set, or err
+	err          error         // why calling failed
+	conn         caller        // of the calling end; guarded by t.mu, like control
 	control      stream
 	ended        chan struct{} // closed to let the accepting end's handler return: a stream of a server ends with its handler
 	notes        chan note
@@ -63,17 +54,6 @@ func newLink(t *transport, peer int) *link {
 		ended: make(chan struct{}), lanes: map[uint32]*laneEnd{},
 		flush: make(chan struct{}), flushed: make(chan struct{}), closedByPeer: make(chan struct{}),
 	}
-}
-
-// service describes both streams by hand: they carry bytes of ours and no protobuf, so that
-// there is nothing to generate.
-func (t *transport) service() *grpc.ServiceDesc {
-	return &grpc.ServiceDesc{ServiceName: serviceName, HandlerType: (*any)(nil), Methods: []grpc.MethodDesc{
-		{MethodName: knockName, Handler: t.answerKnock},
-	}, Streams: []grpc.StreamDesc{
-		{StreamName: laneName, ServerStreams: true, ClientStreams: true, Handler: t.acceptLane},
-		{StreamName: controlName, ServerStreams: true, ClientStreams: true, Handler: t.acceptControl},
-	}}
 }
 
 // hello is what an end says of itself. It is compared before the first frame,
@@ -105,7 +85,7 @@ func one(md metadata.MD, key string) string {
 
 // acceptControl is the handler of control streams; it keeps the stream open
 // until this end or the peer is done.
-func (t *transport) acceptControl(_ any, s grpc.ServerStream) error {
+func (t *transport) acceptControl(s incoming) error {
 	l, err := t.admit(s)
 	if err == nil {
 		err = l.open(nil, s)
@@ -117,15 +97,15 @@ func (t *transport) acceptControl(_ any, s grpc.ServerStream) error {
 	select {
 	case <-l.ended:
 	case <-l.closedByPeer:
-	case <-s.Context().Done():
+	case <-s.gone():
 	case <-t.ctx.Done():
 	}
 	return nil
 }
 
 // admit compares a calling rank with this one and gives its link.
-func (t *transport) admit(s grpc.ServerStream) (*link, error) {
-	md, _ := metadata.FromIncomingContext(s.Context())
+func (t *transport) admit(s incoming) (*link, error) {
+	md := s.asked()
 	if err := t.disagreement(md); err != nil {
 		return nil, status.Error(codes.FailedPrecondition, err.Error())
 	}
@@ -134,7 +114,7 @@ func (t *transport) admit(s grpc.ServerStream) (*link, error) {
 		return nil, status.Errorf(codes.FailedPrecondition, "rank %q calls rank %q, this is rank %d of %d: check the list of peers", one(md, "vgid-rank"), to, t.cfg.Rank, t.size)
 	}
 	// The answer goes out at once: until then the caller's gRPC holds back.
-	return t.link(peer), s.SendHeader(t.hello())
+	return t.link(peer), s.answer(t.hello())
 }
 
 // link is the link to a peer, which may not be open yet.
@@ -149,7 +129,7 @@ func (t *transport) link(peer int) *link {
 
 // open takes the control stream, once: a second one of a higher rank means that
 // two processes believe to be the same rank, and none of them can be trusted.
-func (l *link) open(conn *grpc.ClientConn, s stream) error {
+func (l *link) open(conn caller, s stream) error {
 	t := l.t
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -205,20 +185,18 @@ func (l *link) await() error {
 	}
 }
 
-func methodPath(name string) string { return "/" + serviceName + "/" + name }
-
 // call opens the link to a lower rank, within ctx.
 func (l *link) call(ctx context.Context) {
 	l.calling.Do(func() {
 		t := l.t
-		conn, err := grpc.NewClient("passthrough:///"+t.cfg.Peers[l.peer], t.dialOptions()...)
+		conn, err := t.ends.dial(l.peer)
 		if err == nil {
-			var control grpc.ClientStream
+			var control stream
 			if control, err = t.open(ctx, t.ctx, l, conn, controlName); err == nil {
 				err = l.open(conn, control)
 			}
 			if err != nil {
-				conn.Close()
+				_ = conn.close() // what failed before is what is told
 			}
 		}
 		if err != nil {
@@ -229,37 +207,19 @@ func (l *link) call(ctx context.Context) {
 
 // open starts a stream to a lower rank and compares the two ends. The stream lives as long as
 // life; ctx only bounds the wait.
-func (t *transport) open(ctx, life context.Context, l *link, conn *grpc.ClientConn, name string, more ...string) (grpc.ClientStream, error) {
+func (t *transport) open(ctx, life context.Context, l *link, conn caller, name string, more ...string) (stream, error) {
 	md := metadata.Join(t.hello(), metadata.Pairs("vgid-to", strconv.Itoa(l.peer)), metadata.Pairs(more...))
-	own, cancel := context.WithCancel(metadata.NewOutgoingContext(life, md))
-	giveUp := context.AfterFunc(ctx, cancel)
-	s, err := conn.NewStream(own, &grpc.StreamDesc{StreamName: name, ServerStreams: true, ClientStreams: true}, methodPath(name))
-	var answer metadata.MD
-	if err == nil {
-		answer, err = s.Header()
-		// A refused stream has no header; its reason is the stream's status.
-		if err == nil && len(answer.Get("vgid-rank")) == 0 {
-			err = s.RecvMsg(&note{})
-			if err == nil || errors.Is(err, io.EOF) {
-				err = errors.New("the answer names no rank")
-			}
-		}
+	s, answer, err := conn.open(ctx, life, name, md)
+	if err != nil {
+		return nil, plain(err)
 	}
-	if err == nil {
-		err = t.disagreement(answer)
-	}
+	err = t.disagreement(answer)
 	if err == nil && one(answer, "vgid-rank") != strconv.Itoa(l.peer) {
 		err = fmt.Errorf("rank %s answers there: check the list of peers", one(answer, "vgid-rank"))
 	}
-	if !giveUp() && err == nil {
-		err = context.Cause(ctx)
-	}
 	if err != nil {
-		cancel()
-		if ctx.Err() != nil {
-			err = fmt.Errorf("%w: %s", context.Cause(ctx), stateWords(conn.GetState()))
-		}
-		return nil, plain(err)
+		s.reset()
+		return nil, err
 	}
 	return s, nil
 }
@@ -268,8 +228,8 @@ func (t *transport) open(ctx, life context.Context, l *link, conn *grpc.ClientCo
 func (l *link) readNotes() {
 	defer close(l.closedByPeer)
 	for {
-		var m note
-		if err := l.control.RecvMsg(&m); err != nil {
+		m, err := l.control.recvNote()
+		if err != nil {
 			l.t.event(func() { l.t.lost(l.peer, plain(err)) })
 			return
 		}
@@ -297,7 +257,7 @@ func (l *link) writeNotes() {
 	for {
 		select {
 		case b := <-l.notes:
-			if l.control.SendMsg(&b) != nil {
+			if l.control.sendNote(b) != nil {
 				return // the reader learns the reason
 			}
 		case <-l.t.ctx.Done():
@@ -306,12 +266,12 @@ func (l *link) writeNotes() {
 			for {
 				select {
 				case b := <-l.notes:
-					if l.control.SendMsg(&b) != nil {
+					if l.control.sendNote(b) != nil {
 						return
 					}
 				default:
-					if c, ok := l.control.(grpc.ClientStream); ok {
-						_ = c.CloseSend() // never fails; errors show in RecvMsg
+					if l.peer < l.t.cfg.Rank { // the accepting end's stream ends with its handler
+						l.control.closeSend()
 					}
 					return
 				}

@@ -10,27 +10,40 @@ import (
 	"vgid/collective/transporttest"
 )
 
-func TestTransport(t *testing.T) { transporttest.Run(t, connected) }
+// endpoints are the ways in which the ranks of a job may speak gRPC.
+var endpoints = map[string]func(rank int) (stock bool){
+	"fast":  func(int) bool { return false },
+	"stock": func(int) bool { return true },
+	"mixed": func(rank int) bool { return rank%2 == 1 },
+}
 
-// Every call over gRPC, of short and of long buffers.
-func TestCalls(t *testing.T) {
-	for _, small := range []int{-1, 0} {
-		calltest.All(t, connected(t, 3), collective.Options{Job: "test", SmallBytes: small, ChunkBytes: 64})
+func TestTransport(t *testing.T) {
+	for name, stock := range endpoints {
+		t.Run(name, func(t *testing.T) {
+			transporttest.Run(t, func(t *testing.T, n int) []collective.Transport { return connected(t, n, stock) })
+		})
 	}
 }
 
-func TestCallsOfHalves(t *testing.T) {
-	calltest.Halves(t, connected(t, 5), collective.Options{Job: "test", ChunkBytes: 64})
+// Every call over gRPC, of short and of long buffers.
+func TestCalls(t *testing.T) {
+	for name, stock := range endpoints {
+		t.Run(name, func(t *testing.T) {
+			for _, small := range []int{-1, 0} {
+				calltest.All(t, connected(t, 3, stock), collective.Options{Job: "test", SmallBytes: small, ChunkBytes: 64})
+			}
+		})
+	}
 }
 
 // connected gives the ends of a world.
-func connected(t *testing.T, n int) []collective.Transport {
+func connected(t *testing.T, n int, stock func(rank int) bool) []collective.Transport {
 	ts, errs := make([]collective.Transport, n), make([]error, n)
 	ls, addrs := listen(t, n)
 	var wg sync.WaitGroup
 	for r := range n {
 		wg.Go(func() {
-			ts[r], errs[r] = Connect(context.Background(), Config{Job: "test", Token: "secret", Rank: r, Peers: addrs, Listener: ls[r]})
+			ts[r], errs[r] = Connect(context.Background(), Config{Job: "test", Token: "secret", Rank: r, Peers: addrs, Listener: ls[r], Stock: stock(r)})
 		})
 	}
 	wg.Wait()

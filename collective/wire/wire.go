@@ -17,10 +17,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/experimental"
-
 	"vgid/collective"
 	"vgid/collective/schedule"
 )
@@ -28,11 +24,11 @@ import (
 const (
 	maxPayload = 4 << 20
 	maxNote    = 8 << 10
-	// window lets both directions run without waiting for credit.
-	window     = 16 << 20
-	ioBuffer   = 1 << 20
 	closeGrace = time.Second
 	strangers  = 16 // unproven connections beyond one per rank
+	// Peers start at different times: a rank that is not there is asked again soon.
+	askFirst = 20 * time.Millisecond
+	askMost  = 500 * time.Millisecond
 )
 
 // Config says who this rank is and where the others are.
@@ -45,6 +41,9 @@ type Config struct {
 	Listener net.Listener // where this rank accepts; owned by Connect
 	// Timeout bounds the time until all peers are connected; 0: 60 s.
 	Timeout time.Duration
+	// Stock has this rank speak by grpc-go alone, the reference for the faster endpoint
+	// of our own. Peers may do as they like.
+	Stock bool
 }
 
 // transport implements collective.Transport.
@@ -54,11 +53,11 @@ type Config struct {
 // for; and a payload is told as sent exactly once, by gRPC when it lets go of
 // the memory, or by Send when gRPC never took it.
 type transport struct {
-	cfg    Config
-	size   int
-	server *grpc.Server
-	ctx    context.Context
-	end    context.CancelFunc // ends every stream
+	cfg  Config
+	size int
+	ends endpoint
+	ctx  context.Context
+	end  context.CancelFunc // ends every stream
 	// dataCtx is the life of lanes, which Break ends.
 	dataCtx context.Context
 	drop    context.CancelFunc
@@ -93,19 +92,12 @@ func Connect(ctx context.Context, cfg Config) (collective.Transport, error) {
 	t := &transport{cfg: cfg, size: n, links: make([]*link, n), lanes: map[uint32]*lane{}}
 	t.ctx, t.end = context.WithCancel(context.Background())
 	t.dataCtx, t.drop = context.WithCancel(t.ctx)
-	// Static windows: gRPC would begin with 64 KiB and grow them by what it measures.
-	opts := []grpc.ServerOption{
-		grpc.ForceServerCodecV2(codec{}), experimental.BufferPool(receivePool),
-		grpc.MaxRecvMsgSize(maxPayload + collective.HeaderSize), grpc.MaxSendMsgSize(maxPayload + collective.HeaderSize),
-		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window),
-		grpc.ReadBufferSize(ioBuffer), grpc.WriteBufferSize(ioBuffer),
-		grpc.WaitForHandlers(true),
-		grpc.Creds(guard{token: []byte(cfg.Token), refused: t.refuse}), grpc.ConnectionTimeout(proveWithin),
-	}
-	t.server = grpc.NewServer(opts...)
-	t.server.RegisterService(t.service(), t)
 	door := &gate{Listener: cfg.Listener, most: n + strangers}
-	t.tasks.Go(func() { _ = t.server.Serve(door) }) // its error is the end of the streams
+	if cfg.Stock {
+		t.ends = newStock(t, door)
+	} else {
+		t.ends = newFast(t, door)
+	}
 
 	ctx, cancel := context.WithTimeoutCause(ctx, cfg.Timeout, fmt.Errorf("not all ranks came within %v", cfg.Timeout))
 	defer cancel()
@@ -149,30 +141,6 @@ func (t *transport) connectAll(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// dialOptions are those of a rank that calls a lower one. Windows, buffers and limits are the
-// same on both sides (Connect), or one direction would be slower than the other.
-func (t *transport) dialOptions() []grpc.DialOption {
-	creds := guard{token: []byte(t.cfg.Token), refused: t.giveUp}
-	return []grpc.DialOption{
-		grpc.WithTransportCredentials(creds), experimental.WithBufferPool(receivePool),
-		grpc.WithNoProxy(), // HTTPS_PROXY of the cluster is not meant for ranks
-		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window),
-		grpc.WithReadBufferSize(ioBuffer), grpc.WithWriteBufferSize(ioBuffer),
-		// Peers start at different times: ask again soon.
-		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
-			MinConnectTimeout: 5 * time.Second,
-		}),
-		grpc.WithDefaultCallOptions(
-			grpc.ForceCodecV2(codec{}), grpc.WaitForReady(true),
-			grpc.MaxCallRecvMsgSize(maxPayload+collective.HeaderSize), grpc.MaxCallSendMsgSize(maxPayload+collective.HeaderSize),
-			// Kept for a retry, messages up to 256 KiB would not be released
-			// until the server answers.
-			grpc.MaxRetryRPCBufferSize(0),
-		),
-	}
 }
 
 // refuse keeps why a caller was sent away.
@@ -305,14 +273,12 @@ func (t *transport) Close() error {
 		}
 	}
 	t.end()
-	stop := context.AfterFunc(grace, t.server.Stop)
-	t.server.GracefulStop()
-	stop()
+	t.ends.stop(grace)
 	t.tasks.Wait()
 	var err error
 	for _, l := range t.openLinks() {
 		if l.conn != nil {
-			err = errors.Join(err, l.conn.Close())
+			err = errors.Join(err, l.conn.close())
 		}
 	}
 	return err

@@ -33,15 +33,22 @@ func plain(err error) error {
 	return &streamError{s.Message(), err}
 }
 
+// How far a call came that took too long.
+const (
+	wordsNobody     = "no rank answers there"
+	wordsConnecting = "the connection is still being made"
+	wordsConnected  = "connected, but the peer has not said who it is"
+)
+
 // stateWords say why a connection that was waited for is not there.
 func stateWords(s connectivity.State) string {
 	switch s {
 	case connectivity.TransientFailure:
-		return "no rank answers there"
+		return wordsNobody
 	case connectivity.Connecting:
-		return "the connection is still being made"
+		return wordsConnecting
 	case connectivity.Ready:
-		return "connected, but the peer has not said who it is"
+		return wordsConnected
 	}
 	return "no connection was made"
 }
