@@ -26,20 +26,26 @@ import (
 type Options struct {
 	Procs []int // numbers of processes
 	Sizes []int // bytes of float32 values, each a multiple of 4
+	// Transports are names of Transports; none: the first.
+	Transports []string
 	// PerSize is about how long one size is measured; 0: 2 s.
 	PerSize time.Duration
 }
 
+// Transports are what can be measured: gRPC over loopback TCP, by the endpoint of our own
+// and by grpc-go.
+var Transports = []string{"grpc", "grpc-stock"}
+
 // Result is what Run measured.
 type Result struct {
-	Transport string  `json:"transport"`
-	Rows      []Row   `json:"rows"`
-	Starts    []Start `json:"starts"`
+	Rows   []Row   `json:"rows"`
+	Starts []Start `json:"starts"`
 }
 
 // Start is how a number of processes began.
 type Start struct {
-	Procs int `json:"procs"`
+	Transport string `json:"transport"`
+	Procs     int    `json:"procs"`
 	// Seconds from the start of the first process until all have connected and met in
 	// a barrier; the processes themselves, one after another, are in it.
 	Seconds     float64 `json:"seconds"`
@@ -49,11 +55,12 @@ type Start struct {
 // Row is one number of processes and one size. Times are of the slowest rank,
 // in seconds; bandwidths in bytes per second.
 type Row struct {
-	Procs  int     `json:"procs"`
-	Bytes  int     `json:"bytes"`
-	Rounds int     `json:"rounds"`
-	P50    float64 `json:"p50_seconds"`
-	P99    float64 `json:"p99_seconds"`
+	Transport string  `json:"transport"`
+	Procs     int     `json:"procs"`
+	Bytes     int     `json:"bytes"`
+	Rounds    int     `json:"rounds"`
+	P50       float64 `json:"p50_seconds"`
+	P99       float64 `json:"p99_seconds"`
 	// AlgBW is Bytes/P50; BusBW is AlgBW·2(n-1)/n, which does not depend on the
 	// number of ranks when the links are the limit (nccl-tests,
 	// doc/PERFORMANCE.md).
@@ -65,7 +72,7 @@ type Row struct {
 }
 
 // Run starts processes of the running program, which must call WorkerMain
-// first thing, for every number of processes in turn.
+// first thing, for every number of processes in turn, and for each with every transport.
 // An error names the rank whose process failed, with what it wrote to standard error.
 func Run(ctx context.Context, opt Options) (Result, error) {
 	if len(opt.Procs) == 0 {
@@ -73,6 +80,9 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 	}
 	if len(opt.Sizes) == 0 {
 		opt.Sizes = []int{4 << 10, 64 << 10, 1 << 20, 16 << 20, 64 << 20}
+	}
+	if len(opt.Transports) == 0 {
+		opt.Transports = Transports[:1]
 	}
 	if opt.PerSize == 0 {
 		opt.PerSize = 2 * time.Second
@@ -87,21 +97,32 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 			return Result{}, fmt.Errorf("bench collective: size %d is not a positive multiple of 4 bytes", s)
 		}
 	}
-	res := Result{Transport: "grpc, loopback tcp"}
-	for _, n := range opt.Procs {
-		rows, start, err := runWorld(ctx, n, opt)
-		if err != nil {
-			return Result{}, err
+	for _, t := range opt.Transports {
+		if !slices.Contains(Transports, t) {
+			return Result{}, fmt.Errorf("bench collective: transport %q is none of %s", t, strings.Join(Transports, ", "))
 		}
-		res.Rows, res.Starts = append(res.Rows, rows...), append(res.Starts, start)
+	}
+	var res Result
+	for _, n := range opt.Procs {
+		for _, transport := range opt.Transports {
+			rows, start, err := runWorld(ctx, n, transport, opt)
+			if err != nil {
+				return Result{}, err
+			}
+			for i := range rows {
+				rows[i].Transport = transport
+			}
+			start.Transport = transport
+			res.Rows, res.Starts = append(res.Rows, rows...), append(res.Starts, start)
+		}
 	}
 	return res, nil
 }
 
 // runWorld measures all sizes with n processes.
 // The processes end with the context, and all have ended when it returns.
-func runWorld(ctx context.Context, n int, opt Options) (rows []Row, start Start, err error) {
-	job := jobSpec{Begin: time.Now(), Token: rand.Text(), Sizes: opt.Sizes, PerSize: opt.PerSize}
+func runWorld(ctx context.Context, n int, transport string, opt Options) (rows []Row, start Start, err error) {
+	job := jobSpec{Begin: time.Now(), Transport: transport, Token: rand.Text(), Sizes: opt.Sizes, PerSize: opt.PerSize}
 	// Workers inherit their listeners, so no port can be taken in between.
 	files := make([]*os.File, n)
 	defer func() {
@@ -212,17 +233,17 @@ func row(n, size int, seconds []float64, cpu float64) Row {
 // Table prints the result for people.
 func (r Result) Table(to io.Writer) error {
 	t := bench.Table{Right: true}
-	t.Titlef("all-reduce (f32 sum) over %s\n", r.Transport)
-	t.Rowf("procs\tsize\trounds\tp50\tp99\talgbw GB/s\tbusbw GB/s\tCPU ns/B")
+	t.Titlef("all-reduce (f32 sum) over loopback\n")
+	t.Rowf("transport\tprocs\tsize\trounds\tp50\tp99\talgbw GB/s\tbusbw GB/s\tCPU ns/B")
 	for _, x := range r.Rows {
-		t.Rowf("%d\t%s\t%d\t%s\t%s\t%.2f\t%.2f\t%.2f", x.Procs, sizeText(x.Bytes), x.Rounds,
+		t.Rowf("%s\t%d\t%s\t%d\t%s\t%s\t%.2f\t%.2f\t%.2f", x.Transport, x.Procs, sizeText(x.Bytes), x.Rounds,
 			timeText(x.P50), timeText(x.P99), x.AlgBW/1e9, x.BusBW/1e9, x.CPUPerByte)
 	}
 	if err := t.Write(to); err != nil {
 		return err
 	}
 	for _, s := range r.Starts {
-		if _, err := fmt.Fprintf(to, "%d processes had met after %.2f s; connections of a rank: at most %d\n", s.Procs, s.Seconds, s.Connections); err != nil {
+		if _, err := fmt.Fprintf(to, "%s: %d processes had met after %.2f s; connections of a rank: at most %d\n", s.Transport, s.Procs, s.Seconds, s.Connections); err != nil {
 			return err
 		}
 	}

@@ -23,12 +23,12 @@ func TestMain(m *testing.M) {
 func TestRunMeasuresRealProcesses(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	r, err := Run(ctx, Options{Procs: []int{2, 3}, Sizes: []int{4096, 1 << 20}, PerSize: 30 * time.Millisecond})
+	r, err := Run(ctx, Options{Procs: []int{2, 3}, Sizes: []int{4096, 1 << 20}, Transports: Transports, PerSize: 15 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Rows) != 4 {
-		t.Fatalf("%d rows, want 4", len(r.Rows))
+	if len(r.Rows) != 8 || len(r.Starts) != 4 {
+		t.Fatalf("%d rows and %d starts, want 8 and 4", len(r.Rows), len(r.Starts))
 	}
 	for _, x := range r.Rows {
 		if x.Rounds < 5 || x.P50 <= 0 || x.P99 < x.P50 {
@@ -36,7 +36,7 @@ func TestRunMeasuresRealProcesses(t *testing.T) {
 		}
 	}
 	for i, s := range r.Starts {
-		if n := i + 2; s.Procs != n || s.Seconds <= 0 || s.Connections != n-1 {
+		if n := i/2 + 2; s.Transport != Transports[i%2] || s.Procs != n || s.Seconds <= 0 || s.Connections != n-1 {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -45,7 +45,7 @@ func TestRunMeasuresRealProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	table := text.String()
-	for _, w := range []string{"4 KiB", "1 MiB", "busbw", "3 processes had met after", "at most 2\n"} {
+	for _, w := range []string{"4 KiB", "1 MiB", "busbw", "grpc-stock", "3 processes had met after", "at most 2\n"} {
 		if !strings.Contains(table, w) {
 			t.Errorf("table lacks %q:\n%s", w, table)
 		}
@@ -63,7 +63,7 @@ func TestRowFollowsNCCLTests(t *testing.T) {
 }
 
 func TestRunRefusesNonsense(t *testing.T) {
-	for _, o := range []Options{{Procs: []int{1}}, {Sizes: []int{6}}} {
+	for _, o := range []Options{{Procs: []int{1}}, {Sizes: []int{6}}, {Transports: []string{"udp"}}} {
 		if _, err := Run(context.Background(), o); err == nil {
 			t.Errorf("%+v passes", o)
 		}

@@ -20,12 +20,13 @@ var worker = bench.Worker[jobSpec, report]{Variable: "VGID_COLLBENCH", Do: work}
 // jobSpec is what a worker process is told, in its environment: its token must
 // not show in the list of processes.
 type jobSpec struct {
-	Rank    int           `json:"rank"`
-	Peers   []string      `json:"peers"`
-	Token   string        `json:"token"`
-	Sizes   []int         `json:"sizes"`
-	PerSize time.Duration `json:"per_size"`
-	Begin   time.Time     `json:"begin"` // when the first process was started
+	Rank      int           `json:"rank"`
+	Peers     []string      `json:"peers"`
+	Token     string        `json:"token"`
+	Sizes     []int         `json:"sizes"`
+	PerSize   time.Duration `json:"per_size"`
+	Transport string        `json:"transport"`
+	Begin     time.Time     `json:"begin"` // when the first process was started
 }
 
 // report is what one rank has to say.
@@ -59,7 +60,8 @@ func work(ctx context.Context, job jobSpec) (out report, err error) {
 	if err != nil {
 		return report{}, fmt.Errorf("inherited listener: %w", err)
 	}
-	t, err := wire.Connect(ctx, wire.Config{Job: "bench", Token: job.Token, Rank: job.Rank, Peers: job.Peers, Listener: l})
+	t, err := wire.Connect(ctx, wire.Config{Job: "bench", Token: job.Token, Rank: job.Rank, Peers: job.Peers, Listener: l,
+		Stock: job.Transport == "grpc-stock"})
 	if err != nil {
 		return report{}, err
 	}

@@ -6,6 +6,7 @@ package bench
 
 import (
 	"io"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -87,9 +88,10 @@ func collective() *cli.Command {
 	return &cli.Command{
 		Name: "collective", Usage: "all-reduce between processes: time, latency, bus bandwidth as NCCL defines it",
 		Flags: []cli.Flag{cmdline.JSONFlag(), &cli.IntSliceFlag{Name: "procs", Usage: "numbers of processes, each measured", Value: cli.NewIntSlice(2, 4)},
-			&cli.IntSliceFlag{Name: "bytes", Usage: "lengths of what is reduced, each measured (default: 4 KiB to 64 MiB)"}},
+			&cli.IntSliceFlag{Name: "bytes", Usage: "lengths of what is reduced, each measured (default: 4 KiB to 64 MiB)"},
+			&cli.StringSliceFlag{Name: "transport", Usage: "ways between the processes, each measured: " + strings.Join(collbench.Transports, ", "), Value: cli.NewStringSlice(collbench.Transports[0])}},
 		Action: measured(func(c *cli.Context) (result, error) {
-			return collbench.Run(c.Context, collbench.Options{Procs: c.IntSlice("procs"), Sizes: c.IntSlice("bytes")})
+			return collbench.Run(c.Context, collbench.Options{Procs: c.IntSlice("procs"), Sizes: c.IntSlice("bytes"), Transports: c.StringSlice("transport")})
 		}),
 	}
 }
