@@ -185,6 +185,7 @@ func connect(ctx context.Context, w launch.Worker, cfg config.Config) (*collecti
 	}
 	t, err := wire.Connect(ctx, wire.Config{
 		Job: w.Job, Epoch: w.Epoch, Token: w.Token, Rank: w.Rank, Peers: w.Peers, Listener: w.Listener,
+		Stock: cfg.Collective.Transport == "grpc-stock",
 	})
 	if err != nil {
 		return nil, fmt.Errorf("rank %d: %w", w.Rank, err)

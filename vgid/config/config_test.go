@@ -175,6 +175,7 @@ func TestStagesDependOnTheirOwnSettings(t *testing.T) {
 		{func(c *Config) { c.Unlearn.Instruction.File = "a" }, ""},
 		{func(c *Config) { c.Checkpoint.Every++ }, ""},
 		{func(c *Config) { c.Collective.Timeout++ }, ""},
+		{func(c *Config) { c.Collective.Transport = "grpc-stock" }, ""},
 	} {
 		a, b := Default(), Default()
 		c.change(&b)

@@ -126,7 +126,7 @@ func checkList(path string, v reflect.Value, values []string) error {
 // Shared is the configuration without what workers may differ in, and without the
 // settings of methods that it does not use.
 func (c Config) Shared() Config {
-	c.Metrics, c.Threads, c.Resume = Metrics{}, 0, false
+	c.Metrics, c.Threads, c.Resume, c.Collective.Transport = Metrics{}, 0, false, ""
 	c.Unlearn.Sections = c.Unlearn.Sections.only(c.Unlearn.Method)
 	return c
 }
