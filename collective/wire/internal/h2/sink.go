@@ -16,6 +16,7 @@ type sink struct {
 
 	attempt func(fd uintptr) bool
 	vec     [][]byte // what is left of the write under way
+	args    iovecs
 	err     error
 }
 
@@ -50,7 +51,7 @@ func (k *sink) write(vec [][]byte) (rest [][]byte, err error) {
 // try writes what the socket takes; false lets the runtime wait for it to take more.
 func (k *sink) try(fd uintptr) bool {
 	for len(k.vec) > 0 {
-		n, again, err := writeSocket(fd, k.vec)
+		n, again, err := k.args.writeSocket(fd, k.vec)
 		if again {
 			k.full()
 			return false

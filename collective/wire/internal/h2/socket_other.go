@@ -1,4 +1,4 @@
-//go:build !linux && !darwin
+//go:build !linux
 
 package h2
 
@@ -11,5 +11,11 @@ import (
 // rawConn gives nothing: connections are read and written as any other.
 func rawConn(net.Conn) syscall.RawConn { return nil }
 
-func readSocket(uintptr, [][]byte) (int, bool, error)  { return 0, false, errors.ErrUnsupported }
-func writeSocket(uintptr, [][]byte) (int, bool, error) { return 0, false, errors.ErrUnsupported }
+type iovecs struct{}
+
+func (*iovecs) readSocket(uintptr, [][]byte) (int, bool, error) {
+	return 0, false, errors.ErrUnsupported
+}
+func (*iovecs) writeSocket(uintptr, [][]byte) (int, bool, error) {
+	return 0, false, errors.ErrUnsupported
+}

@@ -31,6 +31,7 @@ type source struct {
 	// The read under way: fields, because a closure for each would be allocated.
 	attempt func(fd uintptr) bool
 	vec     [2][]byte
+	args    iovecs
 	n       int
 	err     error
 	patient bool // the caller does not spin
@@ -109,7 +110,7 @@ func (s *source) readv(a, b []byte) (int, error) {
 func (s *source) try(fd uintptr) bool {
 	var since time.Time
 	for {
-		n, again, err := readSocket(fd, s.vec[:])
+		n, again, err := s.args.readSocket(fd, s.vec[:])
 		if !again {
 			s.n, s.err = n, os.NewSyscallError("readv", err)
 			return true
