@@ -29,8 +29,8 @@ type Options struct {
 	// or an eighth of Timeout if that is less.
 	Heartbeat time.Duration
 	// Silence is how long a rank may give no sign of life to any of its neighbours
-	// before it counts as frozen; an eighth longer where others hear it, but one
-	// neighbour does not; five times as long for its first one. 0: 4 s, or 6
+	// before it counts as frozen; a heartbeat longer where others hear it, but one
+	// rank does not; five times as long for its first one. 0: 4.2 s, or 6
 	// heartbeats if that is more: a network that is gone for 3 s is no reason to end
 	// a job, and 5 s are the most that a frozen rank may cost. Negative: for ever.
 	Silence time.Duration

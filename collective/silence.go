@@ -71,15 +71,15 @@ func (s *silence) suspects(t *table) (out []int) {
 
 // frozen is the rank that is silent to all who could hear it, or -1, and how
 // long it was silent: self's own suspects are looked at, the other ranks speak
-// for theirs.
-func (s *silence) frozen(t *table) (rank int, since time.Duration) {
-	own := s.suspects(t)
-	for _, x := range own {
-		if s.direct[x] > s.limitOf(x)*9/8 || !s.vouched(x, t) {
-			return x, s.direct[x]
+// for theirs. If others hear it, it is alone that it cannot be heard here.
+func (s *silence) frozen(t *table) (rank int, since time.Duration, heard bool) {
+	for _, x := range s.suspects(t) {
+		heard = s.vouched(x, t)
+		if !heard || s.direct[x] > s.limitOf(x)+s.beat {
+			return x, s.direct[x], heard
 		}
 	}
-	return -1, 0
+	return -1, 0, false
 }
 
 // vouched reports whether a neighbour of rank x other than self, of which there

@@ -62,7 +62,7 @@ func TestFrozen(t *testing.T) {
 		"who hears it is out of reach": {3200 * time.Millisecond, func(r int) bool { return r != victim && r != others[0] }, agreeing(1), victim},
 	} {
 		s := after(self, n, c.span, c.hears)
-		if got, since := s.frozen(c.tab); got != c.want || got >= 0 && (since < testLimit || since > c.span) {
+		if got, since, heard := s.frozen(c.tab); got != c.want || got >= 0 && (since < testLimit || since > c.span || heard != (name == "one hears it, for longer")) {
 			t.Errorf("%s: rank %d, silent for %v; want %d", name, got, since, c.want)
 		}
 	}
@@ -76,7 +76,7 @@ func TestFirstSign(t *testing.T) {
 		for range int(span / testBeat) {
 			s.tick(testBeat)
 		}
-		if got, _ := s.frozen(&tab); got != want {
+		if got, _, _ := s.frozen(&tab); got != want {
 			t.Errorf("after %v rank %d is frozen, want %d", span, got, want)
 		}
 	}
@@ -87,7 +87,7 @@ func TestOwnPauseBlamesNobody(t *testing.T) {
 	s := after(0, 4, time.Second, func(int) bool { return true })
 	tab := newTable(0, 4)
 	s.tick(time.Hour)
-	if got, _ := s.frozen(&tab); got >= 0 || s.quietest(&tab) >= 0 {
+	if got, _, _ := s.frozen(&tab); got >= 0 || s.quietest(&tab) >= 0 {
 		t.Errorf("after a pause rank %d is frozen, %d quiet", got, s.quietest(&tab))
 	}
 }

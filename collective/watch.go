@@ -296,12 +296,15 @@ func (w *watch) beat() {
 func (w *watch) frozen() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	quiet, since := w.silence.frozen(&w.table)
+	quiet, since, heard := w.silence.frozen(&w.table)
 	if quiet < 0 {
 		return nil
 	}
 	why := "frozen or out of reach"
-	if n := len(w.silence.suspects(&w.table)); n == len(w.links) && n > 1 {
+	switch n := len(w.silence.suspects(&w.table)); {
+	case heard:
+		why = "it is out of reach from here, but not from everywhere: a link is cut, or the network"
+	case n >= len(w.links) && n > 1:
 		why = "nor of any other neighbour: this rank is cut off from all others, or they are frozen"
 	}
 	return &RankError{Rank: w.rank, Peer: quiet, Err: fmt.Errorf("no sign of life for %v: %s", since.Round(time.Second/10), why)}
