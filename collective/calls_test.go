@@ -35,8 +35,8 @@ func TestCallsAgainstArithmetic(t *testing.T) {
 
 // Larger worlds, with every call.
 func TestCallsInLargeWorlds(t *testing.T) {
-	for _, w := range []struct{ n, small int }{{13, -1}, {13, 1 << 20}, {16, 1 << 20}} {
-		calltest.All(t, mem.New(w.n), collective.Options{SmallBytes: w.small, ChunkBytes: 64})
+	for _, w := range []struct{ n, small, chunk int }{{13, -1, 64}, {13, 0, 0}, {16, 0, 0}, {33, 0, 0}} {
+		calltest.All(t, mem.New(w.n), collective.Options{SmallBytes: w.small, ChunkBytes: w.chunk})
 	}
 }
 

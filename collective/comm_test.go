@@ -126,11 +126,11 @@ func TestAllReduceAgainstSerial(t *testing.T) {
 func TestSameBitsEverywhere(t *testing.T) {
 	ctx := context.Background()
 	for n := 2; n <= 5; n++ {
-		for _, small := range []int{-1, 1 << 20} {
+		for small, chunk := range map[int]int{-1: 512, 1 << 20: 1 << 20} {
 			var runs [][]float32
 			for range 3 {
 				out := make([][]float32, n)
-				err := first(world(t, n, collective.Options{SmallBytes: small, ChunkBytes: 512}, nil, func(c *collective.Comm) error {
+				err := first(world(t, n, collective.Options{SmallBytes: small, ChunkBytes: chunk}, nil, func(c *collective.Comm) error {
 					rng := rand.New(rand.NewPCG(1, uint64(c.Rank())))
 					v := make([]float32, 1111)
 					for i := range v {

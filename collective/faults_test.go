@@ -77,11 +77,11 @@ func TestSameBitsInEveryRun(t *testing.T) {
 	ctx := context.Background()
 	const count = 333
 	for n := 2; n <= 7; n++ {
-		for _, small := range []int{-1, 1 << 20} {
+		for small, chunk := range map[int]int{-1: 256, 1 << 20: 1 << 20} {
 			var runs [3][][]byte
 			for run := range runs {
 				runs[run] = make([][]byte, n)
-				err := first(world(t, n, collective.Options{SmallBytes: small, ChunkBytes: 256}, nil, func(c *collective.Comm) error {
+				err := first(world(t, n, collective.Options{SmallBytes: small, ChunkBytes: chunk}, nil, func(c *collective.Comm) error {
 					rng := rand.New(rand.NewPCG(2, uint64(c.Rank())))
 					in := make([]float32, count)
 					for i := range in {

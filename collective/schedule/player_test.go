@@ -8,6 +8,7 @@ import (
 // cell is a block during a simulation: whose contributions it holds, and a value
 // that tells in which order they were combined.
 type cell struct {
+	block int       // that it is of, from 1: blocks are not interchangeable
 	set   [2]uint64 // of ranks below 128
 	order uint64
 }
@@ -28,12 +29,15 @@ func full(n int) [2]uint64 {
 
 // combine is neither commutative nor associative, as floats are not.
 func combine(a, b cell) (cell, error) {
+	if a.block != b.block {
+		return a, fmt.Errorf("block %d is combined with block %d", a.block-1, b.block-1)
+	}
 	if a.set[0]&b.set[0] != 0 || a.set[1]&b.set[1] != 0 {
 		return a, fmt.Errorf("a rank is counted twice")
 	}
 	h := (a.order ^ a.order>>29) * 0xbf58476d1ce4e5b9
 	h = (h + b.order) * 0x94d049bb133111eb
-	return cell{set: [2]uint64{a.set[0] | b.set[0], a.set[1] | b.set[1]}, order: h ^ h>>31}, nil
+	return cell{block: a.block, set: [2]uint64{a.set[0] | b.set[0], a.set[1] | b.set[1]}, order: h ^ h>>31}, nil
 }
 
 // frame is one piece of a message.

@@ -162,7 +162,9 @@ func (c check) run(n, root, pieces int, inOrder bool) error {
 		plans[r] = c.plan(r, n, root)
 		cells[r] = make([][]cell, plans[r].Blocks)
 		for b := range cells[r] {
-			cells[r][b] = slices.Repeat([]cell{c.begin(r, b, n, root)}, pieces)
+			first := c.begin(r, b, n, root)
+			first.block = b + 1
+			cells[r][b] = slices.Repeat([]cell{first}, pieces)
 		}
 		if got := len(plans[r].Steps); got > c.steps(n) {
 			return fmt.Errorf("rank %d takes %d steps, more than %d", r, got, c.steps(n))
@@ -180,6 +182,9 @@ func (c check) run(n, root, pieces int, inOrder bool) error {
 			for k, got := range cells[r][b] {
 				if !matters {
 					continue
+				}
+				if got.block != b+1 {
+					return fmt.Errorf("rank %d ends with block %d in block %d", r, got.block-1, b)
 				}
 				if got.set != want {
 					return fmt.Errorf("rank %d ends with %b in block %d, want %b", r, got.set, b, want)
@@ -347,6 +352,28 @@ func TestBarrier(t *testing.T) {
 		for _, inOrder := range []bool{true, false} {
 			if err := play(plans, make([][][]cell, n), inOrder); err != nil {
 				t.Fatalf("%d ranks: %v", n, err)
+			}
+		}
+	}
+}
+
+// A reduction up the tree combines neighbouring ranks, beginning at the root: of
+// each rank's children the nearest comes first.
+func TestReduceKeepsTheOrder(t *testing.T) {
+	for _, n := range worlds() {
+		for _, root := range rootsOf(n) {
+			for r := range n {
+				last := 0
+				for _, s := range Reduce(r, n, root, BinomialTree).Steps {
+					if s.From == None {
+						continue
+					}
+					if d := wrap(s.From-r, n); d <= last {
+						t.Fatalf("%d ranks, root %d: rank %d combines rank %d behind one at distance %d", n, root, r, s.From, last)
+					} else {
+						last = d
+					}
+				}
 			}
 		}
 	}
