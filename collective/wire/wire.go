@@ -265,12 +265,21 @@ func (t *transport) Close() error {
 	t.mu.Unlock()
 	// Calling ends say goodbye and wait for the answer, accepting ends let gRPC
 	// drain: either way what was queued leaves before the connection closes.
-	grace, cancel := context.WithTimeout(context.Background(), closeGrace)
+	// Behind a failure less is worth waiting for: the cause is on its way, and one of
+	// the peers may be frozen.
+	patience := closeGrace
+	if t.dataCtx.Err() != nil {
+		patience /= 4
+	}
+	grace, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if t.connected {
+		// All at the same time, or one that is frozen has the others wait as well.
+		var all sync.WaitGroup
 		for _, l := range t.openLinks() {
-			l.finish(grace.Done())
+			all.Go(func() { l.finish(grace.Done()) })
 		}
+		all.Wait()
 	}
 	t.end()
 	t.ends.stop(grace)
