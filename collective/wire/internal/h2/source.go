@@ -35,6 +35,10 @@ type source struct {
 	n       int
 	err     error
 	patient bool // the caller does not spin
+
+	// Spinning that brings nothing takes the processor from whoever is to send: on a
+	// busy machine it is tried ever more seldom.
+	pause, skip int
 }
 
 func newSource(c net.Conn, spin time.Duration) *source {
@@ -106,6 +110,9 @@ func (s *source) readv(a, b []byte) (int, error) {
 	return s.n, s.err
 }
 
+// maxPause is the most waits without spinning after one that brought nothing.
+const maxPause = 64
+
 // try asks the socket once, or for a while; false lets the runtime wait for it.
 func (s *source) try(fd uintptr) bool {
 	var since time.Time
@@ -113,14 +120,22 @@ func (s *source) try(fd uintptr) bool {
 		n, again, err := s.args.readSocket(fd, s.vec[:])
 		if !again {
 			s.n, s.err = n, os.NewSyscallError("readv", err)
+			if !since.IsZero() {
+				s.pause = 0
+			}
 			return true
 		}
-		if s.spin == 0 || s.patient {
+		switch {
+		case s.spin == 0 || s.patient:
 			return false
-		}
-		if since.IsZero() {
+		case since.IsZero() && s.skip > 0:
+			s.skip--
+			return false
+		case since.IsZero():
 			since = time.Now()
-		} else if time.Since(since) > s.spin {
+		case time.Since(since) > s.spin:
+			s.pause = min(2*s.pause+1, maxPause)
+			s.skip = s.pause
 			return false
 		}
 	}
