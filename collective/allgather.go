@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"vgid/collective/internal/watch"
 	"vgid/collective/schedule"
 )
 
@@ -98,7 +99,7 @@ func (x *exchange) believe(lengths []int64, size int) (layout, error) {
 	for r, n := range lengths {
 		if n < 0 || n > maxGather/int64(size) || all+n > maxGather/int64(size) {
 			x.fail(r, fmt.Errorf("it gathers %d bytes, more than the limit of %d in all", n*int64(size), int64(maxGather)))
-			return layout{}, errBroken
+			return layout{}, watch.ErrBroken
 		}
 		counts[r], all = int(n), all+n
 	}

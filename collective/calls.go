@@ -49,7 +49,7 @@ func (h *Handle) alone() {
 	case h.ctx.Err() != nil:
 		h.err = &RankError{Rank: c.inJob(), Peer: -1, Op: h.call, Err: h.ctx.Err()}
 	case h.run() != nil:
-		h.err = c.failure.inWordsOf(h.call, 0)
+		h.err = c.failure.InWordsOf(h.call, 0)
 	default:
 		c.ops.Add(1)
 	}
@@ -78,28 +78,28 @@ func (h *Handle) execute() {
 	defer close(h.done)
 	c := h.c
 	begin := time.Now()
-	c.progress.entered.Store(int64(time.Since(start)))
-	stop := c.limit(h.ctx, func() (int, string) { return c.watch.blame(c.progress) })
+	c.progress.Begin()
+	stop := c.limit(h.ctx, func() (int, string) { return c.watch.Blame(c.progress) })
 	ok := false
 	select {
-	case <-c.failure.broken:
-		c.progress.current.Add(1) // the call has its number, though it does not run
+	case <-c.failure.Broken():
+		c.progress.Next() // the call has its number, though it does not run
 	default:
 		ok = h.run() == nil
 		// The payloads are the caller's memory again only when the transport
 		// let go of them.
-		ok = c.exchange.inflight.Wait(c.failure.broken) && ok
+		ok = c.exchange.inflight.Wait(c.failure.Broken()) && ok
 	}
 	c.exchange.scratch.Reset()
-	c.progress.header.Store(nil)
+	c.progress.Leave()
 	stop()
 	if !ok {
-		h.err = c.failure.inWordsOf(h.call, c.progress.current.Load())
+		h.err = c.failure.InWordsOf(h.call, c.progress.Current())
 		freeMemory(c.exchange.inflight)
 	} else {
 		c.ops.Add(1)
 	}
-	c.progress.nanos.Add(uint64(time.Since(begin)))
+	c.progress.Spent(time.Since(begin))
 }
 
 // limit ends the communicators when a call's time, or its context, ends before
@@ -119,7 +119,7 @@ func (j *job) limit(of context.Context, blame func() (peer int, why string)) (st
 		} else if cause := context.Cause(of); cause != nil {
 			err = cause
 		}
-		j.failure.end(&RankError{Rank: j.inJob(), Peer: peer, Err: err}, true)
+		j.failure.End(&RankError{Rank: j.inJob(), Peer: peer, Err: err}, true)
 	})
 	return func() {
 		halt()

@@ -20,6 +20,8 @@ package collective
 import (
 	"unsafe"
 
+	"vgid/collective/frame"
+	"vgid/collective/internal/watch"
 	"vgid/collective/reduce"
 )
 
@@ -49,6 +51,60 @@ const (
 	TypeI64   = reduce.I64
 	TypeU8    = reduce.U8
 	TypeBytes = reduce.Bytes // cannot be reduced
+)
+
+// What communicators and transports have in common, and what the errors of both
+// name, is in package frame.
+type (
+	Transport     = frame.Transport
+	Lane          = frame.Lane
+	Frame         = frame.Frame
+	Body          = frame.Body
+	Inflight      = frame.Inflight
+	Header        = frame.Header
+	Call          = frame.Call
+	RankError     = frame.RankError
+	MismatchError = frame.MismatchError
+	RemoteError   = frame.RemoteError
+)
+
+// HeaderSize is the length of an encoded Header in bytes.
+const HeaderSize = frame.HeaderSize
+
+// Kinds of calls.
+const (
+	CallAllReduce      = frame.CallAllReduce
+	CallBroadcast      = frame.CallBroadcast
+	CallAllGather      = frame.CallAllGather
+	CallBarrier        = frame.CallBarrier
+	CallReduce         = frame.CallReduce
+	CallReduceScatter  = frame.CallReduceScatter
+	CallReduceScatterV = frame.CallReduceScatterV
+	CallAllGatherV     = frame.CallAllGatherV
+	CallGather         = frame.CallGather
+	CallGatherV        = frame.CallGatherV
+	CallScatter        = frame.CallScatter
+	CallScatterV       = frame.CallScatterV
+	CallAllToAll       = frame.CallAllToAll
+	CallAllToAllV      = frame.CallAllToAllV
+	CallSplit          = frame.CallSplit
+	CallSend           = frame.CallSend
+	CallRecv           = frame.CallRecv
+)
+
+// NewInflight returns a counter at zero.
+func NewInflight() *Inflight { return frame.NewInflight() }
+
+// DecodeHeader reads the first HeaderSize bytes of a frame.
+func DecodeHeader(b []byte) (Header, error) { return frame.DecodeHeader(b) }
+
+// ErrClosed is the cause of calls on a closed communicator.
+var ErrClosed = frame.ErrClosed
+
+// Late and Slow are what Options.OnLate and OnSlow are told.
+type (
+	Late = watch.Late
+	Slow = watch.Slow
 )
 
 // Buf is a view of the caller's memory. The caller neither reads nor writes

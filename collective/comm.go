@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vgid/collective/frame"
+	"vgid/collective/internal/watch"
 	"vgid/collective/schedule"
 )
 
@@ -63,8 +65,8 @@ type job struct {
 	t       Transport // nil when alone
 	rank    int       // in the job
 	opt     Options
-	failure *failure
-	watch   *watch
+	failure *watch.Failure
+	watch   *watch.Watch
 
 	tasks sync.WaitGroup // goroutines that end with the transport
 
@@ -98,7 +100,7 @@ type Comm struct {
 	lane     Lane
 	exchange *exchange
 	messages *messenger
-	progress *progress
+	progress *watch.Progress
 	ops      atomic.Uint64
 }
 
@@ -106,7 +108,7 @@ type Comm struct {
 // to exchange.
 func Solo() *Comm {
 	opt := Options{ChunkBytes: 1 << 20, Timeout: time.Minute}
-	j := &job{opt: opt, failure: &failure{size: 1, broken: make(chan struct{})}, watch: &watch{size: 1}}
+	j := &job{opt: opt, failure: watch.NewFailure(nil, 0, 1), watch: watch.New(nil, 0, 1, watch.Options{}, nil)}
 	return j.communicator(opt, nil, []int{0})
 }
 
@@ -133,19 +135,19 @@ func New(t Transport, opt Options) (*Comm, error) {
 		ranks[r] = r
 	}
 	j := &job{t: t, rank: t.Rank(), opt: opt}
-	j.failure = &failure{t: t, rank: j.rank, size: len(ranks), broken: make(chan struct{})}
-	j.watch = &watch{t: t, rank: j.rank, size: len(ranks), opt: &j.opt, failure: j.failure}
+	j.failure = watch.NewFailure(t, j.rank, len(ranks))
+	j.watch = watch.New(t, j.rank, len(ranks), watch.Options{Heartbeat: opt.Heartbeat, Silence: opt.Silence, OnLate: opt.OnLate, OnSlow: opt.OnSlow}, j.failure)
 	c := j.communicator(opt, t.Lane(2*opt.Comm), ranks)
-	j.watch.begin(c.progress)
+	j.watch.Begin(c.progress)
 	return c, nil
 }
 
 // communicator makes one of those ranks of the job.
 func (j *job) communicator(opt Options, l Lane, ranks []int) *Comm {
-	c := &Comm{job: j, rank: slices.Index(ranks, j.rank), size: len(ranks), opt: opt, lane: l, progress: newProgress(opt.Comm, ranks)}
-	c.progress.alarm.after = min(5*time.Second, opt.Timeout/4)
+	c := &Comm{job: j, rank: slices.Index(ranks, j.rank), size: len(ranks), opt: opt, lane: l,
+		progress: watch.NewProgress(opt.Comm, ranks, min(5*time.Second, opt.Timeout/4))}
 	c.exchange = &exchange{
-		lane: l, rank: c.rank, size: c.size, job: hashJob(opt.Job), opt: &c.opt, failure: j.failure, progress: c.progress, watch: j.watch,
+		lane: l, rank: c.rank, size: c.size, job: frame.JobHash(opt.Job), opt: &c.opt, failure: j.failure, progress: c.progress, watch: j.watch,
 		inflight: NewInflight(), plans: map[planKey]schedule.Plan{}, open: func(peer int) { j.t.Open(ranks[peer]) },
 	}
 	c.queue.run, c.messages = (*Handle).execute, newMessenger(c)
@@ -171,15 +173,13 @@ func (c *Comm) Size() int { return c.size }
 func (c *Comm) Stats() Stats {
 	s := Stats{
 		BytesSent: c.exchange.sent.Load(), BytesReceived: c.exchange.received.Load(),
-		Ops: c.ops.Load(), TimeInOps: time.Duration(c.progress.nanos.Load()), Held: make([]time.Duration, c.size),
+		Ops: c.ops.Load(), TimeInOps: c.progress.InOperations(), Held: make([]time.Duration, c.size),
 	}
 	if c.t != nil {
 		s.Connections = c.t.Connections()
 	}
-	for i, r := range c.progress.ranks {
-		if c.watch.held != nil {
-			s.Held[i] = time.Duration(c.watch.held[r].Load())
-		}
+	for i, r := range c.progress.Ranks {
+		s.Held[i] = c.watch.Held(r)
 	}
 	return s
 }
@@ -188,8 +188,8 @@ func (c *Comm) Stats() Stats {
 // by other ways than this one: calls return a *RankError that names it. A peer
 // that has said goodbye is not missed.
 func (c *Comm) PeerLost(peer int, err error) {
-	if peer = c.progress.ranks[peer]; c.t != nil && c.watch.size > 1 && !c.watch.hasLeft(peer) {
-		c.failure.end(&RankError{Rank: c.inJob(), Peer: peer, Err: err}, true)
+	if peer = c.progress.Ranks[peer]; c.t != nil && c.watch.Size() > 1 && !c.watch.HasLeft(peer) {
+		c.failure.End(&RankError{Rank: c.inJob(), Peer: peer, Err: err}, true)
 	}
 }
 
@@ -212,7 +212,7 @@ func (c *Comm) Close() error {
 		if quiet {
 			err = errors.Join(err, c.messages.closeLane())
 		}
-		return errors.Join(err, c.failure.unreported())
+		return errors.Join(err, c.failure.Unreported())
 	}
 	c.mu.Lock()
 	children := slices.Clone(c.children)
@@ -221,13 +221,12 @@ func (c *Comm) Close() error {
 	for _, child := range children {
 		err = errors.Join(err, child.Close())
 	}
-	c.watch.leaveAll()
-	c.watch.end()
-	c.watch.stopped.Wait()
+	c.watch.LeaveAll()
+	c.watch.Stop()
 	err = errors.Join(err, c.t.Close())
 	c.tasks.Wait()
-	return errors.Join(err, c.failure.unreported())
+	return errors.Join(err, c.failure.Unreported())
 }
 
 // isWorld reports whether the communicator is that of the whole job.
-func (c *Comm) isWorld() bool { return c.progress == c.watch.world }
+func (c *Comm) isWorld() bool { return c.watch.IsWorld(c.progress) }

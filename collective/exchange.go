@@ -1,17 +1,15 @@
 package collective
 
 import (
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
 
+	"vgid/collective/frame"
+	"vgid/collective/internal/watch"
 	"vgid/collective/schedule"
 	"vgid/collective/spans"
 )
-
-// errBroken stands for the communicator's cause inside a running operation.
-var errBroken = errors.New("communicator has failed")
 
 // noteGrace is how long a broken stream waits for the note that explains it: a
 // peer that gives up sends its reason and only then drops its streams.
@@ -32,9 +30,9 @@ type exchange struct {
 	rank, size int
 	job        uint64
 	opt        *Options
-	failure    *failure
-	progress   *progress
-	watch      *watch
+	failure    *watch.Failure
+	progress   *watch.Progress
+	watch      *watch.Watch
 
 	inflight *Inflight
 	scratch  spans.Scratch
@@ -45,7 +43,7 @@ type exchange struct {
 
 // begin numbers a call and gives the header of its frames.
 func (x *exchange) begin(h Header) Header {
-	h.Job, h.Comm, h.Epoch, h.Seq = x.job, x.opt.Comm, x.opt.Epoch, x.progress.current.Add(1)
+	h.Job, h.Comm, h.Epoch, h.Seq = x.job, x.opt.Comm, x.opt.Epoch, x.progress.Next()
 	return h
 }
 
@@ -54,7 +52,7 @@ func (x *exchange) send(to int, h Header, chunk int, payload []byte) error {
 	x.inflight.Add()
 	if err := x.lane.Send(to, &h, payload, x.inflight); err != nil {
 		x.trouble(to, err)
-		return errBroken
+		return watch.ErrBroken
 	}
 	x.sent.Add(uint64(HeaderSize + len(payload)))
 	return nil
@@ -62,20 +60,20 @@ func (x *exchange) send(to int, h Header, chunk int, payload []byte) error {
 
 // receive waits for the frame that is due from a peer and refuses any other.
 func (x *exchange) receive(from int, want *Header, chunk, length int) (*Frame, error) {
-	x.progress.waiting.Store(int64(x.inJob(from)))
+	x.progress.WaitFor(x.inJob(from))
 	f, err := x.lane.Recv(from)
-	x.progress.waiting.Store(-1)
+	x.progress.WaitFor(-1)
 	if err != nil {
 		x.trouble(from, err)
-		return nil, errBroken
+		return nil, watch.ErrBroken
 	}
 	got := f.Len()
 	x.received.Add(uint64(HeaderSize + got))
 	switch {
-	case !f.Header.sameCall(want):
+	case !f.Header.SameCall(want):
 		local := *want
-		x.failure.end(&MismatchError{Rank: x.inJob(x.rank), Peer: x.inJob(from), Local: local, Remote: f.Header}, true)
-	case want.Call.is(pairs) && f.Header.Count != want.Count:
+		x.failure.End(&MismatchError{Rank: x.inJob(x.rank), Peer: x.inJob(from), Local: local, Remote: f.Header}, true)
+	case want.Call.Is(frame.Pairs) && f.Header.Count != want.Count:
 		x.fail(from, fmt.Errorf("it sends %d %v where rank %d expects %d", f.Header.Count, want.DType, x.inJob(x.rank), want.Count))
 	case int(f.Header.Chunk) != chunk || int(f.Header.Length) != length || got != length:
 		x.fail(from, fmt.Errorf("frame %d with %d of its %d bytes arrived where frame %d with %d bytes was due",
@@ -84,15 +82,15 @@ func (x *exchange) receive(from int, want *Header, chunk, length int) (*Frame, e
 		return f, nil
 	}
 	f.Release()
-	return nil, errBroken
+	return nil, watch.ErrBroken
 }
 
 // inJob is the number in the job of a rank of the communicator, which errors name.
-func (x *exchange) inJob(rank int) int { return x.progress.ranks[rank] }
+func (x *exchange) inJob(rank int) int { return x.progress.Ranks[rank] }
 
 // fail ends the communicators of the job by the fault of a rank.
 func (x *exchange) fail(peer int, err error) {
-	x.failure.end(&RankError{Rank: x.inJob(x.rank), Peer: x.inJob(peer), Err: err}, true)
+	x.failure.End(&RankError{Rank: x.inJob(x.rank), Peer: x.inJob(peer), Err: err}, true)
 }
 
 // chunks is how many frames carry a part of so many bytes: at least one, since
@@ -113,7 +111,7 @@ func (x *exchange) trouble(peer int, err error) {
 	t := time.NewTimer(min(noteGrace, x.opt.Timeout/4))
 	defer t.Stop()
 	select {
-	case <-x.failure.broken:
+	case <-x.failure.Broken():
 	case <-t.C:
 		x.fail(peer, err)
 	}

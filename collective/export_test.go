@@ -8,10 +8,10 @@ func PretendCall(c *Comm, other bool) error {
 		h.Count = 4
 	}
 	h = c.exchange.begin(h)
-	err := c.watch.announce(c.progress, &h)
-	c.progress.header.Store(nil)
+	err := c.watch.Announce(c.progress, &h)
+	c.progress.Leave()
 	if err != nil {
-		return c.failure.inWordsOf(h.Call, h.Seq)
+		return c.failure.InWordsOf(h.Call, h.Seq)
 	}
 	return nil
 }

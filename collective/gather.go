@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"vgid/collective/frame"
+	"vgid/collective/internal/watch"
 	"vgid/collective/schedule"
 )
 
@@ -60,7 +62,7 @@ func (a Async) rooted(ctx context.Context, call Call, part, whole Buf, counts []
 	var l layout
 	err := a.isRank(root)
 	if err == nil && a.c.rank == root {
-		if call.is(pairs) {
+		if call.Is(frame.Pairs) {
 			l, err = givenParts(counts, a.c.size, whole)
 		} else if l = equalParts(whole.Len(), a.c.size); whole.Len() != a.c.size*part.Len() {
 			err = fmt.Errorf("the buffer of all %d ranks has %d elements, the part of each %d", a.c.size, whole.Len(), part.Len())
@@ -107,7 +109,7 @@ func (t *rootedTree) run() error {
 		plan = x.plan(CallScatter, schedule.BinomialTree, t.root)
 	}
 	counts := make([]int, x.size) // of the ranks below
-	if t.call.is(pairs) {
+	if t.call.Is(frame.Pairs) {
 		var err error
 		if counts, err = t.tellCounts(h, plan); err != nil {
 			return err
@@ -153,7 +155,7 @@ func (t *rootedTree) tellCounts(h Header, plan schedule.Plan) ([]int, error) {
 	}
 	differs := func(peer int, has, expects int, err string) error {
 		x.fail(peer, fmt.Errorf(err, has, t.part.dtype, x.inJob(x.rank), expects))
-		return errBroken
+		return watch.ErrBroken
 	}
 	switch isRoot := x.rank == t.root; {
 	case isRoot && !t.down():

@@ -116,7 +116,7 @@ func (m *messenger) finish(r *receipt, h *Header, ok bool) {
 		if h != nil {
 			seq = h.Seq
 		}
-		r.h.err = m.c.failure.inWordsOf(CallRecv, seq)
+		r.h.err = m.c.failure.InWordsOf(CallRecv, seq)
 	}
 	close(r.h.done)
 }
@@ -129,7 +129,7 @@ func (m *messenger) read(from int, idle <-chan struct{}) {
 		select {
 		case <-idle:
 			return
-		case <-m.c.failure.broken:
+		case <-m.c.failure.Broken():
 		}
 	}
 	for from != m.c.rank && m.readOne(from) {
@@ -166,7 +166,7 @@ func (m *messenger) readOne(from int) bool {
 	if want := m.header(h.DType, in.n); h.Call != want.Call || h.Job != want.Job || h.Comm != want.Comm || h.Epoch != want.Epoch || h.Seq != want.Seq {
 		want.Count, want.Root, want.Chunks = h.Count, h.Root, h.Chunks
 		f.Release()
-		m.c.failure.end(&MismatchError{Rank: m.c.inJob(), Peer: x.inJob(from), Local: want, Remote: h}, true)
+		m.c.failure.End(&MismatchError{Rank: m.c.inJob(), Peer: x.inJob(from), Local: want, Remote: h}, true)
 		return false
 	}
 	r := in.claim(&h)

@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"unsafe"
 
+	"vgid/collective/frame"
 	"vgid/collective/schedule"
 )
 
@@ -56,7 +56,7 @@ func givenParts(counts []int, n int, all Buf) (layout, error) {
 		return layout{}, fmt.Errorf("the parts %v do not add up to the %d elements of the buffer", counts, all.Len())
 	}
 	l := partsOf(counts)
-	l.checksum = crc32.Checksum(lengths, castagnoli)
+	l.checksum = frame.Checksum(lengths)
 	return l, nil
 }
 

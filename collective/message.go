@@ -107,7 +107,7 @@ func newMessenger(c *Comm) *messenger {
 
 // lane is opened when there is a first message.
 func (m *messenger) lane() Lane {
-	m.opening.Do(func() { m.opened = groupLane{m.c.t.Lane(2*m.c.opt.Comm + 1), m.c.progress.ranks} })
+	m.opening.Do(func() { m.opened = groupLane{m.c.t.Lane(2*m.c.opt.Comm + 1), m.c.progress.Ranks} })
 	return m.opened
 }
 
@@ -162,8 +162,8 @@ func (m *messenger) send(h *Handle, b Buf, to, tag int, before <-chan struct{}, 
 		}
 		x.sent.Add(uint64(HeaderSize + len(part)))
 	}
-	if ok = sent.Wait(m.c.failure.broken) && ok; !ok {
-		h.err = m.c.failure.inWordsOf(CallSend, o.n)
+	if ok = sent.Wait(m.c.failure.Broken()) && ok; !ok {
+		h.err = m.c.failure.InWordsOf(CallSend, o.n)
 		freeMemory(sent)
 	}
 }

@@ -1,6 +1,8 @@
 package collective
 
 import (
+	"vgid/collective/frame"
+	"vgid/collective/internal/watch"
 	"vgid/collective/reduce"
 	"vgid/collective/schedule"
 	"vgid/collective/spans"
@@ -39,7 +41,7 @@ const inOrderBytes = 64 << 10
 // run executes a plan. The header's Count is that of the whole call.
 func (x *exchange) run(h Header, plan schedule.Plan, block func(i int) []byte) error {
 	h.Algorithm = plan.Algorithm
-	if err := x.watch.announce(x.progress, &h); err != nil {
+	if err := x.watch.Announce(x.progress, &h); err != nil {
 		return err
 	}
 	frames := make([]uint32, 2*x.size)
@@ -96,8 +98,8 @@ func (p *pass) sendAll() error {
 		for ; have < n; have++ {
 			select {
 			case <-p.events:
-			case <-p.x.failure.broken:
-				return errBroken
+			case <-p.x.failure.Broken():
+				return watch.ErrBroken
 			}
 		}
 		return nil
@@ -201,7 +203,7 @@ func (p *pass) incoming(s *schedule.Step) [][]byte {
 // header is that of a message's frames.
 func (p *pass) header(bytes int) Header {
 	h := p.h
-	if h.Call.is(pairs) {
+	if h.Call.Is(frame.Pairs) {
 		h.Count = uint64(bytes / h.DType.Size())
 	}
 	return h
@@ -243,7 +245,7 @@ func (p *pass) take(i int, s *schedule.Step, message [][]byte, j int) error {
 	for _, dst := range parts {
 		if err := p.store(s, &h, f, dst, own); err != nil {
 			p.x.trouble(s.From, err)
-			return errBroken
+			return watch.ErrBroken
 		}
 		if own != nil {
 			own = own[len(dst):]

@@ -39,12 +39,12 @@ func (h *Handle) Wait(ctx context.Context) error {
 		case <-ctx.Done():
 			peer := h.peer
 			if peer < 0 {
-				peer = int(h.c.progress.waiting.Load())
+				peer = h.c.progress.WaitsFor()
 			}
 			if errors.Is(ctx.Err(), context.Canceled) {
 				peer = -1 // this rank's own wish
 			}
-			h.c.failure.end(&RankError{Rank: h.c.inJob(), Peer: peer, Err: context.Cause(ctx)}, true)
+			h.c.failure.End(&RankError{Rank: h.c.inJob(), Peer: peer, Err: context.Cause(ctx)}, true)
 			<-h.done
 		}
 	}

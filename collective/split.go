@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"vgid/collective/internal/watch"
 	"vgid/collective/schedule"
 )
 
@@ -57,14 +58,14 @@ func (c *Comm) split(color, key int) (*Comm, error) {
 	if color < 0 {
 		return nil, nil
 	}
-	n := first[0] + int64(nth)*int64(max(c.watch.size, 1))
+	n := first[0] + int64(nth)*int64(max(c.watch.Size(), 1))
 	if first[0] < 0 || n > math.MaxUint32/2 {
-		c.failure.end(&RankError{Rank: c.inJob(), Peer: -1, Err: errors.New("there are no more numbers for communicators")}, true)
-		return nil, errBroken
+		c.failure.End(&RankError{Rank: c.inJob(), Peer: -1, Err: errors.New("there are no more numbers for communicators")}, true)
+		return nil, watch.ErrBroken
 	}
 	ranks := make([]int, len(group))
 	for i, r := range group {
-		ranks[i] = c.progress.ranks[r]
+		ranks[i] = c.progress.Ranks[r]
 	}
 	return c.child(uint32(n), ranks), nil
 }
@@ -100,7 +101,7 @@ func regroup(members []member, color int) (group []int, nth, colors int) {
 func (j *job) number(count int) int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	size := int64(j.watch.size)
+	size := int64(j.watch.Size())
 	for {
 		first := (int64(j.tickets)+1)*size + int64(j.rank)
 		last := first + int64(count)*size
@@ -127,7 +128,7 @@ func (j *job) child(number uint32, ranks []int) *Comm {
 		for _, r := range schedule.Links(c.rank, c.size) {
 			j.t.Open(ranks[r])
 		}
-		j.watch.track(c.progress)
+		j.watch.Track(c.progress)
 	}
 	j.mu.Lock()
 	j.children = append(j.children, c)
@@ -144,7 +145,7 @@ func (c *Comm) leave() error {
 	if c.size == 1 {
 		return nil
 	}
-	c.watch.leave(c.progress)
+	c.watch.Leave(c.progress)
 	return c.lane.Close()
 }
 

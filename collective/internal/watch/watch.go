@@ -1,6 +1,11 @@
-package collective
+// Package watch is what a rank knows of the others and makes known of itself:
+// signs of life, how far each is in the calls of each communicator, who is late,
+// frozen or lost, what ended the job, and the goodbyes. The values (table, silence,
+// holders) have no clock and no lock; begin reading at Watch, which runs them.
+package watch
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -8,10 +13,21 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vgid/collective/frame"
 	"vgid/collective/schedule"
 )
 
-// watch is what a rank knows of the others by their signs of life, and what it
+// ErrBroken stands for the failure's cause inside a running operation.
+var ErrBroken = errors.New("communicator has failed")
+
+// Options are those of the communicator of the job, with nothing left to default.
+type Options struct {
+	Heartbeat, Silence time.Duration
+	OnLate             func(Late)
+	OnSlow             func(Slow)
+}
+
+// Watch is what a rank knows of the others by their signs of life, and what it
 // makes known of itself and passes on: one for all communicators of a job. Who
 // is late is in blame.go, how ranks part in goodbye.go.
 //
@@ -22,12 +38,12 @@ import (
 // or silent. A header is made known before the goodbyes are looked at, and hear
 // looks at the header after it stored the goodbye, so that one of the two sees
 // both.
-type watch struct {
-	t          Transport
+type Watch struct {
+	t          frame.Transport
 	rank, size int
-	opt        *Options
-	failure    *failure
-	world      *progress // of the communicator of the whole job
+	opt        Options
+	failure    *Failure
+	world      *Progress // of the communicator of the whole job
 	links      []int
 	held       []atomic.Int64 // by rank, nanoseconds that this rank waited for it to come
 	shares     shares         // of the heartbeat's goroutine
@@ -36,16 +52,16 @@ type watch struct {
 	stopped    sync.WaitGroup
 
 	mu      sync.Mutex    // guards what follows
-	all     []*progress   // of the communicators that this rank is in, the world's first
+	all     []*Progress   // of the communicators that this rank is in, the world's first
 	past    time.Duration // spent in calls of those that are no more in all
 	tell    []int         // who hears of this rank: neighbours in the job and in its communicators
 	table   table
 	silence silence
 	behind  []bool // by rank: a sign to it was lost, so the next one says all
 	leaving leaving
-	parted  []bool           // by rank: it said goodbye itself, or was lost behind one
-	latest  map[place]Header // calls that ranks said themselves they are in
-	left    chan struct{}    // closed when all ranks agree that all have left
+	parted  []bool                 // by rank: it said goodbye itself, or was lost behind one
+	latest  map[place]frame.Header // calls that ranks said themselves they are in
+	left    chan struct{}          // closed when all ranks agree that all have left
 }
 
 // place is a rank in a communicator.
@@ -57,13 +73,13 @@ type place struct {
 // slowWindow is the time over which ranks are compared.
 const slowWindow = 20 * time.Second
 
-// begin starts the signs of life.
-func (w *watch) begin(world *progress) {
-	w.world, w.all = world, []*progress{world}
+// Begin starts the signs of life.
+func (w *Watch) Begin(world *Progress) {
+	w.world, w.all = world, []*Progress{world}
 	w.shares = shares{window: slowWindow, slow: -1}
 	w.links = schedule.Links(w.rank, w.size)
 	w.held, w.behind = make([]atomic.Int64, w.size), make([]bool, w.size)
-	w.parted, w.latest, w.tell = make([]bool, w.size), map[place]Header{}, w.links
+	w.parted, w.latest, w.tell = make([]bool, w.size), map[place]frame.Header{}, w.links
 	w.table, w.silence = newTable(w.rank, w.size), newSilence(w.rank, w.size, w.opt.Heartbeat, w.opt.Silence)
 	w.stop, w.wake, w.left = make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
 	w.t.Watch(w.hear, w.lose)
@@ -73,11 +89,14 @@ func (w *watch) begin(world *progress) {
 	}
 }
 
-// end stops them.
-func (w *watch) end() { close(w.stop) }
+// Stop ends the signs of life.
+func (w *Watch) Stop() {
+	close(w.stop)
+	w.stopped.Wait()
+}
 
 // hear takes a notice of a peer.
-func (w *watch) hear(from int, msg []byte) {
+func (w *Watch) hear(from int, msg []byte) {
 	if len(msg) == 0 {
 		return
 	}
@@ -91,19 +110,19 @@ func (w *watch) hear(from int, msg []byte) {
 			w.learn(from, news)
 		}
 	case noticeAbort:
-		w.failure.end(decodeAbort(w.rank, from, w.size, msg[1:]), true)
+		w.failure.End(decodeAbort(w.rank, from, w.size, msg[1:]), true)
 	}
 }
 
 // departure is a rank that left a communicator.
 type departure struct {
-	from *progress
+	from *Progress
 	rank int
 	last uint64 // its last call there
 }
 
 // learn takes what a rank says of itself and of others.
-func (w *watch) learn(from int, news []ranked) {
+func (w *Watch) learn(from int, news []ranked) {
 	var gone []departure
 	urgent := false
 	w.mu.Lock()
@@ -136,13 +155,13 @@ func (w *watch) learn(from int, news []ranked) {
 
 // departures notes which of the communicators of this rank another has left since
 // it was last heard of; mu is held.
-func (w *watch) departures(rank int, e *entry) (out []departure) {
+func (w *Watch) departures(rank int, e *entry) (out []departure) {
 	for _, s := range e.in {
 		if !s.left {
 			continue
 		}
 		for _, p := range w.all {
-			if _, known := p.gone[rank]; p.comm == s.comm && !known && slices.Contains(p.ranks, rank) {
+			if _, known := p.gone[rank]; p.comm == s.comm && !known && slices.Contains(p.Ranks, rank) {
 				p.gone[rank] = s
 				p.firstLeft.Store(min(p.firstLeft.Load(), s.at.seq()))
 				out = append(out, departure{p, rank, s.at.seq()})
@@ -152,13 +171,13 @@ func (w *watch) departures(rank int, e *entry) (out []departure) {
 	return out
 }
 
-// track watches over another communicator.
-func (w *watch) track(p *progress) {
+// Track watches over another communicator.
+func (w *Watch) Track(p *Progress) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.all = append(w.all, p)
 	w.retell()
-	for _, r := range p.ranks {
+	for _, r := range p.Ranks {
 		if r != w.rank {
 			w.departures(r, &w.table.entries[r])
 		}
@@ -166,11 +185,11 @@ func (w *watch) track(p *progress) {
 }
 
 // retell works out who hears of this rank; mu is held.
-func (w *watch) retell() {
+func (w *Watch) retell() {
 	w.tell = slices.Clone(w.links)
 	for _, p := range w.all[1:] {
-		for _, i := range schedule.Links(slices.Index(p.ranks, w.rank), len(p.ranks)) {
-			w.tell = append(w.tell, p.ranks[i])
+		for _, i := range schedule.Links(slices.Index(p.Ranks, w.rank), len(p.Ranks)) {
+			w.tell = append(w.tell, p.Ranks[i])
 		}
 	}
 	slices.Sort(w.tell)
@@ -178,23 +197,23 @@ func (w *watch) retell() {
 }
 
 // entry is what is known of a rank.
-func (w *watch) entry(rank int) entry {
+func (w *Watch) entry(rank int) entry {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.table.entries[rank]
 }
 
 // hurry has the next sign sent at once.
-func (w *watch) hurry() {
+func (w *Watch) hurry() {
 	select {
 	case w.wake <- struct{}{}:
 	default:
 	}
 }
 
-// announce makes the header of a running call known, and refuses a call that a
+// Announce makes the header of a running call known, and refuses a call that a
 // rank has left before.
-func (w *watch) announce(p *progress, h *Header) error {
+func (w *Watch) Announce(p *Progress, h *frame.Header) error {
 	p.enter(h)
 	if h.Seq <= p.firstLeft.Load() {
 		return nil
@@ -208,36 +227,36 @@ func (w *watch) announce(p *progress, h *Header) error {
 	}
 	w.mu.Unlock()
 	w.failLeft(who.rank, who.last)
-	return errBroken
+	return ErrBroken
 }
 
 // compare looks at the latest call of a neighbour in a communicator. Ranks that
 // make different calls may all wait for frames that nobody is going to send, or
 // end them without having exchanged a frame; between any two such ranks there are
 // neighbours that differ.
-func (w *watch) compare(from int, theirs *Header) {
+func (w *Watch) compare(from int, theirs *frame.Header) {
 	w.mu.Lock()
-	var mine *Header
+	var mine *frame.Header
 	for _, p := range w.all {
-		if p.comm == theirs.Comm && slices.Contains(p.ranks, from) {
+		if p.comm == theirs.Comm && slices.Contains(p.Ranks, from) {
 			mine = p.call(theirs.Seq)
 			w.latest[place{p.comm, from}] = *theirs
 		}
 	}
 	w.mu.Unlock()
-	if mine != nil && !theirs.sameCall(mine) {
-		w.failure.end(&MismatchError{Rank: w.rank, Peer: from, Local: *mine, Remote: *theirs}, true)
+	if mine != nil && !theirs.SameCall(mine) {
+		w.failure.End(&frame.MismatchError{Rank: w.rank, Peer: from, Local: *mine, Remote: *theirs}, true)
 	}
 }
 
-func (w *watch) failLeft(peer int, last uint64) {
-	w.failure.end(&RankError{Rank: w.rank, Peer: peer, Err: fmt.Errorf("it closed its communicator after call #%d", last)}, false)
+func (w *Watch) failLeft(peer int, last uint64) {
+	w.failure.End(&frame.RankError{Rank: w.rank, Peer: peer, Err: fmt.Errorf("it closed its communicator after call #%d", last)}, false)
 }
 
 // lose takes the loss of a connection. After a goodbye it is the expected end. Of
 // ranks that are no neighbours the neighbours tell: their goodbye may come by way
 // of others, and so later than the end of a connection that was opened late.
-func (w *watch) lose(peer int, err error) {
+func (w *Watch) lose(peer int, err error) {
 	if !slices.Contains(w.links, peer) {
 		return
 	}
@@ -252,17 +271,17 @@ func (w *watch) lose(peer int, err error) {
 	}
 	w.mu.Unlock()
 	if e.leaving == staying {
-		w.failure.end(&RankError{Rank: w.rank, Peer: peer, Err: fmt.Errorf("connection lost: %w", err)}, true)
+		w.failure.End(&frame.RankError{Rank: w.rank, Peer: peer, Err: fmt.Errorf("connection lost: %w", err)}, true)
 		return
 	}
 	w.hurry()
 }
 
-// hasLeft reports whether a rank said goodbye.
-func (w *watch) hasLeft(rank int) bool { return w.entry(rank).leaving != staying }
+// HasLeft reports whether a rank said goodbye.
+func (w *Watch) HasLeft(rank int) bool { return w.entry(rank).leaving != staying }
 
 // beat sends signs of life and watches those of the others.
-func (w *watch) beat() {
+func (w *Watch) beat() {
 	tick := time.NewTicker(w.opt.Heartbeat)
 	defer tick.Stop()
 	last := time.Since(start)
@@ -286,14 +305,14 @@ func (w *watch) beat() {
 		}
 		w.speak(to)
 		if err := w.frozen(); err != nil {
-			w.failure.end(err, true)
+			w.failure.End(err, true)
 			return
 		}
 	}
 }
 
 // frozen is the error of a rank that no neighbour hears, if there is one.
-func (w *watch) frozen() error {
+func (w *Watch) frozen() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	quiet, since, heard := w.silence.frozen(&w.table)
@@ -307,7 +326,7 @@ func (w *watch) frozen() error {
 	case n >= len(w.links) && n > 1:
 		why = "nor of any other neighbour: this rank is cut off from all others, or they are frozen"
 	}
-	return &RankError{Rank: w.rank, Peer: quiet, Err: fmt.Errorf("no sign of life for %v: %s", since.Round(time.Second/10), why)}
+	return &frame.RankError{Rank: w.rank, Peer: quiet, Err: fmt.Errorf("no sign of life for %v: %s", since.Round(time.Second/10), why)}
 }
 
 // audience is who hears of this rank.
@@ -320,7 +339,7 @@ const (
 )
 
 // speak sends signs.
-func (w *watch) speak(to audience) {
+func (w *Watch) speak(to audience) {
 	now := time.Since(start)
 	w.mu.Lock()
 	latest := w.refresh(now)
@@ -361,7 +380,7 @@ func (w *watch) speak(to audience) {
 }
 
 // known are the ranks of which anything is known; mu is held.
-func (w *watch) known() (out []int) {
+func (w *Watch) known() (out []int) {
 	for r := range w.table.entries {
 		if w.table.entries[r].beat > 0 {
 			out = append(out, r)
@@ -376,19 +395,19 @@ const keepStanding = 25
 
 // refresh writes this rank's own entry and gives the headers of its latest calls;
 // mu is held.
-func (w *watch) refresh(now time.Duration) (latest []Header) {
+func (w *Watch) refresh(now time.Duration) (latest []frame.Header) {
 	e := entry{beat: w.table.entries[w.rank].beat + 1, when: now, inCalls: w.inCalls(now), leaving: w.leaving,
 		suspects: w.silence.suspects(&w.table)}
 	kept := w.all[:0]
 	for _, p := range w.all {
-		if p != w.world && p.left.Load() && len(p.gone) == len(p.ranks)-1 {
+		if p != w.world && p.left.Load() && len(p.gone) == len(p.Ranks)-1 {
 			// All have left. That this rank has, too, all others have heard by then.
 			if p.done == 0 {
 				p.done = now
 			}
 			if now-p.done > keepStanding*w.opt.Heartbeat {
 				w.past += time.Duration(p.nanos.Load())
-				maps.DeleteFunc(w.latest, func(at place, _ Header) bool { return at.comm == p.comm })
+				maps.DeleteFunc(w.latest, func(at place, _ frame.Header) bool { return at.comm == p.comm })
 				continue
 			}
 		}
@@ -407,10 +426,30 @@ func (w *watch) refresh(now time.Duration) (latest []Header) {
 }
 
 // inCalls is the time this rank has spent in calls; mu is held.
-func (w *watch) inCalls(now time.Duration) time.Duration {
+func (w *Watch) inCalls(now time.Duration) time.Duration {
 	sum := w.past
 	for _, p := range w.all {
 		sum += p.inCalls(now)
 	}
 	return sum
+}
+
+// New watches the other ranks of the job from Begin on; t is nil for a rank alone.
+func New(t frame.Transport, rank, size int, opt Options, f *Failure) *Watch {
+	return &Watch{t: t, rank: rank, size: size, opt: opt, failure: f}
+}
+
+// IsWorld reports whether a communicator is that of the whole job.
+func (w *Watch) IsWorld(p *Progress) bool { return p == w.world }
+
+// Size is the number of ranks of the job.
+func (w *Watch) Size() int { return w.size }
+
+// Held is the time that calls of this rank waited because another had not come to
+// them.
+func (w *Watch) Held(rank int) time.Duration {
+	if w.held == nil {
+		return 0
+	}
+	return time.Duration(w.held[rank].Load())
 }

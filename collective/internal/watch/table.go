@@ -1,9 +1,11 @@
-package collective
+package watch
 
 import (
 	"encoding/binary"
 	"math"
 	"time"
+
+	"vgid/collective/frame"
 )
 
 // position is how far a rank has come in the calls of a communicator: 2n while
@@ -42,9 +44,9 @@ type entry struct {
 type standing struct {
 	comm uint32
 	at   position
-	call Call   // the kind of call that at is of; 0: none yet
-	left bool   // the rank makes no more calls there
-	sum  uint64 // over the headers of all its calls, if it left
+	call frame.Call // the kind of call that at is of; 0: none yet
+	left bool       // the rank makes no more calls there
+	sum  uint64     // over the headers of all its calls, if it left
 }
 
 // of is the standing in a communicator, if the rank is in it.
@@ -99,7 +101,7 @@ const signBytes = 4 << 10
 
 // signs encodes entries for the neighbours: the first with the headers of the
 // sender's latest calls, one of a communicator.
-func (t *table) signs(ranks []int, latest []Header, now time.Duration) [][]byte {
+func (t *table) signs(ranks []int, latest []frame.Header, now time.Duration) [][]byte {
 	var out [][]byte
 	b := binary.AppendUvarint([]byte{noticeAlive}, uint64(len(latest)))
 	for i := range latest {
@@ -145,14 +147,14 @@ type ranked struct {
 
 // readSign gives what a sign of life of a world of n ranks says, without its
 // first byte: the headers of the sender's latest calls, and entries.
-func readSign(b []byte, n int, now time.Duration) (latest []Header, news []ranked, ok bool) {
+func readSign(b []byte, n int, now time.Duration) (latest []frame.Header, news []ranked, ok bool) {
 	r := reader{b: b}
 	for range r.number(math.MaxUint64) {
-		h, err := DecodeHeader(r.b)
+		h, err := frame.DecodeHeader(r.b)
 		if err != nil { // at the end of b at the latest
 			return nil, nil, false
 		}
-		latest, r.b = append(latest, h), r.b[HeaderSize:]
+		latest, r.b = append(latest, h), r.b[frame.HeaderSize:]
 	}
 	for len(r.b) > 0 {
 		news = append(news, r.entry(n, now))
@@ -172,7 +174,7 @@ func (r *reader) entry(n int, now time.Duration) ranked {
 		e.suspects = append(e.suspects, int(r.number(uint64(n)-1)))
 	}
 	for k := r.number(math.MaxUint64); k > 0 && !r.bad; k-- {
-		s := standing{comm: uint32(r.number(math.MaxUint32)), at: position(r.number(math.MaxUint64)), call: Call(r.byte(byte(endCall) - 1))}
+		s := standing{comm: uint32(r.number(math.MaxUint32)), at: position(r.number(math.MaxUint64)), call: frame.Call(r.byte(byte(frame.LastCall)))}
 		if s.left = r.byte(1) == 1; s.left {
 			s.sum = r.fixed()
 		}

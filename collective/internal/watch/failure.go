@@ -1,20 +1,22 @@
-package collective
+package watch
 
 import (
 	"errors"
 	"sync"
 	"sync/atomic"
+
+	"vgid/collective/frame"
 )
 
-// failure is the end of the communicators of a job by the first cause.
+// Failure is the end of the communicators of a job by the first cause.
 //
 // What must always hold: there is one cause, the first; broken closes once, and
 // only after the peers were told of a cause that this rank saw itself, because
 // whoever learns of it here may close the communicator, and the peers would
 // take its leaving for the cause; and once it is closed, every Send and Recv
 // returns.
-type failure struct {
-	t        Transport // nil when alone
+type Failure struct {
+	t        frame.Transport // nil when alone
 	rank     int
 	size     int
 	once     sync.Once
@@ -24,11 +26,11 @@ type failure struct {
 	reported atomic.Bool   // a call returned the cause
 }
 
-// end ends the communicator with its first cause. With tell the peers learn of
+// End ends the communicator with its first cause. With tell the peers learn of
 // it at once, and so do theirs: each rank passes on what ended it. Of causes that
 // every rank sees itself they are told when this rank closes, so that none takes
 // its leaving for the cause.
-func (f *failure) end(cause error, tell bool) {
+func (f *Failure) End(cause error, tell bool) {
 	isFirst := false
 	f.once.Do(func() {
 		f.cause, isFirst = cause, true
@@ -47,7 +49,7 @@ func (f *failure) end(cause error, tell bool) {
 	}
 }
 
-func (f *failure) tellPeers() {
+func (f *Failure) tellPeers() {
 	note := encodeAbort(f.rank, f.cause)
 	for p := range f.size {
 		if p != f.rank {
@@ -58,7 +60,7 @@ func (f *failure) tellPeers() {
 
 // tellLeaving tells the peers the cause if they were not told before, and
 // reports whether there is one.
-func (f *failure) tellLeaving() bool {
+func (f *Failure) tellLeaving() bool {
 	select {
 	case <-f.broken:
 		if !f.told.Swap(true) {
@@ -70,11 +72,11 @@ func (f *failure) tellLeaving() bool {
 	}
 }
 
-// inWordsOf is the cause in the words of one call.
-func (f *failure) inWordsOf(call Call, seq uint64) error {
+// InWordsOf is the cause in the words of one call.
+func (f *Failure) InWordsOf(call frame.Call, seq uint64) error {
 	<-f.broken
 	f.reported.Store(true)
-	var re *RankError
+	var re *frame.RankError
 	if errors.As(f.cause, &re) && re.Op == 0 {
 		named := *re
 		named.Op, named.Seq = call, seq
@@ -83,22 +85,30 @@ func (f *failure) inWordsOf(call Call, seq uint64) error {
 	return f.cause
 }
 
-// unreported is a disagreement of the ranks that came to light after the last
+// Unreported is a disagreement of the ranks that came to light after the last
 // call of this one had ended well.
-func (f *failure) unreported() error {
+func (f *Failure) Unreported() error {
 	select {
 	case <-f.broken:
 	default:
 		return nil
 	}
-	var m *MismatchError
-	var remote *RemoteError
+	var m *frame.MismatchError
+	var remote *frame.RemoteError
 	switch {
 	case f.reported.Swap(true):
 	case errors.As(f.cause, &m):
 		return m
-	case errors.Is(f.cause, errOtherCalls), errors.As(f.cause, &remote) && remote.disagree:
+	case errors.Is(f.cause, errOtherCalls), errors.As(f.cause, &remote) && remote.Disagree:
 		return f.cause
 	}
 	return nil
 }
+
+// NewFailure is that of a rank which has not failed; t is nil for one alone.
+func NewFailure(t frame.Transport, rank, size int) *Failure {
+	return &Failure{t: t, rank: rank, size: size, broken: make(chan struct{})}
+}
+
+// Broken closes on the first failure.
+func (f *Failure) Broken() <-chan struct{} { return f.broken }

@@ -1,4 +1,4 @@
-package collective
+package watch
 
 import (
 	"math/rand/v2"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"vgid/collective/frame"
 )
 
 // drawEntry gives an entry as a rank of n may have it, in whole milliseconds.
@@ -20,7 +22,7 @@ func drawEntry(t *rapid.T, n int) entry {
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "communicators") {
 		s := standing{comm: rapid.Uint32().Draw(t, "comm"), at: position(rapid.Uint64().Draw(t, "at")),
-			call: Call(rapid.IntRange(0, int(endCall)-1).Draw(t, "call")), left: rapid.Bool().Draw(t, "left")}
+			call: frame.Call(rapid.IntRange(0, int(frame.LastCall)).Draw(t, "call")), left: rapid.Bool().Draw(t, "left")}
 		if s.left {
 			s.sum = rapid.Uint64().Draw(t, "sum")
 		}
@@ -45,7 +47,7 @@ func TestSignsRoundTrip(t *testing.T) {
 				want[r] = e
 			}
 		}
-		heads := []Header{{Call: CallBarrier, Seq: 9}, {Call: CallBarrier, Seq: 8, Comm: 1}}
+		heads := []frame.Header{{Call: frame.CallBarrier, Seq: 9}, {Call: frame.CallBarrier, Seq: 8, Comm: 1}}
 		for i, s := range tab.signs(tab.fresh, heads, now) {
 			latest, news, ok := readSign(s[1:], n, now)
 			if !ok || s[0] != noticeAlive || i == 0 && !slices.Equal(latest, heads) || i > 0 && latest != nil || len(s) > signBytes+300 {
@@ -96,8 +98,8 @@ func TestTableForgetsNothingNewer(t *testing.T) {
 
 func FuzzReadSign(f *testing.F) {
 	tab := newTable(0, 3)
-	tab.put(1, entry{beat: 3, leaving: goodbye, suspects: []int{2}, in: []standing{{comm: 5, at: inCall(7), call: CallBroadcast}, {left: true, sum: 1 << 60}}})
-	for _, h := range [][]Header{nil, {{Call: CallBarrier, Seq: 3}}} {
+	tab.put(1, entry{beat: 3, leaving: goodbye, suspects: []int{2}, in: []standing{{comm: 5, at: inCall(7), call: frame.CallBroadcast}, {left: true, sum: 1 << 60}}})
+	for _, h := range [][]frame.Header{nil, {{Call: frame.CallBarrier, Seq: 3}}} {
 		for _, s := range tab.signs([]int{1}, h, time.Second) {
 			f.Add(s[1:])
 		}

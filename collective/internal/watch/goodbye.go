@@ -1,4 +1,4 @@
-package collective
+package watch
 
 import (
 	"context"
@@ -6,15 +6,17 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"vgid/collective/frame"
 )
 
 // closeGrace is how long Close waits for ranks that still work on their last
 // call.
 const closeGrace = 5 * time.Second
 
-// leave says that this rank makes no more calls in a communicator, and does not
+// Leave says that this rank makes no more calls in a communicator, and does not
 // wait for the others.
-func (w *watch) leave(p *progress) {
+func (w *Watch) Leave(p *Progress) {
 	p.left.Store(true)
 	w.mu.Lock()
 	differs := w.differing()
@@ -23,10 +25,10 @@ func (w *watch) leave(p *progress) {
 	w.hurry()
 }
 
-// leaveAll says goodbye and waits until every rank did the same and all know that
+// LeaveAll says goodbye and waits until every rank did the same and all know that
 // they have made the same calls. A rank that is still in the last call needs the
 // frames that this end has yet to deliver, and the news that it passes on.
-func (w *watch) leaveAll() {
+func (w *Watch) LeaveAll() {
 	if w.size == 1 || w.failure.tellLeaving() {
 		return
 	}
@@ -56,7 +58,7 @@ func (w *watch) leaveAll() {
 // gives a rank that differs, if there is one, and whether there is something to
 // tell. A rank that finds one that differs never agrees, so that nobody leaves
 // before it is told why. mu is held.
-func (w *watch) agree() (differs *departure, say bool) {
+func (w *Watch) agree() (differs *departure, say bool) {
 	if differs = w.differing(); differs != nil || w.leaving == staying {
 		return differs, false
 	}
@@ -67,7 +69,7 @@ func (w *watch) agree() (differs *departure, say bool) {
 			}
 		}
 		for _, p := range w.all[1:] {
-			for _, r := range p.ranks {
+			for _, r := range p.Ranks {
 				// A rank that says goodbye and is not in the communicator had compared it.
 				if _, left := p.gone[r]; r != w.rank && !left && w.table.entries[r].leaving == staying {
 					return nil, false
@@ -92,7 +94,7 @@ func (w *watch) agree() (differs *departure, say bool) {
 // differing finds a rank that has left a communicator, as this one has, after
 // other calls. In that of the whole job only neighbours are looked at, whose
 // latest calls are known: if any two ranks differ, two neighbours do. mu is held.
-func (w *watch) differing() *departure {
+func (w *Watch) differing() *departure {
 	for _, p := range w.all {
 		if !p.left.Load() {
 			continue
@@ -115,7 +117,7 @@ func (w *watch) differing() *departure {
 var errOtherCalls = errors.New("it made other calls than this rank")
 
 // failOther fails if a rank has made other calls, and reports whether it did.
-func (w *watch) failOther(d *departure) bool {
+func (w *Watch) failOther(d *departure) bool {
 	if d == nil {
 		return false
 	}
@@ -124,13 +126,13 @@ func (w *watch) failOther(d *departure) bool {
 	w.mu.Unlock()
 	seq, _ := d.from.calls()
 	mine := d.from.last()
-	var err error = &RankError{Rank: w.rank, Peer: d.rank, Err: fmt.Errorf("%w until both closed their communicator after call #%d", errOtherCalls, seq)}
+	var err error = &frame.RankError{Rank: w.rank, Peer: d.rank, Err: fmt.Errorf("%w until both closed their communicator after call #%d", errOtherCalls, seq)}
 	switch {
 	case d.last != seq:
-		err = &RankError{Rank: w.rank, Peer: d.rank, Err: fmt.Errorf("%w: it closed its communicator after call #%d, this rank after #%d", errOtherCalls, d.last, seq)}
-	case known && mine != nil && theirs.Seq == seq && !theirs.sameCall(mine):
-		err = &MismatchError{Rank: w.rank, Peer: d.rank, Local: *mine, Remote: theirs}
+		err = &frame.RankError{Rank: w.rank, Peer: d.rank, Err: fmt.Errorf("%w: it closed its communicator after call #%d, this rank after #%d", errOtherCalls, d.last, seq)}
+	case known && mine != nil && theirs.Seq == seq && !theirs.SameCall(mine):
+		err = &frame.MismatchError{Rank: w.rank, Peer: d.rank, Local: *mine, Remote: theirs}
 	}
-	w.failure.end(err, true)
+	w.failure.End(err, true)
 	return true
 }

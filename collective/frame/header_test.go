@@ -1,13 +1,15 @@
-package collective
+package frame
 
 import (
 	"bytes"
 	"slices"
 	"testing"
+
+	"vgid/collective/reduce"
 )
 
 func FuzzDecodeHeader(f *testing.F) {
-	h := Header{Call: CallAllReduce, Reduce: Max, DType: TypeI64, Job: 1, Comm: 2, Epoch: 3, Seq: 4, Count: 5, Root: 6, Chunk: 7, Chunks: 8, Length: 9}
+	h := Header{Call: CallAllReduce, Reduce: reduce.Max, DType: reduce.I64, Job: 1, Comm: 2, Epoch: 3, Seq: 4, Count: 5, Root: 6, Chunk: 7, Chunks: 8, Length: 9}
 	good := h.AppendTo(nil)
 	f.Add(good)
 	f.Add(good[:63])
@@ -24,19 +26,9 @@ func FuzzDecodeHeader(f *testing.F) {
 	})
 }
 
-func FuzzDecodeAbort(f *testing.F) {
-	f.Add(encodeAbort(1, &MismatchError{Rank: 1, Peer: 0})[1:])
-	f.Add(encodeAbort(1, &RankError{Rank: 1, Peer: 2, Err: ErrClosed})[1:])
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if err := decodeAbort(0, 1, 3, b); err == nil || err.Error() == "" {
-			t.Fatalf("%q gives %v", b, err)
-		}
-	})
-}
-
 // TestHeaderDamageIsFound flips every bit of a header.
 func TestHeaderDamageIsFound(t *testing.T) {
-	h := Header{Call: CallBroadcast, DType: TypeF64, Job: 77, Epoch: 1, Seq: 2, Count: 1000, Chunks: 3, Length: 64}
+	h := Header{Call: CallBroadcast, DType: reduce.F64, Job: 77, Epoch: 1, Seq: 2, Count: 1000, Chunks: 3, Length: 64}
 	good := h.AppendTo(nil)
 	if got, err := DecodeHeader(good); err != nil || got != h {
 		t.Fatalf("%+v, %v, want %+v", got, err, h)

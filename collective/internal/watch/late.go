@@ -1,10 +1,12 @@
-package collective
+package watch
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"vgid/collective/frame"
 )
 
 // sighting is the latest that is known of a rank's position in a communicator.
@@ -48,7 +50,7 @@ func holders(seq uint64, self int, since, heartbeat time.Duration, peers []sight
 
 // Late says that a call waits for ranks that are alive but have not come to it.
 type Late struct {
-	Call    Header
+	Call    frame.Header
 	Ranks   []int // that are late
 	Waiting []int // that are known to wait in the call
 	For     time.Duration

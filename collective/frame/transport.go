@@ -1,6 +1,8 @@
-package collective
+package frame
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+)
 
 // Transport moves ordered frames between the ranks of one job. Its contract is
 // all that communicators need; package mem implements it in memory and package

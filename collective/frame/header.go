@@ -1,4 +1,7 @@
-package collective
+// Package frame holds what communicators and transports have in common: the frames
+// that go between ranks, the header that says which call a frame belongs to, what
+// a transport has to give, and the errors that name ranks.
+package frame
 
 import (
 	"encoding/binary"
@@ -6,6 +9,7 @@ import (
 	"hash/crc32"
 	"hash/fnv"
 
+	"vgid/collective/reduce"
 	"vgid/collective/schedule"
 )
 
@@ -44,41 +48,45 @@ const (
 	endCall
 )
 
-// trait says what a call is like, for headers and their words.
-type trait uint8
+// LastCall is the call of the highest number.
+const LastCall = endCall - 1
 
+// Trait says what a call is like, for headers and their words.
+type Trait uint8
+
+// Traits.
 const (
-	reducing trait = 1 << iota
-	fromRoot       // it has a root
-	parts          // its parts have lengths that all ranks know
-	tagged         // it is a message, with a tag
-	pairs          // its parts have lengths that only the two ends of a message know
+	Reducing Trait = 1 << iota
+	FromRoot       // it has a root
+	Parts          // its parts have lengths that all ranks know
+	Tagged         // it is a message, with a tag
+	Pairs          // its parts have lengths that only the two ends of a message know
 )
 
 var calls = [endCall]struct {
 	name   string
-	traits trait
+	traits Trait
 }{
-	CallAllReduce:      {"all-reduce", reducing},
-	CallBroadcast:      {"broadcast", fromRoot},
+	CallAllReduce:      {"all-reduce", Reducing},
+	CallBroadcast:      {"broadcast", FromRoot},
 	CallAllGather:      {"all-gather", 0},
 	CallBarrier:        {"barrier", 0},
-	CallReduce:         {"reduce", reducing | fromRoot},
-	CallReduceScatter:  {"reduce-scatter", reducing},
-	CallReduceScatterV: {"reduce-scatter-v", reducing | parts},
-	CallAllGatherV:     {"all-gather-v", parts},
-	CallGather:         {"gather", fromRoot},
-	CallGatherV:        {"gather-v", fromRoot | pairs},
-	CallScatter:        {"scatter", fromRoot},
-	CallScatterV:       {"scatter-v", fromRoot | pairs},
+	CallReduce:         {"reduce", Reducing | FromRoot},
+	CallReduceScatter:  {"reduce-scatter", Reducing},
+	CallReduceScatterV: {"reduce-scatter-v", Reducing | Parts},
+	CallAllGatherV:     {"all-gather-v", Parts},
+	CallGather:         {"gather", FromRoot},
+	CallGatherV:        {"gather-v", FromRoot | Pairs},
+	CallScatter:        {"scatter", FromRoot},
+	CallScatterV:       {"scatter-v", FromRoot | Pairs},
 	CallAllToAll:       {"all-to-all", 0},
-	CallAllToAllV:      {"all-to-all-v", pairs},
+	CallAllToAllV:      {"all-to-all-v", Pairs},
 	CallSplit:          {"split", 0},
-	CallSend:           {"send", tagged},
-	CallRecv:           {"recv", tagged},
+	CallSend:           {"send", Tagged},
+	CallRecv:           {"recv", Tagged},
 }
 
-func (c Call) is(t trait) bool { return c < endCall && calls[c].traits&t != 0 }
+func (c Call) Is(t Trait) bool { return c < endCall && calls[c].traits&t != 0 }
 
 func (c Call) String() string {
 	if c > 0 && c < endCall {
@@ -91,8 +99,8 @@ func (c Call) String() string {
 // belongs to and which part of it this is.
 type Header struct {
 	Call      Call
-	Reduce    Op
-	DType     DType
+	Reduce    reduce.Op
+	DType     reduce.DType
 	Algorithm schedule.Algorithm
 	Job       uint64 // hash of the job's name
 	Comm      uint32
@@ -125,7 +133,7 @@ func (h *Header) AppendTo(b []byte) []byte {
 	b = le.AppendUint32(b, h.Chunk)
 	b = le.AppendUint32(b, h.Chunks)
 	b = le.AppendUint32(b, h.Length)
-	return le.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+	return le.AppendUint32(b, Checksum(b[start:]))
 }
 
 // DecodeHeader reads the first HeaderSize bytes of b. It refuses anything that
@@ -141,11 +149,11 @@ func DecodeHeader(b []byte) (Header, error) {
 	if b[4] != headerVersion {
 		return Header{}, fmt.Errorf("collective: frame of version %d, this program speaks %d: run one version on all ranks", b[4], headerVersion)
 	}
-	if got, want := le.Uint32(b[HeaderSize-4:]), crc32.Checksum(b[:HeaderSize-4], castagnoli); got != want {
+	if got, want := le.Uint32(b[HeaderSize-4:]), Checksum(b[:HeaderSize-4]); got != want {
 		return Header{}, fmt.Errorf("collective: frame header is damaged: checksum %#x, want %#x", got, want)
 	}
 	h := Header{
-		Call: Call(b[5]), Reduce: Op(b[6] >> 4), DType: DType(b[6] & 15), Algorithm: schedule.Algorithm(b[7]),
+		Call: Call(b[5]), Reduce: reduce.Op(b[6] >> 4), DType: reduce.DType(b[6] & 15), Algorithm: schedule.Algorithm(b[7]),
 		Job: le.Uint64(b[8:]), Epoch: le.Uint64(b[16:]), Seq: le.Uint64(b[24:]), Count: le.Uint64(b[32:]),
 		Comm: le.Uint32(b[40:]), Root: le.Uint32(b[44:]), Chunk: le.Uint32(b[48:]), Chunks: le.Uint32(b[52:]),
 		Length: le.Uint32(b[56:]),
@@ -156,15 +164,15 @@ func DecodeHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
-// sameCall reports whether two frames belong to the same call made the same
+// SameCall reports whether two frames belong to the same call made the same
 // way; which part of it they carry does not matter.
-func (h *Header) sameCall(o *Header) bool { return h.whole() == o.whole() }
+func (h *Header) SameCall(o *Header) bool { return h.Whole() == o.Whole() }
 
-// whole is what the headers of all frames of a call have in common.
-func (h *Header) whole() Header {
+// Whole is what the headers of all frames of a call have in common.
+func (h *Header) Whole() Header {
 	w := *h
 	w.Chunk, w.Length = 0, 0
-	if w.Call.is(pairs) {
+	if w.Call.Is(Pairs) {
 		w.Count, w.Chunks = 0, 0
 	}
 	return w
@@ -173,30 +181,33 @@ func (h *Header) whole() Header {
 // String names the call in the words of an error message.
 func (h Header) String() string {
 	s := fmt.Sprintf("%v #%d", h.Call, h.Seq)
-	if h.Call.is(reducing) {
+	if h.Call.Is(Reducing) {
 		s += fmt.Sprintf(" %v", h.Reduce)
 	}
 	switch {
 	case h.Call == CallBarrier:
-	case h.Call.is(pairs):
+	case h.Call.Is(Pairs):
 		s += fmt.Sprintf(" of %v", h.DType)
 	default:
 		s += fmt.Sprintf(" of %d %v", h.Count, h.DType)
 	}
-	if h.Call.is(fromRoot) {
+	if h.Call.Is(FromRoot) {
 		s += fmt.Sprintf(" from root %d", h.Root)
 	}
-	if h.Call.is(tagged) {
+	if h.Call.Is(Tagged) {
 		s += fmt.Sprintf(" with tag %d", h.Root)
 	}
-	if h.Call.is(parts) {
+	if h.Call.Is(Parts) {
 		s += fmt.Sprintf(" in parts of lengths with the checksum %08x", h.Root)
 	}
 	return s + fmt.Sprintf(" (epoch %d, communicator %d, %v, %d chunks)", h.Epoch, h.Comm, h.Algorithm, h.Chunks)
 }
 
-func hashJob(job string) uint64 {
+func JobHash(job string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(job))
 	return h.Sum64()
 }
+
+// Checksum is the CRC-32C that headers end with.
+func Checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
