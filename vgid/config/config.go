@@ -215,7 +215,7 @@ type Checkpoint struct {
 // of addition; so it is one of a stage's settings (Config.For), and Timeout is not.
 type Collective struct {
 	Timeout   time.Duration `yaml:"timeout" doc:"longest wait for another worker in one operation"`
-	Transport string        `yaml:"transport" doc:"gRPC between workers: grpc, by an endpoint of our own, which is as fast as the sockets; grpc-stock, by grpc-go's; workers may differ in it, and no result depends on it" oneof:"grpc,grpc-stock"`
+	Transport string        `yaml:"transport" doc:"gRPC between workers: grpc, by an endpoint of our own, which is as fast as the sockets; grpc-stock, by grpc-go's; workers may differ in it, and no result depends on it" oneof:"grpc,grpc-stock" digest:"none"`
 	Bucket    int           `yaml:"bucket_kib" doc:"gradients are reduced in buckets of this many KiB, while backward goes on" min:"4"`
 }
 

@@ -134,7 +134,8 @@ func (c Config) Shared() Config {
 // Digest identifies everything that must be equal on all workers, and in all
 // sessions of a resumed run.
 // A field that is added changes every digest, and so makes all stages of resumed runs
-// anew; a method's own section changes those of its runs alone.
+// anew, unless Shared empties it and its tag says digest:"none"; a method's own section
+// changes those of its runs alone.
 func (c Config) Digest() string {
 	var b bytes.Buffer
 	c.Shared().write(&b, false)
@@ -204,6 +205,11 @@ func (c Config) write(b *bytes.Buffer, docs bool) {
 		name := f.Tag.Get("yaml")
 		if v.Kind() == reflect.Struct {
 			fmt.Fprintf(b, "%s%s:\n", indent, name)
+			return nil
+		}
+		// A setting that came later and that no result depends on: Shared empties it, and
+		// digests stay what they were before there was such a setting.
+		if f.Tag.Get("digest") == "none" && v.IsZero() {
 			return nil
 		}
 		if doc := describe(path, f); docs {
