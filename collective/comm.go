@@ -67,6 +67,7 @@ type job struct {
 	opt     Options
 	failure *watch.Failure
 	watch   *watch.Watch
+	world   *watch.Progress // of the communicator of the whole job
 
 	tasks sync.WaitGroup // goroutines that end with the transport
 
@@ -138,6 +139,7 @@ func New(t Transport, opt Options) (*Comm, error) {
 	j.failure = watch.NewFailure(t, j.rank, len(ranks))
 	j.watch = watch.New(t, j.rank, len(ranks), watch.Options{Heartbeat: opt.Heartbeat, Silence: opt.Silence, OnLate: opt.OnLate, OnSlow: opt.OnSlow}, j.failure)
 	c := j.communicator(opt, t.Lane(2*opt.Comm), ranks)
+	j.world = c.progress
 	j.watch.Begin(c.progress)
 	return c, nil
 }
@@ -229,4 +231,4 @@ func (c *Comm) Close() error {
 }
 
 // isWorld reports whether the communicator is that of the whole job.
-func (c *Comm) isWorld() bool { return c.watch.IsWorld(c.progress) }
+func (c *Comm) isWorld() bool { return c.progress == c.world }

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -112,3 +113,9 @@ func NewFailure(t frame.Transport, rank, size int) *Failure {
 
 // Broken closes on the first failure.
 func (f *Failure) Broken() <-chan struct{} { return f.broken }
+
+// peerLeft ends the communicators because a peer left before a call that it is
+// needed in; everybody has heard its goodbye, so there is nothing to tell.
+func (f *Failure) peerLeft(peer int, last uint64) {
+	f.End(&frame.RankError{Rank: f.rank, Peer: peer, Err: fmt.Errorf("it closed its communicator after call #%d", last)}, false)
+}

@@ -95,6 +95,16 @@ func (t *table) said() {
 	t.fresh = t.fresh[:0]
 }
 
+// known are the ranks of which anything is known; mu is held.
+func (t *table) known() (out []int) {
+	for r := range t.entries {
+		if t.entries[r].beat > 0 {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
 // signBytes is about the most that one sign of life carries; what is more goes
 // into further ones.
 const signBytes = 4 << 10

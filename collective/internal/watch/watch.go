@@ -148,7 +148,7 @@ func (w *Watch) learn(from int, news []ranked) {
 	}
 	for _, g := range gone {
 		if h := g.from.header.Load(); h != nil && h.Seq > g.last {
-			w.failLeft(g.rank, g.last)
+			w.failure.peerLeft(g.rank, g.last)
 		}
 	}
 }
@@ -226,7 +226,7 @@ func (w *Watch) Announce(p *Progress, h *frame.Header) error {
 		}
 	}
 	w.mu.Unlock()
-	w.failLeft(who.rank, who.last)
+	w.failure.peerLeft(who.rank, who.last)
 	return ErrBroken
 }
 
@@ -247,10 +247,6 @@ func (w *Watch) compare(from int, theirs *frame.Header) {
 	if mine != nil && !theirs.SameCall(mine) {
 		w.failure.End(&frame.MismatchError{Rank: w.rank, Peer: from, Local: *mine, Remote: *theirs}, true)
 	}
-}
-
-func (w *Watch) failLeft(peer int, last uint64) {
-	w.failure.End(&frame.RankError{Rank: w.rank, Peer: peer, Err: fmt.Errorf("it closed its communicator after call #%d", last)}, false)
 }
 
 // lose takes the loss of a connection. After a goodbye it is the expected end. Of
@@ -353,7 +349,7 @@ func (w *Watch) speak(to audience) {
 		case p == w.rank:
 		case to == everybody, hears && w.behind[p]:
 			if all == nil {
-				all = w.table.signs(w.known(), latest, now)
+				all = w.table.signs(w.table.known(), latest, now)
 			}
 			signs[p] = all
 		case hears:
@@ -377,16 +373,6 @@ func (w *Watch) speak(to audience) {
 		}
 	}
 	w.mu.Unlock()
-}
-
-// known are the ranks of which anything is known; mu is held.
-func (w *Watch) known() (out []int) {
-	for r := range w.table.entries {
-		if w.table.entries[r].beat > 0 {
-			out = append(out, r)
-		}
-	}
-	return out
 }
 
 // keepStanding is for how many beats a rank says that it left a communicator. On
@@ -438,9 +424,6 @@ func (w *Watch) inCalls(now time.Duration) time.Duration {
 func New(t frame.Transport, rank, size int, opt Options, f *Failure) *Watch {
 	return &Watch{t: t, rank: rank, size: size, opt: opt, failure: f}
 }
-
-// IsWorld reports whether a communicator is that of the whole job.
-func (w *Watch) IsWorld(p *Progress) bool { return p == w.world }
 
 // Size is the number of ranks of the job.
 func (w *Watch) Size() int { return w.size }
