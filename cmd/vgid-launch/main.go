@@ -9,9 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"regexp"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -97,20 +95,11 @@ func newApp(action cli.ActionFunc) *cli.App {
 		Action:          action,
 		// One line that names the fault, instead of the whole help around it.
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
-			if m := noValue.FindStringSubmatch(err.Error()); m != nil {
-				return fmt.Errorf("--%s: %s cannot be read as its value, see vgid-launch --help", m[2], m[1])
-			}
-			name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: ")
-			if !ok {
-				return err
-			}
-			return fmt.Errorf("unknown flag --%s; vgid-launch --help lists them, and those of the command go after --", strings.TrimLeft(name, "-"))
+			const help = "vgid-launch --help"
+			return argv.UsageError(err, help, func(string) string { return help + " lists them, and those of the command go after --" })
 		},
 	}
 }
-
-// What package flag says of a value that is none of the flag's kind.
-var noValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-*([^:]+): `)
 
 // run starts the job and returns the exit code.
 // The last line on standard error is the cause; the workers' own output has gone by before it.
@@ -144,10 +133,8 @@ func run(c *cli.Context) (int, error) {
 	return out.Code(), nil
 }
 
-// options reads the flags and, for what they leave open, the environment; it
-// says what it took from there.
-// What it took from another launcher's environment is said, because a user who set nothing would
-// wonder.
+// options reads the flags and, for what they leave open, the environment; said is what it took
+// from there, since a user who set nothing would wonder.
 func options(c *cli.Context, lookup func(string) (string, bool)) (o agent.Options, said []string, err error) {
 	procs, err := agent.Procs(c.String("nproc-per-node"))
 	if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -74,31 +73,16 @@ func unknownCommand(c *cli.Context) error {
 	return fmt.Errorf("unknown command %q%s", name, config.DidYouMean(name, names))
 }
 
-// What package flag says of a value that is none of the flag's kind.
-// The first group is the value in its quotes, the second the flag's name without dashes.
-var noValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-*([^:]+): `)
-
-// One dash is what package flag writes; this command's flags have two.
-var oneDash = regexp.MustCompile(`(flag |argument: )-\b`)
-
-// usageError rewords what package flag says. It reads those messages, as the package has no types for them;
-// one that it does not know is passed on with two dashes.
+// usageError answers a command line that the parser cannot read.
 // c is of the command that could be found; of a flag before any command that is the program.
 func usageError(c *cli.Context, err error, _ bool) error {
 	help := c.Command.HelpName + " --help"
-	if m := noValue.FindStringSubmatch(err.Error()); m != nil {
-		return cmdline.Errorf(c, "--%s: %s cannot be read as its value; %s tells more", m[2], m[1], help)
-	}
-	name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: ")
-	if !ok {
-		return cmdline.Errorf(c, "%s; %s tells more", oneDash.ReplaceAllString(err.Error(), "$1--"), help)
-	}
-	name = strings.TrimLeft(name, "-")
-	hint := help + " lists them"
-	if near := nearestFlags(name, c.Command.Flags); len(near) > 0 {
-		hint = "did you mean --" + strings.Join(near, " or --") + "?"
-	}
-	return cmdline.Errorf(c, "unknown flag --%s; %s", name, hint)
+	return cmdline.Errorf(c, "%w", argv.UsageError(err, help, func(flag string) string {
+		if near := nearestFlags(flag, c.Command.Flags); len(near) > 0 {
+			return "did you mean --" + strings.Join(near, " or --") + "?"
+		}
+		return help + " lists them"
+	}))
 }
 
 // nearestFlags are the fields that a flag without its groups stands for (lr

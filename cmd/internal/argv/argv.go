@@ -1,4 +1,4 @@
-// Package argv prepares the command lines of the programs for their flag parser.
+// Package argv prepares the command lines of the programs for their flag parser, and words its errors.
 package argv
 
 import (
