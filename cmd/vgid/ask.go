@@ -39,8 +39,8 @@ func withModel(c *cli.Context, f func(a *ask.Asker) error) error {
 	if err := cmdline.FlagsOnly(c); err != nil {
 		return err
 	}
-	if n := c.Int("threads"); n < 0 || n > cmdline.MaxThreads {
-		return cmdline.Errorf(c, "--threads %d must be 0 to %d", n, cmdline.MaxThreads)
+	if err := cmdline.NotNegative(c, "threads"); err != nil {
+		return err
 	}
 	d, adapter, err := cmdline.OpenModel(c)
 	if err != nil {
@@ -143,8 +143,8 @@ before the first answer and left out; a signal or a failure keeps the answers so
 			if err := cmdline.Need(c, "model"); err != nil {
 				return err
 			}
-			if n := c.Int("max-new"); n < 1 {
-				return cmdline.Errorf(c, "--max-new %d must be at least 1", n)
+			if err := cmdline.Positive(c, "max-new"); err != nil {
+				return err
 			}
 			// --prompt asks one question and --in many; --out belongs to --in, since one answer
 			// goes to standard output.

@@ -350,8 +350,8 @@ var badInputs = []badInput{
 	{"a list in a list", textFile("eval: {sets: [forget, [a]]}\n", "config", "show", "--config", "DIR/file"), []string{"file:1: eval.sets needs a list of single values"}},
 	{"no set to evaluate", with("--eval.sets="), []string{"eval.sets and eval.modalities must not be empty"}},
 	{"far too many threads", with("--threads", "100000"), []string{"threads: 100000 is above the greatest value 1024"}},
-	{"generate on far too many threads", line("generate", "--model", "DIR", "--prompt", "a", "--threads", "100000"), []string{"generate: --threads 100000 must be 0 to 1024"}},
-	{"generate nothing", line("generate", "--model", "DIR", "--prompt", "a", "--max-new", "0"), []string{"generate: --max-new 0 must be at least 1"}},
+	{"generate on far too many threads", line("generate", "--model", "DIR", "--prompt", "a", "--threads", "100000"), []string{"generate: --threads 100000: must be at most 1024"}},
+	{"generate nothing", line("generate", "--model", "DIR", "--prompt", "a", "--max-new", "0"), []string{"generate: --max-new 0: must be at least 1"}},
 	{"a flag's number that is none", line("generate", "--max-new", "x"), []string{`generate: --max-new: "x" cannot be read as its value`, "vgid generate --help"}},
 	{"a pattern of no form", with("--unlearn.lora.targets", "re:(["), []string{`"([" is not a regular expression`, "unterminated [] set in `([`"}},
 	{"more people than there are", line("data", "build", "--out", "DIR/out", "--people", "100000000"), []string{"cannot draw 100000000 people with distinct names and faces", "ask for fewer"}},
@@ -423,6 +423,10 @@ var badInputs = []badInput{
 	{"inspect of bfloat16 on the CPU", line("inspect", "--model", "m", "--precision", "bfloat16"), []string{"inspect: --precision bfloat16 needs --device cuda"}},
 	{"inspect of the CPU as a card", line("inspect", "--model", "m", "--memory", "8GiB"), []string{"inspect: --memory is of a GPU; give --device cuda"}},
 	{"bench on no threads", line("bench", "gemm", "--threads", "-1"), []string{"bench gemm: --threads -1: must be at least 1"}},
+	{"bench of products with an argument", line("bench", "gemm", "json"), []string{`bench gemm: argument "json" is too much`}},
+	{"bench of steps with an argument", line("bench", "step", "cuda"), []string{`bench step: argument "cuda" is too much`}},
+	{"bench of collectives with an argument", line("bench", "collective", "2"), []string{`bench collective: argument "2" is too much`}},
+	{"bench step on no device", line("bench", "step", "--device", "tpu"), []string{`bench step: --device "tpu": must be cpu or cuda`}},
 	{"bench of one process", line("bench", "collective", "--procs", "1"), []string{"bench collective: 1 processes asked for, want 2"}},
 	{"place of a worker by half", func(t *testing.T, dir, out string) []string {
 		t.Setenv("VGID_RANK", "0")

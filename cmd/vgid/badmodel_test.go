@@ -273,7 +273,7 @@ func init() {
 		}, []string{"is a folder; name a file"}},
 		{"inspect an empty folder", line("inspect", "--model", "DIR"), []string{"config.json: no such file", "give the folder of a Hugging Face model"}},
 		{"inspect no model", line("inspect"), []string{"inspect: --model is missing"}},
-		{"inspect for no sequence", line("inspect", "--model", "DIR", "--batch", "0"), []string{"inspect: --batch 0 must be at least 1"}},
+		{"inspect for no sequence", line("inspect", "--model", "DIR", "--batch", "0"), []string{"inspect: --batch 0: must be at least 1"}},
 		{"inspect too few tokens", func(t *testing.T, dir, out string) []string {
 			return []string{"inspect", "--model", world.Model, "--tokens", "2"}
 		}, []string{"2 tokens are too few for", "of 1 images"}},

@@ -48,13 +48,11 @@ is room for, and reads the rest again.`,
 			if err := cmdline.FlagsOnly(c, "model"); err != nil {
 				return err
 			}
-			for _, f := range []struct {
-				name  string
-				least int
-			}{{"r", 1}, {"batch", 1}, {"tokens", 0}, {"image-side", 1}, {"max-new", 1}} {
-				if n := c.Int(f.name); n < f.least {
-					return cmdline.Errorf(c, "--%s %d must be at least %d", f.name, n, f.least)
-				}
+			if err := cmdline.Positive(c, "r", "batch", "image-side", "max-new"); err != nil {
+				return err
+			}
+			if err := cmdline.NotNegative(c, "tokens"); err != nil {
+				return err
 			}
 			// Where all weights are trained there is no adapter to look at.
 			if c.Bool("full") && c.IsSet("adapter") {
@@ -81,8 +79,8 @@ is room for, and reads the rest again.`,
 			defer d.Close()
 			o.Adapter = adapter
 			r, err := folder.Inspect(c.Context, d, o)
-			// A reader that leaves early (head) ends this process by SIGPIPE in the write.
-			cmdline.RemoveScratch() // whoever reads the output may leave early
+			// Before the output: a reader that leaves early (head) ends this process by SIGPIPE in the write.
+			cmdline.RemoveScratch()
 			if err != nil {
 				return err
 			}
@@ -101,21 +99,21 @@ is room for, and reads the rest again.`,
 const driverMemory = 1 << 30
 
 // onDevice says for what device inspect estimates memory.
-// Of this machine's CPU memory is read later (Inspect); a GPU's is asked for, or given.
-func onDevice(c *cli.Context, o *folder.InspectOptions) error {
-	o.Kind = c.String("device")
+// This machine's memory is read later (Inspect); a GPU's is asked for, or given.
+func onDevice(c *cli.Context, o *folder.InspectOptions) (err error) {
+	if o.Kind, err = cmdline.Device(c); err != nil {
+		return err
+	}
 	p, err := cmdline.Precision(c, c.String("precision"), o.Kind)
 	if err != nil {
 		return err
 	}
-	switch device := o.Kind; {
-	case device == "cpu" && c.IsSet("memory"):
+	switch onCPU := o.Kind == "cpu"; {
+	case onCPU && c.IsSet("memory"):
 		return cmdline.Errorf(c, "--memory is of a GPU; give --device cuda")
-	case device == "cpu":
+	case onCPU:
 		o.Device = dry.CPU()
 		return nil
-	case device != "cuda":
-		return cmdline.Errorf(c, "--device %q: must be cpu or cuda", device)
 	}
 	// The device is one that only counts, so that a build without CUDA can estimate for a card.
 	o.Device = dry.CUDA(backend.F32)

@@ -34,11 +34,14 @@ func onlyAdapter(c *cli.Context) error {
 // runAdapter measures a LoRA step. Combinations that would be measured as something else are refused
 // rather than corrected: the CPU has no tf32, and the quickstart's samples are no batch.
 // Everything that can be refused by the flags alone is refused before a device is opened.
-func runAdapter(c *cli.Context) (result, error) {
+func runAdapter(c *cli.Context, device string) (result, error) {
 	if err := cmdline.Positive(c, "batch"); err != nil {
 		return nil, err
 	}
-	shape, step, device := c.String("shape"), c.String("step"), c.String("device")
+	if err := cmdline.NotNegative(c, "tokens"); err != nil {
+		return nil, err
+	}
+	shape, step := c.String("shape"), c.String("step")
 	// Tokens of a sequence where --tokens is 0; 0 here is a shape that is not known.
 	small := map[string]int{"llava-7b": 1024, "tiny": 32, "quickstart": 32}
 	switch {
@@ -46,10 +49,6 @@ func runAdapter(c *cli.Context) (result, error) {
 		return nil, cmdline.Errorf(c, "--shape %q: must be quickstart, llava-7b or tiny", shape)
 	case step != "train" && step != "vgid":
 		return nil, cmdline.Errorf(c, "--step %q: must be train or vgid", step)
-	case device != "cpu" && device != "cuda":
-		return nil, cmdline.Errorf(c, "--device %q: must be cpu or cuda", device)
-	case c.Int("tokens") < 0:
-		return nil, cmdline.Errorf(c, "--tokens %d: must be at least 1", c.Int("tokens"))
 	case c.IsSet("samples"):
 		return nil, cmdline.Errorf(c, "--samples: is of the whole quickstart model; an adapter's step has --batch")
 	}

@@ -45,9 +45,12 @@ type result interface{ Table(io.Writer) error }
 
 // measured shows what run gives.
 // A bench that fails prints nothing on standard output, so that half a table is never read as a result.
-// run checks the command line before it measures, as only it knows its flags.
+// No bench takes arguments. What its flags must be is checked by run, which alone knows them, before it measures.
 func measured(run func(*cli.Context) (result, error)) cli.ActionFunc {
 	return func(c *cli.Context) error {
+		if err := cmdline.FlagsOnly(c); err != nil {
+			return err
+		}
 		r, err := run(c)
 		if err != nil {
 			return err

@@ -33,8 +33,8 @@ func checkpoint() *cli.Command {
 			if files, err := os.ReadDir(c.String("out")); err == nil && len(files) > 0 { // perhaps a model with real weights
 				return cmdline.Errorf(c, "--out %s: the folder exists and is not empty; choose another", c.String("out"))
 			}
-			if c.Int("layers") < 0 {
-				return cmdline.Errorf(c, "--layers %d: must be at least 1", c.Int("layers"))
+			if err := cmdline.NotNegative(c, "layers"); err != nil {
+				return err
 			}
 			shard, err := cmdline.ParseSize(c.String("max-shard"))
 			if err != nil {

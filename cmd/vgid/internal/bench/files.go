@@ -30,7 +30,7 @@ func tokenize() *cli.Command {
 			&cli.IntFlag{Name: "rounds", Usage: "rounds of all programs in turn, each of other texts", Value: 5},
 		},
 		Action: measured(func(c *cli.Context) (result, error) {
-			if err := cmdline.FlagsOnly(c, "model"); err != nil {
+			if err := cmdline.Need(c, "model"); err != nil {
 				return nil, err
 			}
 			if err := cmdline.Positive(c, "threads", "strings", "rounds"); err != nil {
@@ -70,7 +70,7 @@ func load() *cli.Command {
 			&cli.IntFlag{Name: "rounds", Usage: "rounds of all programs in turn", Value: 3},
 		},
 		Action: measured(func(c *cli.Context) (result, error) {
-			if err := cmdline.FlagsOnly(c, "model"); err != nil {
+			if err := cmdline.Need(c, "model"); err != nil {
 				return nil, err
 			}
 			if err := cmdline.Positive(c, "rounds"); err != nil {

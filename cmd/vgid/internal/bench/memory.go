@@ -34,14 +34,14 @@ forget and one to retain.`,
 			&cli.IntFlag{Name: "threads", Usage: "0: all processors"},
 		},
 		Action: measured(func(c *cli.Context) (result, error) {
-			if err := cmdline.FlagsOnly(c, "model"); err != nil {
+			if err := cmdline.Need(c, "model"); err != nil {
 				return nil, err
 			}
 			if err := cmdline.Positive(c, "r", "batch", "image-side"); err != nil {
 				return nil, err
 			}
-			if c.Int("tokens") < 0 || c.Int("threads") < 0 || c.Int("threads") > cmdline.MaxThreads {
-				return nil, cmdline.Errorf(c, "--tokens and --threads must not be negative, and threads at most %d", cmdline.MaxThreads)
+			if err := cmdline.NotNegative(c, "tokens", "threads"); err != nil {
+				return nil, err
 			}
 			// All flags are read before the model is looked for, which may be on a hub.
 			lora, err := cmdline.LoRA(c)

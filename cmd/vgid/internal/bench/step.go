@@ -1,8 +1,6 @@
 package bench
 
 import (
-	"fmt"
-
 	"github.com/urfave/cli/v2"
 
 	"vgid/cmd/vgid/internal/cmdline"
@@ -35,9 +33,13 @@ func step() *cli.Command {
 			if err := cmdline.Positive(c, "threads", "steps", "rounds", "samples"); err != nil {
 				return nil, err
 			}
-			// The two kinds share steps, rounds and Python, and differ in all else.
+			device, err := cmdline.Device(c)
+			if err != nil {
+				return nil, err
+			}
+			// The two kinds share steps, rounds, device and Python, and differ in all else.
 			if adapterBench(c) {
-				return runAdapter(c)
+				return runAdapter(c, device)
 			}
 			// A flag that would be passed over would make a result that is not what was asked for.
 			if err := onlyAdapter(c); err != nil {
@@ -47,8 +49,10 @@ func step() *cli.Command {
 				Threads: c.IntSlice("threads"), Steps: c.Int("steps"), Rounds: c.Int("rounds"),
 				PyTorch: peer(c), Samples: c.Int("samples"),
 			}
-			if err := chooseDevice(c, &o); err != nil {
-				return nil, err
+			if device == "cuda" {
+				if err := onCUDA(c, &o); err != nil {
+					return nil, err
+				}
 			}
 			return stepbench.Run(c.Context, o)
 		}),
@@ -61,20 +65,16 @@ func peer(c *cli.Context) stepbench.PyTorch {
 	return stepbench.PyTorch{Python: c.String("python"), Script: c.String("script")}
 }
 
-// chooseDevice lets bench step measure a GPU, once whatever the threads.
+// onCUDA lets bench step measure a GPU, once whatever the threads.
 // On a GPU the host's threads do next to nothing, and measuring each number of them would repeat one row.
-// The CPU needs no choice: o.Open stays nil.
-func chooseDevice(c *cli.Context, o *stepbench.Options) error {
-	switch device := c.String("device"); {
+func onCUDA(c *cli.Context, o *stepbench.Options) error {
 	// vgid on a GPU beside PyTorch on a CPU would be read as a comparison of the two.
-	case device == "cuda" && o.Python != "":
-		return fmt.Errorf("--python with --device cuda: PyTorch's side of the comparison runs on the CPU; leave one of the two out")
-	case device == "cuda":
-		o.Open, o.Threads = func() (backend.Backend, error) {
-			return cuda.Open(0, cuda.Options{Precision: cuda.Float32, Warn: cmdline.Warn})
-		}, []int{1}
-	case device != "cpu":
-		return fmt.Errorf("--device %q: must be cpu or cuda", device)
+	if o.Python != "" {
+		return cmdline.Errorf(c, "--python with --device cuda: PyTorch's side of the comparison runs on the CPU; leave one of the two out")
+	}
+	o.Threads = []int{1}
+	o.Open = func() (backend.Backend, error) {
+		return cuda.Open(0, cuda.Options{Precision: cuda.Float32, Warn: cmdline.Warn})
 	}
 	return nil
 }

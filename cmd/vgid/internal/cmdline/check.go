@@ -50,23 +50,28 @@ func FlagsOnly(c *cli.Context, needed ...string) error {
 	return Need(c, needed...)
 }
 
-// MaxThreads is beyond any machine; more would only wait for each other.
-const MaxThreads = 1024
+// maxThreads is beyond any machine; more would only wait for each other.
+const maxThreads = 1024
 
 // Positive refuses numbers below 1 in the named flags.
-// It takes flags of one integer and of several. IntSlice gives nil for a flag that is no list.
-func Positive(c *cli.Context, flags ...string) error {
+// It takes flags of one integer and of several.
+func Positive(c *cli.Context, flags ...string) error { return atLeast(c, 1, flags) }
+
+// NotNegative is Positive for flags whose 0 has a meaning of its own.
+func NotNegative(c *cli.Context, flags ...string) error { return atLeast(c, 0, flags) }
+
+func atLeast(c *cli.Context, least int, flags []string) error {
 	for _, f := range flags {
 		values := c.IntSlice(f)
-		if values == nil {
+		if values == nil { // the flag is no list
 			values = []int{c.Int(f)}
 		}
 		for _, v := range values {
-			if v < 1 {
-				return Errorf(c, "--%s %d: must be at least 1", f, v)
+			if v < least {
+				return Errorf(c, "--%s %d: must be at least %d", f, v, least)
 			}
-			if f == "threads" && v > MaxThreads {
-				return Errorf(c, "--threads %d: must be at most %d", v, MaxThreads)
+			if f == "threads" && v > maxThreads {
+				return Errorf(c, "--threads %d: must be at most %d", v, maxThreads)
 			}
 		}
 	}

@@ -19,7 +19,7 @@ func run(args string, action cli.ActionFunc) error {
 		Name: "vgid", Writer: io.Discard, ErrWriter: io.Discard, ExitErrHandler: func(*cli.Context, error) {},
 		Commands: []*cli.Command{{Name: "data", Subcommands: []*cli.Command{{Name: "build", Action: action, Flags: []cli.Flag{
 			&cli.StringFlag{Name: "out"}, &cli.StringFlag{Name: "in"}, &cli.IntFlag{Name: "rounds", Value: 1},
-			&cli.IntSliceFlag{Name: "threads", Value: cli.NewIntSlice(1, 2)}, &cli.IntFlag{Name: "r", Value: 16}, TargetsFlag(), MethodFlag(),
+			&cli.IntSliceFlag{Name: "threads", Value: cli.NewIntSlice(1, 2)}, &cli.IntFlag{Name: "r", Value: 16}, &cli.StringFlag{Name: "device"}, TargetsFlag(), MethodFlag(),
 		}}}}},
 	}
 	return app.Run(append([]string{"vgid", "data", "build"}, strings.Fields(args)...))
@@ -28,6 +28,8 @@ func run(args string, action cli.ActionFunc) error {
 func TestChecks(t *testing.T) {
 	needs := func(c *cli.Context) error { return FlagsOnly(c, "out", "in") }
 	positive := func(c *cli.Context) error { return Positive(c, "rounds", "threads") }
+	natural := func(c *cli.Context) error { return NotNegative(c, "rounds", "threads") }
+	device := func(c *cli.Context) error { _, err := Device(c); return err }
 	precision := func(name, device string) cli.ActionFunc {
 		return func(c *cli.Context) error {
 			p, err := Precision(c, name, device)
@@ -51,6 +53,12 @@ func TestChecks(t *testing.T) {
 		{"--threads 1024", positive, ""},
 		{"--threads 3 --threads -1", positive, "data build: --threads -1: must be at least 1"},
 		{"--threads 1025", positive, "data build: --threads 1025: must be at most 1024"},
+		{"--rounds 0 --threads 0", natural, ""},
+		{"--rounds -1", natural, "data build: --rounds -1: must be at least 0"},
+		{"--threads 1025", natural, "data build: --threads 1025: must be at most 1024"},
+		{"--device cpu", device, ""},
+		{"--device cuda", device, ""},
+		{"--device tpu", device, `data build: --device "tpu": must be cpu or cuda`},
 		{"", precision("tf32", "cuda"), ""},
 		{"", precision("tf32", "cpu"), "data build: --precision tf32 needs --device cuda; the CPU computes in float32"},
 		{"", precision("fp4", "cuda"), `data build: --precision "fp4": must be float32, tf32 or bfloat16`},
@@ -88,13 +96,13 @@ func TestLoRA(t *testing.T) {
 
 func TestParseSize(t *testing.T) {
 	for s, want := range map[string]int64{
-		"": 0, "1": 1, "5GB": 5e9, "500MB": 5e8, "1.5KB": 1500, "2KiB": 2048, "1MiB": 1 << 20, "80GiB": 80 << 30, "0.5GiB": 1 << 29,
+		"": 0, "1": 1, "5GB": 5e9, "500MB": 5e8, "1.5KB": 1500, "2KiB": 2048, "1e-3KB": 1, "1MiB": 1 << 20, "80GiB": 80 << 30, "0.5GiB": 1 << 29,
 	} {
 		if got, err := ParseSize(s); got != want || err != nil {
 			t.Errorf("%q: %d, %v, want %d", s, got, err, want)
 		}
 	}
-	for _, s := range []string{"0", "-1GB", "GB", "5TB", "5 GB x", "NaN", "Inf", "InfGiB", "1e30GB", "5gb"} {
+	for _, s := range []string{"0", "-1GB", "GB", "5TB", "5 GB x", "NaN", "Inf", "InfGiB", "1e30GB", "5gb", "0.5", "1e-4KB"} {
 		if got, err := ParseSize(s); err == nil || !strings.HasSuffix(err.Error(), "is no size; write 5GB, 500MB or a number of bytes") {
 			t.Errorf("%q: %d, %v", s, got, err)
 		}
@@ -107,7 +115,7 @@ func FuzzParseSize(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if n, err := ParseSize(s); err == nil && s != "" && n < 0 || err != nil && n != 0 {
+		if n, err := ParseSize(s); err == nil && s != "" && n < 1 || err != nil && n != 0 {
 			t.Errorf("%q: %d, %v", s, n, err)
 		}
 	})

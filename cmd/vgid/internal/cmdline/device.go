@@ -9,6 +9,15 @@ import (
 	"vgid/model/cuda"
 )
 
+// Device is what --device names, cpu or cuda.
+func Device(c *cli.Context) (string, error) {
+	d := c.String("device")
+	if d != "cpu" && d != "cuda" {
+		return "", Errorf(c, "--device %q: must be cpu or cuda", d)
+	}
+	return d, nil
+}
+
 // Precision reads the name of a precision for a device, cpu or cuda.
 // One that the CPU lacks is refused, not replaced: what is then measured or estimated would be something else.
 func Precision(c *cli.Context, name, device string) (cuda.Precision, error) {
