@@ -53,7 +53,7 @@ func onGPU(machine, visible string, gpu int) string {
 // machine names what workers share memory with: their machine, or in it their
 // container, which may have a limit of its own. The host's name alone would not
 // do: machines are called localhost, and containers like their machine.
-// It is compared, never parsed: any text does that differs where memory does.
+// It is compared, never parsed: any text will do that differs where memory does.
 func machine(w launch.Worker) string {
 	host, err := os.Hostname()
 	if err != nil {

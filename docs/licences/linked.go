@@ -113,7 +113,7 @@ func add(found map[string]*module, list []byte) error {
 	}
 }
 
-// Names of either spelling, and NOTICE and PATENTS, which Apache-2.0 and Go's own licence
+// licenceName takes either spelling, and NOTICE and PATENTS, which Apache-2.0 and Go's own licence
 // have beside theirs.
 var licenceName = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)([-._].*)?$`)
 

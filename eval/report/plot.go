@@ -104,7 +104,7 @@ func curves(points []CurvePoint, loss string) []figure {
 		{"Gradient norm", "", func(p CurvePoint) float64 { return p.GradNorm }},
 		{"Learning rate", "", func(p CurvePoint) float64 { return p.LR }},
 	} {
-		// From 0 on and not from the least value: a loss that hardly falls shall look so.
+		// From 0 on and not from the least value: a loss that hardly falls should look so.
 		hi := 0.0
 		last := math.NaN()
 		for _, p := range points {

@@ -163,7 +163,7 @@ func (c Config) For(stage string) Config {
 	}
 	c.Data.People, c.Data.Celebrities, c.Data.Views = 0, 0, 0 // who they are is in the files
 	switch _, evaluation := strings.CutPrefix(stage, "eval-"); {
-	// An evaluation depends on its model by the model's files, however that was trained.
+	// An evaluation depends on the files of its model, however that was trained.
 	case evaluation:
 		c.Train, c.Unlearn = Train{}, Unlearn{}
 	case stage == "teacher":
@@ -282,7 +282,7 @@ func format(v reflect.Value) string {
 }
 
 // number is a field that limits can be given for.
-// A duration or a truth value has none, which is a mistake in the tags.
+// It panics at any other kind: a limit there is a mistake in the tags.
 func number(v reflect.Value) float64 {
 	switch v.Kind() {
 	case reflect.Int:

@@ -233,8 +233,8 @@ func SplitList(value string) ([]string, error) {
 	return out, nil
 }
 
-// setScalar parses a text into a field. That infinities and NaN are no numbers spares
-// every user of a field the question.
+// setScalar parses a text into a field. Infinities and NaN are refused, so that nobody who
+// uses a field has to look for them.
 func setScalar(v reflect.Value, s string) error {
 	if v.Type() == reflect.TypeFor[time.Duration]() {
 		d, err := time.ParseDuration(s)

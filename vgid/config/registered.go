@@ -133,8 +133,8 @@ func (s Sections) walk(prefix string, visit func(string, reflect.StructField, re
 }
 
 // edit gives a copy of a section to write to, and what puts it in place.
-// An unknown name gives the zero value. Nothing changes before put is called, and then
-// no copy of the configuration but this one.
+// An unknown name gives the zero value. Nothing changes before put is called, which changes
+// no other copy of the configuration.
 func (s *Sections) edit(name string) (v reflect.Value, put func()) {
 	was, ok := s.of[name]
 	if !ok {

@@ -28,13 +28,13 @@ type InspectOptions struct {
 	LoRA    model.LoRAConfig
 	Full    bool // all weights would be trained, not an adapter
 	DType   string
-	Batch   int // sequences
-	Tokens  int // of a sequence; 0: those of an image and 128 more
-	Side    int // of an image in pixels, for towers that take any size
-	New     int // generated
+	// Batch, Tokens, Side and New are those of the steps that are estimated.
+	Batch  int // sequences
+	Tokens int // of a sequence; 0: those of an image and 128 more
+	Side   int // of an image in pixels, for towers that take any size
+	New    int // generated
 	// Training is the method whose steps are estimated.
 	Training plan.Training
-	// Batch, Tokens, Side and New are those of the steps that are estimated.
 	// Device is what the memory is estimated for, and how much it has and has
 	// free; where Memory is 0 those of this machine count.
 	Device       dry.Options

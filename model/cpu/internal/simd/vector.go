@@ -19,7 +19,7 @@ func Add(dst, a, b []float32) {
 }
 
 // Axpy computes y += alpha·x.
-// y may not overlap x but where they are the same.
+// y may overlap x only where they are the same.
 func Axpy(y []float32, alpha float32, x []float32) {
 	n := len(y)
 	if n == 0 {
