@@ -57,9 +57,9 @@ func (b *Device) Scale(x backend.Tensor, alpha float32) {
 	each(x, func(r, c int) { m[0].set(r, c, float64(alpha)*m[0].at(r, c)) })
 }
 
+// lines are the rows of a matrix, or its columns.
 // Both operands of a product become lists of lines, so that each of the four combinations of
 // transposes is one dot product.
-// lines are the rows of a matrix, or its columns.
 func (m *matrix) lines(columns bool) [][]float64 {
 	if !columns {
 		out := make([][]float64, m.Rows)

@@ -41,9 +41,9 @@ var matmul = []one{
 	}},
 }
 
-// c holds numbers where the product is added to it and NaN where it is not, so that reading it is
-// found out.
 // matmul checks C = Alpha·op(A)·op(B) + Beta·C + Bias, C being [m, n] and k the inner size.
+// C holds numbers where the product is added to it and NaN where it is not, so that reading it is
+// found out.
 func (s *suite) matmul(m, n, k int, p backend.MatMul, withBias bool) {
 	what := fmt.Sprintf("m=%d n=%d k=%d %+v bias=%v", m, n, k, p, withBias)
 	ar, ac, br, bc := m, k, k, n
