@@ -31,8 +31,9 @@ cuda:
 # The slowest packages first: packages begin in the order of the list, and one of a
 # minute that begins last leaves the other cores idle.
 FIRST = ./vgid/run ./cmd/vgid ./model/cpu ./vgid/people ./model
-# Packages that start no goroutine: there the race detector has nothing to see, and
-# makes a harness, the kernels' C++ or a scan of all of Unicode many times slower.
+# Packages whose code starts no goroutine; their tests at most run beside each other.
+# There the race detector has next to nothing to see, and makes a harness, the kernels'
+# C++ or a scan of all of Unicode many times slower.
 PLAIN = ./model/cuda/internal/kernels ./model/backend/compliance ./model/hf/tokenizer/internal/pipeline
 # At its end a process under the race detector waits a second for what still runs, to
 # see it race. A hundred test binaries and the workers that they start have waited for
