@@ -54,20 +54,6 @@ func Cut(out, spans [][]byte, from, n int) [][]byte {
 	return out
 }
 
-// Take gives the first n bytes, and the rest.
-func Take(spans [][]byte, n int) (head, rest [][]byte) {
-	for i, m := range spans {
-		if n == 0 {
-			return head, spans[i:]
-		}
-		if n < len(m) {
-			return append(head, m[:n]), append([][]byte{m[n:]}, spans[i+1:]...)
-		}
-		head, n = append(head, m), n-len(m)
-	}
-	return head, nil
-}
-
 // Gather copies the spans to dst, one after another.
 func Gather(dst []byte, spans [][]byte) {
 	for _, m := range spans {
