@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"vgid/collective/frame"
 )
 
 // Async makes the same calls as Comm, which gave it, but returns at once. Queued
@@ -130,7 +132,7 @@ func (j *job) limit(of context.Context, blame func() (peer int, why string)) (st
 // freeMemory gives a broken transport a moment to let go of the caller's memory,
 // which to a peer behind a cut link it never does. What it still reads
 // afterwards only reaches peers that failed as well.
-func freeMemory(read *Inflight) {
+func freeMemory(read *frame.Inflight) {
 	enough := make(chan struct{})
 	t := time.AfterFunc(200*time.Millisecond, func() { close(enough) })
 	defer t.Stop()

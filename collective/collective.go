@@ -53,23 +53,15 @@ const (
 	TypeBytes = reduce.Bytes // cannot be reduced
 )
 
-// What communicators and transports have in common, and what the errors of both
-// name, is in package frame.
+// What callers have to name of package frame, which holds what communicators and
+// transports have in common.
 type (
 	Transport     = frame.Transport
-	Lane          = frame.Lane
-	Frame         = frame.Frame
-	Body          = frame.Body
-	Inflight      = frame.Inflight
 	Header        = frame.Header
 	Call          = frame.Call
 	RankError     = frame.RankError
 	MismatchError = frame.MismatchError
-	RemoteError   = frame.RemoteError
 )
-
-// HeaderSize is the length of an encoded Header in bytes.
-const HeaderSize = frame.HeaderSize
 
 // Kinds of calls.
 const (
@@ -91,12 +83,6 @@ const (
 	CallSend           = frame.CallSend
 	CallRecv           = frame.CallRecv
 )
-
-// NewInflight returns a counter at zero.
-func NewInflight() *Inflight { return frame.NewInflight() }
-
-// DecodeHeader reads the first HeaderSize bytes of a frame.
-func DecodeHeader(b []byte) (Header, error) { return frame.DecodeHeader(b) }
 
 // ErrClosed is the cause of calls on a closed communicator.
 var ErrClosed = frame.ErrClosed

@@ -98,7 +98,7 @@ type Comm struct {
 	opt        Options
 
 	queue    queue
-	lane     Lane
+	lane     frame.Lane
 	exchange *exchange
 	messages *messenger
 	progress *watch.Progress
@@ -145,12 +145,12 @@ func New(t Transport, opt Options) (*Comm, error) {
 }
 
 // communicator makes one of those ranks of the job.
-func (j *job) communicator(opt Options, l Lane, ranks []int) *Comm {
+func (j *job) communicator(opt Options, l frame.Lane, ranks []int) *Comm {
 	c := &Comm{job: j, rank: slices.Index(ranks, j.rank), size: len(ranks), opt: opt, lane: l,
 		progress: watch.NewProgress(opt.Comm, ranks, min(5*time.Second, opt.Timeout/4))}
 	c.exchange = &exchange{
 		lane: l, rank: c.rank, size: c.size, job: frame.JobHash(opt.Job), opt: &c.opt, failure: j.failure, progress: c.progress, watch: j.watch,
-		inflight: NewInflight(), plans: map[planKey]schedule.Plan{}, open: func(peer int) { j.t.Open(ranks[peer]) },
+		inflight: frame.NewInflight(), plans: map[planKey]schedule.Plan{}, open: func(peer int) { j.t.Open(ranks[peer]) },
 	}
 	c.queue.run, c.messages = (*Handle).execute, newMessenger(c)
 	return c

@@ -25,7 +25,7 @@ const noteGrace = 500 * time.Millisecond
 // and a buffer belongs to the caller again only when inflight is zero, since
 // the transport reads from it after Send has returned.
 type exchange struct {
-	lane       Lane
+	lane       frame.Lane
 	open       func(peer int) // begins to open a connection
 	rank, size int
 	job        uint64
@@ -34,7 +34,7 @@ type exchange struct {
 	progress   *watch.Progress
 	watch      *watch.Watch
 
-	inflight *Inflight
+	inflight *frame.Inflight
 	scratch  spans.Scratch
 	plans    map[planKey]schedule.Plan // those made so far
 
@@ -54,12 +54,12 @@ func (x *exchange) send(to int, h Header, chunk int, payload []byte) error {
 		x.trouble(to, err)
 		return watch.ErrBroken
 	}
-	x.sent.Add(uint64(HeaderSize + len(payload)))
+	x.sent.Add(uint64(frame.HeaderSize + len(payload)))
 	return nil
 }
 
 // receive waits for the frame that is due from a peer and refuses any other.
-func (x *exchange) receive(from int, want *Header, chunk, length int) (*Frame, error) {
+func (x *exchange) receive(from int, want *Header, chunk, length int) (*frame.Frame, error) {
 	x.progress.WaitFor(x.inJob(from))
 	f, err := x.lane.Recv(from)
 	x.progress.WaitFor(-1)
@@ -68,7 +68,7 @@ func (x *exchange) receive(from int, want *Header, chunk, length int) (*Frame, e
 		return nil, watch.ErrBroken
 	}
 	got := f.Len()
-	x.received.Add(uint64(HeaderSize + got))
+	x.received.Add(uint64(frame.HeaderSize + got))
 	switch {
 	case !f.Header.SameCall(want):
 		local := *want

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"vgid/collective/frame"
 )
 
 // inbox is what came of a peer, and who waits for it.
@@ -196,7 +198,7 @@ func (m *messenger) readOne(from int) bool {
 }
 
 // fill stores a message whose first frame is there.
-func (m *messenger) fill(f *Frame, to []byte, from int) bool {
+func (m *messenger) fill(f *frame.Frame, to []byte, from int) bool {
 	x := m.c.exchange
 	head := f.Header
 	for j := range x.chunks(len(to)) {
@@ -209,7 +211,7 @@ func (m *messenger) fill(f *Frame, to []byte, from int) bool {
 			}
 		}
 		got := f.Len()
-		x.received.Add(uint64(HeaderSize + got))
+		x.received.Add(uint64(frame.HeaderSize + got))
 		want := head
 		want.Chunk, want.Length = uint32(j), uint32(len(part))
 		if f.Header != want || got != len(part) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"vgid/collective/frame"
 )
 
 // AnyTag is the tag of a Recv that takes the next message, whatever its tag.
@@ -91,7 +93,7 @@ type messenger struct {
 	closed  atomic.Bool
 	running sync.WaitGroup // messages being sent, receipts being made
 	opening sync.Once
-	opened  Lane
+	opened  frame.Lane
 }
 
 // outbox is the order of what goes to a peer.
@@ -106,7 +108,7 @@ func newMessenger(c *Comm) *messenger {
 }
 
 // lane is opened when there is a first message.
-func (m *messenger) lane() Lane {
+func (m *messenger) lane() frame.Lane {
 	m.opening.Do(func() { m.opened = groupLane{m.c.t.Lane(2*m.c.opt.Comm + 1), m.c.progress.Ranks} })
 	return m.opened
 }
@@ -149,18 +151,18 @@ func (m *messenger) send(h *Handle, b Buf, to, tag int, before <-chan struct{}, 
 		m.deliver(to, letter{head, slices.Clone(b.raw)})
 		return
 	}
-	sent, ok := NewInflight(), true
+	sent, ok := frame.NewInflight(), true
 	for j := range x.chunks(len(b.raw)) {
 		part := x.chunk(b.raw, j)
 		head.Chunk, head.Length = uint32(j), uint32(len(part))
-		frame := head
+		own := head // the transport may keep it
 		sent.Add()
-		if err := m.lane().Send(to, &frame, part, sent); err != nil {
+		if err := m.lane().Send(to, &own, part, sent); err != nil {
 			x.trouble(to, err)
 			ok = false
 			break
 		}
-		x.sent.Add(uint64(HeaderSize + len(part)))
+		x.sent.Add(uint64(frame.HeaderSize + len(part)))
 	}
 	if ok = sent.Wait(m.c.failure.Broken()) && ok; !ok {
 		h.err = m.c.failure.InWordsOf(CallSend, o.n)

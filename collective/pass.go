@@ -256,7 +256,7 @@ func (p *pass) take(i int, s *schedule.Step, message [][]byte, j int) error {
 
 // store puts the next bytes of a frame where they go. own, if not nil, is what was there
 // before, and comes first.
-func (p *pass) store(s *schedule.Step, h *Header, f *Frame, dst, own []byte) error {
+func (p *pass) store(s *schedule.Step, h *Header, f *frame.Frame, dst, own []byte) error {
 	if s.Action == schedule.Copy || own != nil {
 		if err := f.Into(dst); err != nil {
 			return err

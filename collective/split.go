@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"vgid/collective/frame"
 	"vgid/collective/internal/watch"
 	"vgid/collective/schedule"
 )
@@ -119,7 +120,7 @@ func (j *job) number(count int) int64 {
 func (j *job) child(number uint32, ranks []int) *Comm {
 	opt := j.opt
 	opt.Comm = number
-	var l Lane
+	var l frame.Lane
 	if len(ranks) > 1 {
 		l = groupLane{j.t.Lane(2 * number), ranks}
 	}
@@ -151,12 +152,12 @@ func (c *Comm) leave() error {
 
 // groupLane is a lane in which ranks have their numbers of a communicator.
 type groupLane struct {
-	Lane
+	frame.Lane
 	ranks []int
 }
 
-func (g groupLane) Send(to int, h *Header, payload []byte, sent *Inflight) error {
+func (g groupLane) Send(to int, h *Header, payload []byte, sent *frame.Inflight) error {
 	return g.Lane.Send(g.ranks[to], h, payload, sent)
 }
 
-func (g groupLane) Recv(from int) (*Frame, error) { return g.Lane.Recv(g.ranks[from]) }
+func (g groupLane) Recv(from int) (*frame.Frame, error) { return g.Lane.Recv(g.ranks[from]) }

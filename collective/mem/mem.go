@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"vgid/collective"
+	"vgid/collective/frame"
 	"vgid/collective/schedule"
 )
 
@@ -51,7 +51,7 @@ type world struct {
 	faults []Fault
 }
 
-// rank is one end of a world; it implements collective.Transport.
+// rank is one end of a world; it implements frame.Transport.
 //
 // What must always hold, as over a network: frames of one sender arrive whole
 // and in order; a payload is copied before Send returns, so that no rank sees
@@ -80,17 +80,17 @@ type rank struct {
 type lane struct {
 	k      *rank
 	id     uint32
-	in     []chan *collective.Frame // by sender
-	sent   []int                    // frames sent, by receiver
+	in     []chan *frame.Frame // by sender
+	sent   []int               // frames sent, by receiver
 	closed chan struct{}
 	once   sync.Once
 }
 
 // New returns the n connected ends of a world.
 // Each is one rank's and has to be closed by it; none needs any other to be there.
-func New(n int, faults ...Fault) []collective.Transport {
+func New(n int, faults ...Fault) []frame.Transport {
 	w := &world{ranks: make([]*rank, n), faults: faults}
-	out := make([]collective.Transport, n)
+	out := make([]frame.Transport, n)
 	for r := range n {
 		k := &rank{w: w, self: r, broken: make(chan struct{}), left: make(chan struct{}), lanes: map[uint32]*lane{}, linked: make([]bool, n), cut: make([]bool, n)}
 		for _, p := range schedule.Links(r, n) {
@@ -105,8 +105,8 @@ func (k *rank) Rank() int       { return k.self }
 func (k *rank) Size() int       { return len(k.w.ranks) }
 func (k *rank) MaxPayload() int { return 16 << 20 }
 
-// Lane implements collective.Transport.
-func (k *rank) Lane(id uint32) collective.Lane { return k.lane(id) }
+// Lane implements frame.Transport.
+func (k *rank) Lane(id uint32) frame.Lane { return k.lane(id) }
 
 func (k *rank) lane(id uint32) *lane {
 	k.mu.Lock()
@@ -114,9 +114,9 @@ func (k *rank) lane(id uint32) *lane {
 	l := k.lanes[id]
 	if l == nil {
 		n := len(k.w.ranks)
-		l = &lane{k: k, id: id, in: make([]chan *collective.Frame, n), sent: make([]int, n), closed: make(chan struct{})}
+		l = &lane{k: k, id: id, in: make([]chan *frame.Frame, n), sent: make([]int, n), closed: make(chan struct{})}
 		for i := range l.in {
-			l.in[i] = make(chan *collective.Frame, depth)
+			l.in[i] = make(chan *frame.Frame, depth)
 		}
 		k.lanes[id] = l
 	}
@@ -134,7 +134,7 @@ func (k *rank) link(peer int) {
 
 // Cut has nothing get from one rank to another any more, either way, and tells
 // nobody: a network that swallows what is sent.
-func Cut(a, b collective.Transport) {
+func Cut(a, b frame.Transport) {
 	for _, ends := range [2][2]*rank{{a.(*rank), b.(*rank)}, {b.(*rank), a.(*rank)}} {
 		ends[0].mu.Lock()
 		ends[0].cut[ends[1].self] = true
@@ -154,10 +154,10 @@ func (k *rank) isLinked(peer int) bool {
 	return k.linked[peer]
 }
 
-// Open implements collective.Transport.
+// Open implements frame.Transport.
 func (k *rank) Open(peer int) { k.link(peer) }
 
-// Connections implements collective.Transport.
+// Connections implements frame.Transport.
 func (k *rank) Connections() int {
 	n := 0
 	for p := range k.w.ranks {
@@ -169,9 +169,9 @@ func (k *rank) Connections() int {
 }
 
 // Send waits while depth frames are under way, as a network's windows would.
-func (l *lane) Send(to int, h *collective.Header, payload []byte, sent *collective.Inflight) error {
+func (l *lane) Send(to int, h *frame.Header, payload []byte, sent *frame.Inflight) error {
 	defer sent.Done()
-	f := &collective.Frame{Header: *h}
+	f := &frame.Frame{Header: *h}
 	// Pieces of a length that no element size divides, as a network makes them.
 	for body := append([]byte(nil), payload...); len(body) > 0; {
 		n := min(len(body), 1021)
@@ -244,7 +244,7 @@ func (l *lane) Send(to int, h *collective.Header, payload []byte, sent *collecti
 
 // Recv gives nothing that was under way when this end was broken, but all that
 // a peer sent before it was lost.
-func (l *lane) Recv(from int) (*collective.Frame, error) {
+func (l *lane) Recv(from int) (*frame.Frame, error) {
 	l.k.link(from)
 	select {
 	case <-l.k.broken:
@@ -273,7 +273,7 @@ func (l *lane) Recv(from int) (*collective.Frame, error) {
 	}
 }
 
-// Close implements collective.Lane.
+// Close implements frame.Lane.
 func (l *lane) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return nil

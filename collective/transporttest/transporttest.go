@@ -1,5 +1,5 @@
 // Package transporttest is the one suite of tests that every
-// collective.Transport passes.
+// frame.Transport passes.
 package transporttest
 
 import (
@@ -12,15 +12,15 @@ import (
 	"testing"
 	"time"
 
-	"vgid/collective"
+	"vgid/collective/frame"
 	"vgid/collective/schedule"
 )
 
 // Run tests a transport; open gives the n connected ends of a world.
-func Run(t *testing.T, open func(t *testing.T, n int) []collective.Transport) {
+func Run(t *testing.T, open func(t *testing.T, n int) []frame.Transport) {
 	for name, test := range map[string]struct {
 		size int
-		do   func(*testing.T, []collective.Transport)
+		do   func(*testing.T, []frame.Transport)
 	}{
 		"order":            {3, testOrder},
 		"sizes":            {3, testSizes},
@@ -60,8 +60,8 @@ func Run(t *testing.T, open func(t *testing.T, n int) []collective.Transport) {
 }
 
 // header is that of a frame; a transport looks at the length alone.
-func header(call uint64, length int) *collective.Header {
-	return &collective.Header{Call: collective.CallBarrier, Seq: call, Length: uint32(length)}
+func header(call uint64, length int) *frame.Header {
+	return &frame.Header{Call: frame.CallBarrier, Seq: call, Length: uint32(length)}
 }
 
 // noise is what contents are cut from.
@@ -81,8 +81,8 @@ func content(stream, k uint64, length int) []byte {
 }
 
 // send sends a frame and waits until its memory is free.
-func send(l collective.Lane, to int, h *collective.Header, payload []byte) error {
-	sent := collective.NewInflight()
+func send(l frame.Lane, to int, h *frame.Header, payload []byte) error {
+	sent := frame.NewInflight()
 	sent.Add()
 	err := l.Send(to, h, payload, sent)
 	if err == nil {
@@ -92,7 +92,7 @@ func send(l collective.Lane, to int, h *collective.Header, payload []byte) error
 }
 
 // receive takes a frame and compares it.
-func receive(l collective.Lane, from int, call uint64, want []byte) error {
+func receive(l frame.Lane, from int, call uint64, want []byte) error {
 	f, err := l.Recv(from)
 	if err != nil {
 		return err
@@ -126,13 +126,13 @@ func together(t *testing.T, fs ...func() error) {
 }
 
 // testOrder lets every pair of ranks talk both ways over several lanes at once.
-func testOrder(t *testing.T, ts []collective.Transport) {
+func testOrder(t *testing.T, ts []frame.Transport) {
 	const frames = 60
 	length := func(k uint64) int { return int(k*k*k*7) % 70_001 }
 	talk := func(id uint32, from, to int) (say, hear func() error) {
 		stream := uint64(id)*100 + uint64(10*from+to)
 		say = func() error {
-			l, sent := ts[from].Lane(id), collective.NewInflight()
+			l, sent := ts[from].Lane(id), frame.NewInflight()
 			for k := range uint64(frames) {
 				sent.Add()
 				if err := l.Send(to, header(k, length(k)), content(stream, k, length(k)), sent); err != nil {
@@ -171,7 +171,7 @@ func testOrder(t *testing.T, ts []collective.Transport) {
 }
 
 // testSizes sends payloads of no bytes, of few, and of the most there may be.
-func testSizes(t *testing.T, ts []collective.Transport) {
+func testSizes(t *testing.T, ts []frame.Transport) {
 	sizes := []int{0, 1, 7, 1023, 1024, 1025, 8 << 10, 8<<10 + 1, 16 << 10, 1<<20 + 3, 0, ts[0].MaxPayload(), 0}
 	together(t, func() error {
 		for k, n := range sizes {
@@ -191,7 +191,7 @@ func testSizes(t *testing.T, ts []collective.Transport) {
 }
 
 // testMemory writes a payload anew as soon as it is said to be free.
-func testMemory(t *testing.T, ts []collective.Transport) {
+func testMemory(t *testing.T, ts []frame.Transport) {
 	const frames = 30
 	for _, n := range []int{500, 5000, 50_000, 500_000} {
 		id := uint32(n)
@@ -217,8 +217,8 @@ func testMemory(t *testing.T, ts []collective.Transport) {
 
 // fill sends on a lane, whose frames nobody takes, until that fails, and returns
 // why.
-func fill(l collective.Lane, to int) error {
-	payload, sent := make([]byte, 1<<20), collective.NewInflight()
+func fill(l frame.Lane, to int) error {
+	payload, sent := make([]byte, 1<<20), frame.NewInflight()
 	for k := uint64(0); ; k++ {
 		sent.Add()
 		if err := l.Send(to, header(k, len(payload)), payload, sent); err != nil {
@@ -229,7 +229,7 @@ func fill(l collective.Lane, to int) error {
 
 // testUnreadLane lets nobody take the frames of one lane: others go on, both
 // ways, with more bytes than a connection would store.
-func testUnreadLane(t *testing.T, ts []collective.Transport) {
+func testUnreadLane(t *testing.T, ts []frame.Transport) {
 	full := make(chan struct{})
 	go func() { defer close(full); _ = fill(ts[0].Lane(6), 1) }()
 	const frames, n = 12, 1 << 20
@@ -260,7 +260,7 @@ func testUnreadLane(t *testing.T, ts []collective.Transport) {
 
 // testEitherEnd opens lanes from one end, in which the other then finds frames,
 // whichever rank is the higher.
-func testEitherEnd(t *testing.T, ts []collective.Transport) {
+func testEitherEnd(t *testing.T, ts []frame.Transport) {
 	for i, pair := range [][2]int{{0, 2}, {2, 0}, {1, 2}, {2, 1}} {
 		id := uint32(10 + i)
 		if err := send(ts[pair[0]].Lane(id), pair[1], header(1, 3), []byte("abc")); err != nil {
@@ -274,7 +274,7 @@ func testEitherEnd(t *testing.T, ts []collective.Transport) {
 
 // testLaneClosed closes a lane behind frames that are not taken yet: they come,
 // then the end, and other lanes go on.
-func testLaneClosed(t *testing.T, ts []collective.Transport) {
+func testLaneClosed(t *testing.T, ts []frame.Transport) {
 	for _, pair := range [][2]int{{0, 1}, {1, 0}} {
 		from, to := ts[pair[0]].Lane(20+uint32(pair[0])), ts[pair[1]].Lane(20+uint32(pair[0]))
 		for k := range uint64(2) {
@@ -304,13 +304,13 @@ func testLaneClosed(t *testing.T, ts []collective.Transport) {
 }
 
 // testLaneClosedFull closes a lane behind more than its window holds.
-func testLaneClosedFull(t *testing.T, ts []collective.Transport) {
+func testLaneClosedFull(t *testing.T, ts []frame.Transport) {
 	const frames, n = 24, 1 << 20
 	for _, pair := range [][2]int{{0, 1}, {1, 0}} {
 		id := 20 + uint32(pair[0])
 		from, to := ts[pair[0]].Lane(id), ts[pair[1]].Lane(id)
 		together(t, func() error {
-			sent := collective.NewInflight()
+			sent := frame.NewInflight()
 			for k := range uint64(frames) {
 				sent.Add()
 				if err := from.Send(pair[1], header(k, n), content(4, k, n), sent); err != nil {
@@ -337,7 +337,7 @@ type told struct {
 	lost  map[int]int
 }
 
-func watch(tr collective.Transport) *told {
+func watch(tr frame.Transport) *told {
 	w := &told{heard: map[int][]string{}, lost: map[int]int{}}
 	w.cond = sync.NewCond(&w.mu)
 	tr.Watch(func(from int, msg []byte) {
@@ -364,7 +364,7 @@ func (w *told) until(is func() bool) {
 }
 
 // testMessages notifies before anybody watches, and past a lane that is full.
-func testMessages(t *testing.T, ts []collective.Transport) {
+func testMessages(t *testing.T, ts []frame.Transport) {
 	if err := ts[0].Notify(1, []byte("early")); err != nil {
 		t.Fatal(err)
 	}
@@ -387,7 +387,7 @@ func testMessages(t *testing.T, ts []collective.Transport) {
 }
 
 // testBreak wakes all that waits at one end; its messages still reach the peers.
-func testBreak(t *testing.T, ts []collective.Transport) {
+func testBreak(t *testing.T, ts []frame.Transport) {
 	w := watch(ts[0])
 	waits := make(chan error, 4)
 	for _, id := range []uint32{0, 8} {
@@ -424,7 +424,7 @@ func testBreak(t *testing.T, ts []collective.Transport) {
 }
 
 // testBreakAtOnce breaks while lanes are being opened.
-func testBreakAtOnce(t *testing.T, ts []collective.Transport) {
+func testBreakAtOnce(t *testing.T, ts []frame.Transport) {
 	waits := make(chan error, 2*len(ts))
 	for _, tr := range ts {
 		for id := range uint32(2) {
@@ -446,7 +446,7 @@ func testBreakAtOnce(t *testing.T, ts []collective.Transport) {
 
 // testLoss closes one end: what waits for it ends, each peer is told once, and
 // the others go on.
-func testLoss(t *testing.T, ts []collective.Transport) {
+func testLoss(t *testing.T, ts []frame.Transport) {
 	w := []*told{watch(ts[0]), watch(ts[1])}
 	waits := make(chan error, 2)
 	for r := range 2 {
@@ -481,7 +481,7 @@ func testLoss(t *testing.T, ts []collective.Transport) {
 // testConnections counts connections: those of schedule.Links at the start, others
 // when a frame needs them, whichever end is first, or when they are asked for;
 // messages go along them.
-func testConnections(t *testing.T, ts []collective.Transport) {
+func testConnections(t *testing.T, ts []frame.Transport) {
 	want := make([]int, len(ts))
 	count := func(when string) {
 		t.Helper()
@@ -532,4 +532,4 @@ func testConnections(t *testing.T, ts []collective.Transport) {
 }
 
 // testNobodyListens closes a world in which nobody has done anything.
-func testNobodyListens(*testing.T, []collective.Transport) {}
+func testNobodyListens(*testing.T, []frame.Transport) {}

@@ -7,7 +7,7 @@ import (
 
 	"google.golang.org/grpc/mem"
 
-	"vgid/collective"
+	"vgid/collective/frame"
 )
 
 // codec moves frames through gRPC as they are: a header and the caller's
@@ -23,14 +23,14 @@ const inlineBytes = 8 << 10
 
 // outFrame is a frame on its way out.
 type outFrame struct {
-	header  *collective.Header
+	header  *frame.Header
 	payload []byte
-	sent    *collective.Inflight
+	sent    *frame.Inflight
 	taken   bool // gRPC owns the payload and will release it
 }
 
 // inFrame is where a received message goes.
-type inFrame struct{ frame collective.Frame }
+type inFrame struct{ frame frame.Frame }
 
 // note is a short message of the control stream, in either direction.
 type note struct {
@@ -61,8 +61,8 @@ func longNote(n int) error {
 }
 
 // decode reads the header of a frame that carries length bytes behind it.
-func decode(head []byte, length int) (collective.Header, error) {
-	h, err := collective.DecodeHeader(head)
+func decode(head []byte, length int) (frame.Header, error) {
+	h, err := frame.DecodeHeader(head)
 	if err == nil && length != int(h.Length) {
 		err = fmt.Errorf("wire: frame carries %d bytes, its header says %d", length, h.Length)
 	}
@@ -87,7 +87,7 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 			m.sent.Done() // the copy goes out, the payload is free already
 			return mem.BufferSlice{mem.NewBuffer(b, smallPool)}, nil
 		}
-		head := mem.SliceBuffer(m.header.AppendTo(make([]byte, 0, collective.HeaderSize)))
+		head := mem.SliceBuffer(m.header.AppendTo(make([]byte, 0, frame.HeaderSize)))
 		m.taken = true
 		return mem.BufferSlice{head, mem.NewBuffer(&m.payload, release{m.sent})}, nil
 	}
@@ -113,7 +113,7 @@ func (codec) Unmarshal(data mem.BufferSlice, v any) error {
 // read takes the message over: the pieces point into gRPC's buffers, which
 // stay alive until the frame is released.
 func (m *inFrame) read(data mem.BufferSlice) error {
-	var head [collective.HeaderSize]byte
+	var head [frame.HeaderSize]byte
 	have := 0
 	pieces := make([][]byte, 0, len(data))
 	length := 0
@@ -134,14 +134,14 @@ func (m *inFrame) read(data mem.BufferSlice) error {
 	}
 	// gRPC frees the message when this function returns; the frame holds it.
 	data.Ref()
-	m.frame = collective.Frame{Header: h, Pieces: pieces, Free: data.Free}
+	m.frame = frame.Frame{Header: h, Pieces: pieces, Free: data.Free}
 	return nil
 }
 
 // release tells the sender that its memory is its own again. gRPC calls Put
 // when the last reference is gone; only then has the data left, SendMsg
 // returns long before.
-type release struct{ sent *collective.Inflight }
+type release struct{ sent *frame.Inflight }
 
 func (release) Get(int) *[]byte { panic("wire: release holds no buffers") }
 func (r release) Put(*[]byte)   { r.sent.Done() }
@@ -154,7 +154,7 @@ type bufferPool struct {
 }
 
 var (
-	smallPool   = &bufferPool{size: collective.HeaderSize + inlineBytes}
+	smallPool   = &bufferPool{size: frame.HeaderSize + inlineBytes}
 	receivePool = &bufferPool{size: 16 << 10} // the DATA frame of grpc-go
 )
 

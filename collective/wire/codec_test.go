@@ -6,13 +6,13 @@ import (
 
 	"google.golang.org/grpc/mem"
 
-	"vgid/collective"
+	"vgid/collective/frame"
 )
 
 // FuzzFrame cuts a message into pieces of any length, as frames of HTTP/2 may,
 // and checks that only whole frames come out, with their bytes in order.
 func FuzzFrame(f *testing.F) {
-	h := collective.Header{Call: collective.CallAllReduce, Seq: 1, Count: 5, Chunks: 1, Length: 20}
+	h := frame.Header{Call: frame.CallAllReduce, Seq: 1, Count: 5, Chunks: 1, Length: 20}
 	whole := append(h.AppendTo(nil), bytes.Repeat([]byte{7}, 20)...)
 	f.Add(whole, byte(9))
 	f.Add(whole[:70], byte(64))
@@ -42,15 +42,15 @@ func FuzzFrame(f *testing.F) {
 // TestSentIsToldOnce sends every size class through Marshal and frees it.
 func TestSentIsToldOnce(t *testing.T) {
 	for _, n := range []int{0, 1, 1024, inlineBytes, inlineBytes + 1, 1 << 20} {
-		sent := collective.NewInflight()
+		sent := frame.NewInflight()
 		sent.Add()
 		sent.Add() // one that stays
-		m := &outFrame{header: &collective.Header{Call: collective.CallBarrier, Length: uint32(n)}, payload: make([]byte, n), sent: sent}
+		m := &outFrame{header: &frame.Header{Call: frame.CallBarrier, Length: uint32(n)}, payload: make([]byte, n), sent: sent}
 		data, err := (codec{}).Marshal(m)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if data.Len() != collective.HeaderSize+n || !m.taken {
+		if data.Len() != frame.HeaderSize+n || !m.taken {
 			t.Errorf("%d bytes: message of %d bytes, taken %v", n, data.Len(), m.taken)
 		}
 		stop := make(chan struct{})

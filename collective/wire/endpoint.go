@@ -5,7 +5,7 @@ import (
 
 	"google.golang.org/grpc/metadata"
 
-	"vgid/collective"
+	"vgid/collective/frame"
 )
 
 // endpoint speaks gRPC for a transport. There are two: of package h2, which is as fast as
@@ -31,10 +31,10 @@ type caller interface {
 // stream is one end of a gRPC stream, of frames or of notes. One goroutine sends and
 // one receives.
 type stream interface {
-	// send does what collective.Lane's Send promises.
-	send(h *collective.Header, payload []byte, sent *collective.Inflight) error
+	// send does what frame.Lane's Send promises.
+	send(h *frame.Header, payload []byte, sent *frame.Inflight) error
 	// recv gives the next frame, which is valid until it is released.
-	recv() (*collective.Frame, error)
+	recv() (*frame.Frame, error)
 	sendNote(n note) error
 	recvNote() (note, error)
 	// closeSend says that this end sends no more.

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"vgid/collective"
+	"vgid/collective/frame"
 	"vgid/collective/wire/internal/h2"
 )
 
@@ -37,7 +37,7 @@ const spin = 20 * time.Microsecond
 // newFast answers callers from now on.
 func newFast(t *transport, door *gate) endpoint {
 	f := &fast{t: t, door: door, methods: map[string]handler{}, conns: map[*h2.Conn]bool{}}
-	f.opt = h2.Options{MaxMessage: maxPayload + collective.HeaderSize, Window: window}
+	f.opt = h2.Options{MaxMessage: maxPayload + frame.HeaderSize, Window: window}
 	if neighbours(t.cfg.Peers, t.cfg.Rank) <= runtime.NumCPU() {
 		f.opt.Spin = spin
 	}
@@ -258,9 +258,9 @@ func (c *fastCaller) once(ctx context.Context) (_ *h2.Conn, words string, err er
 type fastStream struct {
 	s     *h2.Stream
 	stop  func() bool // of the watch over its life
-	head  [collective.HeaderSize]byte
+	head  [frame.HeaderSize]byte
 	out   []byte
-	frame collective.Frame // the one that was received last
+	frame frame.Frame // the one that was received last
 	free  func()
 }
 
@@ -274,14 +274,14 @@ func newFastStream(s *h2.Stream, life context.Context) *fastStream {
 }
 
 // send returns when the frame has left.
-func (f *fastStream) send(h *collective.Header, payload []byte, sent *collective.Inflight) error {
+func (f *fastStream) send(h *frame.Header, payload []byte, sent *frame.Inflight) error {
 	defer sent.Done()
 	f.out = h.AppendTo(f.out[:0])
 	return f.s.Send(f.out, payload)
 }
 
 // recv gives a frame whose payload is read as it comes in.
-func (f *fastStream) recv() (*collective.Frame, error) {
+func (f *fastStream) recv() (*frame.Frame, error) {
 	m, err := f.s.Recv()
 	if err != nil {
 		return nil, err

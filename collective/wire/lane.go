@@ -10,10 +10,10 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"vgid/collective"
+	"vgid/collective/frame"
 )
 
-// lane implements collective.Lane: to every peer a gRPC stream of its own on the
+// lane implements frame.Lane: to every peer a gRPC stream of its own on the
 // peer's connection, with a window of its own, opened when it is first used.
 type lane struct {
 	t      *transport
@@ -28,8 +28,8 @@ var (
 	errLaneClosed = errors.New("this end has closed the lane")
 )
 
-// Lane implements collective.Transport.
-func (t *transport) Lane(id uint32) collective.Lane { return t.lane(id) }
+// Lane implements frame.Transport.
+func (t *transport) Lane(id uint32) frame.Lane { return t.lane(id) }
 
 func (t *transport) lane(id uint32) *lane {
 	t.mu.Lock()
@@ -55,8 +55,8 @@ func (l *lane) end(peer int) (*laneEnd, error) {
 	return e, nil
 }
 
-// Send implements collective.Lane.
-func (l *lane) Send(to int, h *collective.Header, payload []byte, sent *collective.Inflight) error {
+// Send implements frame.Lane.
+func (l *lane) Send(to int, h *frame.Header, payload []byte, sent *frame.Inflight) error {
 	e, err := l.end(to)
 	if err != nil {
 		sent.Done()
@@ -66,11 +66,11 @@ func (l *lane) Send(to int, h *collective.Header, payload []byte, sent *collecti
 	return fmt.Errorf("send to rank %d: %w", to, plain(err))
 }
 
-// Recv implements collective.Lane.
-func (l *lane) Recv(from int) (*collective.Frame, error) {
+// Recv implements frame.Lane.
+func (l *lane) Recv(from int) (*frame.Frame, error) {
 	e, err := l.end(from)
 	if err == nil {
-		var f *collective.Frame
+		var f *frame.Frame
 		if f, err = e.s.recv(); err == nil {
 			return f, nil
 		}
@@ -78,7 +78,7 @@ func (l *lane) Recv(from int) (*collective.Frame, error) {
 	return nil, fmt.Errorf("receive from rank %d: %w", from, plain(err))
 }
 
-// Close implements collective.Lane.
+// Close implements frame.Lane.
 func (l *lane) Close() error {
 	l.closed.Store(true)
 	for p := range l.ends {

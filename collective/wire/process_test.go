@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"vgid/collective"
+	"vgid/collective/frame"
 )
 
 const workerEnv = "VGID_WIRE_TEST_WORKER"
@@ -77,7 +78,7 @@ func workerMain() bool {
 		}
 	}
 	out := outcome{Message: err.Error()}
-	var re *collective.RankError
+	var re *frame.RankError
 	if out.Named = errors.As(err, &re); out.Named {
 		out.Peer, out.Op, out.Seq = re.Peer, re.Op.String(), re.Seq
 	}

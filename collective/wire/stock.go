@@ -13,14 +13,14 @@ import (
 	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/metadata"
 
-	"vgid/collective"
+	"vgid/collective/frame"
 )
 
 const (
 	// window lets both directions run without waiting for credit.
 	window   = 16 << 20
 	ioBuffer = 1 << 20
-	maxFrame = maxPayload + collective.HeaderSize
+	maxFrame = maxPayload + frame.HeaderSize
 )
 
 // stock is the endpoint of grpc-go.
@@ -139,7 +139,7 @@ type stockStream struct {
 }
 
 // send returns when gRPC has taken the frame, which is before it has left.
-func (s *stockStream) send(h *collective.Header, payload []byte, sent *collective.Inflight) error {
+func (s *stockStream) send(h *frame.Header, payload []byte, sent *frame.Inflight) error {
 	m := &outFrame{header: h, payload: payload, sent: sent}
 	err := s.SendMsg(m)
 	if err != nil && !m.taken {
@@ -148,7 +148,7 @@ func (s *stockStream) send(h *collective.Header, payload []byte, sent *collectiv
 	return err
 }
 
-func (s *stockStream) recv() (*collective.Frame, error) {
+func (s *stockStream) recv() (*frame.Frame, error) {
 	var m inFrame
 	err := s.RecvMsg(&m)
 	return &m.frame, err

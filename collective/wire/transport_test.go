@@ -7,6 +7,7 @@ import (
 
 	"vgid/collective"
 	"vgid/collective/calltest"
+	"vgid/collective/frame"
 	"vgid/collective/transporttest"
 )
 
@@ -20,7 +21,7 @@ var endpoints = map[string]func(rank int) (stock bool){
 func TestTransport(t *testing.T) {
 	for name, stock := range endpoints {
 		t.Run(name, func(t *testing.T) {
-			transporttest.Run(t, func(t *testing.T, n int) []collective.Transport { return connected(t, n, stock) })
+			transporttest.Run(t, func(t *testing.T, n int) []frame.Transport { return connected(t, n, stock) })
 		})
 	}
 }
@@ -37,8 +38,8 @@ func TestCalls(t *testing.T) {
 }
 
 // connected gives the ends of a world.
-func connected(t *testing.T, n int, stock func(rank int) bool) []collective.Transport {
-	ts, errs := make([]collective.Transport, n), make([]error, n)
+func connected(t *testing.T, n int, stock func(rank int) bool) []frame.Transport {
+	ts, errs := make([]frame.Transport, n), make([]error, n)
 	ls, addrs := listen(t, n)
 	var wg sync.WaitGroup
 	for r := range n {

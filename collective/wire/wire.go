@@ -17,7 +17,7 @@ import (
 	"sync"
 	"time"
 
-	"vgid/collective"
+	"vgid/collective/frame"
 	"vgid/collective/schedule"
 )
 
@@ -46,7 +46,7 @@ type Config struct {
 	Stock bool
 }
 
-// transport implements collective.Transport.
+// transport implements frame.Transport.
 //
 // What must always hold: it is used only when the ranks of schedule.Links are
 // connected; every call of the watcher comes from a goroutine that Close waits
@@ -78,7 +78,7 @@ type transport struct {
 
 // Connect opens the connections to the ranks of schedule.Links and waits until all
 // of theirs are open. On error everything is closed, the listener too.
-func Connect(ctx context.Context, cfg Config) (collective.Transport, error) {
+func Connect(ctx context.Context, cfg Config) (frame.Transport, error) {
 	if cfg.Listener == nil {
 		return nil, errors.New("wire: no listener given")
 	}
@@ -160,7 +160,7 @@ var (
 	errUnlinked = errors.New("wire: there is no connection to this peer")
 )
 
-// Open implements collective.Transport. The lower rank has nothing to do but to
+// Open implements frame.Transport. The lower rank has nothing to do but to
 // be called.
 func (t *transport) Open(peer int) {
 	if peer < t.cfg.Rank {
@@ -178,7 +178,7 @@ func (t *transport) begin(task func()) {
 	}
 }
 
-// Connections implements collective.Transport.
+// Connections implements frame.Transport.
 func (t *transport) Connections() int {
 	n := 0
 	for _, l := range t.openLinks() {
