@@ -37,6 +37,16 @@ func TestCalls(t *testing.T) {
 	}
 }
 
+// Every call in two communicators side by side, each with lanes of its own over the same
+// connections.
+func TestCallsOfHalves(t *testing.T) {
+	for name, stock := range endpoints {
+		t.Run(name, func(t *testing.T) {
+			calltest.Halves(t, connected(t, 5, stock), collective.Options{Job: "test", ChunkBytes: 64})
+		})
+	}
+}
+
 // connected gives the ends of a world.
 func connected(t *testing.T, n int, stock func(rank int) bool) []frame.Transport {
 	ts, errs := make([]frame.Transport, n), make([]error, n)
