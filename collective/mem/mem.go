@@ -66,14 +66,12 @@ type rank struct {
 	closed sync.Once
 	frozen atomic.Bool
 
-	mu             sync.Mutex
-	lanes          map[uint32]*lane
-	linked         []bool // by rank, to which there is a connection
-	cut            []bool // by rank, from which and to which nothing gets any more
-	heard          func(int, []byte)
-	lost           func(int, error)
-	backlog        []func()
-	watching, gone bool
+	frame.Events
+
+	mu     sync.Mutex
+	lanes  map[uint32]*lane
+	linked []bool // by rank, to which there is a connection
+	cut    []bool // by rank, from which and to which nothing gets any more
 }
 
 // lane is one rank's end of a lane.
@@ -287,44 +285,8 @@ func (k *rank) Notify(to int, msg []byte) error {
 	if !k.isLinked(to) {
 		return errors.New("mem: there is no connection to this peer")
 	}
-	p := k.w.ranks[to]
-	msg = append([]byte(nil), msg...) // the caller may write it again
-	p.event(func() { p.heard(k.self, msg) })
+	k.w.ranks[to].Heard(k.self, append([]byte(nil), msg...)) // the caller may write it again
 	return nil
-}
-
-// event tells the watcher, or keeps the event for it.
-// f is called without the lock, as a watcher may call back.
-func (k *rank) event(f func()) {
-	k.mu.Lock()
-	if k.gone {
-		k.mu.Unlock()
-		return
-	}
-	if !k.watching {
-		k.backlog = append(k.backlog, f)
-		k.mu.Unlock()
-		return
-	}
-	k.mu.Unlock()
-	f()
-}
-
-// What came before there was a watcher is told first, in its order.
-func (k *rank) Watch(heard func(int, []byte), lost func(int, error)) {
-	k.mu.Lock()
-	k.heard, k.lost = heard, lost
-	for len(k.backlog) > 0 {
-		backlog := k.backlog
-		k.backlog = nil
-		k.mu.Unlock()
-		for _, f := range backlog {
-			f()
-		}
-		k.mu.Lock()
-	}
-	k.watching = true
-	k.mu.Unlock()
 }
 
 // Break ends this end alone: what waits in it returns ErrBroken, and peers hear nothing.
@@ -332,9 +294,7 @@ func (k *rank) Break() { k.once.Do(func() { close(k.broken) }) }
 
 func (k *rank) Close() error {
 	k.vanish(errors.New("mem: peer closed"))
-	k.mu.Lock()
-	k.gone = true
-	k.mu.Unlock()
+	k.End()
 	return nil
 }
 
@@ -348,7 +308,7 @@ func (k *rank) vanish(err error) {
 		close(k.left)
 		for r, p := range k.w.ranks {
 			if k.isLinked(r) && !k.isCut(r) {
-				p.event(func() { p.lost(k.self, err) })
+				p.Lost(k.self, err)
 			}
 		}
 	})

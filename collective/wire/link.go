@@ -230,11 +230,11 @@ func (l *link) readNotes() {
 	for {
 		m, err := l.control.recvNote()
 		if err != nil {
-			l.t.event(func() { l.t.lost(l.peer, plain(err)) })
+			l.t.Lost(l.peer, plain(err))
 			return
 		}
 		if m.kind == noteMessage {
-			l.t.event(func() { l.t.heard(l.peer, m.b) })
+			l.t.Heard(l.peer, m.b)
 		} else if id := m.lane(); l.peer < l.t.cfg.Rank {
 			l.t.tasks.Go(l.lane(id).open)
 		}

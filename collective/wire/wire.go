@@ -63,16 +63,13 @@ type transport struct {
 	drop    context.CancelFunc
 	giveUp  context.CancelCauseFunc // ends Connect
 	tasks   sync.WaitGroup
+	frame.Events
 
 	mu        sync.Mutex
 	links     []*link // by rank, nil until needed
 	lanes     map[uint32]*lane
 	refusal   error // last caller that was sent away
-	heard     func(int, []byte)
-	lost      func(int, error)
-	backlog   []func()
-	watching  bool
-	connected bool // Connect has ended well
+	connected bool  // Connect has ended well
 	closing   bool
 }
 
@@ -218,36 +215,6 @@ func (t *transport) Notify(to int, msg []byte) error {
 	default:
 		return errBusy
 	}
-}
-
-// Watch tells what came before there was a watcher first, in its order.
-func (t *transport) Watch(heard func(int, []byte), lost func(int, error)) {
-	t.mu.Lock()
-	t.heard, t.lost = heard, lost
-	for len(t.backlog) > 0 {
-		backlog := t.backlog
-		t.backlog = nil
-		t.mu.Unlock()
-		for _, f := range backlog {
-			f()
-		}
-		t.mu.Lock()
-	}
-	t.watching = true
-	t.mu.Unlock()
-}
-
-// event tells the watcher, or keeps the event for it: a peer that is ready
-// earlier may say something before this rank has made its communicator.
-func (t *transport) event(f func()) {
-	t.mu.Lock()
-	if !t.watching {
-		t.backlog = append(t.backlog, f)
-		t.mu.Unlock()
-		return
-	}
-	t.mu.Unlock()
-	f()
 }
 
 // Break drops the lanes alone; see link.
