@@ -88,9 +88,6 @@ func (h *Handle) execute() {
 		c.progress.Next() // the call has its number, though it does not run
 	default:
 		ok = h.run() == nil
-		// The payloads are the caller's memory again only when the transport
-		// let go of them.
-		ok = c.exchange.inflight.Wait(c.failure.Broken()) && ok
 	}
 	c.exchange.scratch.Reset()
 	c.progress.Leave()

@@ -22,8 +22,8 @@ const noteGrace = 500 * time.Millisecond
 // of the running call, and a frame of any other call ends the communicator; the
 // ranks that take part, and their order, are the same for every buffer of the
 // same length, which makes the sums the same bits everywhere and every time;
-// and a buffer belongs to the caller again only when inflight is zero, since
-// the transport reads from it after Send has returned.
+// and what was sent is written again only when inflight is zero, since the
+// transport reads from it after Send has returned.
 type exchange struct {
 	lane       frame.Lane
 	open       func(peer int) // begins to open a connection

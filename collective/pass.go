@@ -38,7 +38,9 @@ type pass struct {
 // to each other would wait for ever.
 const inOrderBytes = 64 << 10
 
-// run executes a plan. The header's Count is that of the whole call.
+// run executes a plan. The header's Count is that of the whole call. When it returns nil
+// the transport reads no more of the memory, which callers go on to write: they divide
+// sums, or give the memory back.
 func (x *exchange) run(h Header, plan schedule.Plan, block func(i int) []byte) error {
 	h.Algorithm = plan.Algorithm
 	if err := x.watch.Announce(x.progress, &h); err != nil {
@@ -58,9 +60,20 @@ func (x *exchange) run(h Header, plan schedule.Plan, block func(i int) []byte) e
 		}
 		long = long || s.To != schedule.None && p.length(s.Send) > most
 	}
-	if !long {
-		return p.inOrder()
+	var err error
+	if long {
+		err = p.sideBySide(events)
+	} else {
+		err = p.inOrder()
 	}
+	if err == nil && !x.inflight.Wait(x.failure.Broken()) {
+		err = watch.ErrBroken
+	}
+	return err
+}
+
+// sideBySide sends beside receiving.
+func (p *pass) sideBySide(events int) error {
 	p.events = make(chan struct{}, events)
 	sender := make(chan error, 1)
 	go func() { sender <- p.sendAll() }()
