@@ -59,10 +59,18 @@ func measured(run func(*cli.Context) (result, error)) cli.ActionFunc {
 	}
 }
 
-// threadsFlag may be given several times: each number is measured by itself.
+// threadsFlag is the numbers of threads, each of which is measured by itself.
 // n are the numbers without the flag.
 func threadsFlag(n ...int) cli.Flag {
-	return &cli.IntSliceFlag{Name: "threads", Usage: "numbers of threads, each measured", Value: cli.NewIntSlice(n...)}
+	return numbersFlag("threads", "numbers of threads, each measured", n...)
+}
+
+// numbersFlag takes numbers one by one, or several with commas between them.
+// n are the numbers without the flag.
+// It has a Value also where n is empty: of a flag without one the library splits lists only if the whole
+// program does (DisableSliceFlagSeparator), which would make one flag differ from the next.
+func numbersFlag(name, usage string, n ...int) cli.Flag {
+	return &cli.IntSliceFlag{Name: name, Usage: usage, Value: cli.NewIntSlice(n...)}
 }
 
 // pythonFlag names a Python that has what vgid is measured beside.
@@ -90,11 +98,13 @@ func gemm() *cli.Command {
 func collective() *cli.Command {
 	return &cli.Command{
 		Name: "collective", Usage: "all-reduce between processes: time, latency, bus bandwidth as NCCL defines it",
-		Flags: []cli.Flag{cmdline.JSONFlag(), &cli.IntSliceFlag{Name: "procs", Usage: "numbers of processes, each measured", Value: cli.NewIntSlice(2, 4)},
-			&cli.IntSliceFlag{Name: "bytes", Usage: "lengths of what is reduced, each measured (default: 4 KiB to 64 MiB)"},
+		Flags: []cli.Flag{cmdline.JSONFlag(), numbersFlag("procs", "numbers of processes, each measured", 2, 4),
+			numbersFlag("bytes", "lengths of what is reduced, each measured (default: 4 KiB to 64 MiB)"),
 			&cli.StringSliceFlag{Name: "transport", Usage: "ways between the processes, each measured: " + strings.Join(collbench.Transports, ", "), Value: cli.NewStringSlice(collbench.Transports[0])}},
 		Action: measured(func(c *cli.Context) (result, error) {
-			return collbench.Run(c.Context, collbench.Options{Procs: c.IntSlice("procs"), Sizes: c.IntSlice("bytes"), Transports: c.StringSlice("transport")})
+			// Names have no commas, so they may stand between them, as between numbers.
+			transports := strings.Split(strings.Join(c.StringSlice("transport"), ","), ",")
+			return collbench.Run(c.Context, collbench.Options{Procs: c.IntSlice("procs"), Sizes: c.IntSlice("bytes"), Transports: transports})
 		}),
 	}
 }
