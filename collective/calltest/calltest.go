@@ -57,8 +57,28 @@ func Draw(t *rapid.T, n, longest int) Job {
 // Results makes calls one after another as each rank of a job, and gives what
 // comes out, by rank and call.
 func Results(transports []collective.Transport, opt collective.Options, jobs []Job) ([][][]byte, error) {
-	n := len(transports)
-	out, errs := make([][][]byte, n), make([]error, n)
+	out := make([][][]byte, len(transports))
+	err := asRanks(transports, opt, func(c *collective.Comm) error {
+		for k, j := range jobs {
+			got, err := j.Do(context.Background(), c)
+			if err != nil {
+				return fmt.Errorf("call %d of %+v: %w", k, j, err)
+			}
+			out[c.Rank()] = append(out[c.Rank()], got)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Check compares what comes out with what is due.
+func Check(transports []collective.Transport, opt collective.Options, jobs []Job) error {
+	return asRanks(transports, opt, func(c *collective.Comm) error { return each(c, jobs) })
+}
+
+// asRanks does something as each rank of a job.
+func asRanks(transports []collective.Transport, opt collective.Options, do func(*collective.Comm) error) error {
+	errs := make([]error, len(transports))
 	var wg sync.WaitGroup
 	for r, tr := range transports {
 		wg.Go(func() {
@@ -67,36 +87,11 @@ func Results(transports []collective.Transport, opt collective.Options, jobs []J
 				errs[r] = err
 				return
 			}
-			for k, j := range jobs {
-				got, err := j.Do(context.Background(), c)
-				if err != nil {
-					errs[r] = fmt.Errorf("call %d of %+v: %w", k, j, err)
-					break
-				}
-				out[r] = append(out[r], got)
-			}
-			errs[r] = errors.Join(errs[r], c.Close())
+			errs[r] = errors.Join(do(c), c.Close())
 		})
 	}
 	wg.Wait()
-	return out, errors.Join(errs...)
-}
-
-// Check compares what comes out with what is due.
-func Check(transports []collective.Transport, opt collective.Options, jobs []Job) error {
-	n := len(transports)
-	all, err := Results(transports, opt, jobs)
-	if err != nil {
-		return err
-	}
-	for r := range all {
-		for k, j := range jobs {
-			if got, want := all[r][k], j.Want(n, r); !bytes.Equal(got, want) {
-				return fmt.Errorf("rank %d of %d, call %d of %+v gives %x, want %x", r, n, k, j, got, want)
-			}
-		}
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // All makes every call with every type, once, among the ranks of one world. It is
@@ -127,39 +122,28 @@ func every(n int) (jobs []Job) {
 // Halves splits a world in two by the parity of ranks, and makes every call in
 // both halves at the same time.
 func Halves(t *testing.T, transports []collective.Transport, opt collective.Options) {
-	ctx := context.Background()
-	errs := make([]error, len(transports))
-	var wg sync.WaitGroup
-	for r, tr := range transports {
-		wg.Go(func() {
-			c, err := collective.New(tr, opt)
-			if err != nil {
-				errs[r] = err
-				return
-			}
-			half, err := c.Split(ctx, r%2, -r)
-			if err == nil {
-				err = errors.Join(each(half, every(half.Size())), half.Close())
-			}
-			errs[r] = errors.Join(err, c.Close())
-		})
-	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
+	if err := asRanks(transports, opt, func(c *collective.Comm) error {
+		half, err := c.Split(context.Background(), c.Rank()%2, -c.Rank())
+		if err != nil {
+			return err
+		}
+		return errors.Join(each(half, every(half.Size())), half.Close())
+	}); err != nil {
 		t.Error(err)
 	}
 }
 
-// each makes calls and compares what comes out on this rank.
-func each(c *collective.Comm, jobs []Job) error {
+// each makes calls and compares what comes out on this rank. It makes all of them, or
+// the error of one rank would bring those of all others along.
+func each(c *collective.Comm, jobs []Job) (wrong error) {
 	for k, j := range jobs {
 		got, err := j.Do(context.Background(), c)
 		if err != nil {
 			return fmt.Errorf("call %d of %+v: %w", k, j, err)
 		}
-		if want := j.Want(c.Size(), c.Rank()); !bytes.Equal(got, want) {
-			return fmt.Errorf("rank %d of %d, call %d of %+v gives %x, want %x", c.Rank(), c.Size(), k, j, got, want)
+		if want := j.Want(c.Size(), c.Rank()); wrong == nil && !bytes.Equal(got, want) {
+			wrong = fmt.Errorf("rank %d of %d, call %d of %+v gives %x, want %x", c.Rank(), c.Size(), k, j, got, want)
 		}
 	}
-	return nil
+	return wrong
 }
