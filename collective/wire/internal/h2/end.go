@@ -50,10 +50,7 @@ func (s *Stream) Close() {
 	s.closed = true
 	s.used(s.queue.size)
 	s.queue.clear()
-	s.wakeUp()
-	if c.roles.leader == s {
-		c.poke()
-	}
+	s.rouse()
 }
 
 // Reset gives the stream up at once: Send and Recv return, and the peer is told.
@@ -70,10 +67,7 @@ func (s *Stream) Reset() {
 	delete(c.streams, s.id)
 	s.lose()
 	s.queue.clear()
-	s.wakeUp()
+	s.rouse()
 	c.room.Broadcast()
 	c.out.poke()
-	if c.roles.leader == s {
-		c.poke()
-	}
 }

@@ -118,10 +118,7 @@ func (c *Conn) arrived(n int) {
 		}
 		c.mu.Unlock()
 	}
-	in.end = false
-	if in.cur, in.left, in.pad = nil, in.pad, 0; in.left > 0 {
-		return // the padding, which nobody wants
-	}
+	in.cur, in.left, in.pad, in.end = nil, in.pad, 0, false // nobody wants the padding
 }
 
 // frame reads a frame, of DATA only the beginning, and tells which stream it concerned.

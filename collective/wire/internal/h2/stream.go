@@ -128,9 +128,13 @@ func (s *Stream) Background() {
 // Header waits for the peer's metadata, which the listening end has from the start.
 // Of a stream that is refused it gives the reason.
 func (s *Stream) Header(ctx context.Context) (metadata.MD, error) {
-	stop := context.AfterFunc(ctx, s.wakeLocked)
-	defer stop()
 	c := s.c
+	stop := context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		s.rouse()
+	})
+	defer stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ready := func(s *Stream) bool { return s.started || s.end != nil || s.closed || ctx.Err() != nil }
@@ -160,16 +164,6 @@ func (s *Stream) Header(ctx context.Context) (metadata.MD, error) {
 		return nil, errReset
 	}
 	return nil, context.Cause(ctx)
-}
-
-// wakeLocked makes whoever waits in the stream look again.
-func (s *Stream) wakeLocked() {
-	s.c.mu.Lock()
-	defer s.c.mu.Unlock()
-	s.wakeUp()
-	if s.c.roles.leader == s {
-		s.c.poke()
-	}
 }
 
 // SendHeader answers a stream's call with metadata; the caller's Header waits for it.
@@ -264,5 +258,13 @@ func (s *Stream) wakeUp() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
+	}
+}
+
+// rouse does so also if the receiver waits for the socket. Conn.mu is held.
+func (s *Stream) rouse() {
+	s.wakeUp()
+	if s.c.roles.leader == s {
+		s.c.poke()
 	}
 }
