@@ -123,7 +123,7 @@ func New(t Transport, opt Options) (*Comm, error) {
 	setDefault(&opt.ChunkBytes, 1<<20)
 	setDefault(&opt.SmallBytes, 64<<10)
 	setDefault(&opt.Heartbeat, min(400*time.Millisecond, max(opt.Timeout/8, time.Millisecond)))
-	setDefault(&opt.Silence, max(4*time.Second, 6*opt.Heartbeat))
+	setDefault(&opt.Silence, max(4200*time.Millisecond, 6*opt.Heartbeat))
 	// A chunk holds whole elements of every type.
 	opt.ChunkBytes = min(opt.ChunkBytes, t.MaxPayload()) &^ 7
 	if opt.Timeout < 0 || opt.Heartbeat < 0 || opt.ChunkBytes < 8 {
