@@ -120,8 +120,9 @@ const BuildFile = "build.json"
 // (pairs, one row a view), and last BuildFile. The same configuration gives
 // the same bytes.
 //
-// A folder may be built into again: files are replaced one by one, and the record is
-// missing while that goes on.
+// A folder that Build wrote, or began to, may be built into again: files are replaced
+// one by one, and the record is missing while that goes on. Any other folder with files
+// in it is refused, since sets of other people may lie there under the same names.
 func Build(ctx context.Context, cfg BuildConfig) (BuildRecord, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
@@ -155,20 +156,51 @@ func (s *BuildRecord) build(ctx context.Context, cfg BuildConfig) error {
 	if err := os.MkdirAll(cfg.Out, 0o755); err != nil {
 		return err
 	}
+	if err := ours(cfg.Out); err != nil {
+		return err
+	}
 	// Away first and written last: while sets of two configurations may lie here,
 	// nothing says that the folder is finished.
-	record := filepath.Join(cfg.Out, BuildFile)
+	mark, record := filepath.Join(cfg.Out, begunFile), filepath.Join(cfg.Out, BuildFile)
+	if err := safefile.WriteBytes(mark, nil); err != nil {
+		return err
+	}
 	if err := os.Remove(record); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err := s.write(ctx, cfg, people, splits, celebrities[:cfg.Celebrities]); err != nil {
 		return err
 	}
-	return safefile.Write(record, func(w io.Writer) error {
+	err = safefile.Write(record, func(w io.Writer) error {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		return e.Encode(s)
 	})
+	if err != nil {
+		return err
+	}
+	return os.Remove(mark)
+}
+
+// begunFile lies in a folder that is being written, so that a build that was
+// interrupted may be made again.
+const begunFile = ".build-begun"
+
+// ours refuses a folder with files that Build has not written.
+func ours(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, begunFile)); err == nil {
+		return nil
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, BuildFile))
+	var r BuildRecord
+	if err == nil && json.Unmarshal(raw, &r) == nil && len(r.Sets) > 0 {
+		return nil
+	}
+	return fmt.Errorf("%s holds files that data build has not written, as %s; choose another folder, or empty this one", dir, entries[0].Name())
 }
 
 // built is one person on the way to the files.
