@@ -190,10 +190,18 @@ func (e *env) has(name string) bool {
 	return ok
 }
 
+// other is the variable of rank and world size that name is not.
+func other(name string) string {
+	if name == EnvRank {
+		return EnvWorldSize
+	}
+	return EnvRank
+}
+
 func (e *env) text(name string) string {
 	s, ok := e.lookup(name)
 	if !ok {
-		e.fail("%s is not set, though %s or %s is", name, EnvRank, EnvWorldSize)
+		e.fail("%s is not set, though %s is: a launcher sets both, a process alone has neither", name, other(name))
 	} else if s == "" {
 		e.fail("%s is empty", name)
 	}

@@ -31,7 +31,7 @@ type Needs struct {
 	Teacher     bool // the model as it was before
 	Noise       bool // unlearn.noise
 	Instruction bool // unlearn.instruction
-	Retain      bool // samples to retain: without, its loss has no bound
+	Retain      bool // samples to retain: settings without any are refused
 }
 
 // Intervenes reports whether the method shows its teacher something else than the

@@ -15,43 +15,43 @@ import (
 // This registration and the type below are all there is to say of it.
 func init() {
 	Register(Method{
-		Name: "ascent", Order: 100, Loss: "cross-entropy", Doc: "up the cross-entropy of answers to forget",
+		Name: "onefile", Order: 100, Loss: "cross-entropy", Doc: "up the cross-entropy of answers to forget",
 		New: func(s Setup) (Objective, error) {
 			s.Retain = nil
-			return &ascent{pair: newPair(&s), Setup: s, losses: rowLosses{be: s.Student.Backend()}}, nil
+			return &onefileAscent{pair: newPair(&s), Setup: s, losses: rowLosses{be: s.Student.Backend()}}, nil
 		},
 	})
 }
 
-type ascent struct {
+type onefileAscent struct {
 	pair
 	Setup
 	losses rowLosses
 }
 
-func (o *ascent) Terms() []Term { return pairTerms(-o.Config.Alpha, 0) }
+func (o *onefileAscent) Terms() []Term { return pairTerms(-o.Config.Alpha, 0) }
 
-func (o *ascent) Prepare(_ context.Context, _ int, share []Sample) (Batch, error) {
+func (o *onefileAscent) Prepare(_ context.Context, _ int, share []Sample) (Batch, error) {
 	return prepare(o.batch(), o.Encoder, o.Config.Balance, share)
 }
 
-func (o *ascent) batch() lister {
+func (o *onefileAscent) batch() lister {
 	return &answerBatch{rowBatch: newRowBatch(o.Terms(), o.Config.Accumulate, &o.losses), model: o.Student}
 }
 
-func (o *ascent) Length(_ int, s Sample) (int, error) {
+func (o *onefileAscent) Length(_ int, s Sample) (int, error) {
 	v, err := o.Encoder.Encode(s, "", unseen)
 	return v.Rows(), err
 }
 
-func (o *ascent) Close() { o.losses.close() }
+func (o *onefileAscent) Close() { o.losses.close() }
 
 // A method that is added in one file is a value of the setting, with its line in
 // help, and trains.
 func TestMethodIsOneFile(t *testing.T) {
-	c := vgidtest.Small(t, map[string]string{"unlearn.method": "ascent", "unlearn.optim.lr": "1e-2", "unlearn.optim.schedule": "constant"})
+	c := vgidtest.Small(t, map[string]string{"unlearn.method": "onefile", "unlearn.optim.lr": "1e-2", "unlearn.optim.schedule": "constant"})
 	for _, f := range config.Fields() {
-		if f.Path == "unlearn.method" && (!slices.Contains(f.Values, "ascent") || !strings.Contains(f.Doc, "ascent: up the cross-entropy")) {
+		if f.Path == "unlearn.method" && (!slices.Contains(f.Values, "onefile") || !strings.Contains(f.Doc, "onefile: up the cross-entropy")) {
 			t.Errorf("help says %s, %q", f.Doc, f.Values)
 		}
 	}

@@ -61,6 +61,7 @@ def terms(case, student, before):
     if case["method"] == "graddiff":
         forget = -torch.cat([x for t, x, _ in lp if t == "forget"]).mean()
         return forget, retain, -case["alpha"] * forget + case["beta"] * retain
+    assert case["method"] == "npo", f"{case['method']} has no formula here"
     b = case["strength"]
     ratio = torch.stack([x.sum() - y.sum() for t, x, y in lp if t == "forget"])
     forget = (-2 / b * F.logsigmoid(-b * ratio)).mean()
