@@ -40,6 +40,17 @@ func TestCallsInLargeWorlds(t *testing.T) {
 	}
 }
 
+// A reduce-scatter has the bits of an all-reduce, whatever the ways of both are.
+func TestPartsHaveTheBitsOfTheWhole(t *testing.T) {
+	for n := 1; n <= 9; n++ {
+		for _, small := range []int{-1, 0, 4 << 20} {
+			if err := first(world(t, n, collective.Options{SmallBytes: small, ChunkBytes: 4 << 20}, nil, calltest.Agree)); err != nil {
+				t.Errorf("short up to %d bytes: %v", small, err)
+			}
+		}
+	}
+}
+
 // The ways for short buffers, with buffers so long that ranks send and receive at
 // the same time.
 func TestShortWaysWithLongBuffers(t *testing.T) {

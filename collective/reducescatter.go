@@ -10,7 +10,7 @@ import (
 // ReduceScatter leaves on each rank its part of the reduction of all ranks' in:
 // of n nearly equal parts, as schedule.Segment cuts them, the one of its number.
 // out may be that part of in, and then the other parts of in are lost; else in
-// stays as it is.
+// stays as it is. The bits are those that AllReduce gives the part.
 func (c *Comm) ReduceScatter(ctx context.Context, in, out Buf, op Op) error {
 	return c.now().ReduceScatter(ctx, in, out, op).Wait(ctx)
 }
@@ -66,8 +66,11 @@ func (x *exchange) reduceScatter(call Call, in, out Buf, l layout, op Op) error 
 		}
 	}
 	block := func(i int) []byte { return l.of(work, i) }
-	if alg == schedule.Doubling {
+	switch alg {
+	case schedule.Doubling:
 		block = func(int) []byte { return work.raw }
+	case schedule.Halving:
+		block = func(i int) []byte { return l.of(work, schedule.Mirrored(i, x.size)) }
 	}
 	if err := x.run(h, x.plan(CallReduceScatter, alg, 0), block); err != nil {
 		return err

@@ -94,10 +94,12 @@ func asRanks(transports []collective.Transport, opt collective.Options, do func(
 	return errors.Join(errs...)
 }
 
-// All makes every call with every type, once, among the ranks of one world. It is
-// for transports that take long to connect.
+// All makes every call with every type, once, among the ranks of one world, and looks
+// whether calls agree that have to. It is for transports that take long to connect.
 func All(t *testing.T, transports []collective.Transport, opt collective.Options) {
-	if err := Check(transports, opt, every(len(transports))); err != nil {
+	if err := asRanks(transports, opt, func(c *collective.Comm) error {
+		return errors.Join(each(c, every(c.Size())), Agree(c))
+	}); err != nil {
 		t.Error(err)
 	}
 }

@@ -22,9 +22,10 @@ func around(rank, n, first int, a, last Action) []Step {
 }
 
 // RingAllReduce takes 2·(n-1) steps over n blocks. Every block is reduced in one
-// fixed order, by one rank, and then copied: all ranks end with the same bits.
+// fixed order, by the rank of its number, and then copied: all ranks end with the
+// same bits, those of RingReduceScatter.
 func RingAllReduce(rank, n int) Plan {
-	return newPlan(Ring, n, append(around(rank, n, rank, Combine, Finish), around(rank, n, rank+1, Copy, Copy)...))
+	return newPlan(Ring, n, append(around(rank, n, rank-1, Combine, Finish), around(rank, n, rank, Copy, Copy)...))
 }
 
 // RingReduceScatter leaves on each rank the reduction of the block of its number;

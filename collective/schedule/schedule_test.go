@@ -88,7 +88,7 @@ var checks = []check{
 		begin: ownEverywhere, end: func(r, b, n, _ int) ([2]uint64, bool) { return full(n), r == b },
 		steps: func(n int) int { return n - 1 }, degree: func(int) int { return 2 }},
 	{name: "halving reduce-scatter", plan: func(r, n, _ int) Plan { return HalvingReduceScatter(r, n) }, only: PowerOfTwo,
-		begin: ownEverywhere, end: func(r, b, n, _ int) ([2]uint64, bool) { return full(n), r == b },
+		begin: ownEverywhere, end: func(r, b, n, _ int) ([2]uint64, bool) { return full(n), r == Mirrored(b, n) },
 		steps: logOf, degree: logOf},
 	{name: "ring all-gather", plan: func(r, n, _ int) Plan { return RingAllGather(r, n) },
 		begin: ownBlock, end: func(_, b, _, _ int) ([2]uint64, bool) { return mark(b).set, true },
@@ -436,5 +436,26 @@ func TestPlayerFindsMistakes(t *testing.T) {
 		if err := play(c.plans, cells, c.inOrder); err == nil {
 			t.Errorf("%s: nothing is found", name)
 		}
+	}
+}
+
+// Mirrored is its own inverse, and goes through all numbers.
+func TestMirrored(t *testing.T) {
+	for n := 1; n <= 64; n *= 2 {
+		var seen []int
+		for i := range n {
+			m := Mirrored(i, n)
+			if Mirrored(m, n) != i {
+				t.Errorf("of %d: %d is mirrored to %d and back to %d", n, i, m, Mirrored(m, n))
+			}
+			seen = append(seen, m)
+		}
+		slices.Sort(seen)
+		if seen[0] != 0 || seen[n-1] != n-1 || len(slices.Compact(seen)) != n {
+			t.Errorf("of %d: %v", n, seen)
+		}
+	}
+	if got := Mirrored(1, 8); got != 4 {
+		t.Errorf("001 is mirrored to %b", got)
 	}
 }
