@@ -40,6 +40,7 @@
 //	VGID_JOB                name of the job
 //	VGID_PEERS              host:port of every rank, comma separated, in rank order
 //	VGID_TOKEN              secret of this launch, the same on every rank
+//	VGID_TLS_CA VGID_TLS_CERT VGID_TLS_KEY   for mutual TLS between workers, all or none: PEM texts, or files that hold them
 //	VGID_LISTEN_FD          file descriptor of the socket that listens on this rank's address
 //	VGID_NOTICE_FD          file descriptor of a pipe in which the agent tells of lost ranks (Notice)
 //	RANK WORLD_SIZE LOCAL_RANK LOCAL_WORLD_SIZE GROUP_RANK   the same for programs that expect torchrun's names
@@ -59,7 +60,8 @@
 // is noticed by whom, and when; the transcripts of launch/job play it.
 //
 // Agents share a secret and hear nobody else; workers prove to each other that
-// they know the token of the launch. What workers send is not encrypted, and so
+// they know the token of the launch. What workers send is encrypted where they are
+// given certificates, of which the launcher knows nothing, and so
 // anything but a loopback address is refused unless asked for. docs/launch.md
 // says where secrets come from.
 package launch

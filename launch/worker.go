@@ -22,6 +22,9 @@ const (
 	EnvJob            = "VGID_JOB"
 	EnvPeers          = "VGID_PEERS"
 	EnvToken          = "VGID_TOKEN"
+	EnvTLSCA          = "VGID_TLS_CA"
+	EnvTLSCert        = "VGID_TLS_CERT"
+	EnvTLSKey         = "VGID_TLS_KEY"
 	EnvListenFD       = "VGID_LISTEN_FD"
 	EnvNoticeFD       = "VGID_NOTICE_FD"
 )
@@ -45,10 +48,19 @@ type Worker struct {
 	Epoch          uint64 // of the view; 0 without a launcher
 	Job            string
 	Token          string       // shared secret of this launch; not for logs
+	TLS            TLS          // what the worker proves itself with; not for logs
 	Peers          []string     // host:port by rank; nil without a launcher
 	Listener       net.Listener // listens on Peers[Rank]; nil without a launcher. The caller closes it.
 	notices        *os.File
 }
+
+// TLS is what a worker has from its launcher for mutual TLS with the others: PEM texts, or
+// names of files that hold them. Environments are open to processes of the same user alone,
+// as files of theirs are, and unlike command lines.
+type TLS struct{ CA, Cert, Key string }
+
+// Given reports whether there is any.
+func (t TLS) Given() bool { return t != TLS{} }
 
 // MachineRank is the place of this worker among those of its machine, which
 // may run several nodes: the number of lower ranks at the same address. It says
@@ -159,6 +171,7 @@ func parseEnv(lookup func(string) (string, bool)) (Worker, int, error) {
 			}
 		}
 	}
+	w.TLS = e.tls()
 	fd := e.number(EnvListenFD, 3)
 	if e.err != nil {
 		return Worker{}, -1, fmt.Errorf("%w; start workers by vgid-launch only", e.err)
@@ -206,6 +219,23 @@ func (e *env) text(name string) string {
 		e.fail("%s is empty", name)
 	}
 	return s
+}
+
+// tls reads three variables that are set together or not at all.
+func (e *env) tls() (t TLS) {
+	first := ""
+	for _, v := range []struct {
+		name string
+		to   *string
+	}{{EnvTLSCA, &t.CA}, {EnvTLSCert, &t.Cert}, {EnvTLSKey, &t.Key}} {
+		if *v.to, _ = e.lookup(v.name); *v.to != "" {
+			first = v.name
+		}
+	}
+	if t.Given() && (t.CA == "" || t.Cert == "" || t.Key == "") {
+		e.fail("%s is set, but not all of %s, %s and %s: set all of them or none", first, EnvTLSCA, EnvTLSCert, EnvTLSKey)
+	}
+	return t
 }
 
 func (e *env) number(name string, lo int) int {

@@ -29,6 +29,11 @@ func TestParseEnv(t *testing.T) {
 		w.Job != "j" || w.Token != "secret" || len(w.Peers) != 2 || w.Peers[1] != "[::1]:4001" {
 		t.Errorf("got %+v", w)
 	}
+	secure := good()
+	secure[EnvTLSCA], secure[EnvTLSCert], secure[EnvTLSKey] = "ca", "cert", "key"
+	if w, _, err := parseEnv(look(secure)); err != nil || w.TLS != (TLS{"ca", "cert", "key"}) {
+		t.Errorf("got %+v, %v", w.TLS, err)
+	}
 	w, fd, err = parseEnv(look(nil))
 	if err != nil || fd != -1 || w.WorldSize != 1 || w.LocalWorldSize != 1 || w.Rank != 0 {
 		t.Errorf("alone: %+v, fd %d, error %v", w, fd, err)
@@ -53,6 +58,7 @@ func TestParseEnvNamesTheVariable(t *testing.T) {
 		{EnvPeers, "a:1,b", `VGID_PEERS: address "b" of rank 1 is not host:port`},
 		{EnvPeers, "a:1,b:0", `VGID_PEERS: address "b:0" of rank 1`},
 		{EnvListenFD, "2", "VGID_LISTEN_FD=2 is outside"},
+		{EnvTLSKey, "key.pem", "VGID_TLS_KEY is set, but not all of VGID_TLS_CA, VGID_TLS_CERT and VGID_TLS_KEY: set all of them or none"},
 	}
 	for _, c := range tests {
 		m := maps.Clone(good())

@@ -183,7 +183,12 @@ func connect(ctx context.Context, w launch.Worker, cfg config.Config) (*collecti
 	if w.WorldSize == 1 {
 		return collective.Solo(), nil
 	}
+	id, err := identity(w.TLS, cfg.Collective.TLS)
+	if err != nil {
+		return nil, err
+	}
 	t, err := wire.Connect(ctx, wire.Config{
+		TLS: id,
 		Job: w.Job, Epoch: w.Epoch, Token: w.Token, Rank: w.Rank, Peers: w.Peers, Listener: w.Listener,
 		Stock: cfg.Collective.Transport == "grpc-stock",
 	})

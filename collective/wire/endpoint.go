@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"crypto/x509"
 
 	"google.golang.org/grpc/metadata"
 
@@ -51,6 +52,7 @@ type stream interface {
 type incoming interface {
 	stream
 	asked() metadata.MD
+	certificate() *x509.Certificate // that the peer shows; nil without TLS
 	answer(md metadata.MD) error
 	gone() <-chan struct{} // closed when nothing more can come
 }

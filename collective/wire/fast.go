@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -80,14 +81,14 @@ func (f *fast) accept() {
 // welcome serves a connection until it ends.
 func (f *fast) welcome(c net.Conn) {
 	t := f.t
-	g := guard{token: []byte(t.cfg.Token), refused: t.refuse}
 	proving, cancel := context.WithTimeout(t.ctx, proveWithin)
 	defer cancel()
 	if c.SetDeadline(time.Now().Add(proveWithin)) != nil {
 		c.Close()
 		return
 	}
-	if _, _, err := g.ServerHandshake(c); err != nil { // which has closed it
+	c, shown, err := t.listening().ServerHandshake(c)
+	if err != nil { // it is closed
 		return
 	}
 	if p, ok := c.(*pending); ok {
@@ -97,7 +98,7 @@ func (f *fast) welcome(c net.Conn) {
 		c.Close()
 		return
 	}
-	conn, err := h2.Serve(proving, c, f.opt, f.serve)
+	conn, err := h2.Serve(proving, c, f.opt, func(s *h2.Stream) { f.serve(s, shown.(proven)) })
 	if err != nil {
 		return
 	}
@@ -121,14 +122,14 @@ func (f *fast) keep(c *h2.Conn) bool {
 }
 
 // serve is the life of a stream that a peer has opened.
-func (f *fast) serve(s *h2.Stream) {
+func (f *fast) serve(s *h2.Stream, shown proven) {
 	handle := f.methods[s.Method()]
 	if handle == nil {
 		s.Refuse(status.Errorf(codes.Unimplemented, "there is nothing named %q", s.Method()))
 		return
 	}
 	life := f.t.lifeOf(s.Method())
-	in := &fastIncoming{newFastStream(s, life), s}
+	in := &fastIncoming{newFastStream(s, life), s, shown}
 	err := handle(in)
 	if life.Err() != nil {
 		in.reset()
@@ -221,14 +222,17 @@ func (c *fastCaller) connect(ctx context.Context) (*h2.Conn, error) {
 	}
 	for wait := askFirst; ; wait = min(wait*3/2, askMost) {
 		conn, words, err := c.once(ctx)
-		if err == nil {
+		switch {
+		case err == nil:
 			c.conn = conn
 			return conn, nil
+		case final(err):
+			return nil, err
 		}
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: %s", context.Cause(ctx), words)
+			return nil, cause(ctx, words)
 		}
 	}
 }
@@ -246,8 +250,8 @@ func (c *fastCaller) once(ctx context.Context) (_ *h2.Conn, words string, err er
 		}
 		return nil, words, err
 	}
-	g := guard{token: []byte(t.cfg.Token), refused: t.giveUp}
-	if _, _, err = g.ClientHandshake(ctx, "", nc); err != nil { // which has closed it
+	nothing := func(error) {}                                                             // connect looks at the error
+	if nc, _, err = t.calling(c.peer, nothing).ClientHandshake(ctx, "", nc); err != nil { // it is closed
 		return nil, words, err
 	}
 	conn, err := h2.Client(ctx, nc, c.f.opt)
@@ -333,13 +337,16 @@ func (f *fastStream) reset() {
 
 type fastIncoming struct {
 	*fastStream
-	s *h2.Stream
+	s     *h2.Stream
+	shown proven
 }
 
 func (f *fastIncoming) asked() metadata.MD {
 	md, _ := f.s.Header(context.Background()) // it came with the stream
 	return md
 }
+
+func (f *fastIncoming) certificate() *x509.Certificate { return f.shown.certificate }
 
 func (f *fastIncoming) answer(md metadata.MD) error { return f.s.SendHeader(md) }
 func (f *fastIncoming) gone() <-chan struct{}       { return f.s.Gone() }

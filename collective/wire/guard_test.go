@@ -75,13 +75,13 @@ func TestGuard(t *testing.T) {
 // What one conversation proved is worth nothing in the next.
 func TestGuardReplay(t *testing.T) {
 	first, _, _ := meeting("a", "a", func(b []byte) []byte { return b })
-	hello, proof := first[:len(mark)+nonceSize], first[len(first)-32:]
+	hello, proof := first[:len(mark)+helloSize], first[len(first)-32:]
 	c, s := net.Pipe()
 	defer c.Close()
 	done := make(chan error, 1)
 	go func() { done <- guard{token: []byte("a")}.answer(s); s.Close() }()
 	c.Write(hello)
-	io.ReadFull(c, make([]byte, nonceSize+32))
+	io.ReadFull(c, make([]byte, helloSize+32))
 	c.Write(proof)
 	if err := <-done; !errors.Is(err, errToken) {
 		t.Errorf("replayed: %v", err)

@@ -54,6 +54,9 @@ func (t *transport) acceptKnock(s incoming) error {
 		return status.Errorf(codes.FailedPrecondition, "rank %q asks rank %q to call, this is rank %d of %d: check the list of peers",
 			one(md, "vgid-rank"), one(md, "vgid-to"), t.cfg.Rank, t.size)
 	}
+	if err := t.suits(s.certificate(), peer); err != nil {
+		return status.Error(codes.FailedPrecondition, err.Error())
+	}
 	t.Open(peer)
 	return s.answer(t.hello())
 }

@@ -113,6 +113,9 @@ func (t *transport) admit(s incoming) (*link, error) {
 	if to := one(md, "vgid-to"); err != nil || peer <= t.cfg.Rank || peer >= t.size || to != strconv.Itoa(t.cfg.Rank) {
 		return nil, status.Errorf(codes.FailedPrecondition, "rank %q calls rank %q, this is rank %d of %d: check the list of peers", one(md, "vgid-rank"), to, t.cfg.Rank, t.size)
 	}
+	if err := t.suits(s.certificate(), peer); err != nil {
+		return nil, status.Error(codes.FailedPrecondition, err.Error())
+	}
 	// The answer goes out at once: until then the caller's gRPC holds back.
 	return t.link(peer), s.answer(t.hello())
 }

@@ -2,8 +2,8 @@ package wire
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 
 	"vgid/collective/frame"
 )
@@ -38,7 +39,7 @@ func newStock(t *transport, door *gate) endpoint {
 		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window),
 		grpc.ReadBufferSize(ioBuffer), grpc.WriteBufferSize(ioBuffer),
 		grpc.WaitForHandlers(true),
-		grpc.Creds(guard{token: []byte(t.cfg.Token), refused: t.refuse}), grpc.ConnectionTimeout(proveWithin),
+		grpc.Creds(t.listening()), grpc.ConnectionTimeout(proveWithin),
 	)
 	// Described by hand: the streams carry bytes of ours and no protobuf, so that there
 	// is nothing to generate.
@@ -65,8 +66,9 @@ func (k *stock) stop(grace context.Context) {
 // direction would be slower than the other.
 func (k *stock) dial(peer int) (caller, error) {
 	t := k.t
+	refused, refuse := context.WithCancelCause(context.Background())
 	conn, err := grpc.NewClient("passthrough:///"+t.cfg.Peers[peer],
-		grpc.WithTransportCredentials(guard{token: []byte(t.cfg.Token), refused: t.giveUp}), experimental.WithBufferPool(receivePool),
+		grpc.WithTransportCredentials(t.calling(peer, refuse)), experimental.WithBufferPool(receivePool),
 		grpc.WithNoProxy(), // HTTPS_PROXY of the cluster is not meant for ranks
 		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window),
 		grpc.WithReadBufferSize(ioBuffer), grpc.WithWriteBufferSize(ioBuffer),
@@ -85,17 +87,21 @@ func (k *stock) dial(peer int) (caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stockCaller{t, conn}, nil
+	return &stockCaller{t, conn, refused}, nil
 }
 
 type stockCaller struct {
-	t    *transport
-	conn *grpc.ClientConn
+	t       *transport
+	conn    *grpc.ClientConn
+	refused context.Context // done when the two ends cannot meet, which gRPC tries again
 }
 
 func (c *stockCaller) close() error { return c.conn.Close() }
 
 func (c *stockCaller) open(ctx, life context.Context, name string, md metadata.MD) (stream, metadata.MD, error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	defer context.AfterFunc(c.refused, func() { end(context.Cause(c.refused)) })()
 	own, cancel := context.WithCancel(metadata.NewOutgoingContext(life, md))
 	giveUp := context.AfterFunc(ctx, cancel)
 	s, err := c.conn.NewStream(own, &grpc.StreamDesc{StreamName: name, ServerStreams: true, ClientStreams: true}, methodPath(name))
@@ -116,7 +122,7 @@ func (c *stockCaller) open(ctx, life context.Context, name string, md metadata.M
 	if err != nil {
 		cancel()
 		if ctx.Err() != nil {
-			err = fmt.Errorf("%w: %s", context.Cause(ctx), stateWords(c.conn.GetState()))
+			err = cause(ctx, stateWords(c.conn.GetState()))
 		}
 		return nil, nil, err
 	}
@@ -195,6 +201,11 @@ type stockIncoming struct {
 func (s *stockIncoming) asked() metadata.MD {
 	md, _ := metadata.FromIncomingContext(s.server.Context())
 	return md
+}
+
+func (s *stockIncoming) certificate() *x509.Certificate {
+	p, _ := peer.FromContext(s.server.Context()) // every stream has one
+	return p.AuthInfo.(proven).certificate
 }
 
 func (s *stockIncoming) answer(md metadata.MD) error { return s.server.SendHeader(md) }

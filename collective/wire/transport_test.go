@@ -8,30 +8,40 @@ import (
 	"vgid/collective"
 	"vgid/collective/calltest"
 	"vgid/collective/frame"
+	"vgid/collective/mtls"
 	"vgid/collective/transporttest"
 )
 
-// endpoints are the ways in which the ranks of a job may speak gRPC.
-var endpoints = map[string]func(rank int) (stock bool){
-	"fast":  func(int) bool { return false },
-	"stock": func(int) bool { return true },
-	"mixed": func(rank int) bool { return rank%2 == 1 },
+// way is one in which the ranks of a job may speak gRPC.
+type way struct {
+	stock func(rank int) bool
+	tls   bool
+}
+
+func none(int) bool      { return false }
+func all(int) bool       { return true }
+func odd(rank int) bool  { return rank%2 == 1 }
+func even(rank int) bool { return rank%2 == 0 }
+
+var endpoints = map[string]way{
+	"fast": {none, false}, "stock": {all, false}, "mixed": {odd, false},
+	"fast over TLS": {none, true}, "stock over TLS": {all, true}, "mixed over TLS": {odd, true}, "mixed the other way over TLS": {even, true},
 }
 
 func TestTransport(t *testing.T) {
-	for name, stock := range endpoints {
+	for name, way := range endpoints {
 		t.Run(name, func(t *testing.T) {
-			transporttest.Run(t, func(t *testing.T, n int) []frame.Transport { return connected(t, n, stock) })
+			transporttest.Run(t, func(t *testing.T, n int) []frame.Transport { return connected(t, n, way) })
 		})
 	}
 }
 
 // Every call over gRPC, of short and of long buffers.
 func TestCalls(t *testing.T) {
-	for name, stock := range endpoints {
+	for name, way := range endpoints {
 		t.Run(name, func(t *testing.T) {
 			for _, small := range []int{-1, 0} {
-				calltest.All(t, connected(t, 3, stock), collective.Options{Job: "test", SmallBytes: small, ChunkBytes: 64})
+				calltest.All(t, connected(t, 3, way), collective.Options{Job: "test", SmallBytes: small, ChunkBytes: 64})
 			}
 		})
 	}
@@ -40,21 +50,25 @@ func TestCalls(t *testing.T) {
 // Every call in two communicators side by side, each with lanes of its own over the same
 // connections.
 func TestCallsOfHalves(t *testing.T) {
-	for name, stock := range endpoints {
+	for name, way := range endpoints {
 		t.Run(name, func(t *testing.T) {
-			calltest.Halves(t, connected(t, 5, stock), collective.Options{Job: "test", ChunkBytes: 64})
+			calltest.Halves(t, connected(t, 5, way), collective.Options{Job: "test", ChunkBytes: 64})
 		})
 	}
 }
 
 // connected gives the ends of a world.
-func connected(t *testing.T, n int, stock func(rank int) bool) []frame.Transport {
+func connected(t *testing.T, n int, way way) []frame.Transport {
+	ids := make([]*mtls.Identity, n)
+	if way.tls {
+		ids = identities(t, n)
+	}
 	ts, errs := make([]frame.Transport, n), make([]error, n)
 	ls, addrs := listen(t, n)
 	var wg sync.WaitGroup
 	for r := range n {
 		wg.Go(func() {
-			ts[r], errs[r] = Connect(context.Background(), Config{Job: "test", Token: "secret", Rank: r, Peers: addrs, Listener: ls[r], Stock: stock(r)})
+			ts[r], errs[r] = Connect(context.Background(), Config{Job: "test", Token: "secret", Rank: r, Peers: addrs, Listener: ls[r], Stock: way.stock(r), TLS: ids[r]})
 		})
 	}
 	wg.Wait()

@@ -5,12 +5,13 @@
 // if it is one of schedule.Links, else when a frame first needs it. It carries
 // a stream for every lane of frames in use, and one for short control messages
 // that need not wait behind frames. Both ends of a connection first prove that they know the token of
-// the job; before a stream is used they compare job, world size, epoch and
-// ranks.
+// the job, and by TLS who they are, where they have certificates; before a stream is used
+// they compare job, world size, epoch and ranks.
 package wire
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"vgid/collective/frame"
+	"vgid/collective/mtls"
 	"vgid/collective/schedule"
 )
 
@@ -41,6 +43,9 @@ type Config struct {
 	Listener net.Listener // where this rank accepts; owned by Connect
 	// Timeout bounds the time until all peers are connected; 0: 60 s.
 	Timeout time.Duration
+	// TLS has everything between ranks encrypted, and ranks prove by certificates who they
+	// are; nil: plain text. All ranks have it or none.
+	TLS *mtls.Identity
 	// Stock has this rank speak by grpc-go alone, the reference for the faster endpoint
 	// of our own. Peers may do as they like.
 	Stock bool
@@ -83,6 +88,17 @@ func Connect(ctx context.Context, cfg Config) (frame.Transport, error) {
 	if cfg.Rank < 0 || cfg.Rank >= n {
 		return nil, errors.Join(fmt.Errorf("wire: rank %d is not one of %d peers", cfg.Rank, n), cfg.Listener.Close())
 	}
+	if cfg.TLS != nil { // here rather than at every peer
+		if err := cfg.TLS.Check(cfg.Job, cfg.Rank, cfg.Peers[cfg.Rank]); err != nil {
+			return nil, errors.Join(fmt.Errorf("wire: %w", err), cfg.Listener.Close())
+		}
+	}
+	return connect(ctx, cfg)
+}
+
+// connect is Connect of what has been checked.
+func connect(ctx context.Context, cfg Config) (frame.Transport, error) {
+	n := len(cfg.Peers)
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 60 * time.Second
 	}
@@ -145,6 +161,35 @@ func (t *transport) refuse(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.refusal = err
+}
+
+// listening is the guard of those that call this rank.
+func (t *transport) listening() guard {
+	return guard{token: []byte(t.cfg.Token), tls: t.cfg.TLS, refused: t.refuse, differs: func(err error) {
+		t.refuse(err)
+		t.giveUp(err) // it is a rank of the job: there is nothing to wait for
+	}}
+}
+
+// calling is the guard of a call to a peer.
+func (t *transport) calling(peer int, refused func(error)) guard {
+	end := func(err error) {
+		t.giveUp(err)
+		refused(err)
+	}
+	suits := func(c *x509.Certificate) error { return t.suits(c, peer) }
+	return guard{token: []byte(t.cfg.Token), tls: t.cfg.TLS, suits: suits, refused: end, differs: end}
+}
+
+// suits says what is wrong with the certificate that a rank shows.
+func (t *transport) suits(shown *x509.Certificate, rank int) error {
+	if t.cfg.TLS == nil {
+		return nil
+	}
+	if err := mtls.Check(shown, t.cfg.Job, rank, t.cfg.Peers[rank]); err != nil {
+		return fmt.Errorf("the certificate that rank %d shows %w", rank, err)
+	}
+	return nil
 }
 
 func (t *transport) Rank() int       { return t.cfg.Rank }

@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"google.golang.org/grpc/codes"
@@ -39,6 +41,15 @@ const (
 	wordsConnecting = "the connection is still being made"
 	wordsConnected  = "connected, but the peer has not said who it is"
 )
+
+// cause is why a wait ended, with how far the call came, where that is not said by the cause.
+func cause(ctx context.Context, came string) error {
+	err := context.Cause(ctx)
+	if final(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, came)
+}
 
 // stateWords say why a connection that was waited for is not there.
 func stateWords(s connectivity.State) string {

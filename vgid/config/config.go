@@ -216,7 +216,16 @@ type Checkpoint struct {
 type Collective struct {
 	Timeout   time.Duration `yaml:"timeout" doc:"longest wait for another worker in one operation"`
 	Transport string        `yaml:"transport" doc:"gRPC between workers: grpc, by an endpoint of our own, which is as fast as the sockets; grpc-stock, by grpc-go's; workers may differ in it, and no result depends on it" oneof:"grpc,grpc-stock" digest:"none"`
+	TLS       TLS           `yaml:"tls" digest:"none"`
 	Bucket    int           `yaml:"bucket_kib" doc:"gradients are reduced in buckets of this many KiB, while backward goes on" min:"4"`
+}
+
+// TLS says where a worker finds what it proves itself with: PEM files, which may differ from
+// machine to machine. No result depends on them.
+type TLS struct {
+	CA   string `yaml:"ca" doc:"file with the certificate of the job's CA; with cert and key, workers encrypt what they send and know each other by certificates (mutual TLS); empty: what the launcher gives (VGID_TLS_CA, VGID_TLS_CERT, VGID_TLS_KEY), else plain text" digest:"none"`
+	Cert string `yaml:"cert" doc:"file with this worker's certificate, issued by that CA" digest:"none"`
+	Key  string `yaml:"key" doc:"file with the private key of that certificate" digest:"none"`
 }
 
 // Metrics says where Prometheus finds each worker.

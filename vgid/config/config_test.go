@@ -176,6 +176,7 @@ func TestStagesDependOnTheirOwnSettings(t *testing.T) {
 		{func(c *Config) { c.Checkpoint.Every++ }, ""},
 		{func(c *Config) { c.Collective.Timeout++ }, ""},
 		{func(c *Config) { c.Collective.Transport = "grpc-stock" }, ""},
+		{func(c *Config) { c.Collective.TLS = TLS{"a", "b", "c"} }, ""},
 	} {
 		a, b := Default(), Default()
 		c.change(&b)

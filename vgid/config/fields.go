@@ -65,6 +65,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("config: name: the folder metrics lists where the metrics of all runs are; choose another name")
 	case c.Collective.Timeout <= 0:
 		return fmt.Errorf("config: collective.timeout: %v is no time to wait; give for example 30s", c.Collective.Timeout)
+	case c.Collective.TLS != (TLS{}) && (c.Collective.TLS.CA == "" || c.Collective.TLS.Cert == "" || c.Collective.TLS.Key == ""):
+		return fmt.Errorf("config: collective.tls: ca, cert and key belong together: set all or none")
 	case c.Data.Retain != "" && c.Data.Retain == c.Data.Forget:
 		return fmt.Errorf("config: data.forget and data.retain are both %s: nobody can be forgotten and retained", c.Data.Forget)
 	case len(c.Eval.Sets) == 0 || len(c.Eval.Modalities) == 0:
@@ -126,7 +128,7 @@ func checkList(path string, v reflect.Value, values []string) error {
 // Shared is the configuration without what workers may differ in, and without the
 // settings of methods that it does not use.
 func (c Config) Shared() Config {
-	c.Metrics, c.Threads, c.Resume, c.Collective.Transport = Metrics{}, 0, false, ""
+	c.Metrics, c.Threads, c.Resume, c.Collective.Transport, c.Collective.TLS = Metrics{}, 0, false, "", TLS{}
 	c.Unlearn.Sections = c.Unlearn.Sections.only(c.Unlearn.Method)
 	return c
 }
@@ -203,13 +205,14 @@ func (c Config) write(b *bytes.Buffer, docs bool) {
 	_ = walk(reflect.ValueOf(c), "", func(path string, f reflect.StructField, v reflect.Value) error {
 		indent := strings.Repeat("  ", strings.Count(path, "."))
 		name := f.Tag.Get("yaml")
-		if v.Kind() == reflect.Struct {
-			fmt.Fprintf(b, "%s%s:\n", indent, name)
+		// A setting that came later and that no result depends on: Shared empties it, and
+		// digests stay what they were before there was such a setting. Where people read, an
+		// empty group is shown with its members.
+		if f.Tag.Get("digest") == "none" && v.IsZero() && !docs {
 			return nil
 		}
-		// A setting that came later and that no result depends on: Shared empties it, and
-		// digests stay what they were before there was such a setting.
-		if f.Tag.Get("digest") == "none" && v.IsZero() {
+		if v.Kind() == reflect.Struct {
+			fmt.Fprintf(b, "%s%s:\n", indent, name)
 			return nil
 		}
 		if doc := describe(path, f); docs {
