@@ -54,10 +54,11 @@ func (g guard) secure(ctx context.Context, c net.Conn, caller bool) (net.Conn, *
 
 // tlsOver puts TLS on a connection, of which nothing has been exchanged yet.
 func (g guard) tlsOver(c net.Conn, caller bool) *secured {
+	b := &bulk{Conn: c}
 	if caller {
-		return &secured{tls.Client(c, g.tls.Client()), c}
+		return &secured{tls.Client(b, g.tls.Client()), b}
 	}
-	return &secured{tls.Server(c, g.tls.Server()), c}
+	return &secured{tls.Server(b, g.tls.Server()), b}
 }
 
 // bind proves the token of the channel.
@@ -102,7 +103,17 @@ func linger(c net.Conn) {
 // first, for which it may wait five seconds where the peer takes nothing.
 type secured struct {
 	*tls.Conn
-	below net.Conn
+	below *bulk
+}
+
+// Write sends all records of p with few system calls.
+func (s *secured) Write(p []byte) (int, error) {
+	s.below.hold()
+	n, err := s.Conn.Write(p)
+	if lost := s.below.release(); err == nil {
+		err = lost
+	}
+	return n, err
 }
 
 // partWithin is how long the goodbye may take.

@@ -58,7 +58,7 @@ func TestCallsOfHalves(t *testing.T) {
 }
 
 // connected gives the ends of a world.
-func connected(t *testing.T, n int, way way) []frame.Transport {
+func connected(t testing.TB, n int, way way) []frame.Transport {
 	ids := make([]*mtls.Identity, n)
 	if way.tls {
 		ids = identities(t, n)
