@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -31,33 +30,19 @@ type fast struct {
 	stopped bool
 }
 
-// spin is how long a rank that has a core to itself asks the socket before it sleeps:
-// about what waking up would take.
-const spin = 20 * time.Microsecond
+// spin is how long a rank asks the socket before it sleeps: a few times what waking up
+// takes, and little beside what a training step computes.
+const spin = 200 * time.Microsecond
 
 // newFast answers callers from now on.
 func newFast(t *transport, door *gate) endpoint {
 	f := &fast{t: t, door: door, methods: map[string]handler{}, conns: map[*h2.Conn]bool{}}
-	f.opt = h2.Options{MaxMessage: maxPayload + frame.HeaderSize, Window: window}
-	if neighbours(t.cfg.Peers, t.cfg.Rank) <= runtime.NumCPU() {
-		f.opt.Spin = spin
-	}
+	f.opt = h2.Options{MaxMessage: maxPayload + frame.HeaderSize, Window: window, Spin: spin}
 	for name, h := range t.handlers() {
 		f.methods[methodPath(name)] = h
 	}
 	t.tasks.Go(f.accept)
 	return f
-}
-
-// neighbours counts the ranks of this rank's host, by their addresses.
-func neighbours(peers []string, rank int) (n int) {
-	mine, _, _ := net.SplitHostPort(peers[rank])
-	for _, p := range peers {
-		if host, _, _ := net.SplitHostPort(p); host == mine {
-			n++
-		}
-	}
-	return n
 }
 
 func (f *fast) accept() {

@@ -31,9 +31,8 @@ type Options struct {
 	Window int
 	// MaxStreams is how many streams a caller may have open; 0: 4096.
 	MaxStreams int
-	// Spin is how long a receiver asks the socket again and again before it
-	// sleeps; 0: not at all. It shortens the way of small messages where every
-	// rank has a core to itself, and takes time from the others elsewhere.
+	// Spin is how long a receiver may ask the socket again and again before it sleeps,
+	// where that was worth it lately (spinner); 0: not at all.
 	Spin time.Duration
 }
 

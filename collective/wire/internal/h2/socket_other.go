@@ -19,3 +19,5 @@ func (*iovecs) readSocket(uintptr, [][]byte) (int, bool, error) {
 func (*iovecs) writeSocket(uintptr, [][]byte) (int, bool, error) {
 	return 0, false, errors.ErrUnsupported
 }
+
+func yieldCore() {}

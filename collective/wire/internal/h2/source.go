@@ -24,7 +24,6 @@ const (
 type source struct {
 	conn   net.Conn
 	raw    syscall.RawConn // nil: the connection is no socket
-	spin   time.Duration
 	ahead  []byte
 	lo, hi int // ahead[lo:hi] has been read and not taken
 
@@ -35,14 +34,11 @@ type source struct {
 	n       int
 	err     error
 	patient bool // the caller does not spin
-
-	// Spinning that brings nothing takes the processor from whoever is to send: on a
-	// busy machine it is tried ever more seldom.
-	pause, skip int
+	spin    spinner
 }
 
 func newSource(c net.Conn, spin time.Duration) *source {
-	s := &source{conn: c, spin: spin, ahead: make([]byte, aheadSize)}
+	s := &source{conn: c, spin: spinner{limit: spin}, ahead: make([]byte, aheadSize)}
 	s.raw = rawConn(c)
 	s.attempt = s.try
 	return s
@@ -100,6 +96,7 @@ func (s *source) readv(a, b []byte) (int, error) {
 		return n, err
 	}
 	s.vec, s.n, s.err = [2][]byte{a, b}, 0, nil
+	s.spin.reset()
 	if err := s.raw.Read(s.attempt); err != nil {
 		return 0, err
 	}
@@ -110,33 +107,20 @@ func (s *source) readv(a, b []byte) (int, error) {
 	return s.n, s.err
 }
 
-// maxPause is the most waits without spinning after one that brought nothing.
-const maxPause = 64
-
 // try asks the socket once, or for a while; false lets the runtime wait for it.
 func (s *source) try(fd uintptr) bool {
-	var since time.Time
 	for {
 		n, again, err := s.args.readSocket(fd, s.vec[:])
 		if !again {
-			s.n, s.err = n, os.NewSyscallError("readv", err)
-			if !since.IsZero() {
-				s.pause = 0
+			if s.spin.waiting() {
+				s.spin.over(time.Now())
 			}
+			s.n, s.err = n, os.NewSyscallError("readv", err)
 			return true
 		}
-		switch {
-		case s.spin == 0 || s.patient:
-			return false
-		case since.IsZero() && s.skip > 0:
-			s.skip--
-			return false
-		case since.IsZero():
-			since = time.Now()
-		case time.Since(since) > s.spin:
-			s.pause = min(2*s.pause+1, maxPause)
-			s.skip = s.pause
+		if s.patient || !s.spin.again(time.Now()) {
 			return false
 		}
+		s.spin.giveWay()
 	}
 }
