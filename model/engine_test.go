@@ -107,6 +107,36 @@ func TestSharedImageFeatures(t *testing.T) {
 	}
 }
 
+// optimizerState is what a checkpoint has of an optimizer.
+type optimizerState struct {
+	updates int
+	arrays  [3][]float32
+}
+
+func stateOf(t *testing.T, m *Model, o *optim.Optimizer) (s optimizerState) {
+	t.Helper()
+	s.updates = o.Updates()
+	for i := range s.arrays {
+		s.arrays[i] = make([]float32, m.Flat().Len())
+		if err := o.Read(optim.Array(i), s.arrays[i], 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+func restore(t *testing.T, o *optim.Optimizer, s optimizerState) {
+	t.Helper()
+	for i, a := range s.arrays {
+		if err := o.Write(optim.Array(i), a, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := o.SetUpdates(s.updates); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestOptimizerContinuesBitIdentically(t *testing.T) {
 	train := func(m *Model, o *optim.Optimizer, s *step, steps int) {
 		for range steps {
@@ -130,27 +160,19 @@ func TestOptimizerContinuesBitIdentically(t *testing.T) {
 	}
 	m, o, s := start()
 	train(m, o, s, 2)
-	half, err := o.State()
-	if err != nil {
-		t.Fatal(err)
-	}
 	// The reference backend keeps float64: continue from what a file holds.
-	if err := o.Restore(half); err != nil {
-		t.Fatal(err)
-	}
+	half := stateOf(t, m, o)
+	restore(t, o, half)
 	train(m, o, s, 2)
-	want, _ := o.State()
+	want := stateOf(t, m, o)
 
 	m, o, s = start()
-	if err := o.Restore(half); err != nil {
-		t.Fatal(err)
-	}
+	restore(t, o, half)
 	train(m, o, s, 2)
-	got, _ := o.State()
-	if got.Step != 4 || !slices.Equal(got.Values, want.Values) || !slices.Equal(got.M, want.M) || !slices.Equal(got.V, want.V) {
+	if got := stateOf(t, m, o); got.updates != 4 || !slices.EqualFunc(got.arrays[:], want.arrays[:], slices.Equal[[]float32]) {
 		t.Error("a restored run ends elsewhere")
 	}
-	if err := o.Restore(optim.TrainState{}); err == nil {
+	if err := o.Write(optim.Moment1, half.arrays[1], 1); err == nil {
 		t.Error("a state of another size was restored")
 	}
 	if _, err := m.Trainable("norm"); err != nil {

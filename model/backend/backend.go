@@ -215,6 +215,9 @@ type Backend interface {
 	// NewHostCopy makes a twin of a dense F32 tensor in host memory. Its content
 	// is arbitrary until the first Fetch. An error unless Traits.Overlaps.
 	NewHostCopy(t Tensor) (HostCopy, error)
+	// Host is the memory of a dense F32 tensor, where the host reads and writes it in
+	// place; else nil. Operations that were queued before it are over.
+	Host(t Tensor) []float32
 	// FreeBytes is the memory that new buffers can take now; an error where that
 	// is not known.
 	FreeBytes() (int64, error)

@@ -24,6 +24,7 @@ type checked struct {
 	// What the device can do beside operations; nil where it cannot.
 	adopter    Adopter
 	copier     HostCopier
+	host       HostMemory
 	reporter   MemoryReporter
 	accountant Accountant
 }
@@ -42,6 +43,7 @@ func New(dev Device) Backend {
 	if s.accountant, _ = dev.(Accountant); s.accountant == nil {
 		s.traits.Accounts = false
 	}
+	s.host, _ = dev.(HostMemory)
 	s.reporter, _ = dev.(MemoryReporter)
 	return s
 }
@@ -151,6 +153,14 @@ func (s *checked) NewHostCopy(t Tensor) (HostCopy, error) {
 		return nil, fmt.Errorf("%s: %v is not a dense f32 tensor", op, t)
 	}
 	return s.copier.NewHostCopy(t)
+}
+
+func (s *checked) Host(t Tensor) []float32 {
+	if s.host == nil || !s.ready(s.views("host memory", []arg{{"tensor", t, float | written}})) || t.Buf.DType() != F32 || !t.Dense() {
+		return nil
+	}
+	s.dev.Sync()
+	return s.host.Host(t)
 }
 
 func (s *checked) FreeBytes() (int64, error) {

@@ -76,6 +76,13 @@ type HostCopier interface {
 	NewHostCopy(t Tensor) (HostCopy, error)
 }
 
+// HostMemory is a device whose buffers the host reads and writes in place, between
+// operations.
+type HostMemory interface {
+	// Host is the memory of a dense F32 tensor.
+	Host(t Tensor) []float32
+}
+
 // MemoryReporter is a device that knows how much memory it could still allocate.
 type MemoryReporter interface {
 	FreeBytes() (int64, error)

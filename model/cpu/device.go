@@ -36,6 +36,7 @@ type Device struct {
 var (
 	_ backend.Device         = (*Device)(nil)
 	_ backend.Adopter        = (*Device)(nil)
+	_ backend.HostMemory     = (*Device)(nil)
 	_ backend.MemoryReporter = (*Device)(nil)
 )
 

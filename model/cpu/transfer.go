@@ -70,3 +70,9 @@ func (b *Device) Copy(dst, src backend.Tensor) {
 		}
 	}
 }
+
+// Host implements backend.HostMemory.
+func (b *Device) Host(t backend.Tensor) []float32 {
+	n := t.Rows * t.Cols
+	return t.Buf.(*buffer).f[t.Off : t.Off+n : t.Off+n]
+}

@@ -34,7 +34,7 @@ type Options struct {
 // Training begins to train a model: what choose makes trainable, beside a copy of the
 // model as it was where all weights are and the method needs one. Which passes a step
 // takes is the method's to know.
-type Training func(m *model.Model, full bool, choose func() error) (Trained, error)
+type Training func(ctx context.Context, m *model.Model, full bool, choose func() error) (Trained, error)
 
 // Trained is a model in training.
 type Trained interface {

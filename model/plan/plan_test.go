@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"context"
 	"path/filepath"
 	"testing"
 
@@ -31,12 +32,12 @@ func (g *gauge) Free(b backend.Buffer) {
 
 // training is a method's.
 func training(method string) Training {
-	return func(m *model.Model, full bool, choose func() error) (Trained, error) {
+	return func(ctx context.Context, m *model.Model, full bool, choose func() error) (Trained, error) {
 		of, err := train.Named(method)
 		if err != nil {
 			return nil, err
 		}
-		return of.Sized(m, full, choose)
+		return of.Sized(ctx, m, full, choose)
 	}
 }
 

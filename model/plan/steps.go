@@ -93,7 +93,7 @@ func (w *work) step(ctx context.Context, full, recompute bool) error {
 	}
 	m, before := w.m, w.live()
 	m.Recompute = recompute
-	t, err := w.o.Training(m, full, func() (err error) {
+	t, err := w.o.Training(ctx, m, full, func() (err error) {
 		if full {
 			_, err = m.Trainable("*")
 		} else {

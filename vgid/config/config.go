@@ -218,6 +218,7 @@ type Collective struct {
 	Transport string        `yaml:"transport" doc:"gRPC between workers: grpc, by an endpoint of our own, which is as fast as the sockets; grpc-stock, by grpc-go's; workers may differ in it, and no result depends on it" oneof:"grpc,grpc-stock" digest:"none"`
 	TLS       TLS           `yaml:"tls" digest:"none"`
 	Bucket    int           `yaml:"bucket_kib" doc:"gradients are reduced in buckets of this many KiB, while backward goes on" min:"4"`
+	Zero      int           `yaml:"zero" doc:"1: each worker keeps the optimizer's moments of its part of what is trained, and updates that (ZeRO stage 1), which saves memory and costs waiting; 0: each keeps all; no result depends on it" min:"0" max:"1" digest:"none"`
 }
 
 // TLS says where a worker finds what it proves itself with: PEM files, which may differ from

@@ -30,7 +30,9 @@ func options() InspectOptions {
 	return InspectOptions{
 		LoRA: adapter.Config{R: 2, Alpha: 4, Targets: []string{"q_proj"}}, Batch: 1, Side: 8, New: 2,
 		Device: dry.CPU(), Kind: "cpu", Free: 1 << 40, Memory: 1 << 40,
-		Training: func(_ *model.Model, _ bool, choose func() error) (plan.Trained, error) { return still{}, choose() },
+		Training: func(_ context.Context, _ *model.Model, _ bool, choose func() error) (plan.Trained, error) {
+			return still{}, choose()
+		},
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"vgid/collective"
@@ -41,49 +40,64 @@ func (w *work) resume(ctx context.Context) error {
 // that a resumed run goes on to the bit.
 func (w *work) restore(ctx context.Context) (bool, error) {
 	ranks, t := w.j.ranks, w.trainer
-	trained := t.Values()
-	var s train.State
-	// What the others have to know before the values come: a State's arrays are as long on
-	// every rank as the model trains values, so that the step is enough.
+	trained := t.Elements()
+	var from *train.Checkpoint
+	defer func() {
+		if from != nil {
+			_ = from.Close() // it was only read
+		}
+	}()
+	// What the others have to know before the values come: arrays are as long on every
+	// rank as the model trains values, so that the step is enough.
 	type header struct {
 		Found bool
 		Step  int
 	}
 	h, err := barrier.FromRank0(ctx, ranks, func(context.Context) (h header, err error) {
-		if s, h.Found, err = train.LoadCheckpoint(w.ckpt, w.settings(), w.read, t.Layout()); err == nil && h.Found && len(s.Values) != trained {
-			err = fmt.Errorf("checkpoint %s holds %d values, the model trains %d: remove it to start the stage afresh", w.ckpt, len(s.Values), trained)
+		if from, err = train.LoadCheckpoint(w.ckpt, w.settings(), w.read, t.Layout()); err != nil || from == nil {
+			return h, err
 		}
-		h.Step = s.Step
-		return h, err
+		if from.Len != trained {
+			return h, fmt.Errorf("checkpoint %s holds %d values, the model trains %d: remove it to start the stage afresh", w.ckpt, from.Len, trained)
+		}
+		return header{true, from.Step}, nil
 	})
 	if err != nil || !h.Found {
 		return false, err
 	}
-	if s.Step = h.Step; ranks.Rank() != 0 {
-		s.Values, s.M, s.V = make([]float32, trained), make([]float32, trained), make([]float32, trained)
+	if err := t.Restore(h.Step); err != nil {
+		return false, fmt.Errorf("checkpoint %s: %w", w.ckpt, err)
 	}
-	for _, v := range [][]float32{s.Values, s.M, s.V} {
-		for part := range slices.Chunk(v, restored) {
-			if err := ranks.Comm().Broadcast(ctx, collective.F32(part), 0); err != nil {
+	piece := make([]float32, min(restored, trained))
+	for _, a := range train.StateArrays() {
+		for at := 0; at < trained; at += len(piece) {
+			piece = piece[:min(restored, trained-at)]
+			if ranks.Rank() == 0 {
+				if err := from.Read(a, piece, at); err != nil {
+					return false, err
+				}
+			}
+			if err := ranks.Comm().Broadcast(ctx, collective.F32(piece), 0); err != nil {
 				return false, err
 			}
+			if err := t.Write(a, piece, at); err != nil {
+				return false, fmt.Errorf("checkpoint %s: %w", w.ckpt, err)
+			}
 		}
-	}
-	if err := t.Restore(s); err != nil {
-		return false, fmt.Errorf("checkpoint %s: %w", w.ckpt, err)
+		piece = piece[:cap(piece)]
 	}
 	return true, nil
 }
 
 // checkpoint keeps the stage as it is after the last step. All ranks call it.
-// Rank 0's state is everybody's: behind a step all ranks hold equal parameters.
+// Rank 0 writes, with moments of the others where they are sharded: behind a step all
+// ranks hold equal parameters.
 func (w *work) checkpoint(ctx context.Context) error {
-	err := w.j.ranks.OnRank0(ctx, func() error {
-		s, err := w.trainer.State()
-		if err != nil {
-			return err
-		}
-		return train.SaveCheckpoint(w.ckpt, w.settings(), w.read, s)
+	// What has begun is done to its end, also when a rank is asked to end meanwhile.
+	err := w.j.ranks.Each(ctx, func(context.Context) error {
+		return w.trainer.Keep(ctx, func(s train.State) error {
+			return train.SaveCheckpoint(w.ckpt, w.settings(), w.read, s)
+		})
 	})
 	if err == nil {
 		w.j.Metrics.Checkpoint(w.Name, time.Now())

@@ -318,7 +318,8 @@ func TestResumeIsExact(t *testing.T) {
 	for _, tc := range []struct {
 		workers int
 		method  string
-	}{{1, "vgid"}, {2, "vgid"}, {2, "npo"}} {
+		zero    int // of the run that is stopped
+	}{{1, "vgid", 0}, {2, "vgid", 0}, {2, "npo", 1}, {3, "vgid", 1}} {
 		workers := tc.workers
 		c := vgidtest.Small(t, map[string]string{"unlearn.method": tc.method, "unlearn.steps": "9", "checkpoint.every": "3", "unlearn.lora.dropout": "0.1"})
 		c.Name = "whole"
@@ -326,7 +327,7 @@ func TestResumeIsExact(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Name = "parts"
+		c.Name, c.Collective.Zero = "parts", tc.zero
 		if _, err := run(c, workers, 7); err == nil {
 			t.Fatal("the run was not stopped")
 		}

@@ -57,8 +57,8 @@ func (j *Job) train(ctx context.Context, t training) (rundir.Stage, error) {
 		return rundir.Stage{}, err
 	}
 	defer obj.Close()
-	w.trainer, err = train.NewTrainer(w.model, obj, train.Options{
-		Stage: t.Name, Comm: j.Comm, Optim: t.Optim, Steps: t.Steps, Seed: j.Config.Seed, Bucket: j.Config.Collective.Bucket,
+	w.trainer, err = train.NewTrainer(ctx, w.model, obj, train.Options{
+		Stage: t.Name, Comm: j.Comm, Optim: t.Optim, Steps: t.Steps, Seed: j.Config.Seed, Bucket: j.Config.Collective.Bucket, Sharded: j.Config.Collective.Zero > 0,
 		Asked: func() bool { return j.ranks.Asked() != 0 },
 	})
 	if err != nil {

@@ -19,27 +19,6 @@ import (
 	"vgid/vgid/origin"
 )
 
-// State is what a stage needs to go on exactly where it stopped. Everything
-// random is a function of the step, so there is no generator state.
-type State struct {
-	optim.TrainState        // Step counts the stage's steps
-	Layout           string // identifies the trained parameters and their order
-}
-
-// State copies what a checkpoint needs.
-func (t *Trainer) State() (State, error) {
-	s, err := t.opt.State()
-	s.Step = t.step
-	return State{TrainState: s, Layout: t.Layout()}, err
-}
-
-// Restore continues from a checkpoint.
-func (t *Trainer) Restore(s State) error {
-	t.step = s.Step
-	s.TrainState.Step *= len(t.draw(0)) // the optimizer counts updates
-	return t.opt.Restore(s.TrainState)
-}
-
 // Layout identifies the trained parameters and their order.
 func (t *Trainer) Layout() string {
 	h := sha256.New()
@@ -50,6 +29,12 @@ func (t *Trainer) Layout() string {
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
+
+// stateArrays are those of a state, in the order in which a file has them.
+var stateArrays = [...]optim.Array{optim.Moment1, optim.Moment2, optim.Values}
+
+// StateArrays are those of a state, in the order in which it is kept.
+func StateArrays() []optim.Array { return stateArrays[:] }
 
 const (
 	checkpointPrefix = "step-"
@@ -67,13 +52,13 @@ func SaveCheckpoint(dir string, c config.Config, inputs origin.List, s State) er
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	n := len(s.Values)
 	path := filepath.Join(dir, fmt.Sprintf("%s%08d%s", checkpointPrefix, s.Step, checkpointSuffix))
-	err = hf.WriteSafetensors(path, []hf.NamedTensor{
-		{Name: "value", Shape: []int{n}, DType: "F32", Data: s.Values},
-		{Name: "moment1", Shape: []int{n}, DType: "F32", Data: s.M},
-		{Name: "moment2", Shape: []int{n}, DType: "F32", Data: s.V},
-	}, map[string]string{"step": strconv.Itoa(s.Step), "config": c.Digest(), "settings": c.Settings(), "layout": s.Layout, "inputs": string(read)})
+	var streams []hf.Stream
+	for _, a := range stateArrays {
+		streams = append(streams, hf.Stream{Name: a.String(), TensorInfo: hf.TensorInfo{DType: "F32", Shape: []int{s.Len}},
+			Rows: func(dst []float32, from int) error { return s.Read(a, dst, from) }})
+	}
+	err = hf.WriteStreams(path, streams, map[string]string{"step": strconv.Itoa(s.Step), "config": c.Digest(), "settings": c.Settings(), "layout": s.Layout, "inputs": string(read)})
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
@@ -89,48 +74,68 @@ func SaveCheckpoint(dir string, c config.Config, inputs origin.List, s State) er
 	return nil
 }
 
-// LoadCheckpoint reads the newest state of dir; it reports false when there is
+// Checkpoint is a state in a file, which is read where it is asked for.
+type Checkpoint struct {
+	State
+	file *hf.Safetensors
+}
+
+// Close closes the file.
+func (c *Checkpoint) Close() error { return c.file.Close() }
+
+// LoadCheckpoint opens the newest state of dir; it gives nil when there is
 // none. A checkpoint of another configuration, of other inputs or another set of
 // trained parameters is refused.
-func LoadCheckpoint(dir string, c config.Config, inputs origin.List, layout string) (State, bool, error) {
+func LoadCheckpoint(dir string, c config.Config, inputs origin.List, layout string) (*Checkpoint, error) {
 	files, err := Checkpoints(dir)
 	if err != nil || len(files) == 0 {
-		return State{}, false, err
+		return nil, err
 	}
 	path := files[len(files)-1]
 	f, err := hf.OpenSafetensors(path)
 	if err != nil {
-		return State{}, false, fmt.Errorf("checkpoint: %w, or remove it to start the stage afresh", err)
+		return nil, fmt.Errorf("checkpoint: %w, or remove it to start the stage afresh", err)
 	}
-	defer f.Close()
-	meta := f.Metadata()
+	s, err := stateIn(f, path, c, inputs, layout)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &Checkpoint{s, f}, nil
+}
+
+// stateIn checks what is in a checkpoint's file.
+func stateIn(f *hf.Safetensors, path string, c config.Config, inputs origin.List, layout string) (State, error) {
+	s, meta := State{Layout: layout}, f.Metadata()
 	if meta["config"] != c.Digest() {
-		return State{}, false, fmt.Errorf("checkpoint %s was made with another configuration%s: resume with that one, or remove the checkpoint to start the stage afresh", path, config.Changed(meta["settings"], c.Settings()))
+		return s, fmt.Errorf("checkpoint %s was made with another configuration%s: resume with that one, or remove the checkpoint to start the stage afresh", path, config.Changed(meta["settings"], c.Settings()))
 	}
 	if err := sameInputs(meta["inputs"], inputs); err != nil {
-		return State{}, false, fmt.Errorf("checkpoint %s %w", path, err)
+		return s, fmt.Errorf("checkpoint %s %w", path, err)
 	}
 	if meta["layout"] != layout {
-		return State{}, false, fmt.Errorf("checkpoint %s holds other trained parameters than this run: remove it to start the stage afresh", path)
+		return s, fmt.Errorf("checkpoint %s holds other trained parameters than this run: remove it to start the stage afresh", path)
 	}
-	s := State{Layout: layout}
+	var err error
 	if s.Step, err = strconv.Atoi(meta["step"]); err != nil {
-		return State{}, false, fmt.Errorf("checkpoint %s: metadata step %q is not a number", path, meta["step"])
+		return s, fmt.Errorf("checkpoint %s: metadata step %q is not a number", path, meta["step"])
 	}
-	for _, t := range []struct {
-		name string
-		to   *[]float32
-	}{{"value", &s.Values}, {"moment1", &s.M}, {"moment2", &s.V}} {
-		info, ok := f.Info(t.name)
-		if !ok || len(info.Shape) != 1 {
-			return State{}, false, fmt.Errorf("checkpoint %s: no flat tensor %q", path, t.name)
+	for i, a := range stateArrays {
+		info, ok := f.Info(a.String())
+		if !ok || len(info.Shape) != 1 || info.DType != "F32" {
+			return s, fmt.Errorf("checkpoint %s: no flat tensor %q of F32: remove it to start the stage afresh", path, a)
 		}
-		*t.to = make([]float32, info.Shape[0])
-		if err := f.ReadF32(t.name, *t.to); err != nil {
-			return State{}, false, fmt.Errorf("checkpoint: %w", err)
+		if i > 0 && info.Shape[0] != s.Len {
+			return s, fmt.Errorf("checkpoint %s: %d elements of %q beside %d of %q: remove it to start the stage afresh", path, info.Shape[0], a, s.Len, stateArrays[0])
 		}
+		s.Len = info.Shape[0]
 	}
-	return s, true, nil
+	s.Read = func(a optim.Array, dst []float32, from int) error {
+		if err := f.ReadRows(a.String(), dst, from); err != nil {
+			return fmt.Errorf("checkpoint: %w", err)
+		}
+		return nil
+	}
+	return s, nil
 }
 
 // sameInputs refuses to go on with other files than those a checkpoint was made of.

@@ -238,7 +238,7 @@ func comparePaper(ctx context.Context, t *testing.T, c config.Config) error {
 		return err
 	}
 	defer obj.Close()
-	tr, err := NewTrainer(m, obj, Options{
+	tr, err := NewTrainer(t.Context(), m, obj, Options{
 		Stage: "unlearned", Comm: collective.Solo(), Optim: c.Unlearn.Optim, Steps: c.Unlearn.Steps, Seed: c.Seed, Bucket: c.Collective.Bucket,
 	})
 	if err != nil {

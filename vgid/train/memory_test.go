@@ -43,7 +43,7 @@ func TestStepsTakeNoMoreMemory(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tr, err := NewTrainer(m, obj, Options{Comm: collective.Solo(), Optim: c.Unlearn.Optim, Steps: 9, Seed: c.Seed})
+			tr, err := NewTrainer(t.Context(), m, obj, Options{Comm: collective.Solo(), Optim: c.Unlearn.Optim, Steps: 9, Seed: c.Seed})
 			if err != nil {
 				t.Fatal(err)
 			}

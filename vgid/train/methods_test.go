@@ -111,7 +111,7 @@ func TestMethodsAreTheFormula(t *testing.T) {
 					v.Seq.IDs, v.Seq.Sample = slices.Concat(x.Prompt, x.Response[:len(x.Response)-1]), uint32(i)
 					b.list(Sample{Term: slices.IndexFunc(obj.Terms(), func(t Term) bool { return t.Name == x.Term })}, v, 1)
 				}
-				tr, err := NewTrainer(m, obj, Options{Comm: collective.Solo(), Optim: conf.Unlearn.Optim, Steps: 1})
+				tr, err := NewTrainer(t.Context(), m, obj, Options{Comm: collective.Solo(), Optim: conf.Unlearn.Optim, Steps: 1})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -61,7 +61,7 @@ func TestMethodIsOneFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer obj.Close()
-	tr, err := NewTrainer(m, obj, Options{Comm: collective.Solo(), Optim: c.Unlearn.Optim, Steps: 4, Seed: c.Seed})
+	tr, err := NewTrainer(t.Context(), m, obj, Options{Comm: collective.Solo(), Optim: c.Unlearn.Optim, Steps: 4, Seed: c.Seed})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ type drawn interface {
 
 // Sized begins to train m: what choose makes trainable, beside a copy of m as it was
 // where all weights are (full) and the method needs one.
-func (m *Method) Sized(student *model.Model, full bool, choose func() error) (*Sized, error) {
+func (m *Method) Sized(ctx context.Context, student *model.Model, full bool, choose func() error) (*Sized, error) {
 	c := config.Default().Unlearn
 	c.Method = m.Name
 	s := Setup{Student: student, Config: c, Rehearsal: true}
@@ -51,7 +51,7 @@ func (m *Method) Sized(student *model.Model, full bool, choose func() error) (*S
 	if student.Backend().Traits().Overlaps {
 		steps = 2
 	}
-	out.trainer, err = NewTrainer(student, &out.of, Options{Stage: m.Name, Comm: collective.Solo(), Optim: c.Optim, Steps: steps})
+	out.trainer, err = NewTrainer(ctx, student, &out.of, Options{Stage: m.Name, Comm: collective.Solo(), Optim: c.Optim, Steps: steps})
 	if err != nil {
 		obj.Close()
 		return nil, err

@@ -43,7 +43,8 @@ type Trainer struct {
 	opt     *optim.Optimizer
 	reducer *reducer
 	sched   optim.Schedule
-	step    int // done
+	states  *collective.Comm // by which states are kept, where the moments are spread; else nil
+	step    int              // done
 	next    prepared
 }
 
@@ -55,8 +56,11 @@ type Options struct {
 	Optim  config.Optim
 	Steps  int
 	Seed   uint64
-	Bucket int         // KiB of gradients that are reduced together
-	Asked  func() bool // whether this worker is asked to end; nil: never
+	Bucket int // KiB of gradients that are reduced together
+	// Sharded: each worker updates its part of the parameters, and has the optimizer's
+	// moments of that part alone.
+	Sharded bool
+	Asked   func() bool // whether this worker is asked to end; nil: never
 }
 
 // prepared is a batch that was prepared before its turn.
@@ -69,27 +73,38 @@ type prepared struct {
 
 // NewTrainer prepares a stage on a model whose trainable parameters have been
 // chosen.
-func NewTrainer(m *model.Model, obj Objective, o Options) (*Trainer, error) {
+// All workers call it, with the same options but for Shard and Asked.
+func NewTrainer(ctx context.Context, m *model.Model, obj Objective, o Options) (*Trainer, error) {
 	if o.Shard == (Shard{}) {
 		o.Shard = Shard{o.Comm.Rank(), o.Comm.Size()}
 	}
 	be := m.Backend()
-	opt, err := optim.New(m.Set, optim.Config{
-		Beta1: float32(o.Optim.Beta1), Beta2: float32(o.Optim.Beta2), Eps: float32(o.Optim.Eps),
-		WeightDecay: float32(o.Optim.WeightDecay), ClipNorm: float32(o.Optim.Clip),
-	})
-	if err != nil {
-		return nil, err
-	}
 	sched := optim.Schedule{Kind: o.Optim.Schedule, Peak: o.Optim.LR, Final: o.Optim.FinalLR, Warmup: o.Optim.Warmup, Steps: o.Steps}
 	if err := sched.Validate(); err != nil {
 		return nil, err
 	}
-	red, err := newReducer(o.Comm, be, m.Flat().Grads(), o.Bucket<<10)
+	o.Sharded = o.Sharded && o.Shard.WorldSize > 1
+	size := o.Bucket << 10 / 4 // elements
+	opt, err := optim.New(m.Set, optim.Config{
+		Beta1: float32(o.Optim.Beta1), Beta2: float32(o.Optim.Beta2), Eps: float32(o.Optim.Eps),
+		WeightDecay: float32(o.Optim.WeightDecay), ClipNorm: float32(o.Optim.Clip),
+	}, cut(m.Flat().Len(), size, o.Shard, o.Sharded)...)
 	if err != nil {
 		return nil, err
 	}
-	return &Trainer{Options: o, be: be, model: m, objective: obj, tape: tape.For(be), opt: opt, reducer: red, sched: sched}, nil
+	red, err := newReducer(o.Comm, be, m.Flat(), size, o.Sharded)
+	if err != nil {
+		opt.Close()
+		return nil, err
+	}
+	t := &Trainer{Options: o, be: be, model: m, objective: obj, tape: tape.For(be), opt: opt, reducer: red, sched: sched}
+	if o.Sharded && o.Comm.Size() > 1 {
+		if t.states, err = o.Comm.Split(ctx, 0, o.Comm.Rank()); err != nil {
+			t.Close()
+			return nil, err
+		}
+	}
+	return t, nil
 }
 
 // Close frees the trainer's device memory, not the model's.
@@ -98,16 +113,17 @@ func (t *Trainer) Close() {
 	t.reducer.close()
 	t.tape.Close()
 	t.opt.Close()
+	if t.states != nil {
+		_ = t.states.Close() // its calls have ended, with errors of their own
+	}
 }
 
 // Done reports how many of how many steps are behind.
 func (t *Trainer) Done() (step, of int) { return t.step, t.Steps }
 
-// Values is how many numbers are trained.
-func (t *Trainer) Values() int {
-	_, trained := t.model.NumParameters()
-	return trained
-}
+// Elements is how many elements the arrays of a state have: what is trained, and the
+// zeros that align it.
+func (t *Trainer) Elements() int { return t.model.Flat().Len() }
 
 // Step runs the next optimizer step.
 func (t *Trainer) Step(ctx context.Context) (StepResult, error) {
@@ -165,10 +181,9 @@ func (t *Trainer) update(ctx context.Context, shares [][]Sample, i int, out *Ste
 		return t.at(err)
 	}
 	lap(monitor.PhaseComm)
-	if err := t.opt.Step(float32(out.LR)); err != nil {
+	if err := t.optimize(ctx, float32(out.LR), lap); err != nil {
 		return t.at(err)
 	}
-	lap(monitor.PhaseOptimizer)
 	if err := t.report(ctx, b, weight, out); err != nil {
 		return err
 	}
@@ -176,6 +191,31 @@ func (t *Trainer) update(ctx context.Context, shares [][]Sample, i int, out *Ste
 	out.Tokens += b.Tokens()
 	lap(monitor.PhaseComm)
 	return nil
+}
+
+// optimize updates the parameters: all of them, or where that is sharded those of this
+// worker, which then gets the others' from them.
+func (t *Trainer) optimize(ctx context.Context, lr float32, lap func(monitor.Phase)) error {
+	if !t.Sharded {
+		defer lap(monitor.PhaseOptimizer)
+		return t.opt.Step(lr)
+	}
+	squares, err := t.opt.Squares()
+	if err != nil {
+		return err
+	}
+	lap(monitor.PhaseOptimizer)
+	// Of each part one worker has the sum, the others 0: adding them up rounds nothing.
+	if err := t.Comm.AllReduce(ctx, collective.F32(squares), collective.Sum); err != nil {
+		return err
+	}
+	lap(monitor.PhaseComm)
+	if err := t.opt.Update(lr, squares, t.reducer.updated); err != nil {
+		return err
+	}
+	lap(monitor.PhaseOptimizer)
+	defer lap(monitor.PhaseComm)
+	return t.reducer.gather()
 }
 
 // sum adds up values over all workers.

@@ -150,6 +150,7 @@ func TestEveryOperationHasAMutant(t *testing.T) {
 		"Device":      "only who knows the device asks for it",
 		"Adopt":       "the reference adopts nothing; \"adopted memory\" is for those that do",
 		"NewHostCopy": "the reference copies nothing in the background",
+		"Host":        "the reference has no float32 in its memory",
 		"FreeBytes":   "nothing to compare it with",
 		"For":         "the reference keeps no account",
 		"Memory":      "as For",

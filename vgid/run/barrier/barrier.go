@@ -23,7 +23,7 @@ type word struct {
 // rank, or the first failure: the rank's own as it is, another's as a *PeerError. A
 // download, a model's way to the disk or a rank's answers may take longer than any
 // operation is waited for, so the ranks exchange words until all have ended. f must
-// not communicate. All ranks call it.
+// not communicate but by a communicator of its own. All ranks call it.
 //
 // Once any rank is asked to end, the context of f ends on all of them. Where f
 // gives up because of it on any, all are Interrupted; an f that does not heed its

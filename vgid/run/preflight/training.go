@@ -97,8 +97,8 @@ func (e *estimator) estimate(ctx context.Context) (out estimate, err error) {
 	// A rank takes its share of the samples, but nobody to reduce gradients with: the
 	// others may be at another setting.
 	mine := train.Shard{Rank: ranks.Rank(), WorldSize: ranks.Size()}
-	tr, err := train.NewTrainer(m.Model, obj, train.Options{
-		Stage: t.Name, Comm: collective.Solo(), Shard: mine, Optim: t.Optim, Steps: t.Steps, Seed: e.conf.Seed, Bucket: e.conf.Collective.Bucket,
+	tr, err := train.NewTrainer(ctx, m.Model, obj, train.Options{
+		Stage: t.Name, Comm: collective.Solo(), Shard: mine, Optim: t.Optim, Steps: t.Steps, Seed: e.conf.Seed, Bucket: e.conf.Collective.Bucket, Sharded: e.conf.Collective.Zero > 0,
 	})
 	if err != nil {
 		return out, err

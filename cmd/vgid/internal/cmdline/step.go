@@ -1,6 +1,7 @@
 package cmdline
 
 import (
+	"context"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -48,8 +49,8 @@ func Method(c *cli.Context) (plan.Training, error) {
 	if err != nil {
 		return nil, Errorf(c, "--%w", err)
 	}
-	return func(student *model.Model, full bool, choose func() error) (plan.Trained, error) {
-		return m.Sized(student, full, choose)
+	return func(ctx context.Context, student *model.Model, full bool, choose func() error) (plan.Trained, error) {
+		return m.Sized(ctx, student, full, choose)
 	}, nil
 }
 
