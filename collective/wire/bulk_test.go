@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"slices"
@@ -60,7 +61,7 @@ func TestBulk(t *testing.T) {
 	b.hold()
 	write(0)
 	c.err = io.ErrClosedPipe
-	if err := b.release(); err != io.ErrClosedPipe {
+	if err := b.release(); !errors.Is(err, io.ErrClosedPipe) {
 		t.Error("what did not leave is not told:", err)
 	}
 
@@ -72,7 +73,7 @@ func TestBulk(t *testing.T) {
 	if _, err := io.ReadFull(b, got[5:]); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("other bytes came: %v", err)
 	}
-	if _, err := b.Read(got); err != io.EOF {
+	if _, err := b.Read(got); !errors.Is(err, io.EOF) {
 		t.Error(err)
 	}
 }
