@@ -1,5 +1,6 @@
 # make run    the main job: a small model learns sixty people and forgets six
 # make test   every test, under the race detector
+# make fuzz   every fuzz target of the collectives in turn, FUZZTIME (10s, or 100000x) each
 # make quick  the shorter tests; says what it leaves out
 # make lint   gofmt, vet, the linters of .golangci.yaml, the documents
 # make notice the licences of the linked modules, into docs/NOTICE
@@ -13,7 +14,7 @@ LDFLAGS := -s -w
 # The default build is pure Go: one static binary that runs anywhere.
 export CGO_ENABLED = 0
 
-.PHONY: run test test-simulated quick fmt lint notice licences gpu-check build cuda ptx base clean
+.PHONY: run test test-simulated quick fuzz fmt lint notice licences gpu-check build cuda ptx base clean
 run: build
 	bin/vgid-launch --nodes 2 --local -- bin/vgid run --config quickstart
 
@@ -60,6 +61,12 @@ test: fmt
 # output lists the others. Binaries without debug information are linked sooner.
 quick:
 	@$(GO) test -short -v -vet=off -ldflags='-s -w' -p 4 ./... 2>&1 | awk -f .ci/quick.awk
+
+# What reads bytes of other ranks: headers of frames and of HTTP/2, notices, proofs.
+FUZZTIME = 10s
+FUZZ = ./collective/...
+fuzz:
+	@GO='$(GO)' .ci/fuzz $(FUZZTIME) $(FUZZ)
 
 fmt:
 	@files=$$(gofmt -l cmd collective docs eval launch model vgid); \

@@ -2,27 +2,43 @@ package frame
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"testing"
 
 	"vgid/collective/reduce"
 )
 
+// FuzzDecodeHeader decodes anything, and the same with the checksum that its bytes have, or
+// nothing would come beyond that.
 func FuzzDecodeHeader(f *testing.F) {
 	h := Header{Call: CallAllReduce, Reduce: reduce.Max, DType: reduce.I64, Job: 1, Comm: 2, Epoch: 3, Seq: 4, Count: 5, Root: 6, Chunk: 7, Chunks: 8, Length: 9}
 	good := h.AppendTo(nil)
 	f.Add(good)
 	f.Add(good[:63])
 	f.Add([]byte{})
+	for c := range endCall {
+		h.Call = c
+		f.Add(h.AppendTo(nil))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		h, err := DecodeHeader(b)
-		if err != nil {
-			return
+		try := func(b []byte) {
+			h, err := DecodeHeader(b)
+			if err != nil {
+				return
+			}
+			if again := h.AppendTo(nil); !bytes.Equal(again, b[:HeaderSize]) {
+				t.Fatalf("%x decodes to %+v, which encodes to %x", b[:HeaderSize], h, again)
+			}
+			if whole := h.Whole(); !h.SameCall(&whole) || h.String() == "" {
+				t.Fatalf("%+v is another call than the whole of it", h)
+			}
 		}
-		if again := h.AppendTo(nil); !bytes.Equal(again, b[:HeaderSize]) {
-			t.Fatalf("%x decodes to %+v, which encodes to %x", b[:HeaderSize], h, again)
+		try(b)
+		if len(b) >= HeaderSize {
+			sum := Checksum(b[:HeaderSize-4])
+			try(binary.LittleEndian.AppendUint32(bytes.Clone(b[:HeaderSize-4]), sum))
 		}
-		_ = h.String()
 	})
 }
 

@@ -103,6 +103,21 @@ func FuzzGuardAnswer(f *testing.F) {
 	})
 }
 
+// FuzzGuardCall is the caller's part of it: whoever answers does not know the token.
+func FuzzGuardCall(f *testing.F) {
+	f.Add(make([]byte, helloSize+32))
+	f.Add([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		rw := struct {
+			io.Reader
+			io.Writer
+		}{bytes.NewReader(said), io.Discard}
+		if err := (guard{token: []byte("secret")}).call(rw); err == nil || final(err) != errors.Is(err, errToken) {
+			t.Errorf("%q: %v", said, err)
+		}
+	})
+}
+
 // Strangers who connect and say nothing, or something else, keep nobody from
 // meeting, working and leaving, and are sent away.
 func TestStrangersAtTheDoor(t *testing.T) {

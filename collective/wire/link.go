@@ -69,10 +69,19 @@ func (t *transport) disagreement(md metadata.MD) error {
 	mine := t.hello()
 	for _, k := range []string{"vgid-version", "vgid-job", "vgid-size", "vgid-epoch"} {
 		if got, want := one(md, k), mine.Get(k)[0]; got != want {
-			return fmt.Errorf("%s differs: rank %d has %q, rank %s has %q", k[len("vgid-"):], t.cfg.Rank, want, one(md, "vgid-rank"), got)
+			return fmt.Errorf("%s differs: rank %d has %q, rank %s has %q", k[len("vgid-"):], t.cfg.Rank, want, calledRank(md), got)
 		}
 	}
 	return nil
+}
+
+// calledRank is the rank that the peer calls itself, quoted where it is no number.
+func calledRank(md metadata.MD) string {
+	said := one(md, "vgid-rank")
+	if _, err := strconv.ParseUint(said, 10, 32); err != nil {
+		return strconv.Quote(said)
+	}
+	return said
 }
 
 // one is the value of a key that has exactly one.
@@ -218,7 +227,7 @@ func (t *transport) open(ctx, life context.Context, l *link, conn caller, name s
 	}
 	err = t.disagreement(answer)
 	if err == nil && one(answer, "vgid-rank") != strconv.Itoa(l.peer) {
-		err = fmt.Errorf("rank %s answers there: check the list of peers", one(answer, "vgid-rank"))
+		err = fmt.Errorf("rank %s answers there: check the list of peers", calledRank(answer))
 	}
 	if err != nil {
 		s.reset()

@@ -75,6 +75,16 @@ const slowWindow = 20 * time.Second
 
 // Begin starts the signs of life.
 func (w *Watch) Begin(world *Progress) {
+	w.prepare(world)
+	w.t.Watch(w.hear, w.lose)
+	if w.size > 1 {
+		w.speak(near) // before the first call: from now on it counts when this rank is silent
+		w.stopped.Go(w.beat)
+	}
+}
+
+// prepare gives the watch what it needs to hear others.
+func (w *Watch) prepare(world *Progress) {
 	w.world, w.all = world, []*Progress{world}
 	w.shares = shares{window: slowWindow, slow: -1}
 	w.links = schedule.Links(w.rank, w.size)
@@ -82,11 +92,6 @@ func (w *Watch) Begin(world *Progress) {
 	w.parted, w.latest, w.tell = make([]bool, w.size), map[place]frame.Header{}, w.links
 	w.table, w.silence = newTable(w.rank, w.size), newSilence(w.rank, w.size, w.opt.Heartbeat, w.opt.Silence)
 	w.stop, w.wake, w.left = make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
-	w.t.Watch(w.hear, w.lose)
-	if w.size > 1 {
-		w.speak(near) // before the first call: from now on it counts when this rank is silent
-		w.stopped.Go(w.beat)
-	}
 }
 
 // Stop ends the signs of life.

@@ -82,6 +82,26 @@ func Serve(ctx context.Context, c net.Conn, opt Options, accept func(*Stream)) (
 }
 
 func start(ctx context.Context, nc net.Conn, opt Options, accept func(*Stream)) (*Conn, error) {
+	c := newConn(nc, opt, accept)
+	c.tasks.Go(func() {
+		if err := c.out.run(); err != nil {
+			c.fail(err)
+		}
+	})
+	c.tasks.Go(c.readIdle)
+	select {
+	case <-c.settled:
+		return c, nil
+	case <-c.done:
+	case <-ctx.Done():
+		c.fail(context.Cause(ctx))
+	}
+	c.tasks.Wait()
+	return nil, c.err
+}
+
+// newConn is an end whose goroutines have not been started, with its first words queued.
+func newConn(nc net.Conn, opt Options, accept func(*Stream)) *Conn {
 	opt = opt.withDefaults()
 	c := &Conn{
 		conn: nc, opt: opt, client: accept == nil, accept: accept,
@@ -101,21 +121,7 @@ func start(ctx context.Context, nc net.Conn, opt Options, accept func(*Stream)) 
 	hello = appendSettings(hello, setting{settingPush, 0}, setting{settingStreams, uint32(opt.MaxStreams)},
 		setting{settingWindow, uint32(opt.Window)}, setting{settingMaxFrame, uint32(opt.MaxFrame)}, setting{settingHeaderList, maxControl})
 	c.out.queue(appendNumber(hello, frameWindow, 0, connWindow-firstWindow))
-	c.tasks.Go(func() {
-		if err := c.out.run(); err != nil {
-			c.fail(err)
-		}
-	})
-	c.tasks.Go(c.readIdle)
-	select {
-	case <-c.settled:
-		return c, nil
-	case <-c.done:
-	case <-ctx.Done():
-		c.fail(context.Cause(ctx))
-	}
-	c.tasks.Wait()
-	return nil, c.err
+	return c
 }
 
 // Done is closed when the connection has ended; Err then says why.
