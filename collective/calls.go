@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vgid/collective/frame"
+	"vgid/collective/internal/watch"
 )
 
 // Async makes the same calls as Comm, which gave it, but returns at once. Queued
@@ -79,7 +80,7 @@ func (o overdue) Unwrap() error { return context.DeadlineExceeded }
 func (h *Handle) execute() {
 	defer close(h.done)
 	c := h.c
-	begin := time.Now()
+	h.before = counts{c.exchange.sent.Load(), c.exchange.received.Load()}
 	c.progress.Begin()
 	stop := c.limit(h.ctx, func() (int, string) { return c.watch.Blame(c.progress) })
 	ok := false
@@ -90,6 +91,10 @@ func (h *Handle) execute() {
 		ok = h.run() == nil
 	}
 	c.exchange.scratch.Reset()
+	end := watch.Now()
+	if ok {
+		c.note(h.before, end)
+	}
 	c.progress.Leave()
 	stop()
 	if !ok {
@@ -98,7 +103,7 @@ func (h *Handle) execute() {
 	} else {
 		c.ops.Add(1)
 	}
-	c.progress.Spent(time.Since(begin))
+	c.progress.Spent(end - c.progress.Entered())
 }
 
 // limit ends the communicators when a call's time, or its context, ends before

@@ -45,6 +45,10 @@ type Options struct {
 	// many calls: after 20 s, and each time when it has lasted twice as long. Of
 	// the others the lowest is told. It returns fast.
 	OnSlow func(Slow)
+	// OnFailure, if not nil, is told what this rank's last calls were when the
+	// communicators fail: once, on every rank that learns of it, by a goroutine that
+	// Close waits for.
+	OnFailure func(Record)
 }
 
 // Stats count what a communicator did since it began.
@@ -62,12 +66,14 @@ type Stats struct {
 // job is what the communicators of one transport have in common: one watch over
 // the ranks, and one failure, which ends them all.
 type job struct {
-	t       Transport // nil when alone
-	rank    int       // in the job
-	opt     Options
-	failure *watch.Failure
-	watch   *watch.Watch
-	world   *watch.Progress // of the communicator of the whole job
+	t        Transport // nil when alone
+	rank     int       // in the job
+	opt      Options
+	failure  *watch.Failure
+	watch    *watch.Watch
+	world    *watch.Progress // of the communicator of the whole job
+	whole    *Comm           // that communicator
+	recorder *recorder
 
 	tasks sync.WaitGroup // goroutines that end with the transport
 
@@ -109,7 +115,7 @@ type Comm struct {
 // to exchange.
 func Solo() *Comm {
 	opt := Options{ChunkBytes: 1 << 20, Timeout: time.Minute}
-	j := &job{opt: opt, failure: watch.NewFailure(nil, 0, 1), watch: watch.New(nil, 0, 1, watch.Options{}, nil)}
+	j := &job{opt: opt, failure: watch.NewFailure(nil, 0, 1), watch: watch.New(nil, 0, 1, watch.Options{}, nil), recorder: &recorder{}}
 	return j.communicator(opt, nil, []int{0})
 }
 
@@ -135,11 +141,12 @@ func New(t Transport, opt Options) (*Comm, error) {
 	for r := range ranks {
 		ranks[r] = r
 	}
-	j := &job{t: t, rank: t.Rank(), opt: opt}
+	j := &job{t: t, rank: t.Rank(), opt: opt, recorder: &recorder{tell: opt.OnFailure}}
 	j.failure = watch.NewFailure(t, j.rank, len(ranks))
+	j.failure.OnEnd = j.failed
 	j.watch = watch.New(t, j.rank, len(ranks), watch.Options{Heartbeat: opt.Heartbeat, Silence: opt.Silence, OnLate: opt.OnLate, OnSlow: opt.OnSlow}, j.failure)
 	c := j.communicator(opt, t.Lane(2*opt.Comm), ranks)
-	j.world = c.progress
+	j.world, j.whole = c.progress, c
 	j.watch.Begin(c.progress)
 	return c, nil
 }
@@ -174,7 +181,7 @@ func (c *Comm) Size() int { return c.size }
 // Stats may be called at any time.
 func (c *Comm) Stats() Stats {
 	s := Stats{
-		BytesSent: c.exchange.sent.Load(), BytesReceived: c.exchange.received.Load(),
+		BytesSent: c.exchange.sent.Load() + c.messages.sent.Load(), BytesReceived: c.exchange.received.Load() + c.messages.received.Load(),
 		Ops: c.ops.Load(), TimeInOps: c.progress.InOperations(), Held: make([]time.Duration, c.size),
 	}
 	if c.t != nil {
@@ -227,6 +234,7 @@ func (c *Comm) Close() error {
 	c.watch.Stop()
 	err = errors.Join(err, c.t.Close())
 	c.tasks.Wait()
+	c.recorder.close()
 	return errors.Join(err, c.failure.Unreported())
 }
 

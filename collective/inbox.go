@@ -113,6 +113,7 @@ func (m *messenger) finish(r *receipt, h *Header, ok bool) {
 	r.stop()
 	if ok {
 		r.h.count = int(h.Count)
+		m.c.noteMessage(r.h, h, r.h.count*h.DType.Size())
 	} else {
 		seq := uint64(0)
 		if h != nil {
@@ -211,7 +212,7 @@ func (m *messenger) fill(f *frame.Frame, to []byte, from int) bool {
 			}
 		}
 		got := f.Len()
-		x.received.Add(uint64(frame.HeaderSize + got))
+		m.received.Add(uint64(frame.HeaderSize + got))
 		want := head
 		want.Chunk, want.Length = uint32(j), uint32(len(part))
 		if f.Header != want || got != len(part) {

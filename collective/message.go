@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"vgid/collective/frame"
+	"vgid/collective/internal/watch"
 )
 
 // AnyTag is the tag of a Recv that takes the next message, whatever its tag.
@@ -42,8 +43,11 @@ func (a Async) Send(ctx context.Context, b Buf, to, tag int) *Handle {
 	case !m.begin():
 		h.refuse(ErrClosed)
 	default:
-		before, after := m.out[to].turn()
-		if run := func() { m.send(h, b, to, tag, before, after) }; a.wait {
+		head := m.header(b.dtype, 0)
+		head.Count, head.Root, head.Chunks = uint64(b.Len()), uint32(tag), a.c.exchange.frames(b)
+		before, after := m.out[to].turn(sending{h, head})
+		h.awaited.Store(a.wait)
+		if run := func() { m.send(h, b, to, before, after) }; a.wait {
 			run()
 		} else {
 			go run()
@@ -76,7 +80,9 @@ func (a Async) message(ctx context.Context, call Call, rank int) *Handle {
 	if rank >= 0 && rank < a.c.size {
 		peer = a.c.exchange.inJob(rank)
 	}
-	return a.handle(ctx, call, peer)
+	h := a.handle(ctx, call, peer)
+	h.began = watch.Now()
+	return h
 }
 
 // messenger is the messages of a communicator.
@@ -94,13 +100,23 @@ type messenger struct {
 	running sync.WaitGroup // messages being sent, receipts being made
 	opening sync.Once
 	opened  frame.Lane
+
+	sent, received atomic.Uint64 // bytes, with headers
 }
 
 // outbox is the order of what goes to a peer.
 type outbox struct {
 	mu   sync.Mutex
 	last chan struct{} // closed when the message made last has been sent
-	n    uint64        // messages so far, of the goroutine whose turn it is
+	// sending are the messages that have not been sent, the first in its turn.
+	sending []sending
+	n       uint64 // messages so far, of the goroutine whose turn it is
+}
+
+// sending is a message that has not been sent yet.
+type sending struct {
+	h    *Handle
+	head Header // of its frames; has its number when its turn has come
 }
 
 func newMessenger(c *Comm) *messenger {
@@ -125,15 +141,32 @@ func (m *messenger) begin() bool {
 }
 
 // turn gives the end of the message before, and of this one.
-func (o *outbox) turn() (before <-chan struct{}, after chan struct{}) {
+func (o *outbox) turn(s sending) (before <-chan struct{}, after chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	before, after = o.last, make(chan struct{})
 	o.last = after
+	o.sending = append(o.sending, s)
 	return before, after
 }
 
-func (m *messenger) send(h *Handle, b Buf, to, tag int, before <-chan struct{}, after chan struct{}) {
+// begin numbers the message whose turn it is, and gives the header of its frames.
+func (o *outbox) begin() Header {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.n++
+	o.sending[0].head.Seq = o.n
+	return o.sending[0].head
+}
+
+// end takes it off the list.
+func (o *outbox) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sending = slices.Delete(o.sending, 0, 1)
+}
+
+func (m *messenger) send(h *Handle, b Buf, to int, before <-chan struct{}, after chan struct{}) {
 	defer m.running.Done()
 	defer close(h.done)
 	defer close(after)
@@ -144,10 +177,10 @@ func (m *messenger) send(h *Handle, b Buf, to, tag int, before <-chan struct{}, 
 		<-before // ends in time, as this one does
 	}
 	o := &m.out[to]
-	o.n++
-	head := m.header(b.dtype, o.n)
-	head.Count, head.Root, head.Chunks = uint64(b.Len()), uint32(tag), x.frames(b)
+	head := o.begin()
+	defer o.end()
 	if to == m.c.rank {
+		m.c.noteMessage(h, &head, len(b.raw))
 		m.deliver(to, letter{head, slices.Clone(b.raw)})
 		return
 	}
@@ -162,12 +195,14 @@ func (m *messenger) send(h *Handle, b Buf, to, tag int, before <-chan struct{}, 
 			ok = false
 			break
 		}
-		x.sent.Add(uint64(frame.HeaderSize + len(part)))
+		m.sent.Add(uint64(frame.HeaderSize + len(part)))
 	}
 	if ok = sent.Wait(m.c.failure.Broken()) && ok; !ok {
-		h.err = m.c.failure.InWordsOf(CallSend, o.n)
+		h.err = m.c.failure.InWordsOf(CallSend, head.Seq)
 		freeMemory(sent)
+		return
 	}
+	m.c.noteMessage(h, &head, len(b.raw))
 }
 
 // header is that of a message's frames, but for what they hold.

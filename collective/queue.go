@@ -3,7 +3,10 @@ package collective
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // Handle is one queued operation.
@@ -15,8 +18,12 @@ type Handle struct {
 	done chan struct{}
 	err  error
 
-	peer  int // of a message, else -1
+	peer  int // of a message, by its number in the job, else -1
 	count int // elements of a message that was received
+
+	before  counts        // of an operation, when it began
+	began   time.Duration // of a message, since the process began
+	awaited atomic.Bool   // somebody waits for the end
 }
 
 // Count is the elements that a Recv took, when it has ended.
@@ -34,6 +41,8 @@ func (h *Handle) Wait(ctx context.Context) error {
 	select {
 	case <-h.done:
 	default:
+		h.awaited.Store(true)
+		defer h.awaited.Store(false)
 		select {
 		case <-h.done:
 		case <-ctx.Done():
@@ -60,6 +69,7 @@ type queue struct {
 
 	mu      sync.Mutex // guards what follows
 	waiting []*Handle
+	current *Handle // that runs
 	running bool
 	closed  bool
 	idle    chan struct{} // non-nil while close waits for the runner
@@ -79,7 +89,7 @@ func (q *queue) submit(h *Handle, wait bool) bool {
 		q.mu.Unlock()
 		return true
 	}
-	q.running = true
+	q.running, q.current = true, h
 	q.mu.Unlock()
 	if !wait {
 		go q.drain(h)
@@ -105,7 +115,7 @@ func (q *queue) next() *Handle {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) == 0 {
-		q.running = false
+		q.running, q.current = false, nil
 		if q.idle != nil {
 			close(q.idle)
 			q.idle = nil
@@ -115,7 +125,15 @@ func (q *queue) next() *Handle {
 	h := q.waiting[0]
 	q.waiting[0] = nil
 	q.waiting = q.waiting[1:]
+	q.current = h
 	return h
+}
+
+// look gives the operation that runs, nil if none does, and those that wait.
+func (q *queue) look() (running *Handle, waiting []*Handle) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.current, slices.Clone(q.waiting)
 }
 
 // close takes no more operations and waits for those made before. It reports

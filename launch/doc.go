@@ -43,6 +43,7 @@
 //	VGID_TLS_CA VGID_TLS_CERT VGID_TLS_KEY   for mutual TLS between workers, all or none: PEM texts, or files that hold them
 //	VGID_LISTEN_FD          file descriptor of the socket that listens on this rank's address
 //	VGID_NOTICE_FD          file descriptor of a pipe in which the agent tells of lost ranks (Notice)
+//	VGID_RECORDS            folder, to be made, for a record of the last calls of a worker whose communication fails
 //	RANK WORLD_SIZE LOCAL_RANK LOCAL_WORLD_SIZE GROUP_RANK   the same for programs that expect torchrun's names
 //	GOMAXPROCS              cores of the machine / workers of the machine, at least 1, unless set already
 //

@@ -27,6 +27,7 @@ const (
 	EnvTLSKey         = "VGID_TLS_KEY"
 	EnvListenFD       = "VGID_LISTEN_FD"
 	EnvNoticeFD       = "VGID_NOTICE_FD"
+	EnvRecords        = "VGID_RECORDS"
 )
 
 // EnvSecret is the variable by which vgid-launch, not a worker, may be given
@@ -51,7 +52,10 @@ type Worker struct {
 	TLS            TLS          // what the worker proves itself with; not for logs
 	Peers          []string     // host:port by rank; nil without a launcher
 	Listener       net.Listener // listens on Peers[Rank]; nil without a launcher. The caller closes it.
-	notices        *os.File
+	// Records is the folder, which may not be there yet, for a record of the worker's
+	// last calls when its communication fails; empty without a launcher.
+	Records string
+	notices *os.File
 }
 
 // TLS is what a worker has from its launcher for mutual TLS with the others: PEM texts, or
@@ -152,6 +156,7 @@ func parseEnv(lookup func(string) (string, bool)) (Worker, int, error) {
 		e.fail("%s=%d is more than %s=%d", EnvLocalWorldSize, w.LocalWorldSize, EnvWorldSize, w.WorldSize)
 	}
 	w.Node, _ = lookup(EnvNode)
+	w.Records, _ = lookup(EnvRecords)
 	if s := e.text(EnvEpoch); e.err == nil {
 		var err error
 		if w.Epoch, err = strconv.ParseUint(s, 10, 64); err != nil || w.Epoch == 0 {

@@ -63,7 +63,9 @@ On one machine:
    vgid-launch --nodes 2 --local -- vgid unlearn
 On two, whose addresses are A and B, with the same FILE on both:
    vgid-launch --nodes 2 --bind-addr A --insecure-network --secret-file FILE -- vgid unlearn
-   vgid-launch --nodes 2 --bind-addr B --insecure-network --secret-file FILE --join A:7946 -- vgid unlearn`
+   vgid-launch --nodes 2 --bind-addr B --insecure-network --secret-file FILE --join A:7946 -- vgid unlearn
+What the ranks of a job that failed were doing:
+   vgid-launch explain FILE`
 
 // newApp declares the command line.
 // Flags end at --, behind which the command stands with flags of its own.
@@ -92,6 +94,7 @@ func newApp(action cli.ActionFunc) *cli.App {
 			&cli.StringFlag{Name: "log-dir", Usage: "also write the output of every rank to `DIR`/rankN.log"},
 		},
 		HideHelpCommand: true,
+		Commands:        []*cli.Command{explainCommand()},
 		Action:          action,
 		// One line that names the fault, instead of the whole help around it.
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
@@ -115,6 +118,11 @@ func run(c *cli.Context) (int, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	io := agent.IO{Stdout: os.Stdout, Stderr: os.Stderr, Say: say, Signals: signals(ctx)}
+	kept, err := newRecords(o.LogDir)
+	if err != nil {
+		return 0, err
+	}
+	o.Records = kept.dir
 	start := agent.Run
 	if c.Bool("local") {
 		start = agent.RunLocal
@@ -123,7 +131,12 @@ func run(c *cli.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if out.Cause != nil {
+	if out.Cause == nil {
+		if err := kept.remove(); err != nil {
+			say(err)
+		}
+	} else {
+		kept.tell()
 		why := ""
 		if out.Interrupted != 0 {
 			why = fmt.Sprintf("interrupted (%s); ", unix.SignalName(out.Interrupted))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -14,9 +15,11 @@ import (
 	"vgid/cmd/internal/remedy"
 	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/collective"
+	"vgid/collective/flight"
 	"vgid/collective/wire"
 	"vgid/launch"
 	"vgid/model/backend"
+	"vgid/model/kit/safefile"
 	"vgid/vgid/config"
 	"vgid/vgid/monitor"
 	"vgid/vgid/run"
@@ -175,6 +178,22 @@ func asked(c *cli.Context) string {
 	return strings.Join(words, " ")
 }
 
+// keepRecord writes the last calls of this worker where its launcher looks for them.
+// An error is not printed, as it could be taken for the reason why this worker ends: the launcher says of
+// which ranks it finds no record.
+func keepRecord(w launch.Worker) func(collective.Record) {
+	if w.Records == "" {
+		return nil
+	}
+	return func(r collective.Record) {
+		b, err := r.JSON()
+		if err != nil || os.MkdirAll(w.Records, 0o700) != nil {
+			return
+		}
+		_ = safefile.WriteBytes(filepath.Join(w.Records, flight.Name(w.Rank)), b)
+	}
+}
+
 // connect joins the group that the environment describes. One worker has nobody to wait for and opens no
 // socket. Late and slow peers are reported on standard error while the operation still waits.
 // The launcher has opened this worker's listener, so that no other program can take its port
@@ -196,6 +215,7 @@ func connect(ctx context.Context, w launch.Worker, cfg config.Config) (*collecti
 		return nil, fmt.Errorf("rank %d: %w", w.Rank, err)
 	}
 	return collective.New(t, collective.Options{Job: w.Job, Epoch: w.Epoch, Timeout: cfg.Collective.Timeout,
-		OnLate: func(l collective.Late) { fmt.Fprintf(os.Stderr, "vgid: %v\n", l) },
-		OnSlow: func(s collective.Slow) { fmt.Fprintf(os.Stderr, "vgid: %v\n", s) }})
+		OnLate:    func(l collective.Late) { fmt.Fprintf(os.Stderr, "vgid: %v\n", l) },
+		OnSlow:    func(s collective.Slow) { fmt.Fprintf(os.Stderr, "vgid: %v\n", s) },
+		OnFailure: keepRecord(w)})
 }

@@ -33,6 +33,7 @@ func workerEnv(o *Options, v view.View, r view.Rank, base []string) []string {
 		{launch.EnvPeers, strings.Join(peers, ",")},
 		{launch.EnvToken, v.Token},
 		{launch.EnvListenFD, "3"}, {launch.EnvNoticeFD, "4"}, // ExtraFiles
+		{launch.EnvRecords, o.Records},
 		{"RANK", rank}, {"WORLD_SIZE", world},
 		{"LOCAL_RANK", strconv.Itoa(r.LocalRank)}, {"LOCAL_WORLD_SIZE", local},
 		{"GROUP_RANK", strconv.Itoa(r.NodeRank)},

@@ -51,6 +51,7 @@ type Options struct {
 	// signal before it is killed; 0 is job.StandFor.
 	StandFor time.Duration
 	LogDir   string // for one log per rank; empty writes none
+	Records  string // folder for what workers record of their calls when they fail; empty: they do not
 	Colour   bool   // colour the prefixes of lines
 	// MachineWorkers is how many workers share this machine's cores.
 	MachineWorkers int

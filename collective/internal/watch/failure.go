@@ -25,6 +25,9 @@ type Failure struct {
 	broken   chan struct{} // closed on the first failure
 	told     atomic.Bool   // the peers were told the cause
 	reported atomic.Bool   // a call returned the cause
+	// OnEnd, if not nil, is told the cause while the calls that run do not know of it
+	// yet. It returns fast.
+	OnEnd func(cause error)
 }
 
 // End ends the communicator with its first cause. With tell the peers learn of
@@ -43,6 +46,9 @@ func (f *Failure) End(cause error, tell bool) {
 	}
 	if tell && f.t != nil {
 		f.tellPeers()
+	}
+	if f.OnEnd != nil {
+		f.OnEnd(cause)
 	}
 	close(f.broken)
 	if f.t != nil {

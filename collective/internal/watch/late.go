@@ -3,9 +3,9 @@ package watch
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	"vgid/collective/flight"
 	"vgid/collective/frame"
 )
 
@@ -71,7 +71,7 @@ func (l Late) String() string {
 	if l.at.at.seq() == 0 {
 		where = "before its first call"
 	}
-	others := ranks(l.Waiting)
+	others := flight.Ranks(l.Waiting)
 	if len(l.Ranks)+len(l.Waiting) == l.Size && l.Size > 2 {
 		others = "all others"
 	}
@@ -79,21 +79,8 @@ func (l Late) String() string {
 	if l.at.comm != 0 {
 		comm = fmt.Sprintf(", communicator %d", l.at.comm)
 	}
-	return fmt.Sprintf("%s %s %s, %s at %v #%d of epoch %d%s, for %v", ranks(l.Ranks), be, where,
+	return fmt.Sprintf("%s %s %s, %s at %v #%d of epoch %d%s, for %v", flight.Ranks(l.Ranks), be, where,
 		others, l.Call.Call, l.Call.Seq, l.Call.Epoch, comm, l.For.Round(time.Second/10))
-}
-
-// most is how many ranks are listed before they are counted.
-const most = 8
-
-func ranks(r []int) string {
-	if len(r) == 1 {
-		return fmt.Sprintf("rank %d", r[0])
-	}
-	if len(r) > most {
-		return fmt.Sprintf("%d ranks (%d … %d)", len(r), r[0], r[len(r)-1])
-	}
-	return "ranks " + strings.Trim(strings.ReplaceAll(fmt.Sprint(r), " ", ", "), "[]")
 }
 
 // alarm says when to tell of a call that waits: after a while, then each time

@@ -22,6 +22,7 @@ type Progress struct {
 	entered atomic.Int64                 // when the running operation, of one call or two, began
 	nanos   atomic.Uint64                // time spent in operations that ended
 	waiting atomic.Int64                 // the rank of the job that a receive waits for, or -1
+	waits   waits                        // of the running operation
 	left    atomic.Bool                  // this rank makes no more calls
 	// firstLeft is the lowest last call of the ranks that left.
 	firstLeft atomic.Uint64
@@ -41,6 +42,7 @@ type Progress struct {
 func NewProgress(comm uint32, ranks []int, patience time.Duration) *Progress {
 	p := &Progress{comm: comm, Ranks: ranks, gone: map[int]standing{}, alarm: alarm{after: patience}}
 	p.waiting.Store(-1)
+	p.waits.reset()
 	p.firstLeft.Store(math.MaxUint64)
 	return p
 }
@@ -130,7 +132,25 @@ func (p *Progress) Next() uint64 { return p.current.Add(1) }
 func (p *Progress) Current() uint64 { return p.current.Load() }
 
 // Begin says that an operation, of one call or two, begins to run.
-func (p *Progress) Begin() { p.entered.Store(int64(time.Since(start))) }
+func (p *Progress) Begin() {
+	p.entered.Store(int64(time.Since(start)))
+	p.waits.reset()
+}
+
+// Running is the header of the call that runs, nil between calls.
+func (p *Progress) Running() *frame.Header { return p.header.Load() }
+
+// Entered is when the running operation began, since the process did.
+func (p *Progress) Entered() time.Duration { return time.Duration(p.entered.Load()) }
+
+// Latest is the number of the latest call that was made known.
+func (p *Progress) Latest() uint64 {
+	seq, _ := p.calls()
+	return seq
+}
+
+// Left reports whether this rank makes no more calls.
+func (p *Progress) Left() bool { return p.left.Load() }
 
 // Leave says that the running call has ended: this rank is between calls.
 func (p *Progress) Leave() { p.header.Store(nil) }
@@ -141,8 +161,23 @@ func (p *Progress) Spent(t time.Duration) { p.nanos.Add(uint64(t)) }
 // InOperations is the time of all operations that ended.
 func (p *Progress) InOperations() time.Duration { return time.Duration(p.nanos.Load()) }
 
-// WaitFor says which rank of the job a receive waits for, -1 that none does.
-func (p *Progress) WaitFor(rank int) { p.waiting.Store(int64(rank)) }
+// WaitFor says which rank of the job a receive waits for, -1 that none does. Between
+// the two the operation waits.
+func (p *Progress) WaitFor(rank int) {
+	p.waiting.Store(int64(rank))
+	if rank >= 0 {
+		p.waits.begin(rank)
+	} else {
+		p.waits.end()
+	}
+}
 
 // WaitsFor is what WaitFor said last.
 func (p *Progress) WaitsFor() int { return int(p.waiting.Load()) }
+
+// Longest is the rank of the job that the operation which runs, or ran last, has
+// waited for longest in a row, -1 if for none, and how long.
+func (p *Progress) Longest() (rank int, d time.Duration) { return p.waits.longest() }
+
+// Now is the time since the process began.
+func Now() time.Duration { return time.Since(start) }

@@ -1,0 +1,58 @@
+package watch
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// waits is for which rank an operation waits how long: written by the goroutine
+// that receives, read by whoever takes a record.
+//
+// Waits for one rank that follow each other count as one, since in a ring or a
+// chain every frame comes from the same.
+type waits struct {
+	since atomic.Int64 // when the wait began that goes on, nanoseconds since start; 0: none
+	rank  atomic.Int64 // that this one, or the last, is for; -1: none
+	row   atomic.Int64 // nanoseconds waited for that rank in a row
+
+	most    atomic.Int64 // the longest row of another rank before
+	mostFor atomic.Int64
+}
+
+func (w *waits) reset() {
+	w.since.Store(0)
+	w.rank.Store(-1)
+	w.row.Store(0)
+	w.most.Store(0)
+	w.mostFor.Store(-1)
+}
+
+func (w *waits) begin(rank int) {
+	if before := w.rank.Load(); before != int64(rank) {
+		if row := w.row.Load(); row > w.most.Load() {
+			w.most.Store(row)
+			w.mostFor.Store(before)
+		}
+		w.rank.Store(int64(rank))
+		w.row.Store(0)
+	}
+	w.since.Store(int64(time.Since(start)))
+}
+
+func (w *waits) end() {
+	if since := w.since.Swap(0); since != 0 {
+		w.row.Add(int64(time.Since(start)) - since)
+	}
+}
+
+// longest counts a wait that goes on.
+func (w *waits) longest() (rank int, d time.Duration) {
+	row := w.row.Load()
+	if since := w.since.Load(); since != 0 {
+		row += int64(time.Since(start)) - since
+	}
+	if most := w.most.Load(); most > row {
+		return int(w.mostFor.Load()), time.Duration(most)
+	}
+	return int(w.rank.Load()), time.Duration(row)
+}
