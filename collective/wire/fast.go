@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -34,15 +35,33 @@ type fast struct {
 // takes, and little beside what a training step computes.
 const spin = 200 * time.Microsecond
 
+// mostOnCore is how many ranks of a host there may be for each of its cores that one
+// asks: among more, the one that is waited for is too seldom the next to run.
+const mostOnCore = 2
+
 // newFast answers callers from now on.
 func newFast(t *transport, door *gate) endpoint {
 	f := &fast{t: t, door: door, methods: map[string]handler{}, conns: map[*h2.Conn]bool{}}
-	f.opt = h2.Options{MaxMessage: maxPayload + frame.HeaderSize, Window: window, Spin: spin}
+	f.opt = h2.Options{MaxMessage: maxPayload + frame.HeaderSize, Window: window}
+	if neighbours(t.cfg.Peers, t.cfg.Rank) <= mostOnCore*runtime.NumCPU() {
+		f.opt.Spin = spin
+	}
 	for name, h := range t.handlers() {
 		f.methods[methodPath(name)] = h
 	}
 	t.tasks.Go(f.accept)
 	return f
+}
+
+// neighbours counts the ranks of this rank's host, by their addresses.
+func neighbours(peers []string, rank int) (n int) {
+	mine, _, _ := net.SplitHostPort(peers[rank])
+	for _, p := range peers {
+		if host, _, _ := net.SplitHostPort(p); host == mine {
+			n++
+		}
+	}
+	return n
 }
 
 func (f *fast) accept() {

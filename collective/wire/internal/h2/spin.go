@@ -22,15 +22,17 @@ import (
 type spinner struct {
 	limit  time.Duration // 0: never ask twice
 	began  time.Time     // of this wait; zero: it has not begun
+	last   time.Time     // when the socket was asked last
 	asking bool          // it has not gone to sleep
 	alone  bool          // while this goroutine runs, no other of the process does
 	// Sleeping can itself be what makes waits long, when all ranks do so. Therefore asking
 	// is tried again, ever more seldom while it is in vain.
-	skip, pause int // waits that begin with sleep: from now on, and after the last one in vain
+	skip, pause int  // waits that begin with sleep: from now on, and after the last one in vain
+	robbed      bool // the last one in vain gave the core to somebody who kept it
 }
 
 // maxPause is the most waits that begin with sleep between two that are in vain.
-const maxPause = 64
+const maxPause = 1024
 
 // reset begins a read, before which there may be nothing to wait for.
 func (s *spinner) reset() { s.began = time.Time{} }
@@ -46,17 +48,29 @@ func (s *spinner) again(now time.Time) bool {
 		s.began, s.asking = now, s.limit > 0 && s.skip == 0
 		s.skip = max(s.skip-1, 0)
 		s.alone = s.asking && runtime.GOMAXPROCS(0) == 1
-	case s.asking && now.Sub(s.began) >= s.limit:
-		s.asking = false
-		s.pause = min(2*s.pause+1, maxPause)
-		s.skip = s.pause
+	case s.asking && (now.Sub(s.began) >= s.limit || s.lost(now)):
+		s.fail(now)
 	}
+	s.last = now
 	return s.asking
+}
+
+// lost reports whether the core was given away for long since the last question.
+func (s *spinner) lost(now time.Time) bool { return now.Sub(s.last) >= s.limit/2 }
+
+// fail ends asking in this wait.
+func (s *spinner) fail(now time.Time) {
+	s.asking, s.robbed = false, s.lost(now)
+	s.pause = min(2*s.pause+1, maxPause)
+	s.skip = s.pause
 }
 
 // over ends a wait: the socket gave something at time now.
 func (s *spinner) over(now time.Time) {
-	if now.Sub(s.began) < s.limit {
+	switch {
+	case s.asking && s.lost(now):
+		s.fail(now)
+	case now.Sub(s.began) < s.limit && (s.asking || !s.robbed):
 		s.skip, s.pause = 0, 0
 	}
 }

@@ -47,6 +47,32 @@ func TestSpinnerAsksWhereWaitsAreShort(t *testing.T) {
 	}
 }
 
+// Who gave the core to somebody that keeps it does not ask again at once, though the
+// waits are short.
+func TestSpinnerKeepsTheCoreWhereItIsWanted(t *testing.T) {
+	const limit = 100 * time.Microsecond
+	for _, came := range []bool{false, true} { // while the core was away
+		s, now := spinner{limit: limit}, time.Unix(0, 0)
+		s.reset()
+		if !s.again(now) {
+			t.Fatal("the first wait does not begin with asking")
+		}
+		now = now.Add(3 * time.Millisecond)
+		if !came && s.again(now) {
+			t.Error("asks on after the core was away for 3 ms")
+		}
+		s.over(now)
+		for i := range 3 {
+			if asked := waitFor(&s, time.Microsecond); (asked > 0) != (i > 0) {
+				t.Errorf("came %v: wait %d after that asked for %v", came, i, asked)
+			}
+			if i == 1 && s.pause != 0 {
+				t.Error("asking that was worth it is not remembered")
+			}
+		}
+	}
+}
+
 // A rank that always waits long asks next to never; one that is not to ask never does.
 func TestSpinnerCostsLittleInVain(t *testing.T) {
 	const limit, rounds = 100 * time.Microsecond, 10_000
@@ -54,7 +80,8 @@ func TestSpinnerCostsLittleInVain(t *testing.T) {
 	for range rounds {
 		sum += waitFor(&s, time.Millisecond)
 	}
-	if most := (rounds/maxPause + 8) * limit; sum == 0 || sum > most {
+	// The pauses double up to maxPause, which ten of them reach.
+	if most := (rounds/maxPause + 10) * limit; sum == 0 || sum > most {
 		t.Errorf("%v were spent asking in %d waits of 1 ms, want at most %v and not nothing", sum, rounds, most)
 	}
 	if asked := waitFor(&spinner{}, time.Microsecond); asked != 0 {
