@@ -125,6 +125,10 @@ func U8(v []uint8) Buf { return Buf{TypeU8, v} }
 // Bytes views bytes, which can be moved but not reduced.
 func Bytes(v []byte) Buf { return Buf{TypeBytes, v} }
 
+// Raw views memory as elements of a type. It holds whole elements and is aligned
+// for them.
+func Raw(t DType, v []byte) Buf { return Buf{t, v} }
+
 // DType is the element type.
 func (b Buf) DType() DType { return b.dtype }
 

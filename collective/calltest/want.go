@@ -40,26 +40,7 @@ func aligned(b []byte) []byte {
 }
 
 // buf sees memory as elements.
-func (j Job) buf(raw []byte) collective.Buf {
-	p, n := unsafe.Pointer(unsafe.SliceData(raw)), len(raw)/j.DType.Size()
-	switch j.DType {
-	case collective.TypeF32:
-		return collective.F32(unsafe.Slice((*float32)(p), n))
-	case collective.TypeF64:
-		return collective.F64(unsafe.Slice((*float64)(p), n))
-	case collective.TypeBF16:
-		return collective.BF16(unsafe.Slice((*uint16)(p), n))
-	case collective.TypeF16:
-		return collective.F16(unsafe.Slice((*uint16)(p), n))
-	case collective.TypeI32:
-		return collective.I32(unsafe.Slice((*int32)(p), n))
-	case collective.TypeI64:
-		return collective.I64(unsafe.Slice((*int64)(p), n))
-	case collective.TypeU8:
-		return collective.U8(raw)
-	}
-	return collective.Bytes(raw)
-}
+func (j Job) buf(raw []byte) collective.Buf { return collective.Raw(j.DType, raw) }
 
 // append adds an element; whole numbers wrap.
 func (j Job) append(b []byte, v float64) []byte {

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"time"
 )
 
 // Folder writes files, by their names, into a new temporary folder: a script
@@ -81,6 +83,7 @@ func Start(cmd *exec.Cmd, hello any) (*Peer, error) {
 		return nil, err
 	}
 	p.out = bufio.NewScanner(out)
+	p.out.Buffer(nil, 1<<20) // an answer may list the times of thousands of calls
 	if err := p.read(hello); err != nil {
 		p.Close()
 		return nil, fmt.Errorf("%s: %w", cmd.Path, err)
@@ -111,10 +114,36 @@ func (p *Peer) read(v any) error {
 	return withLastLine(fmt.Errorf("ended early (%w)", err), p.errs.Bytes())
 }
 
-// Close ends the process; how it ends no longer matters.
+// closeGrace is how long a process may take to end when nothing more is asked.
+const closeGrace = 2 * time.Second
+
+// Close ends the process; how it ends no longer matters. There is nothing more to
+// read for it first, so that one which started others can end them.
 func (p *Peer) Close() {
-	_ = p.cmd.Process.Kill()
+	_ = p.in.Close()
+	late := time.AfterFunc(closeGrace, func() { _ = p.cmd.Process.Kill() })
+	defer late.Stop()
 	_ = p.cmd.Wait()
+}
+
+// Answer is the other side of a Peer: it says hello, and answers each line of words that comes in, until
+// there are no more. An error of do ends it.
+func Answer(in io.Reader, out io.Writer, hello any, do func(words []string) (any, error)) error {
+	say := json.NewEncoder(out)
+	if err := say.Encode(hello); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		a, err := do(strings.Fields(lines.Text()))
+		if err != nil {
+			return err
+		}
+		if err := say.Encode(a); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
 }
 
 // Worker is the part of a bench that runs in processes of its own: of the running
