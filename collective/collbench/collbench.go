@@ -1,34 +1,45 @@
-// Package collbench measures all-reduce between real processes of this machine
-// over the gRPC transport, and reports time, latency and bandwidth as
-// nccl-tests define them.
+// Package collbench measures collectives between real processes of this machine,
+// beside other programs that do the same, and reports time, latency and bandwidth
+// as nccl-tests define them.
+//
+// Begin reading at Run. A world is the processes of one program, ours by one
+// transport or a peer's; all worlds of a number of processes live at the same time,
+// and are given tasks in turn.
 package collbench
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"vgid/model/kit/bytesize"
+	"vgid/collective"
 	"vgid/model/kit/measure/bench"
 )
 
-// Options say what to measure. The zero value measures 2 and 4 processes with
-// 4 KiB … 64 MiB.
+// Options say what to measure. The zero value measures all-reduce of float32 among 2 and
+// 4 processes with 4 KiB … 256 MiB, by the first of Transports alone.
+//
+// A process holds the buffer of the largest size, in calls that are not in place two of them, and what its
+// program needs beside; the processes of all programs of a number of processes live at the same time.
 type Options struct {
 	Procs []int // numbers of processes
-	Sizes []int // bytes of float32 values, each a multiple of 4
+	// Sizes are bytes of the longest buffer of a rank; where it is cut into equal parts,
+	// less is taken until it can be.
+	Sizes []int
+	// Calls are names of Calls; none: all-reduce.
+	Calls []string
+	DType string // element type; empty: f32
 	// Transports are names of Transports; none: the first.
 	Transports []string
-	// PerSize is about how long one size is measured; 0: 2 s.
+	// Peers are names of Peers that are measured in turn with ours.
+	Peers  []string
+	Python string // for Gloo: an interpreter that has PyTorch
+	Rounds int    // of all programs in turn; 0: 5
+	// PerSize is about how long a program is measured in all rounds of a size; 0: 2 s. It is
+	// longer where calls are, of which a round has at least three.
 	PerSize time.Duration
 }
 
@@ -36,227 +47,268 @@ type Options struct {
 // and by grpc-go.
 var Transports = []string{"grpc", "grpc-stock"}
 
-// Result is what Run measured.
-type Result struct {
-	Rows   []Row   `json:"rows"`
-	Starts []Start `json:"starts"`
+// Calls are the names of all collectives that can be measured.
+func Calls() (names []string) {
+	for _, c := range calls {
+		names = append(names, c.name)
+	}
+	return names
 }
 
-// Start is how a number of processes began.
-type Start struct {
-	Transport string `json:"transport"`
-	Procs     int    `json:"procs"`
-	// Seconds from the start of the first process until all have connected and met in
-	// a barrier; the processes themselves, one after another, are in it.
-	Seconds     float64 `json:"seconds"`
-	Connections int     `json:"connections"` // of the rank with the most, at the end
+// plan is Options with what was left open, in the bench's own terms.
+type plan struct {
+	Options
+	calls []call
+	dtype collective.DType
 }
 
-// Row is one number of processes and one size. Times are of the slowest rank,
-// in seconds; bandwidths in bytes per second.
-type Row struct {
-	Transport string  `json:"transport"`
-	Procs     int     `json:"procs"`
-	Bytes     int     `json:"bytes"`
-	Rounds    int     `json:"rounds"`
-	P50       float64 `json:"p50_seconds"`
-	P99       float64 `json:"p99_seconds"`
-	// AlgBW is Bytes/P50; BusBW is AlgBW·2(n-1)/n, which does not depend on the
-	// number of ranks when the links are the limit (nccl-tests,
-	// doc/PERFORMANCE.md).
-	AlgBW float64 `json:"algbw"`
-	BusBW float64 `json:"busbw"`
-	// CPUPerByte is processor time of all ranks, in nanoseconds, per byte that
-	// a ring puts on the wire, 2(n-1)·Bytes in all.
-	CPUPerByte float64 `json:"cpu_ns_per_wire_byte"`
-}
-
-// Run starts processes of the running program, which must call WorkerMain
-// first thing, for every number of processes in turn, and for each with every transport.
-// An error names the rank whose process failed, with what it wrote to standard error.
-func Run(ctx context.Context, opt Options) (Result, error) {
-	if len(opt.Procs) == 0 {
-		opt.Procs = []int{2, 4}
+// plan checks what is asked for.
+func (o Options) plan() (p plan, err error) {
+	p.Options = o
+	orElse(&p.Procs, 2, 4)
+	orElse(&p.Sizes, 4<<10, 1<<20, 16<<20, 64<<20, 256<<20)
+	orElse(&p.Calls, calls[0].name)
+	orElse(&p.Transports, Transports[0])
+	if p.DType == "" {
+		p.DType = "f32"
 	}
-	if len(opt.Sizes) == 0 {
-		opt.Sizes = []int{4 << 10, 64 << 10, 1 << 20, 16 << 20, 64 << 20}
+	if p.PerSize == 0 {
+		p.PerSize = 2 * time.Second
 	}
-	if len(opt.Transports) == 0 {
-		opt.Transports = Transports[:1]
+	if p.Rounds == 0 {
+		p.Rounds = 5
 	}
-	if opt.PerSize == 0 {
-		opt.PerSize = 2 * time.Second
+	if p.dtype, err = dtypeNamed(p.DType); err != nil {
+		return p, err
 	}
-	for _, n := range opt.Procs {
-		if n < 2 || n > 256 {
-			return Result{}, fmt.Errorf("bench collective: %d processes asked for, want 2 … 256", n)
-		}
-	}
-	for _, s := range opt.Sizes {
-		if s < 4 || s%4 != 0 {
-			return Result{}, fmt.Errorf("bench collective: size %d is not a positive multiple of 4 bytes", s)
-		}
-	}
-	for _, t := range opt.Transports {
-		if !slices.Contains(Transports, t) {
-			return Result{}, fmt.Errorf("bench collective: transport %q is none of %s", t, strings.Join(Transports, ", "))
-		}
-	}
-	var res Result
-	for _, n := range opt.Procs {
-		for _, transport := range opt.Transports {
-			rows, start, err := runWorld(ctx, n, transport, opt)
-			if err != nil {
-				return Result{}, err
-			}
-			for i := range rows {
-				rows[i].Transport = transport
-			}
-			start.Transport = transport
-			res.Rows, res.Starts = append(res.Rows, rows...), append(res.Starts, start)
-		}
-	}
-	return res, nil
-}
-
-// runWorld measures all sizes with n processes.
-// The processes end with the context, and all have ended when it returns.
-func runWorld(ctx context.Context, n int, transport string, opt Options) (rows []Row, start Start, err error) {
-	job := jobSpec{Begin: time.Now(), Transport: transport, Token: rand.Text(), Sizes: opt.Sizes, PerSize: opt.PerSize}
-	// Workers inherit their listeners, so no port can be taken in between.
-	files := make([]*os.File, n)
-	defer func() {
-		for _, f := range files {
-			if f != nil {
-				f.Close()
-			}
-		}
-	}()
-	for r := range n {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	for _, name := range p.Calls {
+		c, err := callNamed(name)
 		if err != nil {
-			return nil, Start{}, fmt.Errorf("bench collective: %w", err)
+			return p, err
 		}
-		job.Peers = append(job.Peers, l.Addr().String())
-		files[r], err = l.(*net.TCPListener).File()
-		if err = errors.Join(err, l.Close()); err != nil {
-			return nil, Start{}, fmt.Errorf("bench collective: %w", err)
+		p.calls = append(p.calls, c)
+	}
+	most := 256
+	if p.dtype == collective.TypeBF16 {
+		most = exactRanks // beyond, sums are rounded, and could not be checked
+	}
+	for _, n := range p.Procs {
+		if n < 2 || n > most {
+			return p, fmt.Errorf("%d processes asked for, want 2 … %d", n, most)
 		}
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // a failed rank takes the others along
-	outs := make([]bytes.Buffer, n)
-	logs := make([]bytes.Buffer, n)
-	ends := make(chan error, n)
-	started := 0
-	for r := range n {
-		job.Rank = r
-		cmd, err := worker.Command(ctx, job)
-		if err != nil {
-			return nil, Start{}, fmt.Errorf("bench collective: %w", err)
-		}
-		cmd.ExtraFiles = []*os.File{files[r]}
-		cmd.Stdout, cmd.Stderr = &outs[r], &logs[r]
-		cmd.WaitDelay = 5 * time.Second
-		if err := cmd.Start(); err != nil {
-			cancel()
-			for range started {
-				<-ends //nolint:errcheck // they were ended here
-			}
-			return nil, Start{}, fmt.Errorf("bench collective: start rank %d: %w", r, err)
-		}
-		started++
-		go func() {
-			err := cmd.Wait()
-			if err != nil {
-				cancel()
-				err = fmt.Errorf("bench collective: rank %d of %d: %w: %s", r, n, err, strings.TrimSpace(logs[r].String()))
-			}
-			ends <- err
-		}()
-	}
-	for range n {
-		if e := <-ends; err == nil {
-			err = e
+	for _, s := range p.Sizes {
+		if size := p.dtype.Size(); s < size || s%size != 0 {
+			return p, fmt.Errorf("size %d is not a positive multiple of %d bytes", s, size)
 		}
 	}
-	if err != nil {
-		return nil, Start{}, err
+	if err := known("transport", p.Transports, Transports); err != nil {
+		return p, err
 	}
-	return parse(n, outs)
+	return p, known("peer", p.Peers, Peers)
 }
 
-// parse merges what the ranks printed: the slowest rank of every round counts.
-func parse(n int, outs []bytes.Buffer) ([]Row, Start, error) {
-	all, start := make([]report, len(outs)), Start{Procs: n}
-	for r := range outs {
-		if err := json.Unmarshal(outs[r].Bytes(), &all[r]); err != nil {
-			return nil, Start{}, fmt.Errorf("bench collective: output of rank %d: %w", r, err)
-		}
-		if len(all[r].Samples) != len(all[0].Samples) {
-			return nil, Start{}, fmt.Errorf("bench collective: rank %d measured %d sizes, rank 0 %d", r, len(all[r].Samples), len(all[0].Samples))
-		}
-		start.Seconds, start.Connections = max(start.Seconds, all[r].Started.Seconds()), max(start.Connections, all[r].Connections)
+func orElse[T any](v *[]T, otherwise ...T) {
+	if len(*v) == 0 {
+		*v = otherwise
 	}
-	var rows []Row
-	for i, s := range all[0].Samples {
-		slowest := slices.Clone(s.Seconds)
-		cpu := 0.0
-		for r := range all {
-			of := all[r].Samples[i]
-			if len(of.Seconds) != len(slowest) {
-				return nil, Start{}, fmt.Errorf("bench collective: rank %d measured %d rounds, rank 0 %d", r, len(of.Seconds), len(slowest))
-			}
-			cpu += of.CPU
-			for k, t := range of.Seconds {
-				slowest[k] = max(slowest[k], t)
-			}
-		}
-		rows = append(rows, row(n, s.Bytes, slowest, cpu))
-	}
-	return rows, start, nil
 }
 
-// row computes the figures of one size from the rounds' times. The median is what
-// a training step usually waits; the 99th percentile what it sometimes does.
-func row(n, size int, seconds []float64, cpu float64) Row {
-	slices.Sort(seconds)
-	rank := func(q float64) float64 { return seconds[min(len(seconds)-1, int(q*float64(len(seconds))))] }
-	p50 := rank(0.5)
-	alg := float64(size) / p50
-	// What a ring all-reduce sends: each rank 2(n-1)/n of the data, n ranks together.
-	wire := 2 * float64(n-1) * float64(size) * float64(len(seconds))
-	return Row{Procs: n, Bytes: size, Rounds: len(seconds), P50: p50, P99: rank(0.99),
-		AlgBW: alg, BusBW: alg * 2 * float64(n-1) / float64(n), CPUPerByte: cpu * 1e9 / wire}
-}
-
-// Table prints the result for people.
-func (r Result) Table(to io.Writer) error {
-	t := bench.Table{Right: true}
-	t.Titlef("all-reduce (f32 sum) over loopback\n")
-	t.Rowf("transport\tprocs\tsize\trounds\tp50\tp99\talgbw GB/s\tbusbw GB/s\tCPU ns/B")
-	for _, x := range r.Rows {
-		t.Rowf("%s\t%d\t%s\t%d\t%s\t%s\t%.2f\t%.2f\t%.2f", x.Transport, x.Procs, sizeText(x.Bytes), x.Rounds,
-			timeText(x.P50), timeText(x.P99), x.AlgBW/1e9, x.BusBW/1e9, x.CPUPerByte)
-	}
-	if err := t.Write(to); err != nil {
-		return err
-	}
-	for _, s := range r.Starts {
-		if _, err := fmt.Fprintf(to, "%s: %d processes had met after %.2f s; connections of a rank: at most %d\n", s.Transport, s.Procs, s.Seconds, s.Connections); err != nil {
-			return err
+func known(what string, names, among []string) error {
+	for _, name := range names {
+		if !slices.Contains(among, name) {
+			return fmt.Errorf("%s %q is none of %s", what, name, strings.Join(among, ", "))
 		}
 	}
 	return nil
 }
 
-// sizeText leaves the decimal of whole units out.
-func sizeText(n int) string { return strings.Replace(bytesize.Binary(n).String(), ".0 ", " ", 1) }
-
-// timeText has microseconds below a millisecond, as latencies of small sizes are.
-func timeText(s float64) string {
-	if s < 1e-3 {
-		return fmt.Sprintf("%.0f µs", s*1e6)
+func callNamed(name string) (call, error) {
+	for _, c := range calls {
+		if c.name == name {
+			return c, nil
+		}
 	}
-	return fmt.Sprintf("%.2f ms", s*1e3)
+	return call{}, known("call", []string{name}, Calls())
+}
+
+// dtypeNamed is an element type that can be reduced.
+func dtypeNamed(name string) (collective.DType, error) {
+	var names []string
+	for t := collective.DType(0); t.Valid(); t++ {
+		if t.Reducible() {
+			if t.String() == name {
+				return t, nil
+			}
+			names = append(names, t.String())
+		}
+	}
+	return 0, known("element type", []string{name}, names)
+}
+
+// Run starts processes of the running program, which must call WorkerMain
+// first thing, and of the peers, for every number of processes in turn.
+// An error names the rank whose process failed, with what it wrote to standard error; that of
+// a peer which is missing is a *PeerError.
+func Run(ctx context.Context, opt Options) (Result, error) {
+	p, err := opt.plan()
+	if err != nil {
+		return Result{}, fmt.Errorf("bench collective: %w", err)
+	}
+	res, err := p.run(ctx)
+	if err != nil {
+		if why := context.Cause(ctx); why != nil {
+			err = why // what came of it says nothing
+		}
+		return Result{}, fmt.Errorf("bench collective: %w", err)
+	}
+	return res, nil
+}
+
+func (p plan) run(ctx context.Context) (Result, error) {
+	res := Result{Turns: p.Rounds}
+	var peers []peer
+	for _, name := range p.Peers {
+		other, err := openPeer(ctx, name, p.Python)
+		if err != nil {
+			return res, err
+		}
+		defer other.remove()
+		peers = append(peers, other)
+	}
+	for _, n := range p.Procs {
+		if err := p.runWorld(ctx, n, peers, &res); err != nil {
+			return res, err
+		}
+	}
+	return res, nil
+}
+
+// runWorld measures all calls and sizes with n processes of each program.
+// All have ended when it returns.
+func (p plan) runWorld(ctx context.Context, n int, peers []peer, res *Result) error {
+	var ours, theirs []*world
+	defer func() {
+		for _, w := range slices.Concat(ours, theirs) {
+			w.close()
+		}
+	}()
+	// Ours first: their start is measured.
+	for _, transport := range p.Transports {
+		w, err := startOurs(ctx, n, transport)
+		if err != nil {
+			return err
+		}
+		ours = append(ours, w)
+	}
+	for _, other := range peers {
+		w, err := other.start(ctx, n)
+		if err != nil {
+			return err
+		}
+		theirs = append(theirs, w)
+	}
+	for _, c := range p.calls {
+		for _, size := range p.sizes(c) {
+			rows, err := p.measure(ctx, cell{c, p.dtype, n, c.whole(size/p.dtype.Size(), n)}, ours, theirs)
+			if err != nil {
+				return err
+			}
+			res.Rows = append(res.Rows, rows...)
+		}
+	}
+	for i, w := range slices.Concat(ours, theirs) {
+		s := Start{Procs: n, Seconds: w.met, Connections: w.connections, Peak: w.peak, Version: w.version}
+		if i < len(ours) {
+			s.Transport = w.name
+		} else {
+			s.Peer = w.name
+		}
+		res.Starts = append(res.Starts, s)
+	}
+	return nil
+}
+
+// sizes are those of a call; one that moves nothing has one.
+func (p plan) sizes(c call) []int {
+	if !c.moves() {
+		return []int{0}
+	}
+	return p.Sizes
+}
+
+// cell is what all programs do in turn.
+type cell struct {
+	call  call
+	dtype collective.DType
+	procs int
+	count int // elements
+}
+
+// A round begins with warm calls that do not count, and has as many as fit its time: at least three, or
+// the median were one that was disturbed; at most 2000, or small sizes take memory. The first has fewer.
+const warm, fewest, first, most = 2, 3, 100, 2000
+
+// program is a world in a cell.
+type program struct {
+	bench.Program[sample]
+	lacks string // why it has no such call
+}
+
+// program gets a world ready for a cell: the result is checked, and how long a call takes is
+// looked at, which says how many a round has.
+func (p plan) program(w *world, c cell) (*program, error) {
+	t := task{Call: c.call, DType: c.dtype, Count: c.count, Warm: warm, Rounds: fewest, Check: true}
+	s, err := w.measure(t)
+	var lack *lackError
+	switch {
+	case errors.As(err, &lack):
+		return &program{lacks: lack.why}, nil
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", w.name, err)
+	}
+	t.Check = false
+	span := p.PerSize / time.Duration(p.Rounds)
+	t.Rounds = min(fitting(span, time.Duration(2*median(s)*float64(time.Second))), first)
+	x := &program{Program: bench.Program[sample]{Name: w.name}}
+	x.Measure = func(context.Context, int) (sample, error) {
+		begin := time.Now()
+		s, err := w.measure(t)
+		// On a busy machine the barriers may take much longer than the calls.
+		t.Rounds = fitting(span, time.Since(begin)/time.Duration(warm+t.Rounds))
+		return s, err
+	}
+	return x, nil
+}
+
+// fitting is how many calls a round has when each takes so long.
+func fitting(span, each time.Duration) int { return int(min(max(span/max(each, 1), fewest), most)) }
+
+// measure measures a cell.
+func (p plan) measure(ctx context.Context, c cell, ours, theirs []*world) ([]Row, error) {
+	var all []*program
+	var turn []*bench.Program[sample]
+	for _, w := range slices.Concat(ours, theirs) {
+		x, err := p.program(w, c)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, x); x.lacks == "" {
+			turn = append(turn, &x.Program)
+		}
+	}
+	if err := bench.InTurn(ctx, p.Rounds, turn...); err != nil {
+		return nil, err
+	}
+	var rows []Row
+	for i, w := range ours {
+		mine := c.row(w.name, all[i])
+		for k, other := range theirs {
+			rows = append(rows, c.beside(mine, all[i], other.name, all[len(ours)+k]))
+		}
+		if len(theirs) == 0 {
+			rows = append(rows, mine)
+		}
+	}
+	return rows, nil
 }

@@ -6,7 +6,9 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strconv"
 	"time"
+	"unsafe"
 
 	"vgid/collective"
 	"vgid/collective/wire"
@@ -14,35 +16,16 @@ import (
 	"vgid/model/kit/measure/bench"
 )
 
-// worker is a rank.
-var worker = bench.Worker[jobSpec, report]{Variable: "VGID_COLLBENCH", Do: work}
+// worker is a rank of ours. Its result is what it answers while it lives, so at its end there is none.
+var worker = bench.Worker[jobSpec, struct{}]{Variable: "VGID_COLLBENCH", Do: work}
 
 // jobSpec is what a worker process is told, in its environment: its token must
 // not show in the list of processes.
 type jobSpec struct {
-	Rank      int           `json:"rank"`
-	Peers     []string      `json:"peers"`
-	Token     string        `json:"token"`
-	Sizes     []int         `json:"sizes"`
-	PerSize   time.Duration `json:"per_size"`
-	Transport string        `json:"transport"`
-	Begin     time.Time     `json:"begin"` // when the first process was started
-}
-
-// report is what one rank has to say.
-type report struct {
-	Started     time.Duration `json:"started"`     // since Begin, until all ranks had met
-	Connections int           `json:"connections"` // to other ranks, at the end
-	Samples     []sample      `json:"samples"`
-}
-
-// sample is what one rank measured of one size.
-// Seconds has a round each, the same rounds on all ranks, so that they can be compared one
-// by one.
-type sample struct {
-	Bytes   int       `json:"bytes"`
-	Seconds []float64 `json:"seconds"` // per round
-	CPU     float64   `json:"cpu"`     // seconds of processor time in all rounds
+	Rank      int      `json:"rank"`
+	Peers     []string `json:"peers"`
+	Token     string   `json:"token"`
+	Transport string   `json:"transport"`
 }
 
 // WorkerMain does a worker's part when Run started this process, and says that
@@ -50,7 +33,7 @@ type sample struct {
 func WorkerMain() (ran bool, err error) { return worker.Main() }
 
 // work is the main function of a worker.
-func work(ctx context.Context, job jobSpec) (out report, err error) {
+func work(ctx context.Context, job jobSpec) (_ struct{}, err error) {
 	// As vgid-launch gives a machine's cores to its workers.
 	runtime.GOMAXPROCS(max(1, runtime.NumCPU()/len(job.Peers)))
 	// The first of ExtraFiles: 0, 1 and 2 are the standard streams.
@@ -58,80 +41,129 @@ func work(ctx context.Context, job jobSpec) (out report, err error) {
 	l, err := net.FileListener(f)
 	f.Close()
 	if err != nil {
-		return report{}, fmt.Errorf("inherited listener: %w", err)
+		return struct{}{}, fmt.Errorf("inherited listener: %w", err)
 	}
 	t, err := wire.Connect(ctx, wire.Config{Job: "bench", Token: job.Token, Rank: job.Rank, Peers: job.Peers, Listener: l,
 		Stock: job.Transport == "grpc-stock"})
 	if err != nil {
-		return report{}, err
+		return struct{}{}, err
 	}
 	c, err := collective.New(t, collective.Options{Job: "bench"})
 	if err != nil {
-		return report{}, err
+		return struct{}{}, err
 	}
 	defer c.Close()
 	if err := c.Barrier(ctx); err != nil {
-		return report{}, err
+		return struct{}{}, err
 	}
-	out.Started = time.Since(job.Begin)
-	for _, size := range job.Sizes {
-		s, err := timeRounds(ctx, c, size, job.PerSize)
+	r := rank{comm: c}
+	return struct{}{}, bench.Answer(os.Stdin, os.Stdout, hello{}, func(words []string) (any, error) {
+		t, err := parseTask(words)
 		if err != nil {
-			return report{}, err
+			return nil, err
 		}
-		out.Samples = append(out.Samples, s)
-	}
-	out.Connections = c.Stats().Connections
-	return out, nil
+		return r.measure(ctx, t)
+	})
 }
 
-// timeRounds times rounds of one size. All ranks have the same whole numbers, so
-// the sum is known exactly and every round is checked: a fast one that is wrong
-// must not be reported.
-func timeRounds(ctx context.Context, c *collective.Comm, size int, span time.Duration) (sample, error) {
-	v := make([]float32, size/4)
-	for i := range v {
-		v[i] = float32(i % 1024)
+// rank is a rank of ours that does tasks.
+// Its buffers stay from one turn to the next, as those of a program that trains do.
+type rank struct {
+	comm    *collective.Comm
+	buffers task // that the buffers are for
+	shape   shape
+	in, out []byte
+}
+
+// prepare makes the buffers of a task, unless they are there.
+func (r *rank) prepare(t task) {
+	key := task{Call: t.Call, DType: t.DType, Count: t.Count}
+	if r.in != nil && r.buffers == key {
+		return
 	}
-	const warm = 3 // the first rounds fill pools of buffers
-	rounds := 0
-	for k := range warm {
-		begin := time.Now()
-		if err := c.AllReduce(ctx, collective.F32(v), collective.Avg); err != nil {
-			return sample{}, err
-		}
-		if k == warm-1 { // the ranks agree on the number of rounds
-			// By the last of the rounds that warm up, and the slowest rank's number: all must run as
-			// many, or the last ones would wait for ranks that are gone.
-			guess := []int64{int64(span/(time.Since(begin)+1)) + 1}
-			if err := c.AllReduce(ctx, collective.I64(guess), collective.Min); err != nil {
-				return sample{}, err
-			}
-			// At least 5, or there is no percentile; at most 20 000, or small sizes take memory.
-			rounds = int(min(max(guess[0], 5), 20_000))
+	r.buffers, r.in, r.out = key, nil, nil
+	runtime.GC() // or the memory of the task before stays beside that of this one
+	r.shape = t.Call.shape(t.Count, r.comm.Rank(), r.comm.Size())
+	r.in = aligned(r.shape.in * t.DType.Size())
+	r.out = r.in
+	if !t.Call.inPlace() {
+		r.out = aligned(r.shape.out * t.DType.Size())
+	}
+}
+
+// measure does a task.
+func (r *rank) measure(ctx context.Context, t task) (a answer, err error) {
+	r.prepare(t)
+	in, out := collective.Raw(t.DType, r.in), collective.Raw(t.DType, r.out)
+	if t.Check {
+		if err := r.check(ctx, t, in, out); err != nil {
+			return answer{Error: err.Error()}, nil
 		}
 	}
-	s := sample{Bytes: size, Seconds: make([]float64, rounds)}
-	for k := range rounds {
-		// The checking below takes each rank another time; a round counts from when
-		// all have come.
-		if err := c.Barrier(ctx); err != nil {
-			return sample{}, err
+	a.Seconds = make([]float64, 0, t.Rounds)
+	for k := range t.Warm + t.Rounds {
+		// A round counts from when all have come.
+		if err := r.comm.Barrier(ctx); err != nil {
+			return a, err
 		}
 		// Of the whole process: the transport's goroutines work beside this one.
 		cpu := measure.CPU()
 		begin := time.Now()
-		if err := c.AllReduce(ctx, collective.F32(v), collective.Sum); err != nil {
-			return sample{}, err
+		if err := t.Call.do(ctx, r.comm, r.shape, in, out); err != nil {
+			return a, err
 		}
-		s.Seconds[k] = time.Since(begin).Seconds()
-		s.CPU += (measure.CPU() - cpu).Seconds()
-		for i := range v {
-			if v[i] != float32(c.Size()*(i%1024)) {
-				return sample{}, fmt.Errorf("round %d of %d bytes: element %d is %v, want %d", k, size, i, v[i], c.Size()*(i%1024))
-			}
-			v[i] = float32(i % 1024)
+		if k >= t.Warm {
+			a.Seconds = append(a.Seconds, time.Since(begin).Seconds())
+			a.CPU += (measure.CPU() - cpu).Seconds()
 		}
 	}
-	return s, nil
+	a.Connections, a.Peak = r.comm.Stats().Connections, measure.PeakMemory()
+	return a, nil
+}
+
+// check makes the call once with values that are known: a fast call that is wrong must not
+// be reported.
+func (r *rank) check(ctx context.Context, t task, in, out collective.Buf) error {
+	n := r.comm.Size()
+	for i := range r.out {
+		r.out[i] = 0xa5 // what is not written shows
+	}
+	fill(r.in, t.DType, r.comm.Rank(), n, 0)
+	if err := t.Call.do(ctx, r.comm, r.shape, in, out); err != nil {
+		return err
+	}
+	if err := check(r.out, t.DType, r.shape.comesOut, n); err != nil {
+		return fmt.Errorf("%s of %d elements gives a wrong result: %w", t.Call.name, t.Count, err)
+	}
+	if t.Call.kind == allReduce {
+		clear(r.in) // sums of sums would not stay finite; those of zeros take as long
+	}
+	return nil
+}
+
+// aligned is memory that may be seen as any type.
+func aligned(size int) []byte {
+	words := make([]uint64, size/8+1)
+	return unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), size)
+}
+
+// parseTask reads the words of a task.
+func parseTask(words []string) (t task, err error) {
+	if len(words) != taskWords {
+		return t, fmt.Errorf("a task of %d words, want %d", len(words), taskWords)
+	}
+	if t.Call, err = callNamed(words[0]); err != nil {
+		return t, err
+	}
+	if t.DType, err = dtypeNamed(words[1]); err != nil {
+		return t, err
+	}
+	var check int
+	for i, n := range []*int{&t.Count, &t.Warm, &t.Rounds, &check} {
+		if *n, err = strconv.Atoi(words[2+i]); err != nil {
+			return t, err
+		}
+	}
+	t.Check = check == 1
+	return t, nil
 }

@@ -208,7 +208,7 @@ func (l *link) call(ctx context.Context) {
 				err = l.open(conn, control)
 			}
 			if err != nil {
-				t.part(conn)
+				_ = conn.close() // what failed before is what is told
 			}
 		}
 		if err != nil {

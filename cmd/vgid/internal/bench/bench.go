@@ -6,7 +6,6 @@ package bench
 
 import (
 	"io"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -90,21 +89,6 @@ func gemm() *cli.Command {
 			}
 			// OpenBLAS is looked for by its library and left out where there is none.
 			return gemmbench.Run(c.Context, gemmbench.Options{Threads: c.IntSlice("threads"), OpenBLAS: true})
-		}),
-	}
-}
-
-// collective measures all-reduce over loopback, the transport's cost without a network's.
-func collective() *cli.Command {
-	return &cli.Command{
-		Name: "collective", Usage: "all-reduce between processes: time, latency, bus bandwidth as NCCL defines it",
-		Flags: []cli.Flag{cmdline.JSONFlag(), numbersFlag("procs", "numbers of processes, each measured", 2, 4),
-			numbersFlag("bytes", "lengths of what is reduced, each measured (default: 4 KiB to 64 MiB)"),
-			&cli.StringSliceFlag{Name: "transport", Usage: "ways between the processes, each measured: " + strings.Join(collbench.Transports, ", "), Value: cli.NewStringSlice(collbench.Transports[0])}},
-		Action: measured(func(c *cli.Context) (result, error) {
-			// Names have no commas, so they may stand between them, as between numbers.
-			transports := strings.Split(strings.Join(c.StringSlice("transport"), ","), ",")
-			return collbench.Run(c.Context, collbench.Options{Procs: c.IntSlice("procs"), Sizes: c.IntSlice("bytes"), Transports: transports})
 		}),
 	}
 }

@@ -119,8 +119,8 @@ func appendPong(b, ping []byte) []byte {
 	return append(header{length: 8, kind: framePing, flags: flagAck}.appendTo(b), ping...)
 }
 
-func goAwayFrame(last, code uint32, words string) []byte {
-	b := header{length: 8 + len(words), kind: frameGoAway}.appendTo(nil)
+func appendGoAway(b []byte, last, code uint32, words string) []byte {
+	b = header{length: 8 + len(words), kind: frameGoAway}.appendTo(b)
 	b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, last), code)
 	return append(b, words...)
 }

@@ -22,7 +22,7 @@ func FuzzConn(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(true, frames(appendSettings(nil, setting{settingMaxFrame, 1 << 20}), headersFrame(1, answer, false), frame(frameData, 0, 1, "\x00\x00\x00\x00\x03abc"), goAwayFrame(1, 0, "bye")))
+	f.Add(true, frames(appendSettings(nil, setting{settingMaxFrame, 1 << 20}), headersFrame(1, answer, false), frame(frameData, 0, 1, "\x00\x00\x00\x00\x03abc"), appendGoAway(nil, 1, 0, "bye")))
 	f.Add(false, frames(call(1), frame(frameData, flagPadded, 1, "\x02\x00\x00\x00\x00\x03abcpp"), frame(frameData, flagEndStream, 1, ""), call(3), appendNumber(nil, frameReset, 3, 8)))
 	f.Add(false, frames(frame(frameWindow, 0, 0, "\x00\x00\x10\x00"), frame(framePing, 0, 0, "12345678"), frame(200, 0, 0, "xyz"), frame(framePriority, 0, 1, "12345")))
 	f.Fuzz(func(t *testing.T, client bool, said []byte) {
@@ -80,7 +80,7 @@ func bounded(t *testing.T, c *Conn) {
 func FuzzRequests(f *testing.F) {
 	f.Add(frames(call(1), frame(frameData, flagPadded, 1, "\x02\x00\x00\x00\x00\x03abcpp"), frame(frameData, flagEndStream, 1, ""), call(3), appendNumber(nil, frameReset, 3, 8)))
 	f.Add(frames(frame(frameWindow, 0, 0, "\x00\x00\x10\x00"), frame(framePing, 0, 0, "12345678"), frame(200, 0, 0, "xyz"), frame(framePriority, 0, 1, "12345")))
-	f.Add(frames(frame(frameHeaders, 0, 1, string(call(1)[headerSize:])), frame(frameContinuation, flagEndHeaders, 1, ""), goAwayFrame(1, 0, "bye")))
+	f.Add(frames(frame(frameHeaders, 0, 1, string(call(1)[headerSize:])), frame(frameContinuation, flagEndHeaders, 1, ""), appendGoAway(nil, 1, 0, "bye")))
 	hello := appendSettings([]byte(preface))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c := quiet(frames(hello, b), func(*Stream) {})

@@ -103,7 +103,7 @@ func hear(t testing.TB, client bool, said []byte) (answered []byte, end error) {
 	if err == nil {
 		<-c.Done()
 		err = c.Err()
-		part(c)
+		c.Close()
 	}
 	conn.mu.Lock()
 	defer conn.mu.Unlock()
@@ -232,7 +232,7 @@ func TestHostileAnswers(t *testing.T) {
 		"data before headers": {frames(hello, frame(frameData, 0, 1, "x")), "before its headers"},
 		"a stream of its own": {frames(hello, headersFrame(2, block(nil, ":status", "200"), false)), "headers of stream 2"},
 		"headers twice":       {frames(hello, repeat(2, headersFrame(1, block(nil, ":status", "200", "content-type", contentType), false))), "a second time"},
-		"goaway":              {frames(hello, goAwayFrame(0, codeFlood, "too\nmuch\x00")), "too\\nmuch"},
+		"goaway":              {frames(hello, appendGoAway(nil, 0, codeFlood, "too\nmuch\x00")), "too\\nmuch"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// The stream has to be open when the answer comes.
@@ -264,7 +264,7 @@ func TestHostileAnswers(t *testing.T) {
 			if err := c.Err(); !strings.Contains(err.Error(), tc.words) || strings.ContainsAny(err.Error(), "\n\x00") {
 				t.Errorf("%q, want %q in it, in one line", err, tc.words)
 			}
-			part(c)
+			c.Close()
 		})
 	}
 	for name, tc := range map[string]struct {
@@ -301,7 +301,7 @@ func TestAnswersNobodyReads(t *testing.T) {
 	if err == nil {
 		<-c.Done()
 		err = c.Err()
-		part(c)
+		c.Close()
 	}
 	if !strings.Contains(err.Error(), "more answers than it takes") {
 		t.Error(err)
