@@ -17,6 +17,9 @@ type Combiner struct {
 	DType DType
 	Op    Op
 	Dst   []byte // what is left of it
+	// FromBF16 says that the pieces are BF16, while Dst is F32 and Op Sum or Avg; Replace
+	// that these are no summands but take the place of Dst.
+	FromBF16, Replace bool
 
 	carry [8]byte // the part of an element that came
 	have  int
@@ -25,6 +28,9 @@ type Combiner struct {
 // Add combines the next piece.
 func (c *Combiner) Add(p []byte) {
 	size := c.DType.Size()
+	if c.FromBF16 {
+		size = BF16.Size()
+	}
 	if c.have > 0 {
 		k := copy(c.carry[c.have:size], p)
 		c.have += k
@@ -32,14 +38,28 @@ func (c *Combiner) Add(p []byte) {
 		if c.have < size {
 			return
 		}
-		whole(c.DType, c.Op, c.Dst[:size], c.carry[:size])
-		c.Dst = c.Dst[size:]
+		c.whole(c.carry[:size], size)
 	}
 	if n := len(p) / size * size; n > 0 {
-		whole(c.DType, c.Op, c.Dst[:n], p[:n])
-		c.Dst, p = c.Dst[n:], p[n:]
+		c.whole(p[:n], size)
+		p = p[n:]
 	}
 	c.have = copy(c.carry[:], p)
+}
+
+// whole combines elements of so many bytes, of which each lies in one piece.
+func (c *Combiner) whole(src []byte, size int) {
+	n := len(src) / size * c.DType.Size()
+	dst := c.Dst[:n]
+	c.Dst = c.Dst[n:]
+	switch {
+	case !c.FromBF16:
+		whole(c.DType, c.Op, dst, src)
+	case c.Replace:
+		widenBF16(viewAs[float32](dst), viewAs[uint16](src))
+	default:
+		addBF16(viewAs[float32](dst), viewAs[uint16](src))
+	}
 }
 
 // whole combines elements of which each lies in one piece.
@@ -117,6 +137,20 @@ func halves(op Op, d, s []uint16, widen func([]float32, []uint16), narrow func([
 		floats(op, a[:n], b[:n])
 		narrow(d[:n], a[:n])
 		d, s = d[n:], s[n:]
+	}
+}
+
+// PackBF16 rounds F32 elements to BF16: dst is half as long as src.
+func PackBF16(dst, src []byte) { narrowBF16(viewAs[uint16](dst), viewAs[float32](src)) }
+
+// RoundBF16 has F32 elements become what PackBF16 makes of them.
+func RoundBF16(b []byte) {
+	var narrow [blockLen]uint16
+	for d := viewAs[float32](b); len(d) > 0; {
+		n := min(len(d), blockLen)
+		narrowBF16(narrow[:n], d[:n])
+		widenBF16(d[:n], narrow[:n])
+		d = d[n:]
 	}
 }
 

@@ -71,3 +71,11 @@ func addF32Plain(d, s []float32) {
 		d[i] += s[i]
 	}
 }
+
+// addBF16Plain adds BF16 to float32.
+func addBF16Plain(d []float32, s []uint16) {
+	s = s[:len(d)]
+	for i := range d {
+		d[i] += math.Float32frombits(uint32(s[i]) << 16)
+	}
+}

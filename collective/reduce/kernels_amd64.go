@@ -16,6 +16,11 @@ func widenBF16AVX2(d *float32, s *uint16, n int)
 //go:noescape
 func narrowBF16AVX2(d *uint16, s *float32, n int)
 
+// addBF16AVX2 sets d[i] += s[i].
+//
+//go:noescape
+func addBF16AVX2(d *float32, s *uint16, n int)
+
 //go:noescape
 func widenF16C(d *float32, s *uint16, n int)
 
@@ -28,6 +33,7 @@ func addF32(d, s []float32) { blocks(hasAVX2, d, s, addAVX2, addF32Plain) }
 
 func widenBF16(d []float32, s []uint16)  { blocks(hasAVX2, d, s, widenBF16AVX2, widenBF16Plain) }
 func narrowBF16(d []uint16, s []float32) { blocks(hasAVX2, d, s, narrowBF16AVX2, narrowBF16Plain) }
+func addBF16(d []float32, s []uint16)    { blocks(hasAVX2, d, s, addBF16AVX2, addBF16Plain) }
 func widenF16(d []float32, s []uint16)   { blocks(hasF16C, d, s, widenF16C, widenF16Plain) }
 func narrowF16(d []uint16, s []float32)  { blocks(hasF16C, d, s, narrowF16C, narrowF16Plain) }
 

@@ -106,6 +106,46 @@ end:
 	VZEROUPPER
 	RET
 
+// func addBF16AVX2(d *float32, s *uint16, n int)
+// The numbers that came are the second operand of the addition, as in addAVX2: of two
+// NaNs the sum keeps the first.
+TEXT ·addBF16AVX2(SB), NOSPLIT, $0-24
+	MOVQ d+0(FP), DI
+	MOVQ s+8(FP), SI
+	MOVQ n+16(FP), CX
+	SHRQ $5, CX
+	JZ   end
+
+turn:
+	VPMOVZXWD (SI), Y0
+	VPMOVZXWD 16(SI), Y1
+	VPMOVZXWD 32(SI), Y2
+	VPMOVZXWD 48(SI), Y3
+	VPSLLD  $16, Y0, Y0
+	VPSLLD  $16, Y1, Y1
+	VPSLLD  $16, Y2, Y2
+	VPSLLD  $16, Y3, Y3
+	VMOVUPS (DI), Y4
+	VMOVUPS 32(DI), Y5
+	VMOVUPS 64(DI), Y6
+	VMOVUPS 96(DI), Y7
+	VADDPS  Y0, Y4, Y4
+	VADDPS  Y1, Y5, Y5
+	VADDPS  Y2, Y6, Y6
+	VADDPS  Y3, Y7, Y7
+	VMOVUPS Y4, (DI)
+	VMOVUPS Y5, 32(DI)
+	VMOVUPS Y6, 64(DI)
+	VMOVUPS Y7, 96(DI)
+	ADDQ    $64, SI
+	ADDQ    $128, DI
+	DECQ    CX
+	JNZ     turn
+
+end:
+	VZEROUPPER
+	RET
+
 // func widenF16C(d *float32, s *uint16, n int)
 TEXT ·widenF16C(SB), NOSPLIT, $0-24
 	MOVQ d+0(FP), DI

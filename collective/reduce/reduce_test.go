@@ -156,6 +156,21 @@ func TestKernelsEqualPlain(t *testing.T) {
 	}
 	for n := range 300 {
 		for off := range 3 {
+			x, h := make([]float32, n+off), make([]uint16, n+off)
+			for i := range x { // infinities among them, and of each pair at most one NaN
+				x[i], h[i] = rand.Float32(), uint16(rand.Uint32())
+				if i%7 == 0 {
+					x[i], h[i] = math.Float32frombits(rand.Uint32()), 0x7f80
+				}
+			}
+			p := slices.Clone(x)
+			addBF16Plain(p[off:], h[off:])
+			addBF16(x[off:], h[off:])
+			if !slices.Equal(bytesOf(x), bytesOf(p)) {
+				t.Fatalf("BF16 added to float32: n=%d off=%d differs", n, off)
+			}
+		}
+		for off := range 3 {
 			x, y := make([]float32, n+off), make([]float32, n+off)
 			for i := range x {
 				x[i], y[i] = rand.Float32(), rand.Float32()
@@ -320,6 +335,41 @@ func TestCombineAnyPieces(t *testing.T) {
 	})
 }
 
+// What travels as BF16 is added to F32, or replaces it, wherever the pieces are cut;
+// and who rounds its own has what the others get.
+func TestBF16OnTheWire(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(0, 700).Draw(t, "n")
+		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 2))
+		own, theirs := make([]float32, n), make([]float32, n)
+		for i := range own {
+			own[i], theirs[i] = float32(rng.NormFloat64()), math.Float32frombits(rng.Uint32())
+		}
+		wire := make([]byte, 2*n)
+		PackBF16(wire, bytesOf(theirs))
+		rounded, sum := slices.Clone(theirs), slices.Clone(own)
+		RoundBF16(bytesOf(rounded))
+		for i := range sum {
+			sum[i] += rounded[i]
+		}
+		for _, replace := range []bool{false, true} {
+			got, want := slices.Clone(own), sum
+			if replace {
+				want = rounded
+			}
+			c := Combiner{DType: F32, Op: Sum, Dst: bytesOf(got), FromBF16: true, Replace: replace}
+			for src := wire; len(src) > 0; {
+				k := rapid.IntRange(0, min(len(src), 150)).Draw(t, "cut")
+				c.Add(slices.Clone(src[:k]))
+				src = src[k:]
+			}
+			if !slices.Equal(bytesOf(got), bytesOf(want)) {
+				t.Fatalf("replace %v: %v, want %v", replace, got, want)
+			}
+		}
+	})
+}
+
 func TestNames(t *testing.T) {
 	for d := DType(0); d <= endDType; d++ {
 		if d.Valid() != (d < endDType) || d.String() == "" || d.Size() < 1 || d.Reducible() != (d.Valid() && d != Bytes) {
@@ -351,6 +401,15 @@ func BenchmarkCombine(b *testing.B) {
 	for name, f := range map[string]func(d, s []float32){"kernel": addF32, "plain": addF32Plain} {
 		b.Run("add/"+name, func(b *testing.B) {
 			x, y := make([]float32, 64<<10), make([]float32, 64<<10)
+			b.SetBytes(int64(4 * len(x)))
+			for b.Loop() {
+				f(x, y)
+			}
+		})
+	}
+	for name, f := range map[string]func([]float32, []uint16){"kernel": addBF16, "plain": addBF16Plain} {
+		b.Run("add bf16/"+name, func(b *testing.B) {
+			x, y := make([]float32, 64<<10), make([]uint16, 64<<10)
 			b.SetBytes(int64(4 * len(x)))
 			for b.Loop() {
 				f(x, y)
