@@ -1,7 +1,5 @@
 package schedule
 
-import "math/bits"
-
 // DoublingAllReduce takes about log2(n) steps over a single block. With p the
 // largest power of two in n, the first 2·(n-p) ranks first fold pairwise, so that
 // p ranks are left, which swap with ranks at twice the distance each time; at the
@@ -34,31 +32,6 @@ func DoublingAllReduce(rank, n int) Plan {
 		steps = append(steps, send(rank-1, all))
 	}
 	return newPlan(Doubling, 1, steps)
-}
-
-// HalvingReduceScatter is RingReduceScatter in log2(n) steps, for n a power of two:
-// each step gives half of the blocks that are left away, and keeps the half that
-// holds the own. It meets its peers in the order of DoublingAllReduce, nearest first,
-// which makes its sums the same bits. So that what travels are neighbours, block i of
-// the plan is the part of rank Mirrored(i, n).
-func HalvingReduceScatter(rank, n int) Plan {
-	var steps []Step
-	for m := 1; m < n; m *= 2 {
-		left := n / (2 * m) // blocks that are left after the step
-		a := Combine
-		if left == 1 {
-			a = Finish
-		}
-		half := func(of int) Blocks { return Blocks{First: Mirrored(of, n) &^ (left - 1), Count: left} }
-		steps = append(steps, Step{To: rank ^ m, From: rank ^ m, Send: half(rank ^ m), Recv: half(rank), Action: a})
-	}
-	return newPlan(Halving, n, steps)
-}
-
-// Mirrored is the number whose bits, of those that the numbers below n have, are i's
-// in the opposite order; n is a power of two.
-func Mirrored(i, n int) int {
-	return int(bits.Reverse64(uint64(i)) >> (65 - bits.Len(uint(n))))
 }
 
 // ShortAllGather is RingAllGather in ceil(log2 n) steps, in which ever more blocks

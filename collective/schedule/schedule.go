@@ -7,7 +7,10 @@
 // possible. Recursive doubling and halving and the binomial trees need about
 // log2(n) steps instead (Thakur, Rabenseifner and Gropp, 2005), and so do Bruck's
 // all-gather and all-to-all (Bruck and others, 1997) where n is no power of two.
-// The barrier is a dissemination (Hensgen, Finkel and Manber, 1988).
+// The barrier is a dissemination (Hensgen, Finkel and Manber, 1988). Rabenseifner's
+// all-reduce (2004) has as few steps as the doubling, twice, and as few bytes as the ring.
+// Where ranks share hosts, the hierarchical schedules send between hosts no more than
+// one rank of each would.
 //
 // Begin reading at Plan; ring.go is the shortest example of making one.
 package schedule
@@ -28,6 +31,9 @@ const (
 	Pipeline // the chain
 	Pairwise
 	Dissemination
+	Rabenseifner     // the halving, then the same steps back as an all-gather
+	Hierarchical     // within hosts, and between them by their ring or chain
+	HierarchicalTree // the same in few steps: a tree in each host, their first ranks by doubling
 	endAlgorithm
 )
 
@@ -36,7 +42,8 @@ func (a Algorithm) Valid() bool { return a < endAlgorithm }
 
 func (a Algorithm) String() string {
 	if a.Valid() {
-		return [...]string{"ring", "doubling", "halving", "bruck", "tree", "chain", "pairwise", "dissemination"}[a]
+		return [...]string{"ring", "doubling", "halving", "bruck", "tree", "chain", "pairwise", "dissemination",
+			"rabenseifner", "hierarchical", "hierarchical tree"}[a]
 	}
 	return fmt.Sprintf("algorithm(%d)", uint8(a))
 }
@@ -119,6 +126,17 @@ type Plan struct {
 	Algorithm Algorithm
 	Blocks    int // that the buffer is cut into
 	Steps     []Step
+	// Parts, in plans with a block for each rank, are the ranks whose parts the blocks are,
+	// so that what travels together is numbered in a row; nil: block i is that of rank i.
+	Parts []int
+}
+
+// Part is the rank whose part a block is, in plans with a block for each.
+func (p *Plan) Part(block int) int {
+	if p.Parts == nil {
+		return block
+	}
+	return p.Parts[block]
 }
 
 // newPlan works out what each step has to wait for.

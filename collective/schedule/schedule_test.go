@@ -87,9 +87,15 @@ var checks = []check{
 	{name: "ring reduce-scatter", plan: func(r, n, _ int) Plan { return RingReduceScatter(r, n) },
 		begin: ownEverywhere, end: func(r, b, n, _ int) ([2]uint64, bool) { return full(n), r == b },
 		steps: func(n int) int { return n - 1 }, degree: func(int) int { return 2 }},
-	{name: "halving reduce-scatter", plan: func(r, n, _ int) Plan { return HalvingReduceScatter(r, n) }, only: PowerOfTwo,
-		begin: ownEverywhere, end: func(r, b, n, _ int) ([2]uint64, bool) { return full(n), r == Mirrored(b, n) },
-		steps: logOf, degree: logOf},
+	{name: "halving reduce-scatter", plan: func(r, n, _ int) Plan { return HalvingReduceScatter(r, n) },
+		begin: ownEverywhere, end: func(r, b, n, _ int) ([2]uint64, bool) {
+			p := HalvingReduceScatter(0, n)
+			return full(n), r == p.Part(b)
+		},
+		steps: logOf, degree: func(n int) int { return 2 * logOf(n) }},
+	{name: "rabenseifner all-reduce", plan: func(r, n, _ int) Plan { return RabenseifnerAllReduce(r, n) },
+		begin: ownEverywhere, end: func(_, _, n, _ int) ([2]uint64, bool) { return full(n), true },
+		steps: func(n int) int { return 2 * logOf(n) }, degree: func(n int) int { return 2 * logOf(n) }, order: true},
 	{name: "ring all-gather", plan: func(r, n, _ int) Plan { return RingAllGather(r, n) },
 		begin: ownBlock, end: func(_, b, _, _ int) ([2]uint64, bool) { return mark(b).set, true },
 		steps: func(n int) int { return n - 1 }, degree: func(int) int { return 2 }, order: true},
@@ -210,10 +216,7 @@ func peers(p Plan) int {
 // A block that is called finished is.
 func TestFinishIsFull(t *testing.T) {
 	for _, n := range worlds() {
-		for name, plan := range map[string]func(int, int) Plan{"all-reduce": RingAllReduce, "reduce-scatter": RingReduceScatter, "halving": HalvingReduceScatter} {
-			if name == "halving" && !PowerOfTwo(n) {
-				continue
-			}
+		for name, plan := range map[string]func(int, int) Plan{"all-reduce": RingAllReduce, "reduce-scatter": RingReduceScatter, "halving": HalvingReduceScatter, "rabenseifner": RabenseifnerAllReduce} {
 			// Cut off after the step that finishes, the plans leave the result there.
 			plans, cells := make([]Plan, n), make([][][]cell, n)
 			for r := range n {

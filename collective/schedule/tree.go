@@ -55,6 +55,10 @@ func chain(rank, n, root int) (parent int, children []int) {
 // the root knows when all have it.
 func Broadcast(rank, n, root int, shape Algorithm) Plan {
 	parent, children := place(shape, rank, n, root)
+	return broadcast(shape, parent, children)
+}
+
+func broadcast(shape Algorithm, parent int, children []int) Plan {
 	var steps []Step
 	if parent != None {
 		steps = append(steps, receive(parent, one(0), Copy))
@@ -75,6 +79,10 @@ func Broadcast(rank, n, root int, shape Algorithm) Plan {
 // children, the nearest first, and the root ends with the reduction.
 func Reduce(rank, n, root int, shape Algorithm) Plan {
 	parent, children := place(shape, rank, n, root)
+	return reduce(shape, parent, children)
+}
+
+func reduce(shape Algorithm, parent int, children []int) Plan {
 	var steps []Step
 	for _, c := range slices.Backward(children) {
 		steps = append(steps, receive(c, one(0), Combine))
