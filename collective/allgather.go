@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"vgid/collective/internal/watch"
-	"vgid/collective/schedule"
 )
 
 // AllGather gives every rank the parts of all ranks in rank order: out is cut
@@ -56,12 +55,9 @@ func (x *exchange) allGather(call Call, in, out Buf, l layout) error {
 	if x.size == 1 {
 		return nil
 	}
-	alg := schedule.Ring
-	if x.short(out) {
-		alg = schedule.Bruck
-	}
 	h := x.begin(Header{Call: call, DType: out.dtype, Count: uint64(out.Len()), Root: l.checksum, Chunks: x.frames(out)})
-	return x.run(h, x.plan(CallAllGather, alg, 0), func(i int) []byte { return l.of(out, i) })
+	plan := x.plan(CallAllGather, x.choose(call, out), 0)
+	return x.run(h, plan, func(i int) []byte { return l.of(out, plan.Part(i)) })
 }
 
 // maxGather bounds what is collected where a rank learns the lengths from others,

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"vgid/collective/reduce"
-	"vgid/collective/schedule"
 )
 
 // AllReduce replaces b on every rank by the reduction over all ranks. All
@@ -31,18 +30,19 @@ func (a Async) AllReduceTo(ctx context.Context, in, out Buf, op Op) *Handle {
 	})
 }
 
-// allReduce takes the doubling, of fewest steps, for what is short, and the
-// ring, of fewest bytes, for the rest: the time of a step is most of the one,
-// the time of the bytes most of the other.
+// allReduce takes an algorithm of few steps for what is short, and one of few bytes for
+// the rest: the time of a step is most of the one, the time of the bytes most of
+// the other. The first are over a single block.
 func (x *exchange) allReduce(b Buf, op Op) error {
 	if x.size == 1 {
 		return nil
 	}
-	h := x.begin(Header{Call: CallAllReduce, Reduce: op, DType: b.dtype, Count: uint64(b.Len()), Chunks: x.frames(b)})
-	if !x.short(b) {
-		return x.run(h, x.plan(CallAllReduce, schedule.Ring, 0), segments(b, x.size))
+	h := x.begin(Header{Call: CallAllReduce, Reduce: op, DType: b.dtype, Count: uint64(b.Len()), Chunks: x.frames(b), AsBF16: x.asBF16(b, op)})
+	plan := x.plan(CallAllReduce, x.choose(CallAllReduce, b), 0)
+	if plan.Blocks > 1 {
+		return x.run(h, plan, segments(b, x.size, &plan))
 	}
-	if err := x.run(h, x.plan(CallAllReduce, schedule.Doubling, 0), func(int) []byte { return b.raw }); err != nil {
+	if err := x.run(h, plan, func(int) []byte { return b.raw }); err != nil {
 		return err
 	}
 	if op == Avg {

@@ -66,7 +66,7 @@ func (x *exchange) allToAll(in, out Buf) error {
 		in.raw = x.scratch.Take(len(out.raw))
 		copy(in.raw, out.raw)
 	}
-	if !x.short(in) || x.size <= 2 {
+	if x.choose(CallAllToAll, in) == schedule.Pairwise {
 		return x.pairwise(h, in, l, out, l)
 	}
 	block := func(i int) []byte { return l.of(out, (x.rank-i+x.size)%x.size) }

@@ -1,10 +1,6 @@
 package collective
 
-import (
-	"context"
-
-	"vgid/collective/schedule"
-)
+import "context"
 
 // Barrier returns when every rank has called it.
 func (c *Comm) Barrier(ctx context.Context) error { return c.now().Barrier(ctx).Wait(ctx) }
@@ -17,6 +13,6 @@ func (a Async) Barrier(ctx context.Context) *Handle {
 			return nil
 		}
 		h := x.begin(Header{Call: CallBarrier, DType: TypeBytes, Chunks: 1})
-		return x.run(h, x.plan(CallBarrier, schedule.Dissemination, 0), nil)
+		return x.run(h, x.plan(CallBarrier, x.choose(CallBarrier, Buf{}), 0), nil)
 	})
 }

@@ -1,10 +1,6 @@
 package collective
 
-import (
-	"context"
-
-	"vgid/collective/schedule"
-)
+import "context"
 
 // Broadcast replaces b on every rank by the root's. The root returns when every
 // rank has it, so that ranks which name different roots learn of it here.
@@ -23,10 +19,6 @@ func (x *exchange) broadcast(b Buf, root int) error {
 	if x.size == 1 {
 		return nil
 	}
-	shape := schedule.Pipeline
-	if x.short(b) {
-		shape = schedule.BinomialTree
-	}
 	h := x.begin(Header{Call: CallBroadcast, DType: b.dtype, Count: uint64(b.Len()), Root: uint32(root), Chunks: x.frames(b)})
-	return x.run(h, x.plan(CallBroadcast, shape, root), func(int) []byte { return b.raw })
+	return x.run(h, x.plan(CallBroadcast, x.choose(CallBroadcast, b), root), func(int) []byte { return b.raw })
 }

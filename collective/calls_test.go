@@ -1,6 +1,7 @@
 package collective_test
 
 import (
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -18,6 +19,12 @@ func TestCallsAgainstArithmetic(t *testing.T) {
 		opt := collective.Options{
 			ChunkBytes: rapid.SampledFrom([]int{8, 64, 1000, 1 << 20}).Draw(rt, "chunk"),
 			SmallBytes: rapid.SampledFrom([]int{-1, 100, 1 << 20}).Draw(rt, "small"),
+			// Of Auto the short, the middle and the long.
+			MiddleBytes: rapid.SampledFrom([]int{-1, 800}).Draw(rt, "middle"),
+			Algorithm:   rapid.SampledFrom(collective.Algorithms).Draw(rt, "algorithm"),
+		}
+		if rapid.Bool().Draw(rt, "several hosts") {
+			opt.Hosts = rapid.SliceOfN(rapid.IntRange(0, 3), n, n).Draw(rt, "hosts")
 		}
 		longest := 1000
 		if opt.ChunkBytes == 8 {
@@ -38,14 +45,33 @@ func TestCallsInLargeWorlds(t *testing.T) {
 	for _, w := range []struct{ n, small, chunk int }{{13, -1, 64}, {13, 0, 0}, {16, 0, 0}, {33, 0, 0}} {
 		calltest.All(t, mem.New(w.n), collective.Options{SmallBytes: w.small, ChunkBytes: w.chunk})
 	}
+	hosts := slices.Repeat([]int{0, 0, 0, 1, 1, 2}, 3)
+	for _, small := range []int{-1, 0} {
+		calltest.All(t, mem.New(len(hosts)), collective.Options{SmallBytes: small, ChunkBytes: 64, Hosts: hosts})
+	}
 }
 
 // A reduce-scatter has the bits of an all-reduce, whatever the ways of both are.
 func TestPartsHaveTheBitsOfTheWhole(t *testing.T) {
 	for n := 1; n <= 9; n++ {
+		mixed := make([]int, n)
+		for r := range mixed {
+			mixed[r] = r * r % 3
+		}
+		var all []collective.Options
 		for _, small := range []int{-1, 0, 4 << 20} {
-			if err := first(world(t, n, collective.Options{SmallBytes: small, ChunkBytes: 4 << 20}, nil, calltest.Agree)); err != nil {
-				t.Errorf("short up to %d bytes: %v", small, err)
+			for _, middle := range []int{-1, 4 << 20} {
+				all = append(all, collective.Options{SmallBytes: small, MiddleBytes: middle})
+			}
+			all = append(all, collective.Options{SmallBytes: small, Hosts: mixed})
+		}
+		for _, a := range collective.Algorithms {
+			all = append(all, collective.Options{Algorithm: a}, collective.Options{Algorithm: a, Wire: collective.TypeBF16, SmallBytes: -1})
+		}
+		for _, opt := range all {
+			opt.ChunkBytes = 4 << 20
+			if err := first(world(t, n, opt, nil, calltest.Agree)); err != nil {
+				t.Errorf("%+v: %v", opt, err)
 			}
 		}
 	}

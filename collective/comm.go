@@ -27,6 +27,19 @@ type Options struct {
 	// (recursive doubling, a tree) instead of with the fewest bytes (a ring, a
 	// chain); 0: 64 KiB, negative: none.
 	SmallBytes int
+	// MiddleBytes is the longest buffer for which Auto takes Rabenseifner's algorithm
+	// rather than the ring, if it is not short; 0: 1 MiB, negative: none.
+	MiddleBytes int
+	// Algorithm forces the algorithms of all calls; "" is Auto.
+	Algorithm Algorithm
+	// Hosts are the numbers of the ranks' hosts: ranks with equal ones share a host, and
+	// then calls send as little as they can between hosts. nil: all share one.
+	Hosts []int
+	// Wire is how TypeF32 travels where it is summed, by AllReduce and the ReduceScatters of
+	// buffers that are not short, but by Doubling: TypeBF16 has partial results
+	// rounded to half the bytes before they are sent, and the result as well, so that all
+	// ranks have the same. They are added in float32. The zero value, TypeF32, rounds nothing.
+	Wire DType
 	// Heartbeat is the time between signs of life to the neighbours; 0: 400 ms,
 	// or an eighth of Timeout if that is less.
 	Heartbeat time.Duration
@@ -127,7 +140,7 @@ func New(t Transport, opt Options) (*Comm, error) {
 	}
 	setDefault(&opt.Timeout, 60*time.Second)
 	setDefault(&opt.ChunkBytes, 1<<20)
-	setDefault(&opt.SmallBytes, 64<<10)
+	opt.limits()
 	setDefault(&opt.Heartbeat, min(400*time.Millisecond, max(opt.Timeout/8, time.Millisecond)))
 	setDefault(&opt.Silence, max(4200*time.Millisecond, 6*opt.Heartbeat))
 	// A chunk holds whole elements of every type.
@@ -135,6 +148,9 @@ func New(t Transport, opt Options) (*Comm, error) {
 	if opt.Timeout < 0 || opt.Heartbeat < 0 || opt.ChunkBytes < 8 {
 		return nil, errors.Join(fmt.Errorf("collective: timeout %v, heartbeat %v and chunk of %d bytes must be positive",
 			opt.Timeout, opt.Heartbeat, opt.ChunkBytes), t.Close())
+	}
+	if err := opt.check(t.Size()); err != nil {
+		return nil, errors.Join(err, t.Close())
 	}
 	opt.SmallBytes = min(opt.SmallBytes, opt.ChunkBytes)
 	ranks := make([]int, t.Size())
@@ -158,9 +174,34 @@ func (j *job) communicator(opt Options, l frame.Lane, ranks []int) *Comm {
 	c.exchange = &exchange{
 		lane: l, rank: c.rank, size: c.size, job: frame.JobHash(opt.Job), opt: &c.opt, failure: j.failure, progress: c.progress, watch: j.watch,
 		inflight: frame.NewInflight(), plans: map[planKey]schedule.Plan{}, open: func(peer int) { j.t.Open(ranks[peer]) },
+		hosts: hostsOf(ranks, j.opt.Hosts),
 	}
+	c.exchange.hostsSum = checksumOf(c.exchange.hosts)
 	c.queue.run, c.messages = (*Handle).execute, newMessenger(c)
 	return c
+}
+
+// hostsOf groups ranks of the job by the hosts that the options name.
+func hostsOf(ranks, numbers []int) schedule.Hosts {
+	of := make([]int, len(ranks))
+	for i, r := range ranks {
+		if numbers != nil {
+			of[i] = numbers[r]
+		}
+	}
+	return schedule.NewHosts(of)
+}
+
+// checksumOf is what headers say of the hosts.
+func checksumOf(h schedule.Hosts) uint32 {
+	if h.Count() == 1 {
+		return 0
+	}
+	var b []byte
+	for r := range h.Ranks() {
+		b = binary.LittleEndian.AppendUint32(b, uint32(h.Of(r)))
+	}
+	return frame.Checksum(b)
 }
 
 func setDefault[T ~int | ~int64](v *T, def T) {

@@ -183,7 +183,7 @@ func TestNaNWinsMinAndMax(t *testing.T) {
 func TestMovingData(t *testing.T) {
 	ctx := context.Background()
 	for n := 1; n <= 5; n++ {
-		for _, opt := range []collective.Options{{}, {SmallBytes: -1, ChunkBytes: 16}} {
+		for _, opt := range []collective.Options{{}, {SmallBytes: -1, MiddleBytes: -1, ChunkBytes: 16}} {
 			err := first(world(t, n, opt, nil, func(c *collective.Comm) error {
 				for root := range n {
 					v := make([]int64, 37)
@@ -270,7 +270,7 @@ func TestMismatchIsNamedOnEveryRank(t *testing.T) {
 		for n := 2; n <= 4; n++ {
 			for _, opt := range []collective.Options{
 				{Heartbeat: 20 * time.Millisecond},
-				{Heartbeat: 20 * time.Millisecond, SmallBytes: -1},
+				{Heartbeat: 20 * time.Millisecond, SmallBytes: -1, MiddleBytes: -1},
 			} {
 				errs := world(t, n, opt, nil, func(c *collective.Comm) error {
 					// A rank may learn of the mismatch while still in this call.
@@ -333,7 +333,7 @@ func TestFaultsEndEveryRankInTime(t *testing.T) {
 		inBubble(t, name, func(t *testing.T) {
 			ctx := context.Background()
 			begin := time.Now()
-			errs := world(t, 4, collective.Options{SmallBytes: -1, ChunkBytes: 1000, Timeout: 400 * time.Millisecond, Heartbeat: 20 * time.Millisecond},
+			errs := world(t, 4, collective.Options{SmallBytes: -1, MiddleBytes: -1, ChunkBytes: 1000, Timeout: 400 * time.Millisecond, Heartbeat: 20 * time.Millisecond},
 				[]mem.Fault{tc.fault}, func(c *collective.Comm) error {
 					err := c.AllReduce(ctx, collective.F32(make([]float32, 5000)), collective.Sum)
 					var x, y *collective.RankError

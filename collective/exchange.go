@@ -33,6 +33,8 @@ type exchange struct {
 	failure    *watch.Failure
 	progress   *watch.Progress
 	watch      *watch.Watch
+	hosts      schedule.Hosts
+	hostsSum   uint32
 
 	inflight *frame.Inflight
 	scratch  spans.Scratch
@@ -43,14 +45,15 @@ type exchange struct {
 
 // begin numbers a call and gives the header of its frames.
 func (x *exchange) begin(h Header) Header {
-	h.Job, h.Comm, h.Epoch, h.Seq = x.job, x.opt.Comm, x.opt.Epoch, x.progress.Next()
+	h.Job, h.Comm, h.Epoch, h.Hosts, h.Seq = x.job, x.opt.Comm, x.opt.Epoch, x.hostsSum, x.progress.Next()
 	return h
 }
 
-func (x *exchange) send(to int, h Header, chunk int, payload []byte) error {
+// send sends a frame; sent counts its payload, until the transport has read it.
+func (x *exchange) send(to int, h Header, chunk int, payload []byte, sent *frame.Inflight) error {
 	h.Chunk, h.Length = uint32(chunk), uint32(len(payload))
-	x.inflight.Add()
-	if err := x.lane.Send(to, &h, payload, x.inflight); err != nil {
+	sent.Add()
+	if err := x.lane.Send(to, &h, payload, sent); err != nil {
 		x.trouble(to, err)
 		return watch.ErrBroken
 	}
@@ -130,7 +133,7 @@ func (x *exchange) plan(call Call, way schedule.Algorithm, root int) schedule.Pl
 	key := planKey{call, way, root}
 	p, ok := x.plans[key]
 	if !ok {
-		p = makePlan(key, x.rank, x.size)
+		p = PlanOf(call, way, x.rank, root, x.hosts)
 		x.plans[key] = p
 		// All at once: one after another, a rank that waits to be called would hold up
 		// those that wait for it.
@@ -145,41 +148,16 @@ func (x *exchange) plan(call Call, way schedule.Algorithm, root int) schedule.Pl
 	return p
 }
 
-func makePlan(k planKey, rank, n int) schedule.Plan {
-	switch k.call {
-	case CallAllReduce:
-		if k.way == schedule.Ring {
-			return schedule.RingAllReduce(rank, n)
-		}
-		return schedule.DoublingAllReduce(rank, n)
-	case CallReduceScatter:
-		switch k.way {
-		case schedule.Ring:
-			return schedule.RingReduceScatter(rank, n)
-		case schedule.Halving:
-			return schedule.HalvingReduceScatter(rank, n)
-		}
-		return schedule.DoublingAllReduce(rank, n)
-	case CallAllGather:
-		if k.way == schedule.Ring {
-			return schedule.RingAllGather(rank, n)
-		}
-		return schedule.ShortAllGather(rank, n)
-	case CallBroadcast:
-		return schedule.Broadcast(rank, n, k.root, k.way)
-	case CallReduce:
-		return schedule.Reduce(rank, n, k.root, k.way)
-	case CallGather:
-		return schedule.Gather(rank, n, k.root)
-	case CallScatter:
-		return schedule.Scatter(rank, n, k.root)
-	case CallAllToAll:
-		if k.way == schedule.Bruck {
-			return schedule.BruckAllToAll(rank, n)
-		}
-		return schedule.PairwiseAllToAll(rank, n)
-	}
-	return schedule.Barrier(rank, n)
+// choose is the algorithm of a call on a buffer.
+func (x *exchange) choose(call Call, b Buf) schedule.Algorithm {
+	return x.opt.choose(call, len(b.raw), &x.hosts)
+}
+
+// asBF16 reports whether a reduction of a buffer has its elements travel as BF16. It does not
+// depend on the call, so that a reduce-scatter has the bits of an all-reduce.
+func (x *exchange) asBF16(b Buf, op Op) bool {
+	return x.opt.Wire == TypeBF16 && b.dtype == TypeF32 && (op == Sum || op == Avg) &&
+		!x.short(b) && x.opt.way(len(b.raw), &x.hosts) != Doubling
 }
 
 // short reports whether the time of the steps is most of a call on a buffer.

@@ -111,10 +111,10 @@ func first(errs ...error) error {
 	return nil
 }
 
-// segments cuts a buffer into n nearly equal blocks.
-func segments(b Buf, n int) func(i int) []byte {
+// segments cuts a buffer into n nearly equal parts, the blocks of a plan.
+func segments(b Buf, n int, plan *schedule.Plan) func(i int) []byte {
 	return func(i int) []byte {
-		lo, hi := schedule.Segment(b.Len(), n, i)
+		lo, hi := schedule.Segment(b.Len(), n, plan.Part(i))
 		return b.elements(lo, hi)
 	}
 }

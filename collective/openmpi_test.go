@@ -65,7 +65,7 @@ func TestCallsGiveWhatOpenMPIGives(t *testing.T) {
 		t.Fatalf("testdata/openmpi.golden holds %d lines", len(keys))
 	}
 	for n := 1; n <= 5; n++ {
-		for _, opt := range []collective.Options{{}, {SmallBytes: -1, ChunkBytes: 32}} {
+		for _, opt := range []collective.Options{{}, {SmallBytes: -1, MiddleBytes: -1, ChunkBytes: 32}} {
 			got, err := calltest.Results(mem.New(n), opt, worlds[n])
 			if err != nil {
 				t.Fatal(err)

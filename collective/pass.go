@@ -25,6 +25,9 @@ type pass struct {
 	// sent, and received, and of its frame: most are of one place.
 	sends, receives struct{ message, frame [1][]byte }
 
+	cut         int      // bytes of memory whose elements go into a frame
+	longest     int      // bytes of memory of the longest message that is sent
+	packed      []packed // where elements are rounded that are being sent
 	sent, taken []uint32 // frames, by peer
 	copies      [][]byte // what swaps send, by step; nil if there are none
 	// Frames taken and copies made, in the order of the plan: what sending waits
@@ -47,7 +50,10 @@ func (x *exchange) run(h Header, plan schedule.Plan, block func(i int) []byte) e
 		return err
 	}
 	frames := make([]uint32, 2*x.size)
-	p := &pass{x: x, h: h, plan: plan, block: block, sent: frames[:x.size], taken: frames[x.size:]}
+	p := &pass{x: x, h: h, plan: plan, block: block, sent: frames[:x.size], taken: frames[x.size:], cut: x.opt.ChunkBytes}
+	if h.AsBF16 {
+		p.cut *= TypeF32.Size() / TypeBF16.Size()
+	}
 	events, long, most := 0, false, min(inOrderBytes, x.opt.ChunkBytes)
 	for _, s := range plan.Steps {
 		if s.Swap && p.copies == nil {
@@ -55,10 +61,13 @@ func (x *exchange) run(h Header, plan schedule.Plan, block func(i int) []byte) e
 		}
 		if s.From != schedule.None {
 			n := p.length(s.Recv)
-			events += x.chunks(n) + 1
+			events += p.chunks(n) + 1
 			long = long || n > most
 		}
-		long = long || s.To != schedule.None && p.length(s.Send) > most
+		if s.To != schedule.None {
+			n := p.length(s.Send)
+			long, p.longest = long || n > most, max(p.longest, n)
+		}
 	}
 	var err error
 	if long {
@@ -68,6 +77,9 @@ func (x *exchange) run(h Header, plan schedule.Plan, block func(i int) []byte) e
 	}
 	if err == nil && !x.inflight.Wait(x.failure.Broken()) {
 		err = watch.ErrBroken
+	}
+	if err == nil {
+		err = p.sentAll()
 	}
 	return err
 }
@@ -134,7 +146,7 @@ func (p *pass) sendAll() error {
 			return err
 		}
 		message := p.outgoing(i, s)
-		for j := range p.x.chunks(spans.Total(message)) {
+		for j := range p.chunks(spans.Total(message)) {
 			if s.Stream && !s.Swap {
 				if err := await(need + j + 1); err != nil {
 					return err
@@ -154,7 +166,7 @@ func (p *pass) eventsBefore() []int {
 	for i, s := range p.plan.Steps {
 		out[i+1] = out[i] + p.prelude(i)
 		if s.From != schedule.None {
-			out[i+1] += p.x.chunks(p.length(s.Recv))
+			out[i+1] += p.chunks(p.length(s.Recv))
 		}
 	}
 	return out
@@ -180,7 +192,7 @@ func (p *pass) takeAll() error {
 			p.events <- struct{}{}
 		}
 		message := p.incoming(s)
-		for j := range p.x.chunks(spans.Total(message)) {
+		for j := range p.chunks(spans.Total(message)) {
 			if err := p.take(i, s, message, j); err != nil {
 				return err
 			}
@@ -227,32 +239,34 @@ func (p *pass) header(bytes int) Header {
 func (p *pass) send(s *schedule.Step, message [][]byte, j int) error {
 	h := p.header(spans.Total(message))
 	var payload []byte
-	switch parts := p.x.frame(p.sends.frame[:0], message, j); len(parts) {
-	case 0:
-	case 1:
+	inflight := p.x.inflight
+	switch parts := p.frame(p.sends.frame[:0], message, j); {
+	case h.AsBF16:
+		payload, inflight = p.pack(parts)
+	case len(parts) == 1:
 		payload = parts[0]
-	default:
+	case len(parts) > 1:
 		payload = p.x.scratch.Take(spans.Total(parts))
 		spans.Gather(payload, parts)
 	}
 	n := p.sent[s.To]
 	p.sent[s.To]++
-	return p.x.send(s.To, h, int(n), payload)
+	return p.x.send(s.To, h, int(n), payload, inflight)
 }
 
 // take receives frame j of a message and stores it.
 func (p *pass) take(i int, s *schedule.Step, message [][]byte, j int) error {
 	h := p.header(spans.Total(message))
-	parts := p.x.frame(p.receives.frame[:0], message, j)
+	parts := p.frame(p.receives.frame[:0], message, j)
 	n := p.taken[s.From]
 	p.taken[s.From]++
-	f, err := p.x.receive(s.From, &h, int(n), spans.Total(parts))
+	f, err := p.x.receive(s.From, &h, int(n), p.onWire(spans.Total(parts)))
 	if err != nil {
 		return err
 	}
 	var own []byte // of a swap in which the lower rank's comes first
 	if s.Swap && s.From < p.x.rank && s.Action != schedule.Copy {
-		own = p.copies[i][j*p.x.opt.ChunkBytes:]
+		own = p.copies[i][j*p.cut:]
 	}
 	defer f.Release()
 	for _, dst := range parts {
@@ -270,7 +284,7 @@ func (p *pass) take(i int, s *schedule.Step, message [][]byte, j int) error {
 // store puts the next bytes of a frame where they go. own, if not nil, is what was there
 // before, and comes first.
 func (p *pass) store(s *schedule.Step, h *Header, f *frame.Frame, dst, own []byte) error {
-	if s.Action == schedule.Copy || own != nil {
+	if !h.AsBF16 && (s.Action == schedule.Copy || own != nil) {
 		if err := f.Into(dst); err != nil {
 			return err
 		}
@@ -278,8 +292,8 @@ func (p *pass) store(s *schedule.Step, h *Header, f *frame.Frame, dst, own []byt
 			reduce.Combine(h.DType, h.Reduce, dst, [][]byte{own[:len(dst)]})
 		}
 	} else {
-		c := reduce.Combiner{DType: h.DType, Op: h.Reduce, Dst: dst}
-		for left := len(dst); left > 0; {
+		c := reduce.Combiner{DType: h.DType, Op: h.Reduce, Dst: dst, FromBF16: h.AsBF16, Replace: s.Action == schedule.Copy}
+		for left := p.onWire(len(dst)); left > 0; {
 			piece, err := f.Next(left)
 			if err != nil {
 				return err
@@ -290,6 +304,9 @@ func (p *pass) store(s *schedule.Step, h *Header, f *frame.Frame, dst, own []byt
 	}
 	if s.Action == schedule.Finish && h.Reduce == Avg {
 		reduce.Divide(h.DType, dst, p.x.size)
+	}
+	if s.Action == schedule.Finish && h.AsBF16 {
+		reduce.RoundBF16(dst) // as the others get it
 	}
 	return nil
 }
@@ -318,6 +335,10 @@ func (p *pass) memory(room [][]byte, b schedule.Blocks) [][]byte {
 }
 
 // frame lists what frame j of a message holds, in room if it suffices.
-func (x *exchange) frame(room, message [][]byte, j int) [][]byte {
-	return spans.Cut(room, message, j*x.opt.ChunkBytes, x.opt.ChunkBytes)
+func (p *pass) frame(room, message [][]byte, j int) [][]byte {
+	return spans.Cut(room, message, j*p.cut, p.cut)
 }
+
+// chunks is how many frames carry so many bytes of memory: at least one, since
+// headers are compared even when there is nothing to carry.
+func (p *pass) chunks(bytes int) int { return max(1, (bytes+p.cut-1)/p.cut) }

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"vgid/collective/reduce"
-	"vgid/collective/schedule"
 )
 
 // Reduce leaves the reduction of all ranks' in on the root, in out, which may be
@@ -32,12 +31,8 @@ func (x *exchange) reduce(in, out Buf, op Op, root int) error {
 	if x.size == 1 {
 		return nil
 	}
-	shape := schedule.Pipeline
-	if x.short(in) {
-		shape = schedule.BinomialTree
-	}
 	h := x.begin(Header{Call: CallReduce, Reduce: op, DType: in.dtype, Count: uint64(in.Len()), Root: uint32(root), Chunks: x.frames(in)})
-	plan := x.plan(CallReduce, shape, root)
+	plan := x.plan(CallReduce, x.choose(CallReduce, in), root)
 	part := in.raw
 	switch {
 	case x.rank == root:

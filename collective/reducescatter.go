@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"vgid/collective/reduce"
-	"vgid/collective/schedule"
 )
 
 // ReduceScatter leaves on each rank its part of the reduction of all ranks' in:
@@ -41,10 +40,9 @@ func (a Async) ReduceScatterV(ctx context.Context, in, out Buf, counts []int, op
 	})
 }
 
-// reduceScatter halves where little is to be reduced and the ranks can be halved;
-// else it takes the doubling for little, which reduces more than it needs but in
-// few steps, and the ring for much. All of them work on memory that holds partial
-// results.
+// reduceScatter takes the first half of an all-reduce by the same algorithm; by those
+// over a single block, which reduce more than it needs but in few steps, the whole.
+// All of them work on memory that holds partial results.
 func (x *exchange) reduceScatter(call Call, in, out Buf, l layout, op Op) error {
 	if x.size == 1 {
 		copyOver(out, in)
@@ -57,25 +55,16 @@ func (x *exchange) reduceScatter(call Call, in, out Buf, l layout, op Op) error 
 		copy(work.raw, in.raw)
 	}
 	own := l.of(work, x.rank)
-	h := x.begin(Header{Call: call, Reduce: op, DType: in.dtype, Count: uint64(in.Len()), Root: l.checksum, Chunks: x.frames(in)})
-	alg := schedule.Ring
-	if x.short(in) {
-		alg = schedule.Doubling
-		if schedule.PowerOfTwo(x.size) {
-			alg = schedule.Halving
-		}
-	}
-	block := func(i int) []byte { return l.of(work, i) }
-	switch alg {
-	case schedule.Doubling:
+	h := x.begin(Header{Call: call, Reduce: op, DType: in.dtype, Count: uint64(in.Len()), Root: l.checksum, Chunks: x.frames(in), AsBF16: x.asBF16(in, op)})
+	plan := x.plan(CallReduceScatter, x.choose(call, in), 0)
+	block := func(i int) []byte { return l.of(work, plan.Part(i)) }
+	if plan.Blocks == 1 {
 		block = func(int) []byte { return work.raw }
-	case schedule.Halving:
-		block = func(i int) []byte { return l.of(work, schedule.Mirrored(i, x.size)) }
 	}
-	if err := x.run(h, x.plan(CallReduceScatter, alg, 0), block); err != nil {
+	if err := x.run(h, plan, block); err != nil {
 		return err
 	}
-	if alg == schedule.Doubling && op == Avg { // the others divide as they finish
+	if plan.Blocks == 1 && op == Avg { // the others divide as they finish
 		reduce.Divide(in.dtype, own, x.size)
 	}
 	copyOver(out, Buf{in.dtype, own})

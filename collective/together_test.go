@@ -177,7 +177,7 @@ func TestFailureInAPart(t *testing.T) {
 	} {
 		inBubble(t, name, func(t *testing.T) {
 			c.fault.Lane = 2 * 12 // the second color of a split that rank 0 has numbered first
-			errs := inParts(t, collective.Options{SmallBytes: -1}, []mem.Fault{c.fault}, func(_, part *collective.Comm) error {
+			errs := inParts(t, collective.Options{SmallBytes: -1, MiddleBytes: -1}, []mem.Fault{c.fault}, func(_, part *collective.Comm) error {
 				for {
 					time.Sleep(100 * time.Millisecond)
 					if err := sum(part); err != nil {

@@ -50,10 +50,9 @@ func TestStruckRankIsNamedInTime(t *testing.T) {
 				for _, count := range []int{10, 50_000} {
 					inBubble(t, fmt.Sprintf("kind %d, rank %d of %d, %d elements", kind, victim, n, count), func(t *testing.T) {
 						ctx := context.Background()
-						peer := schedule.Next(victim, n)
-						if s := schedule.DoublingAllReduce(victim, n).Steps[0]; count == 10 {
-							peer = max(s.To, s.From)
-						}
+						way := collective.Choose(collective.CallAllReduce, 4*count, schedule.Same(n), collective.Options{})
+						s := collective.PlanOf(collective.CallAllReduce, way, victim, 0, schedule.Same(n)).Steps[0]
+						peer := max(s.To, s.From)
 						var struck time.Time
 						var once sync.Once
 						errs := world(t, n, collective.Options{}, []mem.Fault{{From: victim, To: peer, Nth: 6, Kind: kind}}, func(c *collective.Comm) error {

@@ -14,11 +14,11 @@ import (
 )
 
 // HeaderSize is the length of an encoded Header in bytes.
-const HeaderSize = 64
+const HeaderSize = 72
 
 const (
 	headerMagic   = 0x44494756 // "VGID" in little-endian order
-	headerVersion = 2
+	headerVersion = 3
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -115,10 +115,15 @@ type Header struct {
 	Chunk  uint32 // number of this frame among those of the call from one rank to another
 	Chunks uint32 // frames that Count elements make
 	Length uint32 // payload bytes
+	// AsBF16 says that the elements, F32 in memory, travel as BF16.
+	AsBF16 bool
+	// Hosts is a checksum of which ranks share a host, as far as the sender was told; 0 if
+	// all do.
+	Hosts uint32
 }
 
 // AppendTo appends the HeaderSize bytes of h: little-endian fields and a
-// CRC-32C of them. Operation and element type share a byte.
+// CRC-32C of them. Operation and element type share a byte; three bytes are spare.
 func (h *Header) AppendTo(b []byte) []byte {
 	start := len(b)
 	le := binary.LittleEndian
@@ -133,6 +138,12 @@ func (h *Header) AppendTo(b []byte) []byte {
 	b = le.AppendUint32(b, h.Chunk)
 	b = le.AppendUint32(b, h.Chunks)
 	b = le.AppendUint32(b, h.Length)
+	wire := uint32(0)
+	if h.AsBF16 {
+		wire = 1
+	}
+	b = le.AppendUint32(b, wire)
+	b = le.AppendUint32(b, h.Hosts)
 	return le.AppendUint32(b, Checksum(b[start:]))
 }
 
@@ -156,10 +167,13 @@ func DecodeHeader(b []byte) (Header, error) {
 		Call: Call(b[5]), Reduce: reduce.Op(b[6] >> 4), DType: reduce.DType(b[6] & 15), Algorithm: schedule.Algorithm(b[7]),
 		Job: le.Uint64(b[8:]), Epoch: le.Uint64(b[16:]), Seq: le.Uint64(b[24:]), Count: le.Uint64(b[32:]),
 		Comm: le.Uint32(b[40:]), Root: le.Uint32(b[44:]), Chunk: le.Uint32(b[48:]), Chunks: le.Uint32(b[52:]),
-		Length: le.Uint32(b[56:]),
+		Length: le.Uint32(b[56:]), AsBF16: b[60] == 1, Hosts: le.Uint32(b[64:]),
 	}
 	if h.Call == 0 || h.Call >= endCall || !h.Reduce.Valid() || !h.DType.Valid() || !h.Algorithm.Valid() {
 		return Header{}, fmt.Errorf("collective: frame header names %v %v %v %v, which this program does not know", h.Call, h.Reduce, h.DType, h.Algorithm)
+	}
+	if wire := le.Uint32(b[60:]); wire > 1 {
+		return Header{}, fmt.Errorf("collective: frame header says %#x of how elements travel, which this program does not know", wire)
 	}
 	return h, nil
 }
@@ -191,6 +205,9 @@ func (h Header) String() string {
 	default:
 		s += fmt.Sprintf(" of %d %v", h.Count, h.DType)
 	}
+	if h.AsBF16 {
+		s += " as bf16"
+	}
 	if h.Call.Is(FromRoot) {
 		s += fmt.Sprintf(" from root %d", h.Root)
 	}
@@ -200,7 +217,11 @@ func (h Header) String() string {
 	if h.Call.Is(Parts) {
 		s += fmt.Sprintf(" in parts of lengths with the checksum %08x", h.Root)
 	}
-	return s + fmt.Sprintf(" (epoch %d, communicator %d, %v, %d chunks)", h.Epoch, h.Comm, h.Algorithm, h.Chunks)
+	s += fmt.Sprintf(" (epoch %d, communicator %d, %v, %d chunks", h.Epoch, h.Comm, h.Algorithm, h.Chunks)
+	if h.Hosts != 0 {
+		s += fmt.Sprintf(", hosts with the checksum %08x", h.Hosts)
+	}
+	return s + ")"
 }
 
 func JobHash(job string) uint64 {

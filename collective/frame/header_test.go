@@ -12,10 +12,10 @@ import (
 // FuzzDecodeHeader decodes anything, and the same with the checksum that its bytes have, or
 // nothing would come beyond that.
 func FuzzDecodeHeader(f *testing.F) {
-	h := Header{Call: CallAllReduce, Reduce: reduce.Max, DType: reduce.I64, Job: 1, Comm: 2, Epoch: 3, Seq: 4, Count: 5, Root: 6, Chunk: 7, Chunks: 8, Length: 9}
+	h := Header{Call: CallAllReduce, Reduce: reduce.Max, DType: reduce.I64, Job: 1, Comm: 2, Epoch: 3, Seq: 4, Count: 5, Root: 6, Chunk: 7, Chunks: 8, Length: 9, AsBF16: true, Hosts: 10}
 	good := h.AppendTo(nil)
 	f.Add(good)
-	f.Add(good[:63])
+	f.Add(good[:HeaderSize-1])
 	f.Add([]byte{})
 	for c := range endCall {
 		h.Call = c
@@ -44,7 +44,7 @@ func FuzzDecodeHeader(f *testing.F) {
 
 // TestHeaderDamageIsFound flips every bit of a header.
 func TestHeaderDamageIsFound(t *testing.T) {
-	h := Header{Call: CallBroadcast, DType: reduce.F64, Job: 77, Epoch: 1, Seq: 2, Count: 1000, Chunks: 3, Length: 64}
+	h := Header{Call: CallBroadcast, DType: reduce.F64, Job: 77, Epoch: 1, Seq: 2, Count: 1000, Chunks: 3, Length: 64, AsBF16: true, Hosts: 5}
 	good := h.AppendTo(nil)
 	if got, err := DecodeHeader(good); err != nil || got != h {
 		t.Fatalf("%+v, %v, want %+v", got, err, h)

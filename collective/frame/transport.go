@@ -79,6 +79,9 @@ func (f *Inflight) Done() {
 	}
 }
 
+// Idle reports whether no payload is read any more.
+func (f *Inflight) Idle() bool { return f.n.Load() == 0 }
+
 // Wait returns true when no payload is read any more, or false when stop
 // closes first.
 func (f *Inflight) Wait(stop <-chan struct{}) bool {
