@@ -36,10 +36,10 @@ func roundings(opt collective.Options, n int) int {
 	if opt.Hosts != nil {
 		h = schedule.NewHosts(opt.Hosts)
 	}
-	switch {
-	case opt.Algorithm == collective.Rabenseifner:
+	switch opt.Algorithm {
+	case collective.Rabenseifner:
 		return bits.Len(uint(n-1)) + 1
-	case opt.Algorithm == collective.Hierarchical:
+	case collective.Hierarchical:
 		biggest := 0
 		for _, g := range h.Groups() {
 			biggest = max(biggest, len(g))

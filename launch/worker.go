@@ -84,6 +84,23 @@ func (w Worker) MachineWorkers() int {
 	return w.atMyAddress(w.Peers)
 }
 
+// Machines numbers the machines of all workers, by rank: those at one address have equal
+// numbers. nil without a launcher.
+func (w Worker) Machines() []int {
+	numbers := map[string]int{}
+	var out []int
+	for _, p := range w.Peers {
+		host, _, _ := net.SplitHostPort(p)
+		n, known := numbers[host]
+		if !known {
+			n = len(numbers)
+			numbers[host] = n
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
 func (w Worker) atMyAddress(peers []string) (n int) {
 	mine, _, _ := net.SplitHostPort(w.Peers[w.Rank])
 	for _, p := range peers {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -130,6 +131,9 @@ func TestMachineRank(t *testing.T) {
 		w := Worker{Rank: rank, WorldSize: len(peers), Peers: peers}
 		if got := w.MachineRank(); got != want {
 			t.Errorf("rank %d is number %d of its machine, want %d", rank, got, want)
+		}
+		if got := w.Machines(); !slices.Equal(got, []int{0, 1, 0, 0, 1}) {
+			t.Errorf("the machines of the workers are %v", got)
 		}
 	}
 	if a, b := (Worker{Rank: 2, Peers: peers}).MachineWorkers(), (Worker{Rank: 1, Peers: peers}).MachineWorkers(); a != 3 || b != 2 {

@@ -214,7 +214,12 @@ func connect(ctx context.Context, w launch.Worker, cfg config.Config) (*collecti
 	if err != nil {
 		return nil, fmt.Errorf("rank %d: %w", w.Rank, err)
 	}
+	as := collective.TypeF32
+	if cfg.Collective.Wire == "bfloat16" {
+		as = collective.TypeBF16
+	}
 	return collective.New(t, collective.Options{Job: w.Job, Epoch: w.Epoch, Timeout: cfg.Collective.Timeout,
+		Algorithm: collective.Algorithm(cfg.Collective.Algorithm), Hosts: w.Machines(), Wire: as,
 		OnLate:    func(l collective.Late) { fmt.Fprintf(os.Stderr, "vgid: %v\n", l) },
 		OnSlow:    func(s collective.Slow) { fmt.Fprintf(os.Stderr, "vgid: %v\n", s) },
 		OnFailure: keepRecord(w)})

@@ -54,50 +54,76 @@ func CostOf(plans []Plan, h Hosts, size func(block int) int) Cost {
 	return c
 }
 
+// chains follows the messages of all plans, each of which lengthens the heaviest chain
+// that it had to wait for.
+type chains struct {
+	plans  []Plan
+	weight func(from, to int) int
+	ranks  []reached
+	links  map[[2]int][]int // of messages that are under way: their chains
+	most   int
+}
+
+// reached is how far a rank is.
+type reached struct {
+	send, recv int
+	behind     []int // the heaviest chain that ends with a receipt, before each step
+}
+
 // longest is the greatest sum of weights of messages in a chain.
 func longest(plans []Plan, weight func(from, to int) int) int {
-	type at struct {
-		send, recv int
-		behind     []int // the heaviest chain that ends with a receipt, before each step
-	}
-	ranks, links, most := make([]at, len(plans)), map[[2]int][]int{}, 0
-	for r := range ranks {
-		ranks[r].behind = make([]int, len(plans[r].Steps)+1)
+	c := &chains{plans: plans, weight: weight, ranks: make([]reached, len(plans)), links: map[[2]int][]int{}}
+	for r := range c.ranks {
+		c.ranks[r].behind = make([]int, len(plans[r].Steps)+1)
 	}
 	for moved := true; moved; {
 		moved = false
 		for r := range plans {
-			a, steps := &ranks[r], plans[r].Steps
-			for ; a.send < len(steps); a.send++ {
-				s := steps[a.send]
-				after := s.After + 1
-				if s.Swap { // the copy is made when all before has come
-					after = a.send
-				}
-				if s.To != None && a.recv < after {
-					break
-				}
-				if s.To != None {
-					link := [2]int{r, s.To}
-					links[link] = append(links[link], a.behind[after]+weight(r, s.To))
-				}
-				moved = true
-			}
-			for ; a.recv < len(steps); a.recv++ {
-				chain := a.behind[a.recv]
-				if from := steps[a.recv].From; from != None {
-					link := [2]int{from, r}
-					if len(links[link]) == 0 {
-						break
-					}
-					chain = max(chain, links[link][0])
-					links[link] = links[link][1:]
-				}
-				a.behind[a.recv+1] = chain
-				most = max(most, chain)
-				moved = true
-			}
+			sent, took := c.send(r), c.take(r)
+			moved = moved || sent || took
 		}
 	}
-	return most
+	return c.most
+}
+
+// send has a rank send all that it can, and reports whether it could anything.
+func (c *chains) send(rank int) (moved bool) {
+	a := &c.ranks[rank]
+	for _, s := range c.plans[rank].Steps[a.send:] {
+		after := s.After + 1
+		if s.Swap { // the copy is made when all before has come
+			after = a.send
+		}
+		if s.To != None {
+			if a.recv < after {
+				break
+			}
+			link := [2]int{rank, s.To}
+			c.links[link] = append(c.links[link], a.behind[after]+c.weight(rank, s.To))
+		}
+		a.send++
+		moved = true
+	}
+	return moved
+}
+
+// take has it receive all that came.
+func (c *chains) take(rank int) (moved bool) {
+	a := &c.ranks[rank]
+	for _, s := range c.plans[rank].Steps[a.recv:] {
+		chain := a.behind[a.recv]
+		if s.From != None {
+			link := [2]int{s.From, rank}
+			if len(c.links[link]) == 0 {
+				break
+			}
+			chain = max(chain, c.links[link][0])
+			c.links[link] = c.links[link][1:]
+		}
+		a.recv++
+		a.behind[a.recv] = chain
+		c.most = max(c.most, chain)
+		moved = true
+	}
+	return moved
 }

@@ -211,12 +211,15 @@ type Checkpoint struct {
 }
 
 // Collective tunes the communication between workers.
-// Bucket may change the last bits of a sum, as a rank's place in the ring decides the order
-// of addition; so it is one of a stage's settings (Config.For), and Timeout is not.
+// Bucket and Algorithm may change the last bits of a sum, as they decide the order of
+// addition, and Wire changes more; so they are settings of a stage (Config.For), and Timeout is
+// not. Algorithm and Wire came later: with their defaults, runs are what they were before.
 type Collective struct {
 	Timeout   time.Duration `yaml:"timeout" doc:"longest wait for another worker in one operation"`
 	Transport string        `yaml:"transport" doc:"gRPC between workers: grpc, by an endpoint of our own, which is as fast as the sockets; grpc-stock, by grpc-go's; workers may differ in it, and no result depends on it" oneof:"grpc,grpc-stock" digest:"none"`
 	TLS       TLS           `yaml:"tls" digest:"none"`
+	Algorithm string        `yaml:"algorithm" doc:"how workers combine what they have: auto, by length, number of workers and machines; ring, of fewest bytes; doubling, of fewest steps; rabenseifner, of few of both; hierarchical, within machines and then between them; the last bits of sums depend on it" oneof:"auto,ring,doubling,rabenseifner,hierarchical" digest:"none"`
+	Wire      string        `yaml:"wire" doc:"how gradients travel that are summed: float32, as they are; bfloat16, rounded to half the bytes, where the network is the limit; they are added in float32" oneof:"float32,bfloat16" digest:"none"`
 	Bucket    int           `yaml:"bucket_kib" doc:"gradients are reduced in buckets of this many KiB, while backward goes on" min:"4"`
 	Zero      int           `yaml:"zero" doc:"1: each worker keeps the optimizer's moments of its part of what is trained, and updates that (ZeRO stage 1), which saves memory and costs waiting; 0: each keeps all; no result depends on it" min:"0" max:"1" digest:"none"`
 }

@@ -175,6 +175,8 @@ func TestStagesDependOnTheirOwnSettings(t *testing.T) {
 		{func(c *Config) { c.Unlearn.Instruction.File = "a" }, ""},
 		{func(c *Config) { c.Checkpoint.Every++ }, ""},
 		{func(c *Config) { c.Collective.Timeout++ }, ""},
+		{func(c *Config) { c.Collective.Wire = "bfloat16" }, "vanilla teacher unlearned eval-vanilla"},
+		{func(c *Config) { c.Collective.Algorithm = "ring" }, "vanilla teacher unlearned eval-vanilla"},
 		{func(c *Config) { c.Collective.Transport = "grpc-stock" }, ""},
 		{func(c *Config) { c.Collective.TLS = TLS{"a", "b", "c"} }, ""},
 	} {

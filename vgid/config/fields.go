@@ -130,6 +130,13 @@ func checkList(path string, v reflect.Value, values []string) error {
 func (c Config) Shared() Config {
 	c.Metrics, c.Threads, c.Resume, c.Collective.Transport, c.Collective.TLS = Metrics{}, 0, false, "", TLS{}
 	c.Unlearn.Sections = c.Unlearn.Sections.only(c.Unlearn.Method)
+	// Of settings that came later the defaults are left out, so that digests stay what they were.
+	if c.Collective.Algorithm == "auto" {
+		c.Collective.Algorithm = ""
+	}
+	if c.Collective.Wire == "float32" {
+		c.Collective.Wire = ""
+	}
 	return c
 }
 
@@ -205,7 +212,7 @@ func (c Config) write(b *bytes.Buffer, docs bool) {
 	_ = walk(reflect.ValueOf(c), "", func(path string, f reflect.StructField, v reflect.Value) error {
 		indent := strings.Repeat("  ", strings.Count(path, "."))
 		name := f.Tag.Get("yaml")
-		// A setting that came later and that no result depends on: Shared empties it, and
+		// A setting that came later: Shared empties it where no result depends on it, and
 		// digests stay what they were before there was such a setting. Where people read, an
 		// empty group is shown with its members.
 		if f.Tag.Get("digest") == "none" && v.IsZero() && !docs {
