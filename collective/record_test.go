@@ -9,6 +9,7 @@ import (
 
 	"vgid/collective"
 	"vgid/collective/flight"
+	"vgid/collective/frame"
 	"vgid/collective/mem"
 )
 
@@ -90,7 +91,7 @@ func TestRecordsTellTheStory(t *testing.T) {
 func TestRecordsOfTheOthers(t *testing.T) {
 	for what, kind := range map[string]mem.Kind{"killed": mem.Kill, "frozen": mem.Freeze} {
 		inBubble(t, what, func(t *testing.T) {
-			s, _ := recorded(t, 3, collective.Options{}, []mem.Fault{{From: 1, To: 2, Nth: 6, Kind: kind}}, func(c *collective.Comm) error {
+			s, _ := recorded(t, 3, collective.Options{}, []mem.Fault{{From: 1, To: 2, Nth: 7, Kind: kind}}, func(c *collective.Comm) error {
 				for {
 					time.Sleep(300 * time.Millisecond)
 					if err := c.AllReduce(context.Background(), collective.F32(make([]float32, 50_000)), collective.Sum); err != nil {
@@ -144,7 +145,7 @@ func TestRecordOfEveryKind(t *testing.T) {
 				got = append(got, fmt.Sprintf("%s: %s, %d and %d bytes, %s", c.Words(), c.State, c.Sent, c.Received, c.Algorithm))
 			}
 			n := r.Communicators[1].Number
-			const header = 64
+			const header = frame.HeaderSize
 			want := []string{
 				fmt.Sprintf("split #2 (i64, 1 elements): ended, %d and %d bytes, tree", 2*header+24, 2*header+16),
 				fmt.Sprintf("all-reduce #1 (max, f64, 4 elements) of communicator %d: ended, %d and %d bytes, doubling", n, header+32, header+32),
