@@ -103,7 +103,8 @@ func (h *Handle) execute() {
 	} else {
 		c.ops.Add(1)
 	}
-	c.progress.Spent(end - c.progress.Entered())
+	h.took = end - c.progress.Entered()
+	c.progress.Spent(h.took)
 }
 
 // limit ends the communicators when a call's time, or its context, ends before

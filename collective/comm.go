@@ -71,6 +71,10 @@ type Stats struct {
 	Ops           uint64        // operations that ended well
 	TimeInOps     time.Duration // time spent in operations, failed ones too
 	Connections   int           // peers that there is a connection to
+	// Waited is, by rank, the time that operations waited for its frames to begin to
+	// come in, each wait counted; of a wait that goes on nothing. In a ring a rank
+	// waits for its neighbour, whoever is late: who that is, Held says.
+	Waited []time.Duration
 	// Held is, by rank, the time that operations waited because that rank had
 	// not come to them; operations shorter than two heartbeats do not count.
 	Held []time.Duration
@@ -223,13 +227,14 @@ func (c *Comm) Size() int { return c.size }
 func (c *Comm) Stats() Stats {
 	s := Stats{
 		BytesSent: c.exchange.sent.Load() + c.messages.sent.Load(), BytesReceived: c.exchange.received.Load() + c.messages.received.Load(),
-		Ops: c.ops.Load(), TimeInOps: c.progress.InOperations(), Held: make([]time.Duration, c.size),
+		Ops: c.ops.Load(), TimeInOps: c.progress.InOperations(),
+		Waited: make([]time.Duration, c.size), Held: make([]time.Duration, c.size),
 	}
 	if c.t != nil {
 		s.Connections = c.t.Connections()
 	}
 	for i, r := range c.progress.Ranks {
-		s.Held[i] = c.watch.Held(r)
+		s.Waited[i], s.Held[i] = c.progress.Waited(r), c.watch.Held(r)
 	}
 	return s
 }

@@ -22,12 +22,17 @@ type Handle struct {
 	count int // elements of a message that was received
 
 	before  counts        // of an operation, when it began
+	took    time.Duration // how long an operation ran
 	began   time.Duration // of a message, since the process began
 	awaited atomic.Bool   // somebody waits for the end
 }
 
 // Count is the elements that a Recv took, when it has ended.
 func (h *Handle) Count() int { return h.count }
+
+// Took is how long the operation ran, when it has ended: not while it was queued. It is 0
+// of messages, and of a communicator of one rank.
+func (h *Handle) Took() time.Duration { return h.took }
 
 // refuse ends a call that is wrong on its own.
 func (h *Handle) refuse(why error) {

@@ -22,7 +22,7 @@ type Progress struct {
 	entered atomic.Int64                 // when the running operation, of one call or two, began
 	nanos   atomic.Uint64                // time spent in operations that ended
 	waiting atomic.Int64                 // the rank of the job that a receive waits for, or -1
-	waits   waits                        // of the running operation
+	waits   waits                        // of the running operation, and of all
 	left    atomic.Bool                  // this rank makes no more calls
 	// firstLeft is the lowest last call of the ranks that left.
 	firstLeft atomic.Uint64
@@ -40,7 +40,7 @@ type Progress struct {
 }
 
 func NewProgress(comm uint32, ranks []int, patience time.Duration) *Progress {
-	p := &Progress{comm: comm, Ranks: ranks, gone: map[int]standing{}, alarm: alarm{after: patience}}
+	p := &Progress{comm: comm, Ranks: ranks, gone: map[int]standing{}, alarm: alarm{after: patience}, waits: newWaits(ranks)}
 	p.waiting.Store(-1)
 	p.waits.reset()
 	p.firstLeft.Store(math.MaxUint64)
@@ -171,6 +171,9 @@ func (p *Progress) WaitFor(rank int) {
 		p.waits.end()
 	}
 }
+
+// Waited is how long operations have waited, in all, for frames of a rank of the job.
+func (p *Progress) Waited(rank int) time.Duration { return p.waits.total(rank) }
 
 // WaitsFor is what WaitFor said last.
 func (p *Progress) WaitsFor() int { return int(p.waiting.Load()) }

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -17,7 +18,13 @@ type waits struct {
 
 	most    atomic.Int64 // the longest row of another rank before
 	mostFor atomic.Int64
+
+	ranks []int          // of the communicator, by their numbers in the job
+	at    int            // the place of rank among them
+	sums  []atomic.Int64 // nanoseconds of all operations, by that place
 }
+
+func newWaits(ranks []int) waits { return waits{ranks: ranks, sums: make([]atomic.Int64, len(ranks))} }
 
 func (w *waits) reset() {
 	w.since.Store(0)
@@ -35,14 +42,30 @@ func (w *waits) begin(rank int) {
 		}
 		w.rank.Store(int64(rank))
 		w.row.Store(0)
+		// In the communicator of the job ranks have their own places.
+		if w.at = rank; rank >= len(w.ranks) || w.ranks[rank] != rank {
+			w.at = slices.Index(w.ranks, rank)
+		}
 	}
 	w.since.Store(int64(time.Since(start)))
 }
 
 func (w *waits) end() {
 	if since := w.since.Swap(0); since != 0 {
-		w.row.Add(int64(time.Since(start)) - since)
+		waited := int64(time.Since(start)) - since
+		w.row.Add(waited)
+		if w.at >= 0 {
+			w.sums[w.at].Add(waited)
+		}
 	}
+}
+
+// total is the time of all waits for a rank of the job that have ended.
+func (w *waits) total(rank int) time.Duration {
+	if i := slices.Index(w.ranks, rank); i >= 0 {
+		return time.Duration(w.sums[i].Load())
+	}
+	return 0
 }
 
 // longest counts a wait that goes on.
