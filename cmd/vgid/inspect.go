@@ -35,6 +35,7 @@ is room for, and reads the rest again.`,
 			&cli.BoolFlag{Name: "full", Usage: "list the weights of full fine-tuning instead of an adapter's layers"},
 			cmdline.WeightsFlag(),
 			cmdline.MethodFlag(),
+			cmdline.WorkersFlag(),
 			&cli.IntFlag{Name: "batch", Value: 1, Usage: "sequences of a pass, each with one image"},
 			&cli.IntFlag{Name: "tokens", Usage: "tokens of a sequence, those of its image included; 0: the image's and 128"},
 			cmdline.SideFlag(),
@@ -48,7 +49,7 @@ is room for, and reads the rest again.`,
 			if err := cmdline.FlagsOnly(c, "model"); err != nil {
 				return err
 			}
-			if err := cmdline.Positive(c, "r", "batch", "image-side", "max-new"); err != nil {
+			if err := cmdline.Positive(c, "r", "batch", "image-side", "max-new", "workers"); err != nil {
 				return err
 			}
 			if err := cmdline.NotNegative(c, "tokens"); err != nil {

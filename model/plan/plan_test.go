@@ -30,14 +30,14 @@ func (g *gauge) Free(b backend.Buffer) {
 	g.Device.Free(b)
 }
 
-// training is a method's.
-func training(method string) Training {
+// training is a method's, sharded among some workers.
+func training(method string, workers int) Training {
 	return func(ctx context.Context, m *model.Model, full bool, choose func() error) (Trained, error) {
 		of, err := train.Named(method)
 		if err != nil {
 			return nil, err
 		}
-		return of.Sized(ctx, m, full, choose)
+		return of.Sized(ctx, m, full, workers, choose)
 	}
 }
 
@@ -56,7 +56,7 @@ func onModels(t *testing.T, f func(t *testing.T, dir string, o Options)) {
 			}
 			o := Options{
 				LoRA:     model.LoRAConfig{R: 2, Alpha: 4, Targets: []string{"o_proj", "down_proj"}},
-				Training: training("vgid"),
+				Training: training("vgid", 1),
 				Batch:    3, Tokens: min(40, c.Text.MaxPositions-4), Answer: 5, Images: 1, Side: 16, New: 4,
 			}
 			f(t, dir, o)
@@ -76,8 +76,19 @@ func TestEstimatedIsWhatIsAllocated(t *testing.T) {
 		}
 		// Methods have steps of their own: what one reads twice another does not read.
 		for _, m := range train.Methods()[1:] {
-			o.Training = training(m.Name)
+			o.Training = training(m.Name, 1)
 			compared(t, dir, o, LoRAStep, FullStep+Recompute)
+		}
+		// A worker of several has the moments of its part: of 8 bytes for each parameter a half,
+		// a quarter. The rest are the sums that make up the norm, and zeros that align weights.
+		all := compared(t, dir, o, FullStep)[FullStep]
+		for _, workers := range []int{2, 4} {
+			o.Training = training("vgid", workers)
+			one := compared(t, dir, o, FullStep)[FullStep]
+			saved, want := all.Trained-one.Trained, int64(8*all.Parameters)*int64(workers-1)/int64(workers)
+			if saved < want-100 || saved > want+want/20 {
+				t.Errorf("among %d workers %d bytes are saved, want about %d", workers, saved, want)
+			}
 		}
 	})
 }

@@ -37,7 +37,7 @@ func TestEstimatedForCUDASimulated(t *testing.T) {
 				t.Fatal(err)
 			}
 			others := o
-			others.Training = training("npo") // which reads before it knows what its rows weigh
+			others.Training = training("npo", 1) // which reads before it knows what its rows weigh
 			more, err := Estimate(t.Context(), modeldir.Open(dir), others, LoRAStep)
 			if err != nil {
 				t.Fatal(err)

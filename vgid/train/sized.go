@@ -23,8 +23,9 @@ type drawn interface {
 }
 
 // Sized begins to train m: what choose makes trainable, beside a copy of m as it was
-// where all weights are (full) and the method needs one.
-func (m *Method) Sized(ctx context.Context, student *model.Model, full bool, choose func() error) (*Sized, error) {
+// where all weights are (full) and the method needs one. Among more than one worker the
+// optimizer's work is sharded, and this is the first of them.
+func (m *Method) Sized(ctx context.Context, student *model.Model, full bool, workers int, choose func() error) (*Sized, error) {
 	c := config.Default().Unlearn
 	c.Method = m.Name
 	s := Setup{Student: student, Config: c, Rehearsal: true}
@@ -51,7 +52,10 @@ func (m *Method) Sized(ctx context.Context, student *model.Model, full bool, cho
 	if student.Backend().Traits().Overlaps {
 		steps = 2
 	}
-	out.trainer, err = NewTrainer(ctx, student, &out.of, Options{Stage: m.Name, Comm: collective.Solo(), Optim: c.Optim, Steps: steps})
+	out.trainer, err = NewTrainer(ctx, student, &out.of, Options{
+		Stage: m.Name, Comm: collective.Solo(), Optim: c.Optim, Steps: steps,
+		Shard: Shard{0, max(1, workers)}, Sharded: true, Bucket: config.Default().Collective.Bucket,
+	})
 	if err != nil {
 		obj.Close()
 		return nil, err

@@ -124,8 +124,9 @@ func (e *estimator) estimate(ctx context.Context) (out estimate, err error) {
 
 // advise tries the settings that lower the memory of a stage, each beside those
 // before it, until workers that need as much as this one fit into most bytes. Those
-// that cost nothing but time come first: recomputing activations, then smaller
-// micro-batches; bfloat16 weights change what is computed.
+// that cost nothing but time come first: the optimizer's work sharded over the workers,
+// recomputing activations, then smaller micro-batches; bfloat16 weights change what is
+// computed.
 func (e *estimator) advise(ctx context.Context, now estimate, most int64, workers int) Advice {
 	var a Advice
 	set, trained := e.stage.settings(&e.conf)
@@ -140,9 +141,15 @@ func (e *estimator) advise(ctx context.Context, now estimate, most int64, worker
 		now, a.Settings = next, append(a.Settings[:at], Setting{path, value, next.need * int64(workers)})
 		return true
 	}
-	if !set.Recompute {
+	// The moments of an adapter are few.
+	if z := &e.conf.Collective.Zero; *z == 0 && trained.LoRA.R == 0 && e.check.Ranks.Size() > 1 {
+		if *z = 1; !try(0, "collective.zero", "1") {
+			*z = 0
+		}
+	}
+	if !set.Recompute && !enough() {
 		set.Recompute = true
-		set.Recompute = try(0, e.stage.Section+".recompute", "")
+		set.Recompute = try(len(a.Settings), e.stage.Section+".recompute", "")
 	}
 	at := len(a.Settings) // of two sizes of micro-batches the smaller is advised alone
 	for n := 2; n <= now.share && !enough(); n = min(2*n, max(n+1, now.share)) {

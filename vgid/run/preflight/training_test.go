@@ -142,6 +142,28 @@ func TestTraining(t *testing.T) {
 	}
 }
 
+// Where all weights are trained by several workers, the first advice is to shard the
+// optimizer's work: it changes nothing but who keeps which moments.
+func TestShardingIsAdvised(t *testing.T) {
+	c, fresh := stage(t, nil)
+	errs := check(t, c, fresh, 1, "a", "a")
+	var whole, sharded *MemoryError
+	if !errors.As(errs[0], &whole) || len(whole.Advice.Settings) == 0 || whole.Advice.Settings[0].Path != "collective.zero" || whole.Advice.Settings[0].Value != "1" {
+		t.Fatalf("%v", errs[0])
+	}
+	c.Collective.Zero = 1
+	if errs := check(t, c, fresh, 1, "a", "a"); !errors.As(errs[0], &sharded) {
+		t.Fatalf("%v", errs[0])
+	}
+	if sharded.Need >= whole.Need || sharded.Advice.Settings[0].Path == "collective.zero" {
+		t.Errorf("sharded: %v, whole: %v", sharded, whole)
+	}
+	// What rank 0 needs, whose samples are the longer ones, is said for both.
+	if said := whole.Advice.Settings[0].Need; said < sharded.Need || said >= whole.Need {
+		t.Errorf("sharded it takes %d, %d were said, and %d without", sharded.Need, said, whole.Need)
+	}
+}
+
 // Ranks of one place need what they need together, ranks of two each its own; whoever
 // has enough is told whose place has not.
 func TestPlaces(t *testing.T) {

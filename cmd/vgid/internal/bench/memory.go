@@ -27,6 +27,7 @@ forget and one to retain.`,
 			&cli.IntFlag{Name: "r", Value: 16, Usage: "rank of the adapter"},
 			cmdline.TargetsFlag(),
 			cmdline.MethodFlag(),
+			cmdline.WorkersFlag(),
 			cmdline.WeightsFlag(),
 			&cli.IntFlag{Name: "batch", Value: 2, Usage: "sequences of the step, each with one image"},
 			&cli.IntFlag{Name: "tokens", Usage: "tokens of a sequence, those of its image included; 0: the image's and 64"},
@@ -37,7 +38,7 @@ forget and one to retain.`,
 			if err := cmdline.Need(c, "model"); err != nil {
 				return nil, err
 			}
-			if err := cmdline.Positive(c, "r", "batch", "image-side"); err != nil {
+			if err := cmdline.Positive(c, "r", "batch", "image-side", "workers"); err != nil {
 				return nil, err
 			}
 			if err := cmdline.NotNegative(c, "tokens", "threads"); err != nil {

@@ -42,7 +42,12 @@ func MethodFlag() cli.Flag {
 	return &cli.StringFlag{Name: "method", Value: names[0], Usage: "unlearning method whose steps are taken: " + strings.Join(names, ", ")}
 }
 
-// Method is the training that MethodFlag asks for.
+// WorkersFlag is --workers, among which the optimizer's work is sharded.
+func WorkersFlag() cli.Flag {
+	return &cli.IntFlag{Name: "workers", Value: 1, Usage: "workers of a run with collective.zero 1: the memory is that of one of them, which has the optimizer's moments of its part"}
+}
+
+// Method is the training that MethodFlag and WorkersFlag ask for.
 // plan knows no methods, and train no plans: here the one is put into the other's form.
 func Method(c *cli.Context) (plan.Training, error) {
 	m, err := train.Named(c.String("method"))
@@ -50,7 +55,7 @@ func Method(c *cli.Context) (plan.Training, error) {
 		return nil, Errorf(c, "--%w", err)
 	}
 	return func(ctx context.Context, student *model.Model, full bool, choose func() error) (plan.Trained, error) {
-		return m.Sized(ctx, student, full, choose)
+		return m.Sized(ctx, student, full, c.Int("workers"), choose)
 	}, nil
 }
 
