@@ -567,7 +567,7 @@ func occupied(t *testing.T) string {
 
 // whole are the files that a run which failed may leave: each is written in
 // one piece and says what was asked for and how far it came.
-var whole = regexp.MustCompile(`^r/(config\.yaml|unlearned/history\.jsonl|unlearned/adapter/adapter_(config\.json|model\.safetensors)|unlearned/checkpoint/step-\d+\.safetensors)$`)
+var whole = regexp.MustCompile(`^r/(config\.yaml|unlearned/(history|timing)\.jsonl|unlearned/adapter/adapter_(config\.json|model\.safetensors)|unlearned/checkpoint/step-\d+\.safetensors)$`)
 
 func TestBadInput(t *testing.T) {
 	for _, bad := range badInputs {

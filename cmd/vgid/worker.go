@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -118,7 +117,10 @@ func newMetrics(w launch.Worker, comm *collective.Comm, be backend.Backend) *mon
 	})
 	host, _ := os.Hostname() // a label of the metrics; without it, an empty one
 	m.Describe(launch.Version(), be.Name(), host, w.NodeRank)
-	m.Peers(w.Rank, func() []time.Duration { return comm.Stats().Held })
+	m.Peers(w.Rank, func() monitor.Waits {
+		s := comm.Stats()
+		return monitor.Waits{Waited: s.Waited, Held: s.Held}
+	})
 	return m
 }
 

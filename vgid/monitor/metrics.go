@@ -43,6 +43,7 @@ type Step struct {
 	Loss            map[string]float64
 	GradNorm, LR    float64
 	Phases          [phases]time.Duration
+	Comm            Communication
 }
 
 // Metrics are the series of one worker. Totals and gauges carry the label
@@ -56,6 +57,8 @@ type Metrics struct {
 	loss                   *prometheus.GaugeVec
 	gradNorm, lr           *prometheus.GaugeVec
 	duration               *prometheus.HistogramVec
+	exposed, bandwidth     *prometheus.GaugeVec
+	moved, moving          *prometheus.CounterVec
 	step, planned          *prometheus.GaugeVec
 	asked                  *prometheus.CounterVec
 	questions              *prometheus.GaugeVec
@@ -89,6 +92,10 @@ func NewMetrics(rank, worldSize int, traffic Traffic) *Metrics {
 		lr:       gauge("learning_rate", "Learning rate of the latest step.", "stage"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "vgid_step_duration_seconds", Help: "Time of whole steps.",
 			ConstLabels: labels, Buckets: prometheus.ExponentialBuckets(0.01, 2, 16)}, []string{"stage"}),
+		exposed:    gauge("exposed_communication_ratio", "Share of the latest step in which this worker did nothing but wait for others.", "stage"),
+		bandwidth:  gauge("bus_bandwidth_bytes_per_second", "Bytes that had to pass each worker's link for gradients (and parameters, where their update is sharded), over the time that those operations ran, in the latest step.", "stage"),
+		moved:      counter("bus_bytes_total", "Bytes that had to pass each worker's link for gradients, and for parameters where their update is sharded.", "stage"),
+		moving:     counter("bus_seconds_total", "Time that operations ran for those bytes, beside the backward pass or not.", "stage"),
 		step:       gauge("step", "Number of the latest step; of a resumed stage it goes on where that was.", "stage"),
 		planned:    gauge("steps_planned", "Steps of the stage.", "stage"),
 		asked:      counter("questions_total", "Questions this worker has put to a model, those whose options are scored once more.", "stage"),
@@ -102,22 +109,33 @@ func NewMetrics(rank, worldSize int, traffic Traffic) *Metrics {
 		func() float64 { s, _ := traffic(); return float64(s) })
 	received := prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "vgid_received_bytes_total", Help: "Bytes received from other workers.", ConstLabels: labels},
 		func() float64 { _, r := traffic(); return float64(r) })
-	m.reg.MustRegister(m.steps, m.samples, m.tokens, m.seconds, m.loss, m.gradNorm, m.lr, m.duration, m.step, m.planned, m.asked, m.questions, m.checkpoint, m.info, world, sent, received,
+	m.reg.MustRegister(m.steps, m.samples, m.tokens, m.seconds, m.loss, m.gradNorm, m.lr, m.duration, m.exposed, m.bandwidth, m.moved, m.moving, m.step, m.planned, m.asked, m.questions, m.checkpoint, m.info, world, sent, received,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-// Peers adds, for every other worker, the time that this one waited for it;
-// held gives it by rank.
-// held is asked at every scrape, and its length is the number of workers.
-func (m *Metrics) Peers(rank int, held func() []time.Duration) {
-	for peer := range held() {
-		if peer != rank {
-			m.reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "vgid_waited_for_seconds_total",
-				Help:        "Time that collective operations waited because the peer, alive, had not come to them; short waits do not count.",
-				ConstLabels: prometheus.Labels{"rank": strconv.Itoa(rank), "peer": strconv.Itoa(peer)}},
-				func() float64 { return held()[peer].Seconds() }))
+// Waits are the times that a worker waited for the others, by rank.
+type Waits struct {
+	Waited []time.Duration // for frames of the peer
+	Held   []time.Duration // because the peer had not come to an operation
+}
+
+// Peers adds, for every other worker, the times that this one waited for it.
+// waits is asked at every scrape; its lists are as long as there are workers.
+func (m *Metrics) Peers(rank int, waits func() Waits) {
+	for peer := range waits().Held {
+		if peer == rank {
+			continue
 		}
+		add := func(name, help string, of func(Waits) []time.Duration) {
+			m.reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "vgid_" + name, Help: help,
+				ConstLabels: prometheus.Labels{"rank": strconv.Itoa(rank), "peer": strconv.Itoa(peer)}},
+				func() float64 { return of(waits())[peer].Seconds() }))
+		}
+		add("waited_for_seconds_total", "Time that collective operations waited for the peer's frames, which may have waited for others.",
+			func(w Waits) []time.Duration { return w.Waited })
+		add("held_up_by_seconds_total", "Time that collective operations waited because the peer, alive, had not come to them; waits of less than two heartbeats do not count.",
+			func(w Waits) []time.Duration { return w.Held })
 	}
 }
 
@@ -153,11 +171,11 @@ func (m *Metrics) Checkpoint(stage string, at time.Time) {
 // The duration is the sum of the phases, so that the histogram and the counters agree.
 func (m *Metrics) Observe(s Step) {
 	m.step.WithLabelValues(s.Stage).Set(float64(s.Number))
-	var whole time.Duration
-	for _, d := range s.Phases {
-		whole += d
-	}
-	m.duration.WithLabelValues(s.Stage).Observe(whole.Seconds())
+	m.duration.WithLabelValues(s.Stage).Observe(s.Whole().Seconds())
+	m.exposed.WithLabelValues(s.Stage).Set(s.ExposedShare())
+	m.bandwidth.WithLabelValues(s.Stage).Set(s.Comm.Bandwidth())
+	m.moved.WithLabelValues(s.Stage).Add(s.Comm.Bus)
+	m.moving.WithLabelValues(s.Stage).Add(s.Comm.Took.Seconds())
 	m.steps.WithLabelValues(s.Stage).Inc()
 	m.samples.WithLabelValues(s.Stage).Add(float64(s.Samples))
 	m.tokens.WithLabelValues(s.Stage).Add(float64(s.Tokens))

@@ -15,13 +15,17 @@ import (
 
 func TestMetricsEndpoint(t *testing.T) {
 	m := NewMetrics(3, 4, func() (uint64, uint64) { return 11, 22 })
-	m.Peers(3, func() []time.Duration { return []time.Duration{0, 1500 * time.Millisecond, 0, 0} })
+	m.Peers(3, func() Waits {
+		return Waits{Waited: []time.Duration{0, 1500 * time.Millisecond, 0, 0}, Held: []time.Duration{0, time.Second, 0, 0}}
+	})
 	s := Step{Stage: "unlearn", Number: 41, Samples: 5, Tokens: 70, Loss: map[string]float64{"forget": 1.5}, GradNorm: 2, LR: 1e-3}
 	s.Phases[PhaseTeacher] = 2 * time.Second
+	s.Comm.Add(1000, 1.5, time.Second)
 	m.Describe("v1.2", "cpu", "node-a", 1)
 	m.Plan("unlearn", 100, 39)
 	m.Observe(s)
 	s.Number++
+	s.Phases[PhaseTeacher], s.Phases[PhaseComm] = 1500*time.Millisecond, 500*time.Millisecond
 	m.Observe(s)
 	m.Checkpoint("unlearn", time.Unix(1700000000, 0))
 	m.Ask("eval-vanilla", 30)
@@ -43,11 +47,16 @@ func TestMetricsEndpoint(t *testing.T) {
 	for _, want := range []string{
 		`vgid_steps_total{rank="3",stage="unlearn"} 2`,
 		`vgid_tokens_total{rank="3",stage="unlearn"} 140`,
-		`vgid_step_seconds_total{phase="teacher",rank="3",stage="unlearn"} 4`,
+		`vgid_step_seconds_total{phase="teacher",rank="3",stage="unlearn"} 3.5`,
+		`vgid_exposed_communication_ratio{rank="3",stage="unlearn"} 0.25`,
+		`vgid_bus_bandwidth_bytes_per_second{rank="3",stage="unlearn"} 1500`,
+		`vgid_bus_bytes_total{rank="3",stage="unlearn"} 3000`,
+		`vgid_bus_seconds_total{rank="3",stage="unlearn"} 2`,
 		`vgid_loss{rank="3",stage="unlearn",term="forget"} 1.5`,
 		`vgid_sent_bytes_total{rank="3"} 11`,
 		`vgid_received_bytes_total{rank="3"} 22`,
 		`vgid_waited_for_seconds_total{peer="1",rank="3"} 1.5`, `vgid_waited_for_seconds_total{peer="2",rank="3"} 0`,
+		`vgid_held_up_by_seconds_total{peer="1",rank="3"} 1`,
 		`vgid_world_size{rank="3"} 4`,
 		`vgid_info{device="cpu",host="node-a",node="1",rank="3",version="v1.2"} 1`,
 		`vgid_step{rank="3",stage="unlearn"} 42`,

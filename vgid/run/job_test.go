@@ -198,6 +198,7 @@ func TestWorldSizeDoesNotMatter(t *testing.T) {
 					}
 					return err
 				})
+				timed(t, filepath.Join(c.Out, c.Name, stage.Name, "timing.jsonl"), n)
 				h, err := ReadHistory(filepath.Join(c.Out, c.Name, stage.Name, "history.jsonl"))
 				if err != nil || len(h) != 3 {
 					t.Fatalf("history: %v, %d steps", err, len(h))

@@ -50,7 +50,7 @@ func writeReport(ctx context.Context, j *Job, r results, vanilla string) error {
 		return err
 	}
 	// The file and not what this process saw: the steps before a run was resumed count.
-	points, err := ReadHistory(j.dir.Path(eval.Unlearned, "history.jsonl"))
+	points, err := ReadHistory(j.dir.Path(eval.Unlearned, historyFile))
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func (w *work) run(ctx context.Context) (rundir.Stage, error) {
 		return stage, err
 	}
 	done, _ := w.trainer.Done()
-	hist, err := openHistory(j.ranks.Rank() == 0, j.dir.Path(name, "history.jsonl"), done)
+	hist, err := openHistory(j.ranks.Rank() == 0, func(file string) string { return j.dir.Path(name, file) }, done)
 	if err != nil {
 		return stage, err
 	}

@@ -51,7 +51,11 @@ func (b *answerBatch) Forward(p *Pass) error {
 	}
 	p.Hold(in)
 	h := b.model.Hidden(p.Tape, in)
-	b.rows.scale(p.Norm, b.terms)
+	norm, err := p.Norm()
+	if err != nil {
+		return err
+	}
+	b.rows.scale(norm, b.terms)
 	rows, lo, hi := b.rows.cut(from, to)
 	return b.keep(b.model.CE(p.Tape, h, rows, b.rows.targets[lo:hi], b.rows.scaled[lo:hi]), lo)
 }

@@ -214,7 +214,11 @@ func (b *distillBatch) Forward(p *Pass) error {
 	}
 	p.Hold(in)
 	h := o.Student.Hidden(p.Tape, in)
-	b.rows.scale(p.Norm, b.terms)
+	norm, err := p.Norm()
+	if err != nil {
+		return err
+	}
+	b.rows.scale(norm, b.terms)
 	tau := float32(o.Config.Temperature)
 	rows, lo, hi := b.rows.cut(from, to)
 	return b.keep(o.Student.KL(p.Tape, h, rows, hidden, b.rows.scaled[lo:hi], model.KLOptions{

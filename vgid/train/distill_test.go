@@ -262,7 +262,7 @@ func comparePaper(ctx context.Context, t *testing.T, c config.Config) error {
 		if err != nil {
 			return err
 		}
-		if err := tr.gradient(ctx, b, weight, func(monitor.Phase) {}); err != nil {
+		if err := tr.gradient(ctx, b, tr.sum(ctx, weight), func(monitor.Phase) {}); err != nil {
 			return err
 		}
 		got, err := b.Losses()

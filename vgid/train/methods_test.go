@@ -120,7 +120,7 @@ func TestMethodsAreTheFormula(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := tr.gradient(t.Context(), b, weight, func(monitor.Phase) {}); err != nil {
+				if err := tr.gradient(t.Context(), b, tr.sum(t.Context(), weight), func(monitor.Phase) {}); err != nil {
 					t.Fatal(err)
 				}
 				losses, err := b.Losses()

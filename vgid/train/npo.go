@@ -153,13 +153,17 @@ func (b *preferenceBatch) Forward(p *Pass) error {
 	p.Hold(in)
 	h := o.Student.Hidden(p.Tape, in)
 	// What answers to forget count for, as losses and in the gradient, weigh says.
-	b.rows.scale([]float64{retainTerm: p.Norm[retainTerm]}, b.terms)
+	norm, err := p.Norm()
+	if err != nil {
+		return err
+	}
+	b.rows.scale([]float64{retainTerm: norm[retainTerm]}, b.terms)
 	if from < end {
 		recording, mark := p.Tape.SetGrad(false), p.Tape.Mark()
 		now := b.answers(o.Student.View, p.Tape, h, from, end)
 		h = p.Tape.Release(mark, h)
 		p.Tape.SetGrad(recording)
-		if err := b.weigh(before, now, from, end, p.Norm[forgetTerm]); err != nil {
+		if err := b.weigh(before, now, from, end, norm[forgetTerm]); err != nil {
 			return err
 		}
 	}

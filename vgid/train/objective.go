@@ -57,8 +57,8 @@ const (
 // What must always hold:
 //   - Until Weights is called a batch holds no device memory but what Upload took:
 //     that of one pass's input.
-//   - Weights comes before Forward, which needs all workers' weights, and Forward of
-//     every part before Losses. Release ends a batch at any point.
+//   - Weights comes before Forward, which asks for all workers' weights (Pass.Norm), and
+//     Forward of every part before Losses. Release ends a batch at any point.
 //   - Forward waits for nothing but what its own weights depend on; Losses is where
 //     the host waits for the device.
 type Batch interface {
@@ -86,11 +86,29 @@ type Batch interface {
 type Pass struct {
 	Tape *tape.Tape // records the student
 	Part int
-	Norm []float64 // of each term: 1/weight over all workers; 0 of a term without
 	// Lap ends a phase of the step: the teacher's, say. The trainer ends the student's.
 	Lap func(monitor.Phase)
 
-	held []*model.Batch
+	weight *total // of the batch
+	held   []*model.Batch
+}
+
+// Norm is, of each term, 1/weight over all workers; 0 of a term without. The weights
+// travel while the passes begin, so that it is best asked for behind them.
+func (p *Pass) Norm() ([]float64, error) {
+	p.Lap(monitor.PhaseForward)
+	weight, err := p.weight.wait()
+	if err != nil {
+		return nil, err
+	}
+	p.Lap(monitor.PhaseComm)
+	norm := make([]float64, len(weight))
+	for i, w := range weight {
+		if w > 0 {
+			norm[i] = 1 / w
+		}
+	}
+	return norm, nil
 }
 
 // Hold keeps a model's batch until the backward pass that reads it is queued.

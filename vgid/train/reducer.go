@@ -8,6 +8,7 @@ import (
 	"vgid/collective/schedule"
 	"vgid/model/backend"
 	"vgid/model/params"
+	"vgid/vgid/monitor"
 )
 
 // reducer sums gradients over the workers while the backward pass goes on, and where
@@ -32,6 +33,11 @@ type reducer struct {
 	final   int             // buckets whose gradients are final
 	sent    int             // of them, those whose reduction has begun
 	shared  int             // buckets whose parameters are on their way
+
+	// What travelled since somebody took it. moves is the part of a bucket's bytes that every
+	// worker has to send for a reduce-scatter or an all-gather: (n-1)/n.
+	traffic monitor.Communication
+	moves   float64
 }
 
 // calls are those of a communicator that the reducer makes.
@@ -55,7 +61,7 @@ type bucket struct {
 
 // newReducer cuts the flat gradient buffer into buckets of about size elements.
 func newReducer(comm *collective.Comm, be backend.Backend, flat *params.Flat, size int, sharded bool) (*reducer, error) {
-	r := &reducer{calls: comm.Async(), be: be, sharded: sharded}
+	r := &reducer{calls: comm.Async(), be: be, sharded: sharded, moves: 1 - 1/float64(comm.Size())}
 	if comm.Size() == 1 {
 		return r, nil
 	}
@@ -153,6 +159,11 @@ func (r *reducer) finish() error {
 		if err := b.handle.Wait(r.ctx); err != nil {
 			return err
 		}
+		moves := r.moves
+		if !r.sharded { // an all-reduce is both
+			moves *= 2
+		}
+		r.traffic.Add(int64(4*len(b.host)), moves, b.handle.Took())
 		switch {
 		case b.inPlace:
 		case r.sharded:
@@ -200,6 +211,7 @@ func (r *reducer) gather() error {
 		if err := b.handle.Wait(r.ctx); err != nil {
 			return err
 		}
+		r.traffic.Add(int64(4*len(b.host)), r.moves, b.handle.Took())
 		if !b.inPlace {
 			r.be.Upload(b.values, b.host)
 		}

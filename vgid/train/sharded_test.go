@@ -17,6 +17,7 @@ import (
 	"vgid/model"
 	"vgid/model/optim"
 	"vgid/vgid/config"
+	"vgid/vgid/monitor"
 	"vgid/vgid/origin"
 	"vgid/vgid/vgidtest"
 )
@@ -28,13 +29,16 @@ type crew struct {
 }
 
 // newCrew begins the unlearning of a configuration on so many workers.
-func newCrew(t *testing.T, c config.Config, n int) *crew {
+func newCrew(t *testing.T, c config.Config, n int) *crew { return crewOf(t, c, n, distilling) }
+
+// crewOf is newCrew for any objective.
+func crewOf(t *testing.T, c config.Config, n int, of func(*testing.T, config.Config, *model.Model, *Encoder) (Objective, error)) *crew {
 	t.Helper()
 	w := &crew{trainers: make([]*Trainer, n)}
 	comms, objectives := make([]*collective.Comm, n), make([]Objective, n)
 	for r, tr := range mem.New(n) {
 		m, enc := opened(t, c)
-		obj, err := distilling(t, c, m, enc)
+		obj, err := of(t, c, m, enc)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -207,6 +211,38 @@ func TestShardingChangesNoBit(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// A step tells what travelled: sharded as many bytes on every link as whole. And every
+// worker learns how long each worked.
+func TestStepsTellTheirTraffic(t *testing.T) {
+	const n = 3
+	for _, zero := range []bool{false, true} {
+		w := newCrew(t, sharding(t, nil, zero, "4"), n)
+		all := make([]monitor.Step, n)
+		w.each(t, func(r int) error {
+			s, err := w.trainers[r].Step(t.Context())
+			all[r] = s.Phases
+			return err
+		})
+		bytes := int64(4 * w.models[0].Flat().Len())
+		bus := float64(bytes) * 2 * (n - 1) / n
+		if zero {
+			bytes *= 2 // gradients, and parameters
+		}
+		for r, s := range all {
+			c := s.Comm
+			if c.Bytes != bytes || math.Abs(c.Bus-bus) > 1 || c.Took <= 0 || c.Bandwidth() <= 0 {
+				t.Errorf("sharded %v, rank %d: %+v, want %d bytes, %v on the bus", zero, r, c, bytes, bus)
+			}
+			if len(c.Waited) != n || c.Waited[r] != 0 || len(c.Worked) != n || slices.Min(c.Worked) <= 0 || !slices.Equal(c.Worked, all[0].Comm.Worked) {
+				t.Errorf("sharded %v, rank %d waited %v, and knows that they worked %v, rank 0 %v", zero, r, c.Waited, c.Worked, all[0].Comm.Worked)
+			}
+			if own := s.Whole() - s.Exposed(); c.Worked[r] > own {
+				t.Errorf("rank %d worked %v, in all of the step %v", r, c.Worked[r], own)
+			}
 		}
 	}
 }
