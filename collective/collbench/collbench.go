@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"vgid/collective"
+	"vgid/collective/netlab"
 	"vgid/model/kit/measure/bench"
 )
 
@@ -41,6 +42,9 @@ type Options struct {
 	// PerSize is about how long a program is measured in all rounds of a size; 0: 2 s. It is
 	// longer where calls are, of which a round has at least three.
 	PerSize time.Duration
+	// Network, if not nil, is what the processes speak over in place of the loopback; its number of nodes is that
+	// of the processes. Peers are not measured there.
+	Network *netlab.Spec
 }
 
 // Transports are what can be measured: gRPC over loopback TCP, by the endpoint of our own
@@ -101,6 +105,9 @@ func (o Options) plan() (p plan, err error) {
 		if size := p.dtype.Size(); s < size || s%size != 0 {
 			return p, fmt.Errorf("size %d is not a positive multiple of %d bytes", s, size)
 		}
+	}
+	if p.Network != nil && len(p.Peers) > 0 {
+		return p, errors.New("peers are measured over the loopback alone, not over a network that is made")
 	}
 	if err := known("transport", p.Transports, Transports); err != nil {
 		return p, err
@@ -166,7 +173,7 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 }
 
 func (p plan) run(ctx context.Context) (Result, error) {
-	res := Result{Turns: p.Rounds}
+	res := Result{Turns: p.Rounds, Network: p.Network}
 	var peers []peer
 	for _, name := range p.Peers {
 		other, err := openPeer(ctx, name, p.Python)
@@ -186,16 +193,27 @@ func (p plan) run(ctx context.Context) (Result, error) {
 
 // runWorld measures all calls and sizes with n processes of each program.
 // All have ended when it returns.
-func (p plan) runWorld(ctx context.Context, n int, peers []peer, res *Result) error {
+func (p plan) runWorld(ctx context.Context, n int, peers []peer, res *Result) (err error) {
+	var lab *netlab.Lab
 	var ours, theirs []*world
 	defer func() {
 		for _, w := range slices.Concat(ours, theirs) {
 			w.close()
 		}
+		if lab != nil {
+			err = errors.Join(err, lab.Close())
+		}
 	}()
+	if p.Network != nil {
+		spec := *p.Network
+		spec.Nodes = n
+		if lab, err = netlab.Start(spec); err != nil {
+			return err
+		}
+	}
 	// Ours first: their start is measured.
 	for _, transport := range p.Transports {
-		w, err := startOurs(ctx, n, transport)
+		w, err := startOurs(ctx, n, transport, lab)
 		if err != nil {
 			return err
 		}

@@ -7,10 +7,18 @@ import (
 	"net"
 	"os"
 	"os/exec"
+
+	"vgid/collective/netlab"
 )
 
-// startOurs starts n processes of the running program, which speak by a transport.
-func startOurs(ctx context.Context, n int, transport string) (*world, error) {
+// startOurs starts n processes of the running program, which speak by a transport, each on a node of the lab if there is one.
+func startOurs(ctx context.Context, n int, transport string, lab *netlab.Lab) (*world, error) {
+	start, listen := starter(here), func(ctx context.Context, _ int) (net.Listener, error) {
+		return new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	}
+	if lab != nil {
+		start, listen = lab.Run, lab.Listen
+	}
 	// Workers inherit their listeners, so no port can be taken in between.
 	files := make([]*os.File, n)
 	defer func() {
@@ -20,10 +28,10 @@ func startOurs(ctx context.Context, n int, transport string) (*world, error) {
 			}
 		}
 	}()
-	return startWorld(ctx, transport, n, func(ctx context.Context) ([]*exec.Cmd, error) {
+	return startWorld(ctx, transport, n, start, func(ctx context.Context) ([]*exec.Cmd, error) {
 		job := jobSpec{Transport: transport, Token: rand.Text()}
 		for r := range n {
-			l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+			l, err := listen(ctx, r)
 			if err != nil {
 				return nil, err
 			}

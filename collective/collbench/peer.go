@@ -74,7 +74,7 @@ func openGloo(python string) (peer, error) {
 	start := func(ctx context.Context, n int) (*world, error) {
 		nth++
 		meeting := filepath.Join(dir, "meeting"+strconv.Itoa(nth))
-		w, err := startWorld(ctx, "gloo", n, func(ctx context.Context) ([]*exec.Cmd, error) {
+		w, err := startWorld(ctx, "gloo", n, here, func(ctx context.Context) ([]*exec.Cmd, error) {
 			cmds := make([]*exec.Cmd, n)
 			for r := range cmds {
 				cmds[r] = exec.CommandContext(ctx, python, filepath.Join(dir, file), strconv.Itoa(r), strconv.Itoa(n), meeting)
@@ -121,7 +121,7 @@ func openOpenMPI(ctx context.Context, name string) (_ peer, err error) {
 		return wrap(fmt.Errorf("mpicc: %w", err))
 	}
 	start := func(ctx context.Context, n int) (*world, error) {
-		w, err := startWorld(ctx, name, n, func(ctx context.Context) ([]*exec.Cmd, error) {
+		w, err := startWorld(ctx, name, n, here, func(ctx context.Context) ([]*exec.Cmd, error) {
 			// Where the ranks meet who pass on what they are asked.
 			pipes, err := os.MkdirTemp(dir, "ranks")
 			if err != nil {

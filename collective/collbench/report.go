@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"vgid/collective/netlab"
 	"vgid/model/kit/bytesize"
 	"vgid/model/kit/measure"
 	"vgid/model/kit/measure/bench"
@@ -14,9 +15,11 @@ import (
 
 // Result is what Run measured.
 type Result struct {
-	Turns  int     `json:"turns"` // rounds of all programs
-	Rows   []Row   `json:"rows"`
-	Starts []Start `json:"starts"`
+	Turns int `json:"turns"` // rounds of all programs
+	// Network is what the processes spoke over; nil: the loopback.
+	Network *netlab.Spec `json:"network,omitempty"`
+	Rows    []Row        `json:"rows"`
+	Starts  []Start      `json:"starts"`
 }
 
 // Start is how the processes of a program began, and what they took.
@@ -115,7 +118,7 @@ func (r Result) Table(to io.Writer) error {
 			peers = append(peers, x.Peer)
 		}
 	}
-	fmt.Fprintf(to, "%s, sums, over loopback; medians of %d turns of all programs, the slowest rank's time\n", r.Rows[0].DType, r.Turns)
+	fmt.Fprintf(to, "%s, sums, over %s; medians of %d turns of all programs, the slowest rank's time\n", r.Rows[0].DType, r.over(), r.Turns)
 	if len(peers) > 0 {
 		fmt.Fprintln(to, "ratio: the peer's time over ours; above 1, ours is faster")
 	}
@@ -130,6 +133,14 @@ func (r Result) Table(to io.Writer) error {
 		rest = rest[n:]
 	}
 	return r.starts(to)
+}
+
+// over names the network.
+func (r Result) over() string {
+	if r.Network == nil {
+		return "loopback"
+	}
+	return r.Network.String()
 }
 
 // table is that of one call among a number of processes; the rows of one measurement of ours, beside all

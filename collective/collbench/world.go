@@ -71,9 +71,15 @@ type world struct {
 // straggle is how long other ranks may take to end a task that one failed in.
 const straggle = 2 * time.Second
 
+// starter starts the process of a rank.
+type starter func(rank int, cmd *exec.Cmd) error
+
+// here starts it as any other.
+func here(_ int, cmd *exec.Cmd) error { return cmd.Start() }
+
 // startWorld starts processes and waits until they have met. They are made with the context that commands is
 // given, which ends them.
-func startWorld(ctx context.Context, name string, ranks int, commands func(context.Context) ([]*exec.Cmd, error)) (*world, error) {
+func startWorld(ctx context.Context, name string, ranks int, start starter, commands func(context.Context) ([]*exec.Cmd, error)) (*world, error) {
 	w := &world{name: name, ranks: ranks}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	cmds, err := commands(w.ctx)
@@ -86,7 +92,7 @@ func startWorld(ctx context.Context, name string, ranks int, commands func(conte
 	begin := time.Now()
 	err = w.each(func(r int) (err error) {
 		cmds[r].WaitDelay = 5 * time.Second // for what a process started itself
-		w.peers[r], err = bench.Start(cmds[r], &hellos[r])
+		w.peers[r], err = bench.StartBy(func(c *exec.Cmd) error { return start(r, c) }, cmds[r], &hellos[r])
 		return err
 	})
 	if err != nil {

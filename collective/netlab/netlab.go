@@ -18,11 +18,16 @@ import (
 
 // Spec says what network to make.
 type Spec struct {
-	Nodes int
+	Nodes int `json:"-"`
 	// Rate is that of each node's link, in bits a second, each way, with the headers of Ethernet, IP and TCP.
-	Rate float64
+	Rate float64 `json:"rate_bits_per_second"`
 	// Delay is from one node to another; a round trip takes twice as long.
-	Delay time.Duration
+	Delay time.Duration `json:"delay_ns"`
+}
+
+// String is as "links of 10 Gbit/s, 1ms from node to node".
+func (s Spec) String() string {
+	return fmt.Sprintf("links of %g Gbit/s, %v from node to node", s.Rate/1e9, s.Delay)
 }
 
 // MaxNodes is what fits in one /24 network.

@@ -10,6 +10,7 @@ import (
 
 	"vgid/cmd/vgid/internal/cmdline"
 	"vgid/collective/collbench"
+	"vgid/collective/netlab"
 )
 
 // collective measures collectives over loopback, the transport's cost without a network's.
@@ -18,9 +19,10 @@ func collective() *cli.Command {
 		Name: "collective", Usage: "collectives between processes, beside Gloo and Open MPI: time, bus bandwidth as NCCL defines it",
 		Description: `Every program keeps its processes; they work in turn, and all results are checked once. A round begins with two calls that do not
 count and a barrier before each call; the time of a call is the slowest rank's. Gloo runs through torch.distributed with one thread; openmpi goes by
-TCP, openmpi-shm by shared memory. A process takes the largest size, for calls with two buffers twice, and some more in those programs that need it; the
+TCP, openmpi-shm by shared memory. With --rate, and --delay, each of our processes is on a node of its own of a network that is made for it (Linux,
+root), and no peers are measured. A process takes the largest size, for calls with two buffers twice, and some more in those programs that need it; the
 processes of all programs of one number of processes live at the same time.`,
-		Flags: []cli.Flag{
+		Flags: append(networkFlags("", 0),
 			cmdline.JSONFlag(),
 			numbersFlag("procs", "numbers of processes, each measured", 2, 4),
 			numbersFlag("bytes", "lengths of the longest buffer of a rank, each measured (default: 4 KiB to 256 MiB)"),
@@ -30,7 +32,7 @@ processes of all programs of one number of processes live at the same time.`,
 			namesFlag("peer", "programs to measure in turn with ours: "+strings.Join(collbench.Peers, ", ")),
 			pythonFlag("PyTorch, for --peer gloo"),
 			&cli.IntFlag{Name: "rounds", Usage: "rounds of all programs in turn", Value: 5},
-		},
+		),
 		Action: measured(func(c *cli.Context) (result, error) {
 			if err := cmdline.Positive(c, "rounds"); err != nil {
 				return nil, err
@@ -39,9 +41,17 @@ processes of all programs of one number of processes live at the same time.`,
 			if slices.Contains(calls, "all") {
 				calls = collbench.Calls()
 			}
+			var over *netlab.Spec
+			if c.IsSet("rate") || c.IsSet("delay") {
+				spec, err := networkSpec(c, 2) // of as many nodes as processes
+				if err != nil {
+					return nil, err
+				}
+				over = &spec
+			}
 			r, err := collbench.Run(c.Context, collbench.Options{
 				Procs: c.IntSlice("procs"), Sizes: c.IntSlice("bytes"), Calls: calls, DType: c.String("dtype"),
-				Transports: names(c, "transport"), Peers: names(c, "peer"), Python: c.String("python"), Rounds: c.Int("rounds"),
+				Transports: names(c, "transport"), Peers: names(c, "peer"), Python: c.String("python"), Rounds: c.Int("rounds"), Network: over,
 			})
 			return r, withPython(err)
 		}),

@@ -24,7 +24,7 @@ func network() *cli.Command {
 		ArgsUsage: "-- COMMAND [ARGUMENTS]",
 		Description: "In the arguments {node} stands for the node's number, {address} for its address, {first} for the address of node 0:\n\n" +
 			"vgid bench network --nodes 2 --rate 10gbit --delay 1ms -- vgid-launch --nodes 2 --node-rank {node} --bind-addr {address} --join {first}:7946 --insecure-network -- vgid run --config quickstart",
-		Flags: append(networkFlags(), &cli.IntFlag{Name: "nodes", Value: 2, Usage: "`N` nodes"}),
+		Flags: append(networkFlags("10gbit", time.Millisecond), &cli.IntFlag{Name: "nodes", Value: 2, Usage: "`N` nodes"}),
 		Action: func(c *cli.Context) error {
 			if c.NArg() == 0 {
 				return cmdline.Errorf(c, "it takes the command to run on each node, behind --")
@@ -41,15 +41,18 @@ func network() *cli.Command {
 	}
 }
 
-// networkFlags are those of a network's links.
-func networkFlags() []cli.Flag {
+// networkFlags are those of a network's links; without a rate there is no such network.
+func networkFlags(rate string, delay time.Duration) []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "rate", Value: "10gbit", Usage: "`RATE` of each node's link, each way, in mbit or gbit a second"},
-		&cli.DurationFlag{Name: "delay", Value: time.Millisecond, Usage: "`TIME` from one node to another"},
+		&cli.StringFlag{Name: "rate", Value: rate, Usage: "`RATE` of each node's link, each way, in mbit or gbit a second"},
+		&cli.DurationFlag{Name: "delay", Value: delay, Usage: "`TIME` from one node to another"},
 	}
 }
 
 func networkSpec(c *cli.Context, nodes int) (netlab.Spec, error) {
+	if c.String("rate") == "" {
+		return netlab.Spec{}, errors.New("--delay is of a network that --rate asks for: give that too")
+	}
 	rate, err := netlab.ParseRate(c.String("rate"))
 	if err != nil {
 		return netlab.Spec{}, fmt.Errorf("--rate: %w", err)

@@ -68,7 +68,10 @@ type Peer struct {
 
 // Start starts a peer and reads into hello the line of JSON that it begins with.
 // cmd should be made with a context, which ends it.
-func Start(cmd *exec.Cmd, hello any) (*Peer, error) {
+func Start(cmd *exec.Cmd, hello any) (*Peer, error) { return StartBy((*exec.Cmd).Start, cmd, hello) }
+
+// StartBy does so where a process has to be started in a special way.
+func StartBy(start func(*exec.Cmd) error, cmd *exec.Cmd, hello any) (*Peer, error) {
 	p := &Peer{cmd: cmd}
 	cmd.Stderr = &p.errs
 	var err error
@@ -79,7 +82,7 @@ func Start(cmd *exec.Cmd, hello any) (*Peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := start(cmd); err != nil {
 		return nil, err
 	}
 	p.out = bufio.NewScanner(out)
