@@ -45,6 +45,23 @@ func (c *Comm) note(before counts, end time.Duration) {
 	c.recorder.ended.Add(&e)
 }
 
+// LastAlgorithm names the algorithm of the operation of this communicator that ended
+// last: what was chosen for its length, ranks and options. It is empty where there is
+// none, as for messages.
+func (c *Comm) LastAlgorithm() string {
+	kept, _ := c.recorder.ended.Last()
+	for _, e := range slices.Backward(kept) {
+		if e.Header.Comm != c.opt.Comm {
+			continue
+		}
+		if e.Header.Call.Is(frame.Tagged) {
+			return ""
+		}
+		return e.Header.Algorithm.String()
+	}
+	return ""
+}
+
 // noteMessage keeps a message that has been sent, or taken.
 func (c *Comm) noteMessage(h *Handle, head *Header, bytes int) {
 	e := flight.Ended{Header: *head, Peer: int32(h.peer), LongestFor: int32(h.peer), Began: h.began, End: watch.Now()}

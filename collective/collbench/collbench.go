@@ -35,6 +35,8 @@ type Options struct {
 	DType string // element type; empty: f32
 	// Transports are names of Transports; none: the first.
 	Transports []string
+	// Algorithms are names of Algorithms; none: the first.
+	Algorithms []string
 	// Peers are names of Peers that are measured in turn with ours.
 	Peers  []string
 	Python string // for Gloo: an interpreter that has PyTorch
@@ -50,6 +52,16 @@ type Options struct {
 // Transports are what can be measured: gRPC over loopback TCP, by the endpoint of our own
 // and by grpc-go.
 var Transports = []string{"grpc", "grpc-stock"}
+
+// Algorithms are what calls can be held to; rows tell what came of it.
+var Algorithms = algorithmNames()
+
+func algorithmNames() (names []string) {
+	for _, a := range collective.Algorithms {
+		names = append(names, string(a))
+	}
+	return names
+}
 
 // Calls are the names of all collectives that can be measured.
 func Calls() (names []string) {
@@ -73,6 +85,7 @@ func (o Options) plan() (p plan, err error) {
 	orElse(&p.Sizes, 4<<10, 1<<20, 16<<20, 64<<20, 256<<20)
 	orElse(&p.Calls, calls[0].name)
 	orElse(&p.Transports, Transports[0])
+	orElse(&p.Algorithms, Algorithms[0])
 	if p.DType == "" {
 		p.DType = "f32"
 	}
@@ -110,6 +123,9 @@ func (o Options) plan() (p plan, err error) {
 		return p, errors.New("peers are measured over the loopback alone, not over a network that is made")
 	}
 	if err := known("transport", p.Transports, Transports); err != nil {
+		return p, err
+	}
+	if err := known("algorithm", p.Algorithms, Algorithms); err != nil {
 		return p, err
 	}
 	return p, known("peer", p.Peers, Peers)
@@ -181,6 +197,8 @@ func (p plan) run(ctx context.Context) (Result, error) {
 			return res, err
 		}
 		defer other.remove()
+		// A program that has no time left removes them all the same.
+		defer context.AfterFunc(ctx, other.remove)()
 		peers = append(peers, other)
 	}
 	for _, n := range p.Procs {
@@ -213,11 +231,13 @@ func (p plan) runWorld(ctx context.Context, n int, peers []peer, res *Result) (e
 	}
 	// Ours first: their start is measured.
 	for _, transport := range p.Transports {
-		w, err := startOurs(ctx, n, transport, lab)
-		if err != nil {
-			return err
+		for _, algorithm := range p.Algorithms {
+			w, err := startOurs(ctx, n, way{transport, algorithm}, lab)
+			if err != nil {
+				return err
+			}
+			ours = append(ours, w)
 		}
-		ours = append(ours, w)
 	}
 	for _, other := range peers {
 		w, err := other.start(ctx, n)
@@ -238,7 +258,7 @@ func (p plan) runWorld(ctx context.Context, n int, peers []peer, res *Result) (e
 	for i, w := range slices.Concat(ours, theirs) {
 		s := Start{Procs: n, Seconds: w.met, Connections: w.connections, Peak: w.peak, Version: w.version}
 		if i < len(ours) {
-			s.Transport = w.name
+			s.Transport, s.Asked = w.way.Transport, w.way.Algorithm
 		} else {
 			s.Peer = w.name
 		}
@@ -270,7 +290,8 @@ const warm, fewest, first, most = 2, 3, 100, 2000
 // program is a world in a cell.
 type program struct {
 	bench.Program[sample]
-	lacks string // why it has no such call
+	lacks     string // why it has no such call
+	algorithm string // that it takes
 }
 
 // program gets a world ready for a cell: the result is checked, and how long a call takes is
@@ -285,10 +306,11 @@ func (p plan) program(w *world, c cell) (*program, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", w.name, err)
 	}
+	algorithm := s.Algorithm
 	t.Check = false
 	span := p.PerSize / time.Duration(p.Rounds)
 	t.Rounds = min(fitting(span, time.Duration(2*median(s)*float64(time.Second))), first)
-	x := &program{Program: bench.Program[sample]{Name: w.name}}
+	x := &program{algorithm: algorithm, Program: bench.Program[sample]{Name: w.name}}
 	x.Measure = func(context.Context, int) (sample, error) {
 		begin := time.Now()
 		s, err := w.measure(t)
@@ -320,7 +342,7 @@ func (p plan) measure(ctx context.Context, c cell, ours, theirs []*world) ([]Row
 	}
 	var rows []Row
 	for i, w := range ours {
-		mine := c.row(w.name, all[i])
+		mine := c.row(w.way, all[i])
 		for k, other := range theirs {
 			rows = append(rows, c.beside(mine, all[i], other.name, all[len(ours)+k]))
 		}

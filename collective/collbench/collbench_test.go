@@ -74,7 +74,7 @@ func fake(how string) error {
 func TestEveryCallByEveryTransport(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	r, err := Run(ctx, Options{Procs: []int{2, 3}, Sizes: []int{4096, 200_000}, Calls: Calls(), Transports: Transports, Rounds: 1, PerSize: time.Millisecond})
+	r, err := Run(ctx, Options{Procs: []int{3}, Sizes: []int{4096, 200_000}, Calls: Calls(), Transports: Transports, Rounds: 1, PerSize: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestEveryCallByEveryTransport(t *testing.T) {
 			moving++
 		}
 	}
-	if want := 2 * len(Transports) * (2*moving + len(calls) - moving); len(r.Rows) != want || len(r.Starts) != 2*len(Transports) {
+	if want := len(Transports) * (2*moving + len(calls) - moving); len(r.Rows) != want || len(r.Starts) != len(Transports) {
 		t.Fatalf("%d rows and %d starts, want %d rows", len(r.Rows), len(r.Starts), want)
 	}
 	for _, x := range r.Rows {
@@ -93,8 +93,29 @@ func TestEveryCallByEveryTransport(t *testing.T) {
 		}
 	}
 	for i, s := range r.Starts {
-		if n := i/len(Transports) + 2; s.Transport != Transports[i%len(Transports)] || s.Procs != n || s.Seconds <= 0 || s.Connections != n-1 || s.Peak <= 0 {
+		if s.Transport != Transports[i] || s.Procs != 3 || s.Seconds <= 0 || s.Connections != 2 || s.Peak <= 0 {
 			t.Errorf("%+v", s)
+		}
+	}
+}
+
+// A row says what was used, whatever was asked for.
+func TestAlgorithms(t *testing.T) {
+	r, err := Run(t.Context(), Options{Procs: []int{4}, Sizes: []int{4096, 1 << 20, 2 << 20}, Calls: []string{"all-reduce", "broadcast", "send-recv"},
+		Algorithms: Algorithms, Rounds: 1, PerSize: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, x := range r.Rows {
+		got[x.Call+" "+x.Asked] += x.Algorithm + " "
+	}
+	for key, want := range map[string]string{
+		"all-reduce auto": "doubling rabenseifner ring ", "all-reduce ring": "ring ring ring ", "all-reduce doubling": "doubling doubling doubling ",
+		"broadcast auto": "tree chain chain ", "broadcast ring": "chain chain chain ", "send-recv auto": "   ",
+	} {
+		if got[key] != want {
+			t.Errorf("%s: %s, want %s", key, got[key], want)
 		}
 	}
 }
@@ -113,7 +134,7 @@ func TestRowFollowsNCCLTests(t *testing.T) {
 	c := cell{call{"all-reduce", allReduce, false}, collective.TypeF32, 4, 250}
 	p := &program{}
 	p.Rounds = []sample{{Seconds: []float64{3, 1, 2}, CPU: 4e-6}, {Seconds: []float64{4, 2, 2}, CPU: 2e-6}}
-	r := c.row("grpc", p)
+	r := c.row(way{"grpc", "auto"}, p)
 	if r.P50 != 2 || r.P99 != 4 || r.AlgBW != 500 || r.BusBW != 750 || r.Rounds != 6 {
 		t.Errorf("%+v", r)
 	}
@@ -183,6 +204,7 @@ func TestRunRefusesNonsense(t *testing.T) {
 		`transport "udp" is none of grpc`:       {Transports: []string{"udp"}},
 		`call "all" is none of all-reduce, red`: {Calls: []string{"all"}},
 		`peer "nccl" is none of gloo, openmpi`:  {Peers: []string{"nccl"}},
+		`algorithm "best" is none of auto`:      {Algorithms: []string{"best"}},
 		`element type "bytes" is none of f32`:   {DType: "bytes"},
 	} {
 		if _, err := Run(t.Context(), o); err == nil || !strings.HasPrefix(err.Error(), "bench collective: "+want) {
@@ -285,18 +307,18 @@ func TestNoPeerOutlivesTheBench(t *testing.T) {
 
 // sample is a result with everything that a report may show.
 func example() Result {
-	row := Row{Call: "all-reduce", DType: "f32", Transport: "grpc", Procs: 2, Bytes: 1 << 20, Rounds: 100, P50: 3.2e-4, P99: 2e-3, AlgBW: 3.2e9, BusBW: 3.2e9,
+	row := Row{Call: "all-reduce", DType: "f32", Transport: "grpc", Algorithm: "ring", Asked: "auto", Procs: 2, Bytes: 1 << 20, Rounds: 100, P50: 3.2e-4, P99: 2e-3, AlgBW: 3.2e9, BusBW: 3.2e9,
 		CPUPerByte: 0.5, Peer: "gloo", PeerP50: 6.4e-4, PeerCPUPerByte: 0.75, Ratio: 2}
 	mpi, stock := row, row
 	mpi.Peer, mpi.PeerP50, mpi.Ratio = "openmpi", 1.6e-4, 0.5
-	stock.Transport, stock.P50, stock.Ratio = "grpc-stock", 6.4e-4, 1
+	stock.Transport, stock.Asked, stock.P50, stock.Ratio = "grpc-stock", "ring", 6.4e-4, 1
 	stockMPI := stock
 	stockMPI.Peer, stockMPI.PeerP50, stockMPI.Ratio = "openmpi", 1.6e-4, 0.25
-	none := Row{Call: "barrier", DType: "f32", Transport: "grpc", Procs: 2, Rounds: 100, P50: 3e-5, P99: 4e-5, Peer: "gloo", PeerLacks: "it knows no barrier"}
+	none := Row{Call: "barrier", DType: "f32", Transport: "grpc", Algorithm: "dissemination", Asked: "auto", Procs: 2, Rounds: 100, P50: 3e-5, P99: 4e-5, Peer: "gloo", PeerLacks: "it knows no barrier"}
 	noneMPI := none
 	noneMPI.Peer, noneMPI.PeerLacks, noneMPI.PeerP50, noneMPI.Ratio = "openmpi", "", 3e-5, 1
 	return Result{Turns: 5, Rows: []Row{row, mpi, stock, stockMPI, none, noneMPI}, Starts: []Start{
-		{Transport: "grpc", Procs: 2, Seconds: 0.03, Connections: 1, Peak: 30 << 20},
+		{Transport: "grpc", Asked: "auto", Procs: 2, Seconds: 0.03, Connections: 1, Peak: 30 << 20},
 		{Peer: "gloo", Version: "torch 2", Procs: 2, Seconds: 2.5, Peak: 500 << 20},
 	}}
 }

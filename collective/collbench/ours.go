@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -11,8 +12,8 @@ import (
 	"vgid/collective/netlab"
 )
 
-// startOurs starts n processes of the running program, which speak by a transport, each on a node of the lab if there is one.
-func startOurs(ctx context.Context, n int, transport string, lab *netlab.Lab) (*world, error) {
+// startOurs starts n processes of the running program, which make calls in a way, each on a node of the lab if there is one.
+func startOurs(ctx context.Context, n int, by way, lab *netlab.Lab) (*world, error) {
 	start, listen := starter(here), func(ctx context.Context, _ int) (net.Listener, error) {
 		return new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	}
@@ -28,8 +29,8 @@ func startOurs(ctx context.Context, n int, transport string, lab *netlab.Lab) (*
 			}
 		}
 	}()
-	return startWorld(ctx, transport, n, start, func(ctx context.Context) ([]*exec.Cmd, error) {
-		job := jobSpec{Transport: transport, Token: rand.Text()}
+	w, err := startWorld(ctx, by.String(), n, start, func(ctx context.Context) ([]*exec.Cmd, error) {
+		job := jobSpec{Way: by, Token: rand.Text()}
 		for r := range n {
 			l, err := listen(ctx, r)
 			if err != nil {
@@ -53,4 +54,9 @@ func startOurs(ctx context.Context, n int, transport string, lab *netlab.Lab) (*
 		}
 		return cmds, nil
 	})
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w", by, err)
+	}
+	w.way = by
+	return w, nil
 }

@@ -1,7 +1,6 @@
 package collbench
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -25,8 +24,9 @@ type Result struct {
 // Start is how the processes of a program began, and what they took.
 type Start struct {
 	Transport string `json:"transport,omitempty"` // of ours
-	Peer      string `json:"peer"`                // else
-	Version   string `json:"version,omitempty"`   // of the peer
+	Asked     string `json:"algorithm_asked,omitempty"`
+	Peer      string `json:"peer"`              // else
+	Version   string `json:"version,omitempty"` // of the peer
 	Procs     int    `json:"procs"`
 	// Seconds from the start of the first process until all have connected and met in
 	// a barrier; the start of each process is in it.
@@ -41,6 +41,8 @@ type Row struct {
 	Call      string `json:"call"`
 	DType     string `json:"dtype"`
 	Transport string `json:"transport"`
+	Algorithm string `json:"algorithm"`       // that was used; empty for messages
+	Asked     string `json:"algorithm_asked"` // one of Algorithms
 	Procs     int    `json:"procs"`
 	Bytes     int    `json:"bytes"`  // of the longest buffer of a rank
 	Rounds    int    `json:"rounds"` // calls that were timed, in all turns
@@ -70,7 +72,7 @@ type Row struct {
 func median(s sample) float64 { return measure.Median(s.Seconds) }
 
 // row computes the figures of ours.
-func (c cell) row(transport string, p *program) Row {
+func (c cell) row(by way, p *program) Row {
 	var seconds []float64
 	for _, s := range p.Rounds {
 		seconds = append(seconds, s.Seconds...)
@@ -78,7 +80,7 @@ func (c cell) row(transport string, p *program) Row {
 	slices.Sort(seconds)
 	bytes := c.count * c.dtype.Size()
 	bus, _ := c.call.traffic(c.procs)
-	r := Row{Call: c.call.name, DType: c.dtype.String(), Transport: transport, Procs: c.procs, Bytes: bytes, Rounds: len(seconds),
+	r := Row{Call: c.call.name, DType: c.dtype.String(), Transport: by.Transport, Algorithm: p.algorithm, Asked: by.Algorithm, Procs: c.procs, Bytes: bytes, Rounds: len(seconds),
 		P50: p.Median(median), P99: seconds[min(len(seconds)-1, len(seconds)*99/100)], CPUPerByte: c.cpu(p)}
 	if c.call.moves() {
 		r.AlgBW = float64(bytes) / r.P50
@@ -148,7 +150,7 @@ func (r Result) over() string {
 func table(to io.Writer, rows []Row, peers []string) error {
 	t := bench.Table{Right: true}
 	t.Titlef("\n%s, %d processes\n", rows[0].Call, rows[0].Procs)
-	head := "size\ttransport\tp50\tp99\tbusbw GB/s\tCPU ns/B"
+	head := "size\ttransport\talgorithm\tp50\tp99\tbusbw GB/s\tCPU ns/B"
 	for _, p := range peers {
 		head += "\t" + p + "\tratio"
 	}
@@ -156,9 +158,9 @@ func table(to io.Writer, rows []Row, peers []string) error {
 	var why []string
 	for each := max(1, len(peers)); len(rows) > 0; rows = rows[each:] {
 		x := rows[0]
-		line := []string{sizeText(x.Bytes), x.Transport, timeText(x.P50), timeText(x.P99), figure(x.BusBW / 1e9), figure(x.CPUPerByte)}
+		line := []string{sizeText(x.Bytes), x.Transport, x.algorithm(), timeText(x.P50), timeText(x.P99), figure(x.BusBW / 1e9), figure(x.CPUPerByte)}
 		if x.BusBW == 0 {
-			line[0], line[4], line[5] = "–", "–", "–"
+			line[0], line[5], line[6] = "–", "–", "–"
 		}
 		for _, x := range rows[:each] {
 			switch {
@@ -181,10 +183,21 @@ func table(to io.Writer, rows []Row, peers []string) error {
 	return err
 }
 
+// algorithm says also how it came about, where that is not the same.
+func (r Row) algorithm() string {
+	switch r.Algorithm {
+	case "":
+		return "–"
+	case r.Asked:
+		return r.Algorithm
+	}
+	return fmt.Sprintf("%s (%s)", r.Algorithm, r.Asked)
+}
+
 // starts prints a line for each program and number of processes.
 func (r Result) starts(to io.Writer) error {
 	for i, s := range r.Starts {
-		line := fmt.Sprintf("%s: %d processes had met after %.2f s", cmp.Or(s.Transport, s.Peer), s.Procs, s.Seconds)
+		line := fmt.Sprintf("%s: %d processes had met after %.2f s", s.name(), s.Procs, s.Seconds)
 		if s.Transport != "" {
 			line += fmt.Sprintf("; connections of a rank: at most %d", s.Connections)
 		}
@@ -200,6 +213,13 @@ func (r Result) starts(to io.Writer) error {
 		}
 	}
 	return nil
+}
+
+func (s Start) name() string {
+	if s.Peer != "" {
+		return s.Peer
+	}
+	return way{s.Transport, s.Asked}.String()
 }
 
 // sizeText leaves the decimal of whole units out.

@@ -22,10 +22,10 @@ var worker = bench.Worker[jobSpec, struct{}]{Variable: "VGID_COLLBENCH", Do: wor
 // jobSpec is what a worker process is told, in its environment: its token must
 // not show in the list of processes.
 type jobSpec struct {
-	Rank      int      `json:"rank"`
-	Peers     []string `json:"peers"`
-	Token     string   `json:"token"`
-	Transport string   `json:"transport"`
+	Rank  int      `json:"rank"`
+	Peers []string `json:"peers"`
+	Token string   `json:"token"`
+	Way   way      `json:"way"`
 }
 
 // WorkerMain does a worker's part when Run started this process, and says that
@@ -44,11 +44,11 @@ func work(ctx context.Context, job jobSpec) (_ struct{}, err error) {
 		return struct{}{}, fmt.Errorf("inherited listener: %w", err)
 	}
 	t, err := wire.Connect(ctx, wire.Config{Job: "bench", Token: job.Token, Rank: job.Rank, Peers: job.Peers, Listener: l,
-		Stock: job.Transport == "grpc-stock"})
+		Stock: job.Way.Transport == "grpc-stock"})
 	if err != nil {
 		return struct{}{}, err
 	}
-	c, err := collective.New(t, collective.Options{Job: "bench"})
+	c, err := collective.New(t, collective.Options{Job: "bench", Algorithm: collective.Algorithm(job.Way.Algorithm)})
 	if err != nil {
 		return struct{}{}, err
 	}
@@ -112,11 +112,13 @@ func (r *rank) measure(ctx context.Context, t task) (a answer, err error) {
 		if err := t.Call.do(ctx, r.comm, r.shape, in, out); err != nil {
 			return a, err
 		}
+		took := time.Since(begin).Seconds()
 		if k >= t.Warm {
-			a.Seconds = append(a.Seconds, time.Since(begin).Seconds())
+			a.Seconds = append(a.Seconds, took)
 			a.CPU += (measure.CPU() - cpu).Seconds()
 		}
 	}
+	a.Algorithm = r.comm.LastAlgorithm()
 	a.Connections, a.Peak = r.comm.Stats().Connections, measure.PeakMemory()
 	return a, nil
 }

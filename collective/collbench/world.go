@@ -47,6 +47,7 @@ type answer struct {
 	Seconds     []float64 `json:"seconds"`
 	CPU         float64   `json:"cpu"` // seconds of processor time in all rounds
 	Connections int       `json:"connections"`
+	Algorithm   string    `json:"algorithm,omitempty"`
 	Peak        int64     `json:"peak_rss_bytes"`
 	Error       string    `json:"error,omitempty"`
 	Lacks       string    `json:"lacks,omitempty"` // why the program has no such call
@@ -58,6 +59,7 @@ type answer struct {
 // between tasks; when one of them fails, all are ended; and none is left after close.
 type world struct {
 	name        string
+	way         way // of ours
 	ranks       int
 	peers       []*bench.Peer // one for each rank, or one that speaks for all
 	version     string
@@ -66,6 +68,19 @@ type world struct {
 	peak        int64   // resident bytes of the largest process
 	ctx         context.Context
 	cancel      context.CancelFunc
+}
+
+// way is how ranks of ours make calls: by a transport, and by an algorithm, or one that they choose.
+type way struct {
+	Transport string `json:"transport"`
+	Algorithm string `json:"algorithm"`
+}
+
+func (w way) String() string {
+	if w.Algorithm == Algorithms[0] {
+		return w.Transport
+	}
+	return w.Transport + ", " + w.Algorithm
 }
 
 // straggle is how long other ranks may take to end a task that one failed in.
@@ -138,6 +153,8 @@ func (w *world) each(do func(r int) error) error {
 type sample struct {
 	Seconds []float64 // of the slowest rank in each round
 	CPU     float64   // seconds of processor time of all ranks in all rounds
+	// Algorithm is what ours took.
+	Algorithm string
 }
 
 // lackError says that a program has no such call.
@@ -169,7 +186,7 @@ func (w *world) measure(t task) (s sample, err error) {
 			return s, &lackError{a.Lacks}
 		}
 		if r == 0 {
-			s.Seconds = slices.Clone(a.Seconds)
+			s.Seconds, s.Algorithm = slices.Clone(a.Seconds), a.Algorithm
 		}
 		for k, t := range a.Seconds {
 			s.Seconds[k] = max(s.Seconds[k], t)

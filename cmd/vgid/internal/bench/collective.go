@@ -29,6 +29,7 @@ processes of all programs of one number of processes live at the same time.`,
 			namesFlag("call", "collectives, each measured: all, or of "+strings.Join(collbench.Calls(), ", "), "all-reduce"),
 			&cli.StringFlag{Name: "dtype", Usage: "type of the elements: f32, f64, bf16, f16, i32, i64, u8", Value: "f32"},
 			namesFlag("transport", "ways between the processes, each measured: "+strings.Join(collbench.Transports, ", "), collbench.Transports[0]),
+			namesFlag("algorithm", "algorithms, each measured: all, or of "+strings.Join(collbench.Algorithms, ", "), collbench.Algorithms[0]),
 			namesFlag("peer", "programs to measure in turn with ours: "+strings.Join(collbench.Peers, ", ")),
 			pythonFlag("PyTorch, for --peer gloo"),
 			&cli.IntFlag{Name: "rounds", Usage: "rounds of all programs in turn", Value: 5},
@@ -36,10 +37,6 @@ processes of all programs of one number of processes live at the same time.`,
 		Action: measured(func(c *cli.Context) (result, error) {
 			if err := cmdline.Positive(c, "rounds"); err != nil {
 				return nil, err
-			}
-			calls := names(c, "call")
-			if slices.Contains(calls, "all") {
-				calls = collbench.Calls()
 			}
 			var over *netlab.Spec
 			if c.IsSet("rate") || c.IsSet("delay") {
@@ -50,8 +47,8 @@ processes of all programs of one number of processes live at the same time.`,
 				over = &spec
 			}
 			r, err := collbench.Run(c.Context, collbench.Options{
-				Procs: c.IntSlice("procs"), Sizes: c.IntSlice("bytes"), Calls: calls, DType: c.String("dtype"),
-				Transports: names(c, "transport"), Peers: names(c, "peer"), Python: c.String("python"), Rounds: c.Int("rounds"), Network: over,
+				Procs: c.IntSlice("procs"), Sizes: c.IntSlice("bytes"), Calls: allOr(names(c, "call"), collbench.Calls()), DType: c.String("dtype"),
+				Transports: names(c, "transport"), Algorithms: allOr(names(c, "algorithm"), collbench.Algorithms), Peers: names(c, "peer"), Python: c.String("python"), Rounds: c.Int("rounds"), Network: over,
 			})
 			return r, withPython(err)
 		}),
@@ -65,6 +62,14 @@ func withPython(err error) error {
 		return fmt.Errorf("%w; name it with --python", err)
 	}
 	return err
+}
+
+// allOr are names, or all where one of them is "all".
+func allOr(names, all []string) []string {
+	if slices.Contains(names, "all") {
+		return all
+	}
+	return names
 }
 
 // namesFlag takes names one by one, or several with commas between them; all are what it holds without the flag.
