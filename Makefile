@@ -2,6 +2,7 @@
 # make test   every test, under the race detector
 # make fuzz   every fuzz target of the collectives in turn, FUZZTIME (10s, or 100000x) each
 # make quick  the shorter tests; says what it leaves out
+# make simulate SCHEDULES=1000000   communicators in virtual time, with faults drawn from seeds
 # make lint   gofmt, vet, the linters of .golangci.yaml, the documents
 # make notice the licences of the linked modules, into docs/NOTICE
 # make ptx    compile the CUDA kernels again; needs clang-19, nothing of NVIDIA
@@ -14,7 +15,7 @@ LDFLAGS := -s -w
 # The default build is pure Go: one static binary that runs anywhere.
 export CGO_ENABLED = 0
 
-.PHONY: run test test-simulated quick fuzz fmt lint notice licences gpu-check build cuda ptx base clean
+.PHONY: run test test-simulated simulate quick fuzz fmt lint notice licences gpu-check build cuda ptx base clean
 run: build
 	bin/vgid-launch --nodes 2 --local -- bin/vgid run --config quickstart
 
@@ -67,6 +68,12 @@ FUZZTIME = 10s
 FUZZ = ./collective/...
 fuzz:
 	@GO='$(GO)' .ci/fuzz $(FUZZTIME) $(FUZZ)
+
+# One core; several of these with other seeds use more.
+SCHEDULES = 100000
+SEED = 1
+simulate:
+	$(GO) test ./collective/simulate -v -count 1 -timeout 0 -run TestSchedules -schedules $(SCHEDULES) -seed $(SEED)
 
 fmt:
 	@files=$$(gofmt -l cmd collective docs eval launch model vgid); \

@@ -32,7 +32,7 @@ func TestCallsAgainstArithmetic(t *testing.T) {
 		}
 		var jobs []calltest.Job
 		for range rapid.IntRange(1, 8).Draw(rt, "calls") {
-			jobs = append(jobs, calltest.Draw(rt, n, longest))
+			jobs = append(jobs, calltest.Draw(func(n int, what string) int { return rapid.IntRange(0, n-1).Draw(rt, what) }, n, longest))
 		}
 		if err := calltest.Check(mem.New(n), opt, jobs); err != nil {
 			rt.Fatal(err)

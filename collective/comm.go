@@ -277,7 +277,6 @@ func (c *Comm) Close() error {
 		err = errors.Join(err, child.Close())
 	}
 	c.watch.LeaveAll()
-	c.watch.Stop()
 	err = errors.Join(err, c.t.Close())
 	c.tasks.Wait()
 	c.recorder.close()

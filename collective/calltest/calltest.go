@@ -8,8 +8,6 @@ import (
 	"sync"
 	"testing"
 
-	"pgregory.net/rapid"
-
 	"vgid/collective"
 )
 
@@ -28,25 +26,28 @@ var Types = []collective.DType{
 // Ops are all operations.
 var Ops = []collective.Op{collective.Sum, collective.Avg, collective.Min, collective.Max, collective.Prod}
 
-// Draw is a random job among n ranks.
-func Draw(t *rapid.T, n, longest int) Job {
+// Draw is a job among n ranks that pick chooses: it gives one of the numbers below
+// n, and is told what for.
+func Draw(pick func(n int, what string) int, n, longest int) Job {
 	j := Job{
-		Call:  rapid.SampledFrom(Calls).Draw(t, "call"),
-		DType: rapid.SampledFrom(Types).Draw(t, "dtype"),
-		Op:    rapid.SampledFrom(Ops).Draw(t, "op"),
-		Root:  rapid.IntRange(0, n-1).Draw(t, "root"),
-		Count: rapid.OneOf(rapid.IntRange(0, min(longest, 12)), rapid.IntRange(0, longest)).Draw(t, "count"),
-		Async: rapid.Bool().Draw(t, "async"),
+		Call:  Calls[pick(len(Calls), "call")],
+		DType: Types[pick(len(Types), "dtype")],
+		Op:    Ops[pick(len(Ops), "op")],
+		Root:  pick(n, "root"),
+		Async: pick(2, "async") == 1,
+	}
+	if j.Count = pick(longest+1, "count"); pick(2, "short") == 1 {
+		j.Count = min(j.Count, 12)
 	}
 	for range n {
-		j.Counts = append(j.Counts, rapid.IntRange(0, longest/n).Draw(t, "length"))
+		j.Counts = append(j.Counts, pick(longest/n+1, "length"))
 	}
 	switch j.Call {
 	case collective.CallGather, collective.CallScatter, collective.CallAllToAll:
 		j.Count /= n
 	}
 	if j.Call != collective.CallAllToAllV {
-		j.InPlace = rapid.Bool().Draw(t, "in place")
+		j.InPlace = pick(2, "in place") == 1
 	}
 	if j.Call == collective.CallReduce && j.InPlace { // ranks below the root keep theirs
 		j.InPlace = n == 1

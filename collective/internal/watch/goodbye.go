@@ -25,32 +25,42 @@ func (w *Watch) Leave(p *Progress) {
 	w.hurry()
 }
 
-// LeaveAll says goodbye and waits until every rank did the same and all know that
-// they have made the same calls. A rank that is still in the last call needs the
+// LeaveAll says goodbye, waits until every rank did the same and all know that
+// they have made the same calls, and ends the signs of life. A rank that is still in the last call needs the
 // frames that this end has yet to deliver, and the news that it passes on.
 func (w *Watch) LeaveAll() {
+	agreed := w.part()
+	close(w.stop)
+	w.stopped.Wait()
+	if agreed {
+		w.speak(neighbours) // what this rank has learned last, others may know from nobody else
+	}
+}
+
+// part is the goodbye; it reports whether no failure came between.
+func (w *Watch) part() bool {
 	if w.size == 1 || w.failure.tellLeaving() {
-		return
+		return false
 	}
 	w.world.left.Store(true)
 	w.mu.Lock()
-	w.leaving = goodbye
+	w.leaving, w.loud = goodbye, true
 	differs, _ := w.agree()
 	w.mu.Unlock()
 	if w.failOther(differs) {
 		<-w.failure.broken // another cause may be on its way already
-		return
+		return false
 	}
-	w.speak(everybody)
+	w.hurry()
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
 	select {
 	case <-w.left:
 	case <-w.failure.broken:
-		return
+		return false
 	case <-ctx.Done():
 	}
-	w.speak(neighbours) // what this rank has learned last, others may know from nobody else
+	return true
 }
 
 // agree compares the calls of this rank with those of the others when its

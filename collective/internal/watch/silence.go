@@ -48,6 +48,9 @@ func (s *silence) limitOf(rank int) time.Duration {
 	return s.limit
 }
 
+// lose notes that the connection to a rank has ended, so that no sign of it comes.
+func (s *silence) lose(rank int) { s.heard[rank] = false }
+
 // tick counts the time since the last beat.
 func (s *silence) tick(passed time.Duration) {
 	passed = min(passed, s.beat*3/2)
@@ -58,11 +61,12 @@ func (s *silence) tick(passed time.Duration) {
 }
 
 // suspects are the ranks that are silent for too long: neighbours of self, and
-// others that have a connection to it, which they had given signs over.
+// others that have a connection to it, which they had given signs over. One that
+// has said goodbye gives signs until all agree: what others wait for may still be on its way.
 func (s *silence) suspects(t *table) (out []int) {
 	for r := range s.n {
 		expected := s.heard[r] || slices.Contains(s.links, r)
-		if s.limit > 0 && expected && s.direct[r] > s.limitOf(r) && t.entries[r].leaving == staying {
+		if s.limit > 0 && expected && s.direct[r] > s.limitOf(r) && t.entries[r].leaving != agreed {
 			out = append(out, r)
 		}
 	}

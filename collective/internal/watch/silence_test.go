@@ -46,8 +46,10 @@ func TestFrozen(t *testing.T) {
 		}
 		return &tab
 	}
-	left := agreeing(0)
-	left.put(victim, entry{beat: 2, leaving: goodbye})
+	// One that has said goodbye gives signs until all agree.
+	leaves, left := agreeing(0), agreeing(0)
+	leaves.put(victim, entry{beat: 2, leaving: goodbye})
+	left.put(victim, entry{beat: 2, leaving: agreed})
 	for name, c := range map[string]struct {
 		span  time.Duration
 		hears func(int) bool
@@ -58,7 +60,8 @@ func TestFrozen(t *testing.T) {
 		"not long enough":              {2800 * time.Millisecond, but(victim), agreeing(0), -1},
 		"one hears it":                 {3200 * time.Millisecond, but(victim), agreeing(1), -1},
 		"one hears it, for longer":     {4800 * time.Millisecond, but(victim), agreeing(1), victim},
-		"it said goodbye":              {3200 * time.Millisecond, but(victim), left, -1},
+		"it said goodbye":              {3200 * time.Millisecond, but(victim), leaves, victim},
+		"it has left":                  {3200 * time.Millisecond, but(victim), left, -1},
 		"who hears it is out of reach": {3200 * time.Millisecond, func(r int) bool { return r != victim && r != others[0] }, agreeing(1), victim},
 	} {
 		s := after(self, n, c.span, c.hears)

@@ -34,8 +34,8 @@ type Options struct {
 // What must always hold: every neighbour (schedule.Links), and every other rank
 // that there is a connection to, hears this rank once in a heartbeat until the
 // communicator ends; a rank that none of its neighbours hears for longer than Options.Silence ends it, and so does one that left
-// before a call it is needed in; a rank that said goodbye is never called lost
-// or silent. A header is made known before the goodbyes are looked at, and hear
+// before a call it is needed in; a rank that said goodbye is never called lost,
+// nor silent once it has agreed that all have left. A header is made known before the goodbyes are looked at, and hear
 // looks at the header after it stored the goodbye, so that one of the two sees
 // both.
 type Watch struct {
@@ -58,6 +58,7 @@ type Watch struct {
 	table   table
 	silence silence
 	behind  []bool // by rank: a sign to it was lost, so the next one says all
+	loud    bool   // the next sign before its beat goes to everybody
 	leaving leaving
 	parted  []bool                 // by rank: it said goodbye itself, or was lost behind one
 	latest  map[place]frame.Header // calls that ranks said themselves they are in
@@ -92,12 +93,6 @@ func (w *Watch) prepare(world *Progress) {
 	w.parted, w.latest, w.tell = make([]bool, w.size), map[place]frame.Header{}, w.links
 	w.table, w.silence = newTable(w.rank, w.size), newSilence(w.rank, w.size, w.opt.Heartbeat, w.opt.Silence)
 	w.stop, w.wake, w.left = make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
-}
-
-// Stop ends the signs of life.
-func (w *Watch) Stop() {
-	close(w.stop)
-	w.stopped.Wait()
 }
 
 // hear takes a notice of a peer.
@@ -148,8 +143,12 @@ func (w *Watch) learn(from int, news []ranked) {
 	differs, say := w.agree()
 	w.mu.Unlock()
 	w.failOther(differs)
-	if urgent || say {
-		w.hurry()
+	select {
+	case <-w.left: // what is new is said by LeaveAll
+	default:
+		if urgent || say {
+			w.hurry()
+		}
 	}
 	for _, g := range gone {
 		if h := g.from.header.Load(); h != nil && h.Seq > g.last {
@@ -258,9 +257,7 @@ func (w *Watch) compare(from int, theirs *frame.Header) {
 // ranks that are no neighbours the neighbours tell: their goodbye may come by way
 // of others, and so later than the end of a connection that was opened late.
 func (w *Watch) lose(peer int, err error) {
-	if !slices.Contains(w.links, peer) {
-		return
-	}
+	neighbour := slices.Contains(w.links, peer)
 	w.mu.Lock()
 	e := w.table.entries[peer]
 	if e.leaving != staying {
@@ -269,13 +266,16 @@ func (w *Watch) lose(peer int, err error) {
 		w.table.put(peer, e)
 		w.parted[peer] = true
 		w.agree() // it cannot differ: what it said was compared when it was heard
+	} else if !neighbour {
+		w.silence.lose(peer)
 	}
 	w.mu.Unlock()
-	if e.leaving == staying {
+	switch {
+	case e.leaving != staying:
+		w.hurry()
+	case neighbour:
 		w.failure.End(&frame.RankError{Rank: w.rank, Peer: peer, Err: fmt.Errorf("connection lost: %w", err)}, true)
-		return
 	}
-	w.hurry()
 }
 
 // HasLeft reports whether a rank said goodbye.
@@ -287,15 +287,14 @@ func (w *Watch) beat() {
 	defer tick.Stop()
 	last := time.Since(start)
 	for {
+		due, ok := w.next(tick.C)
+		if !ok {
+			return
+		}
 		to := near
-		select {
-		case <-w.stop:
-			return
-		case <-w.failure.broken:
-			return
-		case <-w.wake:
-			to = neighbours
-		case <-tick.C:
+		if due {
+			to = w.audience()
+		} else {
 			now := time.Since(start)
 			w.mu.Lock()
 			w.silence.tick(now - last)
@@ -308,6 +307,34 @@ func (w *Watch) beat() {
 		if err := w.frozen(); err != nil {
 			w.failure.End(err, true)
 			return
+		}
+	}
+}
+
+// next waits for the next beat or, if that is earlier, until a sign is due; not ok at
+// the end. Of several that are ready it takes the end before the sign and that before
+// the beat, where a select would take any: so a run can be replayed exactly.
+func (w *Watch) next(beat <-chan time.Time) (due, ok bool) {
+	for {
+		select {
+		case <-w.stop:
+			return false, false
+		case <-w.failure.broken:
+			return false, false
+		default:
+		}
+		select {
+		case <-w.wake:
+			return true, true
+		default:
+		}
+		select {
+		case <-w.stop:
+		case <-w.failure.broken:
+		case <-w.wake:
+			return true, true
+		case <-beat:
+			return false, true
 		}
 	}
 }
@@ -339,7 +366,18 @@ const (
 	everybody                  // all that there is a connection to, everything
 )
 
-// speak sends signs.
+// audience is who hears a sign that is due before the next beat.
+func (w *Watch) audience() audience {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.loud {
+		w.loud = false
+		return everybody
+	}
+	return neighbours
+}
+
+// speak sends signs. Begin, beat and LeaveAll do so one after the other.
 func (w *Watch) speak(to audience) {
 	now := time.Since(start)
 	w.mu.Lock()
