@@ -169,3 +169,12 @@ func TestNoRecordWithoutFailure(t *testing.T) {
 		}
 	})
 }
+
+// What a call costs more for its record; each of its receives costs what the
+// benchmark of package watch says.
+func BenchmarkRecord(b *testing.B) {
+	c := collective.Solo()
+	for b.Loop() {
+		collective.NoteCall(c)
+	}
+}
