@@ -1,6 +1,7 @@
 package collective
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -164,7 +165,7 @@ func New(t Transport, opt Options) (*Comm, error) {
 	j := &job{t: t, rank: t.Rank(), opt: opt, recorder: &recorder{tell: opt.OnFailure}}
 	j.failure = watch.NewFailure(t, j.rank, len(ranks))
 	j.failure.OnEnd = j.failed
-	j.watch = watch.New(t, j.rank, len(ranks), watch.Options{Heartbeat: opt.Heartbeat, Silence: opt.Silence, OnLate: opt.OnLate, OnSlow: opt.OnSlow}, j.failure)
+	j.watch = watch.New(t, j.rank, len(ranks), watch.Options{Heartbeat: opt.Heartbeat, Silence: opt.Silence, OnLate: opt.OnLate, OnSlow: opt.OnSlow, Expects: j.expects}, j.failure)
 	c := j.communicator(opt, t.Lane(2*opt.Comm), ranks)
 	j.world, j.whole = c.progress, c
 	j.watch.Begin(c.progress)
@@ -281,6 +282,26 @@ func (c *Comm) Close() error {
 	c.tasks.Wait()
 	c.recorder.close()
 	return errors.Join(err, c.failure.Unreported())
+}
+
+// expects are the messages of all communicators that somebody waits for, those of
+// the longest waits first.
+func (j *job) expects(now time.Duration) (all []watch.Expect) {
+	for _, c := range j.communicators() {
+		all = c.messages.expects(now, all)
+	}
+	slices.SortStableFunc(all, func(a, b watch.Expect) int { return cmp.Compare(b.Age, a.Age) })
+	return all[:min(len(all), watch.MostExpects)]
+}
+
+// communicators are those of this rank that are not closed.
+func (j *job) communicators() []*Comm {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.whole == nil {
+		return slices.Clone(j.children)
+	}
+	return append([]*Comm{j.whole}, j.children...)
 }
 
 // isWorld reports whether the communicator is that of the whole job.

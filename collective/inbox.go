@@ -37,7 +37,7 @@ func (r *receipt) fits(h *Header) bool { return r.tag == AnyTag || uint32(r.tag)
 
 // post has a receipt take a letter, or wait for one.
 func (m *messenger) post(r *receipt, from int) {
-	r.stop = m.c.limit(r.h.ctx, func() (int, string) { return r.h.peer, "no such message came of it" })
+	r.stop = m.c.limit(r.h.ctx, func() (int, string) { return m.c.watch.BlameFor(r.h.peer, "no such message came of it") })
 	in := &m.in[from]
 	in.mu.Lock()
 	if i := slices.IndexFunc(in.letters, func(l letter) bool { return r.fits(&l.h) }); i >= 0 {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"vgid/collective/frame"
 	"vgid/collective/internal/watch"
@@ -82,6 +83,7 @@ func (a Async) message(ctx context.Context, call Call, rank int) *Handle {
 	}
 	h := a.handle(ctx, call, peer)
 	h.began = watch.Now()
+	h.moved.Store(int64(h.began))
 	return h
 }
 
@@ -171,7 +173,7 @@ func (m *messenger) send(h *Handle, b Buf, to int, before <-chan struct{}, after
 	defer close(h.done)
 	defer close(after)
 	x := m.c.exchange
-	stop := m.c.limit(h.ctx, func() (int, string) { return h.peer, "it does not take the message" })
+	stop := m.c.limit(h.ctx, func() (int, string) { return m.c.watch.BlameFor(h.peer, "it does not take the message") })
 	defer stop()
 	if before != nil {
 		<-before // ends in time, as this one does
@@ -196,6 +198,7 @@ func (m *messenger) send(h *Handle, b Buf, to int, before <-chan struct{}, after
 			break
 		}
 		m.sent.Add(uint64(frame.HeaderSize + len(part)))
+		h.moved.Store(int64(watch.Now()))
 	}
 	if ok = sent.Wait(m.c.failure.Broken()) && ok; !ok {
 		h.err = m.c.failure.InWordsOf(CallSend, head.Seq)
@@ -203,6 +206,30 @@ func (m *messenger) send(h *Handle, b Buf, to int, before <-chan struct{}, after
 		return
 	}
 	m.c.noteMessage(h, &head, len(b.raw))
+}
+
+// expects adds the messages that somebody waits for, whose other end is another rank.
+func (m *messenger) expects(now time.Duration, all []watch.Expect) []watch.Expect {
+	add := func(h *Handle) {
+		if h.awaited.Load() && h.peer != m.c.inJob() {
+			all = append(all, watch.Expect{Call: h.call, Peer: h.peer, Age: (now - time.Duration(h.moved.Load())).Truncate(time.Millisecond)})
+		}
+	}
+	for p := range m.in {
+		in := &m.in[p]
+		in.mu.Lock()
+		for _, r := range in.waiting {
+			add(r.h)
+		}
+		in.mu.Unlock()
+		o := &m.out[p]
+		o.mu.Lock()
+		for _, s := range o.sending {
+			add(s.h)
+		}
+		o.mu.Unlock()
+	}
+	return all
 }
 
 // header is that of a message's frames, but for what they hold.

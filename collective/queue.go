@@ -24,6 +24,7 @@ type Handle struct {
 	before  counts        // of an operation, when it began
 	took    time.Duration // how long an operation ran
 	began   time.Duration // of a message, since the process began
+	moved   atomic.Int64  // the same, when something of it was last sent, nanoseconds
 	awaited atomic.Bool   // somebody waits for the end
 }
 

@@ -127,10 +127,7 @@ func (j *job) record(cause error) Record {
 	for i := range kept {
 		r.Calls = append(r.Calls, flight.Of(&kept[i], now))
 	}
-	j.mu.Lock()
-	all := append([]*Comm{j.whole}, j.children...)
-	j.mu.Unlock()
-	for _, c := range all {
+	for _, c := range j.communicators() {
 		if c.size > 1 {
 			r.Communicators = append(r.Communicators, flight.Communicator{Number: c.opt.Comm, Ranks: slices.Clone(c.progress.Ranks),
 				Call: c.progress.Latest(), In: c.progress.Running() != nil, Left: c.progress.Left()})

@@ -48,18 +48,27 @@ func holders(seq uint64, self int, since, heartbeat time.Duration, peers []sight
 	return late, waiting
 }
 
-// Late says that a call waits for ranks that are alive but have not come to it.
+// Late says that a call, or a message, waits for ranks that are alive but have not
+// come to it, or for ranks that keep these: others wait for them in the end, and
+// they for nobody, or only for each other.
 type Late struct {
-	Call    frame.Header
-	Ranks   []int // that are late
-	Waiting []int // that are known to wait in the call
+	Call    frame.Header // of a message, its kind alone
+	Ranks   []int        // that are late, or wait for each other
+	Waiting []int        // that are known to wait in the call
 	For     time.Duration
 	Size    int // ranks of the communicator
 
-	at standing // of the late ranks
+	at    standing // of the late ranks
+	blame verdict  // where messages, or other communicators, come into it
 }
 
+// Deadlock reports whether the ranks wait for each other, so that none can go on.
+func (l Late) Deadlock() bool { return l.blame.cycle != nil }
+
 func (l Late) String() string {
+	if l.Deadlock() {
+		return deadlock(l.blame.cycle)
+	}
 	be := "is"
 	if len(l.Ranks) > 1 {
 		be = "are"
@@ -70,6 +79,9 @@ func (l Late) String() string {
 	}
 	if l.at.at.seq() == 0 {
 		where = "before its first call"
+	}
+	if l.blame.links != nil {
+		return fmt.Sprintf("%s %s %s, and waited for: %s", flight.Ranks(l.Ranks), be, where, listed(l.blame.links))
 	}
 	others := flight.Ranks(l.Waiting)
 	if len(l.Ranks)+len(l.Waiting) == l.Size && l.Size > 2 {

@@ -76,11 +76,11 @@ func TestLateWords(t *testing.T) {
 		many[i] = i + 2
 	}
 	for want, l := range map[string]Late{
-		"rank 1 is at broadcast #301, all others at all-reduce #302 of epoch 1, for 8s":               {h, []int{1}, []int{0, 2, 3}, 8*time.Second + 3, 4, standing{at: inCall(301), call: frame.CallBroadcast}},
-		"ranks 1, 2 are past broadcast #301, rank 0 at all-reduce #302 of epoch 1, for 1m0s":          {h, []int{1, 2}, []int{0}, time.Minute, 8, standing{at: afterCall(301), call: frame.CallBroadcast}},
-		"rank 1 is before its first call, rank 0 at all-reduce #302 of epoch 1, for 4.2s":             {h, []int{1}, []int{0}, 4200 * time.Millisecond, 2, standing{at: afterCall(0), call: 0}},
-		"rank 1 is at broadcast #301, 60 ranks (2 … 61) at all-reduce #302 of epoch 1, for 4.2s":      {h, []int{1}, many, 4200 * time.Millisecond, 64, standing{at: inCall(301), call: frame.CallBroadcast}},
-		"rank 1 is at broadcast #301, rank 0 at all-reduce #302 of epoch 1, communicator 9, for 4.2s": {h, []int{1}, []int{0}, 4200 * time.Millisecond, 2, standing{comm: 9, at: inCall(301), call: frame.CallBroadcast}},
+		"rank 1 is at broadcast #301, all others at all-reduce #302 of epoch 1, for 8s":               {h, []int{1}, []int{0, 2, 3}, 8*time.Second + 3, 4, standing{at: inCall(301), call: frame.CallBroadcast}, verdict{}},
+		"ranks 1, 2 are past broadcast #301, rank 0 at all-reduce #302 of epoch 1, for 1m0s":          {h, []int{1, 2}, []int{0}, time.Minute, 8, standing{at: afterCall(301), call: frame.CallBroadcast}, verdict{}},
+		"rank 1 is before its first call, rank 0 at all-reduce #302 of epoch 1, for 4.2s":             {h, []int{1}, []int{0}, 4200 * time.Millisecond, 2, standing{at: afterCall(0), call: 0}, verdict{}},
+		"rank 1 is at broadcast #301, 60 ranks (2 … 61) at all-reduce #302 of epoch 1, for 4.2s":      {h, []int{1}, many, 4200 * time.Millisecond, 64, standing{at: inCall(301), call: frame.CallBroadcast}, verdict{}},
+		"rank 1 is at broadcast #301, rank 0 at all-reduce #302 of epoch 1, communicator 9, for 4.2s": {h, []int{1}, []int{0}, 4200 * time.Millisecond, 2, standing{comm: 9, at: inCall(301), call: frame.CallBroadcast}, verdict{}},
 	} {
 		if got := l.String(); got != want {
 			t.Errorf("%q, want %q", got, want)

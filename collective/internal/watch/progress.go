@@ -97,11 +97,12 @@ func (p *Progress) call(seq uint64) *frame.Header {
 	return nil
 }
 
-// standing is where this rank is.
-func (p *Progress) standing() standing {
+// standing is where this rank is now.
+func (p *Progress) standing(now time.Duration) standing {
 	s := standing{comm: p.comm, left: p.left.Load()}
 	if h := p.header.Load(); h != nil {
 		s.at, s.call = inCall(h.Seq), h.Call
+		s.age = max(now-p.sinceBegan(), 0).Truncate(time.Millisecond)
 	} else if h := p.last(); h != nil {
 		s.at, s.call = afterCall(h.Seq), h.Call
 	} else {

@@ -17,7 +17,7 @@ func (w *Watch) Heard(now time.Duration) (out []flight.Sighting) {
 			continue
 		}
 		for _, s := range e.in {
-			seen := flight.Sighting{Rank: r, Age: flight.Seconds(now - e.when), Left: e.leaving != staying, Comm: s.comm, Number: s.at.seq(), In: s.at%2 == 0}
+			seen := flight.Sighting{Rank: r, Age: flight.Seconds(now - e.when), Left: e.leaving != staying, Comm: s.comm, Number: s.at.seq(), In: s.in()}
 			if s.call != 0 {
 				seen.Call = s.call.String()
 			}

@@ -38,6 +38,7 @@ type entry struct {
 	leaving  leaving
 	suspects []int      // neighbours that it has not heard for Options.Silence
 	in       []standing // its communicators
+	expects  []Expect   // messages that it waits for, those of the longest waits
 }
 
 // standing is where a rank is in one communicator.
@@ -47,7 +48,23 @@ type standing struct {
 	call frame.Call // the kind of call that at is of; 0: none yet
 	left bool       // the rank makes no more calls there
 	sum  uint64     // over the headers of all its calls, if it left
+	// age is for how long the rank has been in the call that at is of, whole
+	// milliseconds; 0 between calls.
+	age time.Duration
 }
+
+// in reports whether the rank is in a call.
+func (s *standing) in() bool { return s.at%2 == 0 && s.at > 0 }
+
+// Expect is a message that somebody waits for: to be sent, or to be taken.
+type Expect struct {
+	Call frame.Call    // CallSend or CallRecv
+	Peer int           // the other end, by its number in the job
+	Age  time.Duration // for how long nothing of it has moved
+}
+
+// MostExpects is how many of them a sign tells.
+const MostExpects = 8
 
 // of is the standing in a communicator, if the rank is in it.
 func (e *entry) of(comm uint32) (standing, bool) {
@@ -140,11 +157,19 @@ func (e *entry) appendTo(b []byte, rank int, now time.Duration) []byte {
 	for _, s := range e.in {
 		b = binary.AppendUvarint(b, uint64(s.comm))
 		b = binary.AppendUvarint(b, uint64(s.at))
+		if s.in() {
+			b = binary.AppendUvarint(b, uint64(s.age/time.Millisecond))
+		}
 		if !s.left {
 			b = append(b, byte(s.call), 0)
 			continue
 		}
 		b = binary.LittleEndian.AppendUint64(append(b, byte(s.call), 1), s.sum)
+	}
+	b = binary.AppendUvarint(b, uint64(len(e.expects)))
+	for _, x := range e.expects {
+		b = append(binary.AppendUvarint(b, uint64(x.Peer)), byte(x.Call))
+		b = binary.AppendUvarint(b, uint64(x.Age/time.Millisecond))
 	}
 	return b
 }
@@ -177,20 +202,34 @@ func (r *reader) entry(n int, now time.Duration) ranked {
 	e := ranked{rank: int(r.number(uint64(n) - 1))}
 	e.beat = r.number(math.MaxUint64)
 	// Clocks of two machines differ, so signs carry ages.
-	e.when = now - time.Duration(r.number(math.MaxInt64/uint64(time.Millisecond)/4))*time.Millisecond
+	e.when = now - r.age()
 	e.inCalls = time.Duration(r.number(math.MaxInt64/uint64(time.Microsecond))) * time.Microsecond
 	e.leaving = leaving(r.byte(byte(endLeave) - 1))
 	for k := r.number(uint64(n)); k > 0 && !r.bad; k-- {
 		e.suspects = append(e.suspects, int(r.number(uint64(n)-1)))
 	}
 	for k := r.number(math.MaxUint64); k > 0 && !r.bad; k-- {
-		s := standing{comm: uint32(r.number(math.MaxUint32)), at: position(r.number(math.MaxUint64)), call: frame.Call(r.byte(byte(frame.LastCall)))}
+		s := standing{comm: uint32(r.number(math.MaxUint32)), at: position(r.number(math.MaxUint64))}
+		if s.in() {
+			s.age = r.age()
+		}
+		s.call = frame.Call(r.byte(byte(frame.LastCall)))
 		if s.left = r.byte(1) == 1; s.left {
 			s.sum = r.fixed()
 		}
 		e.in = append(e.in, s)
 	}
+	for k := r.number(MostExpects); k > 0 && !r.bad; k-- {
+		x := Expect{Peer: int(r.number(uint64(n) - 1)), Call: frame.Call(r.byte(byte(frame.LastCall)))}
+		x.Age = r.age()
+		e.expects = append(e.expects, x)
+	}
 	return e
+}
+
+// age reads a time that signs give in milliseconds.
+func (r *reader) age() time.Duration {
+	return time.Duration(r.number(math.MaxInt64/uint64(time.Millisecond)/4)) * time.Millisecond
 }
 
 // reader takes numbers off a message, until one is bad.

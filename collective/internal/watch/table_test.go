@@ -26,12 +26,22 @@ func drawEntry(t *rapid.T, n int) entry {
 		if s.left {
 			s.sum = rapid.Uint64().Draw(t, "sum")
 		}
+		if s.in() {
+			s.age = drawAge(t)
+		}
 		e.in = append(e.in, s)
 	}
 	for range rapid.IntRange(0, min(3, n)).Draw(t, "suspects") {
 		e.suspects = append(e.suspects, rapid.IntRange(0, n-1).Draw(t, "suspect"))
 	}
+	for range rapid.IntRange(0, min(MostExpects, n)).Draw(t, "expects") {
+		e.expects = append(e.expects, Expect{Call: frame.CallRecv, Peer: rapid.IntRange(0, n-1).Draw(t, "peer"), Age: drawAge(t)})
+	}
 	return e
+}
+
+func drawAge(t *rapid.T) time.Duration {
+	return time.Duration(rapid.Int64Range(0, 1e7).Draw(t, "age")) * time.Millisecond
 }
 
 // What a sign says is what is read of it, in as many parts as it takes.
@@ -98,7 +108,7 @@ func TestTableForgetsNothingNewer(t *testing.T) {
 
 func FuzzReadSign(f *testing.F) {
 	tab := newTable(0, 3)
-	tab.put(1, entry{beat: 3, leaving: goodbye, suspects: []int{2}, in: []standing{{comm: 5, at: inCall(7), call: frame.CallBroadcast}, {left: true, sum: 1 << 60}}})
+	tab.put(1, entry{beat: 3, leaving: goodbye, suspects: []int{2}, in: []standing{{comm: 5, at: inCall(7), call: frame.CallBroadcast}, {left: true, sum: 1 << 60}}, expects: []Expect{{frame.CallRecv, 2, time.Minute}}})
 	for _, h := range [][]frame.Header{nil, {{Call: frame.CallBarrier, Seq: 3}}} {
 		for _, s := range tab.signs([]int{1}, h, time.Second) {
 			f.Add(s[1:])

@@ -25,6 +25,9 @@ type Options struct {
 	Heartbeat, Silence time.Duration
 	OnLate             func(Late)
 	OnSlow             func(Slow)
+	// Expects lists the messages that somebody of this rank waits for, those of the
+	// longest waits first; nil: there are none.
+	Expects func(now time.Duration) []Expect
 }
 
 // Watch is what a rank knows of the others by their signs of life, and what it
@@ -47,6 +50,7 @@ type Watch struct {
 	links      []int
 	held       []atomic.Int64 // by rank, nanoseconds that this rank waited for it to come
 	shares     shares         // of the heartbeat's goroutine
+	expecting  alarm          // the same
 	stop       chan struct{}
 	wake       chan struct{} // a sign is due before the next beat
 	stopped    sync.WaitGroup
@@ -300,6 +304,7 @@ func (w *Watch) beat() {
 			w.silence.tick(now - last)
 			w.mu.Unlock()
 			w.findLate(now, now-last)
+			w.findExpected(now)
 			w.findSlow(now)
 			last = now
 		}
@@ -380,8 +385,9 @@ func (w *Watch) audience() audience {
 // speak sends signs. Begin, beat and LeaveAll do so one after the other.
 func (w *Watch) speak(to audience) {
 	now := time.Since(start)
+	expects := w.expects(now)
 	w.mu.Lock()
-	latest := w.refresh(now)
+	latest := w.refresh(now, expects)
 	fresh := w.table.signs(w.table.fresh, latest, now)
 	w.table.said()
 	own := w.table.signs([]int{w.rank}, latest, now)
@@ -424,9 +430,9 @@ const keepStanding = 25
 
 // refresh writes this rank's own entry and gives the headers of its latest calls;
 // mu is held.
-func (w *Watch) refresh(now time.Duration) (latest []frame.Header) {
+func (w *Watch) refresh(now time.Duration, expects []Expect) (latest []frame.Header) {
 	e := entry{beat: w.table.entries[w.rank].beat + 1, when: now, inCalls: w.inCalls(now), leaving: w.leaving,
-		suspects: w.silence.suspects(&w.table)}
+		suspects: w.silence.suspects(&w.table), expects: expects}
 	kept := w.all[:0]
 	for _, p := range w.all {
 		if p != w.world && p.left.Load() && len(p.gone) == len(p.Ranks)-1 {
@@ -441,7 +447,7 @@ func (w *Watch) refresh(now time.Duration) (latest []frame.Header) {
 			}
 		}
 		kept = append(kept, p)
-		e.in = append(e.in, p.standing())
+		e.in = append(e.in, p.standing(now))
 		if h := p.last(); h != nil {
 			latest = append(latest, *h)
 		}
