@@ -1,6 +1,7 @@
 package collective
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -111,6 +112,11 @@ func (x *exchange) chunk(part []byte, j int) []byte {
 
 // trouble turns an error of the transport into the communicator's failure.
 func (x *exchange) trouble(peer int, err error) {
+	var bad *frame.BadFrameError
+	if errors.As(err, &bad) {
+		x.fail(peer, err)
+		return
+	}
 	t := time.NewTimer(min(noteGrace, x.opt.Timeout/4))
 	defer t.Stop()
 	select {

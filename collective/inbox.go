@@ -173,8 +173,9 @@ func (m *messenger) readOne(from int) bool {
 		return false
 	}
 	r := in.claim(&h)
-	var to []byte
-	switch size := uint64(h.DType.Size()); {
+	var to []byte // of a message that nobody waits for it grows as that comes
+	size := uint64(h.DType.Size())
+	switch {
 	case r != nil && !m.suits(r, &h, from):
 		f.Release()
 		m.finish(r, &h, false)
@@ -185,10 +186,8 @@ func (m *messenger) readOne(from int) bool {
 		f.Release()
 		x.fail(from, fmt.Errorf("it sends %d %v that nobody waits for, more than the limit of %d bytes", h.Count, h.DType, int64(maxGather)))
 		return false
-	default:
-		to = make([]byte, h.Count*size)
 	}
-	ok := m.fill(f, to, from)
+	to, ok := m.fill(f, to, int(h.Count*size), from)
 	switch {
 	case r != nil:
 		m.finish(r, &h, ok)
@@ -198,35 +197,40 @@ func (m *messenger) readOne(from int) bool {
 	return ok
 }
 
-// fill stores a message whose first frame is there.
-func (m *messenger) fill(f *frame.Frame, to []byte, from int) bool {
+// fill stores a message of n bytes, whose first frame is there. Where to has no room for it, it
+// takes memory as frames come: what a header says of those to come is a peer's word.
+func (m *messenger) fill(f *frame.Frame, to []byte, n, from int) ([]byte, bool) {
 	x := m.c.exchange
 	head := f.Header
-	for j := range x.chunks(len(to)) {
-		part := x.chunk(to, j)
+	for j := range x.chunks(n) {
+		lo := min(j*x.opt.ChunkBytes, n)
+		hi := min(lo+x.opt.ChunkBytes, n)
 		if j > 0 {
 			var err error
 			if f, err = m.lane().Recv(from); err != nil {
 				x.trouble(from, err)
-				return false
+				return nil, false
 			}
 		}
 		got := f.Len()
 		m.received.Add(uint64(frame.HeaderSize + got))
 		want := head
-		want.Chunk, want.Length = uint32(j), uint32(len(part))
-		if f.Header != want || got != len(part) {
+		want.Chunk, want.Length = uint32(j), uint32(hi-lo)
+		if f.Header != want || got != hi-lo {
 			x.fail(from, fmt.Errorf("frame %d with %d of its %d bytes of message %d arrived where frame %d with %d bytes was due",
-				f.Header.Chunk, got, f.Header.Length, f.Header.Seq, j, len(part)))
+				f.Header.Chunk, got, f.Header.Length, f.Header.Seq, j, hi-lo))
 			f.Release()
-			return false
+			return nil, false
 		}
-		err := f.Into(part)
+		if hi > len(to) {
+			to = slices.Grow(to, hi-len(to))[:hi]
+		}
+		err := f.Into(to[lo:hi])
 		f.Release()
 		if err != nil {
 			x.trouble(from, err)
-			return false
+			return nil, false
 		}
 	}
-	return true
+	return to, true
 }

@@ -30,6 +30,13 @@ func (e *RankError) Error() string {
 
 func (e *RankError) Unwrap() error { return e.Err }
 
+// BadFrameError says that what a transport received is no frame. It is the peer's fault, and
+// nothing that the peer will explain, as it may why a stream has ended.
+type BadFrameError struct{ Err error }
+
+func (e *BadFrameError) Error() string { return e.Err.Error() }
+func (e *BadFrameError) Unwrap() error { return e.Err }
+
 // MismatchError says that two ranks made different calls where one and the
 // same was due. Rank saw it; Local is its call and Remote the one of Peer.
 type MismatchError struct {

@@ -66,6 +66,9 @@ func decode(head []byte, length int) (frame.Header, error) {
 	if err == nil && length != int(h.Length) {
 		err = fmt.Errorf("wire: frame carries %d bytes, its header says %d", length, h.Length)
 	}
+	if err != nil {
+		err = &frame.BadFrameError{Err: err}
+	}
 	return h, err
 }
 

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
+
+	"vgid/collective/frame"
 )
 
 // streamError is the end of a stream in words.
@@ -32,8 +35,16 @@ func plain(err error) error {
 	case !ok:
 		return err
 	}
-	return &streamError{s.Message(), err}
+	words, bad := strings.CutPrefix(s.Message(), unreadable)
+	err = &streamError{words, err}
+	if bad || s.Code() == codes.ResourceExhausted || s.Code() == codes.Unimplemented { // too long, or compressed
+		err = &frame.BadFrameError{Err: err}
+	}
+	return err
 }
+
+// unreadable is what grpc-go puts before the words of our codec.
+const unreadable = "grpc: failed to unmarshal the received message: "
 
 // How far a call came that took too long.
 const (

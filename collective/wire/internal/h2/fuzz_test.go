@@ -80,7 +80,7 @@ func bounded(t *testing.T, c *Conn) {
 func FuzzRequests(f *testing.F) {
 	f.Add(frames(call(1), frame(frameData, flagPadded, 1, "\x02\x00\x00\x00\x00\x03abcpp"), frame(frameData, flagEndStream, 1, ""), call(3), appendNumber(nil, frameReset, 3, 8)))
 	f.Add(frames(frame(frameWindow, 0, 0, "\x00\x00\x10\x00"), frame(framePing, 0, 0, "12345678"), frame(200, 0, 0, "xyz"), frame(framePriority, 0, 1, "12345")))
-	f.Add(frames(frame(frameHeaders, 0, 1, string(call(1)[headerSize:])), frame(frameContinuation, flagEndHeaders, 1, ""), appendGoAway(nil, 1, 0, "bye")))
+	f.Add(appendGoAway(frames(frame(frameHeaders, 0, 1, string(call(1)[headerSize:])), frame(frameContinuation, flagEndHeaders, 1, "")), 1, 0, "bye"))
 	hello := appendSettings([]byte(preface))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c := quiet(frames(hello, b), func(*Stream) {})
