@@ -152,7 +152,7 @@ func (g guard) answer(c io.ReadWriter) error {
 
 // ClientHandshake implements credentials.TransportCredentials.
 func (g guard) ClientHandshake(ctx context.Context, _ string, c net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	probeOften(c)
+	tune(c)
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := c.SetDeadline(deadline); err != nil {
 			return nil, nil, err
@@ -180,7 +180,7 @@ func (g guard) ClientHandshake(ctx context.Context, _ string, c net.Conn) (net.C
 // ServerHandshake implements credentials.TransportCredentials; the server has
 // set the deadline.
 func (g guard) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	probeOften(c)
+	tune(c)
 	conn, shown, err := c, proven{}, g.answer(c)
 	if err == nil && g.tls != nil {
 		conn, shown.certificate, err = g.secure(context.Background(), c, false) // the deadline ends it

@@ -4,5 +4,5 @@ package wire
 
 import "net"
 
-// probeOften has no counterpart outside Linux.
-func probeOften(net.Conn) {}
+// tune has no counterpart outside Linux.
+func tune(net.Conn) {}

@@ -7,13 +7,9 @@ import (
 	"time"
 )
 
-const (
-	// maxQueued bounds what a peer can make this end answer (SETTINGS, PING) while it
-	// reads nothing.
-	maxQueued = 64 << 10
-	// maxCopied bounds what senders queue where the connection is no socket.
-	maxCopied = 4 << 20
-)
+// maxQueued bounds what a peer can make this end answer (SETTINGS, PING) while it reads
+// nothing.
+const maxQueued = 64 << 10
 
 // outbox is the sending half of a connection. Senders write their frames themselves.
 // Short frames, which come from those who must not wait, are queued: the next sender
@@ -24,6 +20,7 @@ const (
 type outbox struct {
 	sink   *sink
 	socket bool
+	pace   pace
 
 	turn sync.Mutex // of who writes
 	tail []byte     // what goes first
@@ -46,6 +43,7 @@ func newOutbox(c net.Conn, full func()) *outbox {
 	o := &outbox{sink: newSink(c, full), kick: make(chan struct{}, 1), flushed: make(chan struct{})}
 	o.socket = o.sink.raw != nil
 	o.drained = sync.NewCond(&o.mu)
+	o.pace.init()
 	return o
 }
 
@@ -123,7 +121,7 @@ func (o *outbox) send(s *Stream, vec [][]byte) error {
 	// Writes to other connections cannot be interrupted: a copy is left to run.
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.copied > maxCopied && !s.dead.Load() && !o.stopped {
+	for o.copied > 2*o.pace.get() && !s.dead.Load() && !o.stopped {
 		o.drained.Wait()
 	}
 	if s.dead.Load() {
@@ -155,6 +153,10 @@ func (o *outbox) write(s *Stream, vec [][]byte) error {
 		vec = slices.Insert(vec, 0, o.tail)
 		o.tail = nil
 	}
+	begin, total := time.Now(), 0
+	for _, p := range vec {
+		total += len(p)
+	}
 	for len(vec) > 0 {
 		rest, err := o.sink.write(vec)
 		vec = rest
@@ -171,6 +173,7 @@ func (o *outbox) write(s *Stream, vec [][]byte) error {
 			return errReset
 		}
 	}
+	o.pace.wrote(total, time.Since(begin))
 	o.giveBack(short)
 	return nil
 }

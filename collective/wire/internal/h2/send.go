@@ -40,9 +40,6 @@ func (s *Stream) take(want int) (n, frame int, err error) {
 	}
 }
 
-// batch is about how much one system call sends.
-const batch = 2 << 20
-
 // Send sends one message, in two parts so that what is put before the caller's memory
 // needs no copy of it. Both may be written again when it returns: the socket has the
 // bytes then. It waits while the peer takes no more.
@@ -53,7 +50,7 @@ func (s *Stream) Send(first, second []byte) error {
 	s.buf = append(s.buf, first...)
 	rest := [2][]byte{s.buf, second}
 	for total += prefixSize; total > 0; {
-		n, frame, err := s.take(min(total, batch))
+		n, frame, err := s.take(min(total, s.c.out.pace.get()))
 		if err != nil {
 			return err
 		}
