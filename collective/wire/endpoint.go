@@ -26,7 +26,8 @@ type caller interface {
 	// open begins a stream, waiting for the peer to be there, and gives what it answers.
 	// ctx bounds the wait; the stream ends with life.
 	open(ctx, life context.Context, name string, md metadata.MD) (stream, metadata.MD, error)
-	close() error
+	// close ends the connection: what was sent arrives, unless grace ends first.
+	close(grace context.Context) error
 }
 
 // stream is one end of a gRPC stream, of frames or of notes. One goroutine sends and

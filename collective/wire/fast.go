@@ -109,7 +109,7 @@ func (f *fast) welcome(c net.Conn) {
 	if f.keep(conn) {
 		<-conn.Done()
 	}
-	_ = conn.Close() // never fails
+	conn.Close(t.ctx)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.conns, conn)
@@ -151,8 +151,8 @@ func (t *transport) lifeOf(path string) context.Context {
 	return t.ctx
 }
 
-// stop ends the connections of callers.
-func (f *fast) stop(context.Context) {
+// stop implements endpoint.
+func (f *fast) stop(grace context.Context) {
 	f.door.Close()
 	f.mu.Lock()
 	f.stopped = true
@@ -163,7 +163,7 @@ func (f *fast) stop(context.Context) {
 	f.mu.Unlock()
 	var closing sync.WaitGroup
 	for _, c := range all {
-		closing.Go(func() { _ = c.Close() }) // never fails
+		closing.Go(func() { c.Close(grace) })
 	}
 	closing.Wait()
 }
@@ -181,13 +181,13 @@ type fastCaller struct {
 	conn *h2.Conn
 }
 
-func (c *fastCaller) close() error {
+func (c *fastCaller) close(grace context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.conn == nil {
-		return nil
+	if c.conn != nil {
+		c.conn.Close(grace)
 	}
-	return c.conn.Close()
+	return nil
 }
 
 func (c *fastCaller) open(ctx, life context.Context, name string, md metadata.MD) (stream, metadata.MD, error) {

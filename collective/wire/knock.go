@@ -36,7 +36,7 @@ func (l *link) knock() {
 		if s, err = t.open(t.dataCtx, t.dataCtx, l, conn, knockName); err == nil {
 			s.leave()
 		}
-		_ = conn.close() // what it was for has been said
+		t.part(conn)
 	}
 	if err != nil {
 		l.fail(fmt.Errorf("wire: rank %d asks rank %d at %s to call: %w", t.cfg.Rank, l.peer, t.cfg.Peers[l.peer], err))

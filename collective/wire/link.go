@@ -208,7 +208,7 @@ func (l *link) call(ctx context.Context) {
 				err = l.open(conn, control)
 			}
 			if err != nil {
-				_ = conn.close() // what failed before is what is told
+				t.part(conn)
 			}
 		}
 		if err != nil {

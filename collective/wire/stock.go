@@ -96,7 +96,7 @@ type stockCaller struct {
 	refused context.Context // done when the two ends cannot meet, which gRPC tries again
 }
 
-func (c *stockCaller) close() error { return c.conn.Close() }
+func (c *stockCaller) close(context.Context) error { return c.conn.Close() }
 
 func (c *stockCaller) open(ctx, life context.Context, name string, md metadata.MD) (stream, metadata.MD, error) {
 	ctx, end := context.WithCancelCause(ctx)

@@ -286,21 +286,38 @@ func (t *transport) Close() error {
 	grace, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if t.connected {
-		// All at the same time, or one that is frozen has the others wait as well.
-		var all sync.WaitGroup
-		for _, l := range t.openLinks() {
-			all.Go(func() { l.finish(grace.Done()) })
-		}
-		all.Wait()
+		_ = t.eachLink(func(l *link) error { // it has none
+			l.finish(grace.Done())
+			return nil
+		})
 	}
 	t.end()
 	t.ends.stop(grace)
 	t.tasks.Wait()
-	var err error
-	for _, l := range t.openLinks() {
-		if l.conn != nil {
-			err = errors.Join(err, l.conn.close())
+	return t.eachLink(func(l *link) error {
+		if l.conn == nil {
+			return nil
 		}
+		return l.conn.close(grace)
+	})
+}
+
+// part closes a connection of which nothing more is wanted.
+func (t *transport) part(c caller) {
+	grace, cancel := context.WithTimeout(t.ctx, closeGrace)
+	defer cancel()
+	_ = c.close(grace) // whatever came of it has been told
+}
+
+// eachLink does something with all open links, at the same time: one whose peer is frozen
+// must not have the others wait.
+func (t *transport) eachLink(do func(*link) error) error {
+	links := t.openLinks()
+	errs := make([]error, len(links))
+	var all sync.WaitGroup
+	for i, l := range links {
+		all.Go(func() { errs[i] = do(l) })
 	}
-	return err
+	all.Wait()
+	return errors.Join(errs...)
 }

@@ -13,11 +13,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// How long the last words wait for the peer to take what is queued.
-const (
-	closeWithin    = time.Second
-	complainWithin = 100 * time.Millisecond // of a peer that breaks the rules
-)
+// complainWithin is how long a peer that breaks the rules has to take the reason why the
+// connection ends.
+const complainWithin = 100 * time.Millisecond
 
 // Conn is one end of a connection.
 //
@@ -135,40 +133,36 @@ func (c *Conn) Err() error {
 }
 
 // Close sends what is queued, tells the peer, and ends the connection with all its
-// streams. It waits for the goroutines, those of accept too.
+// streams, at the latest when ctx ends: a peer that is frozen takes nothing. It waits for
+// the goroutines, those of accept too.
 //
 // A socket that is closed before all that came was read loses what has not left yet.
 // So only this half is closed at first, and the rest when the peer has closed its own.
-func (c *Conn) Close() error {
-	c.lastWords(codeNone, "", closeWithin)
-	if half, ok := c.conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		t := time.NewTimer(closeWithin)
-		defer t.Stop()
+func (c *Conn) Close(ctx context.Context) {
+	c.lastWords(ctx, codeNone, "")
+	if half, ok := c.conn.(interface{ CloseWrite() error }); ok && ctx.Err() == nil && half.CloseWrite() == nil {
 		select {
 		case <-c.done:
-		case <-t.C:
+		case <-ctx.Done():
 		}
 	}
 	c.fail(errClosed)
 	c.tasks.Wait()
-	return nil
 }
 
-// lastWords sends what is queued and says that this end leaves.
-func (c *Conn) lastWords(code uint32, words string, within time.Duration) {
+// lastWords sends what is queued and says that this end leaves, unless ctx ends first.
+func (c *Conn) lastWords(ctx context.Context, code uint32, words string) {
 	c.mu.Lock()
 	last, over := c.lastID, c.err != nil
 	c.mu.Unlock()
-	if over {
+	if over || ctx.Err() != nil {
 		return
 	}
 	c.out.queue(appendGoAway(nil, last, code, words))
-	t := time.NewTimer(within)
-	defer t.Stop()
 	select {
 	case <-c.out.finish():
 	case <-c.done:
-	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -176,7 +170,9 @@ func (c *Conn) lastWords(code uint32, words string, within time.Duration) {
 func (c *Conn) fail(err error) {
 	var broken *protocolError
 	if errors.As(err, &broken) {
-		c.lastWords(broken.code, broken.words, complainWithin)
+		ctx, cancel := context.WithTimeout(context.Background(), complainWithin)
+		c.lastWords(ctx, broken.code, broken.words)
+		cancel()
 	}
 	c.mu.Lock()
 	first := c.err == nil

@@ -84,11 +84,7 @@ func pairOver(t testing.TB, ends func(testing.TB) (a, b net.Conn), co, so Option
 	if err := errors.Join(serr, cerr); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := together(w.client.Close, w.server.Close); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { part(w.client, w.server) })
 	return w
 }
 
@@ -113,6 +109,17 @@ func (w *world) open(t testing.TB) (c, s *Stream) {
 		t.Fatalf("header of the caller %v: %v", md, err)
 	}
 	return c, s
+}
+
+// part closes ends of connections, at the same time.
+func part(all ...*Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, c := range all {
+		wg.Go(func() { c.Close(ctx) })
+	}
+	wg.Wait()
 }
 
 func together(fs ...func() error) error {
@@ -475,6 +482,26 @@ func TestCloseOfStream(t *testing.T) {
 			t.Fatal("a stream is read behind its Close")
 		}
 		b.Close()
+	}
+}
+
+// A peer that does not answer any more, and takes nothing, is left when the time for its
+// goodbye is over.
+func TestClosePeerThatIsFrozen(t *testing.T) {
+	near, far := sockets(t)
+	defer far.Close()
+	if _, err := far.Write(append([]byte(preface), appendSettings(nil)...)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Serve(context.Background(), near, Options{}, func(*Stream) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	c.Close(ctx) // would wait for ever
+	if ctx.Err() == nil {
+		t.Error("the peer was not given its time")
 	}
 }
 

@@ -103,7 +103,7 @@ func hear(t testing.TB, client bool, said []byte) (answered []byte, end error) {
 	if err == nil {
 		<-c.Done()
 		err = c.Err()
-		c.Close()
+		part(c)
 	}
 	conn.mu.Lock()
 	defer conn.mu.Unlock()
@@ -264,7 +264,7 @@ func TestHostileAnswers(t *testing.T) {
 			if err := c.Err(); !strings.Contains(err.Error(), tc.words) || strings.ContainsAny(err.Error(), "\n\x00") {
 				t.Errorf("%q, want %q in it, in one line", err, tc.words)
 			}
-			c.Close()
+			part(c)
 		})
 	}
 	for name, tc := range map[string]struct {
@@ -301,7 +301,7 @@ func TestAnswersNobodyReads(t *testing.T) {
 	if err == nil {
 		<-c.Done()
 		err = c.Err()
-		c.Close()
+		part(c)
 	}
 	if !strings.Contains(err.Error(), "more answers than it takes") {
 		t.Error(err)

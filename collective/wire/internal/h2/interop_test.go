@@ -88,7 +88,7 @@ func TestStockServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer part(c)
 	for range 2 {
 		s, err := c.Open("/test.S/Echo", metadata.Pairs("say", "hello"))
 		if err != nil {
@@ -194,7 +194,7 @@ func TestStockClient(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Fatal(err)
 	}
-	defer func() { server.Close() }()
+	defer func() { part(server) }()
 	if md, err := s.Header(); err != nil || !slices.Equal(md.Get("said"), []string{"hello"}) {
 		t.Fatalf("%v, %v", md, err)
 	}
