@@ -27,7 +27,7 @@ type Spec struct {
 
 // String is as "links of 10 Gbit/s, 1ms from node to node".
 func (s Spec) String() string {
-	return fmt.Sprintf("links of %g Gbit/s, %v from node to node", s.Rate/1e9, s.Delay)
+	return fmt.Sprintf("links of %.4g Gbit/s, %v from node to node", s.Rate/1e9, s.Delay)
 }
 
 // MaxNodes is what fits in one /24 network.

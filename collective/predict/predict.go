@@ -16,7 +16,7 @@ import (
 
 // Net is what the model knows of a network and of the machines on it. Times are in seconds.
 type Net struct {
-	// Alpha is from the moment a frame's last bit has left until its receiver can begin with it.
+	// Alpha is from the moment a byte has left until its receiver can begin with it.
 	Alpha float64
 	// Beta is the time that a byte takes a node's link.
 	Beta float64
@@ -68,12 +68,13 @@ type player struct {
 	links map[[2]int]*link
 }
 
-// link is the frames from one rank to another that have left and were not taken: the times at which they arrive.
+// link is the frames from one rank to another that have left and were not taken.
 type link struct{ frames []arrival }
 
+// arrival is when the first and the last of a frame's bytes arrive. Its receiver works on those that are there.
 type arrival struct {
-	at    float64
-	bytes int
+	first, last float64
+	bytes       int
 }
 
 // rank is how far one has been played.
@@ -146,7 +147,7 @@ func (p *player) sendWhatCan(me int) bool {
 			work := p.net.Send + float64(length)*p.net.SendByte
 			begin := max(r.sent, ready)
 			r.sent = begin + max(wire, work)
-			out.frames = append(out.frames, arrival{at: r.sent + p.net.Alpha, bytes: length})
+			out.frames = append(out.frames, arrival{first: begin + p.net.Alpha, last: r.sent + p.net.Alpha, bytes: length})
 			moved = true
 		}
 		if s.Stream && !s.Swap {
@@ -198,7 +199,7 @@ func (p *player) takeWhatCan(me int) bool {
 			}
 			f := in.frames[0]
 			in.frames = in.frames[1:]
-			r.taken = max(r.taken, f.at) + p.net.Take + float64(f.bytes)*p.net.TakeByte
+			r.taken = max(f.last, max(r.taken, f.first)+float64(f.bytes)*p.net.TakeByte) + p.net.Take
 			if r.streams[i] > 0 {
 				r.pieces[i] = append(r.pieces[i], r.taken)
 			}

@@ -21,7 +21,7 @@ func Command() *cli.Command {
 	return &cli.Command{
 		Name: "bench", Usage: "measure this machine", HideHelpCommand: true,
 		Subcommands: []*cli.Command{
-			tokenize(), load(), gemm(), step(), checkpoint(), memory(), collective(), network(),
+			tokenize(), load(), gemm(), step(), checkpoint(), memory(), collective(), predict(), network(),
 		},
 	}
 }
