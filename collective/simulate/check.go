@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"vgid/collective"
@@ -146,12 +145,6 @@ func named(err error, calls bool) []int {
 	return []int{re.Peer, re.Rank}
 }
 
-// waitsForMessage reports whether an error is the end of a message's time. It names who should
-// have sent it, though that may only wait for others in a call.
-func waitsForMessage(err error) bool {
-	return strings.Contains(err.Error(), "no such message came of it") || strings.Contains(err.Error(), "it does not take the message")
-}
-
 // checkBlame looks whom errors name. With two faults they may name the ranks of
 // either, and take longer.
 func (p *player) checkBlame(struck []*Fault, say func(string, ...any)) {
@@ -175,9 +168,6 @@ func (p *player) checkBlame(struck []*Fault, say func(string, ...any)) {
 			if alone != nil {
 				p.checkNoticed(alone, r, err, say)
 			}
-			continue
-		}
-		if alone != nil && alone.Kind == Never && waitsForMessage(err) {
 			continue
 		}
 		if !slices.ContainsFunc(named(err, calls), func(r int) bool { return guilty[r] }) {

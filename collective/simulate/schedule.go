@@ -60,16 +60,15 @@ func (s *Schedule) String() string {
 func Draw(seed uint64) *Schedule {
 	s := &Schedule{Seed: seed, stream: stream(mix(seed))}
 	r := rand.New(rand.NewPCG(seed, uint64(ofSchedule)))
-	s.Ranks = 2 + r.IntN(7)
-	switch r.IntN(40) {
-	case 0:
+	// Small worlds find most, and large ones take long.
+	s.Ranks = 2 + min(r.IntN(7), r.IntN(7))
+	switch pick := r.IntN(400); {
+	case pick == 0:
+		s.Ranks = 33
+	case pick < 3:
 		s.Ranks = 16
-	case 1:
-		s.Ranks = 9 + r.IntN(8)
-	case 2:
-		if r.IntN(3) == 0 {
-			s.Ranks = 33
-		}
+	case pick < 8:
+		s.Ranks = 9 + r.IntN(7)
 	}
 	s.Options = collective.Options{
 		Job: "simulated", Epoch: 1, Timeout: 20 * time.Second,
@@ -187,7 +186,7 @@ func (s *Schedule) fault(r *rand.Rand) *Fault {
 	f.Rank, f.Step = r.IntN(s.Ranks), r.IntN(len(s.Steps))
 	links := schedule.Links(f.Rank, s.Ranks)
 	f.Peer = links[r.IntN(len(links))]
-	f.At = begin + within(r.Uint64(), 700*time.Millisecond)
+	f.At = begin + within(r.Uint64(), 30*time.Millisecond+time.Duration(len(s.Steps))*50*time.Millisecond) // while there are steps to come
 	second := func(lo, hi float64) time.Duration {
 		return time.Duration((lo + r.Float64()*(hi-lo)) * float64(time.Second))
 	}
