@@ -102,6 +102,7 @@ func firstDifference(a, b string) string {
 func TestSeedsThatFailed(t *testing.T) {
 	for what, seed := range map[string]uint64{
 		"a rank that has said goodbye, and whose last frames a cut link swallows, is named in 5 s": 70,
+		"a rank whose neighbours have all left blames none of those that it can hear nothing of":   1000132,
 	} {
 		rep := play(t, Draw(seed))
 		if len(rep.Struck) == 0 {

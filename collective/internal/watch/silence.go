@@ -101,10 +101,15 @@ func (s *silence) vouched(x int, t *table) bool {
 // quietest is the rank that there has been no news of for the longest, if that
 // is for too many beats to be chance, or -1. News of ranks that are no
 // neighbours come by way of others, each of which may be a beat late.
-// Ranks that said goodbye do not count.
+// Ranks that said goodbye do not count, nor those that are behind them: when the
+// ranks between have left, there is nobody to bring news.
 func (s *silence) quietest(t *table) int {
 	rank, longest := -1, time.Duration(0)
+	reached := s.reached(t)
 	for r := range s.n {
+		if !reached[r] {
+			continue
+		}
 		beats := 3
 		if !slices.Contains(s.links, r) {
 			beats += bits.Len(uint(s.n)) + 1
@@ -114,4 +119,19 @@ func (s *silence) quietest(t *table) int {
 		}
 	}
 	return rank
+}
+
+// reached are the ranks that news may come of, over links between ranks that have
+// not left.
+func (s *silence) reached(t *table) []bool {
+	out := make([]bool, s.n)
+	out[s.self] = true
+	for next := []int{s.self}; len(next) > 0; next = next[1:] {
+		for _, r := range schedule.Links(next[0], s.n) {
+			if !out[r] && t.entries[r].leaving != agreed {
+				out[r], next = true, append(next, r)
+			}
+		}
+	}
+	return out
 }

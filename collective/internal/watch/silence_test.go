@@ -94,3 +94,19 @@ func TestOwnPauseBlamesNobody(t *testing.T) {
 		t.Errorf("after a pause rank %d is frozen, %d quiet", got, s.quietest(&tab))
 	}
 }
+
+// Of ranks behind those that have left nobody brings news, which says nothing of them.
+func TestNewsEndWithThoseWhoBringThem(t *testing.T) {
+	const n = 6
+	links := schedule.Links(2, n)
+	s := after(2, n, 10*time.Second, func(int) bool { return false })
+	for _, left := range []int{0, len(links)} {
+		tab := newTable(2, n)
+		for _, r := range links[:left] {
+			tab.put(r, entry{beat: 1, leaving: agreed})
+		}
+		if got := s.quietest(&tab); (got >= 0) == (left > 0) {
+			t.Errorf("%d of the neighbours %v have left, rank %d is the quietest", left, links, got)
+		}
+	}
+}
