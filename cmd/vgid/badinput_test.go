@@ -427,6 +427,7 @@ var badInputs = []badInput{
 	{"bench of steps with an argument", line("bench", "step", "cuda"), []string{`bench step: argument "cuda" is too much`}},
 	{"bench of collectives with an argument", line("bench", "collective", "2"), []string{`bench collective: argument "2" is too much`}},
 	{"bench step on no device", line("bench", "step", "--device", "tpu"), []string{`bench step: --device "tpu": must be cpu or cuda`}},
+	{"bench beside Gloo without a Python", line("bench", "collective", "--peer", "gloo"), []string{"peer gloo: no Python is named", "pip install torch", "--python"}},
 	{"bench of one process", line("bench", "collective", "--procs", "1"), []string{"bench collective: 1 processes asked for, want 2"}},
 	{"place of a worker by half", func(t *testing.T, dir, out string) []string {
 		t.Setenv("VGID_RANK", "0")

@@ -66,7 +66,7 @@ class Call:
         gathered = [(r, 0, parts[r]) for r in range(n)]
         new = lambda k: torch.empty(k, dtype=dtype)
         left, right = (rank - 1) % n, (rank + 1) % n
-        self.pieces = []
+        self.pieces, self.after = [], lambda: None  # after a call, and not in its time
         # Elements in, elements out (None: the same buffer), what comes out.
         if name == "all-reduce":
             self.ins, outs, self.pieces = new(count), None, [(EVERYBODY, 0, count)]
@@ -112,7 +112,14 @@ class Call:
             self.ins, outs, self.do = new(0), None, dist.barrier
         elif name == "split":
             self.ins, outs = new(0), None
-            self.do = lambda: dist.destroy_process_group(dist.new_group(list(range(n))))
+            groups = []
+            self.do = lambda: groups.append(dist.new_group(list(range(n))))
+
+            def destroy():
+                dist.barrier()  # a rank that leaves a group fails those that are still connecting
+                dist.destroy_process_group(groups.pop())
+
+            self.after = destroy
         else:
             raise NotImplementedError(f"{name}: unknown call")
         self.outs = self.ins if outs is None else new(outs)
@@ -122,6 +129,7 @@ class Call:
             self.outs.fill_(65)
         fill(self.ins, rank, n)
         self.do()
+        self.after()
         check(self.outs, self.pieces, n)
         if name in ("all-reduce", "reduce"):
             self.ins.zero_()  # sums of sums would not stay finite
@@ -134,6 +142,7 @@ def measure(call, warm, rounds):
         cpu_before, begin = time.process_time(), time.perf_counter()
         call.do()
         end, cpu_after = time.perf_counter(), time.process_time()
+        call.after()
         if k >= warm:
             seconds.append(end - begin)
             cpu += cpu_after - cpu_before
