@@ -41,6 +41,22 @@ func world(t testing.TB, n int, opt collective.Options, faults []mem.Fault, f fu
 	return errs
 }
 
+// ways are options that among n ranks make calls on short buffers by each of the algorithms,
+// by name.
+func ways(n int) map[string]collective.Options {
+	hosts := make([]int, n)
+	for r := range hosts {
+		hosts[r] = r * r % 3
+	}
+	return map[string]collective.Options{
+		"short":        {},
+		"ring":         {SmallBytes: -1, Algorithm: collective.Ring},
+		"rabenseifner": {SmallBytes: -1, Algorithm: collective.Rabenseifner},
+		"hosts, short": {Algorithm: collective.Hierarchical, Hosts: hosts},
+		"hosts":        {SmallBytes: -1, Algorithm: collective.Hierarchical, Hosts: hosts},
+	}
+}
+
 // inBubble is a subtest with a time of its own.
 func inBubble(t *testing.T, name string, f func(t *testing.T)) {
 	t.Run(name, func(t *testing.T) { synctest.Test(t, f) })

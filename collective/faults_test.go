@@ -23,16 +23,17 @@ func TestFaultsInEveryCall(t *testing.T) {
 	const rounds = 3 * n // in which every rank is the root
 	for _, call := range calltest.Calls {
 		for kind, in := range map[mem.Kind]time.Duration{mem.Kill: time.Second, mem.Freeze: 10 * time.Second} {
-			for _, small := range []int{0, -1} {
+			for way, opt := range ways(n) {
+				opt.ChunkBytes = 64
 				for victim := range n {
-					inBubble(t, fmt.Sprintf("%v/kind %d/small %d/rank %d", call, kind, small, victim), func(t *testing.T) {
+					inBubble(t, fmt.Sprintf("%v/kind %d/%s/rank %d", call, kind, way, victim), func(t *testing.T) {
 						struck := 0
 						for to := range n {
 							if to == victim {
 								continue
 							}
 							var stood [n]time.Duration
-							errs := world(t, n, collective.Options{SmallBytes: small, ChunkBytes: 64}, []mem.Fault{{From: victim, To: to, Nth: 2, Kind: kind}},
+							errs := world(t, n, opt, []mem.Fault{{From: victim, To: to, Nth: 2, Kind: kind}},
 								func(c *collective.Comm) error {
 									time.Sleep(time.Second) // a rank's first sign of life is waited for longer
 									begin := time.Now()
@@ -77,11 +78,12 @@ func TestSameBitsInEveryRun(t *testing.T) {
 	ctx := context.Background()
 	const count = 333
 	for n := 2; n <= 7; n++ {
-		for small, chunk := range map[int]int{-1: 256, 1 << 20: 1 << 20} {
+		for way, opt := range ways(n) {
+			opt.ChunkBytes = 256
 			var runs [3][][]byte
 			for run := range runs {
 				runs[run] = make([][]byte, n)
-				err := first(world(t, n, collective.Options{SmallBytes: small, ChunkBytes: chunk}, nil, func(c *collective.Comm) error {
+				err := first(world(t, n, opt, nil, func(c *collective.Comm) error {
 					rng := rand.New(rand.NewPCG(2, uint64(c.Rank())))
 					in := make([]float32, count)
 					for i := range in {
@@ -120,10 +122,10 @@ func TestSameBitsInEveryRun(t *testing.T) {
 				}
 				for r := range n {
 					if !bytes.Equal(runs[run][r], runs[0][r]) {
-						t.Errorf("%d ranks, small %d: rank %d has other bits in run %d", n, small, r, run)
+						t.Errorf("%d ranks, %s: rank %d has other bits in run %d", n, way, r, run)
 					}
 					if r < n-1 && !bytes.Equal(runs[run][r], runs[run][0]) {
-						t.Errorf("%d ranks, small %d: rank %d has other bits than rank 0", n, small, r)
+						t.Errorf("%d ranks, %s: rank %d has other bits than rank 0", n, way, r)
 					}
 				}
 			}

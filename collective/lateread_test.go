@@ -2,6 +2,7 @@ package collective_test
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -40,14 +41,46 @@ func (l *lateLane) Send(to int, h *frame.Header, payload []byte, sent *frame.Inf
 
 // No call writes what it has sent before that has been read.
 func TestPayloadsThatAreReadLate(t *testing.T) {
-	for _, n := range []int{2, 3, 4, 5, 7} {
-		for _, small := range []int{-1, 0} {
-			inBubble(t, fmt.Sprintf("%d ranks, %d bytes are short", n, small), func(t *testing.T) {
+	for _, n := range []int{2, 3, 4, 7} {
+		for way, opt := range ways(n) {
+			inBubble(t, fmt.Sprintf("%d ranks, %s", n, way), func(t *testing.T) {
 				ts := mem.New(n)
 				for r := range ts {
 					ts[r] = lateReader{ts[r]}
 				}
-				calltest.All(t, ts, collective.Options{SmallBytes: small, ChunkBytes: 64})
+				opt.ChunkBytes = 512
+				calltest.All(t, ts, opt)
+			})
+		}
+	}
+}
+
+// Nor what was rounded to be sent.
+func TestRoundedPayloadsThatAreReadLate(t *testing.T) {
+	for _, n := range []int{2, 3, 4, 7} {
+		for way, opt := range ways(n) {
+			inBubble(t, fmt.Sprintf("%d ranks, %s", n, way), func(t *testing.T) {
+				var jobs []calltest.Job
+				for _, op := range []collective.Op{collective.Sum, collective.Avg} {
+					jobs = append(jobs, calltest.Job{Call: collective.CallAllReduce, Op: op, Count: 501}, calltest.Job{Call: collective.CallReduceScatter, Op: op, Count: 502})
+				}
+				opt.ChunkBytes, opt.Wire = 64, collective.TypeBF16
+				var results [2][][][]byte
+				for i := range results {
+					ts := mem.New(n)
+					for r := range ts {
+						if i == 1 {
+							ts[r] = lateReader{ts[r]}
+						}
+					}
+					var err error
+					if results[i], err = calltest.Results(ts, opt, jobs); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if !reflect.DeepEqual(results[0], results[1]) {
+					t.Error("what is read late is other values")
+				}
 			})
 		}
 	}
