@@ -50,8 +50,11 @@ type Options struct {
 }
 
 // Transports are what can be measured: gRPC over loopback TCP, by the endpoint of our own
-// and by grpc-go.
-var Transports = []string{"grpc", "grpc-stock"}
+// and by grpc-go, in plain text and over mutual TLS.
+var Transports = []string{"grpc", "grpc-stock", "grpc" + overTLS, "grpc-stock" + overTLS}
+
+// overTLS ends the names of transports whose ranks have certificates.
+const overTLS = "-tls"
 
 // Algorithms are what calls can be held to; rows tell what came of it.
 var Algorithms = algorithmNames()

@@ -31,6 +31,9 @@ func startOurs(ctx context.Context, n int, by way, lab *netlab.Lab) (*world, err
 	}()
 	w, err := startWorld(ctx, by.String(), n, start, func(ctx context.Context) ([]*exec.Cmd, error) {
 		job := jobSpec{Way: by, Token: rand.Text()}
+		if err := job.secure(); err != nil {
+			return nil, err
+		}
 		for r := range n {
 			l, err := listen(ctx, r)
 			if err != nil {

@@ -7,10 +7,12 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 	"unsafe"
 
 	"vgid/collective"
+	"vgid/collective/mtls"
 	"vgid/collective/wire"
 	"vgid/model/kit/measure"
 	"vgid/model/kit/measure/bench"
@@ -26,6 +28,32 @@ type jobSpec struct {
 	Peers []string `json:"peers"`
 	Token string   `json:"token"`
 	Way   way      `json:"way"`
+	// CA, Cert and Key are PEM, for all ranks alike; nil: plain text.
+	CA   []byte `json:"ca,omitempty"`
+	Cert []byte `json:"cert,omitempty"`
+	Key  []byte `json:"key,omitempty"`
+}
+
+// secure gives the ranks a certificate where their way is over TLS.
+func (j *jobSpec) secure() error {
+	if !strings.HasSuffix(j.Way.Transport, overTLS) {
+		return nil
+	}
+	a, err := mtls.NewAuthority("bench", 24*time.Hour)
+	if err != nil {
+		return err
+	}
+	j.CA = a.Certificate()
+	j.Cert, j.Key, err = a.Issue(mtls.Grant{Name: "bench"})
+	return err
+}
+
+// identity is that of a rank; nil: it has none.
+func (j *jobSpec) identity() (*mtls.Identity, error) {
+	if j.CA == nil {
+		return nil, nil
+	}
+	return mtls.New(mtls.Part{Name: "CA", PEM: j.CA}, mtls.Part{Name: "certificate", PEM: j.Cert}, mtls.Part{Name: "key", PEM: j.Key})
 }
 
 // WorkerMain does a worker's part when Run started this process, and says that
@@ -43,8 +71,12 @@ func work(ctx context.Context, job jobSpec) (_ struct{}, err error) {
 	if err != nil {
 		return struct{}{}, fmt.Errorf("inherited listener: %w", err)
 	}
+	id, err := job.identity()
+	if err != nil {
+		return struct{}{}, err
+	}
 	t, err := wire.Connect(ctx, wire.Config{Job: "bench", Token: job.Token, Rank: job.Rank, Peers: job.Peers, Listener: l,
-		Stock: job.Way.Transport == "grpc-stock"})
+		TLS: id, Stock: strings.HasPrefix(job.Way.Transport, "grpc-stock")})
 	if err != nil {
 		return struct{}{}, err
 	}
