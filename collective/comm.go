@@ -72,6 +72,7 @@ type Stats struct {
 	Ops           uint64        // operations that ended well
 	TimeInOps     time.Duration // time spent in operations, failed ones too
 	Connections   int           // peers that there is a connection to
+	SharedMemory  int           // those of them to which frames go through memory of the two ranks
 	// Waited is, by rank, the time that operations waited for its frames to begin to
 	// come in, each wait counted; of a wait that goes on nothing. In a ring a rank
 	// waits for its neighbour, whoever is late: who that is, Held says.
@@ -232,7 +233,7 @@ func (c *Comm) Stats() Stats {
 		Waited: make([]time.Duration, c.size), Held: make([]time.Duration, c.size),
 	}
 	if c.t != nil {
-		s.Connections = c.t.Connections()
+		s.Connections, s.SharedMemory = c.t.Connections()
 	}
 	for i, r := range c.progress.Ranks {
 		s.Waited[i], s.Held[i] = c.progress.Waited(r), c.watch.Held(r)

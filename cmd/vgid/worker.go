@@ -78,7 +78,7 @@ func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error
 	}
 	defer func() { _ = stop() }() // how a server ends is nothing to the work
 	defer func() { err = errors.Join(err, job.Targets.Withdraw()) }()
-	job.Show.Printf("%d worker(s), %s, run folder %s", w.WorldSize, be.Name(), job.Dir())
+	job.Show.Printf("%d worker(s)%s, %s, run folder %s", w.WorldSize, reach(comm.Stats()), be.Name(), job.Dir())
 	if err := f(ctx, job); err != nil {
 		job.Show.Break()
 		return err
@@ -87,6 +87,19 @@ func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error
 		return fmt.Errorf("lines are missing in the output (%s); the work is done, its files are in %s", err.Error(), job.Dir())
 	}
 	return nil
+}
+
+// reach says how this worker reaches others, of whom there are none in a job of one.
+func reach(s collective.Stats) string {
+	switch {
+	case s.Connections == 0:
+		return ""
+	case s.SharedMemory == s.Connections:
+		return " (shared memory)"
+	case s.SharedMemory == 0:
+		return " (gRPC)"
+	}
+	return fmt.Sprintf(" (shared memory on %d of rank 0's %d connections, gRPC on the others)", s.SharedMemory, s.Connections)
 }
 
 // asFlag is how a user gives a setting a value: every one is a flag of its path.
@@ -211,7 +224,7 @@ func connect(ctx context.Context, w launch.Worker, cfg config.Config) (*collecti
 	t, err := wire.Connect(ctx, wire.Config{
 		TLS: id,
 		Job: w.Job, Epoch: w.Epoch, Token: w.Token, Rank: w.Rank, Peers: w.Peers, Listener: w.Listener,
-		Stock: cfg.Collective.Transport == "grpc-stock",
+		Stock: cfg.Collective.Transport == "grpc-stock", Memory: cfg.Collective.Transport == "auto",
 	})
 	if err != nil {
 		return nil, fmt.Errorf("rank %d: %w", w.Rank, err)

@@ -49,9 +49,10 @@ type Options struct {
 	Network *netlab.Spec
 }
 
-// Transports are what can be measured: gRPC over loopback TCP, by the endpoint of our own
-// and by grpc-go, in plain text and over mutual TLS.
-var Transports = []string{"grpc", "grpc-stock", "grpc" + overTLS, "grpc-stock" + overTLS}
+// Transports are what can be measured: what a job has by default; shared memory and
+// nothing else; gRPC over loopback TCP, by the endpoint of our own and by grpc-go, in plain
+// text and over mutual TLS.
+var Transports = []string{"auto", "shm", "grpc", "grpc-stock", "grpc" + overTLS, "grpc-stock" + overTLS}
 
 // overTLS ends the names of transports whose ranks have certificates.
 const overTLS = "-tls"
@@ -259,7 +260,7 @@ func (p plan) runWorld(ctx context.Context, n int, peers []peer, res *Result) (e
 		}
 	}
 	for i, w := range slices.Concat(ours, theirs) {
-		s := Start{Procs: n, Seconds: w.met, Connections: w.connections, Peak: w.peak, Version: w.version}
+		s := Start{Procs: n, Seconds: w.met, Connections: w.connections, Shared: w.shared, Peak: w.peak, Version: w.version}
 		if i < len(ours) {
 			s.Transport, s.Asked = w.way.Transport, w.way.Algorithm
 		} else {

@@ -93,7 +93,7 @@ func TestEveryCallByEveryTransport(t *testing.T) {
 		}
 	}
 	for i, s := range r.Starts {
-		if s.Transport != Transports[i] || s.Procs != 3 || s.Seconds <= 0 || s.Connections != 2 || s.Peak <= 0 {
+		if s.Transport != Transports[i] || s.Procs != 3 || s.Seconds <= 0 || s.Connections != 2 || (s.Shared == 2) != (i < 2) || s.Peak <= 0 {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -201,7 +201,7 @@ func TestRunRefusesNonsense(t *testing.T) {
 		"1 processes asked for, want 2 … 256":   {Procs: []int{1}},
 		"44 processes asked for, want 2 … 42":   {Procs: []int{44}, DType: "bf16"},
 		"size 6 is not a positive":              {Sizes: []int{6}},
-		`transport "udp" is none of grpc`:       {Transports: []string{"udp"}},
+		`transport "udp" is none of auto`:       {Transports: []string{"udp"}},
 		`call "all" is none of all-reduce, red`: {Calls: []string{"all"}},
 		`peer "nccl" is none of gloo, openmpi`:  {Peers: []string{"nccl"}},
 		`algorithm "best" is none of auto`:      {Algorithms: []string{"best"}},

@@ -32,6 +32,7 @@ type Start struct {
 	// a barrier; the start of each process is in it.
 	Seconds     float64 `json:"seconds"`
 	Connections int     `json:"connections,omitempty"` // of ours: of the rank with the most, at the end
+	Shared      int     `json:"shared,omitempty"`      // of those, through shared memory
 	Peak        int64   `json:"peak_rss_bytes"`        // of the largest process
 }
 
@@ -200,6 +201,9 @@ func (r Result) starts(to io.Writer) error {
 		line := fmt.Sprintf("%s: %d processes had met after %.2f s", s.name(), s.Procs, s.Seconds)
 		if s.Transport != "" {
 			line += fmt.Sprintf("; connections of a rank: at most %d", s.Connections)
+			if s.Shared > 0 {
+				line += fmt.Sprintf(", through shared memory %d", s.Shared)
+			}
 		}
 		line += "; largest process " + bytesize.Binary(s.Peak).String()
 		if s.Version != "" {

@@ -76,7 +76,8 @@ func work(ctx context.Context, job jobSpec) (_ struct{}, err error) {
 		return struct{}{}, err
 	}
 	t, err := wire.Connect(ctx, wire.Config{Job: "bench", Token: job.Token, Rank: job.Rank, Peers: job.Peers, Listener: l,
-		TLS: id, Stock: strings.HasPrefix(job.Way.Transport, "grpc-stock")})
+		TLS: id, Stock: strings.HasPrefix(job.Way.Transport, "grpc-stock"),
+		Memory: job.Way.Transport == "auto" || job.Way.Transport == "shm"})
 	if err != nil {
 		return struct{}{}, err
 	}
@@ -88,7 +89,7 @@ func work(ctx context.Context, job jobSpec) (_ struct{}, err error) {
 	if err := c.Barrier(ctx); err != nil {
 		return struct{}{}, err
 	}
-	r := rank{comm: c}
+	r := rank{comm: c, way: job.Way}
 	return struct{}{}, bench.Answer(os.Stdin, os.Stdout, hello{}, func(words []string) (any, error) {
 		t, err := parseTask(words)
 		if err != nil {
@@ -102,6 +103,7 @@ func work(ctx context.Context, job jobSpec) (_ struct{}, err error) {
 // Its buffers stay from one turn to the next, as those of a program that trains do.
 type rank struct {
 	comm    *collective.Comm
+	way     way
 	buffers task // that the buffers are for
 	shape   shape
 	in, out []byte
@@ -151,7 +153,11 @@ func (r *rank) measure(ctx context.Context, t task) (a answer, err error) {
 		}
 	}
 	a.Algorithm = r.comm.LastAlgorithm()
-	a.Connections, a.Peak = r.comm.Stats().Connections, measure.PeakMemory()
+	stats := r.comm.Stats()
+	a.Connections, a.Shared, a.Peak = stats.Connections, stats.SharedMemory, measure.PeakMemory()
+	if r.way.Transport == "shm" && a.Shared < a.Connections {
+		a.Error = fmt.Sprintf("%d of %d connections go through shared memory: this machine does not let all ranks share it", a.Shared, a.Connections)
+	}
 	return a, nil
 }
 

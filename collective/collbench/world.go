@@ -47,6 +47,7 @@ type answer struct {
 	Seconds     []float64 `json:"seconds"`
 	CPU         float64   `json:"cpu"` // seconds of processor time in all rounds
 	Connections int       `json:"connections"`
+	Shared      int       `json:"shared"` // connections through shared memory
 	Algorithm   string    `json:"algorithm,omitempty"`
 	Peak        int64     `json:"peak_rss_bytes"`
 	Error       string    `json:"error,omitempty"`
@@ -65,6 +66,7 @@ type world struct {
 	version     string
 	met         float64 // seconds from the start until all had met
 	connections int     // of the rank with the most
+	shared      int     // connections through shared memory, likewise
 	peak        int64   // resident bytes of the largest process
 	ctx         context.Context
 	cancel      context.CancelFunc
@@ -192,7 +194,7 @@ func (w *world) measure(t task) (s sample, err error) {
 			s.Seconds[k] = max(s.Seconds[k], t)
 		}
 		s.CPU += a.CPU
-		w.connections, w.peak = max(w.connections, a.Connections), max(w.peak, a.Peak)
+		w.connections, w.shared, w.peak = max(w.connections, a.Connections), max(w.shared, a.Shared), max(w.peak, a.Peak)
 	}
 	return s, nil
 }

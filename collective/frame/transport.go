@@ -25,8 +25,9 @@ type Transport interface {
 	// Open begins to open a connection that there is not, and does not wait for it,
 	// where both ends do so.
 	Open(peer int)
-	// Connections is the number of peers that there is a connection to.
-	Connections() int
+	// Connections is the number of peers that there is a connection to, and of those
+	// among them whose frames go through memory that the two ranks share.
+	Connections() (all, shared int)
 	// Watch names the functions told of every message that a peer notified
 	// and, once per peer, of the loss of a connection. They are called by goroutines
 	// of the transport and return fast. Events before Watch are kept for it.

@@ -156,14 +156,14 @@ func (k *rank) isLinked(peer int) bool {
 func (k *rank) Open(peer int) { k.link(peer) }
 
 // Connections implements frame.Transport.
-func (k *rank) Connections() int {
+func (k *rank) Connections() (all, shared int) {
 	n := 0
 	for p := range k.w.ranks {
 		if k.isLinked(p) {
 			n++
 		}
 	}
-	return n
+	return n, 0
 }
 
 // Send waits while depth frames are under way, as a network's windows would.

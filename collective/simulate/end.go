@@ -120,15 +120,15 @@ func (e *end) Open(peer int) {
 }
 
 // Connections implements frame.Transport.
-func (e *end) Connections() (n int) {
+func (e *end) Connections() (all, shared int) {
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
 	for _, is := range e.linked {
 		if is {
-			n++
+			all++
 		}
 	}
-	return n
+	return all, 0
 }
 
 // Break implements frame.Transport.

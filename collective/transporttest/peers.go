@@ -167,7 +167,7 @@ func testConnections(t *testing.T, ts []frame.Transport) {
 	count := func(when string) {
 		t.Helper()
 		for r, tr := range ts {
-			if got := tr.Connections(); got != want[r] {
+			if got, _ := tr.Connections(); got != want[r] {
 				t.Fatalf("%s rank %d has %d connections, want %d", when, r, got, want[r])
 			}
 		}

@@ -30,20 +30,26 @@ type caller interface {
 	close(grace context.Context) error
 }
 
-// stream is one end of a gRPC stream, of frames or of notes. One goroutine sends and
-// one receives.
-type stream interface {
+// frames is one end of a lane to a peer, a stream or memory. One goroutine sends and one
+// receives.
+type frames interface {
 	// send does what frame.Lane's Send promises.
 	send(h *frame.Header, payload []byte, sent *frame.Inflight) error
 	// recv gives the next frame, which is valid until it is released.
 	recv() (*frame.Frame, error)
+	// leave says that this end uses the lane no more: what it sent arrives, what
+	// comes is dropped.
+	leave()
+}
+
+// stream is one end of a gRPC stream, of frames or of notes. One goroutine sends and
+// one receives.
+type stream interface {
+	frames
 	sendNote(n note) error
 	recvNote() (note, error)
 	// closeSend says that this end sends no more.
 	closeSend()
-	// leave says that this end uses the stream no more: what it sent arrives, what
-	// comes is dropped.
-	leave()
 	// reset ends the stream at once.
 	reset()
 }

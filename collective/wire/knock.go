@@ -33,7 +33,7 @@ func (l *link) knock() {
 	conn, err := t.ends.dial(l.peer)
 	if err == nil {
 		var s stream
-		if s, err = t.open(t.dataCtx, t.dataCtx, l, conn, knockName); err == nil {
+		if s, _, err = t.open(t.dataCtx, t.dataCtx, l, conn, knockName); err == nil {
 			s.leave()
 		}
 		t.part(conn)

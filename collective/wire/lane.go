@@ -13,8 +13,9 @@ import (
 	"vgid/collective/frame"
 )
 
-// lane implements frame.Lane: to every peer a gRPC stream of its own on the
-// peer's connection, with a window of its own, opened when it is first used.
+// lane implements frame.Lane: to every peer memory that the two share, or a gRPC stream
+// of its own on the peer's connection, with a window of its own, opened when it is first
+// used.
 type lane struct {
 	t      *transport
 	id     uint32
@@ -89,9 +90,9 @@ func (l *lane) Close() error {
 	return nil
 }
 
-// laneEnd is this rank's end of the stream of one lane to one peer.
+// laneEnd is this rank's end of one lane to one peer.
 //
-// What must always hold: the higher rank of a pair opens the stream, once,
+// What must always hold: the higher rank of a pair opens it, as memory or as a stream, once,
 // whichever of the two uses the lane first; s is set before opened closes; and
 // the stream ends with Break, with the link, or when this end has closed it and
 // what it sent is on its way.
@@ -100,7 +101,7 @@ type laneEnd struct {
 	id      uint32
 	opening sync.Once
 	opened  chan struct{} // closed when s or err is set
-	s       stream
+	s       frames
 	err     error
 	closing sync.Once
 	closed  chan struct{} // closed when this end uses the lane no more
@@ -151,7 +152,13 @@ func (e *laneEnd) open() {
 	e.opening.Do(func() {
 		defer close(e.opened)
 		t := e.l.t
-		s, err := t.open(t.dataCtx, t.dataCtx, e.l, e.l.conn, laneName, laneKey, strconv.FormatUint(uint64(e.id), 10))
+		if near := e.l.nearby(); near != nil {
+			if m, err := near.Open(t.dataCtx, e.id); err == nil {
+				e.s = memoryLane{m}
+				return
+			} // the peer has no room for a mapping, or says below why it wants none
+		}
+		s, _, err := t.open(t.dataCtx, t.dataCtx, e.l, e.l.conn, laneName, laneKey, strconv.FormatUint(uint64(e.id), 10))
 		if err != nil {
 			e.err = err
 			return

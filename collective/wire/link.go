@@ -9,6 +9,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"vgid/collective/wire/internal/shm"
 )
 
 const (
@@ -38,6 +40,7 @@ type link struct {
 	err          error         // why calling failed
 	conn         caller        // of the calling end; guarded by t.mu, like control
 	control      stream
+	near         *shm.Conn     // where the two share memory; guarded by t.mu
 	ended        chan struct{} // closed to let the accepting end's handler return: a stream of a server ends with its handler
 	notes        chan note
 	flush        chan struct{} // closed: send what is queued, then stop
@@ -60,7 +63,11 @@ func newLink(t *transport, peer int) *link {
 // where a disagreement can still be told in words; a frame would only be
 // refused.
 func (t *transport) hello() metadata.MD {
-	return metadata.Pairs("vgid-version", version, "vgid-job", t.cfg.Job, "vgid-size", strconv.Itoa(t.size),
+	door := ""
+	if t.door != nil {
+		door = t.door.name
+	}
+	return metadata.Pairs(memoryKey, door, "vgid-version", version, "vgid-job", t.cfg.Job, "vgid-size", strconv.Itoa(t.size),
 		"vgid-epoch", strconv.FormatUint(t.cfg.Epoch, 10), "vgid-rank", strconv.Itoa(t.cfg.Rank))
 }
 
@@ -204,7 +211,9 @@ func (l *link) call(ctx context.Context) {
 		conn, err := t.ends.dial(l.peer)
 		if err == nil {
 			var control stream
-			if control, err = t.open(ctx, t.ctx, l, conn, controlName); err == nil {
+			var answer metadata.MD
+			if control, answer, err = t.open(ctx, t.ctx, l, conn, controlName); err == nil {
+				t.meet(ctx, l, answer)
 				err = l.open(conn, control)
 			}
 			if err != nil {
@@ -219,11 +228,11 @@ func (l *link) call(ctx context.Context) {
 
 // open starts a stream to a lower rank and compares the two ends. The stream lives as long as
 // life; ctx only bounds the wait.
-func (t *transport) open(ctx, life context.Context, l *link, conn caller, name string, more ...string) (stream, error) {
+func (t *transport) open(ctx, life context.Context, l *link, conn caller, name string, more ...string) (stream, metadata.MD, error) {
 	md := metadata.Join(t.hello(), metadata.Pairs("vgid-to", strconv.Itoa(l.peer)), metadata.Pairs(more...))
 	s, answer, err := conn.open(ctx, life, name, md)
 	if err != nil {
-		return nil, plain(err)
+		return nil, nil, plain(err)
 	}
 	err = t.disagreement(answer)
 	if err == nil && one(answer, "vgid-rank") != strconv.Itoa(l.peer) {
@@ -231,9 +240,9 @@ func (t *transport) open(ctx, life context.Context, l *link, conn caller, name s
 	}
 	if err != nil {
 		s.reset()
-		return nil, err
+		return nil, nil, err
 	}
-	return s, nil
+	return s, answer, nil
 }
 
 // readNotes passes control messages to the watcher until the peer is gone.

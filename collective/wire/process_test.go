@@ -26,6 +26,7 @@ type workerSpec struct {
 	Peers   []string
 	Timeout time.Duration
 	Silence time.Duration
+	Memory  bool
 }
 
 // outcome is the last line of a worker.
@@ -60,7 +61,7 @@ func workerMain() bool {
 		return fail(err)
 	}
 	ctx := context.Background()
-	t, err := Connect(ctx, Config{Job: "test", Token: "secret", Rank: spec.Rank, Peers: spec.Peers, Listener: l})
+	t, err := Connect(ctx, Config{Job: "test", Token: "secret", Rank: spec.Rank, Peers: spec.Peers, Listener: l, Memory: spec.Memory})
 	if err != nil {
 		return fail(err)
 	}
@@ -98,7 +99,7 @@ type worker struct {
 // startWorkers starts n ranks. Only the first gives up a silent peer, after
 // silence: where it is healthy itself, a slow machine makes it blame nobody but
 // the others.
-func startWorkers(t *testing.T, n int, silence time.Duration) []worker {
+func startWorkers(t *testing.T, n int, silence time.Duration, memory bool) []worker {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -116,7 +117,7 @@ func startWorkers(t *testing.T, n int, silence time.Duration) []worker {
 		if r == 0 {
 			patience = silence
 		}
-		spec, err := json.Marshal(workerSpec{Rank: r, Peers: addrs, Timeout: time.Hour, Silence: patience})
+		spec, err := json.Marshal(workerSpec{Rank: r, Peers: addrs, Timeout: time.Hour, Silence: patience, Memory: memory})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,13 +157,16 @@ func TestStruckProcess(t *testing.T) {
 		n, victim int
 		silence   time.Duration
 		says      string
+		memory    bool
 	}{
-		"killed": {syscall.SIGKILL, 4, 2, time.Hour, "peer rank 2: "},
-		"frozen": {syscall.SIGSTOP, 2, 1, 2 * time.Second, "no sign of life"},
+		"killed":                {syscall.SIGKILL, 4, 2, time.Hour, "peer rank 2: ", false},
+		"frozen":                {syscall.SIGSTOP, 2, 1, 2 * time.Second, "no sign of life", false},
+		"killed, shared memory": {syscall.SIGKILL, 4, 2, time.Hour, "peer rank 2: ", true},
+		"frozen, shared memory": {syscall.SIGSTOP, 2, 1, 2 * time.Second, "no sign of life", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // most of it is waiting
-			ws := startWorkers(t, tc.n, tc.silence)
+			ws := startWorkers(t, tc.n, tc.silence, tc.memory)
 			begin := time.Now()
 			if err := ws[tc.victim].cmd.Process.Signal(tc.signal); err != nil {
 				t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 var pairs = []struct {
 	name string
 	way
-}{{"plain", way{none, false}}, {"tls", way{none, true}}, {"stock", way{all, false}}, {"stock-tls", way{all, true}}}
+}{{"plain", way{none, false, none}}, {"tls", way{none, true, none}}, {"stock", way{all, false, none}}, {"stock-tls", way{all, true, none}}}
 
 // BenchmarkSecured all-reduces 16 MiB between two ranks, plain and over TLS in turn, so that
 // what else the machine does meets them alike. It reports medians in ns, and the processor

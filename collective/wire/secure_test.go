@@ -236,7 +236,7 @@ func TestLeavingAFrozenPeer(t *testing.T) {
 // One rank without TLS material in a job that has it is no rank of it, whatever is asked for
 // later: connections that are opened when a call needs them are secured as the first.
 func TestLaterConnectionsHaveTLS(t *testing.T) {
-	ts := connected(t, 6, way{odd, true})
+	ts := connected(t, 6, way{odd, true, none})
 	var wg sync.WaitGroup
 	errs := make([]error, len(ts))
 	for r, tr := range ts {

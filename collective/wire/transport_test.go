@@ -12,10 +12,11 @@ import (
 	"vgid/collective/transporttest"
 )
 
-// way is one in which the ranks of a job may speak gRPC.
+// way is one in which the ranks of a job may reach each other.
 type way struct {
-	stock func(rank int) bool
-	tls   bool
+	stock  func(rank int) bool
+	tls    bool
+	memory func(rank int) bool
 }
 
 func none(int) bool      { return false }
@@ -24,8 +25,9 @@ func odd(rank int) bool  { return rank%2 == 1 }
 func even(rank int) bool { return rank%2 == 0 }
 
 var endpoints = map[string]way{
-	"fast": {none, false}, "stock": {all, false}, "mixed": {odd, false},
-	"fast over TLS": {none, true}, "stock over TLS": {all, true}, "mixed over TLS": {odd, true}, "mixed the other way over TLS": {even, true},
+	"fast": {none, false, none}, "stock": {all, false, none}, "mixed": {odd, false, none},
+	"fast over TLS": {none, true, none}, "stock over TLS": {all, true, none}, "mixed over TLS": {odd, true, none}, "mixed the other way over TLS": {even, true, none},
+	"memory": {none, false, all}, "memory beside stock over TLS": {all, true, all}, "memory between some": {none, false, even},
 }
 
 func TestTransport(t *testing.T) {
@@ -68,7 +70,7 @@ func connected(t testing.TB, n int, way way) []frame.Transport {
 	var wg sync.WaitGroup
 	for r := range n {
 		wg.Go(func() {
-			ts[r], errs[r] = Connect(context.Background(), Config{Job: "test", Token: "secret", Rank: r, Peers: addrs, Listener: ls[r], Stock: way.stock(r), TLS: ids[r]})
+			ts[r], errs[r] = Connect(context.Background(), Config{Job: "test", Token: "secret", Rank: r, Peers: addrs, Listener: ls[r], Stock: way.stock(r), TLS: ids[r], Memory: way.memory(r)})
 		})
 	}
 	wg.Wait()

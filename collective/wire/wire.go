@@ -49,6 +49,9 @@ type Config struct {
 	// Stock has this rank speak by grpc-go alone, the reference for the faster endpoint
 	// of our own. Peers may do as they like.
 	Stock bool
+	// Memory has frames between this rank and those of the same machine that have it, too,
+	// go through memory that the two share.
+	Memory bool
 }
 
 // transport implements frame.Transport.
@@ -61,6 +64,7 @@ type transport struct {
 	cfg  Config
 	size int
 	ends endpoint
+	door *memoryDoor // nil: no memory is shared
 	ctx  context.Context
 	end  context.CancelFunc // ends every stream
 	// dataCtx is the life of lanes, which Break ends.
@@ -106,6 +110,9 @@ func connect(ctx context.Context, cfg Config) (frame.Transport, error) {
 	t.ctx, t.end = context.WithCancel(context.Background())
 	t.dataCtx, t.drop = context.WithCancel(t.ctx)
 	door := &gate{Listener: cfg.Listener, most: n + strangers}
+	if err := t.openDoor(); err != nil {
+		return nil, errors.Join(err, cfg.Listener.Close())
+	}
 	if cfg.Stock {
 		t.ends = newStock(t, door)
 	} else {
@@ -221,16 +228,19 @@ func (t *transport) begin(task func()) {
 }
 
 // Connections implements frame.Transport.
-func (t *transport) Connections() int {
-	n := 0
+func (t *transport) Connections() (all, shared int) {
 	for _, l := range t.openLinks() {
 		select {
 		case <-l.closedByPeer:
+			continue
 		default:
-			n++
+		}
+		all++
+		if l.nearby() != nil {
+			shared++
 		}
 	}
-	return n
+	return all, shared
 }
 
 // openLinks are the links that have been opened so far.
@@ -293,13 +303,17 @@ func (t *transport) Close() error {
 	}
 	t.end()
 	t.ends.stop(grace)
+	var err error
+	if t.door != nil {
+		err = t.door.gate.Close()
+	}
 	t.tasks.Wait()
-	return t.eachLink(func(l *link) error {
+	return errors.Join(err, t.eachLink(func(l *link) error {
 		if l.conn == nil {
 			return nil
 		}
 		return l.conn.close(grace)
-	})
+	}))
 }
 
 // part closes a connection of which nothing more is wanted.

@@ -216,7 +216,7 @@ type Checkpoint struct {
 // not. Algorithm and Wire came later: with their defaults, runs are what they were before.
 type Collective struct {
 	Timeout   time.Duration `yaml:"timeout" doc:"longest wait for another worker in one operation"`
-	Transport string        `yaml:"transport" doc:"gRPC between workers: grpc, by an endpoint of our own, which is as fast as the sockets; grpc-stock, by grpc-go's; workers may differ in it, and no result depends on it" oneof:"grpc,grpc-stock" digest:"none"`
+	Transport string        `yaml:"transport" doc:"how workers reach each other: auto, through shared memory where they run on one Linux machine, else as grpc; grpc, by an endpoint of our own, which is as fast as the sockets; grpc-stock, by grpc-go's; workers may differ in it, and no result depends on it" oneof:"auto,grpc,grpc-stock" digest:"none"`
 	TLS       TLS           `yaml:"tls" digest:"none"`
 	Algorithm string        `yaml:"algorithm" doc:"how workers combine what they have: auto, by length, number of workers and machines; ring, of fewest bytes; doubling, of fewest steps; rabenseifner, of few of both; hierarchical, within machines and then between them; the last bits of sums depend on it" oneof:"auto,ring,doubling,rabenseifner,hierarchical" digest:"none"`
 	Wire      string        `yaml:"wire" doc:"how gradients travel that are summed: float32, as they are; bfloat16, rounded to half the bytes, where the network is the limit; they are added in float32" oneof:"float32,bfloat16" digest:"none"`

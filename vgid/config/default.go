@@ -42,7 +42,7 @@ func Default() Config {
 			Sets: []string{"forget", "test", "retain", "celebrity"}, Modalities: []string{"image_text", "text"},
 			ShotsClass: 1, ShotsCloze: 2, Prompts: "mllmu", Classification: "letter", MaxNew: 50, BatchTokens: 4096,
 		},
-		Collective: Collective{Timeout: 5 * time.Minute, Transport: "grpc", Algorithm: "auto", Wire: "float32", Bucket: 4096},
+		Collective: Collective{Timeout: 5 * time.Minute, Transport: "auto", Algorithm: "auto", Wire: "float32", Bucket: 4096},
 		Metrics:    Metrics{Addr: ":0"},
 	}
 }
