@@ -4,9 +4,10 @@ import (
 	"vgid/collective/frame"
 	"vgid/collective/internal/watch"
 	"vgid/collective/reduce"
+	"vgid/collective/spans"
 )
 
-// packed is memory that holds the rounded elements of a frame.
+// packed is memory that holds what a frame sends, where that is not the caller's.
 type packed struct {
 	memory []byte
 	sent   *frame.Inflight
@@ -20,19 +21,14 @@ func (p *pass) onWire(bytes int) int {
 	return bytes
 }
 
-// pack rounds the elements of a frame, in memory of an earlier one if the transport has
-// read that: it does not wait for it, since what keeps it may be the peer, who waits.
+// pack puts together what a frame sends: elements that are rounded, or that do not lie in one
+// place.
 func (p *pass) pack(parts [][]byte) (payload []byte, sent *frame.Inflight) {
-	var room *packed
-	for i := range p.packed {
-		if p.packed[i].sent.Idle() {
-			room = &p.packed[i]
-			break
-		}
-	}
-	if room == nil {
-		p.packed = append(p.packed, packed{p.x.scratch.Take(p.onWire(min(p.cut, p.longest))), frame.NewInflight()})
-		room = &p.packed[len(p.packed)-1]
+	room := p.room()
+	if !p.h.AsBF16 {
+		payload = room.memory[:spans.Total(parts)]
+		spans.Gather(payload, parts)
+		return payload, room.sent
 	}
 	n := 0
 	for _, m := range parts {
@@ -41,6 +37,18 @@ func (p *pass) pack(parts [][]byte) (payload []byte, sent *frame.Inflight) {
 		n = k
 	}
 	return room.memory[:n], room.sent
+}
+
+// room is memory for a frame: that of an earlier one if the transport has read it. It does not
+// wait for that, since what keeps it may be the peer, who waits.
+func (p *pass) room() *packed {
+	for i := range p.packed {
+		if p.packed[i].sent.Idle() {
+			return &p.packed[i]
+		}
+	}
+	p.packed = append(p.packed, packed{p.x.scratch.Take(p.onWire(min(p.cut, p.longest))), frame.NewInflight()})
+	return &p.packed[len(p.packed)-1]
 }
 
 // sentAll waits until the transport reads none of it any more.

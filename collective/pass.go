@@ -27,7 +27,7 @@ type pass struct {
 
 	cut         int      // bytes of memory whose elements go into a frame
 	longest     int      // bytes of memory of the longest message that is sent
-	packed      []packed // where elements are rounded that are being sent
+	packed      []packed // what is put together to be sent
 	sent, taken []uint32 // frames, by peer
 	copies      [][]byte // what swaps send, by step; nil if there are none
 	// Frames taken and copies made, in the order of the plan: what sending waits
@@ -234,20 +234,16 @@ func (p *pass) header(bytes int) Header {
 	return h
 }
 
-// send sends frame j of a message. One that does not lie in one place is put
-// together in scratch.
+// send sends frame j of a message, from where it lies if it can.
 func (p *pass) send(s *schedule.Step, message [][]byte, j int) error {
 	h := p.header(spans.Total(message))
 	var payload []byte
 	inflight := p.x.inflight
 	switch parts := p.frame(p.sends.frame[:0], message, j); {
-	case h.AsBF16:
+	case h.AsBF16 || len(parts) > 1:
 		payload, inflight = p.pack(parts)
 	case len(parts) == 1:
 		payload = parts[0]
-	case len(parts) > 1:
-		payload = p.x.scratch.Take(spans.Total(parts))
-		spans.Gather(payload, parts)
 	}
 	n := p.sent[s.To]
 	p.sent[s.To]++

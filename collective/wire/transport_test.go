@@ -49,6 +49,27 @@ func TestCalls(t *testing.T) {
 	}
 }
 
+// Sums that travel as BF16, within hosts and between them, in frames that end anywhere:
+// whole numbers this small are exact in it.
+func TestSumsAsBF16(t *testing.T) {
+	var jobs []calltest.Job
+	for _, count := range []int{1, 7, 501, 20_001} {
+		for _, call := range []collective.Call{collective.CallAllReduce, collective.CallReduceScatter, collective.CallReduceScatterV} {
+			jobs = append(jobs, calltest.Job{Call: call, Count: count, Counts: []int{count, 0, count / 2, 3}, Async: count == 7})
+		}
+	}
+	for name, way := range endpoints {
+		t.Run(name, func(t *testing.T) {
+			for _, hosts := range [][]int{nil, {0, 1, 0, 1}} {
+				opt := collective.Options{Job: "test", SmallBytes: -1, ChunkBytes: 1000, Wire: collective.TypeBF16, Hosts: hosts}
+				if err := calltest.Check(connected(t, 4, way), opt, jobs); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
 // Every call in two communicators side by side, each with lanes of its own over the same
 // connections.
 func TestCallsOfHalves(t *testing.T) {
