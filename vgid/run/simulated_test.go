@@ -46,9 +46,10 @@ func unlearnOn(t *testing.T, workers int, c config.Config, open func() (backend.
 // in another order were seen to make 1e-5 of it.
 func TestUnlearnSimulated(t *testing.T) {
 	simtest.Device(t)
+	zero := 0
 	run := func(name string, workers int, open func() (backend.Backend, error)) ([]Point, map[string][]float32) {
 		c := vgidtest.Small(t, map[string]string{"unlearn.lora.dropout": "0.1"})
-		c.Name, c.Collective.Bucket = name, 16
+		c.Name, c.Collective.Bucket, c.Collective.Zero = name, 16, zero
 		return unlearnOn(t, workers, c, open)
 	}
 	onCPU, cpuWeights := run("cpu", 1, func() (backend.Backend, error) { return cpu.New(1), nil })
@@ -57,6 +58,13 @@ func TestUnlearnSimulated(t *testing.T) {
 	}
 	one, oneWeights := run("one", 1, gpu)
 	two, twoWeights := run("two", 2, gpu)
+	// Sharded, they come to the same bits.
+	zero = 1
+	sharded, shardedWeights := run("sharded", 2, gpu)
+	same(t, "two workers that share the optimizer's work", sharded, two, 0)
+	if d := moved(t, shardedWeights, twoWeights); d != 0 {
+		t.Errorf("two workers that share the optimizer's work end %g away", d)
+	}
 	same(t, "the simulated device", one, onCPU, 5e-5)
 	same(t, "two workers on it", two, one, 5e-5)
 	if d := moved(t, oneWeights, cpuWeights); d > 1e-3 {
