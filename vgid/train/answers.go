@@ -1,6 +1,10 @@
 package train
 
-import "vgid/model"
+import (
+	"context"
+
+	"vgid/model"
+)
 
 // answerBatch has the cross-entropy of each sample's answer for a loss, weighted by
 // the coefficient of its term: a negative one climbs.
@@ -16,8 +20,11 @@ type lister interface {
 }
 
 // prepare encodes a share for a batch that takes answers as they are.
-func prepare(b lister, enc *Encoder, balance bool, share []Sample) (Batch, error) {
+func prepare(ctx context.Context, b lister, enc *Encoder, balance bool, share []Sample) (Batch, error) {
 	for _, s := range share {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		v, err := enc.Encode(s, "", nil)
 		if err != nil {
 			return nil, err

@@ -118,6 +118,9 @@ func (b *distillBatch) fill(ctx context.Context) error {
 	share := b.share
 	b.share = nil
 	for _, s := range share {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := b.add(ctx, s); err != nil {
 			return err
 		}

@@ -35,8 +35,8 @@ type gradDiff struct {
 func (o *gradDiff) Terms() []Term { return pairTerms(-o.Config.Alpha, o.Config.Beta) }
 
 // Prepare implements Objective.
-func (o *gradDiff) Prepare(_ context.Context, _ int, share []Sample) (Batch, error) {
-	return prepare(o.batch(), o.Encoder, o.Config.Balance, share)
+func (o *gradDiff) Prepare(ctx context.Context, _ int, share []Sample) (Batch, error) {
+	return prepare(ctx, o.batch(), o.Encoder, o.Config.Balance, share)
 }
 
 func (o *gradDiff) batch() lister {

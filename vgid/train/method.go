@@ -66,6 +66,8 @@ func (s *Setup) before() model.View {
 func (s *Setup) answersOnly() error {
 	c := s.Config
 	switch {
+	case c.Preset == "release": // before what it sets
+		return fmt.Errorf("unlearn.preset: release is what the script of vgid's authors does, %s is not in it; leave it at paper", c.Method)
 	case c.Mask != "answer":
 		return fmt.Errorf("unlearn.mask: %s looks at the answer alone, not at %s; leave it at answer", c.Method, c.Mask)
 	case c.Responses != "gold":

@@ -180,7 +180,7 @@ func TestMethodsRefuse(t *testing.T) {
 	for _, c := range []struct{ set, value, method, want string }{
 		{"unlearn.mask", "all", "npo", "unlearn.mask: npo looks at the answer alone"},
 		{"unlearn.responses", "rollout", "npo", "unlearn.responses: npo forgets the answers that the data has"},
-		{"unlearn.preset", "release", "npo", "unlearn.mask: npo looks at the answer alone, not at all"},
+		{"unlearn.preset", "release", "npo", "unlearn.preset: release is what the script of vgid's authors does, npo is not in it; leave it at paper"},
 		{"unlearn.batch_retain", "0", "graddiff", "unlearn.batch_retain: graddiff needs samples to retain"},
 		{"unlearn.alternate", "true", "graddiff", "unlearn.beta: graddiff needs a retain term"},
 	} {

@@ -66,8 +66,8 @@ type preference struct {
 func (o *preference) Terms() []Term { return pairTerms(o.Config.Alpha, o.Config.Beta) }
 
 // Prepare implements Objective.
-func (o *preference) Prepare(_ context.Context, _ int, share []Sample) (Batch, error) {
-	return prepare(o.batch(), o.Encoder, o.Config.Balance, share)
+func (o *preference) Prepare(ctx context.Context, _ int, share []Sample) (Batch, error) {
+	return prepare(ctx, o.batch(), o.Encoder, o.Config.Balance, share)
 }
 
 func (o *preference) batch() lister {

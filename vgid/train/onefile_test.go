@@ -31,8 +31,8 @@ type onefileAscent struct {
 
 func (o *onefileAscent) Terms() []Term { return pairTerms(-o.Config.Alpha, 0) }
 
-func (o *onefileAscent) Prepare(_ context.Context, _ int, share []Sample) (Batch, error) {
-	return prepare(o.batch(), o.Encoder, o.Config.Balance, share)
+func (o *onefileAscent) Prepare(ctx context.Context, _ int, share []Sample) (Batch, error) {
+	return prepare(ctx, o.batch(), o.Encoder, o.Config.Balance, share)
 }
 
 func (o *onefileAscent) batch() lister {

@@ -217,7 +217,8 @@ func lossName(term string) string {
 	return term + " loss"
 }
 
-// finite refuses a step whose loss or gradient is no number.
+// finite refuses a step whose loss or gradient is no number. It names the learning rate that is
+// set, not what the schedule makes of it in this step.
 func (t *Trainer) finite(ctx context.Context, out *StepResult) error {
 	// In one order, so that all workers name the same loss.
 	for _, name := range slices.Sorted(maps.Keys(out.Loss)) {
@@ -230,12 +231,12 @@ func (t *Trainer) finite(ctx context.Context, out *StepResult) error {
 				}
 				return fmt.Errorf("%s: the %s is %v before the first update: %s", t.Stage, lossName(name), l, why)
 			}
-			return fmt.Errorf("%s, step %d: the %s is %v: lower the learning rate (%g) or raise the batch", t.Stage, t.step+1, lossName(name), l, out.LR)
+			return fmt.Errorf("%s, step %d: the %s is %v: lower the learning rate (%g) or raise the batch", t.Stage, t.step+1, lossName(name), l, t.Optim.LR)
 		}
 	}
 	// Finite losses may have gradients that are not: what they were added to is lost.
 	if n := out.GradNorm; math.IsNaN(n) || math.IsInf(n, 0) {
-		return fmt.Errorf("%s, step %d: the norm of the gradient is %v: lower the learning rate (%g) or raise the batch", t.Stage, t.step+1, n, out.LR)
+		return fmt.Errorf("%s, step %d: the norm of the gradient is %v: lower the learning rate (%g) or raise the batch", t.Stage, t.step+1, n, t.Optim.LR)
 	}
 	return nil
 }

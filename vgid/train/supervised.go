@@ -31,9 +31,9 @@ func (o *Supervised) Draw(step int, s Shard) [][]Sample {
 }
 
 // Prepare implements Objective.
-func (o *Supervised) Prepare(_ context.Context, _ int, share []Sample) (Batch, error) {
+func (o *Supervised) Prepare(ctx context.Context, _ int, share []Sample) (Batch, error) {
 	b := &answerBatch{rowBatch: newRowBatch(o.Terms(), o.cfg.Accumulate, &o.losses), model: o.model}
-	return prepare(b, o.enc, o.cfg.Balance, share)
+	return prepare(ctx, b, o.enc, o.cfg.Balance, share)
 }
 
 // Length implements Objective.

@@ -28,7 +28,7 @@ type request struct {
 // between them, before any of it is taken, with a *MemoryError on the lowest rank
 // that lacks it and a *barrier.PeerError that tells it on the others. advise says
 // what would help with so much memory and so many workers. All ranks call it.
-func (c *Check) Reserve(ctx context.Context, work string, need int64, advise func(free int64, workers int) Advice) error {
+func (c *Check) Reserve(ctx context.Context, work string, need int64, advise func(ctx context.Context, free int64, workers int) Advice) error {
 	short, rank, err := c.compare(ctx, need)
 	if err == nil && rank >= 0 {
 		// What stages before this one left behind does not count: it is given back, and
@@ -39,17 +39,19 @@ func (c *Check) Reserve(ctx context.Context, work string, need int64, advise fun
 	if err != nil || rank < 0 {
 		return err
 	}
-	text := ""
-	if rank == c.Ranks.Rank() {
+	// To try settings takes as long as many estimates.
+	said, err := c.Ranks.Barrier(ctx, func(ctx context.Context) ([]byte, error) {
+		if rank != c.Ranks.Rank() {
+			return nil, nil
+		}
 		short.Work, short.Mapped, short.spell = work, c.Backend.Traits().Adopts, c.Spell
-		short.Advice = advise(short.Free, short.Workers)
-		text = short.Error()
-	}
-	said, err := c.Ranks.Comm().AllGatherBytes(ctx, []byte(text))
+		short.Advice = advise(ctx, short.Free, short.Workers)
+		return []byte(short.Error()), context.Cause(ctx)
+	})
 	switch {
 	case err != nil:
 		return err
-	case text != "":
+	case rank == c.Ranks.Rank():
 		return short
 	}
 	return &barrier.PeerError{Rank: rank, Text: string(said[rank])}

@@ -48,11 +48,17 @@ func (t *Training) settings(c *config.Config) (*config.Memory, *config.Trained) 
 // are refused together.
 func (c *Check) Training(ctx context.Context, conf config.Config, t *Training) (*train.Encoder, error) {
 	e := estimator{check: c, conf: conf, stage: t}
-	now, err := e.estimate(ctx)
+	var now estimate
+	// A step of very many samples takes long to count: whoever is asked to end meanwhile, all
+	// do.
+	err := c.Ranks.Each(ctx, func(ctx context.Context) (err error) {
+		now, err = e.estimate(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	return e.enc, c.Reserve(ctx, t.Name+": a step", now.need, func(free int64, workers int) Advice {
+	return e.enc, c.Reserve(ctx, t.Name+": a step", now.need, func(ctx context.Context, free int64, workers int) Advice {
 		return e.advise(ctx, now, free, workers)
 	})
 }
@@ -107,7 +113,7 @@ func (e *estimator) estimate(ctx context.Context) (out estimate, err error) {
 	if t.Steps > 0 {
 		set, _ := t.settings(&e.conf)
 		var step int
-		if step, out.share, err = train.Largest(obj, mine, t.Steps, set.Accumulate); err != nil {
+		if step, out.share, err = train.Largest(ctx, obj, mine, t.Steps, set.Accumulate); err != nil {
 			return out, err
 		}
 		times := 1

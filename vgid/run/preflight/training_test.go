@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -204,4 +205,40 @@ func TestWhatDoesNotFitIsRefusedFirst(t *testing.T) {
 	if err := check(t, c, func() *Training { return s }, 1, "a")[0]; !errors.Is(err, odd) {
 		t.Error(err)
 	}
+}
+
+// Asked to end while the memory of a stage is counted, which takes long where a step has
+// very many samples, all ranks end before the step is taken, and are not refused.
+func TestCountingEndsWhenAsked(t *testing.T) {
+	c, fresh := stage(t, nil)
+	stages := []*Training{fresh(), fresh()}
+	errs := barriertest.Run(t, 2, 20*time.Second, "", func(ctx context.Context, r barriertest.Rank) error {
+		be := cpu.New(1)
+		defer be.Close()
+		s := stages[r.Rank()]
+		begin := s.Begin
+		s.Begin = func(in Setup) (train.Objective, error) {
+			if r.Rank() == 1 {
+				r.Ask(syscall.SIGTERM)
+			}
+			obj, err := begin(in)
+			return endless{obj}, err
+		}
+		ch := Check{Ranks: r.Group, Backend: bounded{be, 1}, Place: "a", Spell: config.Plain}
+		_, err := ch.Training(ctx, c, s)
+		return err
+	})
+	for r, err := range errs {
+		if i := (*barrier.Interrupted)(nil); !errors.As(err, &i) || i.Signal != syscall.SIGTERM {
+			t.Errorf("rank %d ends with %v", r, err)
+		}
+	}
+}
+
+// endless prepares batches that never end, but by their context.
+type endless struct{ train.Objective }
+
+func (endless) Prepare(ctx context.Context, _ int, _ []train.Sample) (train.Batch, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
