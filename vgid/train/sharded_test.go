@@ -44,7 +44,11 @@ func crewOf(t *testing.T, c config.Config, n int, of func(*testing.T, config.Con
 		}
 		t.Cleanup(obj.Close)
 		w.models, objectives[r] = append(w.models, m), obj
-		if comms[r], err = collective.New(tr, collective.Options{}); err != nil {
+		var opt collective.Options
+		if c.Collective.Wire == "bfloat16" {
+			opt.Wire = collective.TypeBF16
+		}
+		if comms[r], err = collective.New(tr, opt); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -178,6 +182,7 @@ var kinds = []struct {
 	{"all weights, decayed", map[string]string{"unlearn.lora.r": "0", "unlearn.optim.weight_decay": "0.1"}},
 	{"adapter, biases and modules", map[string]string{"unlearn.lora.modules_to_save": "multi_modal_projector", "unlearn.lora.bias": "all", "unlearn.optim.weight_decay": "0.1", "unlearn.optim.clip": "0.01"}},
 	{"two updates a step, not clipped", map[string]string{"unlearn.alternate": "true", "unlearn.optim.clip": "0", "unlearn.accumulate": "2"}},
+	{"all weights, rounded on the wire", map[string]string{"unlearn.lora.r": "0", "collective.wire": "bfloat16"}},
 }
 
 func sharding(t *testing.T, over map[string]string, zero bool, bucket string) config.Config {
@@ -195,16 +200,19 @@ func sharding(t *testing.T, over map[string]string, zero bool, bucket string) co
 // Whoever updates which parameters, a run is the same to the bit: what its history tells,
 // its parameters, its moments.
 func TestShardingChangesNoBit(t *testing.T) {
-	for _, k := range kinds {
+	for i, k := range kinds {
 		for n := 1; n <= 4; n++ {
+			if i > 1 && n != 2+i%2 { // each in one world, the first two in all
+				continue
+			}
 			t.Run(fmt.Sprintf("%s, %d workers", k.name, n), func(t *testing.T) {
 				if testing.Short() && n != 3 {
 					t.Skip("three workers stand for all")
 				}
 				bucket := []string{"4", "16", "100000"}[n%3]
-				whole := newCrew(t, sharding(t, k.over, false, bucket), n).train(t, 4)
+				whole := newCrew(t, sharding(t, k.over, false, bucket), n).train(t, 3)
 				parts := newCrew(t, sharding(t, k.over, true, bucket), n)
-				equal(t, "the sharded run", parts.train(t, 4), whole)
+				equal(t, "the sharded run", parts.train(t, 3), whole)
 				for r, tr := range parts.trainers {
 					if got := tr.Sharded; got != (n > 1) {
 						t.Errorf("rank %d is sharded: %v", r, got)
