@@ -60,8 +60,8 @@ type Options struct {
 	// the others the lowest is told. It returns fast.
 	OnSlow func(Slow)
 	// OnFailure, if not nil, is told what this rank's last calls were when the
-	// communicators fail: once, on every rank that learns of it, by a goroutine that
-	// Close waits for.
+	// communicators fail, or Stuck asks for it: once, on every rank that learns of it,
+	// by a goroutine that Close waits for.
 	OnFailure func(Record)
 }
 
@@ -166,7 +166,7 @@ func New(t Transport, opt Options) (*Comm, error) {
 	j := &job{t: t, rank: t.Rank(), opt: opt, recorder: &recorder{tell: opt.OnFailure}}
 	j.failure = watch.NewFailure(t, j.rank, len(ranks))
 	j.failure.OnEnd = j.failed
-	j.watch = watch.New(t, j.rank, len(ranks), watch.Options{Heartbeat: opt.Heartbeat, Silence: opt.Silence, OnLate: opt.OnLate, OnSlow: opt.OnSlow, Expects: j.expects}, j.failure)
+	j.watch = watch.New(t, j.rank, len(ranks), watch.Options{Heartbeat: opt.Heartbeat, Silence: opt.Silence, OnLate: opt.OnLate, OnSlow: opt.OnSlow, Expects: j.expects, OnAsked: func(why string) { j.failed(errors.New(why)) }}, j.failure)
 	c := j.communicator(opt, t.Lane(2*opt.Comm), ranks)
 	j.world, j.whole = c.progress, c
 	j.watch.Begin(c.progress)
@@ -247,6 +247,19 @@ func (c *Comm) Stats() Stats {
 func (c *Comm) PeerLost(peer int, err error) {
 	if peer = c.progress.Ranks[peer]; c.t != nil && c.watch.Size() > 1 && !c.watch.HasLeft(peer) {
 		c.failure.End(&RankError{Rank: c.inJob(), Peer: peer, Err: err}, true)
+	}
+}
+
+// Stuck is for who is to end a job that may hang, as by a signal: if a call of this
+// rank has waited for as long as OnLate takes to be told, all ranks record their
+// calls (Options.OnFailure) as if they had failed. It is no failure: calls go on. A
+// later one records nothing more.
+func (c *Comm) Stuck(why string) {
+	if c.t == nil || c.watch.Size() < 2 {
+		return
+	}
+	if d := c.watch.Waited(); d >= min(5*time.Second, c.job.opt.Timeout/4) {
+		c.watch.Ask(fmt.Sprintf("collective: rank %d: %s while a call had waited for %v", c.inJob(), why, d.Round(time.Second/10)))
 	}
 }
 

@@ -2,6 +2,7 @@ package collective_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -159,6 +160,43 @@ func TestRecordOfEveryKind(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Who is to end a job that hangs has all ranks record their calls, also those that
+// are in none; one that works records nothing, and nothing has failed.
+func TestStuckRecords(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"works": time.Second, "hangs": 7 * time.Second} {
+		inBubble(t, name, func(t *testing.T) {
+			var mu sync.Mutex
+			var errs []error
+			s, all := recorded(t, 4, collective.Options{}, nil, func(c *collective.Comm) error {
+				if c.Rank() == 2 {
+					time.Sleep(20 * time.Second)
+				}
+				if c.Rank() == 1 {
+					time.AfterFunc(wait, func() { c.Stuck("asked to end") })
+				}
+				err := c.Barrier(context.Background())
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, err)
+				return err
+			})
+			switch {
+			case errors.Join(errs...) != nil:
+				t.Error(errs)
+			case name == "works" && all != nil:
+				t.Errorf("%d records", len(all))
+			case name == "hangs" && (len(all) != 4 || s.Line != "rank 2 is before its first call, all others at barrier #1 for 7s"):
+				t.Errorf("%d records: %q", len(all), s.Line)
+			}
+			for _, r := range all {
+				if r.Cause != "collective: rank 1: asked to end while a call had waited for 7s" || r.Blames != flight.NoRank {
+					t.Errorf("rank %d: %q, blames %d", r.Rank, r.Cause, r.Blames)
+				}
+			}
+		})
+	}
 }
 
 // A job that goes well records nothing.

@@ -51,6 +51,8 @@ func withJob(c *cli.Context, f func(context.Context, *run.Job) error) (err error
 	defer func() { err = errors.Join(complain(ownEnd(c.Context, err)), comm.Close()) }()
 	// The launcher tells of dead workers sooner than their connections do, if these are silent.
 	defer w.OnLost(func(rank int, why string) { comm.PeerLost(rank, errors.New(why)) })()
+	// A signal may be somebody's answer to a job that hangs.
+	defer context.AfterFunc(c.Context, func() { comm.Stuck("asked to end (" + context.Cause(c.Context).Error() + ")") })()
 	// Behind connect: a worker that finds no device tells its peers by closing its connections.
 	be, place, err := openDevice(cfg, w)
 	if err != nil {

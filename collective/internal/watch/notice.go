@@ -11,6 +11,7 @@ import (
 const (
 	noticeAlive = 'h' // a sign of life, see table
 	noticeAbort = 'a' // an abortNotice as JSON
+	noticeAsk   = 'r' // take a record of your calls; the rest is why
 	maxNotice   = 4096
 )
 

@@ -28,6 +28,9 @@ type Options struct {
 	// Expects lists the messages that somebody of this rank waits for, those of the
 	// longest waits first; nil: there are none.
 	Expects func(now time.Duration) []Expect
+	// OnAsked, if not nil, is told once that a record of the calls is asked for, and
+	// why. It returns fast.
+	OnAsked func(why string)
 }
 
 // Watch is what a rank knows of the others by their signs of life, and what it
@@ -67,6 +70,8 @@ type Watch struct {
 	parted  []bool                 // by rank: it said goodbye itself, or was lost behind one
 	latest  map[place]frame.Header // calls that ranks said themselves they are in
 	left    chan struct{}          // closed when all ranks agree that all have left
+
+	asked atomic.Bool // all ranks were asked for a record
 }
 
 // place is a rank in a communicator.
@@ -113,6 +118,8 @@ func (w *Watch) hear(from int, msg []byte) {
 			}
 			w.learn(from, news)
 		}
+	case noticeAsk:
+		w.Ask(string(msg[1:min(len(msg), maxNotice)]))
 	case noticeAbort:
 		w.failure.End(decodeAbort(w.rank, from, w.size, msg[1:]), true)
 	}
@@ -280,6 +287,38 @@ func (w *Watch) lose(peer int, err error) {
 	case neighbour:
 		w.failure.End(&frame.RankError{Rank: w.rank, Peer: peer, Err: fmt.Errorf("connection lost: %w", err)}, true)
 	}
+}
+
+// Ask has all ranks asked for a record of their calls: each passes it on, once.
+func (w *Watch) Ask(why string) {
+	if w.asked.Swap(true) {
+		return
+	}
+	if w.opt.OnAsked != nil {
+		w.opt.OnAsked(why)
+	}
+	for p := range w.size {
+		if p != w.rank {
+			_ = w.t.Notify(p, append([]byte{noticeAsk}, why...)) // to those it is connected to
+		}
+	}
+}
+
+// Waited is for how long the call that runs, or the message that somebody waits for
+// longest, has waited; 0 if there is none.
+func (w *Watch) Waited() (longest time.Duration) {
+	now := time.Since(start)
+	for _, x := range w.expects(now) {
+		longest = max(longest, x.Age)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.all {
+		if p.header.Load() != nil {
+			longest = max(longest, now-p.sinceBegan())
+		}
+	}
+	return longest
 }
 
 // HasLeft reports whether a rank said goodbye.
