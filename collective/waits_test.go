@@ -149,7 +149,7 @@ func TestWorkIsNoDeadlock(t *testing.T) {
 	inBubble(t, "2", func(t *testing.T) {
 		texts, _, errs := told(t, 2, func(c *collective.Comm) error {
 			b := collective.F32(make([]float32, 3))
-			early := c.Async().Recv(ctx, b, 1-c.Rank(), 6)
+			early := c.Async().Recv(ctx, collective.F32(make([]float32, 3)), 1-c.Rank(), 6)
 			for range 10 {
 				if c.Rank() == 0 {
 					time.Sleep(1500 * time.Millisecond)
