@@ -118,9 +118,10 @@ func (s *source) try(fd uintptr) bool {
 			s.n, s.err = n, os.NewSyscallError("readv", err)
 			return true
 		}
-		if s.patient || !s.spin.again(time.Now()) {
+		now := time.Now()
+		if s.patient || !s.spin.again(now) {
 			return false
 		}
-		s.spin.giveWay()
+		s.spin.giveWay(now)
 	}
 }

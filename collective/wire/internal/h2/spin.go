@@ -23,16 +23,26 @@ type spinner struct {
 	limit  time.Duration // 0: never ask twice
 	began  time.Time     // of this wait; zero: it has not begun
 	last   time.Time     // when the socket was asked last
+	yield  time.Time     // when goroutines of the process were last let run
 	asking bool          // it has not gone to sleep
 	alone  bool          // while this goroutine runs, no other of the process does
-	// Sleeping can itself be what makes waits long, when all ranks do so. Therefore asking
-	// is tried again, ever more seldom while it is in vain.
-	skip, pause int  // waits that begin with sleep: from now on, and after the last one in vain
-	robbed      bool // the last one in vain gave the core to somebody who kept it
+	// How many waits begin with sleep: from now on; after the last that was asked through in
+	// vain; and after the last in which somebody else kept the core. Sleeping can itself be
+	// what makes waits long, when all ranks do so. Therefore asking is tried again, ever
+	// more seldom while it fails.
+	skip, vain, robbed int
+	kept               int // waits asked through since robbed last changed
 }
 
-// maxPause is the most waits that begin with sleep between two that are in vain.
-const maxPause = 1024
+const (
+	// maxPause is the most waits that begin with sleep between two that fail.
+	maxPause = 1023
+	// forgive is how many waits in a row that kept the core halve the pause after one that
+	// did not: that costs a time slice, a hundred times what a wait gains by asking.
+	forgive = 128
+	// ran is the time from which on a goroutine that gave way sees that another ran.
+	ran = 3 * time.Microsecond
+)
 
 // reset begins a read, before which there may be nothing to wait for.
 func (s *spinner) reset() { s.began = time.Time{} }
@@ -45,42 +55,58 @@ func (s *spinner) waiting() bool { return !s.began.IsZero() }
 func (s *spinner) again(now time.Time) bool {
 	switch {
 	case !s.waiting():
-		s.began, s.asking = now, s.limit > 0 && s.skip == 0
+		s.began, s.yield, s.asking = now, now, s.limit > 0 && s.skip == 0
 		s.skip = max(s.skip-1, 0)
 		s.alone = s.asking && runtime.GOMAXPROCS(0) == 1
-	case s.asking && (now.Sub(s.began) >= s.limit || s.lost(now)):
-		s.fail(now)
+	case !s.asking:
+	case s.lost(now):
+		s.punish()
+	case now.Sub(s.began) >= s.limit:
+		s.asking = false
+		s.vain = min(2*s.vain+1, maxPause)
+		s.skip = s.vain
 	}
 	s.last = now
 	return s.asking
 }
 
-// lost reports whether the core was given away for long since the last question.
-func (s *spinner) lost(now time.Time) bool { return now.Sub(s.last) >= s.limit/2 }
+// lost reports whether somebody kept the core since the socket was asked last, for longer
+// than a rank that shares it works on a message.
+func (s *spinner) lost(now time.Time) bool { return now.Sub(s.last) >= 3*s.limit }
 
-// fail ends asking in this wait.
-func (s *spinner) fail(now time.Time) {
-	s.asking, s.robbed = false, s.lost(now)
-	s.pause = min(2*s.pause+1, maxPause)
-	s.skip = s.pause
+// punish ends asking in a wait in which it lost the core.
+func (s *spinner) punish() {
+	s.asking, s.kept, s.vain = false, 0, 0
+	s.robbed = min(4*s.robbed+3, maxPause)
+	s.skip = s.robbed
 }
 
 // over ends a wait: the socket gave something at time now.
 func (s *spinner) over(now time.Time) {
-	switch {
+	switch brief := now.Sub(s.began) < s.limit; {
 	case s.asking && s.lost(now):
-		s.fail(now)
-	case now.Sub(s.began) < s.limit && (s.asking || !s.robbed):
-		s.skip, s.pause = 0, 0
+		s.punish()
+	case s.asking:
+		if s.kept++; s.kept >= forgive {
+			s.kept, s.robbed = 0, s.robbed/2
+		}
+		if brief {
+			s.vain = 0
+		}
+	case brief && s.vain > 0: // it would have been worth it
+		s.vain, s.skip = 0, 0
 	}
 }
 
-// giveWay lets others run: other processes, and goroutines of this one where they would
-// have to wait else. Where they would not, to go through the scheduler again and again
-// would wake idle threads.
-func (s *spinner) giveWay() {
-	if s.alone {
-		runtime.Gosched()
+// giveWay lets others run that wait: goroutines of this process, or if there are none,
+// other processes. Where goroutines may run elsewhere they are let only now and then:
+// each time wakes an idle thread, which takes longer than to ask.
+func (s *spinner) giveWay(now time.Time) {
+	if s.alone || now.Sub(s.yield) >= s.limit/8 {
+		s.yield = now
+		if runtime.Gosched(); time.Since(now) > ran {
+			return
+		}
 	}
 	yieldCore()
 }

@@ -47,29 +47,66 @@ func TestSpinnerAsksWhereWaitsAreShort(t *testing.T) {
 	}
 }
 
+// loseCore has a spinner lose the core for 3 ms when it first gives way; in that time
+// there came something, or nothing.
+func loseCore(t *testing.T, s *spinner, came bool) {
+	t.Helper()
+	now := time.Unix(0, 0)
+	s.reset()
+	if !s.again(now) {
+		t.Fatal("the wait does not begin with asking")
+	}
+	now = now.Add(3 * time.Millisecond)
+	if !came && s.again(now) {
+		t.Error("asks on after the core was away for 3 ms")
+	}
+	s.over(now)
+}
+
 // Who gave the core to somebody that keeps it does not ask again at once, though the
 // waits are short.
 func TestSpinnerKeepsTheCoreWhereItIsWanted(t *testing.T) {
-	const limit = 100 * time.Microsecond
-	for _, came := range []bool{false, true} { // while the core was away
-		s, now := spinner{limit: limit}, time.Unix(0, 0)
-		s.reset()
-		if !s.again(now) {
-			t.Fatal("the first wait does not begin with asking")
-		}
-		now = now.Add(3 * time.Millisecond)
-		if !came && s.again(now) {
-			t.Error("asks on after the core was away for 3 ms")
-		}
-		s.over(now)
-		for i := range 3 {
-			if asked := waitFor(&s, time.Microsecond); (asked > 0) != (i > 0) {
+	for _, came := range []bool{false, true} {
+		s := spinner{limit: 100 * time.Microsecond}
+		loseCore(t, &s, came)
+		for i := range 5 {
+			if asked := waitFor(&s, time.Microsecond); (asked > 0) != (i >= 3) {
 				t.Errorf("came %v: wait %d after that asked for %v", came, i, asked)
 			}
-			if i == 1 && s.pause != 0 {
-				t.Error("asking that was worth it is not remembered")
+		}
+		loseCore(t, &s, came) // what was won in between makes good for little
+		if s.skip != 15 {
+			t.Errorf("came %v: a second loss pauses for %d waits", came, s.skip)
+		}
+	}
+}
+
+// Where every 20th wait that is asked through loses the core, few are; when that is over,
+// nearly all are again.
+func TestSpinnerOnABusyMachine(t *testing.T) {
+	const rounds = 100_000
+	s, lost, asked := spinner{limit: 100 * time.Microsecond}, 0, 0
+	for range rounds {
+		if s.skip == 0 {
+			if asked++; asked%20 == 0 {
+				loseCore(t, &s, true)
+				lost++
+				continue
 			}
 		}
+		waitFor(&s, time.Microsecond)
+	}
+	if most := rounds/maxPause + 6; lost == 0 || lost > most {
+		t.Errorf("lost the core %d times in %d waits, want at most %d", lost, rounds, most)
+	}
+	asked = 0
+	for range rounds {
+		if waitFor(&s, time.Microsecond) > 0 {
+			asked++
+		}
+	}
+	if asked < rounds-maxPause || s.robbed != 0 {
+		t.Errorf("asked in %d of %d waits afterwards; a loss would pause for %d", asked, rounds, 4*s.robbed+3)
 	}
 }
 
