@@ -55,6 +55,9 @@ func (t *transport) openDoor() error {
 	}
 	near := neighbours(t.cfg.Peers, t.cfg.Rank)
 	opt := shm.Options{MaxPayload: maxPayload, Ring: ringBytes, Look: look, Crowded: near > runtime.NumCPU()}
+	if near > mostOnCore*runtime.NumCPU() {
+		opt.Look = 0
+	}
 	if near > fewRanks {
 		opt.Ring = shm.MinRing
 	}

@@ -82,6 +82,7 @@ func newWriter(mem []byte, which int) writer {
 // room is the number of bytes that can be written now.
 func (w *writer) room() (int, error) {
 	t := w.words.tail.Load()
+	learns()
 	if t < w.tail || t > w.head {
 		return 0, damage("read", t, w.tail, w.head)
 	}
@@ -112,6 +113,7 @@ func (w *writer) publish() (wake bool) {
 		return false
 	}
 	w.head = w.next
+	tells()
 	w.words.head.Store(w.head)
 	return wakes(w.readerAsks, w.head-w.tail)
 }
@@ -143,6 +145,7 @@ func newReader(mem []byte, which int) reader {
 // ready is the number of bytes that can be read now.
 func (r *reader) ready() (int, error) {
 	h := r.words.head.Load()
+	learns()
 	if h < r.head || h > r.tail+uint64(len(r.data)) {
 		return 0, damage("written", h, r.head, r.tail+uint64(len(r.data)))
 	}
@@ -160,6 +163,7 @@ func (r *reader) piece(most int) []byte {
 // free gives bytes back to the writer, and reports whether it sleeps and should be woken.
 func (r *reader) free(n int) (wake bool) {
 	r.tail += uint64(n)
+	tells()
 	r.words.tail.Store(r.tail)
 	return wakes(r.writerAsks, uint64(len(r.data))-(r.head-r.tail))
 }

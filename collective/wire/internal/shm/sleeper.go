@@ -62,7 +62,7 @@ func (c *Conn) look(s *sleeper, is func() bool) bool {
 		return false
 	}
 	since := time.Now()
-	for {
+	for last := since; ; {
 		for range 4 {
 			runtime.Gosched()
 			if is() {
@@ -73,7 +73,10 @@ func (c *Conn) look(s *sleeper, is func() bool) bool {
 		if c.opt.Crowded {
 			yield()
 		}
-		if time.Since(since) > c.opt.Look {
+		now := time.Now()
+		// Also when another process has kept the processor meanwhile: the machine is busy.
+		lost := now.Sub(last) > c.opt.Look/2
+		if last = now; lost || now.Sub(since) > c.opt.Look {
 			s.pause = min(2*s.pause+1, maxPause)
 			s.skip = s.pause
 			return false
