@@ -161,6 +161,9 @@ func TestAbilities(t *testing.T) {
 				t.Errorf("%s: %v", be.Name(), err)
 			}
 		}
+		if be.Host(x) != nil {
+			t.Errorf("%s gives the host its memory", be.Name())
+		}
 		be.For(backend.Weights)
 		if be.Memory() != (backend.MemoryUse{}) || be.Peak() != (backend.MemoryUse{}) || be.For(backend.Other) != backend.Other {
 			t.Errorf("%s accounts for memory", be.Name())

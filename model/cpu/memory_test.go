@@ -81,3 +81,27 @@ func TestAdoptedMemoryIsOnlyRead(t *testing.T) {
 		b.Close()
 	}
 }
+
+// The host reads and writes memory in place, of what lies in one piece and is not lent.
+func TestHostMemory(t *testing.T) {
+	be := New(1)
+	defer be.Close()
+	b, err := be.Alloc(backend.F32, 12)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := backend.View(b, 3, 2, 4)
+	be.Fill(x, 7)
+	got := be.Host(x)
+	if len(got) != 8 || cap(got) != 8 || got[0] != 7 || got[7] != 7 {
+		t.Fatalf("%v", got)
+	}
+	got[5] = 9
+	read := make([]float32, 8)
+	if err := be.Download(read, x); err != nil || read[5] != 9 {
+		t.Errorf("%v, %v", read, err)
+	}
+	if be.Host(x.ColRange(0, 2)) != nil {
+		t.Error("the memory of a strided tensor is one piece")
+	}
+}
