@@ -112,8 +112,7 @@ func (h *Handle) execute() {
 // a call that this rank gave up. blame says which rank of the job it waits for and
 // why.
 func (j *job) limit(of context.Context, blame func() (peer int, why string)) (stop func()) {
-	ctx, cancel := context.WithTimeout(of, j.opt.Timeout)
-	halt := context.AfterFunc(ctx, func() {
+	end := func() {
 		err := of.Err()
 		peer, why := blame()
 		if errors.Is(err, context.Canceled) {
@@ -125,10 +124,16 @@ func (j *job) limit(of context.Context, blame func() (peer int, why string)) (st
 			err = cause
 		}
 		j.failure.End(&RankError{Rank: j.inJob(), Peer: peer, Err: err}, true)
-	})
+	}
+	// A context of its own would be eight allocations in every call.
+	late := time.AfterFunc(j.opt.Timeout, end)
+	forget := func() bool { return true }
+	if of.Done() != nil {
+		forget = context.AfterFunc(of, end)
+	}
 	return func() {
-		halt()
-		cancel()
+		late.Stop()
+		forget()
 	}
 }
 
