@@ -35,8 +35,9 @@ cuda:
 FIRST = ./vgid/run ./cmd/vgid ./model/cpu ./vgid/people ./model
 # Packages whose code starts no goroutine; their tests at most run beside each other.
 # There the race detector has next to nothing to see, and makes a harness, the kernels'
-# C++ or a scan of all of Unicode many times slower.
-PLAIN = ./model/cuda/internal/kernels ./model/backend/compliance ./model/hf/tokenizer/internal/pipeline
+# C++ or a scan of all of Unicode many times slower. The goroutines of a simulation run
+# one after another, whatever their code does.
+PLAIN = ./collective/simulate ./model/cuda/internal/kernels ./model/backend/compliance ./model/hf/tokenizer/internal/pipeline
 # At its end a process under the race detector waits a second for what still runs, to
 # see it race. A hundred test binaries and the workers that they start have waited for
 # their goroutines by then.

@@ -12,11 +12,12 @@ import (
 
 // What a communicator may take longer than it says.
 const (
-	slack = 1500 * time.Millisecond // of Options.Timeout: the wait for the note that explains an error, memory that is let go of
-	grace = 6 * time.Second         // of Close: it waits 5 s for ranks that are busy
+	// of Options.Timeout: for the note that explains an error, and until memory is free
+	slack = 1500 * time.Millisecond
+	grace = 6 * time.Second // of Close: it waits 5 s for ranks that are busy
 )
 
-// within is how soon a call ends after a fault.
+// soon is how soon a call ends after a fault.
 var soon = map[Kind]time.Duration{
 	Kill: 2 * time.Second, Freeze: 5 * time.Second, Thaw: 5 * time.Second, Cut: 5 * time.Second, CutOneWay: 5 * time.Second, CutOff: 5 * time.Second,
 	OtherCall: 2 * time.Second, EndsEarly: 2 * time.Second,

@@ -43,8 +43,8 @@ type Fault struct {
 	Kind Kind
 	Rank int
 	Peer int // of a link
-	// At is when, counted from the beginning, and if Nth is not 0 the nth time after it that the
-	// rank asks the network for something.
+	// At is when, counted from the beginning; if Nth is not 0, it is at the nth time
+	// from then on that the rank asks the network for something.
 	At   time.Duration
 	Nth  int
 	For  time.Duration // how long, if it ends

@@ -14,8 +14,8 @@ type route struct {
 
 // flow is what is under way on a route.
 //
-// What must always hold: frames arrive in the order in which they were sent, and no more than Conditions.Window have been
-// sent and not taken.
+// What must always hold: frames arrive in the order in which they were sent, and no
+// more than Conditions.Window have been sent and not taken.
 type flow struct {
 	route
 	sent      int      // frames so far
@@ -181,6 +181,9 @@ func (e *end) leave(p *parcel) {
 		return
 	}
 	p.data = append([]byte(nil), p.memory...)
+	if e.w.tamper != nil {
+		e.w.tamper(p.data)
+	}
 	e.settle(p)
 }
 

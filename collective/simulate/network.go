@@ -27,10 +27,11 @@ type Conditions struct {
 // (testing/synctest).
 //
 // What must always hold, so that a schedule can be replayed exactly: one goroutine
-// (run) decides everything, one event after another. It does so only while all other
-// goroutines wait, at a time of its own for each event; and what asks for something in between is put in
-// an order that does not depend on which goroutine came first. Then the order of everything follows from virtual times, these
-// from the seed, and nothing from the scheduler of goroutines.
+// (run) decides everything, one event after another, each at a time of its own and
+// while all other goroutines wait; and what they ask for in between is put in an
+// order that does not depend on which came first. Then the order of everything
+// follows from virtual times, these from the seed, and nothing from the scheduler
+// of goroutines.
 type network struct {
 	stream stream
 	cond   Conditions
@@ -47,6 +48,9 @@ type network struct {
 
 	mu    sync.Mutex
 	asked []*request // since all stood still
+
+	tamper func(payload []byte) // if not nil, changes what arrives, to see that it is noticed
+	mute   bool                 // notices do not arrive, for the same
 
 	kick    chan struct{} // something was asked for
 	stop    chan struct{}
@@ -105,8 +109,8 @@ func (e *events) Pop() any {
 	return last
 }
 
-// at has something happen at a time, or as soon after it as nothing else does. It is
-// for run's goroutine.
+// at has something happen at a time, or as soon after it as nothing else does; it is
+// called by what happens.
 func (w *network) at(t time.Duration, do func()) {
 	w.number++
 	heap.Push(&w.events, event{t, w.number, do})

@@ -23,7 +23,7 @@ func (w *network) notify(e *end, r *request) {
 		l.gate.pass(func() {
 			arrived()
 			w.ends[r.peer].in.pass(func() {
-				if w.ends[r.peer].gone[r.rank] || w.ends[r.peer].state == closed {
+				if w.mute || w.ends[r.peer].gone[r.rank] || w.ends[r.peer].state == closed {
 					return
 				}
 				w.trace.notice(w.last, r.rank, r.peer, r.payload)
@@ -34,7 +34,7 @@ func (w *network) notify(e *end, r *request) {
 }
 
 // breakEnd ends what an end has under way; notices still leave. Its peers see the
-// ends of its lanes, not before what it told them until now.
+// ends of its lanes, which may be sooner than what it told them before.
 func (w *network) breakEnd(e *end) {
 	if !w.still(e, broken) {
 		return
@@ -44,11 +44,11 @@ func (w *network) breakEnd(e *end) {
 			continue
 		}
 		l := w.links[e.self][p]
-		at := max(l.lastNote+1, w.last+w.latency(e.self, p, 6))
+		at := w.last + w.latency(e.self, p, 6)
 		if !w.cond.Lossy {
 			at = max(at, l.ends+1)
 		}
-		l.lastNote, l.ends = at, max(l.ends, at)
+		l.ends = max(l.ends, at)
 		w.at(at, func() { w.pass(e.self, p, func() { w.lose(e.self, p, false, w.cond.Lossy) }) })
 	}
 }
@@ -78,7 +78,8 @@ func (w *network) die(e *end) {
 	}
 }
 
-// still has nothing of an end wait any more, and reports whether it was not so far before.
+// still has nothing of an end wait any more, and reports whether it had not come so
+// far before.
 func (w *network) still(e *end, to state) bool {
 	if e.state >= to {
 		return false

@@ -3,9 +3,10 @@
 // communicator promises holds: a call ends, with the right result or with an error
 // that names who is to blame, in time.
 //
-// Everything is a function of the seed (Draw), the order of all events included, so that a schedule that fails can be run
-// again with every event printed. Begin reading at network, which is how that is
-// done; then Schedule, which is what may happen, and check.go, what must hold.
+// Everything is a function of the seed (Draw), the order of all events included, so
+// that a schedule that fails can be run again with every event printed. Begin reading
+// at network, which is how that is done; then Schedule, which is what may happen, and
+// check.go, what must hold.
 package simulate
 
 import (
@@ -28,8 +29,8 @@ type Report struct {
 	Took     time.Duration
 }
 
-// limit is when a schedule that has not ended counts as hanging: no rank computes or waits
-// for so long in all.
+// limit is when a schedule that has not ended counts as hanging: no rank computes or
+// waits for so long in all.
 const limit = 10 * time.Minute
 
 // Run runs the schedule of a seed in a bubble of virtual time. Each event becomes a line
@@ -46,6 +47,9 @@ func (s *Schedule) run(out io.Writer) *Report {
 	tr := &Trace{Out: out}
 	before := runtime.NumGoroutine()
 	w := newNetwork(s.Ranks, s.stream, s.Conditions, tr)
+	if s.spoil != nil {
+		s.spoil(w)
+	}
 	for _, f := range s.Faults {
 		w.arm(f)
 	}

@@ -23,6 +23,7 @@ type Schedule struct {
 	Steps  []Step
 	Faults []*Fault
 	stream stream
+	spoil  func(*network) // breaks what a network promises, to test the checks
 }
 
 // Way is how ranks take a step.
@@ -56,6 +57,9 @@ func (s *Schedule) String() string {
 		s.Seed, s.Ranks, len(s.Steps), s.Options.ChunkBytes, s.Options.SmallBytes, s.Conditions, strings.Join(faults, "; "))
 }
 
+// timeout is that of a call.
+const timeout = 20 * time.Second
+
 // Draw is the schedule of a seed.
 func Draw(seed uint64) *Schedule {
 	s := &Schedule{Seed: seed, stream: stream(mix(seed))}
@@ -71,7 +75,7 @@ func Draw(seed uint64) *Schedule {
 		s.Ranks = 9 + r.IntN(7)
 	}
 	s.Options = collective.Options{
-		Job: "simulated", Epoch: 1, Timeout: 20 * time.Second,
+		Job: "simulated", Epoch: 1, Timeout: timeout,
 		ChunkBytes: []int{8, 64, 200, 1024, 0}[r.IntN(5)],
 		SmallBytes: []int{-1, 64, 300, 0}[r.IntN(4)],
 	}
@@ -136,7 +140,7 @@ func (s *Schedule) sizeOf(color int) int { return (s.Ranks - color + s.Colors - 
 // job is a random call of n ranks. Its lengths often lie at a border: of what is
 // short, and of chunks.
 func (s *Schedule) job(r *rand.Rand, n int) calltest.Job {
-	longest := 300
+	longest := 600
 	if s.Options.ChunkBytes == 8 { // a frame for each element
 		longest = 24
 	}
@@ -149,8 +153,12 @@ func (s *Schedule) job(r *rand.Rand, n int) calltest.Job {
 	switch j.Call {
 	case frame.CallGather, frame.CallScatter, frame.CallAllToAll:
 		at /= n
+	default:
+		if r.IntN(2) == 0 { // that is where the part of each rank ends
+			at *= n
+		}
 	}
-	if border > 0 && at >= 0 && at <= longest && r.IntN(3) == 0 {
+	if border > 0 && at >= 0 && at <= longest && r.IntN(2) == 0 {
 		j.Count = at
 	}
 	return j
@@ -200,7 +208,7 @@ func (s *Schedule) fault(r *rand.Rand) *Fault {
 	case Thaw:
 		f.For = second(5.5, 9)
 	case Never:
-		f.For = 2 * s.Options.Timeout
+		f.For = 2 * timeout
 	}
 	if f.Kind == Kill || f.Kind == Freeze || f.Kind == Thaw {
 		if f.At = begin; r.IntN(4) > 0 {

@@ -9,6 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vgid/collective"
+	"vgid/collective/calltest"
+	"vgid/collective/frame"
 )
 
 var (
@@ -97,16 +101,49 @@ func firstDifference(a, b string) string {
 	return "not in two further runs"
 }
 
-// What simulations have found, so that it stays repaired. A seed is of the schedule as
-// Draw draws it now: whoever changes that looks for others, as the words say.
-func TestSeedsThatFailed(t *testing.T) {
-	for what, seed := range map[string]uint64{
-		"a rank that has said goodbye, and whose last frames a cut link swallows, is named in 5 s": 70,
-		"a rank whose neighbours have all left blames none of those that it can hear nothing of":   1000132,
+// What simulations have found, as small as it can be, so that it stays repaired.
+func TestWhatWasFound(t *testing.T) {
+	for what, s := range map[string]*Schedule{
+		"a rank that has said goodbye, and whose last frames a cut link swallows, is named in 5 s": {
+			Ranks: 3, Steps: []Step{{Job: calltest.Job{Call: frame.CallGather, Count: 4}}},
+			Faults: []*Fault{{Kind: CutOneWay, Rank: 1, Peer: 0, At: begin - time.Millisecond}},
+		},
+		"a rank whose neighbours have all left blames none of those that it can hear nothing of": {
+			Ranks: 6, Steps: []Step{{Job: calltest.Job{Call: frame.CallGatherV, DType: collective.TypeF64, Counts: []int{18, 20, 18, 18, 18, 18}}}},
+			Options: collective.Options{ChunkBytes: 64, SmallBytes: -1},
+			Faults:  []*Fault{{Kind: Never, Rank: 5, For: 2 * timeout}},
+		},
 	} {
-		rep := play(t, Draw(seed))
-		if len(rep.Struck) == 0 {
-			t.Errorf("seed %d is no longer of this: %s", seed, what)
+		s.Seed, s.stream, s.Conditions = 1, 1, Conditions{Latency: 20 * time.Microsecond, Jitter: 500 * time.Microsecond, Window: 3}
+		s.Options.Timeout = timeout
+		rep := Run(t, s, nil)
+		if len(rep.Wrong) > 0 || len(rep.Struck) == 0 {
+			t.Errorf("%s: struck %v, %s", what, rep.Struck, strings.Join(rep.Wrong, "\n"))
+		}
+	}
+}
+
+// A network that does not keep what it promises is noticed: the checks are not blind.
+func TestChecksNotice(t *testing.T) {
+	for says, spoil := range map[string]func(*network){
+		"wrong result": func(w *network) {
+			w.tamper = func(b []byte) {
+				if len(b) > 0 {
+					b[len(b)/2] ^= 1
+				}
+			}
+		},
+		"OnLate never named": func(w *network) { w.mute = true },
+	} {
+		found := false
+		for i := uint64(0); i < 100 && !found; i++ {
+			s := Draw(*seed + i)
+			s.spoil, s.Faults = spoil, []*Fault{{Kind: Late, For: 10 * time.Second}}
+			s.Steps[0].Way = Plain
+			found = strings.Contains(strings.Join(Run(t, s, nil).Wrong, " "), says)
+		}
+		if !found {
+			t.Errorf("in no schedule is there %q", says)
 		}
 	}
 }
