@@ -20,7 +20,8 @@ const (
 // soon is how soon a call ends after a fault.
 var soon = map[Kind]time.Duration{
 	Kill: 2 * time.Second, Freeze: 5 * time.Second, Thaw: 5 * time.Second, Cut: 5 * time.Second, CutOneWay: 5 * time.Second, CutOff: 5 * time.Second,
-	OtherCall: 2 * time.Second, EndsEarly: 2 * time.Second,
+	OtherCall: 2 * time.Second,
+	EndsEarly: 6 * time.Second, // a message may be on its way until the rank is gone, 5 s after its goodbye
 }
 
 // check looks whether what must hold did. That results are right was looked at when

@@ -105,16 +105,22 @@ func firstDifference(a, b string) string {
 func TestWhatWasFound(t *testing.T) {
 	for what, s := range map[string]*Schedule{
 		"a rank that has said goodbye, and whose last frames a cut link swallows, is named in 5 s": {
-			Ranks: 3, Steps: []Step{{Job: calltest.Job{Call: frame.CallGather, Count: 4}}},
+			Seed: 1, Ranks: 3, Steps: []Step{{Job: calltest.Job{Call: frame.CallGather, Count: 4}}}, Conditions: Conditions{Window: 3},
 			Faults: []*Fault{{Kind: CutOneWay, Rank: 1, Peer: 0, At: begin - time.Millisecond}},
 		},
 		"a rank whose neighbours have all left blames none of those that it can hear nothing of": {
-			Ranks: 6, Steps: []Step{{Job: calltest.Job{Call: frame.CallGatherV, DType: collective.TypeF64, Counts: []int{18, 20, 18, 18, 18, 18}}}},
+			Seed: 3, Ranks: 6, Conditions: Conditions{Window: 3},
+			Steps:   []Step{{Job: calltest.Job{Call: frame.CallGatherV, DType: collective.TypeF64, Counts: []int{18, 20, 18, 18, 18, 18}}}},
 			Options: collective.Options{ChunkBytes: 64, SmallBytes: -1},
 			Faults:  []*Fault{{Kind: Never, Rank: 5, For: 2 * timeout}},
 		},
+		"two ranks that have both sent as roots notice it, though what they sent fills the way of the next call": {
+			Seed: 1, Ranks: 2, Conditions: Conditions{Window: 1},
+			Steps:  []Step{{Job: calltest.Job{Call: frame.CallScatter, Count: 4}}, {Job: calltest.Job{Call: frame.CallAllReduce, Count: 4}}},
+			Faults: []*Fault{{Kind: OtherCall, Rank: 1}},
+		},
 	} {
-		s.Seed, s.stream, s.Conditions = 1, 1, Conditions{Latency: 20 * time.Microsecond, Jitter: 500 * time.Microsecond, Window: 3}
+		s.stream, s.Latency, s.Jitter = stream(s.Seed), 20*time.Microsecond, 500*time.Microsecond
 		s.Options.Timeout = timeout
 		rep := Run(t, s, nil)
 		if len(rep.Wrong) > 0 || len(rep.Struck) == 0 {

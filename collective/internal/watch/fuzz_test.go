@@ -29,10 +29,10 @@ func FuzzHear(f *testing.F) {
 	tab := newTable(1, 4)
 	tab.put(1, entry{beat: 3, in: []standing{{at: inCall(1), call: frame.CallAllReduce}}})
 	tab.put(2, entry{beat: 3, suspects: []int{3}})
-	f.Add(said(1, tab.signs([]int{1, 2}, []frame.Header{head}, 0)...))
+	f.Add(said(1, tab.signs([]int{1, 2}, []announced{{head, 5}}, 0)...))
 	other := head
 	other.Count = 9
-	f.Add(said(2, tab.signs([]int{1, 2}, []frame.Header{other}, 0)...))
+	f.Add(said(2, tab.signs([]int{1, 2}, []announced{{other, 5}}, 0)...))
 	tab.put(1, entry{beat: 4, leaving: goodbye, in: []standing{{at: afterCall(1), left: true, sum: 5}}})
 	tab.put(3, entry{beat: 4, leaving: agreed, in: []standing{{at: afterCall(1), left: true, sum: 5}}})
 	f.Add(said(1, tab.signs([]int{1, 3}, nil, 0)...))

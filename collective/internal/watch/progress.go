@@ -29,10 +29,10 @@ type Progress struct {
 
 	alarm alarm // of the heartbeat's goroutine
 
-	mu     sync.Mutex       // guards what follows
-	recent [16]frame.Header // of the last calls, by number modulo its length
-	latest uint64           // number of the last of them; 0: none
-	sum    uint64           // over the headers of all calls
+	mu     sync.Mutex    // guards what follows
+	recent [16]announced // of the last calls, by number modulo its length
+	latest uint64        // number of the last of them; 0: none
+	sum    uint64        // over the headers of all calls
 
 	// Guarded by the watch.
 	gone map[int]standing // the ranks that left, and where
@@ -52,15 +52,15 @@ var start = time.Now()
 
 // enter makes the header of a call known as the running one.
 func (p *Progress) enter(h *frame.Header) {
-	announced := *h
+	known := *h
 	p.began.Store(int64(time.Since(start)))
 	p.mu.Lock()
-	p.recent[h.Seq%uint64(len(p.recent))] = announced
 	if p.latest != h.Seq { // some calls take two passes
 		p.latest, p.sum = h.Seq, addCall(p.sum, h)
 	}
+	p.recent[h.Seq%uint64(len(p.recent))] = announced{known, p.sum}
 	p.mu.Unlock()
-	p.header.Store(&announced)
+	p.header.Store(&known)
 }
 
 // addCall adds a header to a sum over headers (FNV-1a, by words), which tells
@@ -89,10 +89,24 @@ func (p *Progress) calls() (seq, sum uint64) {
 
 // call is the header of call seq, nil if it is to come or was long ago.
 func (p *Progress) call(seq uint64) *frame.Header {
+	if a := p.announced(seq); a != nil {
+		return &a.Header
+	}
+	return nil
+}
+
+// announced is a call that a rank is in or was, and a sum over the headers of all up to it.
+type announced struct {
+	frame.Header
+	sum uint64
+}
+
+// announced is call, with the sum.
+func (p *Progress) announced(seq uint64) *announced {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if h := p.recent[seq%uint64(len(p.recent))]; seq != 0 && h.Seq == seq {
-		return &h
+	if a := p.recent[seq%uint64(len(p.recent))]; seq != 0 && a.Seq == seq {
+		return &a
 	}
 	return nil
 }

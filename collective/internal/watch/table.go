@@ -128,11 +128,11 @@ const signBytes = 4 << 10
 
 // signs encodes entries for the neighbours: the first with the headers of the
 // sender's latest calls, one of a communicator.
-func (t *table) signs(ranks []int, latest []frame.Header, now time.Duration) [][]byte {
+func (t *table) signs(ranks []int, latest []announced, now time.Duration) [][]byte {
 	var out [][]byte
 	b := binary.AppendUvarint([]byte{noticeAlive}, uint64(len(latest)))
 	for i := range latest {
-		b = latest[i].AppendTo(b)
+		b = binary.LittleEndian.AppendUint64(latest[i].AppendTo(b), latest[i].sum)
 	}
 	for _, r := range ranks {
 		if len(b) > signBytes {
@@ -182,14 +182,15 @@ type ranked struct {
 
 // readSign gives what a sign of life of a world of n ranks says, without its
 // first byte: the headers of the sender's latest calls, and entries.
-func readSign(b []byte, n int, now time.Duration) (latest []frame.Header, news []ranked, ok bool) {
+func readSign(b []byte, n int, now time.Duration) (latest []announced, news []ranked, ok bool) {
 	r := reader{b: b}
 	for range r.number(math.MaxUint64) {
 		h, err := frame.DecodeHeader(r.b)
 		if err != nil { // at the end of b at the latest
 			return nil, nil, false
 		}
-		latest, r.b = append(latest, h), r.b[frame.HeaderSize:]
+		r.b = r.b[frame.HeaderSize:]
+		latest = append(latest, announced{h, r.fixed()})
 	}
 	for len(r.b) > 0 {
 		news = append(news, r.entry(n, now))

@@ -57,7 +57,7 @@ func TestSignsRoundTrip(t *testing.T) {
 				want[r] = e
 			}
 		}
-		heads := []frame.Header{{Call: frame.CallBarrier, Seq: 9}, {Call: frame.CallBarrier, Seq: 8, Comm: 1}}
+		heads := []announced{{frame.Header{Call: frame.CallBarrier, Seq: 9}, 1 << 63}, {frame.Header{Call: frame.CallBarrier, Seq: 8, Comm: 1}, 7}}
 		for i, s := range tab.signs(tab.fresh, heads, now) {
 			latest, news, ok := readSign(s[1:], n, now)
 			if !ok || s[0] != noticeAlive || i == 0 && !slices.Equal(latest, heads) || i > 0 && latest != nil || len(s) > signBytes+300 {
@@ -109,7 +109,7 @@ func TestTableForgetsNothingNewer(t *testing.T) {
 func FuzzReadSign(f *testing.F) {
 	tab := newTable(0, 3)
 	tab.put(1, entry{beat: 3, leaving: goodbye, suspects: []int{2}, in: []standing{{comm: 5, at: inCall(7), call: frame.CallBroadcast}, {left: true, sum: 1 << 60}}, expects: []Expect{{frame.CallRecv, 2, time.Minute}}})
-	for _, h := range [][]frame.Header{nil, {{Call: frame.CallBarrier, Seq: 3}}} {
+	for _, h := range [][]announced{nil, {{frame.Header{Call: frame.CallBarrier, Seq: 3}, 1}}} {
 		for _, s := range tab.signs([]int{1}, h, time.Second) {
 			f.Add(s[1:])
 		}

@@ -69,6 +69,7 @@ type Watch struct {
 	leaving leaving
 	parted  []bool                 // by rank: it said goodbye itself, or was lost behind one
 	latest  map[place]frame.Header // calls that ranks said themselves they are in
+	odd     map[place]uint64       // numbers of those before which they made other calls
 	left    chan struct{}          // closed when all ranks agree that all have left
 
 	asked atomic.Bool // all ranks were asked for a record
@@ -99,7 +100,7 @@ func (w *Watch) prepare(world *Progress) {
 	w.shares = shares{window: slowWindow, slow: -1}
 	w.links = schedule.Links(w.rank, w.size)
 	w.held, w.behind = make([]atomic.Int64, w.size), make([]bool, w.size)
-	w.parted, w.latest, w.tell = make([]bool, w.size), map[place]frame.Header{}, w.links
+	w.parted, w.latest, w.odd, w.tell = make([]bool, w.size), map[place]frame.Header{}, map[place]uint64{}, w.links
 	w.table, w.silence = newTable(w.rank, w.size), newSilence(w.rank, w.size, w.opt.Heartbeat, w.opt.Silence)
 	w.stop, w.wake, w.left = make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
 }
@@ -249,18 +250,32 @@ func (w *Watch) Announce(p *Progress, h *frame.Header) error {
 // make different calls may all wait for frames that nobody is going to send, or
 // end them without having exchanged a frame; between any two such ranks there are
 // neighbours that differ.
-func (w *Watch) compare(from int, theirs *frame.Header) {
+//
+// That the latest calls are the same is not enough. Frames of an earlier one that
+// nobody takes may fill the way, so that the next one neither sends nor comes to
+// see them; hence the sum. It says less than those frames do, which have until the
+// next sign to come.
+func (w *Watch) compare(from int, theirs *announced) {
 	w.mu.Lock()
-	var mine *frame.Header
+	var mine *announced
+	at := place{theirs.Comm, from}
 	for _, p := range w.all {
 		if p.comm == theirs.Comm && slices.Contains(p.Ranks, from) {
-			mine = p.call(theirs.Seq)
-			w.latest[place{p.comm, from}] = *theirs
+			mine = p.announced(theirs.Seq)
+			w.latest[at] = theirs.Header
 		}
 	}
+	again := w.odd[at] == theirs.Seq
+	if mine != nil && theirs.sum != mine.sum {
+		w.odd[at] = theirs.Seq
+	}
 	w.mu.Unlock()
-	if mine != nil && !theirs.SameCall(mine) {
-		w.failure.End(&frame.MismatchError{Rank: w.rank, Peer: from, Local: *mine, Remote: *theirs}, true)
+	switch {
+	case mine == nil:
+	case !theirs.SameCall(&mine.Header):
+		w.failure.End(&frame.MismatchError{Rank: w.rank, Peer: from, Local: mine.Header, Remote: theirs.Header}, true)
+	case theirs.sum != mine.sum && again:
+		w.failure.End(&frame.RankError{Rank: w.rank, Peer: from, Err: fmt.Errorf("%w before %v #%d", errOtherCalls, mine.Call, mine.Seq)}, true)
 	}
 }
 
@@ -469,7 +484,7 @@ const keepStanding = 25
 
 // refresh writes this rank's own entry and gives the headers of its latest calls;
 // mu is held.
-func (w *Watch) refresh(now time.Duration, expects []Expect) (latest []frame.Header) {
+func (w *Watch) refresh(now time.Duration, expects []Expect) (latest []announced) {
 	e := entry{beat: w.table.entries[w.rank].beat + 1, when: now, inCalls: w.inCalls(now), leaving: w.leaving,
 		suspects: w.silence.suspects(&w.table), expects: expects}
 	kept := w.all[:0]
@@ -482,13 +497,15 @@ func (w *Watch) refresh(now time.Duration, expects []Expect) (latest []frame.Hea
 			if now-p.done > keepStanding*w.opt.Heartbeat {
 				w.past += time.Duration(p.nanos.Load())
 				maps.DeleteFunc(w.latest, func(at place, _ frame.Header) bool { return at.comm == p.comm })
+				maps.DeleteFunc(w.odd, func(at place, _ uint64) bool { return at.comm == p.comm })
 				continue
 			}
 		}
 		kept = append(kept, p)
 		e.in = append(e.in, p.standing(now))
-		if h := p.last(); h != nil {
-			latest = append(latest, *h)
+		seq, _ := p.calls()
+		if a := p.announced(seq); a != nil {
+			latest = append(latest, *a)
 		}
 	}
 	if len(kept) < len(w.all) {
