@@ -68,8 +68,11 @@ func bounded(t *testing.T, c *Conn) {
 			t.Errorf("stream %d holds %d bytes, at most %d were allowed", s.id, s.queue.size, quietOptions.Window)
 		}
 	}
-	if len(c.out.queued) > 2*maxQueued {
-		t.Errorf("%d bytes of answers wait", len(c.out.queued))
+	c.out.mu.Lock()
+	waiting := len(c.out.queued)
+	c.out.mu.Unlock()
+	if waiting > 2*maxQueued {
+		t.Errorf("%d bytes of answers wait", waiting)
 	}
 	if c.in.heads.size > 2*maxControl || len(c.in.heads.fields) > maxFields {
 		t.Errorf("a header block of %d bytes and %d fields is kept", c.in.heads.size, len(c.in.heads.fields))
