@@ -128,7 +128,8 @@ func checkList(path string, v reflect.Value, values []string) error {
 // Shared is the configuration without what workers may differ in, and without the
 // settings of methods that it does not use.
 func (c Config) Shared() Config {
-	c.Metrics, c.Threads, c.Resume, c.Collective.Transport, c.Collective.TLS = Metrics{}, 0, false, "", TLS{}
+	c.Metrics, c.Threads, c.Resume = Metrics{}, 0, false
+	c.Collective.Transport, c.Collective.TLS, c.Collective.Zero = "", TLS{}, 0
 	c.Unlearn.Sections = c.Unlearn.Sections.only(c.Unlearn.Method)
 	// Of settings that came later the defaults are left out, so that digests stay what they were.
 	if c.Collective.Algorithm == "auto" {

@@ -62,6 +62,22 @@ func TestDigestIsOfTheFile(t *testing.T) {
 	}
 }
 
+// What no result depends on is part of no digest, whatever it is set to, so that a run may
+// be resumed with another.
+func TestDigestLeavesOut(t *testing.T) {
+	for path, value := range map[string]string{
+		"collective.zero": "1", "collective.transport": "grpc-stock", "collective.tls.ca": "ca.pem", "threads": "3", "resume": "true", "metrics.addr": "",
+	} {
+		c := Default()
+		if err := c.Set(path, value); err != nil {
+			t.Fatal(err)
+		}
+		if c.Digest() != Default().Digest() || c.Settings() != Default().Settings() {
+			t.Errorf("%s: %q changes the digest", path, value)
+		}
+	}
+}
+
 // Fields of an embedded struct are set, refused and suggested as those around.
 func TestEmbeddedFields(t *testing.T) {
 	c, err := Load("", map[string]string{"unlearn.accumulate": "3", "train.lora.r": "5", "train.mix.cloze": "2", "train.modules": "head"})
