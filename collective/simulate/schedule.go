@@ -53,8 +53,8 @@ func (s *Schedule) String() string {
 	for _, f := range s.Faults {
 		faults = append(faults, f.String())
 	}
-	return fmt.Sprintf("seed %d: %d ranks, %d steps, chunks of %d bytes, short up to %d, %+v; %s",
-		s.Seed, s.Ranks, len(s.Steps), s.Options.ChunkBytes, s.Options.SmallBytes, s.Conditions, strings.Join(faults, "; "))
+	return fmt.Sprintf("seed %d: %d ranks on hosts %v, %d steps, algorithm %q, chunks of %d bytes, short up to %d, middle up to %d, %+v; %s",
+		s.Seed, s.Ranks, s.Options.Hosts, len(s.Steps), s.Options.Algorithm, s.Options.ChunkBytes, s.Options.SmallBytes, s.Options.MiddleBytes, s.Conditions, strings.Join(faults, "; "))
 }
 
 // timeout is that of a call.
@@ -78,6 +78,15 @@ func Draw(seed uint64) *Schedule {
 		Job: "simulated", Epoch: 1, Timeout: timeout,
 		ChunkBytes: []int{8, 64, 200, 1024, 0}[r.IntN(5)],
 		SmallBytes: []int{-1, 64, 300, 0}[r.IntN(4)],
+	}
+	s.Options.MiddleBytes = []int{-1, 600, 0}[r.IntN(3)]
+	if r.IntN(2) == 0 {
+		s.Options.Algorithm = collective.Algorithms[r.IntN(len(collective.Algorithms))]
+	}
+	if r.IntN(3) == 0 {
+		for range s.Ranks {
+			s.Options.Hosts = append(s.Options.Hosts, r.IntN(1+s.Ranks/2))
+		}
 	}
 	s.Conditions = conditions(r)
 	if s.Ranks > 2 && r.IntN(3) == 0 {
