@@ -79,15 +79,15 @@ var hostileFrames = map[string]hostile{
 	},
 		want: arrives + "0 with 60 of its 60 bytes arrived where frame 0 with 64 bytes was due"},
 	"half a header": {say: raw(func(b []byte) []byte { return b[:32] }),
-		want: receives + "collective: frame of 32 bytes is shorter than its 64-byte header"},
+		want: receives + "collective: frame of 32 bytes is shorter than its 72-byte header"},
 	"nothing": {say: raw(func([]byte) []byte { return nil }),
-		want: receives + "collective: frame of 0 bytes is shorter than its 64-byte header"},
+		want: receives + "collective: frame of 0 bytes is shorter than its 72-byte header"},
 	"a damaged header": {say: raw(func(b []byte) []byte { b[30] ^= 4; return b }),
-		want: receives + "collective: frame header is damaged: checksum 0xe5015c12, want 0xb3ec5836"},
+		want: receives + "collective: frame header is damaged: checksum 0x9636db8c, want 0x9de42dfd"},
 	"another magic": {say: raw(func(b []byte) []byte { b[0] = 'X'; return b }),
 		want: receives + "collective: frame starts with 0x44494758, not with the magic 0x44494756"},
 	"another version": {say: raw(func(b []byte) []byte { b[4] = 9; return b }),
-		want: receives + "collective: frame of version 9, this program speaks 2: run one version on all ranks"},
+		want: receives + "collective: frame of version 9, this program speaks 3: run one version on all ranks"},
 	"a chunk twice": {say: func(r *rogue, lane uint32, h frame.Header, p []byte) {
 		r.message(lane, whole(h, p))
 		r.message(lane, whole(h, p))
@@ -101,8 +101,8 @@ var hostileFrames = map[string]hostile{
 	}, want: "collective: ranks disagree: rank 0 calls all-reduce #2 sum of 64 f32 (epoch 3, communicator 0, ring, 4 chunks), rank 1 calls " +
 		"all-reduce #1 sum of 64 f32 (epoch 3, communicator 0, ring, 4 chunks)" + disagrees},
 	"a message of 4 GiB": {say: func(r *rogue, lane uint32, _ frame.Header, _ []byte) { r.bytes(lane, []byte{0, 255, 255, 255, 255, 1}) },
-		want:  receives + "a message of 4294967295 bytes, at most 4194368 are taken",
-		stock: receives + "grpc: received message larger than max (4294967295 vs. 4194368)"},
+		want:  receives + "a message of 4294967295 bytes, at most 4194376 are taken",
+		stock: receives + "grpc: received message larger than max (4294967295 vs. 4194376)"},
 	"a compressed message": {say: func(r *rogue, lane uint32, _ frame.Header, _ []byte) { r.bytes(lane, []byte{1, 0, 0, 0, 1, 1}) },
 		want:  receives + "a message that is compressed, or not gRPC's (first byte 1)",
 		stock: receives + "grpc: compressed flag set with identity or empty encoding"},
