@@ -240,6 +240,7 @@ func (p plan) runWorld(ctx context.Context, n int, peers []peer, res *Result) (e
 			if err != nil {
 				return err
 			}
+			w.delayed = p.Network != nil
 			ours = append(ours, w)
 		}
 	}

@@ -121,7 +121,7 @@ func (r Result) Table(to io.Writer) error {
 			peers = append(peers, x.Peer)
 		}
 	}
-	fmt.Fprintf(to, "%s, sums, over %s; medians of %d turns of all programs, the slowest rank's time\n", r.Rows[0].DType, r.over(), r.Turns)
+	fmt.Fprintf(to, "%s, sums, over %s; medians of %d turns of all programs, the %s time\n", r.Rows[0].DType, r.over(), r.Turns, r.whose())
 	if len(peers) > 0 {
 		fmt.Fprintln(to, "ratio: the peer's time over ours; above 1, ours is faster")
 	}
@@ -136,6 +136,14 @@ func (r Result) Table(to io.Writer) error {
 		rest = rest[n:]
 	}
 	return r.starts(to)
+}
+
+// whose time the figures are.
+func (r Result) whose() string {
+	if r.Network == nil {
+		return "slowest rank's"
+	}
+	return "ranks' mean"
 }
 
 // over names the network.
