@@ -69,10 +69,16 @@ type Watch struct {
 	leaving leaving
 	parted  []bool                 // by rank: it said goodbye itself, or was lost behind one
 	latest  map[place]frame.Header // calls that ranks said themselves they are in
-	odd     map[place]uint64       // numbers of those before which they made other calls
+	odd     map[place]doubt        // of those before which they made other calls
 	left    chan struct{}          // closed when all ranks agree that all have left
 
 	asked atomic.Bool // all ranks were asked for a record
+}
+
+// doubt is the number of a call before which a rank made other calls, and when that was seen first.
+type doubt struct {
+	seq   uint64
+	since time.Time
 }
 
 // place is a rank in a communicator.
@@ -100,7 +106,7 @@ func (w *Watch) prepare(world *Progress) {
 	w.shares = shares{window: slowWindow, slow: -1}
 	w.links = schedule.Links(w.rank, w.size)
 	w.held, w.behind = make([]atomic.Int64, w.size), make([]bool, w.size)
-	w.parted, w.latest, w.odd, w.tell = make([]bool, w.size), map[place]frame.Header{}, map[place]uint64{}, w.links
+	w.parted, w.latest, w.odd, w.tell = make([]bool, w.size), map[place]frame.Header{}, map[place]doubt{}, w.links
 	w.table, w.silence = newTable(w.rank, w.size), newSilence(w.rank, w.size, w.opt.Heartbeat, w.opt.Silence)
 	w.stop, w.wake, w.left = make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
 }
@@ -253,8 +259,7 @@ func (w *Watch) Announce(p *Progress, h *frame.Header) error {
 //
 // That the latest calls are the same is not enough. Frames of an earlier one that
 // nobody takes may fill the way, so that the next one neither sends nor comes to
-// see them; hence the sum. It says less than those frames do, which have until the
-// next sign to come.
+// see them; hence the sum. It says less than those frames do, which have a beat to come.
 func (w *Watch) compare(from int, theirs *announced) {
 	w.mu.Lock()
 	var mine *announced
@@ -265,10 +270,11 @@ func (w *Watch) compare(from int, theirs *announced) {
 			w.latest[at] = theirs.Header
 		}
 	}
-	again := w.odd[at] == theirs.Seq
-	if mine != nil && theirs.sum != mine.sum {
-		w.odd[at] = theirs.Seq
+	if mine != nil && theirs.sum != mine.sum && w.odd[at].seq != theirs.Seq {
+		w.odd[at] = doubt{theirs.Seq, time.Now()}
 	}
+	// Signs may follow each other at once, so it is a beat that counts and not their number.
+	again := w.odd[at].seq == theirs.Seq && time.Since(w.odd[at].since) >= w.opt.Heartbeat
 	w.mu.Unlock()
 	switch {
 	case mine == nil:
@@ -497,7 +503,7 @@ func (w *Watch) refresh(now time.Duration, expects []Expect) (latest []announced
 			if now-p.done > keepStanding*w.opt.Heartbeat {
 				w.past += time.Duration(p.nanos.Load())
 				maps.DeleteFunc(w.latest, func(at place, _ frame.Header) bool { return at.comm == p.comm })
-				maps.DeleteFunc(w.odd, func(at place, _ uint64) bool { return at.comm == p.comm })
+				maps.DeleteFunc(w.odd, func(at place, _ doubt) bool { return at.comm == p.comm })
 				continue
 			}
 		}
