@@ -13,7 +13,7 @@ import (
 
 func TestChoose(t *testing.T) {
 	one, two := schedule.Same(8), schedule.NewHosts([]int{0, 0, 0, 0, 1, 1, 1, 1})
-	apart := schedule.NewHosts([]int{0, 1, 2, 3, 4, 5, 6, 7})
+	apart := schedule.Apart(8)
 	for _, c := range []struct {
 		call  collective.Call
 		bytes int

@@ -175,7 +175,7 @@ func fit(n int, short, long float64) (HostCost, error) {
 		lo, hi := 0.0, most
 		for range 50 {
 			*v = (lo + hi) / 2
-			got, terr := timeOf(n, bytes, collective.Auto, free.net(h))
+			_, got, terr := timeOf(n, bytes, collective.Auto, free.net(h))
 			if terr != nil {
 				err = terr
 				return
@@ -207,9 +207,9 @@ func (e *Estimate) net(h HostCost) predict.Net {
 	}
 }
 
-// timeOf estimates an all-reduce.
-func timeOf(n, bytes int, by collective.Algorithm, net predict.Net) (float64, error) {
-	hosts := schedule.NewHosts(numbers(n))
+// timeOf estimates an all-reduce, and says which algorithm it takes.
+func timeOf(n, bytes int, by collective.Algorithm, net predict.Net) (schedule.Algorithm, float64, error) {
+	hosts := schedule.Apart(n)
 	algorithm := collective.Choose(collective.CallAllReduce, bytes, hosts, collective.Options{Algorithm: by})
 	// More frames than this in a message change nothing but the time that the estimate takes.
 	net.Chunk = max(net.Chunk, bytes/n/32)
@@ -219,16 +219,7 @@ func timeOf(n, bytes int, by collective.Algorithm, net predict.Net) (float64, er
 		lo, hi := schedule.Segment(bytes/4, blocks, block)
 		return 4 * (hi - lo)
 	}, net)
-	return d.Seconds(), err
-}
-
-// numbers are the hosts of ranks that share none.
-func numbers(n int) []int {
-	out := make([]int, n)
-	for i := range out {
-		out[i] = i
-	}
-	return out
+	return algorithm, d.Seconds(), err
 }
 
 // compare measures on the network, and estimates the same.
@@ -239,32 +230,28 @@ func (e *Estimate) compare(ctx context.Context, h HostCost) ([]Point, error) {
 	}
 	var points []Point
 	for _, row := range r.Rows {
-		t, err := timeOf(h.Procs, row.Bytes, collective.Auto, e.net(h))
+		by, t, err := timeOf(h.Procs, row.Bytes, collective.Auto, e.net(h))
 		if err != nil {
 			return nil, err
 		}
-		points = append(points, Point{Procs: h.Procs, Bytes: row.Bytes, Algorithm: chosen(h.Procs, row.Bytes).String(), Estimated: t, Measured: row.P50, Error: t/row.P50 - 1})
+		points = append(points, Point{Procs: h.Procs, Bytes: row.Bytes, Algorithm: by.String(), Estimated: t, Measured: row.P50, Error: t/row.P50 - 1})
 	}
 	return points, nil
-}
-
-func chosen(n, bytes int) schedule.Algorithm {
-	return collective.Choose(collective.CallAllReduce, bytes, schedule.NewHosts(numbers(n)), collective.Options{})
 }
 
 // rows estimates a payload among n nodes by each algorithm.
 func (e *Estimate) rows(ctx context.Context, p Payload, n int, net predict.Net) ([]Estimated, error) {
 	var out []Estimated
+	chosen := collective.Choose(collective.CallAllReduce, p.Bytes, schedule.Apart(n), collective.Options{})
 	for _, by := range e.Algorithms {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		t, err := timeOf(n, p.Bytes, by, net)
+		a, t, err := timeOf(n, p.Bytes, by, net)
 		if err != nil {
 			return nil, err
 		}
-		a := collective.Choose(collective.CallAllReduce, p.Bytes, schedule.NewHosts(numbers(n)), collective.Options{Algorithm: by})
-		out = append(out, Estimated{Payload: p.Name, Bytes: p.Bytes, Ranks: n, Algorithm: a.String(), Chosen: a == chosen(n, p.Bytes), Seconds: t})
+		out = append(out, Estimated{Payload: p.Name, Bytes: p.Bytes, Ranks: n, Algorithm: a.String(), Chosen: a == chosen, Seconds: t})
 	}
 	return out, nil
 }

@@ -18,7 +18,7 @@ func TestFit(t *testing.T) {
 			times := [2]float64{}
 			for i, bytes := range []int{shortFit, longFit} {
 				var err error
-				if times[i], err = timeOf(n, bytes, collective.Auto, free.net(want)); err != nil {
+				if _, times[i], err = timeOf(n, bytes, collective.Auto, free.net(want)); err != nil {
 					t.Fatal(err)
 				}
 			}

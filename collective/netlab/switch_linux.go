@@ -28,10 +28,11 @@ type port struct {
 	queue   chan arrival
 }
 
-// arrival is a packet and the time when its last bit arrives.
+// arrival is a packet, the time when its last bit arrives, and its bytes on the wire.
 type arrival struct {
-	at time.Time
-	p  packet
+	at    time.Time
+	p     packet
+	bytes int
 }
 
 // connect runs the switch: of each node, one goroutine takes what it sends, and one gives it what arrives.
@@ -99,7 +100,7 @@ func (p *port) add(pk packet, bytes int, last time.Time) bool {
 		return false
 	}
 	p.waiting += bytes
-	p.queue <- arrival{at: p.down.through(last.Add(-p.down.takes(bytes)), bytes), p: pk}
+	p.queue <- arrival{at: p.down.through(last.Add(-p.down.takes(bytes)), bytes), p: pk, bytes: bytes}
 	return true
 }
 
@@ -111,7 +112,7 @@ func (n *node) giveAll(p *port, buffers *sync.Pool) {
 		sleepUntil(a.at)
 		_, _ = n.tun.Write(a.p)
 		p.mu.Lock()
-		p.waiting -= a.p.onWire()
+		p.waiting -= a.bytes
 		p.mu.Unlock()
 		b := []byte(a.p[:longest:longest])
 		buffers.Put(&b)

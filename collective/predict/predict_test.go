@@ -33,15 +33,15 @@ func TestFormulas(t *testing.T) {
 		net   Net
 		want  float64
 	}{
-		{"alone", 1, ring4, mb, Net{Alpha: 1, Beta: 1, Chunk: mb}, 0},
+		{"alone", 1, ring, mb, Net{Alpha: 1, Beta: 1, Chunk: mb}, 0},
 		// 2(n-1) steps of a frame each: nothing to pipeline.
-		{"ring, latency", 8, ring4, 8 * 1024, Net{Alpha: 1e-3, Chunk: mb}, 14e-3},
-		{"ring, one frame a step", 4, ring4, 4 * mb, Net{Alpha: 1e-3, Beta: 1e-9, Chunk: mb}, 6 * (1e-3 + mb*1e-9)},
+		{"ring, latency", 8, ring, 8 * 1024, Net{Alpha: 1e-3, Chunk: mb}, 14e-3},
+		{"ring, one frame a step", 4, ring, 4 * mb, Net{Alpha: 1e-3, Beta: 1e-9, Chunk: mb}, 6 * (1e-3 + mb*1e-9)},
 		// A step longer than what one frame takes to arrive: the link never rests, and the latency counts once.
-		{"ring, many frames a step", 4, ring4, 64 * mb, Net{Alpha: 1e-3, Beta: 1e-9, Chunk: mb}, 1e-3 + 6*16*mb*1e-9},
+		{"ring, many frames a step", 4, ring, 64 * mb, Net{Alpha: 1e-3, Beta: 1e-9, Chunk: mb}, 1e-3 + 6*16*mb*1e-9},
 		// A long way: the first frame's second step begins when it has arrived, again and again.
-		{"ring, long way", 4, ring4, 16 * mb, Net{Alpha: 1, Beta: 1e-9, Chunk: mb}, 6*1 + (5*1+4)*mb*1e-9},
-		{"ring, receiver", 4, ring4, 4 * mb, Net{TakeByte: 1e-9, Take: 1e-6, Chunk: mb}, 6 * (1e-6 + mb*1e-9)},
+		{"ring, long way", 4, ring, 16 * mb, Net{Alpha: 1, Beta: 1e-9, Chunk: mb}, 6*1 + (5*1+4)*mb*1e-9},
+		{"ring, receiver", 4, ring, 4 * mb, Net{TakeByte: 1e-9, Take: 1e-6, Chunk: mb}, 6 * (1e-6 + mb*1e-9)},
 		{"doubling", 8, doubling, mb, Net{Alpha: 1e-3, Beta: 1e-9, Chunk: mb}, 3 * (1e-3 + mb*1e-9)},
 		{"doubling, frames", 8, doubling, 2 * mb, Net{Alpha: 1e-3, Beta: 1e-9, Chunk: mb / 2}, 3 * (1e-3 + 2*mb*1e-9)},
 		{"header", 2, doubling, 0, Net{Beta: 1e-6, Header: 64, Chunk: mb}, 64e-6},
@@ -57,8 +57,6 @@ func TestFormulas(t *testing.T) {
 	}
 }
 
-func ring4(n int) func(int) schedule.Plan { return ring(n) }
-
 func doubling(n int) func(int) schedule.Plan {
 	return func(r int) schedule.Plan { return schedule.DoublingAllReduce(r, n) }
 }
@@ -73,7 +71,7 @@ func TestBounds(t *testing.T) {
 			Send: rapid.Float64Range(0, 1e-5).Draw(t, "send"), TakeByte: rapid.Float64Range(0, 1e-8).Draw(t, "take"),
 			Chunk: 1 << rapid.IntRange(10, 20).Draw(t, "chunk"),
 		}
-		plan := rapid.SampledFrom([]func(int) func(int) schedule.Plan{ring4, doubling}).Draw(t, "plan")
+		plan := rapid.SampledFrom([]func(int) func(int) schedule.Plan{ring, doubling}).Draw(t, "plan")
 		got, err := Time(n, plan(n), parts(bytes), net)
 		if err != nil {
 			t.Fatal(err)

@@ -31,6 +31,15 @@ func NewHosts(of []int) Hosts {
 // Same are n ranks on one host.
 func Same(n int) Hosts { return NewHosts(make([]int, n)) }
 
+// Apart are n ranks, each on a host of its own.
+func Apart(n int) Hosts {
+	of := make([]int, n)
+	for r := range of {
+		of[r] = r
+	}
+	return NewHosts(of)
+}
+
 // Ranks is the number of ranks, Count that of hosts, Of the host of a rank.
 func (h Hosts) Ranks() int      { return len(h.host) }
 func (h Hosts) Count() int      { return len(h.groups) }

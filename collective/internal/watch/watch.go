@@ -7,7 +7,6 @@ package watch
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -73,12 +72,6 @@ type Watch struct {
 	left    chan struct{}          // closed when all ranks agree that all have left
 
 	asked atomic.Bool // all ranks were asked for a record
-}
-
-// doubt is the number of a call before which a rank made other calls, and when that was seen first.
-type doubt struct {
-	seq   uint64
-	since time.Time
 }
 
 // place is a rank in a communicator.
@@ -252,39 +245,6 @@ func (w *Watch) Announce(p *Progress, h *frame.Header) error {
 	return ErrBroken
 }
 
-// compare looks at the latest call of a neighbour in a communicator. Ranks that
-// make different calls may all wait for frames that nobody is going to send, or
-// end them without having exchanged a frame; between any two such ranks there are
-// neighbours that differ.
-//
-// That the latest calls are the same is not enough. Frames of an earlier one that
-// nobody takes may fill the way, so that the next one neither sends nor comes to
-// see them; hence the sum. It says less than those frames do, which have a beat to come.
-func (w *Watch) compare(from int, theirs *announced) {
-	w.mu.Lock()
-	var mine *announced
-	at := place{theirs.Comm, from}
-	for _, p := range w.all {
-		if p.comm == theirs.Comm && slices.Contains(p.Ranks, from) {
-			mine = p.announced(theirs.Seq)
-			w.latest[at] = theirs.Header
-		}
-	}
-	if mine != nil && theirs.sum != mine.sum && w.odd[at].seq != theirs.Seq {
-		w.odd[at] = doubt{theirs.Seq, time.Now()}
-	}
-	// Signs may follow each other at once, so it is a beat that counts and not their number.
-	again := w.odd[at].seq == theirs.Seq && time.Since(w.odd[at].since) >= w.opt.Heartbeat
-	w.mu.Unlock()
-	switch {
-	case mine == nil:
-	case !theirs.SameCall(&mine.Header):
-		w.failure.End(&frame.MismatchError{Rank: w.rank, Peer: from, Local: mine.Header, Remote: theirs.Header}, true)
-	case theirs.sum != mine.sum && again:
-		w.failure.End(&frame.RankError{Rank: w.rank, Peer: from, Err: fmt.Errorf("%w before %v #%d", errOtherCalls, mine.Call, mine.Seq)}, true)
-	}
-}
-
 // lose takes the loss of a connection. After a goodbye it is the expected end. Of
 // ranks that are no neighbours the neighbours tell: their goodbye may come by way
 // of others, and so later than the end of a connection that was opened late.
@@ -345,191 +305,9 @@ func (w *Watch) Waited() (longest time.Duration) {
 // HasLeft reports whether a rank said goodbye.
 func (w *Watch) HasLeft(rank int) bool { return w.entry(rank).leaving != staying }
 
-// beat sends signs of life and watches those of the others.
-func (w *Watch) beat() {
-	tick := time.NewTicker(w.opt.Heartbeat)
-	defer tick.Stop()
-	last := time.Since(start)
-	for {
-		due, ok := w.next(tick.C)
-		if !ok {
-			return
-		}
-		to := near
-		if due {
-			to = w.audience()
-		} else {
-			now := time.Since(start)
-			w.mu.Lock()
-			w.silence.tick(now - last)
-			w.mu.Unlock()
-			w.findLate(now, now-last)
-			w.findExpected(now)
-			w.findSlow(now)
-			last = now
-		}
-		w.speak(to)
-		if err := w.frozen(); err != nil {
-			w.failure.End(err, true)
-			return
-		}
-	}
-}
-
-// next waits for the next beat or, if that is earlier, until a sign is due; not ok at
-// the end. Of several that are ready it takes the end before the sign and that before
-// the beat, where a select would take any: so a run can be replayed exactly.
-func (w *Watch) next(beat <-chan time.Time) (due, ok bool) {
-	for {
-		select {
-		case <-w.stop:
-			return false, false
-		case <-w.failure.broken:
-			return false, false
-		default:
-		}
-		select {
-		case <-w.wake:
-			return true, true
-		default:
-		}
-		select {
-		case <-w.stop:
-		case <-w.failure.broken:
-		case <-w.wake:
-			return true, true
-		case <-beat:
-			return false, true
-		}
-	}
-}
-
-// frozen is the error of a rank that no neighbour hears, if there is one.
-func (w *Watch) frozen() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	quiet, since, heard := w.silence.frozen(&w.table)
-	if quiet < 0 {
-		return nil
-	}
-	why := "frozen or out of reach"
-	switch n := len(w.silence.suspects(&w.table)); {
-	case heard:
-		why = "it is out of reach from here, but not from everywhere: a link is cut, or the network"
-	case n >= len(w.links) && n > 1:
-		why = "nor of any other neighbour: this rank is cut off from all others, or they are frozen"
-	}
-	return &frame.RankError{Rank: w.rank, Peer: quiet, Err: fmt.Errorf("no sign of life for %v: %s", since.Round(time.Second/10), why)}
-}
-
-// audience is who hears of this rank.
-type audience int
-
-const (
-	neighbours audience = iota // those that hear of it in every beat, what is new
-	near                       // and others that there is a connection to, that it lives
-	everybody                  // all that there is a connection to, everything
-)
-
-// audience is who hears a sign that is due before the next beat.
-func (w *Watch) audience() audience {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.loud {
-		w.loud = false
-		return everybody
-	}
-	return neighbours
-}
-
-// speak sends signs. Begin, beat and LeaveAll do so one after the other.
-func (w *Watch) speak(to audience) {
-	now := time.Since(start)
-	expects := w.expects(now)
-	w.mu.Lock()
-	latest := w.refresh(now, expects)
-	fresh := w.table.signs(w.table.fresh, latest, now)
-	w.table.said()
-	own := w.table.signs([]int{w.rank}, latest, now)
-	signs := make([][][]byte, w.size)
-	var all [][]byte
-	for p := range signs {
-		switch _, hears := slices.BinarySearch(w.tell, p); {
-		case p == w.rank:
-		case to == everybody, hears && w.behind[p]:
-			if all == nil {
-				all = w.table.signs(w.table.known(), latest, now)
-			}
-			signs[p] = all
-		case hears:
-			signs[p] = fresh
-		case to == near:
-			signs[p] = own
-		}
-	}
-	w.mu.Unlock()
-	// Not under mu: a transport in memory has the peer hear it at once.
-	lost := make([]bool, w.size)
-	for p := range signs {
-		for _, s := range signs[p] {
-			lost[p] = w.t.Notify(p, s) != nil || lost[p] // the loss of a peer is told by the transport
-		}
-	}
-	w.mu.Lock()
-	for p := range signs {
-		if signs[p] != nil {
-			w.behind[p] = lost[p]
-		}
-	}
-	w.mu.Unlock()
-}
-
 // keepStanding is for how many beats a rank says that it left a communicator. On
 // their way entries are replaced by newer ones, so that each is not heard by all.
 const keepStanding = 25
-
-// refresh writes this rank's own entry and gives the headers of its latest calls;
-// mu is held.
-func (w *Watch) refresh(now time.Duration, expects []Expect) (latest []announced) {
-	e := entry{beat: w.table.entries[w.rank].beat + 1, when: now, inCalls: w.inCalls(now), leaving: w.leaving,
-		suspects: w.silence.suspects(&w.table), expects: expects}
-	kept := w.all[:0]
-	for _, p := range w.all {
-		if p != w.world && p.left.Load() && len(p.gone) == len(p.Ranks)-1 {
-			// All have left. That this rank has, too, all others have heard by then.
-			if p.done == 0 {
-				p.done = now
-			}
-			if now-p.done > keepStanding*w.opt.Heartbeat {
-				w.past += time.Duration(p.nanos.Load())
-				maps.DeleteFunc(w.latest, func(at place, _ frame.Header) bool { return at.comm == p.comm })
-				maps.DeleteFunc(w.odd, func(at place, _ doubt) bool { return at.comm == p.comm })
-				continue
-			}
-		}
-		kept = append(kept, p)
-		e.in = append(e.in, p.standing(now))
-		seq, _ := p.calls()
-		if a := p.announced(seq); a != nil {
-			latest = append(latest, *a)
-		}
-	}
-	if len(kept) < len(w.all) {
-		w.all = kept
-		w.retell()
-	}
-	w.table.put(w.rank, e)
-	return latest
-}
-
-// inCalls is the time this rank has spent in calls; mu is held.
-func (w *Watch) inCalls(now time.Duration) time.Duration {
-	sum := w.past
-	for _, p := range w.all {
-		sum += p.inCalls(now)
-	}
-	return sum
-}
 
 // New watches the other ranks of the job from Begin on; t is nil for a rank alone.
 func New(t frame.Transport, rank, size int, opt Options, f *Failure) *Watch {
